@@ -1,0 +1,299 @@
+"""The compiled part of `fluxqueue_core`; `mypy.stubtest` checks this file."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, final
+
+__version__: str
+
+DEFAULT_REDIS_URL: str
+
+@final
+class Settings:
+    """Where Redis is and how long to wait for it.
+
+    A value given here wins over the URL's query (`?timeout=2`), that over the
+    variable `FLUXQUEUE_<NAME>`, that over the default. `redis_url=None` means
+    `FLUXQUEUE_REDIS_URL`, or `DEFAULT_REDIS_URL` where it is not set.
+
+    Args:
+        connect_timeout: seconds for one attempt to connect, 2 by default.
+        timeout: seconds for one call, with all attempts to connect, 5 by default.
+        max_message_bytes: bytes that one message may have, 8 MiB by default.
+
+    Raises:
+        ConfigurationError: a value is not valid; the text never has a password.
+    """
+
+    def __new__(
+        cls,
+        redis_url: str | None = None,
+        *,
+        connect_timeout: float | None = None,
+        timeout: float | None = None,
+        max_message_bytes: int | None = None,
+    ) -> Settings: ...
+    @property
+    def url(self) -> str:
+        """The URL with its password, for a client library such as redis-py."""
+
+    @property
+    def display_url(self) -> str:
+        """The URL without user and password, for logs."""
+
+    @property
+    def connect_timeout(self) -> float: ...
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def max_message_bytes(self) -> int: ...
+
+@final
+class Route:
+    """The part of a message that is the same for every call of one task.
+
+    Raises:
+        ConfigurationError: a name is empty, too long or has a character that
+            could break a key or a log line.
+    """
+
+    def __new__(
+        cls, queue: str, name: str, max_retries: int = 3, timeout: float | None = None
+    ) -> Route: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def max_retries(self) -> int: ...
+
+@final
+class Producer:
+    """Sends tasks: one connection per thread, one per event loop.
+
+    Creating it opens no connection. Safe with threads, `fork` and any number
+    of event loops.
+    """
+
+    def __new__(cls, settings: Settings) -> Producer: ...
+    def enqueue(self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Puts one task into Redis, in the calling thread, without the GIL.
+
+        Raises:
+            orjson.JSONEncodeError: an argument can't be written as JSON.
+            ValueError: an argument holds NaN or an infinity.
+            MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
+            EnqueueUncertain: the answer to the command was lost.
+        """
+
+    def enqueue_async(
+        self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> asyncio.Future[None]:
+        """The same for the running event loop. What is enqueued in one turn of
+        the loop leaves in one write. Encoding errors are raised at once, those
+        of the broker by the future. Cancelling it before it was written
+        removes the task.
+
+        Raises:
+            RuntimeError: no event loop runs in this thread.
+        """
+
+    def enqueue_many(
+        self,
+        route: Route,
+        calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        check: Callable[..., object],
+    ) -> int:
+        """Puts one task per call into Redis, in chunks; returns their number.
+
+        `check` is called with each call's arguments and raises where they do
+        not fit. Every exception that leaves this method carries `enqueued`.
+        """
+
+    def enqueue_chunk_async(
+        self,
+        route: Route,
+        calls: Sequence[tuple[Any, ...] | Mapping[str, Any]],
+        check: Callable[..., object],
+    ) -> asyncio.Future[None]:
+        """Sends the calls as one command on the running loop's connection."""
+
+    def close(self) -> None:
+        """Closes this thread's connection and forgets those of closed loops.
+        A later call connects again."""
+
+@final
+class Job:
+    """A claimed task that a worker is to run."""
+
+    @property
+    def task(self) -> Any:
+        """The object that was registered under the task's name."""
+
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def args(self) -> list[Any]: ...
+    @property
+    def kwargs(self) -> dict[str, Any] | None:
+        """None where the call had no keyword arguments."""
+
+    @property
+    def retries(self) -> int:
+        """How many times the task has failed."""
+
+    @property
+    def deliveries(self) -> int:
+        """How many workers were lost while they held the task."""
+
+    @property
+    def max_retries(self) -> int: ...
+    @property
+    def enqueued_at(self) -> int:
+        """Milliseconds since 1970, from the id."""
+
+    @property
+    def headers(self) -> dict[str, str] | None: ...
+
+@final
+class Consumer:
+    """Claims, settles and keeps the lease of a worker process, in a thread of
+    its own that never takes the GIL.
+
+    Args:
+        queues: names, in order of priority.
+        tasks: per queue, per task name: (is it async, the object for `Job.task`).
+        concurrency: how many tasks may run at once.
+        suspects: serve the suspects lists, for the child process that runs
+            suspected tasks alone.
+        save_dead: keep dead tasks in the dead set.
+        lease: seconds.
+        unknown_task_grace: seconds that a task with an unknown name is given
+            back, before it is parked.
+    """
+
+    def __new__(
+        cls,
+        settings: Settings,
+        queues: Sequence[str],
+        tasks: Mapping[str, Mapping[str, tuple[bool, Any]]],
+        *,
+        concurrency: int = 4,
+        suspects: bool = False,
+        save_dead: bool = True,
+        lease: float = 10.0,
+        unknown_task_grace: float = 300.0,
+    ) -> Consumer: ...
+    def start(self) -> None:
+        """Starts the thread; returns at once, also when Redis is away."""
+
+    def take(self) -> Job | None:
+        """Waits for the next sync task. None means: the thread is to end."""
+
+    def wants_thread(self) -> bool:
+        """True once for each further thread that should call `take`; the
+        caller starts it. Called by a thread that has just taken a job."""
+
+    def take_async(self, limit: int) -> list[Job]:
+        """The next async tasks, at most `limit`; never blocks. Clears
+        `async_fd` when it has handed out all."""
+
+    @property
+    def async_fd(self) -> int:
+        """Readable when async tasks wait (for `loop.add_reader`)."""
+
+    @property
+    def event_fd(self) -> int:
+        """Readable when `events` has something."""
+
+    def events(self) -> list[dict[str, Any]]:
+        """What has happened since the last call, oldest first; see
+        docs/protocol.md for the kinds. Clears `event_fd`."""
+
+    def succeed(self, job: Job) -> bool:
+        """Settles; False where the lease was lost and the outcome is void.
+        A job is settled once; a second time raises RuntimeError."""
+
+    def retry(self, job: Job, delay: float) -> bool:
+        """Counts a failure and runs the task again after `delay` seconds."""
+
+    def bury(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
+        """Ends the task as dead (kept in the dead set if `save_dead`)."""
+
+    def release(self, job: Job) -> bool:
+        """Gives the task back to its queue; no count is touched."""
+
+    def drain(self) -> None:
+        """Stops claiming and gives back what has not begun. `take` returns
+        None from now on; running tasks may go on and settle."""
+
+    def release_running(self) -> None:
+        """Gives back what still runs; its later outcomes are void."""
+
+    @property
+    def drained(self) -> bool:
+        """After `drain`: nothing is held any more and Redis knows it."""
+
+    @property
+    def running(self) -> int:
+        """How many tasks have begun and not ended."""
+
+    def stop(self) -> None:
+        """Ends the thread and closes the connections, whatever is held."""
+
+def key(kind: str, queue: str = "", consumer: str = "") -> str:
+    """The name of a key, by the kind of docs/protocol.md ("pending", ...).
+
+    Raises:
+        ConfigurationError: no such kind, or a queue name that is not valid.
+    """
+
+def queue_keys(queue: str) -> list[str]:
+    """The ten keys of a queue that every script takes first, in the order of
+    the Lua prelude; the keys of consumers follow from KEYS[11] on."""
+
+def key_kinds() -> list[str]:
+    """Every kind that `key` knows."""
+
+def script(name: str, flags: bool = True) -> str:
+    """The text of a Lua script, with the shared prelude. `flags=False` for a
+    server older than 7, which does not know the line `#!lua`."""
+
+def script_names() -> list[str]: ...
+def check_queue_name(queue: str) -> None:
+    """Raises ConfigurationError where the name is not valid."""
+
+def parse_message(message: bytes) -> dict[str, Any]:
+    """The message's parts: `task_id`, `name`, `args` (bytes), `kwargs` (bytes
+    or None), `retries`, `deliveries`, `max_retries`, `enqueued_at` (ms).
+
+    Raises:
+        MalformedMessage: what is wrong with it.
+    """
+
+def message_field(message: bytes) -> bytes | None:
+    """The field under which a claimed hash holds the message, None where it
+    does not begin like one. The same rule as `field` in the Lua prelude."""
+
+def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool]:
+    """For the rescue: (old field, message with `deliveries` raised by one,
+    whether it has reached `limit` and is dead as worker_lost).
+
+    Raises:
+        MalformedMessage: it does not begin like a message.
+    """
+
+def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
+    """The JSON that `dead:reasons` keeps beside a dead message."""
+
+def fork_generation() -> int:
+    """How many forks lie between this process and the one that loaded the
+    module; for tests."""
+
+def set_parent_death_signal(signal: int) -> None:
+    """Asks the kernel to send this process `signal` when its parent dies
+    (Linux; does nothing elsewhere)."""

@@ -1,0 +1,22 @@
+-- bury: a late consumer becomes a tombstone; its messages are handed out to be raised.
+--
+-- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- ARGV 1       consumer id
+--      2       gap, ms, as in sweep
+--      3       limit of messages returned (a small hash comes whole)
+-- Returns      {field, message, ...}; empty where it is not late after all, or
+--              nothing is left. Call again until it is empty.
+-- Complexity   O(inbox + limit)
+--
+-- An id that is a tombstone already goes on where another scheduler stopped.
+local id = ARGV[1]
+local t = now()
+local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
+if ends > 0 then
+  local last = tonumber(redis.call('HGET', SWEEP, 'last') or '0')
+  local quiet = tonumber(redis.call('HGET', SWEEP, 'quiet') or '0')
+  if ends > t or t - last > tonumber(ARGV[2]) or t < quiet then return {} end
+  redis.call('ZADD', CONSUMERS, -t, id)
+  adopt(KEYS[12], KEYS[11], t, {})
+end
+return redis.call('HSCAN', KEYS[11], 0, 'COUNT', ARGV[3])[2]

@@ -1,0 +1,93 @@
+-- exchange: renews the lease, settles outcomes and claims, in one round trip.
+--
+-- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- ARGV 1       consumer id
+--      2       lease, ms
+--      3       how many messages to claim at most (0..1000)
+--      4       'suspects' to claim from there, else from pending
+--      5       '1' to keep dead tasks
+--      6       k, the number of tasks that succeeded (0..1000)
+--      7...    their k fields, then four values for each other outcome:
+--              field, 'retry',   the new message, delay in ms
+--              field, 'later',   the new message, delay in ms (no failure is counted)
+--              field, 'dead',    the reason as JSON, '1' to keep it whatever ARGV 5 says
+--              field, 'release', '', ''
+-- Returns      {0} where the consumer is not alive: the lease is lost, nothing was done
+--              {1, now, paused, suspects waiting, ms since the last sweep or -1,
+--               outcomes of messages that it did not hold, {entries parked}, {messages claimed}}
+-- Complexity   O(outcomes + claimed)
+local id, lease, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local claimed, inbox = KEYS[11], KEYS[12]
+local t = now()
+if tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0') <= 0 then return {0} end
+redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
+
+local parked, gone = {}, 0
+adopt(inbox, claimed, t, parked)
+
+local succeeded = tonumber(ARGV[6])
+if succeeded > 0 then
+  local settled = redis.call('HDEL', claimed, unpack(ARGV, 7, 6 + succeeded))
+  gone = succeeded - settled
+  redis.call('HINCRBY', STATS, 'succeeded', settled)
+end
+
+for i = 7 + succeeded, #ARGV, 4 do
+  local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local message = redis.call('HGET', claimed, f)
+  if not message then
+    gone = gone + 1
+  else
+    redis.call('HDEL', claimed, f)
+    if kind == 'retry' or kind == 'later' then
+      if redis.call('ZADD', DELAYED, 'NX', t + tonumber(extra), payload) == 0 then
+        parked[#parked + 1] = park(t, f, message, DUPLICATE)
+      end
+      if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end
+    elseif kind == 'dead' then
+      if ARGV[5] == '1' or extra == '1' then
+        park(t, f, message, payload)
+      else
+        redis.call('HINCRBY', STATS, 'dead', 1)
+      end
+    else
+      redis.call('RPUSH', home(message), message)
+    end
+  end
+end
+
+local got = {}
+local paused = redis.call('EXISTS', PAUSED)
+local suspects = redis.call('LLEN', SUSPECTS)
+if limit > 0 and paused == 0 then
+  local source = PENDING
+  if ARGV[4] == 'suspects' then source = SUSPECTS end
+  local popped = redis.call('RPOP', source, limit) or {}
+  -- The plain case in two commands; anything odd goes one by one.
+  local fields, pairs_, seen, odd = {}, {}, {}, false
+  for i, m in ipairs(popped) do
+    local f = field(m)
+    if not f or seen[f] then odd = true break end
+    seen[f] = true
+    fields[i], pairs_[2 * i - 1], pairs_[2 * i] = f, f, m
+  end
+  if #popped > 0 and not odd then
+    for _, held in ipairs(redis.call('HMGET', claimed, unpack(fields))) do
+      if held then odd = true break end
+    end
+  end
+  if odd then
+    for _, m in ipairs(popped) do
+      local held, entry = hold(claimed, t, m)
+      if held then got[#got + 1] = m else parked[#parked + 1] = entry end
+    end
+  elseif #popped > 0 then
+    redis.call('HSET', claimed, unpack(pairs_))
+    got = popped
+  end
+end
+
+local last = redis.call('HGET', SWEEP, 'last')
+local age = -1
+if last then age = t - tonumber(last) end
+return {1, t, paused, suspects, age, gone, parked, got}

@@ -1,0 +1,25 @@
+-- move: the raised messages of a buried consumer go home, or are dead.
+--
+-- KEYS 11      claimed:<c>
+-- ARGV         four values for each message: field, 'home' or 'dead', the
+--              raised message, the reason as JSON ('' for home)
+-- Returns      {sent home, dead}; what another scheduler has moved is not counted
+-- Complexity   O(messages)
+--
+-- Only where the field is still there: two schedulers raise a count once.
+local t = now()
+local sent, dead = 0, 0
+for i = 1, #ARGV, 4 do
+  local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if redis.call('HDEL', KEYS[11], f) == 1 then
+    if kind == 'dead' then
+      dead = dead + 1
+      park(t, f, message, reason)
+    else
+      sent = sent + 1
+      redis.call('RPUSH', home(message), message)
+    end
+  end
+end
+if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
+return {sent, dead}

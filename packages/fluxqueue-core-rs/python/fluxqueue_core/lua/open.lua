@@ -1,0 +1,47 @@
+-- open: a worker begins a new conversation and ends its old ones.
+--
+-- KEYS 11      claimed:<new>
+--      12, 13  claimed:<old>, inbox:<old> of the first old id, and so on
+-- ARGV 1       the new consumer id; '' closes the old ones and opens nothing
+--      2       lease, ms
+--      3       number of old ids
+--      4...    the old ids, then the fields that the worker still runs (keep)
+-- Returns      {0} where the new id is known already, else {1, now, field...}:
+--              the fields that the new id holds
+-- Complexity   O(messages held by the old ids)
+--
+-- For each old id that is no tombstone: what `keep` names moves to the new id,
+-- the rest goes home with no count raised. Every old id becomes a tombstone,
+-- even an unknown one: a request of it that is still under way must find
+-- itself refused.
+local new, lease, olds = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
+local t = now()
+local keep = {}
+for i = 4 + olds, #ARGV do keep[ARGV[i]] = true end
+
+local reply = {1, t}
+for i = 1, olds do
+  local old, claimed, inbox = ARGV[3 + i], KEYS[10 + 2 * i], KEYS[11 + 2 * i]
+  local ends = tonumber(redis.call('ZSCORE', CONSUMERS, old) or '0')
+  if ends > 0 then
+    local messages = redis.call('HVALS', claimed)
+    for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do messages[#messages + 1] = m end
+    redis.call('DEL', claimed, inbox)
+    -- Ids begin with the time: pushed in this order, the oldest is taken first.
+    table.sort(messages, function(a, b) return a > b end)
+    for _, m in ipairs(messages) do
+      local f = field(m)
+      if f and new ~= '' and keep[f] then
+        keep[f] = nil
+        redis.call('HSET', KEYS[11], f, m)
+        reply[#reply + 1] = f
+      else
+        redis.call('RPUSH', home(m), m)
+      end
+    end
+  end
+  if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
+end
+if new ~= '' then redis.call('ZADD', CONSUMERS, t + lease, new) end
+return reply

@@ -1,0 +1,74 @@
+-- Shared by every script: it stands before each of them when they are loaded.
+--
+-- KEYS 1..10, the same for all scripts of a queue (`src/keys.rs` has the names
+-- and the order); the keys of consumers follow from 11 on. All carry the hash
+-- tag {queue}, so a script stays in one slot of a Redis Cluster.
+local CONSUMERS, SWEEP, PENDING, SUSPECTS, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local DEAD, DEAD_MESSAGES, DEAD_REASONS, STATS, PAUSED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+
+-- Milliseconds since 1970 by the clock of Redis: the clocks of hosts do not matter.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- The bytes from the id up to `,"name"` (the id and the counters: one attempt),
+-- or nil where the message does not begin as `src/message.rs` writes it.
+local function field(message)
+  if string.sub(message, 1, 13) ~= '{"v":1,"id":"' or string.byte(message, 50) ~= 34 then
+    return nil
+  end
+  local stop = string.find(string.sub(message, 51, 120), ',"name":', 1, true)
+  if not stop then return nil end
+  return string.sub(message, 14, 49 + stop)
+end
+
+-- Where a message belongs: with the suspects once it has lost two workers.
+local function home(message)
+  if string.byte(message, 53) ~= 100 then return PENDING end -- 'd'
+  local deliveries = tonumber(string.match(message, '^,"deliveries":(%d+)', 51) or '0')
+  if deliveries >= 2 then return SUSPECTS end
+  return PENDING
+end
+
+-- Keeps what can't be run, with its reason (JSON). Never overwrites: an entry
+-- of the same name gets a number behind it.
+local function park(t, entry, message, reason)
+  if redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 then
+    entry = entry .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)
+  end
+  redis.call('ZADD', DEAD, t, entry)
+  redis.call('HSET', DEAD_MESSAGES, entry, message)
+  redis.call('HSET', DEAD_REASONS, entry, reason)
+  redis.call('HINCRBY', STATS, 'dead', 1)
+  return entry
+end
+
+local MALFORMED = '{"reason":"malformed","error":"it does not begin like a message of this protocol"}'
+local DUPLICATE = '{"reason":"duplicate","error":"the same attempt of a task with this id is in the queue already"}'
+
+local function park_malformed(t, message)
+  return park(t, 'sha1:' .. redis.sha1hex(message), message, MALFORMED)
+end
+
+-- Puts a message into a claimed hash. What can't be held is parked: a message
+-- without a field, and one whose field is taken (two made by hand with one id
+-- must not overwrite each other). True, or false and the entry it was parked as.
+local function hold(claimed, t, message)
+  local f = field(message)
+  if not f then return false, park_malformed(t, message) end
+  if redis.call('HSETNX', claimed, f, message) == 1 then return true end
+  return false, park(t, f, message, DUPLICATE)
+end
+
+-- Moves what a BLMOVE has put into an inbox to the claimed hash; the entries
+-- of what had to be parked are appended to `parked`.
+local function adopt(inbox, claimed, t, parked)
+  local message = redis.call('RPOP', inbox)
+  while message do
+    local held, entry = hold(claimed, t, message)
+    if not held then parked[#parked + 1] = entry end
+    message = redis.call('RPOP', inbox)
+  end
+end
+

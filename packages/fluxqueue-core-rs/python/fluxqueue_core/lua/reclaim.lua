@@ -1,0 +1,23 @@
+-- reclaim: what a BLMOVE put into the inbox of a tombstone goes home, nothing raised.
+--
+-- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- ARGV 1       consumer id
+--      2       ms after which an empty tombstone is forgotten
+-- Returns      how many messages went home (100 at most a call); -1 where the
+--              consumer is alive
+-- Complexity   O(100)
+local id = ARGV[1]
+local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
+if ends > 0 then return -1 end
+local moved = 0
+while moved < 100 do
+  local message = redis.call('RPOP', KEYS[12])
+  if not message then break end
+  moved = moved + 1
+  redis.call('RPUSH', home(message), message)
+end
+if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
+  and redis.call('EXISTS', KEYS[11], KEYS[12]) == 0 then
+  redis.call('ZREM', CONSUMERS, id)
+end
+return moved

@@ -1,0 +1,17 @@
+-- trim_dead: the dead set stays within its bounds, the oldest go first.
+--
+-- ARGV 1       how many entries may stay
+--      2       ms that an entry may stay
+--      3       limit of entries removed in this call (1..1000)
+-- Returns      how many were removed
+-- Complexity   O(limit log dead)
+local over = redis.call('ZCARD', DEAD) - tonumber(ARGV[1])
+local limit = tonumber(ARGV[3])
+local gone = redis.call('ZRANGEBYSCORE', DEAD, '-inf', now() - tonumber(ARGV[2]), 'LIMIT', 0, limit)
+if over > #gone then gone = redis.call('ZRANGE', DEAD, 0, math.min(over, limit) - 1) end
+if #gone > 0 then
+  redis.call('ZREM', DEAD, unpack(gone))
+  redis.call('HDEL', DEAD_MESSAGES, unpack(gone))
+  redis.call('HDEL', DEAD_REASONS, unpack(gone))
+end
+return #gone
