@@ -1,0 +1,1 @@
+"""What the long-running processes (worker, scheduler, dev) share."""

@@ -1,0 +1,191 @@
+"""Event lines on stderr: JSON for machines, coloured text for a terminal.
+
+    log = configure("auto", "info")      # once, at the start of the process
+    log.info("worker.started", queues=["default"])
+
+    log = get_logger()                   # elsewhere
+
+The lines are those that structlog writes with its usual processors (time, level,
+JSON by orjson), and a terminal gets structlog's own renderer. structlog itself
+is imported for the terminal only: it brings asyncio and ssl, 10 MiB that an idle
+worker should not hold. Its global configuration stays the application's.
+
+A value can't forge a line: JSON escapes, and for the terminal every control
+character is escaped. `exception` may be a traceback of several lines; on the
+terminal its lines are indented.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol, TextIO
+
+import orjson
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FORMATS = ("auto", "console", "json")
+
+DEBUG = LEVELS["debug"]
+INFO = LEVELS["info"]
+WARNING = LEVELS["warning"]
+ERROR = LEVELS["error"]
+
+Fields = dict[str, Any]
+
+
+class Writer(Protocol):
+    """Takes complete lines."""
+
+    def __call__(self, line: bytes) -> None: ...
+
+
+class Logger:
+    """Writes one line per event; see the module's text.
+
+    Attributes:
+        level: the lowest level that is written (10 debug ... 40 error). Code
+            that runs for every task asks it before it gathers the fields.
+    """
+
+    __slots__ = ("_render", "_write", "level")
+
+    def __init__(self, level: int, render: Callable[[Fields], bytes], write: Writer) -> None:
+        self.level = level
+        self._render = render
+        self._write = write
+
+    def debug(self, event: str, /, **fields: Any) -> None:
+        if self.level <= DEBUG:
+            self._emit("debug", event, fields)
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        if self.level <= INFO:
+            self._emit("info", event, fields)
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        if self.level <= WARNING:
+            self._emit("warning", event, fields)
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        if self.level <= ERROR:
+            self._emit("error", event, fields)
+
+    def _emit(self, level: str, event: str, fields: Fields) -> None:
+        head: Fields = {"timestamp": datetime.now(UTC), "level": level, "event": event}
+        self.write(head | fields)
+
+    def write(self, fields: Fields) -> None:
+        """Writes a line whose `timestamp`, `level` and `event` are given."""
+        self._write(self._render(fields))
+
+
+_logger: Logger | None = None
+
+
+def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = None) -> Logger:
+    """Sets up the process's logger and returns it.
+
+    Args:
+        fmt: "json", "console", or "auto": console if the stream is a terminal.
+        level: "debug", "info", "warning" or "error".
+        stream: where to write; stderr by default.
+    """
+    global _logger
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    if fmt == "console" or (fmt == "auto" and terminal):
+        colors = terminal and not os.environ.get("NO_COLOR")
+        render = console_renderer(colors)
+    else:
+        render = render_json
+    _logger = Logger(LEVELS[level], render, line_writer(stream))
+    return _logger
+
+
+def get_logger() -> Logger:
+    """The process's logger; with the defaults where `configure` was not called."""
+    return _logger or configure()
+
+
+def line_writer(stream: TextIO) -> Writer:
+    """One write per line to the stream's descriptor, so that the lines of
+    several processes on one pipe stay whole. A reader that is gone is no reason
+    for a task to fail: the line is dropped."""
+    lock = threading.Lock()
+    descriptor = stream.fileno()
+
+    def write(line: bytes) -> None:
+        with lock:
+            while line:
+                try:
+                    line = line[os.write(descriptor, line) :]
+                except BlockingIOError:
+                    select.select([], [descriptor], [])
+                except OSError:
+                    return
+
+    return write
+
+
+_JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+def render_json(fields: Fields) -> bytes:
+    """One JSON object and a line break."""
+    try:
+        return orjson.dumps(fields, repr, _JSON_OPTIONS)
+    except TypeError:
+        # A lone surrogate or an integer beyond 64 bits: written as text.
+        plain = {_encodable(key): _encodable(value) for key, value in fields.items()}
+        return orjson.dumps(plain, repr, _JSON_OPTIONS)
+
+
+def _encodable(value: object) -> Any:
+    if value is None or isinstance(value, (bool, float, datetime)):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def escape(text: str) -> str:
+    """The text with each character that could move a terminal's cursor, colour
+    it or begin a line replaced by its Python escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def console_renderer(colors: bool) -> Callable[[Fields], bytes]:
+    """structlog's renderer behind an escape of everything it prints."""
+    import structlog
+
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=16)
+
+    def render(fields: Fields) -> bytes:
+        safe = {
+            escape(key): escape(value) if isinstance(value, str) else value
+            for key, value in fields.items()
+            if key != "exception"
+        }
+        safe["timestamp"] = fields["timestamp"].astimezone().strftime("%H:%M:%S.%f")[:-3]
+        exception = fields.get("exception")
+        if exception:
+            lines = str(exception).rstrip().split("\n")
+            safe["exception"] = "\n".join("    " + escape(line) for line in lines)
+        text = renderer(None, safe["level"], safe)
+        return (text + "\n").encode("utf-8", "backslashreplace")
+
+    return render
+
+
+def adopt_standard_logging() -> None:
+    """Sends what the application logs with `logging` to our lines, unless it
+    has configured handlers of its own or does not use `logging` at all."""
+    if "logging" in sys.modules:
+        from .standard_logging import adopt
+
+        adopt(get_logger())
