@@ -6,7 +6,7 @@
 --      3       limit of messages returned (a small hash comes whole)
 -- Returns      {field, message, ...}; empty where it is not late after all, or
 --              nothing is left. Call again until it is empty.
--- Complexity   O(inbox + limit)
+-- Complexity   O(inbox + limit), where the hash has shrunk O(its former size)
 --
 -- An id that is a tombstone already goes on where another scheduler stopped.
 local id = ARGV[1]
@@ -15,8 +15,14 @@ local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then
   local last = tonumber(redis.call('HGET', SWEEP, 'last') or '0')
   local quiet = tonumber(redis.call('HGET', SWEEP, 'quiet') or '0')
-  if ends > t or t - last > tonumber(ARGV[2]) or t < quiet then return {} end
+  if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
   adopt(KEYS[12], KEYS[11], t, {})
 end
-return redis.call('HSCAN', KEYS[11], 0, 'COUNT', ARGV[3])[2]
+-- A hash that has shrunk has empty stretches, where HSCAN finds nothing.
+local cursor, found = '0', {}
+repeat
+  local scanned = redis.call('HSCAN', KEYS[11], cursor, 'COUNT', ARGV[3])
+  cursor, found = scanned[1], scanned[2]
+until #found > 0 or cursor == '0'
+return found

@@ -38,7 +38,6 @@ for i = 7 + succeeded, #ARGV, 4 do
   if not message then
     gone = gone + 1
   else
-    redis.call('HDEL', claimed, f)
     if kind == 'retry' or kind == 'later' then
       if redis.call('ZADD', DELAYED, 'NX', t + tonumber(extra), payload) == 0 then
         parked[#parked + 1] = park(t, f, message, DUPLICATE)
@@ -53,6 +52,7 @@ for i = 7 + succeeded, #ARGV, 4 do
     else
       redis.call('RPUSH', home(message), message)
     end
+    redis.call('HDEL', claimed, f)
   end
 end
 

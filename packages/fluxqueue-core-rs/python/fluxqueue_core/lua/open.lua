@@ -27,7 +27,6 @@ for i = 1, olds do
   if ends > 0 then
     local messages = redis.call('HVALS', claimed)
     for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do messages[#messages + 1] = m end
-    redis.call('DEL', claimed, inbox)
     -- Ids begin with the time: pushed in this order, the oldest is taken first.
     table.sort(messages, function(a, b) return a > b end)
     for _, m in ipairs(messages) do
@@ -40,6 +39,7 @@ for i = 1, olds do
         redis.call('RPUSH', home(m), m)
       end
     end
+    redis.call('DEL', claimed, inbox)
   end
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
 end

@@ -1,5 +1,9 @@
 -- Shared by every script: it stands before each of them when they are loaded.
 --
+-- An error inside a script keeps what was written before it (somebody made a
+-- key of another type). So a message is written to where it goes before it is
+-- deleted where it was: then such an error can't lose it.
+--
 -- KEYS 1..10, the same for all scripts of a queue (`src/keys.rs` has the names
 -- and the order); the keys of consumers follow from 11 on. All carry the hash
 -- tag {queue}, so a script stays in one slot of a Redis Cluster.
@@ -34,8 +38,9 @@ end
 -- Keeps what can't be run, with its reason (JSON). Never overwrites: an entry
 -- of the same name gets a number behind it.
 local function park(t, entry, message, reason)
-  if redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 then
-    entry = entry .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)
+  local name = entry
+  while redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 do
+    entry = name .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)
   end
   redis.call('ZADD', DEAD, t, entry)
   redis.call('HSET', DEAD_MESSAGES, entry, message)
@@ -64,11 +69,12 @@ end
 -- Moves what a BLMOVE has put into an inbox to the claimed hash; the entries
 -- of what had to be parked are appended to `parked`.
 local function adopt(inbox, claimed, t, parked)
-  local message = redis.call('RPOP', inbox)
+  local message = redis.call('LINDEX', inbox, -1)
   while message do
     local held, entry = hold(claimed, t, message)
     if not held then parked[#parked + 1] = entry end
-    message = redis.call('RPOP', inbox)
+    redis.call('RPOP', inbox)
+    message = redis.call('LINDEX', inbox, -1)
   end
 end
 

@@ -11,10 +11,11 @@ local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then return -1 end
 local moved = 0
 while moved < 100 do
-  local message = redis.call('RPOP', KEYS[12])
+  -- The newest first: so the oldest is the next to be taken.
+  local message = redis.call('LINDEX', KEYS[12], 0)
   if not message then break end
   moved = moved + 1
-  redis.call('RPUSH', home(message), message)
+  redis.call('LMOVE', KEYS[12], home(message), 'LEFT', 'RIGHT')
 end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   and redis.call('EXISTS', KEYS[11], KEYS[12]) == 0 then

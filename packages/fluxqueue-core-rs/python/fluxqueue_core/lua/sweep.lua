@@ -4,7 +4,7 @@
 --      2       lease, ms: how long nobody is rescued after a gap
 --      3       limit of late consumers returned
 -- Returns      {now, ms for which nobody is rescued yet, {late consumer...}, {tombstone...}}
--- Complexity   O(log consumers + returned)
+-- Complexity   O(log consumers + returned); O(consumers) where time ran backwards
 --
 -- After a gap (no scheduler ran, Redis was away or its clock jumped) healthy
 -- workers may have been unable to renew. They get a whole lease to do so, and
@@ -15,6 +15,14 @@ local quiet = tonumber(redis.call('HGET', SWEEP, 'quiet') or '0')
 if t - last > tonumber(ARGV[1]) or t < last then
   quiet = t + tonumber(ARGV[2])
   redis.call('HSET', SWEEP, 'quiet', quiet)
+end
+if t < last then
+  -- By the clock as it is now their leases end too late: the dead ones would
+  -- wait as long as the clock was ahead.
+  local ends = t + tonumber(ARGV[2])
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', CONSUMERS, '(' .. string.format('%d', ends), '+inf')) do
+    redis.call('ZADD', CONSUMERS, ends, id)
+  end
 end
 redis.call('HSET', SWEEP, 'last', t)
 local late = {}

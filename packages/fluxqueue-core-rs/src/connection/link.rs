@@ -1,0 +1,180 @@
+//! A connection: bytes out, replies in. It blocks or not, as its owner sets it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use redis_protocol::resp2::decode::decode_bytes_mut;
+pub use redis_protocol::resp2::types::BytesFrame as Reply;
+
+use super::stream::Stream;
+use crate::errors::{Error, Result};
+
+/// How much one read takes at most.
+const READ: usize = 64 * 1024;
+
+/// Called while a blocking call waits, and after signals: raises what Python
+/// wants raised (KeyboardInterrupt).
+pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
+
+/// What an error reply of Redis means for whoever sent the command: in every
+/// case it was not executed.
+pub fn redis_error(text: &str) -> Error {
+    let code = text.split_whitespace().next().unwrap_or_default();
+    let remedy = match code {
+        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => {
+            return Error::Unavailable(format!("Redis is not ready: {text}"));
+        }
+        "NOAUTH" => "; put the password into the URL: redis://:password@host",
+        "WRONGPASS" => "; look at user and password in the Redis URL",
+        "OOM" => "; raise maxmemory or wait until workers have freed memory",
+        "READONLY" => "; the URL leads to a replica, use the master's",
+        "WRONGTYPE" => "; another program uses a key of this queue",
+        _ => "",
+    };
+    Error::Broker(format!("Redis refused: {text}{remedy}"))
+}
+
+/// A connection to Redis.
+pub struct Connection {
+    stream: Stream,
+    out: Vec<u8>,
+    written: usize,
+    incoming: BytesMut,
+    eof: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Connection {
+        Connection { stream, out: Vec::new(), written: 0, incoming: BytesMut::new(), eof: false }
+    }
+
+    /// The descriptor to poll.
+    pub fn fd(&self) -> RawFd {
+        self.stream.fd()
+    }
+
+    /// Whether reads and writes return at once.
+    pub fn set_nonblocking(&self, on: bool) -> Result<()> {
+        self.stream.set_nonblocking(on).map_err(|e| Error::Unavailable(e.to_string()))
+    }
+
+    /// Where commands are appended that are to be written.
+    pub fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Whether something is still to be written.
+    pub fn wants_write(&self) -> bool {
+        self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.conn.wants_write())
+    }
+
+    /// Whether the server may have got the last command whole.
+    pub fn is_written(&self) -> bool {
+        self.written == self.out.len() || (matches!(self.stream, Stream::Tls(_)) && self.written > 0)
+    }
+
+    /// Writes what the socket takes; true when nothing is left.
+    pub fn write_some(&mut self) -> io::Result<bool> {
+        while self.written < self.out.len() {
+            match self.stream.write(&self.out[self.written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => self.written += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        match self.stream.flush() {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(e) => return Err(e),
+        }
+        self.out.clear();
+        self.written = 0;
+        // A rare huge message must not hold its memory for ever.
+        self.out.shrink_to(READ);
+        Ok(true)
+    }
+
+    /// Reads once. False: nothing there yet. The end of the stream is an error.
+    pub fn read_some(&mut self) -> io::Result<bool> {
+        let filled = self.incoming.len();
+        self.incoming.resize(filled + READ, 0);
+        let read = self.stream.read(&mut self.incoming[filled..]);
+        self.incoming.truncate(filled + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(0) => {
+                self.eof = true;
+                Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection"))
+            }
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The next whole reply among what was read.
+    pub fn next_reply(&mut self) -> Result<Option<Reply>> {
+        if self.incoming.is_empty() {
+            return Ok(None);
+        }
+        match decode_bytes_mut(&mut self.incoming) {
+            Ok(frame) => Ok(frame.map(|(reply, _, _)| reply)),
+            Err(e) => Err(Error::Broker(format!("what answers there does not speak the Redis protocol: {e}"))),
+        }
+    }
+
+    /// Blocking: writes all that is outgoing. `Uncertain` where the server may
+    /// have got it all the same.
+    pub fn send(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
+        loop {
+            match self.write_some() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.broken(&e.to_string())),
+            }
+            interrupt()?;
+            if Instant::now() >= deadline {
+                return Err(self.broken("timed out"));
+            }
+        }
+    }
+
+    /// Blocking: the next reply.
+    pub fn receive(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<Reply> {
+        loop {
+            if let Some(reply) = self.next_reply()? {
+                return Ok(reply);
+            }
+            match self.read_some() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.broken(&e.to_string())),
+            }
+            interrupt()?;
+            if Instant::now() >= deadline {
+                return Err(self.broken("no answer in time"));
+            }
+        }
+    }
+
+    fn broken(&self, what: &str) -> Error {
+        if self.is_written() {
+            Error::Uncertain(format!("the connection to Redis broke before its answer came: {what}"))
+        } else {
+            Error::Unavailable(format!("the connection to Redis broke: {what}"))
+        }
+    }
+
+    /// Whether the server has closed an idle connection, or sent what nobody asked for.
+    pub fn is_stale(&self) -> bool {
+        let mut byte = 0u8;
+        // SAFETY: the descriptor is open as long as `self`, and one byte may be
+        // written to `byte`. MSG_PEEK leaves the stream as it is.
+        let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        n >= 0 || io::Error::last_os_error().kind() != ErrorKind::WouldBlock
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong, and the Python exceptions that it becomes.
+//!
+//! The classes are written in Python (`fluxqueue_core/errors.py`), where users
+//! read them; a `PyErr` of an interrupted call passes through unchanged.
+
+use pyo3::PyErr;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::import_exception;
+
+import_exception!(fluxqueue_core.errors, ConfigurationError);
+import_exception!(fluxqueue_core.errors, BrokerError);
+import_exception!(fluxqueue_core.errors, BrokerUnavailable);
+import_exception!(fluxqueue_core.errors, EnqueueUncertain);
+import_exception!(fluxqueue_core.errors, MessageTooLarge);
+import_exception!(fluxqueue_core.errors, MalformedMessage);
+
+/// An error of this crate. The texts never hold a password.
+#[derive(Debug)]
+pub enum Error {
+    /// A URL, a setting or a name is not valid.
+    Configuration(String),
+    /// Redis answered with an error; the command was not executed.
+    Broker(String),
+    /// Redis can't be reached, or is not ready yet; nothing was executed.
+    Unavailable(String),
+    /// The connection ended after a command was written, before its answer.
+    Uncertain(String),
+    /// A message is larger than the setting allows.
+    TooLarge(String),
+    /// Bytes are not a message of this protocol.
+    Malformed(String),
+    /// The object was used in a way that its contract excludes.
+    Misuse(&'static str),
+    /// Python raised, for example KeyboardInterrupt while we waited.
+    Python(PyErr),
+}
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Configuration(text)
+            | Error::Broker(text)
+            | Error::Unavailable(text)
+            | Error::Uncertain(text)
+            | Error::TooLarge(text)
+            | Error::Malformed(text) => f.write_str(text),
+            Error::Misuse(text) => f.write_str(text),
+            Error::Python(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        match error {
+            Error::Configuration(text) => ConfigurationError::new_err(text),
+            Error::Broker(text) => BrokerError::new_err(text),
+            Error::Unavailable(text) => BrokerUnavailable::new_err(text),
+            Error::Uncertain(text) => EnqueueUncertain::new_err(text),
+            Error::TooLarge(text) => MessageTooLarge::new_err(text),
+            Error::Malformed(text) => MalformedMessage::new_err(text),
+            Error::Misuse(text) => PyRuntimeError::new_err(text),
+            Error::Python(error) => error,
+        }
+    }
+}
+
+impl From<PyErr> for Error {
+    fn from(error: PyErr) -> Error {
+        Error::Python(error)
+    }
+}

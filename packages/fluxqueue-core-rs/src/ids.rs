@@ -1,0 +1,88 @@
+//! Task ids: UUID version 7 (RFC 9562, section 5.7), which begin with the time
+//! in milliseconds, and random consumer ids.
+//!
+//! The random bits come from the kernel, a block at a time for each thread. A
+//! child process throws its parent's block away, or both would make the same ids.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::{Builder, Uuid};
+
+use crate::fork;
+
+const BLOCK: usize = 1024;
+
+struct RandomBlock {
+    bytes: [u8; BLOCK],
+    used: usize,
+    generation: u32,
+}
+
+thread_local! {
+    static RANDOM: RefCell<RandomBlock> =
+        const { RefCell::new(RandomBlock { bytes: [0; BLOCK], used: BLOCK, generation: 0 }) };
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    RANDOM.with_borrow_mut(|block| {
+        if block.used + N > BLOCK || block.generation != fork::generation() {
+            // A kernel without a source of randomness can't make safe ids, and
+            // no caller could go on: there is nothing better than to stop.
+            getrandom::fill(&mut block.bytes).expect("the kernel gives random bytes");
+            block.used = 0;
+            block.generation = fork::generation();
+        }
+        let mut out = [0; N];
+        out.copy_from_slice(&block.bytes[block.used..block.used + N]);
+        block.used += N;
+        out
+    })
+}
+
+/// Milliseconds since 1970 by this host's clock.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| d.as_millis() as u64)
+}
+
+/// A new task id as its 36 characters.
+pub fn task_id(now_ms: u64) -> [u8; 36] {
+    let id = Builder::from_unix_timestamp_millis(now_ms, &random::<10>()).into_uuid();
+    let mut text = [0; 36];
+    id.hyphenated().encode_lower(&mut text);
+    text
+}
+
+/// The milliseconds since 1970 in a task id; 0 where it is of another version.
+pub fn created_ms(id: &Uuid) -> u64 {
+    match id.get_version_num() {
+        7 => (id.as_u128() >> 80) as u64,
+        _ => 0,
+    }
+}
+
+/// A new consumer id: 32 hexadecimal characters.
+pub fn consumer_id() -> String {
+    Builder::from_random_bytes(random::<16>()).into_uuid().simple().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_id_is_a_version_7_uuid_with_the_time() {
+        let id = task_id(1_764_000_000_123);
+        let text = std::str::from_utf8(&id).expect("ascii");
+        let uuid = Uuid::parse_str(text).expect("a uuid");
+        assert_eq!(uuid.get_version_num(), 7);
+        assert_eq!(created_ms(&uuid), 1_764_000_000_123);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_differ() {
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| task_id(1)).collect();
+        assert_eq!(ids.len(), 10_000);
+    }
+}

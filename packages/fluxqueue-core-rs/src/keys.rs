@@ -1,0 +1,94 @@
+//! Every key name in Redis. No other code formats a key; docs/protocol.md has
+//! the table of their types and owners.
+
+use crate::errors::{Error, Result};
+use crate::names;
+
+/// The set of queue names that a worker has served or a delayed task waits for.
+pub const QUEUES: &str = "fluxqueue:queues";
+
+/// The keys of a queue, in the order in which every script takes them first
+/// (`lua/prelude.lua` names them).
+pub const OF_QUEUE: [&str; 10] = [
+    "consumers",
+    "sweep",
+    "pending",
+    "suspects",
+    "delayed",
+    "dead",
+    "dead:messages",
+    "dead:reasons",
+    "stats",
+    "paused",
+];
+
+/// The keys of one consumer of a queue.
+pub const OF_CONSUMER: [&str; 2] = ["claimed", "inbox"];
+
+fn queue_key(kind: &str, queue: &str) -> String {
+    format!("fluxqueue:{{{queue}}}:{kind}")
+}
+
+fn consumer_key(kind: &str, queue: &str, consumer: &str) -> String {
+    format!("fluxqueue:{{{queue}}}:{kind}:{consumer}")
+}
+
+/// The list that enqueued messages wait in.
+pub fn pending(queue: &str) -> String {
+    queue_key("pending", queue)
+}
+
+/// The list of the messages that have lost two workers.
+pub fn suspects(queue: &str) -> String {
+    queue_key("suspects", queue)
+}
+
+/// The ten keys that every script takes first.
+pub fn of_queue(queue: &str) -> Vec<String> {
+    OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
+}
+
+/// The hash of what a consumer holds.
+pub fn claimed(queue: &str, consumer: &str) -> String {
+    consumer_key("claimed", queue, consumer)
+}
+
+/// The list that a consumer's BLMOVE moves to.
+pub fn inbox(queue: &str, consumer: &str) -> String {
+    consumer_key("inbox", queue, consumer)
+}
+
+/// Every kind of key that `by_kind` knows.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    std::iter::once("queues").chain(OF_QUEUE).chain(OF_CONSUMER)
+}
+
+/// A key by its kind, for Python.
+pub fn by_kind(kind: &str, queue: &str, consumer: &str) -> Result<String> {
+    if kind == "queues" {
+        return Ok(QUEUES.to_owned());
+    }
+    names::check_queue(queue)?;
+    if OF_QUEUE.contains(&kind) {
+        return Ok(queue_key(kind, queue));
+    }
+    if OF_CONSUMER.contains(&kind) {
+        return Ok(consumer_key(kind, queue, consumer));
+    }
+    let known: Vec<_> = kinds().collect();
+    Err(Error::Configuration(format!("no key of the kind {kind:?}; there are {}", known.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_key_carries_the_hash_tag() {
+        assert_eq!(by_kind("dead:messages", "q", "").expect("known"), "fluxqueue:{q}:dead:messages");
+        assert_eq!(by_kind("inbox", "q", "c1").expect("known"), "fluxqueue:{q}:inbox:c1");
+        assert_eq!(by_kind("queues", "", "").expect("known"), QUEUES);
+        assert!(by_kind("nonsense", "q", "").is_err());
+        assert!(by_kind("pending", "a}b", "").is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! The Rust core of FluxQueue. This file only registers.
+
+pub mod config;
+pub mod connection;
+pub mod errors;
+pub mod fork;
+pub mod ids;
+pub mod keys;
+pub mod message;
+pub mod names;
+pub mod scripts;
+
+mod python;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::python::functions::{
+        check_queue_name, dead_reason, fork_generation, key, key_kinds, message_field, parse_message, queue_keys,
+        raise_deliveries, script, script_names, set_parent_death_signal,
+    };
+    #[pymodule_export]
+    use crate::python::settings::Settings;
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::fork::watch();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("DEFAULT_REDIS_URL", crate::config::DEFAULT_REDIS_URL)
+    }
+}

@@ -1,0 +1,54 @@
+//! Writing a message: what is the same for every call of a task is rendered once.
+
+use std::io::Write;
+
+use super::{DEFAULT_MAX_RETRIES, HEAD};
+use crate::errors::Result;
+use crate::names;
+
+/// Everything of a message but its id and arguments.
+pub struct Envelope {
+    /// `","name":"...","args":`
+    before_args: Vec<u8>,
+    /// `,"max_retries":5,"timeout":2.5` or nothing
+    after_args: Vec<u8>,
+}
+
+impl Envelope {
+    /// Checks the name; `timeout` is in seconds.
+    pub fn new(name: &str, max_retries: u32, timeout: Option<f64>) -> Result<Envelope> {
+        names::check_task(name)?;
+        let mut before_args = Vec::from(&br#"","name":"#[..]);
+        serde_json::to_writer(&mut before_args, name).expect("a string can be written into memory");
+        before_args.extend_from_slice(br#","args":"#);
+        let mut after_args = Vec::new();
+        if max_retries != DEFAULT_MAX_RETRIES {
+            write!(after_args, r#","max_retries":{max_retries}"#).expect("memory can be written");
+        }
+        if let Some(seconds) = timeout {
+            write!(after_args, r#","timeout":{seconds}"#).expect("memory can be written");
+        }
+        Ok(Envelope { before_args, after_args })
+    }
+
+    /// The length of the message that `write` would append.
+    pub fn len(&self, args: &[u8], kwargs: Option<&[u8]>) -> usize {
+        let kwargs = kwargs.map_or(0, |k| br#","kwargs":"#.len() + k.len());
+        HEAD.len() + 36 + self.before_args.len() + args.len() + kwargs + self.after_args.len() + 1
+    }
+
+    /// Appends a message; `args` is a JSON array, `kwargs` a JSON object.
+    pub fn write(&self, out: &mut Vec<u8>, id: &[u8; 36], args: &[u8], kwargs: Option<&[u8]>) {
+        out.reserve(self.len(args, kwargs));
+        out.extend_from_slice(HEAD);
+        out.extend_from_slice(id);
+        out.extend_from_slice(&self.before_args);
+        out.extend_from_slice(args);
+        if let Some(kwargs) = kwargs {
+            out.extend_from_slice(br#","kwargs":"#);
+            out.extend_from_slice(kwargs);
+        }
+        out.extend_from_slice(&self.after_args);
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,38 @@
+//! The message: one JSON object whose beginning stands at fixed places.
+//!
+//! ```text
+//! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"name":"n","args":[],...}
+//!              ^13             ^49                         ^ `,"name":`
+//! ```
+//!
+//! `deliveries` and `retries` stand there only where they are not 0; `kwargs`,
+//! `max_retries`, `timeout`, `headers` only where they are not the default. The
+//! *field* (from the id up to `,"name":`) is one attempt at one task: the Lua
+//! scripts cut it out by position, so `field` here and in `lua/prelude.lua` are
+//! one rule. Arguments are bytes that orjson wrote and orjson will read; they
+//! are never decoded here, and unknown fields stay where they are.
+
+mod envelope;
+mod parse;
+mod reason;
+mod rewrite;
+
+pub use envelope::Envelope;
+pub use parse::{Message, field};
+pub use reason::dead_reason;
+pub use rewrite::{with_delivery, with_retry, with_unknown_since};
+
+/// How often a task is retried where its message does not say.
+pub const DEFAULT_MAX_RETRIES: u32 = 3;
+
+/// The bytes before the id.
+pub const HEAD: &[u8] = br#"{"v":1,"id":""#;
+
+/// Where the id ends and its closing quote stands.
+const ID_END: usize = HEAD.len() + 36;
+
+/// What follows the counters.
+const NAME: &[u8] = br#","name":"#;
+
+/// How far from `ID_END + 1` the scripts look for the end of `NAME`.
+const COUNTERS_MAX: usize = 70;

@@ -1,0 +1,144 @@
+//! Reading a message.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, NAME};
+use crate::errors::{Error, Result};
+use crate::ids;
+
+/// Where the field of a message lies; None where it does not begin like one.
+/// The same rule as `field` in `lua/prelude.lua`.
+pub fn field(raw: &[u8]) -> Option<Range<usize>> {
+    if !raw.starts_with(HEAD) || raw.get(ID_END) != Some(&b'"') {
+        return None;
+    }
+    let after = ID_END + 1;
+    let window = &raw[after..raw.len().min(after + COUNTERS_MAX)];
+    memmem::find(window, NAME).map(|at| HEAD.len()..after + at)
+}
+
+/// The parts of a message; the bytes stay whole in `raw`.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The whole message.
+    pub raw: Bytes,
+    /// Where its field lies.
+    pub field: Range<usize>,
+    /// The task's name.
+    pub name: String,
+    /// Where the JSON array of positional arguments lies.
+    pub args: Range<usize>,
+    /// Where the JSON object of keyword arguments lies.
+    pub kwargs: Option<Range<usize>>,
+    /// How many workers were lost while they held it.
+    pub deliveries: u32,
+    /// How many times the task has failed.
+    pub retries: u32,
+    /// How many times it may fail and be run again.
+    pub max_retries: u32,
+    /// Seconds that one attempt may take.
+    pub timeout: Option<f64>,
+    /// `traceparent` and the like.
+    pub headers: Option<HashMap<String, String>>,
+    /// When a worker first did not know the name; ms by the clock of Redis.
+    pub unknown_since: Option<u64>,
+    /// When it was enqueued, ms since 1970 by the client's clock.
+    pub enqueued_at: u64,
+}
+
+#[derive(Deserialize)]
+struct Parts<'a> {
+    v: u32,
+    #[serde(default)]
+    deliveries: u32,
+    #[serde(default)]
+    retries: u32,
+    name: String,
+    #[serde(borrow)]
+    args: &'a RawValue,
+    #[serde(borrow, default)]
+    kwargs: Option<&'a RawValue>,
+    max_retries: Option<u32>,
+    timeout: Option<f64>,
+    headers: Option<HashMap<String, String>>,
+    unknown_since: Option<u64>,
+}
+
+fn malformed(text: impl Into<String>) -> Error {
+    Error::Malformed(text.into())
+}
+
+/// Where a part of `whole` lies in it.
+fn range_in(whole: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+impl Message {
+    /// Reads a message; `Error::Malformed` says what is wrong.
+    pub fn parse(raw: Bytes) -> Result<Message> {
+        let field = field(&raw).ok_or_else(|| malformed("it does not begin like a message of this protocol"))?;
+        let text = std::str::from_utf8(&raw).map_err(|e| malformed(format!("it is not UTF-8: {e}")))?;
+        let parts: Parts = serde_json::from_str(text).map_err(|e| malformed(format!("it can't be read: {e}")))?;
+        if parts.v != 1 {
+            return Err(malformed(format!("its version is {}, this worker knows 1", parts.v)));
+        }
+        if text[field.clone()] != counters(&text[HEAD.len()..ID_END], parts.deliveries, parts.retries) {
+            return Err(malformed("its counters are not where the protocol has them"));
+        }
+        let id =
+            Uuid::try_parse(&text[HEAD.len()..ID_END]).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
+        if !parts.args.get().starts_with('[') {
+            return Err(malformed("args is not an array"));
+        }
+        if parts.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
+            return Err(malformed("kwargs is not an object"));
+        }
+        let args = range_in(&raw, parts.args.get());
+        let kwargs = parts.kwargs.map(|k| range_in(&raw, k.get()));
+        Ok(Message {
+            field,
+            args,
+            kwargs,
+            name: parts.name,
+            deliveries: parts.deliveries,
+            retries: parts.retries,
+            max_retries: parts.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
+            timeout: parts.timeout,
+            headers: parts.headers,
+            unknown_since: parts.unknown_since,
+            enqueued_at: ids::created_ms(&id),
+            raw,
+        })
+    }
+
+    /// The task's id.
+    pub fn task_id(&self) -> &str {
+        // `parse` has read these bytes as a UUID.
+        std::str::from_utf8(&self.raw[HEAD.len()..ID_END]).unwrap_or_default()
+    }
+
+    /// The field under which a claimed hash holds the message.
+    pub fn field_bytes(&self) -> Bytes {
+        self.raw.slice(self.field.clone())
+    }
+}
+
+/// The field of a message with these counters.
+pub(super) fn counters(id: &str, deliveries: u32, retries: u32) -> String {
+    let mut out = format!("{id}\"");
+    if deliveries > 0 {
+        out += &format!(",\"deliveries\":{deliveries}");
+    }
+    if retries > 0 {
+        out += &format!(",\"retries\":{retries}");
+    }
+    out
+}

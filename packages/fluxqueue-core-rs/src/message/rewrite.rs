@@ -1,0 +1,150 @@
+//! A message with one thing changed. All other bytes stay as they are.
+
+use bytes::Bytes;
+
+use super::parse::{Message, counters};
+use super::{HEAD, ID_END};
+use crate::errors::Result;
+
+const UNKNOWN_SINCE: &[u8] = br#","unknown_since":"#;
+
+/// What follows the counters, without a note that a worker did not know the name.
+fn rest(message: &Message) -> &[u8] {
+    let rest = &message.raw[message.field.end..];
+    if message.unknown_since.is_none() {
+        return rest;
+    }
+    // `with_unknown_since` wrote it last; written elsewhere by other hands it stays.
+    match memchr::memmem::rfind(rest, UNKNOWN_SINCE) {
+        Some(at) if rest[at + UNKNOWN_SINCE.len()..rest.len() - 1].iter().all(u8::is_ascii_digit) => &rest[..at],
+        _ => rest,
+    }
+}
+
+fn rewrite(message: &Message, deliveries: u32, retries: u32, end: &str) -> Bytes {
+    let id = &message.raw[HEAD.len()..ID_END];
+    let field = counters(&String::from_utf8_lossy(id), deliveries, retries);
+    let rest = rest(message);
+    let rest = rest.strip_suffix(b"}").unwrap_or(rest);
+    let mut out = Vec::with_capacity(message.raw.len() + 40);
+    out.extend_from_slice(HEAD);
+    out.extend_from_slice(field.as_bytes());
+    out.extend_from_slice(rest);
+    out.extend_from_slice(end.as_bytes());
+    out.push(b'}');
+    out.into()
+}
+
+/// The next attempt, after a failure of the task.
+pub fn with_retry(message: &Message) -> Bytes {
+    rewrite(message, message.deliveries, message.retries.saturating_add(1), "")
+}
+
+/// The same attempt, noting when a worker first did not know its name.
+pub fn with_unknown_since(message: &Message, since_ms: u64) -> Bytes {
+    let note = format!(",\"unknown_since\":{since_ms}");
+    rewrite(message, message.deliveries, message.retries, &note)
+}
+
+/// The same attempt, after the loss of a worker that held it; with the new count.
+pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
+    let message = Message::parse(raw)?;
+    let deliveries = message.deliveries.saturating_add(1);
+    let note = message.unknown_since.map_or(String::new(), |since| format!(",\"unknown_since\":{since}"));
+    let raised = rewrite(&message, deliveries, message.retries, &note);
+    Ok((message, raised, deliveries))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Envelope, field};
+    use super::*;
+
+    const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+
+    fn message(name: &str, args: &str, kwargs: Option<&str>, max_retries: u32) -> Bytes {
+        let envelope = Envelope::new(name, max_retries, None).expect("a good name");
+        let mut out = Vec::new();
+        envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes));
+        assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes)));
+        out.into()
+    }
+
+    #[test]
+    fn a_small_message_has_no_defaults() {
+        let raw = message("noop", "[1]", None, 3);
+        assert_eq!(&raw[..], br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"noop","args":[1]}"#);
+    }
+
+    #[test]
+    fn unknown_fields_and_exact_bytes_survive_a_retry() {
+        let raw = Bytes::from(
+            r#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[[],9007199254740993],"later":{"x": []}}"#,
+        );
+        let retried = with_retry(&Message::parse(raw.clone()).expect("well formed"));
+        let again = Message::parse(retried.clone()).expect("well formed");
+        assert_eq!(again.retries, 1);
+        assert!(retried.ends_with(br#""name":"n","args":[[],9007199254740993],"later":{"x": []}}"#));
+        let (_, raised, deliveries) = with_delivery(retried).expect("well formed");
+        assert_eq!(deliveries, 1);
+        let begin = br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","deliveries":1,"retries":1,"name":"n""#;
+        assert!(raised.starts_with(begin));
+    }
+
+    #[test]
+    fn an_unknown_name_is_noted_and_forgotten_by_a_retry() {
+        let first = Message::parse(message("n", r#"[",\"unknown_since\":7}"]"#, None, 5)).expect("well formed");
+        let noted = Message::parse(with_unknown_since(&first, 123)).expect("well formed");
+        assert_eq!(noted.unknown_since, Some(123));
+        assert_eq!(noted.field_bytes(), first.field_bytes());
+        let renoted = with_unknown_since(&noted, 123);
+        assert_eq!(renoted, noted.raw);
+        let retried = Message::parse(with_retry(&noted)).expect("well formed");
+        assert_eq!((retried.unknown_since, retried.max_retries), (None, 5));
+        let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
+        assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            name in "[a-z\"\\\\é]{1,20}",
+            args in proptest::collection::vec(any::<i64>(), 0..5),
+            word in ".{0,30}",
+            max_retries in any::<u32>(),
+            failures in 0u32..4,
+            losses in 0u32..4,
+        ) {
+            let args = serde_json::to_string(&args).expect("numbers");
+            let kwargs = serde_json::to_string(&std::collections::HashMap::from([("w", &word)])).expect("a string");
+            let mut raw = message(&name, &args, Some(&kwargs), max_retries);
+            for _ in 0..failures { raw = with_retry(&Message::parse(raw).expect("well formed")); }
+            for _ in 0..losses { raw = with_delivery(raw).expect("well formed").1; }
+            let m = Message::parse(raw.clone()).expect("well formed");
+            prop_assert_eq!(&m.name, &name);
+            prop_assert_eq!(&raw[m.args.clone()], args.as_bytes());
+            prop_assert_eq!(&raw[m.kwargs.clone().expect("given")], kwargs.as_bytes());
+            prop_assert_eq!((m.retries, m.deliveries, m.max_retries), (failures, losses, max_retries));
+            prop_assert_eq!(field(&raw), Some(m.field.clone()));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), well_begun in any::<bool>()) {
+            if well_begun {
+                let mut whole = message("n", "[]", None, 3).to_vec();
+                whole.truncate(bytes.len() % (whole.len() + 1));
+                whole.append(&mut bytes);
+                bytes = whole;
+            }
+            let raw = Bytes::from(bytes);
+            let position = field(&raw);
+            if let Ok(m) = Message::parse(raw.clone()) {
+                prop_assert_eq!(Some(m.field.clone()), position);
+                let _ = with_retry(&m);
+            }
+            let _ = with_delivery(raw);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Which names are allowed: a queue's name stands between braces in every key,
+//! both stand in log lines and on command lines.
+
+use crate::errors::{Error, Result};
+
+const QUEUE_MAX: usize = 128;
+const TASK_MAX: usize = 256;
+
+fn check(what: &str, name: &str, max: usize, refused: &[char]) -> Result<()> {
+    let problem = if name.is_empty() {
+        "is empty".to_owned()
+    } else if name.len() > max {
+        format!("has {} bytes, more than {max}", name.len())
+    } else if let Some(c) = name.chars().find(|c| c.is_control() || c.is_whitespace() || refused.contains(c)) {
+        format!("has the character {c:?}")
+    } else {
+        return Ok(());
+    };
+    let shown: String = name.chars().take(40).collect();
+    Err(Error::Configuration(format!("the {what} {shown:?} {problem}; use letters, digits and . _ - : /")))
+}
+
+/// A queue name: no braces, which would end the hash tag, and no comma, which
+/// separates queues on the command line.
+pub fn check_queue(name: &str) -> Result<()> {
+    check("queue name", name, QUEUE_MAX, &['{', '}', ','])
+}
+
+/// A task name.
+pub fn check_task(name: &str) -> Result<()> {
+    check("task name", name, TASK_MAX, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_break_a_key_or_a_line_are_refused() {
+        for bad in ["", "a}b", "{a", "a\nb", "a b", "a,b", "a\u{0}", "a\u{2028}b", &"x".repeat(129)] {
+            assert!(check_queue(bad).is_err(), "{bad:?}");
+        }
+        for good in ["default", "mails.high", "a:b/c-d_e", "größe", &"x".repeat(128)] {
+            assert!(check_queue(good).is_ok(), "{good:?}");
+        }
+        assert!(check_task("<lambda>").is_ok());
+        assert!(check_task("a\rb").is_err());
+    }
+}

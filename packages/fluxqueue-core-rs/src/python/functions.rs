@@ -1,0 +1,112 @@
+//! Functions for the control plane, which is written in Python.
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::errors::Result;
+use crate::message::{self, Message};
+use crate::{fork, keys, names, scripts};
+
+/// The name of a key, by its kind.
+#[pyfunction]
+#[pyo3(signature = (kind, queue="", consumer=""))]
+pub fn key(kind: &str, queue: &str, consumer: &str) -> Result<String> {
+    keys::by_kind(kind, queue, consumer)
+}
+
+/// The ten keys of a queue that every script takes first.
+#[pyfunction]
+pub fn queue_keys(queue: &str) -> Result<Vec<String>> {
+    names::check_queue(queue)?;
+    Ok(keys::of_queue(queue))
+}
+
+/// Every kind that `key` knows.
+#[pyfunction]
+pub fn key_kinds() -> Vec<&'static str> {
+    keys::kinds().collect()
+}
+
+/// The text of a Lua script.
+#[pyfunction]
+#[pyo3(signature = (name, flags=true))]
+pub fn script(name: &str, flags: bool) -> Result<String> {
+    scripts::text(name, flags)
+}
+
+/// The names of all scripts.
+#[pyfunction]
+pub fn script_names() -> Vec<&'static str> {
+    scripts::names().collect()
+}
+
+/// Raises where a queue name is not valid.
+#[pyfunction]
+pub fn check_queue_name(queue: &str) -> Result<()> {
+    names::check_queue(queue)
+}
+
+/// The parts of a message.
+#[pyfunction]
+pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    let m = Message::parse(Bytes::copy_from_slice(message))?;
+    let parts = PyDict::new(py);
+    parts.set_item("task_id", m.task_id())?;
+    parts.set_item("name", &m.name)?;
+    parts.set_item("args", PyBytes::new(py, &m.raw[m.args.clone()]))?;
+    parts.set_item("kwargs", m.kwargs.clone().map(|range| PyBytes::new(py, &m.raw[range])))?;
+    parts.set_item("retries", m.retries)?;
+    parts.set_item("deliveries", m.deliveries)?;
+    parts.set_item("max_retries", m.max_retries)?;
+    parts.set_item("timeout", m.timeout)?;
+    parts.set_item("headers", m.headers.clone())?;
+    parts.set_item("enqueued_at", m.enqueued_at)?;
+    Ok(parts)
+}
+
+/// The field under which a claimed hash holds the message.
+#[pyfunction]
+pub fn message_field<'py>(py: Python<'py>, message: &[u8]) -> Option<Bound<'py, PyBytes>> {
+    message::field(message).map(|range| PyBytes::new(py, &message[range]))
+}
+
+/// For the rescue: (old field, raised message, whether it is dead now).
+#[pyfunction]
+#[pyo3(signature = (message, limit=3))]
+pub fn raise_deliveries<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    limit: u32,
+) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool)> {
+    let (old, raised, deliveries) = message::with_delivery(Bytes::copy_from_slice(message))?;
+    Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), deliveries >= limit))
+}
+
+/// The JSON that stands beside a dead message.
+#[pyfunction]
+#[pyo3(signature = (reason, error, traceback=None))]
+pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &message::dead_reason(reason, error, traceback))
+}
+
+/// How many forks lie between this process and the one that loaded the module.
+#[pyfunction]
+pub fn fork_generation() -> u32 {
+    fork::generation()
+}
+
+/// Asks the kernel to send this process a signal when its parent dies.
+#[pyfunction]
+pub fn set_parent_death_signal(signal: i32) -> PyResult<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: prctl with PR_SET_PDEATHSIG reads one integer and touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = signal;
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What Python sees beside `Producer` and `Consumer`.
+
+pub mod functions;
+pub mod settings;
