@@ -161,7 +161,7 @@ impl<'a> Sender<'a> {
         };
         let deadline = chunk.deadline.unwrap_or_else(Instant::now);
         let answer = lpush::receive(&mut connection, deadline, &mut interrupt)
-            .and_then(|reply| Ok((lpush::is_useless_after(&reply), lpush::outcome(&reply))));
+            .map(|reply| (lpush::is_useless_after(&reply), lpush::outcome(&reply)));
         let (useless, outcome) = match answer {
             Ok((_, Err(error @ Error::Uncertain(_)))) | Err(error) => {
                 self.flying.push_front(chunk);

@@ -75,11 +75,14 @@ impl<F> Outbox<F> {
         self.waiting.drain(..).collect()
     }
 
-    /// Puts calls back, before those that wait.
+    /// Lets calls wait again, in the order in which they came.
     pub fn give_back(&mut self, calls: Vec<Call<F>>) {
-        for call in calls.into_iter().rev() {
-            self.waiting.push_front(call);
+        if calls.is_empty() {
+            return;
         }
+        self.waiting.extend(calls);
+        // The timeout is the same for all, so the deadline tells who was first.
+        self.waiting.make_contiguous().sort_by_key(|call| call.deadline);
     }
 
     /// Appends one command per queue and chunk to `out`. Calls of one queue keep

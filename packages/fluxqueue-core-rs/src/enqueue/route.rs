@@ -48,6 +48,7 @@ impl Target {
                 self.label()
             )));
         }
+        out.reserve(len + 32);
         bulk(out, len);
         self.envelope.write(out, &ids::task_id(ids::unix_ms()), args, kwargs);
         out.extend_from_slice(b"\r\n");

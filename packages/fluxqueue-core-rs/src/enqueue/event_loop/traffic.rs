@@ -1,14 +1,24 @@
 //! Writing what waits, reading answers.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 
 use super::{Calls, Link, LoopConnection, resolve, thread};
-use crate::connection::Reply;
+use crate::connection::{Connection, Reply};
 use crate::enqueue::lpush;
 use crate::errors::Error;
+
+/// Writes what the socket takes: (whether that is all, the descriptor).
+fn write(connection: &mut Connection) -> io::Result<(bool, RawFd)> {
+    let fd = connection.fd();
+    match connection.write_some() {
+        Err(e) if e.kind() == ErrorKind::Interrupted => Ok((false, fd)),
+        written => written.map(|all| (all, fd)),
+    }
+}
 
 impl LoopConnection {
     /// Writes what waits, until the socket takes no more.
@@ -40,7 +50,7 @@ impl LoopConnection {
                 };
                 state.outbox.compose(calls, connection.outgoing());
                 state.last_used = Instant::now();
-                connection.write_some().map(|all| (all, connection.fd()))
+                write(connection)
             };
             match written {
                 Ok((true, _)) => {}
@@ -50,7 +60,7 @@ impl LoopConnection {
         }
     }
 
-    fn watch_room(slf: &Bound<'_, Self>, fd: i32) -> PyResult<()> {
+    fn watch_room(slf: &Bound<'_, Self>, fd: RawFd) -> PyResult<()> {
         if std::mem::replace(&mut slf.get().state().writer, true) {
             return Ok(());
         }
@@ -63,7 +73,7 @@ impl LoopConnection {
         let written = {
             let mut state = this.state();
             let Link::Open(connection) = &mut state.link else { return Ok(()) };
-            let written = connection.write_some().map(|all| (all, connection.fd()));
+            let written = write(connection);
             if matches!(written, Ok((true, _))) {
                 state.writer = false;
             }
@@ -75,7 +85,6 @@ impl LoopConnection {
                 Self::pump(slf)
             }
             Ok((false, _)) => Ok(()),
-            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
             Err(e) => Self::disconnect(slf, &e.to_string()),
         }
     }
