@@ -65,6 +65,9 @@ def diagnose(
     Args:
         signature: that of the call, which the arguments fit.
     """
+    for name in kwargs:
+        if _refused(name):
+            return _surrogates("the name of a keyword argument")
     for name, value in _named(signature, args, kwargs):
         if _refused(value):
             return _find_refused(value, name, name, frozenset())

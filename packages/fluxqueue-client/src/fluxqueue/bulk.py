@@ -78,14 +78,14 @@ class BulkCalls:
 
     def _fail(self, error: Exception, recent: Iterable[Any], first: int, enqueued: int) -> NoReturn:
         """Raises `error`, or better what is wrong with one of the recent calls."""
-        before = f"{enqueued} calls before it were enqueued"
+        before = f"{enqueued} calls were enqueued before"
         failure = error
         if isinstance(error, FluxQueueError):
-            error.args = (f"{error} ({before})",)
+            error.args = (f"{error} ({before} this error)",)
         elif isinstance(error, TypeError | ValueError):
-            failure = self._first_refused(recent, first, before) or error
+            failure = self._first_refused(recent, first, f"{before} it") or error
         if failure is error and not isinstance(error, FluxQueueError):
-            error.add_note(f"{self.where}: {before}")
+            error.add_note(f"{self.where}: {before} this error")
         failure.enqueued = enqueued  # type: ignore[attr-defined]
         if failure is error:
             raise error

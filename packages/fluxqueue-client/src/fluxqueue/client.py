@@ -139,6 +139,8 @@ class FluxQueue:
         policy: RetryPolicy,
         context_type: Any = None,
     ) -> AnyTask:
+        if name is None and func.__name__ == "<lambda>":
+            raise TypeError("a lambda has no name for its task; give one with name=...")
         route = Route(queue, func.__name__ if name is None else name, policy.max_retries)
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
         task: AnyTask = kind(func, self._producer, route, policy, context_type)
