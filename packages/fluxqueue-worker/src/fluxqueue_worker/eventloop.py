@@ -170,6 +170,8 @@ class EventLoop:
     def stop(self, timeout: float) -> bool:
         """Ends the loop and its thread; False where that takes longer than
         `timeout` seconds."""
+        if not self._thread.is_alive():
+            return True
         self._stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout)

@@ -7,6 +7,7 @@ that do nothing, which is why it is one long function.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from time import monotonic, perf_counter
@@ -114,6 +115,7 @@ class ThreadPool:
         self.events = events
         self.crashed = crashed
         self._threads: list[_Thread] = []
+        self._numbers = itertools.count(1)
 
     def start_thread(self) -> None:
         """Starts one more thread. Where the system has none to give, the work
@@ -122,24 +124,26 @@ class ThreadPool:
         Raises:
             RuntimeError: not even a first thread can be started.
         """
-        thread = _Thread(self, len(self._threads) + 1)
+        thread = _Thread(self, next(self._numbers))
+        # Before it starts: it may start the next one before this one goes on.
+        self._threads.append(thread)
         try:
             thread.thread.start()
         except RuntimeError as error:
+            self._threads.remove(thread)
             if not self._threads:
                 raise
             self.events.no_thread(len(self._threads), error)
-            return
-        self._threads.append(thread)
 
     def running(self) -> list[tuple[Job, float]]:
         """What runs now, with the `perf_counter()` of its beginning."""
-        return [(job, t.started) for t in self._threads if (job := t.job) is not None]
+        return [(job, t.started) for t in list(self._threads) if (job := t.job) is not None]
 
     def join(self, timeout: float) -> bool:
         """Waits until all threads have ended, at most `timeout` seconds; False
         where one still runs."""
         deadline = monotonic() + timeout
-        for thread in self._threads:
-            thread.thread.join(max(0.0, deadline - monotonic()))
+        for thread in list(self._threads):
+            if thread.thread.ident is not None:
+                thread.thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.thread.is_alive() for thread in self._threads)
