@@ -26,8 +26,13 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     )
     program.chmod(0o700)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(suspects.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
     return parse(["-t", "app"], "x")
+
+
+def ended(lanes: suspects.Lanes) -> bool:
+    lanes.reap()
+    return not lanes
 
 
 def ran(folder: Path) -> list[str]:
@@ -61,7 +66,7 @@ def test_a_child_that_ended_is_collected_and_the_next_event_starts_another(
     lanes = suspects.Lanes(options, lines.logger())
     for number in (1, 2):
         lanes.ensure("a")
-        wait_until(lambda: lanes.reap() or not lanes)
+        wait_until(lambda: ended(lanes))
         assert len(lines.named(event)) == number
     assert len(ran(tmp_path)) == 2
 
@@ -73,7 +78,7 @@ def test_after_close_children_are_told_to_drain_and_none_starts(
     lanes.ensure("a")
     wait_until(lambda: ran(tmp_path))
     lanes.close()
-    wait_until(lambda: lanes.reap() or not lanes)
+    wait_until(lambda: ended(lanes))
     assert lines.named("suspects.died")[0]["code"] == -signal.SIGTERM
     lanes.ensure("a")
     assert not lanes
@@ -82,7 +87,7 @@ def test_after_close_children_are_told_to_drain_and_none_starts(
 def test_a_child_that_can_not_start_is_told(
     options: Options, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suspects.sys, "executable", "/does/not/exist")
+    monkeypatch.setattr(sys, "executable", "/does/not/exist")
     lanes = suspects.Lanes(options, lines.logger())
     lanes.ensure("a")
     assert not lanes
@@ -91,7 +96,7 @@ def test_a_child_that_can_not_start_is_told(
 
 def test_a_lane_is_idle_two_seconds_after_its_last_task(consumer: FakeConsumer) -> None:
     now = 100.0
-    watch = suspects.IdleWatch(consumer, clock=lambda: now)  # type: ignore[arg-type]
+    watch: Any = suspects.IdleWatch(consumer, clock=lambda: now)  # type: ignore[arg-type]
     task = type("Task", (), {"is_async": False})()
     asynchronous = type("Task", (), {"is_async": True})()
     now = 200.0

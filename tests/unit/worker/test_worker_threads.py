@@ -110,8 +110,8 @@ def test_arguments_that_can_not_be_read_are_dead(
     consumer: FakeConsumer, pool: ThreadPool, record: Record
 ) -> None:
     class Unreadable(FakeJob):
-        @property  # type: ignore[misc]
-        def args(self) -> list[Any]:  # type: ignore[override]
+        @property
+        def args(self) -> list[Any]:
             raise ValueError("surrogates not allowed")
 
         @args.setter

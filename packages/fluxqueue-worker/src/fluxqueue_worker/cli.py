@@ -40,7 +40,10 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     if tasks is None:
         return 1
     log.adopt_standard_logging()
-    worker = Worker(options, settings, tasks, logger)
+    try:
+        worker = Worker(options, settings, tasks, logger)
+    except ConfigurationError as error:
+        fail(prog, str(error))
     code = worker.run()
     return shutdown.exit_with(code, worker.stuck)
 

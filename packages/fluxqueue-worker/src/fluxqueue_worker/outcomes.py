@@ -14,6 +14,8 @@ from .registry import RegisteredTask
 TRACEBACK_BYTES = 32 * 1024
 ERROR_BYTES = 2 * 1024
 TRACEBACK_FRAMES = 100
+# Seconds. What the core takes at most: a year.
+LONGEST_DELAY = 365 * 86_400.0
 
 
 class Settler(Protocol):
@@ -41,13 +43,14 @@ def retry_delay(task: RegisteredTask, retries: int, random: Callable[[], float] 
     it is even in [d / 2, d): what failed together does not come back together,
     and never sooner than half of what was asked for.
     """
+    most = min(task.retry_max_delay, LONGEST_DELAY)
     try:
         delay = task.retry_delay * float(task.retry_backoff) ** retries
     except OverflowError:
-        delay = task.retry_max_delay
+        delay = most
     # Also for infinity times zero, which is not a number.
-    if not delay < task.retry_max_delay:
-        delay = task.retry_max_delay
+    if not delay < most:
+        delay = most
     return delay / 2 + random() * delay / 2
 
 

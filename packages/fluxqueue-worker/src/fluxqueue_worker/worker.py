@@ -51,7 +51,8 @@ class Worker:
         self._tasks = tasks
         self._logger = logger
         self._is_lane = options.parent is not None
-        self._failure: BaseException | None = None
+        self._failed = False
+        self._consumer_ended = False
         self._signals = Signals()
         self._consumer = consumer = Consumer(
             settings,
@@ -93,7 +94,7 @@ class Worker:
             reason = self._serve()
             self._drain(reason)
             self._stop()
-        return 0 if self._failure is None else 1
+        return 1 if self._failed or self._consumer_ended else 0
 
     def _start(self) -> None:
         options = self._options
@@ -123,7 +124,7 @@ class Worker:
                 timeout = LANE_INTERVAL
             for number in self._wait(timeout):
                 return signal.Signals(number).name
-            if self._failure is not None:
+            if self._failed or self._consumer_ended:
                 return "failure"
             if self._idle is not None:
                 if self._idle.idle():
@@ -143,6 +144,8 @@ class Worker:
                 self._lanes.ensure(event["queue"])
             elif kind == "connected" and self._idle is not None:
                 self._idle.connected()
+            elif kind == "failed":
+                self._consumer_ended = True
         ends: list[int] = []
         for number in self._signals.take():
             if number == signal.SIGQUIT:
@@ -155,7 +158,7 @@ class Worker:
         """A thread of the worker failed, not a task: drain, and exit with 1."""
         import traceback
 
-        self._failure = error
+        self._failed = True
         self._logger.error(
             "worker.failed",
             error=str(error),
@@ -189,6 +192,11 @@ class Worker:
         )
         self._consumer.drain()
         self._lanes.close()
+        if self._consumer_ended:
+            # Nobody is there to settle anything; the tasks are rescued.
+            self._wait_until(lambda: not self._lanes, RELEASE_PATIENCE)
+            self._lanes.kill()
+            return
         if self._wait_until(self._is_drained, timeout):
             return
         self._outcomes.releasing = True
