@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod consumer;
 pub mod errors;
 pub mod fork;
 pub mod ids;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::consumer::{Consumer, Job};
     #[pymodule_export]
     use crate::python::functions::{
         check_queue_name, dead_reason, fork_generation, key, key_kinds, message_field, parse_message, queue_keys,
