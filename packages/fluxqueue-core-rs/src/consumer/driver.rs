@@ -215,8 +215,9 @@ impl Driver {
             if conversation.paused { WHILE_PAUSED.min(self.options.renewal()) } else { self.options.renewal() };
         let renew = now >= conversation.last_exchange + renewal;
         let wanted = self.wanted(state, queue);
-        let low = state.waiting() <= state.pace.ahead(state.concurrency) / 2;
-        if settle || renew || q.has_doubles() || (wanted > 0 && low) {
+        // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
+        let claim = wanted > 0 && conversation.maybe_more && state.waiting() <= state.pace.ahead(state.concurrency) / 2;
+        if settle || renew || q.has_doubles() || claim {
             let settlements = state.take_settlements(queue, MOST_SETTLED);
             self.conversations[queue].send_exchange(settlements, wanted, &self.scripts, &self.options, now);
         }

@@ -1,17 +1,21 @@
 //! A claimed task as Python sees it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::state::Work;
+use super::clock;
+use super::outcome::Outcome;
+use super::state::{Shared, Work};
 use crate::errors::{Error, Result};
 
 /// A claimed task that a worker is to run.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Job {
     pub(super) work: Work,
+    shared: Arc<Shared>,
     settled: AtomicBool,
     task: Py<PyAny>,
     queue: Py<PyAny>,
@@ -22,12 +26,13 @@ pub struct Job {
 impl Job {
     pub(super) fn new(
         work: Work,
+        shared: Arc<Shared>,
         task: Py<PyAny>,
         queue: Py<PyAny>,
         args: Py<PyList>,
         kwargs: Option<Py<PyDict>>,
     ) -> Job {
-        Job { work, settled: AtomicBool::new(false), task, queue, args, kwargs }
+        Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
     }
 
     /// To be called once, by whoever ends it.
@@ -35,6 +40,16 @@ impl Job {
         match self.settled.swap(true, Ordering::Relaxed) {
             false => Ok(()),
             true => Err(Error::Misuse("the job has been settled already")),
+        }
+    }
+}
+
+impl Drop for Job {
+    /// A job that nobody settles (its thread failed outside the task) is given
+    /// back: it must not stay claimed for as long as this process lives.
+    fn drop(&mut self) {
+        if !self.settled.swap(true, Ordering::Relaxed) {
+            self.shared.finish(&self.work, Outcome::Release, clock::now());
         }
     }
 }

@@ -16,6 +16,8 @@ mod poll;
 mod replies;
 mod requests;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod wake;
 
 mod python;

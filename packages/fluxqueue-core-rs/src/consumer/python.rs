@@ -53,7 +53,7 @@ impl Consumer {
             Ok((args, kwargs)) => {
                 let (task, queue) =
                     (self.tasks[work.task].clone_ref(py), self.queues[work.queue].clone_ref(py).into_any());
-                Ok(Some(Job::new(work, task, queue, args, kwargs)))
+                Ok(Some(Job::new(work, self.shared.clone(), task, queue, args, kwargs)))
             }
             Err(error) => {
                 let text = format!("its arguments can't be decoded: {error}");
@@ -84,6 +84,13 @@ impl Consumer {
     fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
         job.settle()?;
         Ok(self.shared.finish(&job.work, outcome, clock::now()))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.lock().phase = Phase::Stopped;
+        self.shared.driver.set();
     }
 }
 
