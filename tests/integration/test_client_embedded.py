@@ -192,7 +192,7 @@ def test_a_restart_after_the_port_was_given_away_is_told() -> None:
 
 def test_without_a_server_both_remedies_are_told(monkeypatch: Any) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(redis_binary.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RedisNotFound) as caught:
         EmbeddedRedis().start()
     assert "apt-get install redis-server" in str(caught.value)

@@ -14,7 +14,6 @@ import zoneinfo
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from typing import Any
 
-import orjson
 import pytest
 from fluxqueue import ArgumentTypeError, ArgumentValueError, FluxQueue
 from fluxqueue.arguments import diagnose
@@ -61,6 +60,9 @@ class Array:
 
 
 Point = namedtuple("Point", "x y")
+
+
+class BadObject: ...
 
 
 def circle() -> list[Any]:
@@ -156,7 +158,7 @@ def test_they_are_builtin_errors_too() -> None:
 def test_an_async_call_raises_at_the_call(argument: Any) -> None:
     async def main() -> None:
         with pytest.raises((ArgumentTypeError, ArgumentValueError), match="argument second"):
-            work_async(1, argument)
+            _ = work_async(1, argument)
 
     asyncio.run(main())
 
@@ -201,7 +203,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=20,
 )
-BAD = st.sampled_from([{1}, b"x", 2**64, float("nan"), decimal.Decimal(1), object(), "\udfff"])
+BAD = st.sampled_from([{1}, b"x", 2**64, float("nan"), decimal.Decimal(1), BadObject(), "\udfff"])
 
 
 @given(JSON)
@@ -217,8 +219,7 @@ def test_the_path_leads_to_what_was_planted(value: Any, bad: Any, data: st.DataO
     path = finding.text.removeprefix("argument ").partition(" is ")[0]
     if '"' not in path:  # a key with odd characters is shown escaped and shortened
         assert eval(path, {"second": planted}) is bad
-    with pytest.raises((TypeError, ValueError)):
-        orjson.dumps(planted) and refuse_nan(bad)
+    assert finding.is_type == isinstance(bad, set | bytes | decimal.Decimal | BadObject)
 
 
 def plant(value: Any, bad: Any, data: st.DataObject) -> Any:
@@ -230,8 +231,3 @@ def plant(value: Any, bad: Any, data: st.DataObject) -> Any:
         key = data.draw(st.sampled_from(sorted(value)))
         return {**value, key: plant(value[key], bad, data)}
     return bad
-
-
-def refuse_nan(bad: Any) -> None:
-    assert bad != bad
-    raise ValueError("NaN")

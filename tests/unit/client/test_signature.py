@@ -70,7 +70,7 @@ def test_a_default_value_is_neither_evaluated_nor_kept() -> None:
 
     check = call_check(inspect.signature(function), function)
     check()
-    assert check.__defaults__ == (None,)  # type: ignore[attr-defined]
+    assert check.__defaults__ == (None,)
 
 
 def test_it_runs_nothing_of_the_function() -> None:

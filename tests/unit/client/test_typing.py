@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+Checker = Callable[[Path], set[int]]
 
 CASES = Path(__file__).with_name("typing_cases.py")
 FOUND = re.compile(r"typing_cases\.py:(\d+): error")
@@ -49,7 +52,7 @@ def pyright(folder: Path) -> set[int]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("checker", [mypy, pyright])
-def test_wrong_calls_and_only_they_are_rejected(checker, tmp_path: Path) -> None:
+def test_wrong_calls_and_only_they_are_rejected(checker: Checker, tmp_path: Path) -> None:
     wanted = expected()
     assert len(wanted) > 10
     assert checker(tmp_path) == wanted

@@ -46,7 +46,7 @@ class BulkCalls:
         watched = compress(filterfalse(latest.append, calls), taken)
         try:
             return self.producer.enqueue_many(self.route, watched, self.check)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised again, explained
             first = next(taken) - 1 - len(latest)
             self._fail(error, latest, first, getattr(error, "enqueued", 0))
 
@@ -67,7 +67,7 @@ class BulkCalls:
             while in_flight:
                 await in_flight[0][0]
                 enqueued += in_flight.popleft()[1]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised again, explained
             enqueued += await _settled(in_flight)
             self._fail(error, chunk, taken, enqueued)
         except BaseException:
@@ -121,11 +121,8 @@ def _check_iterable(calls: object, where: str) -> None:
 
 async def _settled(in_flight: Sequence[tuple[asyncio.Future[None], int]]) -> int:
     """How many calls of the chunks on their way got into Redis."""
-    enqueued = 0
-    for future, size in in_flight:
-        try:
-            await future
-        except Exception:
-            continue  # the first error is the one that is raised
-        enqueued += size
-    return enqueued
+    import asyncio
+
+    outcomes = await asyncio.gather(*(future for future, _ in in_flight), return_exceptions=True)
+    sizes = (size for _, size in in_flight)
+    return sum(size for size, error in zip(sizes, outcomes, strict=True) if error is None)

@@ -38,10 +38,11 @@ class BaseTask(Generic[P, R]):
     """
 
     is_async: bool
+    func: Callable[..., Any]
 
     def __init__(
         self,
-        func: Callable[..., R],
+        func: Callable[..., Any],
         producer: Producer,
         route: Route,
         policy: RetryPolicy,
@@ -109,7 +110,7 @@ class BaseTask(Generic[P, R]):
     if TYPE_CHECKING:  # set by functools.update_wrapper
         __name__: str
         __qualname__: str
-        __wrapped__: Callable[..., R]
+        __wrapped__: Callable[..., Any]
 
 
 class Task(BaseTask[P, R]):
@@ -127,6 +128,7 @@ class Task(BaseTask[P, R]):
     """
 
     is_async = False
+    func: Callable[..., R]
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
@@ -149,6 +151,7 @@ class AsyncTask(BaseTask[P, R]):
     """
 
     is_async = True
+    func: Callable[..., Coroutine[Any, Any, R]]
 
     def __init__(
         self,
@@ -158,7 +161,7 @@ class AsyncTask(BaseTask[P, R]):
         policy: RetryPolicy,
         context_type: type[Context] | None = None,
     ) -> None:
-        super().__init__(func, producer, route, policy, context_type)  # type: ignore[arg-type]
+        super().__init__(func, producer, route, policy, context_type)
         # What the core returns is an EnqueueFuture, which is a coroutine as well.
         self._send = cast("_Send", producer.enqueue_async)
         _mark_as_coroutine_function(self)
