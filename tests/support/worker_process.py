@@ -12,21 +12,12 @@ The application is a module `app` of the folder. What its tasks write with
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
 
-T = TypeVar("T")
-PATIENCE = 30.0
+from .logging_process import LoggingProcess
+from .waiting import PATIENCE, wait_until
+
+__all__ = ["PATIENCE", "PRELUDE", "WorkerProcess", "read_notes", "wait_until"]
 
 PRELUDE = """
 import os, threading, time
@@ -42,28 +33,13 @@ def note(text):
 """
 
 
-def wait_until(
-    condition: Callable[[], T], timeout: float = PATIENCE, what: str = "the condition"
-) -> T:
-    """Asks until the answer is true, and returns it.
-
-    Raises:
-        AssertionError: it is not within `timeout` seconds.
-    """
-    deadline = time.monotonic() + timeout
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true in {timeout:g} s"
-        time.sleep(0.01)
-    return answer
-
-
 def read_notes(folder: Path) -> list[str]:
     """What the tasks of all workers of this folder have noted, in order."""
     file = folder / "notes"
     return file.read_text().splitlines() if file.exists() else []
 
 
-class WorkerProcess:
+class WorkerProcess(LoggingProcess):
     """One worker process; ended, if need be by force, when the `with` block ends.
 
     Args:
@@ -83,120 +59,12 @@ class WorkerProcess:
         variables: dict[str, str] | None = None,
         **options: object,
     ) -> None:
-        self.folder = folder
-        (folder / "app.py").write_text(PRELUDE + app)
-        flags: list[str] = []
-        for name, value in options.items():
-            flags.append("--" + name.replace("_", "-"))
-            if value is not True:
-                flags.append(str(value))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
-        environment |= {
-            "FLUXQUEUE_REDIS_URL": redis_url,
-            "FLUXQUEUE_TASKS_MODULE_PATH": "app",
-            "FLUXQUEUE_LOG_FORMAT": "json",
-            "NOTES": str(folder / "notes"),
-            "PYTHONUNBUFFERED": "1",
-        }
-        self.lines: list[dict[str, Any]] = []
-        self.other_output: list[str] = []
-        self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fluxqueue_worker", *flags],
-            cwd=folder,
-            env=environment | (variables or {}),
-            stderr=subprocess.PIPE,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for raw in self.process.stderr:
-            text = raw.decode(errors="replace").rstrip("\n")
-            with self._changed:
-                try:
-                    self.lines.append(json.loads(text))
-                except ValueError:
-                    self.other_output.append(text)
-                self._changed.notify_all()
-
-    def named(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        """The log lines of this event that have these fields."""
-        wanted = {"event": event} | fields
-        return [line for line in list(self.lines) if wanted.items() <= line.items()]
-
-    def wait_for(
-        self, event: str, count: int = 1, timeout: float = PATIENCE, **fields: object
-    ) -> dict[str, Any]:
-        """Waits for the line number `count` of this event, and returns it.
-
-        Raises:
-            AssertionError: it did not come; shows what did.
-        """
-        with self._changed:
-            came = self._changed.wait_for(
-                lambda: len(self.named(event, **fields)) >= count, timeout
-            )
-        assert came, f"no line {event} {fields} (number {count}) in {timeout:g} s; {self.output()}"
-        return self.named(event, **fields)[count - 1]
-
-    def wait_for_output(self, text: str, timeout: float = PATIENCE) -> None:
-        """Waits for a line that is not of the log and has this text."""
-        with self._changed:
-            came = self._changed.wait_for(
-                lambda: any(text in line for line in self.other_output), timeout
-            )
-        assert came, f"no output with {text!r} in {timeout:g} s; {self.output()}"
-
-    def output(self) -> str:
-        """All that was written, for the message of a failed assertion."""
-        shown = [json.dumps(line) for line in self.lines[-40:]] + self.other_output[-40:]
-        return f"exit code {self.process.poll()}, output:\n" + "\n".join(shown)
+        source = folder / "app.py"
+        # Another worker of this folder may be reading it just now.
+        if not source.exists() or source.read_text() != PRELUDE + app:
+            source.write_text(PRELUDE + app)
+        own = {"FLUXQUEUE_TASKS_MODULE_PATH": "app", "NOTES": str(folder / "notes")}
+        super().__init__(folder, redis_url, "fluxqueue_worker", options, own | (variables or {}))
 
     def notes(self) -> list[str]:
         return read_notes(self.folder)
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def wait(self, timeout: float = PATIENCE) -> int:
-        """Waits for the end; returns the exit code (negative: the signal)."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not end in {timeout:g} s; {self.output()}") from None
-        self._reader.join(timeout)
-        return code
-
-    def stop(self, timeout: float = PATIENCE) -> int:
-        """SIGTERM; returns the exit code."""
-        self.signal(signal.SIGTERM)
-        return self.wait(timeout)
-
-    def kill(self) -> None:
-        """SIGKILL, and the wait for the end."""
-        with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGKILL)
-        self.process.wait(PATIENCE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # A stopped process must be continued to be killed by its death signal.
-        with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGCONT)
-        self.kill()
-        self._reader.join(PATIENCE)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
