@@ -28,6 +28,9 @@ class ChunkProducer:
         self.open: list[EnqueueFuture] = []
         self.most_open = 0
 
+    def enqueue(self, *args: Any) -> None:
+        raise AssertionError("a bulk call sends nothing one by one")
+
     def enqueue_chunk_async(self, route: Route, calls: list[Any], check: Any) -> EnqueueFuture:
         for call in calls:
             check(*call) if isinstance(call, tuple) else check(**call)
