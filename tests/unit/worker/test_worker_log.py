@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,10 +111,10 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
 
 
 @pytest.fixture
-def bare_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+def bare_root(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
     root = logging.RootLogger(logging.WARNING)
     monkeypatch.setattr(logging, "root", root)
-    yield root
+    return root
 
 
 def test_standard_logging_gets_our_lines(bare_root: logging.Logger) -> None:
@@ -165,9 +164,9 @@ def test_events_of_the_consumer_become_lines(
 
 
 def test_a_missing_scheduler_is_told_once_a_minute(lines: Any) -> None:
-    now = 1000.0
-    events = ConsumerEvents(lines.logger(), clock=lambda: now)
-    for now in (1000.0, 1000.1, 1059.9, 1060.0, 1061.0):
+    times = [1000.0, 1000.1, 1059.9, 1060.0, 1061.0]
+    events = ConsumerEvents(lines.logger(), clock=iter(times).__next__)
+    for _ in times:
         events.write({"kind": "no_scheduler", "queue": "q", "seconds": 9})
     assert len(lines.named("worker.no_scheduler")) == 2
 

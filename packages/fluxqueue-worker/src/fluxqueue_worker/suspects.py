@@ -80,10 +80,13 @@ class Lanes:
                 self._logger.warning("suspects.died", queue=queue, pid=child.pid, code=code)
 
     def close(self) -> None:
-        """Starts no more children and lets them drain; called a second time, it
-        cuts their drain short."""
+        """Starts no more children and lets those there are drain."""
         self._closed = True
         self._signal(signal.SIGTERM)
+
+    def cut_short(self) -> None:
+        """Tells the children to give back what they run."""
+        self._signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Ends what has not listened; its task is rescued later."""

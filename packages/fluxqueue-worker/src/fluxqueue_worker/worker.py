@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
+from collections import deque
 from collections.abc import Callable
 from math import ceil
 from time import monotonic, perf_counter
@@ -31,6 +33,8 @@ DRAIN_INTERVAL = 0.02
 # How long cancelled coroutines, and then Redis, have at the end of a drain.
 CANCEL_PATIENCE = 1.0
 RELEASE_PATIENCE = 2.0
+# A lane that is killed has lost its task, which may be dead then: it has longer.
+LANE_PATIENCE = 6.0
 JOIN_PATIENCE = 1.0
 
 
@@ -53,7 +57,12 @@ class Worker:
         self._is_lane = options.parent is not None
         self._failed = False
         self._consumer_ended = False
+        self._was_connected = False
         self._signals = Signals()
+        self._ends: deque[int] = deque()
+        # A lane gets a SIGTERM for every thread of a parent that is killed, so
+        # there it does not count as a second signal.
+        self._cutting = {signal.SIGINT} if self._is_lane else {signal.SIGINT, signal.SIGTERM}
         self._consumer = consumer = Consumer(
             settings,
             options.queues,
@@ -118,41 +127,45 @@ class Worker:
 
     def _serve(self) -> str:
         """The main thread's loop; returns why it ended."""
+        if self._is_lane and os.getppid() != self._options.parent:
+            return "parent ended"  # before it could be watched
         while True:
             timeout = CHILD_INTERVAL if self._lanes else None
             if self._idle is not None:
                 timeout = LANE_INTERVAL
-            for number in self._wait(timeout):
-                return signal.Signals(number).name
+            self._wait(timeout)
+            if self._ends:
+                return signal.Signals(self._ends.popleft()).name
             if self._failed or self._consumer_ended:
                 return "failure"
             if self._idle is not None:
                 if self._idle.idle():
                     return "no suspects"
-                if os.getppid() != self._options.parent:
+                # Linux sends a SIGTERM.
+                if sys.platform != "linux" and os.getppid() != self._options.parent:
                     return "parent ended"
             self._lanes.reap()
 
-    def _wait(self, timeout: float | None) -> list[int]:
+    def _wait(self, timeout: float | None) -> None:
         """Waits for a signal or an event of the consumer, handles the events,
-        and returns the signals that ask for the end."""
+        and notes in `_ends` the signals that ask for the end."""
         self._poll.poll(None if timeout is None else ceil(timeout * 1000))
         for event in self._consumer.events():
             self._consumer_events.write(event)
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
-            elif kind == "connected" and self._idle is not None:
-                self._idle.connected()
+            elif kind == "connected":
+                self._was_connected = True
+                if self._idle is not None:
+                    self._idle.connected()
             elif kind == "failed":
                 self._consumer_ended = True
-        ends: list[int] = []
         for number in self._signals.take():
             if number == signal.SIGQUIT:
                 self._report()
             else:
-                ends.append(number)
-        return ends
+                self._ends.append(number)
 
     def _crashed(self, error: BaseException) -> None:
         """A thread of the worker failed, not a task: drain, and exit with 1."""
@@ -192,15 +205,16 @@ class Worker:
         )
         self._consumer.drain()
         self._lanes.close()
-        if self._consumer_ended:
-            # Nobody is there to settle anything; the tasks are rescued.
-            self._wait_until(lambda: not self._lanes, RELEASE_PATIENCE)
+        if self._consumer_ended or not self._was_connected:
+            # Nothing was ever claimed, or nobody is there who could settle it:
+            # then it is rescued.
+            self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
         if self._wait_until(self._is_drained, timeout):
             return
         self._outcomes.releasing = True
-        self._lanes.close()
+        self._lanes.cut_short()
         if (loop := self._loop) is not None:
             loop.cancel_all()
             self._wait_until(lambda: not loop.running(), CANCEL_PATIENCE)
@@ -208,31 +222,41 @@ class Worker:
         self._consumer.release_running()
         for job, started in running:
             self._outcomes.log_released(job, started)
-        if not self._wait_until(self._is_drained, RELEASE_PATIENCE):
+        patience = LANE_PATIENCE if self._lanes else RELEASE_PATIENCE
+        if not self._wait_until(self._is_drained, patience):
             # They come back when the lease ends.
             self._logger.warning("worker.not_drained", running=self._consumer.running)
         self._lanes.kill()
 
     def _is_drained(self) -> bool:
+        return self._lanes_have_ended() and self._consumer.drained
+
+    def _lanes_have_ended(self) -> bool:
         self._lanes.reap()
-        return self._consumer.drained and not self._lanes
+        return not self._lanes
 
     def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Serves events until the condition holds; False after `timeout` seconds
         or where a signal cuts it short."""
         deadline = monotonic() + timeout
         while not condition():
+            while self._ends:
+                if self._ends.popleft() in self._cutting:
+                    return False
             left = deadline - monotonic()
-            if left <= 0 or self._wait(min(left, DRAIN_INTERVAL)):
+            if left <= 0:
                 return False
+            self._wait(min(left, DRAIN_INTERVAL))
         return True
 
     def _stop(self) -> None:
         self._consumer.stop()
         for event in self._consumer.events():
             self._consumer_events.write(event)
+        # What runs now has been given back, and may run for ever.
+        patience = 0.0 if self._running() else JOIN_PATIENCE
         ended = [
-            self._pool is None or self._pool.join(JOIN_PATIENCE),
+            self._pool is None or self._pool.join(patience),
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
         self.stuck = not all(ended)
