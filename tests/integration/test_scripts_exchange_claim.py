@@ -185,13 +185,13 @@ def test_paused_claims_nothing_and_goes_on_settling(scripts: Scripts) -> None:
 
 
 def test_suspects_are_counted_and_claimed_only_by_their_lane(scripts: Scripts) -> None:
-    suspect, other = message(1, deliveries=2), message(2)
+    suspect, others = message(1, deliveries=2), messages(range(2, 5))
     scripts.redis.lpush(scripts.key("suspects"), suspect)
-    scripts.enqueue(other)
+    scripts.enqueue(*others)
     scripts.open("main")
     scripts.open("lane")
     reply = scripts.exchange("main", 5)
-    assert (reply.suspects, reply.claimed) == (1, [other])
+    assert (reply.suspects, reply.claimed) == (1, others)
     reply = scripts.exchange("lane", 5, source="suspects")
     assert reply.claimed == [suspect]
     assert scripts.exchange("main").suspects == 0

@@ -1,4 +1,4 @@
-"""Real scheduler processes for tests, as `worker_process` has workers."""
+"""Real scheduler processes for tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from .logging_process import LoggingProcess
 
 
 class SchedulerProcess(LoggingProcess):
-    """One scheduler process; ended, if need be by force, when the `with` block ends.
-
-    Args:
-        folder: its working directory.
-        options: flags, as for `WorkerProcess`.
-    """
+    """One scheduler process; `lease=1` is `--lease 1`."""
 
     def __init__(self, folder: Path, redis_url: str, **options: object) -> None:
         super().__init__(folder, redis_url, "fluxqueue_scheduler", options)

@@ -156,13 +156,13 @@ class Scripts:
         )
         return moved
 
-    def claim(self, consumer: str, *of: bytes) -> None:
+    def claim(self, consumer: str, *of: bytes, lease: int = LEASE) -> None:
         """Opens a consumer that holds these messages."""
         if self.score(consumer) is None:
             self.open(consumer)
         if of:
             self.enqueue(*of)
-        got = self.exchange(consumer, len(of))
+        got = self.exchange(consumer, len(of), lease=lease)
         assert sorted(got.claimed) == sorted(of)
 
     def now(self) -> int:
@@ -178,6 +178,11 @@ class Scripts:
     def be_swept(self) -> None:
         """As if sweeps had come in time for long."""
         self.redis.hset(self.key("sweep"), mapping={"last": self.now(), "quiet": 0})
+
+    def is_calm(self) -> bool:
+        """Whether the grace after the first sweep is over."""
+        last, quiet = self.redis.hmget(self.key("sweep"), "last", "quiet")
+        return last is not None and int(last) > int(quiet)
 
     # What Redis holds.
 

@@ -16,7 +16,7 @@ from .outages import Complaints, Outages
 from .promote import Promoter
 from .queues import Queues
 from .redis_client import RedisClient
-from .rescue import Rescuer
+from .sweep import Sweeper
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,7 +36,7 @@ class Scheduler:
         promoting, rescuing, keeping = self._clients
         steps = {
             "promote": Promoter(promoting, queues, complaints).step,
-            "rescue": Rescuer(rescuing, queues, options, complaints).step,
+            "rescue": Sweeper(rescuing, queues, options, complaints).step,
             "housekeeping": Housekeeper(keeping, queues, options, complaints).step,
         }
         self._loops = [
