@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod consumer;
 pub mod enqueue;
 pub mod errors;
 pub mod fork;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::consumer::{Consumer, Job};
     #[pymodule_export]
     use crate::enqueue::{Producer, Route};
     #[pymodule_export]

@@ -116,7 +116,9 @@ def one_line(text: str) -> str:
 
 def _explain(help: str, env: str, default: object) -> str:
     text = f"{help} ({env}"
-    if default is not None and default != "":
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    if default is not None:
         text += f", default: {default}"
     return text.replace("%", "%%") + ")"
 

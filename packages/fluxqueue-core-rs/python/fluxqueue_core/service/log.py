@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import orjson
 
@@ -38,10 +38,7 @@ ERROR = LEVELS["error"]
 Fields = dict[str, Any]
 
 
-class Writer(Protocol):
-    """Takes complete lines."""
-
-    def __call__(self, line: bytes) -> None: ...
+Writer = Callable[[bytes], None]
 
 
 class Logger:

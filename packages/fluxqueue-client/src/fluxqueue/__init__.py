@@ -1,0 +1,48 @@
+"""FluxQueue, a task queue for Python on Redis: the client.
+
+from fluxqueue import FluxQueue
+
+fluxqueue = FluxQueue()
+
+@fluxqueue.task()
+def send_email(to: str, subject: str, body: str) -> None: ...
+
+send_email("user@example.com", "Welcome", "Hello!")
+"""
+
+from __future__ import annotations
+
+from fluxqueue_core import __version__
+
+from .client import FluxQueue
+from .context import Context, TaskMetadata
+from .errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    EnqueueUncertain,
+    FluxQueueError,
+    MalformedMessage,
+    MessageTooLarge,
+)
+from .task import AsyncTask, Task
+
+__all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "AsyncTask",
+    "BrokerError",
+    "BrokerUnavailable",
+    "ConfigurationError",
+    "Context",
+    "EnqueueUncertain",
+    "FluxQueue",
+    "FluxQueueError",
+    "MalformedMessage",
+    "MessageTooLarge",
+    "Task",
+    "TaskMetadata",
+    "__version__",
+]

@@ -1,0 +1,185 @@
+"""`FluxQueue`: the object with which an application declares its tasks."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
+
+from .context import context_class
+from .decorators import ContextTaskDecorator, TaskDecorator
+from .errors import ConfigurationError
+from .functions import check_function
+from .retry_policy import RetryPolicy
+from .task import AsyncTask, Task
+
+AnyTask = Task[..., Any] | AsyncTask[..., Any]
+
+
+class FluxQueue:
+    """A client that enqueues tasks into Redis.
+
+    Creating it and decorating functions opens no connection. It may be used
+    from any number of threads, event loops and forked processes.
+
+    Args:
+        redis_url: `redis://`, `rediss://` (TLS) or `unix://`, with user,
+            password and database; `redis://:password@host:6379/0`. None means
+            the variable FLUXQUEUE_REDIS_URL, or the default where it is not set.
+        connect_timeout: seconds for one attempt to connect (2; also the URL's
+            `?connect_timeout=`, or FLUXQUEUE_CONNECT_TIMEOUT).
+        timeout: seconds for one call, all attempts together (5; also
+            `?timeout=`, or FLUXQUEUE_TIMEOUT).
+        max_message_bytes: bytes that one task may have (8 MiB; also
+            `?max_message_bytes=`, or FLUXQUEUE_MAX_MESSAGE_BYTES).
+
+    Raises:
+        ConfigurationError: the URL or a setting is not valid.
+    """
+
+    def __init__(
+        self,
+        redis_url: str | None = DEFAULT_REDIS_URL,
+        *,
+        connect_timeout: float | None = None,
+        timeout: float | None = None,
+        max_message_bytes: int | None = None,
+    ) -> None:
+        self.settings = Settings(
+            redis_url,
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+            max_message_bytes=max_message_bytes,
+        )
+        self._producer = Producer(self.settings)
+        self._tasks: dict[tuple[str, str], AnyTask] = {}
+
+    @property
+    def tasks(self) -> Mapping[tuple[str, str], AnyTask]:
+        """The tasks declared so far, by (queue, name); a live, read-only view."""
+        return MappingProxyType(self._tasks)
+
+    def task(
+        self,
+        name: str | None = None,
+        queue: str = "default",
+        max_retries: int = 3,
+        *,
+        retry_delay: float = 1.0,
+        retry_backoff: float = 2.0,
+        retry_max_delay: float = 3600.0,
+    ) -> TaskDecorator:
+        """Returns a decorator: calling the function then enqueues a task.
+
+        Args:
+            name: the task's name; that of the function by default. Give one to
+                be free to rename the function while tasks wait.
+            queue: the queue that its tasks go to.
+            max_retries: how often it is tried again after a failure, before it
+                is dead; 0 means one attempt.
+            retry_delay: seconds before the first retry.
+            retry_backoff: the factor from one delay to the next, 1 or more.
+            retry_max_delay: seconds that a delay has at most.
+
+        Raises:
+            TypeError: by the decorator, where it is no plain `def` or `async
+                def`; here, where an argument is of a wrong type.
+            ConfigurationError: a value is out of range, a name is not valid,
+                or another function has this name in this queue.
+        """
+        _check_name(name, "task")
+        policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
+
+        def decorate(func: Callable[..., Any]) -> Any:
+            check_function(func, "task")
+            return self._declare(func, name, queue, policy)
+
+        return decorate
+
+    def task_with_context(
+        self,
+        name: str | None = None,
+        queue: str = "default",
+        max_retries: int = 3,
+        *,
+        retry_delay: float = 1.0,
+        retry_backoff: float = 2.0,
+        retry_max_delay: float = 3600.0,
+    ) -> ContextTaskDecorator:
+        """As `task`, for a function whose first parameter is annotated
+        `Context` or a subclass. The worker passes it; callers do not.
+
+        Raises:
+            TypeError: by the decorator also where there is no such parameter.
+        """
+        _check_name(name, "task_with_context")
+        policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
+
+        def decorate(func: Callable[..., Any]) -> Any:
+            check_function(func, "task_with_context")
+            context_type = context_class(func, sys._getframe(1).f_locals)
+            return self._declare(func, name, queue, policy, context_type)
+
+        return decorate
+
+    def close(self) -> None:
+        """Closes this thread's connection, and those of event loops that are
+        closed. Not needed at exit; a later call connects again."""
+        self._producer.close()
+
+    def _declare(
+        self,
+        func: Callable[..., Any],
+        name: str | None,
+        queue: str,
+        policy: RetryPolicy,
+        context_type: Any = None,
+    ) -> AnyTask:
+        if name is None and func.__name__ == "<lambda>":
+            raise TypeError("a lambda has no name for its task; give one with name=...")
+        route = Route(queue, func.__name__ if name is None else name, policy.max_retries)
+        kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
+        task: AnyTask = kind(func, self._producer, route, policy, context_type)
+        key = (route.queue, route.name)
+        earlier = self._tasks.get(key)
+        if earlier is not None and not _same_place(earlier.func, func):
+            raise ConfigurationError(
+                f"queue {route.queue!r} has a task {route.name!r} already, "
+                f"{_place(earlier.func)}, and {_place(func)} can't have the same name; "
+                f"give one of them another name=... or queue=..."
+            )
+        self._tasks[key] = task
+        return task
+
+    def __repr__(self) -> str:
+        return f"FluxQueue({self.settings.display_url!r})"
+
+
+def _check_name(name: object, decorator: str) -> None:
+    if callable(name):
+        raise TypeError(f"write @fluxqueue.{decorator}() with parentheses")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
+
+
+def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether both come from one `def`: a module that was loaded again.
+
+    The file counts as well as the module, since the file that is run as
+    `__main__` may also be imported under its own name.
+    """
+    one, other = inspect.unwrap(one), inspect.unwrap(other)
+    if one.__qualname__ != other.__qualname__:
+        return False
+    return one.__module__ == other.__module__ or (
+        one.__code__.co_filename == other.__code__.co_filename
+    )
+
+
+def _place(func: Callable[..., Any]) -> str:
+    func = inspect.unwrap(func)
+    return f"{func.__module__}.{func.__qualname__}()"

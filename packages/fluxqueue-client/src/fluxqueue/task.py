@@ -1,0 +1,209 @@
+"""The objects that decorated functions become: calling one enqueues it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from fluxqueue_core import Producer, Route
+
+from .arguments import explain
+from .bulk import BulkCalls
+from .context import Context
+from .retry_policy import RetryPolicy
+from .signature import call_check
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_EnqueueAsync = Callable[[Route, tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, None]]
+Call = tuple[Any, ...] | Mapping[str, Any]
+
+
+class BaseTask(Generic[P, R]):
+    """What `Task` and `AsyncTask` have in common.
+
+    Attributes:
+        func: the undecorated function, for unit tests and for the worker.
+        task_name: the name under which workers know the task.
+        queue: the queue it goes to.
+        max_retries: how often it is tried again after a failure.
+        retry_delay: seconds before the first retry.
+        retry_backoff: the factor from one retry's delay to the next.
+        retry_max_delay: seconds that a delay has at most.
+        context_type: the class of its context; None for a task without one.
+    """
+
+    # What every call reads has slots: quicker than the attributes in `__dict__`.
+    __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_route")
+
+    is_async: bool
+    func: Callable[..., Any]
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        producer: Producer,
+        route: Route,
+        policy: RetryPolicy,
+        context_type: type[Context] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, func)  # type: ignore[arg-type]  # an instance will do
+        self.func = func
+        self.task_name = route.name
+        self.queue = route.queue
+        self.max_retries = policy.max_retries
+        self.retry_delay = policy.delay
+        self.retry_backoff = policy.backoff
+        self.retry_max_delay = policy.max_delay
+        self.context_type = context_type
+        signature = inspect.signature(func)
+        if context_type is not None:  # the worker passes the context, not the caller
+            rest = list(signature.parameters.values())[1:]
+            signature = signature.replace(parameters=rest)
+        self.__signature__ = signature
+        self._check = call_check(signature, func)
+        self._enqueue = producer.enqueue
+        self._producer = producer
+        self._route = route
+
+    def enqueue_many(self, calls: Iterable[Call]) -> int:
+        """Enqueues one task per call, in chunks, and returns their number.
+
+        Args:
+            calls: each is a tuple of positional arguments or a mapping of
+                keyword arguments. The iterable is read as it is sent.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError, MessageTooLarge: a call can't
+                be sent.
+            BrokerError, BrokerUnavailable, EnqueueUncertain: Redis refused, was
+                away, or the connection broke.
+
+            Every exception has `enqueued`, the number of tasks that are in
+            Redis all the same, and says it in its text.
+        """
+        return self._bulk().send(calls)
+
+    async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
+        """The same for the running event loop, 1,000 calls a chunk, two chunks
+        on their way at most."""
+        return await self._bulk().send_async(calls)
+
+    def _bulk(self) -> BulkCalls:
+        return BulkCalls(self._where, self._producer, self._route, self.__signature__, self._check)
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.task_name!r} (queue {self.queue!r})"
+
+    def _explain(
+        self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Exception:
+        return explain(error, self._where, self.__signature__, args, kwargs)
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.task_name!r} of queue {self.queue!r}>"
+
+    if TYPE_CHECKING:  # set by functools.update_wrapper
+        __name__: str
+        __qualname__: str
+        __wrapped__: Callable[..., Any]
+
+
+class Task(BaseTask[P, R]):
+    """A decorated `def`. Calling it enqueues the task and returns None.
+
+    Arguments are sent as JSON. str, int (64 bits), float, bool, None, list and
+    dict arrive as they were sent. tuple arrives as a list; datetime, date, time
+    and UUID as their ISO text; an Enum as its value; a dataclass as a dict.
+
+    Raises:
+        TypeError: the call does not fit the function's signature.
+        ArgumentTypeError, ArgumentValueError: JSON can't carry an argument.
+        MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
+        EnqueueUncertain: the connection broke after the task had been written.
+    """
+
+    __slots__ = ()
+
+    is_async = False
+    func: Callable[..., R]
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        self._check(*args, **kwargs)
+        try:
+            self._enqueue(self._route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+
+
+class AsyncTask(BaseTask[P, R]):
+    """A decorated `async def`. Awaiting its call enqueues the task.
+
+    As with `Task`; what is wrong with the arguments is raised by the call, what
+    goes wrong with Redis by `await`. The call writes at the end of the loop's
+    turn whether it is awaited or not; `await` tells that Redis has the task.
+    Cancelled before that, the task is not sent.
+
+    Called where no event loop runs it returns a coroutine that enqueues when a
+    loop runs it (`asyncio.run(send(1))`).
+    """
+
+    __slots__ = ("_enqueue_async",)
+
+    is_async = True
+    func: Callable[..., Coroutine[Any, Any, R]]
+
+    def __init__(
+        self,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        producer: Producer,
+        route: Route,
+        policy: RetryPolicy,
+        context_type: type[Context] | None = None,
+    ) -> None:
+        super().__init__(func, producer, route, policy, context_type)
+        # What the core returns is an EnqueueFuture, which is a coroutine as well.
+        self._enqueue_async = cast("_EnqueueAsync", producer.enqueue_async)
+        _mark_as_coroutine_function(self)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        self._check(*args, **kwargs)
+        try:
+            return self._enqueue_async(self._route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+        except RuntimeError:
+            if _loop_is_running():
+                raise
+            return self._enqueue_later(args, kwargs)
+
+    async def _enqueue_later(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            await self._enqueue_async(self._route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+
+
+def _loop_is_running() -> bool:
+    import asyncio
+
+    return asyncio._get_running_loop() is not None
+
+
+def _mark_as_coroutine_function(task: AsyncTask[..., Any]) -> None:
+    """Web frameworks ask `iscoroutinefunction` whether to await a call."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(task)
+    else:
+        # The only mark that Python 3.11 knows; only asyncio's function sees it.
+        import asyncio.coroutines
+
+        task._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

@@ -1,0 +1,301 @@
+//! One queue's conversation with Redis: its consumer id, its two connections
+//! and what is under way on them. The driver says when; this says what.
+
+use std::time::Duration;
+
+use super::connector::Pair;
+use super::outcome::Settlement;
+use super::requests;
+use super::state::State;
+use crate::connection::{Connection, command, eval, evalsha};
+use crate::ids;
+use crate::keys;
+use crate::scripts::Script;
+
+/// How long to wait before connecting again, growing from the first to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
+/// How long after the lost answer of a BLMOVE its connection counts as broken.
+const BLOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// What is fixed for all queues of the worker.
+pub struct Options {
+    /// How long a consumer lives without an exchange.
+    pub lease: Duration,
+    /// Serve the suspects.
+    pub suspects: bool,
+    /// Keep dead tasks.
+    pub save_dead: bool,
+}
+
+impl Options {
+    /// Nothing begins this long before the lease ends: clocks run at slightly
+    /// different speeds.
+    pub fn margin(&self) -> Duration {
+        self.lease / 20
+    }
+
+    /// A lease is renewed after a third of it.
+    pub fn renewal(&self) -> Duration {
+        self.lease / 3
+    }
+
+    /// How long a script may take to answer before the connection counts as broken.
+    pub fn patience(&self) -> Duration {
+        (self.lease * 3 / 10).max(Duration::from_millis(500))
+    }
+}
+
+/// What the script connection waits for.
+pub enum Request {
+    /// `open`, sent at that time.
+    Open(Duration),
+    /// `exchange`, with the outcomes it carries and how many tasks it asks for.
+    Exchange { sent: Duration, settlements: Vec<Settlement>, asked: usize },
+    /// `open` with nothing to open.
+    Close(Duration),
+}
+
+impl Request {
+    fn sent(&self) -> Duration {
+        match self {
+            Request::Open(sent) | Request::Exchange { sent, .. } | Request::Close(sent) => *sent,
+        }
+    }
+}
+
+/// The scripts that a worker calls.
+pub struct Scripts {
+    /// open.lua
+    pub open: Script,
+    /// exchange.lua
+    pub exchange: Script,
+}
+
+/// One queue's side of the driver.
+pub struct Conversation {
+    /// Index of the queue.
+    pub queue: usize,
+    name: String,
+    keys: Vec<String>,
+    /// This conversation's consumer id.
+    pub current: String,
+    olds: Vec<String>,
+    /// The connection for scripts.
+    pub scripts: Option<Connection>,
+    /// The connection that blocks.
+    pub blocking: Option<Connection>,
+    /// Somebody connects right now.
+    pub connecting: bool,
+    /// `open` has answered.
+    pub ready: bool,
+    /// Replies on the script connection that say nothing to us.
+    pub ignore: usize,
+    /// What the script connection waits for.
+    pub request: Option<Request>,
+    /// When the answer of the BLMOVE under way is overdue.
+    pub blocked_until: Option<Duration>,
+    /// When an exchange was last sent.
+    pub last_exchange: Duration,
+    /// Redis may have more tasks than we have asked for.
+    pub maybe_more: bool,
+    /// The queue is paused.
+    pub paused: bool,
+    /// Nothing is sent before: Redis has refused something, or is away.
+    pub not_before: Duration,
+    /// The control plane knows that we are cut off.
+    pub told_broken: bool,
+    /// Redis is to be sent the text of the script.
+    pub send_text: bool,
+    /// Nothing is held any more, and Redis knows.
+    pub closed: bool,
+    /// The drain has reached this queue.
+    pub draining: bool,
+    pause: Duration,
+    opened: bool,
+    redis_ahead: i64,
+}
+
+impl Conversation {
+    /// Of that queue, not connected.
+    pub fn new(queue: usize, name: &str) -> Conversation {
+        Conversation {
+            queue,
+            name: name.to_owned(),
+            keys: keys::of_queue(name),
+            current: ids::consumer_id(),
+            olds: Vec::new(),
+            scripts: None,
+            blocking: None,
+            connecting: false,
+            ready: false,
+            ignore: 0,
+            request: None,
+            blocked_until: None,
+            last_exchange: Duration::ZERO,
+            maybe_more: false,
+            paused: false,
+            not_before: Duration::ZERO,
+            told_broken: false,
+            send_text: false,
+            closed: false,
+            draining: false,
+            pause: Duration::ZERO,
+            opened: false,
+            redis_ahead: 0,
+        }
+    }
+
+    /// The clock of Redis, as far as we know it; ms since 1970.
+    pub fn redis_ms(&self, now: Duration) -> u64 {
+        (now.as_millis() as i64 + self.redis_ahead) as u64
+    }
+
+    /// Redis has said what time it is.
+    pub fn set_redis_clock(&mut self, redis_ms: u64, now: Duration) {
+        self.redis_ahead = redis_ms as i64 - now.as_millis() as i64;
+    }
+
+    /// How many tasks the exchange under way asks for.
+    pub fn asking(&self) -> usize {
+        match &self.request {
+            Some(Request::Exchange { asked, .. }) => *asked,
+            _ => 0,
+        }
+    }
+
+    /// Ends the conversation, at any break, a lost lease or the drain: a
+    /// consumer id stands for one conversation only. Outcomes under way go back;
+    /// the next `open` tells which of them were executed.
+    pub fn start_anew(&mut self, state: &mut State, now: Duration, wait: bool) {
+        self.scripts = None;
+        self.blocking = None;
+        self.ready = false;
+        self.ignore = 0;
+        self.blocked_until = None;
+        if let Some(Request::Exchange { settlements, .. }) = self.request.take() {
+            state.return_settlements(self.queue, settlements);
+        }
+        if self.opened {
+            self.olds.push(std::mem::replace(&mut self.current, ids::consumer_id()));
+            self.opened = false;
+        }
+        if wait {
+            self.not_before = now + self.pause;
+            self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
+        }
+    }
+
+    /// Both connections are there.
+    pub fn connected(&mut self, (scripts, blocking): Pair) {
+        self.scripts = Some(scripts);
+        self.blocking = Some(blocking);
+    }
+
+    /// `open` has answered: the old ids are behind us.
+    pub fn is_open(&mut self) {
+        self.ready = true;
+        self.olds.clear();
+        self.pause = Duration::ZERO;
+        self.maybe_more = true;
+    }
+
+    /// Redis refuses for the moment: the same again, later.
+    pub fn back_off(&mut self, now: Duration) {
+        self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
+        self.not_before = now + self.pause;
+    }
+
+    fn keys_with(&self, more: impl IntoIterator<Item = String>) -> Vec<String> {
+        let mut keys = self.keys.clone();
+        keys.extend(more);
+        keys
+    }
+
+    fn keys_of_olds(&self) -> Vec<String> {
+        let olds = self.olds.iter().flat_map(|old| [keys::claimed(&self.name, old), keys::inbox(&self.name, old)]);
+        self.keys_with(std::iter::once(keys::claimed(&self.name, &self.current)).chain(olds))
+    }
+
+    fn call(&mut self, script: &Script, keys: &[String], args: &[Vec<u8>], text: bool) {
+        let Some(connection) = &mut self.scripts else { return };
+        let write = if text { eval } else { evalsha };
+        write(connection.outgoing(), script, keys, args);
+    }
+
+    /// Sends `open`, with all that we still hold.
+    pub fn send_open(&mut self, state: &State, scripts: &Scripts, options: &Options, now: Duration) {
+        // Two commands at once: the registry of queues is in another slot of a cluster.
+        if let Some(connection) = &mut self.scripts {
+            command(connection.outgoing(), [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
+            self.ignore += 1;
+        }
+        let lease = options.lease.as_millis() as u64;
+        let args = requests::open(&self.current, lease, &self.olds, &state.keep(self.queue));
+        self.call(&scripts.open, &self.keys_of_olds(), &args, true);
+        self.opened = true;
+        self.request = Some(Request::Open(now));
+    }
+
+    /// Sends `open` with no new id: the last word of a drained worker.
+    pub fn send_close(&mut self, scripts: &Scripts, options: &Options, now: Duration) {
+        self.olds.push(self.current.clone());
+        let lease = options.lease.as_millis() as u64;
+        let args = requests::open("", lease, &self.olds, &[]);
+        self.call(&scripts.open, &self.keys_of_olds(), &args, true);
+        self.olds.pop();
+        self.request = Some(Request::Close(now));
+    }
+
+    /// Sends `exchange`.
+    pub fn send_exchange(
+        &mut self,
+        settlements: Vec<Settlement>,
+        asked: usize,
+        scripts: &Scripts,
+        options: &Options,
+        now: Duration,
+    ) {
+        let what = requests::Exchange {
+            consumer: &self.current,
+            lease_ms: options.lease.as_millis() as u64,
+            claim: asked,
+            suspects: options.suspects,
+            save_dead: options.save_dead,
+        };
+        let args = requests::exchange(&what, &settlements);
+        let keys = self.keys_with([keys::claimed(&self.name, &self.current), keys::inbox(&self.name, &self.current)]);
+        let text = std::mem::take(&mut self.send_text);
+        self.call(&scripts.exchange, &keys, &args, text);
+        self.last_exchange = now;
+        self.request = Some(Request::Exchange { sent: now, settlements, asked });
+    }
+
+    /// Sends BLMOVE: the next task will wake us.
+    pub fn send_block(&mut self, options: &Options, fresh_until: Duration, now: Duration) {
+        let timeout = fresh_until.saturating_sub(now).min(options.lease / 2);
+        let source = if options.suspects { keys::suspects(&self.name) } else { keys::pending(&self.name) };
+        let inbox = keys::inbox(&self.name, &self.current);
+        let seconds = format!("{:.3}", timeout.as_secs_f64());
+        let Some(connection) = &mut self.blocking else { return };
+        let parts: [&[u8]; 6] = [b"BLMOVE", source.as_bytes(), inbox.as_bytes(), b"RIGHT", b"LEFT", seconds.as_bytes()];
+        command(connection.outgoing(), parts);
+        self.blocked_until = Some(now + timeout + BLOCK_MARGIN);
+    }
+
+    /// What has waited for an answer for too long.
+    pub fn overdue(&self, options: &Options, now: Duration) -> Option<&'static str> {
+        if self.request.as_ref().is_some_and(|r| now >= r.sent() + options.patience()) {
+            return Some("Redis does not answer");
+        }
+        match self.blocked_until {
+            Some(until) if now >= until => Some("Redis does not answer a BLMOVE"),
+            _ => None,
+        }
+    }
+
+    /// When `overdue` may next say something.
+    pub fn due(&self, options: &Options) -> Option<Duration> {
+        let request = self.request.as_ref().map(|r| r.sent() + options.patience());
+        request.into_iter().chain(self.blocked_until).min()
+    }
+}

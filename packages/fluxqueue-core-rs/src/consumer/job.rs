@@ -1,0 +1,117 @@
+//! A claimed task as Python sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::clock;
+use super::outcome::Outcome;
+use super::state::{Shared, Work};
+use crate::errors::{Error, Result};
+
+/// A claimed task that a worker is to run.
+#[pyclass(frozen, module = "fluxqueue_core._core")]
+pub struct Job {
+    pub(super) work: Work,
+    shared: Arc<Shared>,
+    settled: AtomicBool,
+    task: Py<PyAny>,
+    queue: Py<PyAny>,
+    args: Py<PyList>,
+    kwargs: Option<Py<PyDict>>,
+}
+
+impl Job {
+    pub(super) fn new(
+        work: Work,
+        shared: Arc<Shared>,
+        task: Py<PyAny>,
+        queue: Py<PyAny>,
+        args: Py<PyList>,
+        kwargs: Option<Py<PyDict>>,
+    ) -> Job {
+        Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
+    }
+
+    /// To be called once, by whoever ends it.
+    pub(super) fn settle(&self) -> Result<()> {
+        match self.settled.swap(true, Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::Misuse("the job has been settled already")),
+        }
+    }
+}
+
+impl Drop for Job {
+    /// A job that nobody settles (its thread failed outside the task) is given
+    /// back: it must not stay claimed for as long as this process lives.
+    fn drop(&mut self) {
+        if !self.settled.swap(true, Ordering::Relaxed) {
+            self.shared.finish(&self.work, Outcome::Release, clock::now());
+        }
+    }
+}
+
+#[pymethods]
+impl Job {
+    #[getter]
+    fn task(&self, py: Python<'_>) -> Py<PyAny> {
+        self.task.clone_ref(py)
+    }
+
+    #[getter]
+    fn task_id(&self) -> &str {
+        self.work.message.task_id()
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.work.message.name
+    }
+
+    #[getter]
+    fn queue(&self, py: Python<'_>) -> Py<PyAny> {
+        self.queue.clone_ref(py)
+    }
+
+    #[getter]
+    fn args(&self, py: Python<'_>) -> Py<PyList> {
+        self.args.clone_ref(py)
+    }
+
+    #[getter]
+    fn kwargs(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.kwargs.as_ref().map(|kwargs| kwargs.clone_ref(py))
+    }
+
+    #[getter]
+    fn retries(&self) -> u32 {
+        self.work.message.retries
+    }
+
+    #[getter]
+    fn deliveries(&self) -> u32 {
+        self.work.message.deliveries
+    }
+
+    #[getter]
+    fn max_retries(&self) -> u32 {
+        self.work.message.max_retries
+    }
+
+    #[getter]
+    fn enqueued_at(&self) -> u64 {
+        self.work.message.enqueued_at
+    }
+
+    #[getter]
+    fn headers(&self) -> Option<std::collections::HashMap<String, String>> {
+        self.work.message.headers.clone()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Job({:?}, {:?})", self.work.message.name, self.task_id())
+    }
+}

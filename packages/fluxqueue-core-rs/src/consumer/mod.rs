@@ -1,0 +1,26 @@
+//! Claiming and settling for a worker process.
+//!
+//! One thread (`driver`) talks to Redis and never takes the GIL. What it shares
+//! with the threads that run tasks is one `State` behind a mutex. docs/protocol.md
+//! has the rules; the comments here say where one is kept.
+
+mod clock;
+mod connector;
+mod conversation;
+mod driver;
+mod event;
+mod job;
+mod outcome;
+mod pace;
+mod poll;
+mod replies;
+mod requests;
+mod state;
+#[cfg(test)]
+mod state_tests;
+mod wake;
+
+mod python;
+
+pub use job::Job;
+pub use python::Consumer;

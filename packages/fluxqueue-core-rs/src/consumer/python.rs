@@ -1,0 +1,278 @@
+//! `Consumer`: what the worker's threads call.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use super::clock;
+use super::conversation::Options;
+use super::driver::Driver;
+use super::event::Event;
+use super::job::Job;
+use super::outcome::Outcome;
+use super::state::{Phase, Shared, Tasks, Work};
+use crate::config::Config;
+use crate::errors::{Error, Result};
+use crate::message;
+use crate::names;
+use crate::python::settings::Settings;
+
+/// Claims, settles and keeps the lease of a worker process.
+#[pyclass(frozen, module = "fluxqueue_core._core")]
+pub struct Consumer {
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    options: Mutex<Option<Options>>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+    tasks: Vec<Py<PyAny>>,
+    queues: Vec<Py<PyString>>,
+}
+
+fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("orjson")?.getattr("loads")?.unbind()))?.bind(py))
+}
+
+fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
+    if value >= least && value <= 86_400.0 * 365.0 {
+        return Ok(Duration::from_secs_f64(value));
+    }
+    Err(Error::Configuration(format!("{name} is {value}; give seconds, at least {least}")))
+}
+
+impl Consumer {
+    /// The job with its arguments decoded; None where they can't be, and it is dead.
+    fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
+        match self.arguments(py, &work) {
+            Ok((args, kwargs)) => {
+                let (task, queue) =
+                    (self.tasks[work.task].clone_ref(py), self.queues[work.queue].clone_ref(py).into_any());
+                Ok(Some(Job::new(work, self.shared.clone(), task, queue, args, kwargs)))
+            }
+            Err(error) => {
+                let text = format!("its arguments can't be decoded: {error}");
+                let outcome = Outcome::Dead { reason: message::dead_reason("malformed", &text, None), keep: true };
+                let event = Event::Parked {
+                    task_id: work.message.task_id().to_owned(),
+                    name: work.message.name.clone(),
+                    reason: "malformed".into(),
+                };
+                self.shared.finish(&work, outcome, clock::now());
+                self.shared.tell(&mut self.shared.lock(), work.queue, event);
+                Ok(None)
+            }
+        }
+    }
+
+    fn arguments(&self, py: Python<'_>, work: &Work) -> PyResult<(Py<PyList>, Option<Py<PyDict>>)> {
+        let loads = loads(py)?;
+        let raw = &work.message.raw;
+        let args = loads.call1((PyBytes::new(py, &raw[work.message.args.clone()]),))?.cast_into::<PyList>()?;
+        let kwargs = match work.message.kwargs.clone() {
+            Some(range) => Some(loads.call1((PyBytes::new(py, &raw[range]),))?.cast_into::<PyDict>()?.unbind()),
+            None => None,
+        };
+        Ok((args.unbind(), kwargs))
+    }
+
+    fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
+        job.settle()?;
+        Ok(self.shared.finish(&job.work, outcome, clock::now()))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.lock().phase = Phase::Stopped;
+        self.shared.driver.set();
+    }
+}
+
+#[pymethods]
+impl Consumer {
+    #[new]
+    #[pyo3(signature = (
+        settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0, unknown_task_grace=300.0
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        settings: &Settings,
+        queues: Vec<String>,
+        tasks: &Bound<'_, PyAny>,
+        concurrency: usize,
+        suspects: bool,
+        save_dead: bool,
+        lease: f64,
+        unknown_task_grace: f64,
+    ) -> PyResult<Consumer> {
+        if queues.is_empty() {
+            return Err(Error::Configuration("no queue to serve; name at least one".into()).into());
+        }
+        if !(1..=10_000).contains(&concurrency) {
+            let text = format!("concurrency is {concurrency}; give 1 to 10000");
+            return Err(Error::Configuration(text).into());
+        }
+        let options = Options { lease: seconds(lease, "lease", 1.0)?, suspects, save_dead };
+        let grace = seconds(unknown_task_grace, "unknown_task_grace", 0.0)?.as_millis() as u64;
+        let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
+        for queue in &queues {
+            names::check_queue(queue)?;
+            let mut known = Tasks::new();
+            let of_queue = tasks.get_item(queue)?;
+            for item in of_queue.call_method0("items")?.try_iter()? {
+                let (name, (is_async, task)): (String, (bool, Py<PyAny>)) = item?.extract()?;
+                known.insert(name, (registered.len(), is_async));
+                registered.push(task);
+            }
+            per_queue.push((queue.clone(), known));
+        }
+        loads(py)?;
+        Ok(Consumer {
+            shared: Arc::new(Shared::new(per_queue, concurrency, grace)?),
+            config: settings.config.clone(),
+            options: Mutex::new(Some(options)),
+            driver: Mutex::new(None),
+            tasks: registered,
+            queues: queues.iter().map(|queue| PyString::intern(py, queue).unbind()).collect(),
+        })
+    }
+
+    fn start(&self) -> PyResult<()> {
+        let options = self.options.lock().unwrap_or_else(|p| p.into_inner()).take();
+        let options = options.ok_or(Error::Misuse("the consumer has been started already"))?;
+        let driver = Driver::new(self.shared.clone(), self.config.clone(), options)?;
+        let shared = self.shared.clone();
+        let run = move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| driver.run()));
+            let mut state = shared.lock();
+            if ended.is_err() {
+                let error = "the thread that talks to Redis has panicked".to_owned();
+                shared.tell(&mut state, 0, Event::Failed { error });
+            }
+            state.phase = Phase::Stopped;
+            shared.work.notify_all();
+        };
+        let handle = thread::Builder::new().name("fluxqueue-driver".into()).spawn(run)?;
+        *self.driver.lock().unwrap_or_else(|p| p.into_inner()) = Some(handle);
+        Ok(())
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Job>> {
+        loop {
+            // Without giving up the GIL, if there is work already.
+            let at_once = self.shared.try_lock().and_then(|mut state| state.begin_sync(clock::now()));
+            let work = match at_once {
+                Some(work) => Some(work),
+                None => py.detach(|| self.shared.wait_for_work(clock::now)),
+            };
+            let Some(work) = work else { return Ok(None) };
+            if let Some(job) = self.decode(py, work)? {
+                return Ok(Some(job));
+            }
+        }
+    }
+
+    fn wants_thread(&self) -> bool {
+        self.shared.lock().wants_thread()
+    }
+
+    fn take_async(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<Job>> {
+        let mut jobs = Vec::new();
+        self.shared.for_loop.clear();
+        while jobs.len() < limit {
+            let work = self.shared.lock().begin_async(clock::now());
+            let Some(work) = work else { break };
+            jobs.extend(self.decode(py, work)?);
+        }
+        if self.shared.lock().rearm_async() {
+            self.shared.for_loop.set();
+        }
+        Ok(jobs)
+    }
+
+    #[getter]
+    fn async_fd(&self) -> i32 {
+        self.shared.for_loop.fd()
+    }
+
+    #[getter]
+    fn event_fd(&self) -> i32 {
+        self.shared.for_events.fd()
+    }
+
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.shared.for_events.clear();
+        let events: Vec<_> = self.shared.lock().events.drain(..).collect();
+        events.iter().map(|(queue, event)| event.to_dict(py, self.queues[*queue].bind(py).to_str()?)).collect()
+    }
+
+    fn succeed(&self, job: &Job) -> Result<bool> {
+        self.finish(job, Outcome::Succeeded)
+    }
+
+    fn retry(&self, job: &Job, delay: f64) -> PyResult<bool> {
+        let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
+        Ok(self.finish(job, Outcome::Retry { message: message::with_retry(&job.work.message), delay })?)
+    }
+
+    #[pyo3(signature = (job, reason, error, traceback=None))]
+    fn bury(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
+        // What failed is kept or not, as the worker is set; what could not be run is always kept.
+        let keep = reason != "failed";
+        self.finish(job, Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep })
+    }
+
+    fn release(&self, job: &Job) -> Result<bool> {
+        self.finish(job, Outcome::Release)
+    }
+
+    fn drain(&self) {
+        let mut state = self.shared.lock();
+        if state.phase == Phase::Serving {
+            state.phase = Phase::Draining;
+        }
+        self.shared.work.notify_all();
+        self.shared.driver.set();
+    }
+
+    fn release_running(&self) {
+        let now = clock::now();
+        let mut state = self.shared.lock();
+        for queue in 0..state.queues.len() {
+            let count = state.release_running(queue, now);
+            if count > 0 {
+                self.shared.tell(&mut state, queue, Event::Released { count });
+            }
+        }
+        self.shared.driver.set();
+    }
+
+    #[getter]
+    fn drained(&self) -> bool {
+        let state = self.shared.lock();
+        state.phase != Phase::Serving && state.closed == state.queues.len()
+    }
+
+    #[getter]
+    fn running(&self) -> usize {
+        self.shared.lock().running
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        self.shared.lock().phase = Phase::Stopped;
+        self.shared.work.notify_all();
+        self.shared.driver.set();
+        let driver = self.driver.lock().unwrap_or_else(|p| p.into_inner()).take();
+        if let Some(driver) = driver {
+            // A panic in it has been told as an event.
+            py.detach(|| driver.join().unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The state without a connection: what the driver tells it, what threads get.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::event::Event;
+use super::outcome::{Outcome, Settlement};
+use super::state::{Phase, Shared, Tasks, Work};
+use crate::ids;
+use crate::message::{self, Envelope, Message};
+
+const REDIS_MS: u64 = 1_764_000_000_000;
+const FOREVER: Duration = Duration::from_secs(1 << 30);
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn raw(name: &str) -> Bytes {
+    let mut out = Vec::new();
+    Envelope::new(name, 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), b"[]", None);
+    out.into()
+}
+
+fn field(raw: &Bytes) -> Bytes {
+    raw.slice(message::field(raw).expect("well begun"))
+}
+
+fn shared(queues: &[&str], concurrency: usize) -> Shared {
+    let tasks = Tasks::from([("sync".to_owned(), (0, false)), ("async".to_owned(), (1, true))]);
+    let queues = queues.iter().map(|q| ((*q).to_owned(), tasks.clone())).collect();
+    let shared = Shared::new(queues, concurrency, 60_000).expect("pipes");
+    for queue in &mut shared.lock().queues {
+        queue.fresh_until = FOREVER;
+    }
+    shared
+}
+
+fn admit(shared: &Shared, queue: usize, raw: &Bytes) {
+    shared.lock().admit(shared, queue, raw.clone(), at(0), REDIS_MS);
+}
+
+fn begin(shared: &Shared) -> Option<Work> {
+    shared.lock().begin_sync(at(1))
+}
+
+fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
+    shared.lock().take_settlements(queue, 100)
+}
+
+#[test]
+fn tasks_begin_by_priority_and_within_the_concurrency() {
+    let shared = shared(&["high", "low"], 2);
+    let (low, high, third) = (raw("sync"), raw("sync"), raw("sync"));
+    admit(&shared, 1, &low);
+    admit(&shared, 0, &high);
+    admit(&shared, 0, &third);
+    let first = begin(&shared).expect("a slot is free");
+    assert_eq!(first.message.raw, high);
+    let second = begin(&shared).expect("a slot is free");
+    assert_eq!(second.message.raw, third);
+    assert!(begin(&shared).is_none());
+    assert!(shared.finish(&first, Outcome::Succeeded, at(2)));
+    assert_eq!(begin(&shared).expect("a slot is free again").message.raw, low);
+}
+
+#[test]
+fn nothing_begins_past_the_local_deadline_or_in_a_drain() {
+    let shared = shared(&["q"], 2);
+    admit(&shared, 0, &raw("sync"));
+    admit(&shared, 0, &raw("async"));
+    shared.lock().queues[0].fresh_until = at(1);
+    assert!(begin(&shared).is_none());
+    assert!(shared.lock().begin_async(at(1)).is_none());
+    shared.lock().queues[0].fresh_until = at(2);
+    shared.lock().phase = Phase::Draining;
+    assert!(begin(&shared).is_none());
+    shared.lock().phase = Phase::Serving;
+    assert!(begin(&shared).is_some());
+}
+
+#[test]
+fn an_outcome_travels_until_redis_has_executed_it() {
+    let shared = shared(&["q"], 1);
+    let message = raw("sync");
+    admit(&shared, 0, &message);
+    let work = begin(&shared).expect("admitted");
+    assert!(shared.finish(&work, Outcome::Succeeded, at(2)));
+    let sent = settlements(&shared, 0);
+    assert_eq!(sent, [Settlement { field: field(&message), outcome: Outcome::Succeeded }]);
+    assert!(settlements(&shared, 0).is_empty());
+    shared.lock().return_settlements(0, sent);
+    let sent = settlements(&shared, 0);
+    assert_eq!(sent.len(), 1);
+    shared.lock().settled(0, &sent);
+    assert!(!shared.lock().queues[0].holds_something());
+}
+
+#[test]
+fn a_new_conversation_decides_what_is_still_ours() {
+    let shared = shared(&["q"], 3);
+    let (kept, lost, waiting, unsent) = (raw("sync"), raw("sync"), raw("sync"), raw("sync"));
+    for message in [&kept, &lost, &unsent, &waiting] {
+        admit(&shared, 0, message);
+    }
+    let kept_work = begin(&shared).expect("admitted");
+    let lost_work = begin(&shared).expect("admitted");
+    let unsent_work = begin(&shared).expect("admitted");
+    assert!(shared.finish(&unsent_work, Outcome::Succeeded, at(2)));
+    assert_eq!(shared.lock().keep(0).len(), 4);
+    // The new id holds only one of them; the outcome of `unsent` was executed before.
+    shared.lock().reopened(0, &HashSet::from([field(&kept)]), FOREVER);
+    assert!(settlements(&shared, 0).is_empty());
+    assert!(begin(&shared).is_none());
+    assert!(!shared.finish(&lost_work, Outcome::Succeeded, at(3)), "an orphan settles nothing");
+    assert!(shared.finish(&kept_work, Outcome::Succeeded, at(3)));
+    assert_eq!(settlements(&shared, 0).len(), 1);
+}
+
+#[test]
+fn an_orphan_does_not_settle_a_new_claim_of_the_same_attempt() {
+    let shared = shared(&["q"], 2);
+    let message = raw("sync");
+    admit(&shared, 0, &message);
+    let orphan = begin(&shared).expect("admitted");
+    assert_eq!(shared.lock().lost(0), 1);
+    shared.lock().queues[0].fresh_until = FOREVER;
+    admit(&shared, 0, &message);
+    let again = begin(&shared).expect("admitted");
+    assert!(!shared.finish(&orphan, Outcome::Succeeded, at(2)));
+    assert!(settlements(&shared, 0).is_empty());
+    assert!(shared.finish(&again, Outcome::Succeeded, at(2)));
+}
+
+#[test]
+fn a_drain_drops_what_has_not_begun_and_keeps_what_runs() {
+    let shared = shared(&["q"], 1);
+    let running = raw("sync");
+    admit(&shared, 0, &running);
+    admit(&shared, 0, &raw("sync"));
+    admit(&shared, 0, &raw("async"));
+    let work = begin(&shared).expect("admitted");
+    assert_eq!(shared.lock().drop_waiting(0), 2);
+    assert_eq!(shared.lock().keep(0), [field(&running)]);
+    assert_eq!(shared.lock().release_running(0, at(2)), 1);
+    assert!(!shared.finish(&work, Outcome::Succeeded, at(3)), "it was given back");
+    assert_eq!(settlements(&shared, 0), [Settlement { field: field(&running), outcome: Outcome::Release }]);
+}
+
+#[test]
+fn what_waits_too_long_is_given_back_newest_first() {
+    let shared = shared(&["q"], 1);
+    let (first, second) = (raw("sync"), raw("async"));
+    admit(&shared, 0, &first);
+    admit(&shared, 0, &second);
+    assert_eq!(shared.lock().shed(0, at(250), at(250)), 0);
+    assert_eq!(shared.lock().shed(0, at(251), at(250)), 2);
+    let fields: Vec<_> = settlements(&shared, 0).into_iter().map(|s| s.field).collect();
+    assert_eq!(fields, [field(&second), field(&first)]);
+    assert!(begin(&shared).is_none());
+}
+
+#[test]
+fn a_double_waits_for_the_exchange_that_tells_its_fate() {
+    let shared = shared(&["q"], 2);
+    let message = raw("sync");
+    admit(&shared, 0, &message);
+    let work = begin(&shared).expect("admitted");
+    shared.lock().admit_blocked(&shared, 0, message.clone(), at(10), REDIS_MS);
+    assert!(begin(&shared).is_none(), "one message must not run by two ways");
+    assert!(shared.finish(&work, Outcome::Succeeded, at(11)));
+    let sent = settlements(&shared, 0);
+    shared.lock().settled(0, &sent);
+    // An exchange sent before it came says nothing; a later one that parked it, or not, does.
+    shared.lock().resolve_doubles(&shared, 0, at(5), &HashSet::new(), REDIS_MS);
+    assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
+    shared.lock().resolve_doubles(&shared, 0, at(12), &HashSet::new(), REDIS_MS);
+    assert!(begin(&shared).is_some());
+    shared.lock().admit_blocked(&shared, 0, message.clone(), at(13), REDIS_MS);
+    shared.lock().resolve_doubles(&shared, 0, at(14), &HashSet::from([field(&message)]), REDIS_MS);
+    assert!(begin(&shared).is_none() && !shared.lock().queues[0].has_doubles());
+}
+
+#[test]
+fn an_unknown_name_comes_back_until_the_grace_is_over() {
+    let shared = shared(&["q"], 1);
+    admit(&shared, 0, &raw("nobody"));
+    let Outcome::Later { message, delay } = settlements(&shared, 0).remove(0).outcome else { panic!("not later") };
+    assert_eq!(delay, 1000);
+    shared.lock().admit(&shared, 0, message.clone(), at(0), REDIS_MS + 59_000);
+    assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Later { .. }));
+    shared.lock().admit(&shared, 0, message, at(0), REDIS_MS + 60_000);
+    assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Dead { keep: true, .. }));
+    let last = shared.lock().events.pop_back().expect("told").1;
+    assert!(matches!(last, Event::Parked { reason, .. } if reason == "unknown_task"));
+}
+
+#[test]
+fn what_can_not_be_read_is_dead_with_its_reason() {
+    let shared = shared(&["q"], 1);
+    let bad = Bytes::from([&raw("sync")[..60], b"garbage"].concat());
+    admit(&shared, 0, &bad);
+    let settlement = settlements(&shared, 0).remove(0);
+    let Outcome::Dead { reason, keep: true } = settlement.outcome else { panic!("not dead") };
+    assert!(String::from_utf8_lossy(&reason).contains("malformed"));
+    let retried = message::with_retry(&Message::parse(raw("sync")).expect("well formed"));
+    assert_ne!(field(&retried), field(&raw("sync")));
+}

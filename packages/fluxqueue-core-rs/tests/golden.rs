@@ -1,0 +1,43 @@
+//! The golden vectors of the message, which the Python tests read as well.
+
+use _core::message::{Message, field, with_delivery, with_retry};
+use bytes::Bytes;
+use serde_json::Value;
+
+fn vectors(kind: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("vectors/messages.json")).expect("valid JSON");
+    all[kind].as_array().expect("a list").clone()
+}
+
+fn bytes(value: &Value) -> Bytes {
+    Bytes::copy_from_slice(value.as_str().expect("a string").as_bytes())
+}
+
+#[test]
+fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
+    for vector in vectors("well_formed") {
+        let what = &vector["what"];
+        let raw = bytes(&vector["message"]);
+        let m = Message::parse(raw.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(m.field_bytes(), bytes(&vector["field"]), "{what}");
+        assert_eq!(m.name, vector["name"].as_str().expect("a string"), "{what}");
+        assert_eq!(raw[m.args.clone()], bytes(&vector["args"]), "{what}");
+        let kwargs = m.kwargs.clone().map(|range| raw.slice(range));
+        assert_eq!(kwargs, vector["kwargs"].as_str().map(|_| bytes(&vector["kwargs"])), "{what}");
+        let numbers = [m.retries, m.deliveries, m.max_retries].map(u64::from);
+        let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
+        assert_eq!(numbers, expected, "{what}");
+        assert_eq!(Some(m.enqueued_at), vector["enqueued_at"].as_u64(), "{what}");
+        assert_eq!(with_retry(&m), bytes(&vector["retried"]), "{what}");
+        assert_eq!(with_delivery(raw).expect("well formed").1, bytes(&vector["raised"]), "{what}");
+    }
+}
+
+#[test]
+fn malformed_messages_are_refused() {
+    for vector in vectors("malformed") {
+        let raw = bytes(&vector["message"]);
+        assert_eq!(field(&raw).is_some(), vector["has_field"].as_bool().expect("a flag"), "{}", vector["what"]);
+        assert!(Message::parse(raw).is_err(), "{}", vector["what"]);
+    }
+}

@@ -1,0 +1,76 @@
+"""`fluxqueue start` and `fluxqueue-worker`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+from fluxqueue_core import Settings
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service import log
+from fluxqueue_core.service.command_line import fail
+
+from . import registry, shutdown
+from .options import Options, parse
+from .worker import Worker
+
+
+def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
+    """Runs a worker until a signal ends it.
+
+    Args:
+        argv: the arguments after the command; those of the process by default.
+        prog: the command's name, for messages.
+
+    Returns:
+        The exit code: 0 after a drain, 1 where the application's modules or the
+        worker itself failed.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong setting.
+    """
+    options = parse(argv, prog)
+    try:
+        settings = Settings(options.redis_url)
+    except ConfigurationError as error:
+        fail(prog, str(error))
+    logger = log.configure(options.log_format, options.log_level)
+    tasks = _load_tasks(options, prog)
+    if tasks is None:
+        return 1
+    log.adopt_standard_logging()
+    try:
+        worker = Worker(options, settings, tasks, logger)
+    except ConfigurationError as error:
+        fail(prog, str(error))
+    code = worker.run()
+    return shutdown.exit_with(code, worker.stuck)
+
+
+def _load_tasks(options: Options, prog: str) -> registry.Tasks | None:
+    """The tasks; None where the application's modules raised, which is printed."""
+    # As `python -m` does; the script's own folder is of no use to the application.
+    if options.folder not in sys.path:
+        sys.path.insert(0, options.folder)
+    try:
+        return registry.load(options.tasks_module_path, options.queues)
+    except registry.TasksError as error:
+        fail(prog, str(error))
+    except Exception as error:  # noqa: BLE001 - the application's, shown as it is
+        import traceback
+
+        trace = _without_our_frames(error.__traceback__)
+        traceback.print_exception(type(error), error, trace)
+        return None
+
+
+def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """The part of the traceback that begins in the application."""
+    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not (file.startswith(("<frozen importlib", ours)) or "/importlib/" in file):
+            break
+        trace = trace.tb_next
+    return trace

@@ -1,0 +1,178 @@
+"""Async tasks: one event loop in a thread of its own.
+
+Each job is a plain asyncio task of the application's coroutine, without a
+wrapper around it. When it ends its callback settles the job; so does a task
+that somebody cancelled before it began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+from fluxqueue_core import Job
+
+from .context import build_context
+from .events import TaskEvents
+from .outcomes import Outcomes
+from .registry import RegisteredTask
+
+# Jobs that are begun before the loop's other work has its turn.
+BATCH = 256
+# Where a call raises before there is a coroutine: the frame of `_begin`.
+OWN_FRAMES = 1
+
+
+class AsyncJobSource(Protocol):
+    """The part of `fluxqueue_core.Consumer` that hands out async jobs."""
+
+    def take_async(self, limit: int) -> list[Job]: ...
+    def succeed(self, job: Job) -> bool: ...
+    @property
+    def async_fd(self) -> int: ...
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's loop, or asyncio's where uvloop does not exist."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+class EventLoop:
+    """The loop, its thread and the jobs that run there.
+
+    Args:
+        source: the consumer.
+        crashed: called when the thread ends by an error of the worker itself.
+    """
+
+    def __init__(
+        self,
+        source: AsyncJobSource,
+        outcomes: Outcomes,
+        events: TaskEvents,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._source = source
+        self._outcomes = outcomes
+        self._events = events
+        self._crashed = crashed
+        self._running: dict[asyncio.Task[Any], tuple[Job, float]] = {}
+        self._cancelled_by_us: set[asyncio.Task[Any]] = set()
+        self._thread_storage: dict[str, Any] = {}
+        self._stopping = False
+        self._loop = new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            asyncio.set_event_loop(self._loop)
+            self._loop.add_reader(self._source.async_fd, self._pump)
+            while not self._stopping:
+                # A task that raises SystemExit or KeyboardInterrupt, or calls
+                # loop.stop(), ends run_forever. The job is settled as any other.
+                try:
+                    self._loop.run_forever()
+                except (SystemExit, KeyboardInterrupt):
+                    continue
+            self._close()
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._crashed(error)
+
+    def _close(self) -> None:
+        self._loop.remove_reader(self._source.async_fd)
+        leftover = asyncio.all_tasks(self._loop)
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            # What ignores this is left behind: the process is about to end.
+            self._loop.run_until_complete(asyncio.wait(leftover, timeout=1.0))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _pump(self) -> None:
+        for job in self._source.take_async(BATCH):
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        started = perf_counter()
+        task: RegisteredTask = job.task
+        try:
+            args, kwargs = job.args, job.kwargs
+        except Exception as error:  # noqa: BLE001 - whatever the decoder says
+            self._outcomes.undecodable(job, error, started)
+            return
+        try:
+            if task.context_type is not None:
+                args = [build_context(task.context_type, job, self._thread_storage), *args]
+            coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+            running = self._loop.create_task(coroutine)
+        except BaseException as error:  # noqa: BLE001 - no task may end the worker
+            self._outcomes.failed(job, task, error, started, OWN_FRAMES)
+            return
+        # Also the strong reference that asyncio itself does not keep.
+        self._running[running] = (job, started)
+        running.add_done_callback(self._ended)
+
+    def _ended(self, running: asyncio.Task[Any]) -> None:
+        job, started = self._running.pop(running)
+        error: BaseException | None
+        if running.cancelled():
+            error = asyncio.CancelledError("the task was cancelled")
+        else:
+            error = running.exception()
+        if error is None:
+            if not self._source.succeed(job):
+                self._outcomes.void(job, started)
+            elif self._events.logs_success:
+                self._events.done(job, started)
+        elif running in self._cancelled_by_us:
+            self._outcomes.release(job, started)
+        else:
+            self._outcomes.failed(job, job.task, error, started)
+        self._cancelled_by_us.discard(running)
+
+    def running(self) -> list[tuple[Job, float]]:
+        """What runs now, with the `perf_counter()` of its beginning. May be
+        called by any thread."""
+        return list(self._running.values())
+
+    def stacks(self) -> list[tuple[Job, str]]:
+        """Where each running job's coroutine waits; for any thread, so a glance
+        rather than a consistent picture."""
+        import io
+
+        found: list[tuple[Job, str]] = []
+        for running, (job, _) in list(self._running.items()):
+            text = io.StringIO()
+            running.print_stack(file=text)
+            found.append((job, text.getvalue()))
+        return found
+
+    def cancel_all(self) -> None:
+        """Cancels what runs and gives it back; returns at once."""
+        self._loop.call_soon_threadsafe(self._cancel_all)
+
+    def _cancel_all(self) -> None:
+        for running in self._running:
+            self._cancelled_by_us.add(running)
+            running.cancel()
+
+    def stop(self, timeout: float) -> bool:
+        """Ends the loop and its thread; False where that takes longer than
+        `timeout` seconds."""
+        if not self._thread.is_alive():
+            return True
+        self._stopping = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()

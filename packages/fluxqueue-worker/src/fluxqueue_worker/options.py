@@ -1,0 +1,183 @@
+"""The worker's settings, and their way into its child process."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+
+from fluxqueue_core import check_queue_name
+from fluxqueue_core.service import log
+from fluxqueue_core.service.command_line import Parser, one_of, seconds, text, whole_number
+
+DEFAULT_QUEUES: tuple[str, ...] = ("default",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line and the environment say.
+
+    Attributes:
+        concurrency: tasks that may run at once.
+        redis_url: None where it was not given: see `fluxqueue_core.Settings`.
+        tasks_module_path: see `registry.load`.
+        queues: in order of priority.
+        drain_timeout, lease, unknown_task_grace: seconds.
+        parent: the process that this one is the suspects' lane of, or None.
+        folder: the working directory at the start.
+    """
+
+    concurrency: int
+    redis_url: str | None
+    tasks_module_path: str
+    queues: tuple[str, ...]
+    save_dead_tasks: bool
+    log_format: str
+    log_level: str
+    drain_timeout: float
+    lease: float
+    unknown_task_grace: float
+    parent: int | None
+    folder: str
+
+    def lane_environment(self, queue: str) -> dict[str, str]:
+        """The environment of a child that serves the suspects of `queue`."""
+        environment = dict(os.environ)
+        if self.redis_url is not None:
+            environment["FLUXQUEUE_REDIS_URL"] = self.redis_url
+        environment |= {
+            "FLUXQUEUE_CONCURRENCY": "1",
+            "FLUXQUEUE_TASKS_MODULE_PATH": self.tasks_module_path,
+            "FLUXQUEUE_QUEUE": queue,
+            "FLUXQUEUE_SAVE_DEAD_TASKS": "yes" if self.save_dead_tasks else "no",
+            "FLUXQUEUE_LOG_FORMAT": self.log_format,
+            "FLUXQUEUE_LOG_LEVEL": self.log_level,
+            "FLUXQUEUE_DRAIN_TIMEOUT": repr(self.drain_timeout),
+            "FLUXQUEUE_LEASE": repr(self.lease),
+            "FLUXQUEUE_UNKNOWN_TASK_GRACE": repr(self.unknown_task_grace),
+        }
+        return environment
+
+
+def parse(argv: list[str] | None, prog: str) -> Options:
+    """Reads the command line and the environment.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr where something is wrong,
+            with 0 after `--help`.
+    """
+    parser = Parser(prog, description="Runs the tasks that applications enqueue.")
+    parser.setting(
+        "-c",
+        "--concurrency",
+        env="FLUXQUEUE_CONCURRENCY",
+        default=4,
+        parse=whole_number(1),
+        metavar="N",
+        help="how many tasks run at once",
+    )
+    parser.setting(
+        "-r",
+        "--redis-url",
+        env="FLUXQUEUE_REDIS_URL",
+        default=None,
+        parse=text,
+        metavar="URL",
+        help="where Redis is",
+    )
+    parser.setting(
+        "-t",
+        "--tasks-module-path",
+        env="FLUXQUEUE_TASKS_MODULE_PATH",
+        default=None,
+        parse=text,
+        metavar="PATH",
+        help="the module with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
+    )
+    parser.setting(
+        "-q",
+        "--queue",
+        env="FLUXQUEUE_QUEUE",
+        default=DEFAULT_QUEUES,
+        parse=queue_names,
+        metavar="NAMES",
+        help="one queue or several, comma-separated, in order of priority",
+    )
+    parser.switch(
+        "--save-dead-tasks",
+        env="FLUXQUEUE_SAVE_DEAD_TASKS",
+        default=True,
+        help="keep tasks that are dead, with their error",
+    )
+    parser.setting(
+        "--log-format",
+        env="FLUXQUEUE_LOG_FORMAT",
+        default="auto",
+        parse=one_of(*log.FORMATS),
+        metavar="|".join(log.FORMATS),
+        help="JSON lines, or text for a terminal",
+    )
+    parser.setting(
+        "--log-level",
+        env="FLUXQUEUE_LOG_LEVEL",
+        default="info",
+        parse=one_of(*log.LEVELS),
+        metavar="|".join(log.LEVELS),
+        help="the lowest level that is logged; successes are info",
+    )
+    parser.setting(
+        "--drain-timeout",
+        env="FLUXQUEUE_DRAIN_TIMEOUT",
+        default=30.0,
+        parse=seconds(0),
+        metavar="SECONDS",
+        help="how long running tasks may go on after SIGTERM",
+    )
+    parser.setting(
+        "--lease",
+        env="FLUXQUEUE_LEASE",
+        default=10.0,
+        parse=seconds(1),
+        metavar="SECONDS",
+        help="how long after this worker's death its tasks go to others",
+    )
+    parser.setting(
+        "--unknown-task-grace",
+        env="FLUXQUEUE_UNKNOWN_TASK_GRACE",
+        default=300.0,
+        parse=seconds(0),
+        metavar="SECONDS",
+        help="how long a task that no worker knows is kept for one that does",
+    )
+    parser.add_argument("--suspects-lane", type=int, default=None, help=argparse.SUPPRESS)
+    values = parser.parse_args(argv)
+    if values.tasks_module_path is None:
+        parser.error("-t/--tasks-module-path (or FLUXQUEUE_TASKS_MODULE_PATH) is required")
+    return Options(
+        concurrency=values.concurrency,
+        redis_url=values.redis_url,
+        tasks_module_path=values.tasks_module_path,
+        queues=tuple(values.queue),
+        save_dead_tasks=values.save_dead_tasks,
+        log_format=values.log_format,
+        log_level=values.log_level,
+        drain_timeout=values.drain_timeout,
+        lease=values.lease,
+        unknown_task_grace=values.unknown_task_grace,
+        parent=values.suspects_lane,
+        folder=os.getcwd(),
+    )
+
+
+def queue_names(value: str) -> tuple[str, ...]:
+    """The names in a comma-separated list, each once.
+
+    Raises:
+        ValueError: a name is not valid (`ConfigurationError` is one).
+    """
+    names = [name.strip() for name in value.split(",")]
+    for name in names:
+        if not name:
+            raise ValueError(f"{value!r} has an empty queue name")
+        check_queue_name(name)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,186 @@
+"""Finds the application's module and the tasks that it has.
+
+What can be wrong with the given path is a `TasksError` of one line. What goes
+wrong inside the application's own modules is not caught here: it keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from fluxqueue import FluxQueue
+from fluxqueue.task import AsyncTask, Task
+
+AnyTask = Task[..., Any] | AsyncTask[..., Any]
+Tasks = dict[str, dict[str, "RegisteredTask"]]
+
+
+class TasksError(Exception):
+    """The tasks can't be found; the text is one line for the user."""
+
+
+class RegisteredTask:
+    """What running a task needs, in plain slots: it is read for every job."""
+
+    __slots__ = (
+        "check",
+        "context_type",
+        "func",
+        "is_async",
+        "retry_backoff",
+        "retry_delay",
+        "retry_max_delay",
+    )
+
+    def __init__(self, task: AnyTask) -> None:
+        self.func: Callable[..., Any] = task.func
+        # Without the context, as the caller sees it.
+        self.check: Callable[..., object] = inspect.signature(task).bind
+        self.context_type: Callable[..., Any] | None = task.context_type
+        self.is_async: bool = task.is_async
+        self.retry_delay: float = task.retry_delay
+        self.retry_backoff: float = task.retry_backoff
+        self.retry_max_delay: float = task.retry_max_delay
+
+
+def load(path: str, queues: Sequence[str]) -> Tasks:
+    """The tasks of the module at `path`, per served queue by name.
+
+    Args:
+        path: "myapp.tasks", "myapp/tasks", "myapp/tasks.py" or
+            "myapp.tasks:fluxqueue".
+        queues: the queues that are served; each must have a task.
+
+    Raises:
+        TasksError: no such module or object, or a queue without a task.
+        Exception: whatever the application's modules raise.
+    """
+    place, _, attribute = path.partition(":")
+    module = import_tasks_module(module_name(place))
+    if attribute:
+        tasks = tasks_of([find_object(module, attribute)])
+    else:
+        tasks = tasks_of(vars(module).values())
+    return served(tasks, queues, path)
+
+
+def module_name(place: str) -> str:
+    """The dotted name of a module that is given as a name or a path.
+
+    Raises:
+        TasksError: it can't be the name of a module.
+    """
+    name = place
+    if os.sep in place or place.endswith(".py"):
+        relative = os.path.relpath(place, os.getcwd())
+        if relative.startswith(os.pardir):
+            raise TasksError(
+                f"{place!r} is not below the working directory; start the worker in the"
+                " folder that your imports begin at"
+            )
+        name = relative.removesuffix(".py").replace(os.sep, ".").removesuffix(".__init__")
+    if not name or not all(part.isidentifier() for part in name.split(".")):
+        raise TasksError(
+            f"{place!r} is not the name of a module; give one like myapp.tasks or myapp/tasks.py"
+        )
+    return name
+
+
+def import_tasks_module(name: str) -> ModuleType:
+    """Imports the module, package by package, so that "there is no such module"
+    is told apart from "the module imports something that is missing".
+
+    Raises:
+        TasksError: there is no such module.
+        Exception: whatever the imported modules raise.
+    """
+    parts = name.split(".")
+    module: ModuleType | None = None
+    for end in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:end])
+        if module is not None and not hasattr(module, "__path__"):
+            raise TasksError(
+                f"there is no module {name!r}: {module.__name__!r} is a module, not a package"
+            )
+        if importlib.util.find_spec(prefix) is None:
+            raise TasksError(
+                f"there is no module {prefix!r} (looked in {os.getcwd()} and on the Python path)"
+            )
+        module = importlib.import_module(prefix)
+    assert module is not None
+    return module
+
+
+def find_object(module: ModuleType, attribute: str) -> FluxQueue | AnyTask:
+    """The FluxQueue or task object with that name in the module.
+
+    Raises:
+        TasksError: there is none.
+    """
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, FluxQueue | Task | AsyncTask):
+        return found
+    names = [name for name, value in vars(module).items() if isinstance(value, FluxQueue)]
+    have = f"it has {', '.join(names)}" if names else "it has none"
+    raise TasksError(f"module {module.__name__!r} has no FluxQueue object {attribute!r}; {have}")
+
+
+def tasks_of(objects: Iterable[object]) -> list[AnyTask]:
+    """Every task among the objects and of the FluxQueue objects among them."""
+    found: dict[int, AnyTask] = {}
+    for value in objects:
+        if isinstance(value, FluxQueue):
+            found.update((id(task), task) for task in value.tasks.values())
+        elif isinstance(value, Task | AsyncTask):
+            found[id(value)] = value
+    return list(found.values())
+
+
+def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
+    """The tasks per served queue. A task that is registered for another queue
+    only is served as well, since a producer may send it here by its name.
+
+    Raises:
+        TasksError: a queue has no task of its own, or one name twice.
+    """
+    by_queue: dict[str, dict[str, AnyTask]] = {}
+    by_name: dict[str, list[AnyTask]] = {}
+    for task in tasks:
+        mine = by_queue.setdefault(task.queue, {})
+        if task.task_name in mine:
+            both = f"{_place(mine[task.task_name])} and {_place(task)}"
+            raise TasksError(
+                f"two tasks of queue {task.queue!r} are named {task.task_name!r}: {both};"
+                " give one of them another name"
+            )
+        mine[task.task_name] = task
+        by_name.setdefault(task.task_name, []).append(task)
+    for queue in queues:
+        if queue not in by_queue:
+            raise TasksError(f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}")
+    records = {id(task): RegisteredTask(task) for same in by_name.values() for task in same}
+    elsewhere = {name: same[0] for name, same in by_name.items() if len(same) == 1}
+    return {
+        queue: {name: records[id(task)] for name, task in (elsewhere | by_queue[queue]).items()}
+        for queue in queues
+    }
+
+
+def _place(task: AnyTask) -> str:
+    return f"{task.func.__module__}.{task.func.__qualname__}"
+
+
+def _summary(by_queue: Mapping[str, Mapping[str, AnyTask]]) -> str:
+    if not by_queue:
+        return "it has no tasks at all: are they decorated with @fluxqueue.task()?"
+    parts = [f"{queue!r}: {', '.join(sorted(tasks))}" for queue, tasks in sorted(by_queue.items())]
+    return f"it has tasks for {'; '.join(parts)}"

@@ -1,0 +1,105 @@
+"""Signals, and the end of the process."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+EXIT_PATIENCE = 3.0
+
+
+class Signals:
+    """Collects SIGTERM, SIGINT and SIGQUIT while it is entered.
+
+    A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints
+    the stacks of all threads, at once and in C, so that it works where Python
+    code no longer does. Use it in the main thread.
+    """
+
+    COLLECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+    def __init__(self) -> None:
+        self._received: deque[int] = deque()
+        self._previous: dict[int, Any] = {}
+        self._pid = os.getpid()
+        self.fd = -1
+
+    def __enter__(self) -> Self:
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
+        self._previous_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in self.COLLECTED:
+            self._previous[number] = signal.signal(number, self._on_signal)
+        faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=True)
+        # A process that a task forks (multiprocessing) must die of SIGTERM like
+        # any other, and must not wake its parent.
+        os.register_at_fork(after_in_child=self._restore)
+        return self
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._received.append(number)
+
+    def wake(self) -> None:
+        """Makes `fd` readable without a signal, from any thread."""
+        with contextlib.suppress(OSError):
+            os.write(self._write_fd, b"\0")
+
+    def take(self) -> list[int]:
+        """The signals since the last call; makes `fd` unreadable."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 512):
+                pass
+        taken: list[int] = []
+        while self._received:
+            taken.append(self._received.popleft())
+        return taken
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._restore()
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+    def _restore(self) -> None:
+        if not self._previous:
+            return
+        faulthandler.unregister(signal.SIGQUIT)
+        signal.set_wakeup_fd(self._previous_fd)
+        for number, handler in self._previous.items():
+            # None: a handler that was not installed from Python.
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._previous.clear()
+
+
+def exit_with(code: int, stuck: bool) -> int:
+    """Ends the process, come what may: a thread of the application that never
+    ends must not keep a drained worker alive until it is killed.
+
+    Args:
+        stuck: a task still runs; the interpreter can't be shut down around it.
+
+    Returns:
+        The code, for a normal end, which is watched and cut short after three
+        seconds.
+    """
+    watchdog = threading.Timer(EXIT_PATIENCE, os._exit, (code,))
+    watchdog.daemon = True
+    watchdog.start()
+    if not stuck:
+        return code
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)

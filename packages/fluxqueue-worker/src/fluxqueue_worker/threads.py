@@ -1,0 +1,149 @@
+"""Sync tasks: threads, started one by one as there is work for them.
+
+A thread takes a job, calls the function and settles the job, all by itself;
+nothing is handed over. The loop runs more than 100,000 times a second for tasks
+that do nothing, which is why it is one long function.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import Any, Protocol
+
+from fluxqueue_core import Job
+
+from .context import build_context
+from .events import TaskEvents
+from .outcomes import Outcomes
+from .registry import RegisteredTask
+
+# A failed function's traceback begins with the frame of `_Thread._loop`.
+OWN_FRAMES = 1
+
+
+class JobSource(Protocol):
+    """The part of `fluxqueue_core.Consumer` that hands out sync jobs."""
+
+    def take(self) -> Job | None: ...
+    def wants_thread(self) -> bool: ...
+    def succeed(self, job: Job) -> bool: ...
+
+
+class _Thread:
+    """One thread, and what it is doing.
+
+    Attributes:
+        job: what runs at present.
+        started: `perf_counter()` when it began.
+    """
+
+    def __init__(self, pool: ThreadPool, number: int) -> None:
+        self.job: Job | None = None
+        self.started = 0.0
+        self._pool = pool
+        self.thread = threading.Thread(
+            target=self._run, name=f"fluxqueue-task-{number}", daemon=True
+        )
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._pool.crashed(error)
+
+    def _loop(self) -> None:
+        pool = self._pool
+        take, wants_thread = pool.source.take, pool.source.wants_thread
+        succeed, outcomes = pool.source.succeed, pool.outcomes
+        done = pool.events.done if pool.events.logs_success else None
+        thread_storage: dict[str, Any] = {}
+        while True:
+            job = take()
+            if job is None:
+                return
+            if wants_thread():
+                pool.start_thread()
+            task: RegisteredTask = job.task
+            self.job = job
+            self.started = started = perf_counter()
+            try:
+                args, kwargs = job.args, job.kwargs
+            except Exception as error:  # noqa: BLE001 - whatever the decoder says
+                outcomes.undecodable(job, error, started)
+                self.job = job = None
+                continue
+            try:
+                if task.context_type is not None:
+                    args = [build_context(task.context_type, job, thread_storage), *args]
+                if kwargs is None:
+                    task.func(*args)
+                else:
+                    task.func(*args, **kwargs)
+            # SystemExit and KeyboardInterrupt are the task's failure as well: no
+            # task may end the worker.
+            except BaseException as error:  # noqa: BLE001
+                outcomes.failed(job, task, error, started, OWN_FRAMES)
+            else:
+                if not succeed(job):
+                    outcomes.void(job, started)
+                elif done is not None:
+                    done(job, started)
+            # While the thread waits, it must not keep the last arguments alive.
+            self.job = job = args = kwargs = None  # type: ignore[assignment]
+
+
+class ThreadPool:
+    """The threads of a worker.
+
+    Args:
+        source: the consumer.
+        crashed: called when a thread ends by an error of the worker itself.
+    """
+
+    def __init__(
+        self,
+        source: JobSource,
+        outcomes: Outcomes,
+        events: TaskEvents,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self.source = source
+        self.outcomes = outcomes
+        self.events = events
+        self.crashed = crashed
+        self._threads: list[_Thread] = []
+        self._numbers = itertools.count(1)
+
+    def start_thread(self) -> None:
+        """Starts one more thread. Where the system has none to give, the work
+        goes on with those there are.
+
+        Raises:
+            RuntimeError: not even a first thread can be started.
+        """
+        thread = _Thread(self, next(self._numbers))
+        # Before it starts: it may start the next one before this one goes on.
+        self._threads.append(thread)
+        try:
+            thread.thread.start()
+        except RuntimeError as error:
+            self._threads.remove(thread)
+            if not self._threads:
+                raise
+            self.events.no_thread(len(self._threads), error)
+
+    def running(self) -> list[tuple[Job, float]]:
+        """What runs now, with the `perf_counter()` of its beginning."""
+        return [(job, t.started) for t in list(self._threads) if (job := t.job) is not None]
+
+    def join(self, timeout: float) -> bool:
+        """Waits until all threads have ended, at most `timeout` seconds; False
+        where one still runs."""
+        deadline = monotonic() + timeout
+        for thread in list(self._threads):
+            if thread.thread.ident is not None:
+                thread.thread.join(max(0.0, deadline - monotonic()))
+        return not any(thread.thread.is_alive() for thread in self._threads)

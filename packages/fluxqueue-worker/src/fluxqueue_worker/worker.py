@@ -1,0 +1,263 @@
+"""The worker: puts the parts together, and is the loop of the main thread."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core import Consumer, Job, Settings, __version__, set_parent_death_signal
+from fluxqueue_core.service.log import Logger
+
+from . import suspects
+from .events import ConsumerEvents, TaskEvents
+from .options import Options
+from .outcomes import Outcomes
+from .registry import Tasks
+from .shutdown import Signals
+from .threads import ThreadPool
+
+if TYPE_CHECKING:
+    from .eventloop import EventLoop
+
+# Seconds. How often what has no descriptor is looked at: children, the drain.
+CHILD_INTERVAL = 0.5
+LANE_INTERVAL = 0.2
+DRAIN_INTERVAL = 0.02
+# How long cancelled coroutines, and then Redis, have at the end of a drain.
+CANCEL_PATIENCE = 1.0
+RELEASE_PATIENCE = 2.0
+# A lane that is killed has lost its task, which may be dead then: it has longer.
+LANE_PATIENCE = 6.0
+JOIN_PATIENCE = 1.0
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        tasks: per served queue, what `registry.load` found.
+
+    Attributes:
+        stuck: after `run`: a thread is still in a task's code.
+    """
+
+    def __init__(self, options: Options, settings: Settings, tasks: Tasks, logger: Logger) -> None:
+        self.stuck = False
+        self._options = options
+        self._settings = settings
+        self._tasks = tasks
+        self._logger = logger
+        self._is_lane = options.parent is not None
+        self._failed = False
+        self._consumer_ended = False
+        self._was_connected = False
+        self._signals = Signals()
+        self._ends: deque[int] = deque()
+        # A lane gets a SIGTERM for every thread of a parent that is killed, so
+        # there it does not count as a second signal.
+        self._cutting = {signal.SIGINT} if self._is_lane else {signal.SIGINT, signal.SIGTERM}
+        self._consumer = consumer = Consumer(
+            settings,
+            options.queues,
+            {
+                queue: {name: (task.is_async, task) for name, task in table.items()}
+                for queue, table in tasks.items()
+            },
+            concurrency=options.concurrency,
+            suspects=self._is_lane,
+            save_dead=options.save_dead_tasks,
+            lease=options.lease,
+            unknown_task_grace=options.unknown_task_grace,
+        )
+        self._consumer_events = ConsumerEvents(logger)
+        self._lanes = suspects.Lanes(options, logger)
+        self._idle = suspects.IdleWatch(consumer) if self._is_lane else None
+        source = self._idle or consumer
+        events = TaskEvents(logger)
+        self._outcomes = Outcomes(consumer, events)
+        kinds = {task.is_async for table in tasks.values() for task in table.values()}
+        self._pool: ThreadPool | None = None
+        self._loop: EventLoop | None = None
+        if False in kinds:
+            self._pool = ThreadPool(source, self._outcomes, events, self._crashed)
+        if True in kinds:
+            # Imported here: a worker without async tasks does without asyncio.
+            from .eventloop import EventLoop
+
+            self._loop = EventLoop(source, self._outcomes, events, self._crashed)
+
+    def run(self) -> int:
+        """Serves until a signal comes, drains, and returns the exit code."""
+        with self._signals:
+            self._poll = select.poll()
+            self._poll.register(self._signals.fd, select.POLLIN)
+            self._poll.register(self._consumer.event_fd, select.POLLIN)
+            self._start()
+            reason = self._serve()
+            self._drain(reason)
+            self._stop()
+        return 1 if self._failed or self._consumer_ended else 0
+
+    def _start(self) -> None:
+        options = self._options
+        self._logger.info(
+            "worker.started",
+            version=__version__,
+            pid=os.getpid(),
+            queues=list(options.queues),
+            tasks={queue: sorted(table) for queue, table in self._tasks.items()},
+            concurrency=options.concurrency,
+            redis=self._settings.display_url,
+            **({"suspects_of": options.parent} if self._is_lane else {}),
+        )
+        if self._is_lane:
+            set_parent_death_signal(signal.SIGTERM)
+        self._consumer.start()
+        if self._pool is not None:
+            self._pool.start_thread()
+        if self._loop is not None:
+            self._loop.start()
+
+    def _serve(self) -> str:
+        """The main thread's loop; returns why it ended."""
+        if self._is_lane and os.getppid() != self._options.parent:
+            return "parent ended"  # before it could be watched
+        while True:
+            timeout = CHILD_INTERVAL if self._lanes else None
+            if self._idle is not None:
+                timeout = LANE_INTERVAL
+            self._wait(timeout)
+            if self._ends:
+                return signal.Signals(self._ends.popleft()).name
+            if self._failed or self._consumer_ended:
+                return "failure"
+            if self._idle is not None:
+                if self._idle.idle():
+                    return "no suspects"
+                # Linux sends a SIGTERM.
+                if sys.platform != "linux" and os.getppid() != self._options.parent:
+                    return "parent ended"
+            self._lanes.reap()
+
+    def _wait(self, timeout: float | None) -> None:
+        """Waits for a signal or an event of the consumer, handles the events,
+        and notes in `_ends` the signals that ask for the end."""
+        self._poll.poll(None if timeout is None else ceil(timeout * 1000))
+        for event in self._consumer.events():
+            self._consumer_events.write(event)
+            kind = event.get("kind")
+            if kind == "suspects" and not self._is_lane:
+                self._lanes.ensure(event["queue"])
+            elif kind == "connected":
+                self._was_connected = True
+                if self._idle is not None:
+                    self._idle.connected()
+            elif kind == "failed":
+                self._consumer_ended = True
+        for number in self._signals.take():
+            if number == signal.SIGQUIT:
+                self._report()
+            else:
+                self._ends.append(number)
+
+    def _crashed(self, error: BaseException) -> None:
+        """A thread of the worker failed, not a task: drain, and exit with 1."""
+        import traceback
+
+        self._failed = True
+        self._logger.error(
+            "worker.failed",
+            error=str(error),
+            exception="".join(traceback.format_exception(error)),
+        )
+        self._signals.wake()
+
+    def _running(self) -> list[tuple[Job, float]]:
+        return [
+            *(self._pool.running() if self._pool is not None else ()),
+            *(self._loop.running() if self._loop is not None else ()),
+        ]
+
+    def _report(self) -> None:
+        """For SIGQUIT: what runs, and where coroutines wait. The stacks of the
+        threads have been printed already."""
+        stacks = dict(self._loop.stacks()) if self._loop is not None else {}
+        for job, started in self._running():
+            fields: dict[str, Any] = {"task_id": job.task_id, "name": job.name}
+            if job in stacks:
+                fields["exception"] = stacks[job]
+            seconds = round(perf_counter() - started, 3)
+            self._logger.warning("task.running", queue=job.queue, seconds=seconds, **fields)
+
+    def _drain(self, reason: str) -> None:
+        """Lets running tasks end, up to the deadline or a second signal; then
+        gives back what still runs."""
+        timeout = self._options.drain_timeout
+        self._logger.info(
+            "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
+        )
+        self._consumer.drain()
+        self._lanes.close()
+        if self._consumer_ended or not self._was_connected:
+            # Nothing was ever claimed, or nobody is there who could settle it:
+            # then it is rescued.
+            self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
+            self._lanes.kill()
+            return
+        if self._wait_until(self._is_drained, timeout):
+            return
+        self._outcomes.releasing = True
+        self._lanes.cut_short()
+        if (loop := self._loop) is not None:
+            loop.cancel_all()
+            self._wait_until(lambda: not loop.running(), CANCEL_PATIENCE)
+        running = self._running()
+        self._consumer.release_running()
+        for job, started in running:
+            self._outcomes.log_released(job, started)
+        patience = LANE_PATIENCE if self._lanes else RELEASE_PATIENCE
+        if not self._wait_until(self._is_drained, patience):
+            # They come back when the lease ends.
+            self._logger.warning("worker.not_drained", running=self._consumer.running)
+        self._lanes.kill()
+
+    def _is_drained(self) -> bool:
+        return self._lanes_have_ended() and self._consumer.drained
+
+    def _lanes_have_ended(self) -> bool:
+        self._lanes.reap()
+        return not self._lanes
+
+    def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Serves events until the condition holds; False after `timeout` seconds
+        or where a signal cuts it short."""
+        deadline = monotonic() + timeout
+        while not condition():
+            while self._ends:
+                if self._ends.popleft() in self._cutting:
+                    return False
+            left = deadline - monotonic()
+            if left <= 0:
+                return False
+            self._wait(min(left, DRAIN_INTERVAL))
+        return True
+
+    def _stop(self) -> None:
+        self._consumer.stop()
+        for event in self._consumer.events():
+            self._consumer_events.write(event)
+        # What runs now has been given back, and may run for ever.
+        patience = 0.0 if self._running() else JOIN_PATIENCE
+        ended = [
+            self._pool is None or self._pool.join(patience),
+            self._loop is None or self._loop.stop(JOIN_PATIENCE),
+        ]
+        self.stuck = not all(ended)
+        self._logger.info("worker.stopped", stuck=self.stuck)

@@ -1,0 +1,14 @@
+"""Reads the one version of all packages; everything else is in pyproject.toml."""
+
+import tomllib
+from pathlib import Path
+
+from setuptools import setup
+
+with (Path(__file__).parent / "VERSION.toml").open("rb") as file:
+    version = tomllib.load(file)["package"]["version"]
+
+setup(
+    version=version,
+    install_requires=[f"fluxqueue-core=={version}", "redis>=5.0", "structlog>=24.1"],
+)

@@ -1,0 +1,119 @@
+"""The command line: `fluxqueue scheduler` and `fluxqueue-scheduler`."""
+
+from __future__ import annotations
+
+import sys
+
+from fluxqueue_core import Settings
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service import log
+from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, whole_number
+
+from . import __version__
+from .options import Options
+
+DAY = 86_400.0
+
+
+def days(value: str) -> float:
+    """Reads a number of days above 0.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1_000_000:
+        raise ValueError(f"{value!r} is not a number of days above 0")
+    return number
+
+
+def build_parser(prog: str) -> Parser:
+    """The flags, each with its variable and its default."""
+    parser = Parser(
+        prog=prog,
+        description="Runs retries when they are due and gives back the tasks of lost workers. "
+        "Any number of schedulers may run at once.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.setting(
+        "-r",
+        "--redis-url",
+        env="FLUXQUEUE_REDIS_URL",
+        default="",
+        parse=str,
+        help="where Redis is; redis://127.0.0.1:6379 if not given",
+        metavar="URL",
+    )
+    parser.setting(
+        "--lease",
+        env="FLUXQUEUE_LEASE",
+        default=10.0,
+        parse=seconds(1.0),
+        help="seconds without a sign of life after which a worker counts as lost; "
+        "the same as the workers' own",
+        metavar="SECONDS",
+    )
+    parser.setting(
+        "--max-deliveries",
+        env="FLUXQUEUE_MAX_DELIVERIES",
+        default=3,
+        parse=whole_number(1),
+        help="a task that has lost so many workers is dead",
+        metavar="N",
+    )
+    parser.setting(
+        "--dead-max-count",
+        env="FLUXQUEUE_DEAD_MAX_COUNT",
+        default=100_000,
+        parse=whole_number(0),
+        help="how many dead tasks a queue keeps",
+        metavar="N",
+    )
+    parser.setting(
+        "--dead-max-age",
+        env="FLUXQUEUE_DEAD_MAX_AGE",
+        default=90.0,
+        parse=days,
+        help="days that a dead task is kept",
+        metavar="DAYS",
+    )
+    parser.setting(
+        "--log-format",
+        env="FLUXQUEUE_LOG_FORMAT",
+        default="auto",
+        parse=one_of(*log.FORMATS),
+        help="auto, console or json; auto is console on a terminal, else json",
+        metavar="FORMAT",
+    )
+    parser.setting(
+        "--log-level",
+        env="FLUXQUEUE_LOG_LEVEL",
+        default="info",
+        parse=one_of(*log.LEVELS),
+        help="debug, info, warning or error",
+        metavar="LEVEL",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> int:
+    """Runs the scheduler until SIGTERM or SIGINT; returns the exit code."""
+    arguments = build_parser(prog).parse_args(sys.argv[1:] if argv is None else argv)
+    try:
+        settings = Settings(arguments.redis_url or None)
+    except ConfigurationError as error:
+        fail(prog, str(error))
+    options = Options(
+        lease=arguments.lease,
+        max_deliveries=arguments.max_deliveries,
+        dead_max_count=arguments.dead_max_count,
+        dead_max_age=arguments.dead_max_age * DAY,
+    )
+    log.configure(arguments.log_format, arguments.log_level)
+    # redis-py is imported only now: a wrong flag or --help answers at once.
+    from .service import run
+
+    return run(settings, options)

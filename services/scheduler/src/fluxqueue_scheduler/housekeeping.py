@@ -1,0 +1,138 @@
+"""What is done seldom: trimming the dead sets, and the last net.
+
+The net is a search of the whole database for what no index mentions: queues
+that are not registered, and inboxes or claimed hashes of consumers that the
+consumers' set does not know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from fluxqueue_core import check_queue_name, key, key_kinds
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service.log import get_logger
+from redis.exceptions import ResponseError
+
+from .options import Options
+from .outages import Complaints
+from .queues import Queues
+from .redis_client import RedisClient, ScriptCall
+
+TRIM_LIMIT = 1_000
+PAGE = 1_000
+LONGEST_PAUSE = 1.0
+
+
+class Housekeeper:
+    """Trims and searches, in small steps."""
+
+    def __init__(
+        self, client: RedisClient, queues: Queues, options: Options, complaints: Complaints
+    ) -> None:
+        self._client = client
+        self._queues = queues
+        self._options = options
+        self._complaints = complaints
+        now = time.monotonic()
+        self._next_trim = now + min(LONGEST_PAUSE, options.trim_interval)
+        self._to_trim: list[str] = []
+        self._next_net = now + options.net_delay
+        self._cursor: bytes | None = None
+
+    def step(self) -> float:
+        """One call or one page; returns the seconds to pause.
+
+        Raises:
+            UNAVAILABLE: Redis is away.
+        """
+        now = time.monotonic()
+        if now >= self._next_trim and not self._to_trim:
+            self._to_trim = list(self._queues.names)
+            self._next_trim = now + self._options.trim_interval
+        if now >= self._next_net and self._cursor is None:
+            self._cursor = b"0"
+            self._next_net = now + self._options.net_interval
+        if self._to_trim:
+            self._trim(self._to_trim[-1])
+        if self._cursor is not None:
+            self._search(self._cursor)
+        if self._to_trim or self._cursor is not None:
+            return 0.0
+        return min(max(min(self._next_trim, self._next_net) - now, 0.0), LONGEST_PAUSE)
+
+    def _trim(self, queue: str) -> None:
+        arguments = (
+            self._options.dead_max_count,
+            round(self._options.dead_max_age * 1_000),
+            TRIM_LIMIT,
+        )
+        removed = 0
+        try:
+            removed = int(self._client.call(ScriptCall("trim_dead", queue, arguments)))
+        except ResponseError as error:
+            self._complaints.about_queue(queue, "trim the dead set", error)
+        if removed:
+            get_logger().info("dead.trimmed", queue=queue, count=removed)
+        if removed < TRIM_LIMIT:
+            self._to_trim.pop()
+
+    def _search(self, cursor: bytes) -> None:
+        reply = self._client.command("SCAN", cursor, "MATCH", _pattern(), "COUNT", PAGE)
+        queues: set[str] = set()
+        consumers: set[tuple[str, str]] = set()
+        for name in reply[1]:
+            found = parse_key(name)
+            if found is not None:
+                queue, consumer = found
+                queues.add(queue)
+                if consumer:
+                    consumers.add((queue, consumer))
+        self._register(queues.difference(self._queues.names))
+        self._end_unknown(sorted(consumers))
+        self._cursor = None if int(reply[0]) == 0 else reply[0]
+
+    def _register(self, queues: Iterable[str]) -> None:
+        for queue in sorted(queues):
+            if self._client.command("SADD", key("queues"), queue):
+                get_logger().warning("queue.found", queue=queue)
+
+    def _end_unknown(self, consumers: list[tuple[str, str]]) -> None:
+        """Makes tombstones of consumers that are not known; the next sweep sees
+        that they have left something behind."""
+        scores = self._client.commands([("ZSCORE", key("consumers", q), c) for q, c in consumers])
+        for (queue, consumer), score in zip(consumers, scores, strict=True):
+            if isinstance(score, ResponseError):
+                self._complaints.about_queue(queue, "search", score)
+            elif score is None:
+                try:
+                    self._client.call(
+                        ScriptCall("open", queue, ("", 0, 1, consumer), ended=consumer)
+                    )
+                except ResponseError as error:
+                    self._complaints.about_queue(queue, "search", error)
+                    continue
+                get_logger().warning("consumer.found", queue=queue, consumer=consumer)
+
+
+def _pattern() -> str:
+    return key("pending", "x").partition("{")[0] + "{*"
+
+
+def parse_key(name: bytes) -> tuple[str, str] | None:
+    """(queue, consumer or '') of one of our keys, None for another's key."""
+    try:
+        text = name.decode()
+        queue = text.partition("{")[2].partition("}")[0]
+        check_queue_name(queue)
+    except (UnicodeDecodeError, ConfigurationError):
+        return None
+    for kind in key_kinds():
+        if kind in ("claimed", "inbox"):
+            prefix = key(kind, queue, "")
+            if text.startswith(prefix) and len(text) > len(prefix):
+                return queue, text[len(prefix) :]
+        elif text == key(kind, queue):
+            return queue, ""
+    return None

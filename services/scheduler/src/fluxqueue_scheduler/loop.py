@@ -1,0 +1,54 @@
+"""A thread that does one thing again and again, and outlives every error."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+
+from .outages import Complaints, Outages
+from .redis_client import UNAVAILABLE
+
+FIRST_BACKOFF = 0.05
+LONGEST_BACKOFF = 0.5
+
+
+class Loop(threading.Thread):
+    """Calls `step` until `stop` is set. A step returns the seconds to pause."""
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], float],
+        stop: threading.Event,
+        outages: Outages,
+        complaints: Complaints,
+    ) -> None:
+        super().__init__(name=f"fluxqueue-{name}", daemon=True)
+        self._step = step
+        self._stopping = stop
+        self._outages = outages
+        self._complaints = complaints
+
+    def run(self) -> None:
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            try:
+                pause = self._step()
+            except UNAVAILABLE as error:
+                self._outages.began(self.name, error)
+                pause = backoff
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            except Exception as error:  # noqa: BLE001 - only a signal may end the scheduler
+                self._complaints.about(
+                    "scheduler.failed",
+                    f"{self.name} {type(error).__name__} {error}",
+                    loop=self.name,
+                    exception=traceback.format_exc(),
+                )
+                pause = LONGEST_BACKOFF
+            else:
+                self._outages.ended(self.name)
+                backoff = FIRST_BACKOFF
+            if pause > 0:
+                self._stopping.wait(pause)

@@ -1,0 +1,63 @@
+"""What is said about Redis being away, and about trouble that goes on: once."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from fluxqueue_core.service.log import get_logger
+
+COMPLAINT_INTERVAL = 60.0
+
+
+class Outages:
+    """One line when the first loop loses Redis, one when the last has it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._without: set[str] = set()
+        self._since = 0.0
+
+    def began(self, loop: str, error: BaseException) -> None:
+        """A loop could not reach Redis."""
+        with self._lock:
+            first = not self._without
+            self._without.add(loop)
+            if first:
+                self._since = time.monotonic()
+        if first:
+            get_logger().error("redis.unavailable", error=str(error) or type(error).__name__)
+
+    def ended(self, loop: str) -> None:
+        """A loop has reached Redis."""
+        if not self._without:
+            return
+        with self._lock:
+            last = self._without == {loop}
+            self._without.discard(loop)
+        if last:
+            away = round(time.monotonic() - self._since, 3)
+            get_logger().info("redis.available", away_seconds=away)
+
+
+class Complaints:
+    """Errors about one thing, at most one line a minute each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def about(self, event: str, subject: str, **fields: object) -> None:
+        """Logs `event` as an error, unless it was said of `subject` just now."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._said.get((event, subject), -COMPLAINT_INTERVAL) < COMPLAINT_INTERVAL:
+                return
+            if len(self._said) > 1_000:
+                self._said.clear()
+            self._said[event, subject] = now
+        get_logger().error(event, **fields)
+
+    def about_queue(self, queue: str, doing: str, error: BaseException) -> None:
+        """A queue's keys can't be worked with; the other queues go on."""
+        self.about("queue.failed", f"{queue} {doing}", queue=queue, doing=doing, error=str(error))

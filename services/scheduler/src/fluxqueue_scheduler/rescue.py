@@ -1,0 +1,82 @@
+"""Moves the tasks of one lost consumer, a batch at a time."""
+
+from __future__ import annotations
+
+from fluxqueue_core import dead_reason, raise_deliveries
+from fluxqueue_core.errors import MalformedMessage
+from fluxqueue_core.service.log import get_logger
+
+from .options import Options
+from .redis_client import RedisClient, ScriptCall
+
+# Messages moved in one call: they may be large.
+BATCH = 100
+# What `reclaim` moves at most in one call.
+RECLAIM_LIMIT = 100
+
+
+class Rescue:
+    """One consumer that is late, or a tombstone that has left something."""
+
+    def __init__(self, queue: str, consumer: str, options: Options) -> None:
+        self.queue = queue
+        self.consumer = consumer
+        self._options = options
+        self._home = 0
+        self._dead = 0
+        self._not_begun = 0
+
+    def step(self, client: RedisClient) -> bool:
+        """Moves a batch; False when there is nothing more.
+
+        Raises:
+            ResponseError: something is wrong with the queue's keys.
+            UNAVAILABLE: Redis is away.
+        """
+        gap = round(self._options.gap * 1_000)
+        buried = client.call(self._script("bury", self.consumer, gap, BATCH))
+        if buried:
+            # The newest first: so the oldest is the next to be taken.
+            held = sorted(
+                zip(buried[::2], buried[1::2], strict=True), key=lambda h: h[1], reverse=True
+            )
+            for start in range(0, len(held), BATCH):
+                arguments: list[bytes] = []
+                for field, message in held[start : start + BATCH]:
+                    arguments += self._raised(field, message)
+                home, dead = client.call(self._script("move", *arguments))
+                self._home += home
+                self._dead += dead
+            return True
+        age = round(self._options.tombstone_age * 1_000)
+        returned = int(client.call(self._script("reclaim", self.consumer, age)))
+        self._not_begun += max(returned, 0)  # -1: it is alive after all
+        return returned >= RECLAIM_LIMIT
+
+    def report(self) -> None:
+        """One log line, if anything was moved (by us, not by another scheduler)."""
+        count = self._home + self._dead
+        if count or self._not_begun:
+            get_logger().warning(
+                "consumer.rescued",
+                queue=self.queue,
+                consumer=self.consumer,
+                count=count,
+                dead=self._dead,
+                not_begun=self._not_begun,
+            )
+
+    def _script(self, name: str, *arguments: str | bytes | int) -> ScriptCall:
+        return ScriptCall(name, self.queue, arguments, consumer=self.consumer)
+
+    def _raised(self, field: bytes, message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        """The four values of `move` for a message."""
+        limit = self._options.max_deliveries
+        try:
+            _, raised, dead = raise_deliveries(message, limit)
+        except MalformedMessage as error:
+            return field, b"dead", message, dead_reason("malformed", str(error))
+        if not dead:
+            return field, b"home", raised, b""
+        lost = f"workers lost while they held the task: {limit}"
+        return field, b"dead", raised, dead_reason("worker_lost", lost)

@@ -1,0 +1,78 @@
+"""The scheduler as a whole: three loops, each with a thread and a connection."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from fluxqueue_core import Settings, __version__
+from fluxqueue_core.service.log import get_logger
+
+from .housekeeping import Housekeeper
+from .loop import Loop
+from .options import Options
+from .outages import Complaints, Outages
+from .promote import Promoter
+from .queues import Queues
+from .redis_client import RedisClient
+from .sweep import Sweeper
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Scheduler:
+    """Any number may run at once, in one process or in many."""
+
+    def __init__(self, settings: Settings, options: Options | None = None) -> None:
+        options = options or Options()
+        complaints = Complaints()
+        outages = Outages()
+        queues = Queues(complaints)
+        self._stop = threading.Event()
+        # Three connections: a slow search must not delay a sweep, nor a rescue
+        # a retry. An answer slower than the gap is as good as none.
+        self._clients = [RedisClient(settings, options.gap) for _ in range(3)]
+        promoting, rescuing, keeping = self._clients
+        steps = {
+            "promote": Promoter(promoting, queues, complaints).step,
+            "rescue": Sweeper(rescuing, queues, options, complaints).step,
+            "housekeeping": Housekeeper(keeping, queues, options, complaints).step,
+        }
+        self._loops = [
+            Loop(name, step, self._stop, outages, complaints) for name, step in steps.items()
+        ]
+
+    def start(self) -> None:
+        """Starts the threads; returns at once, also when Redis is away."""
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Lets each loop finish the call it is in, and closes the connections."""
+        self._stop.set()
+        for loop in self._loops:
+            loop.join()
+        for client in self._clients:
+            client.close()
+
+
+def run(settings: Settings, options: Options) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code 0."""
+    # Blocked before the threads start, so that all inherit it and the signal
+    # waits for `sigwait`, whenever it comes.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    log = get_logger()
+    scheduler = Scheduler(settings, options)
+    scheduler.start()
+    log.info(
+        "scheduler.started",
+        version=__version__,
+        pid=os.getpid(),
+        redis=settings.display_url,
+        lease=options.lease,
+    )
+    received = signal.sigwait(SIGNALS)
+    scheduler.stop()
+    log.info("scheduler.stopped", signal=signal.Signals(received).name)
+    return 0

@@ -1,0 +1,173 @@
+"""Finds the consumers whose lease has ended, and has their tasks moved.
+
+The sweep has a timer of its own beside all else: one thread does both, in small
+steps, and looks at the clock after each. A sweep that came later than its gap
+would make every consumer safe for another lease.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from fluxqueue_core import key
+from redis.exceptions import ResponseError
+
+from .options import Options
+from .outages import Complaints
+from .queues import Queues
+from .redis_client import UNAVAILABLE, RedisClient, ScriptCall
+from .rescue import Rescue
+
+# Late consumers that one sweep returns, and queues that one pipeline sweeps.
+LATE_LIMIT = 1_000
+QUEUES_AT_ONCE = 100
+# Tombstones whose keys one EXISTS looks at.
+TOMBSTONES_AT_ONCE = 250
+# Tombstones of a queue that may be forgotten in one go, and how often (seconds).
+FORGET_LIMIT = 100
+FORGET_INTERVAL = 60.0
+
+
+class Sweeper:
+    """Sweeps every queue in time, and does the rest between two sweeps."""
+
+    def __init__(
+        self, client: RedisClient, queues: Queues, options: Options, complaints: Complaints
+    ) -> None:
+        self._client = client
+        self._queues = queues
+        self._options = options
+        self._complaints = complaints
+        self._next_sweep = 0.0
+        self._swept: dict[str, float] = {}
+        self._rescues: deque[Rescue] = deque()
+        self._under_rescue: set[tuple[str, str]] = set()
+        # By queue: tombstones not looked at since the last sweep, and such as
+        # may be old enough to be forgotten.
+        self._unseen: dict[str, list[str]] = {}
+        self._forgettable: dict[str, list[str]] = {}
+        self._next_forgetting = time.monotonic() + FORGET_INTERVAL
+
+    def step(self) -> float:
+        """A sweep where one is due, else a bit of the rest; returns the seconds
+        to pause.
+
+        Raises:
+            UNAVAILABLE: Redis is away.
+        """
+        try:
+            if time.monotonic() >= self._next_sweep:
+                self._sweep()
+                # From its end: however long it takes, there is time for the rest.
+                self._next_sweep = time.monotonic() + self._options.sweep_interval
+            else:
+                self._look()
+                self._forget()
+                self._move()
+        except UNAVAILABLE:
+            # Late because Redis was away: that is said elsewhere.
+            self._swept.clear()
+            raise
+        if self._unseen or self._forgettable or self._rescues:
+            return 0.0
+        return max(self._next_sweep - time.monotonic(), 0.0)
+
+    def _sweep(self) -> None:
+        names = self._queues.names
+        forgetting = time.monotonic() >= self._next_forgetting
+        gap, lease = round(self._options.gap * 1_000), round(self._options.lease * 1_000)
+        for start in range(0, len(names), QUEUES_AT_ONCE):
+            some = names[start : start + QUEUES_AT_ONCE]
+            replies = self._client.calls(
+                [ScriptCall("sweep", queue, (gap, lease, LATE_LIMIT)) for queue in some]
+            )
+            now = time.monotonic()
+            for queue, reply in zip(some, replies, strict=True):
+                if isinstance(reply, ResponseError):
+                    self._complaints.about_queue(queue, "sweep", reply)
+                    continue
+                self._check_punctuality(queue, now)
+                late, tombstones = (self._ids(queue, members) for members in reply[2:])
+                for consumer in late:
+                    self._add(queue, consumer)
+                if tombstones:
+                    self._unseen.setdefault(queue, tombstones)
+                    if forgetting:
+                        # In the order of the score the oldest come last.
+                        self._forgettable[queue] = tombstones[-FORGET_LIMIT:]
+        if forgetting:
+            self._next_forgetting = time.monotonic() + FORGET_INTERVAL
+
+    def _check_punctuality(self, queue: str, now: float) -> None:
+        last = self._swept.get(queue)
+        self._swept[queue] = now
+        if last is not None and now - last > self._options.gap:
+            self._complaints.about(
+                "sweep.late",
+                queue,
+                queue=queue,
+                seconds=round(now - last, 3),
+                gap=self._options.gap,
+                error="a sweep slower than its gap rescues nobody: give the scheduler more CPU, "
+                "or look for slow commands in Redis",
+            )
+
+    def _ids(self, queue: str, members: list[bytes]) -> list[str]:
+        ids = []
+        for member in members:
+            try:
+                ids.append(member.decode())
+            except UnicodeDecodeError as error:
+                self._complaints.about_queue(queue, "read the consumers", error)
+        return ids
+
+    def _add(self, queue: str, consumer: str) -> None:
+        if (queue, consumer) not in self._under_rescue:
+            self._under_rescue.add((queue, consumer))
+            self._rescues.append(Rescue(queue, consumer, self._options))
+
+    def _look(self) -> None:
+        """Looks whether some tombstones have left something behind."""
+        if not self._unseen:
+            return
+        queue, unseen = next(iter(self._unseen.items()))
+        some, rest = unseen[:TOMBSTONES_AT_ONCE], unseen[TOMBSTONES_AT_ONCE:]
+        keys = [(key("claimed", queue, c), key("inbox", queue, c)) for c in some]
+        if self._client.command("EXISTS", *(k for pair in keys for k in pair)):
+            found = self._client.commands([("EXISTS", *pair) for pair in keys])
+            for consumer, number in zip(some, found, strict=True):
+                if number:
+                    self._add(queue, consumer)
+        if rest:
+            self._unseen[queue] = rest
+        else:
+            del self._unseen[queue]
+
+    def _forget(self) -> None:
+        """Lets Redis forget the tombstones of a queue that are old and empty."""
+        if not self._forgettable:
+            return
+        queue, consumers = next(iter(self._forgettable.items()))
+        age = round(self._options.tombstone_age * 1_000)
+        replies = self._client.calls(
+            [ScriptCall("reclaim", queue, (c, age), consumer=c) for c in consumers]
+        )
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                self._complaints.about_queue(queue, "forget consumers", reply)
+        del self._forgettable[queue]
+
+    def _move(self) -> None:
+        """Moves one batch of one consumer."""
+        if not self._rescues:
+            return
+        rescue = self._rescues[0]
+        try:
+            if rescue.step(self._client):
+                return
+        except ResponseError as error:
+            self._complaints.about_queue(rescue.queue, "rescue", error)
+        self._rescues.popleft()
+        self._under_rescue.discard((rescue.queue, rescue.consumer))
+        rescue.report()

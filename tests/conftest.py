@@ -1,0 +1,86 @@
+"""Fixtures for every test that needs a Redis.
+
+One server per test session (and per xdist worker), started by the tests
+themselves; a test gets a database of its own, empty.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fluxqueue.embedded import EmbeddedRedis
+    from redis import Redis
+
+DATABASES = 64
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """The session's server; do not stop or flush it, others use it as well."""
+    from fluxqueue.embedded import EmbeddedRedis, RedisNotFound
+
+    server = EmbeddedRedis(appendfsync="no", options={"databases": str(DATABASES)})
+    try:
+        server.start()
+    except RedisNotFound as error:
+        if os.environ.get("CI") == "true":
+            raise  # there a skipped test would be one that nobody misses
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """The URL of an empty database. Numbers come round after 64 tests, so that
+    what a test has left running does not write into the next one's."""
+    from redis import Redis
+
+    url = f"{redis_server.url}/{next(_numbers) % DATABASES}"
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A redis-py client of the test's database, for assertions."""
+    from redis import Redis
+
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a key which the protocol does not know."""
+    if "redis_url" not in request.fixturenames:
+        yield
+        return
+    url: str = request.getfixturevalue("redis_url")
+    yield
+    from redis import Redis
+
+    with Redis.from_url(url) as client:
+        unknown = unknown_keys(key.decode() for key in client.scan_iter(count=1000))
+    assert not unknown, f"keys that the protocol does not know: {unknown}"
+
+
+def unknown_keys(keys: Iterator[str]) -> list[str]:
+    """Those that `fluxqueue_core.key` could not have made."""
+    from fluxqueue_core import key, key_kinds
+
+    patterns = []
+    for kind in key_kinds():
+        pattern = re.escape(key(kind, "QUEUE", "CONSUMER"))
+        patterns.append(pattern.replace("QUEUE", "[^{}]+").replace("CONSUMER", "[^:]+"))
+    known = re.compile("|".join(patterns))
+    return sorted(name for name in keys if not known.fullmatch(name))

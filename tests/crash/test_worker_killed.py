@@ -1,0 +1,58 @@
+"""`kill -9` of a worker: its tasks run elsewhere, and no others run twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+APP = """
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        time.sleep(0.02)
+
+@fluxqueue.task()
+async def work_async(number):
+    import asyncio
+    with ledger.run(number):
+        await asyncio.sleep(0.02)
+"""
+TASKS = range(2000)
+SLOTS = 10
+
+
+@pytest.mark.parametrize("name", ["work", "work_async"])
+def test_every_task_runs_and_only_those_in_flight_run_twice(
+    tmp_path: Path, redis_url: str, chance: random.Random, name: str
+) -> None:
+    """With the default lease of 10 seconds."""
+    with Cluster(tmp_path, redis_url, APP) as cluster:
+        cluster.start_scheduler().wait_for("scheduler.started")
+        options = {"concurrency": SLOTS, "log_level": "warning"}
+        workers = [cluster.start_worker(**options) for _ in range(2)]
+        cluster.enqueue(name, TASKS)
+        pids = {worker.pid for worker in workers}
+        wait_until(lambda: {run.pid for run in cluster.ledger.runs()} == pids)
+
+        at = chance.randrange(50, 1500)
+        wait_until(lambda: len(cluster.ledger.ended()) >= at)
+        victim = chance.choice(workers)
+        victim.kill()
+        killed = time.monotonic()
+        cluster.start_worker(**options)
+
+        left = len(cluster.ledger.lost(TASKS)) * 0.02 / SLOTS
+        cluster.wait_until_ended(TASKS, timeout=15 + left)
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice_unduly(victim.pid, killed) == set()
+        assert max(cluster.ledger.times_run().values()) <= 2
+        stats = cluster.stats()
+        # Redis counts each task once, and gives back no more than was held.
+        assert stats["succeeded"] == len(TASKS)
+        assert "dead" not in stats and "retried" not in stats
+        assert len(cluster.ledger.run_twice()) <= stats["rescued"]

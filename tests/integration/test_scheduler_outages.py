@@ -1,0 +1,155 @@
+"""Redis away, restarted, not ready; signals."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_core import key
+from redis import Redis
+from support.scheduler_process import SchedulerProcess
+from support.scripts import Scripts, message
+from support.waiting import wait_until
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A server of the test's own, which it may kill."""
+    with EmbeddedRedis(tmp_path / "redis", appendfsync="always") as server:
+        yield server
+
+
+@pytest.fixture
+def own(server: EmbeddedRedis) -> Iterator[Scripts]:
+    with Redis.from_url(server.url) as client:
+        client.sadd(key("queues"), "q")
+        yield Scripts(client)
+
+
+def test_after_a_restart_of_redis_nobody_is_rescued_before_a_lease_has_passed(
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+) -> None:
+    lease = 2
+    with SchedulerProcess(tmp_path, server.url, lease=lease) as scheduler:
+        wait_until(own.is_calm, what=scheduler.output)
+        own.claim("healthy", message(1), lease=lease * 1_000)
+        own.claim("lost", message(2), lease=lease * 1_000)
+        server.kill()
+        scheduler.wait_for("redis.unavailable")
+        # Away until both leases have ended: this is what an outage does.
+        ended = time.monotonic() + lease
+        wait_until(lambda: time.monotonic() > ended)
+        server.start()
+        back = own.now()
+
+        def lost_is_rescued() -> bool:
+            # The healthy worker is back within its grace, and renews.
+            own.exchange("healthy", lease=lease * 1_000)
+            return own.is_tombstone("lost")
+
+        wait_until(lost_is_rescued, what=scheduler.output)
+        score = own.score("lost")
+        assert score is not None and -score >= back + lease * 1_000 - 1
+        wait_until(lambda: own.list("pending"), what=scheduler.output)
+        assert own.list("pending") == [message(2, deliveries=1)]
+        assert list(own.held("healthy").values()) == [message(1)]
+        assert scheduler.stop() == 0
+
+
+def test_redis_away_is_said_once_and_work_goes_on_within_a_second_of_its_return(
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+) -> None:
+    with SchedulerProcess(tmp_path, server.url) as scheduler:
+        wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
+        server.kill()
+        scheduler.wait_for("redis.unavailable")
+        server.start()
+        own.redis.zadd(own.key("delayed"), {message(1): 1})
+        wait_until(lambda: own.list("pending"), what=scheduler.output)
+        scheduler.wait_for("redis.available")
+        assert len(scheduler.named("redis.unavailable")) == 1
+        assert len(scheduler.named("redis.available")) == 1
+        assert scheduler.named("scheduler.failed") == []
+        assert scheduler.stop() == 0
+
+
+def test_it_starts_without_redis_and_waits_for_it(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        server.kill()
+        with SchedulerProcess(tmp_path, server.url) as scheduler:
+            scheduler.wait_for("redis.unavailable")
+            server.start()
+            scheduler.wait_for("redis.available")
+            assert scheduler.stop() == 0
+
+
+def test_the_scripts_are_loaded_again_where_redis_has_forgotten_them(
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+) -> None:
+    with SchedulerProcess(tmp_path, server.url) as scheduler:
+        wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
+        own.redis.script_flush()
+        own.redis.zadd(own.key("delayed"), {message(1): 1})
+        wait_until(lambda: own.list("pending"), what=scheduler.output)
+        assert scheduler.stop() == 0
+
+
+def test_a_read_only_replica_is_waited_for(
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+) -> None:
+    with SchedulerProcess(tmp_path, server.url) as scheduler:
+        wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
+        own.redis.replicaof("127.0.0.1", 1)
+        line = scheduler.wait_for("redis.unavailable")
+        assert "replica" in line["error"]
+        own.redis.replicaof("NO", "ONE")
+        scheduler.wait_for("redis.available")
+        own.redis.zadd(own.key("delayed"), {message(1): 1})
+        wait_until(lambda: own.list("pending"), what=scheduler.output)
+        assert len(scheduler.named("redis.unavailable")) == 1
+        assert scheduler.named("queue.failed") == []
+        assert scheduler.stop() == 0
+
+
+def test_at_maxmemory_it_goes_on(server: EmbeddedRedis, own: Scripts, tmp_path: Path) -> None:
+    with SchedulerProcess(tmp_path, server.url, lease=1) as scheduler:
+        own.claim("lost", message(1))
+        own.redis.zadd(own.key("delayed"), {message(2): own.now() + 1_000})
+        own.end_lease("lost")
+        own.redis.config_set("maxmemory", "1")
+        wait_until(lambda: len(own.list("pending")) == 2, what=scheduler.output)
+        assert scheduler.named("redis.unavailable") == []
+        assert scheduler.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0(
+    own: Scripts, server: EmbeddedRedis, tmp_path: Path, number: signal.Signals
+) -> None:
+    with SchedulerProcess(tmp_path, server.url) as scheduler:
+        wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
+        scheduler.signal(number)
+        assert scheduler.wait() == 0
+        assert scheduler.named("scheduler.stopped")[0]["signal"] == number.name
+        assert scheduler.other_output == []
+
+
+def test_a_signal_ends_it_while_redis_is_away(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        server.kill()
+        with SchedulerProcess(tmp_path, server.url) as scheduler:
+            scheduler.wait_for("redis.unavailable")
+            assert scheduler.stop() == 0
+
+
+def test_the_log_has_no_password(redis: Any, redis_url: str, tmp_path: Path) -> None:
+    url = redis_url.replace("redis://", "redis://somebody:s3cret@")
+    with SchedulerProcess(tmp_path, url) as scheduler:
+        scheduler.wait_for("redis.unavailable")  # the server knows no such user
+        assert scheduler.stop() == 0
+        assert "s3cret" not in scheduler.output()

@@ -1,0 +1,204 @@
+"""exchange.lua: the lease, adoption and claiming."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from support.scripts import LEASE, Outcome, Scripts, field, message, messages
+
+
+def reason_of(scripts: Scripts, entry: bytes) -> str:
+    text: str = json.loads(scripts.dead()[entry][1])["reason"]
+    return text
+
+
+def test_it_claims_the_oldest_first_up_to_the_limit(scripts: Scripts) -> None:
+    waiting = messages(range(5))
+    scripts.open("c")
+    scripts.enqueue(*waiting)
+    assert scripts.exchange("c", 3).claimed == waiting[:3]
+    assert scripts.held("c") == {field(m): m for m in waiting[:3]}
+    assert scripts.exchange("c", 0).claimed == []
+    assert scripts.exchange("c", 1_000).claimed == waiting[3:]
+    assert scripts.exchange("c", 1_000).claimed == []
+
+
+def test_a_thousand_at_once(scripts: Scripts) -> None:
+    waiting = messages(range(1_000))
+    scripts.open("c")
+    scripts.enqueue(*waiting)
+    assert scripts.exchange("c", 1_000).claimed == waiting
+    settled = scripts.exchange("c", succeeded=[field(m) for m in waiting])
+    assert settled.gone == 0 and scripts.held("c") == {}
+
+
+def test_it_renews_the_lease(scripts: Scripts) -> None:
+    scripts.open("c", lease=1)
+    before = scripts.now()
+    reply = scripts.exchange("c")
+    score = scripts.score("c")
+    assert score == reply.now + LEASE and before <= reply.now <= scripts.now()
+
+
+@pytest.mark.parametrize("state", ["tombstone", "absent"])
+def test_a_consumer_that_is_not_alive_can_do_nothing(scripts: Scripts, state: str) -> None:
+    held, inboxed, waiting = messages(range(3))
+    scripts.claim("c", held)
+    if state == "tombstone":
+        scripts.end_lease("c")
+        scripts.be_swept()
+        assert scripts.bury("c")
+    else:
+        scripts.redis.delete(scripts.key("consumers"))
+    score = scripts.score("c")
+    scripts.enqueue(inboxed)
+    scripts.block("c")
+    scripts.enqueue(waiting)
+
+    lost = scripts.try_exchange(
+        "c",
+        5,
+        succeeded=[field(held)],
+        outcomes=[Outcome(field(held), "dead", b"{}", "1"), Outcome(field(held), "release")],
+    )
+
+    assert lost is None
+    assert scripts.score("c") == score, "a lost consumer was renewed"
+    assert scripts.held("c") == {field(held): held}
+    assert scripts.list("pending") == [waiting]
+    assert scripts.list("inbox", "c") == [inboxed]
+    assert scripts.stats() == {} and scripts.dead() == {}
+
+
+def test_the_inbox_is_adopted_silently(scripts: Scripts) -> None:
+    # The reply of BLMOVE has handed it out: it must not come by a second way.
+    first, second, third = messages(range(3))
+    scripts.open("c")
+    scripts.enqueue(first, second, third)
+    scripts.block("c")
+    scripts.block("c")
+    assert scripts.exchange("c", 5).claimed == [third]
+    assert scripts.list("inbox", "c") == []
+    assert scripts.held("c") == {field(m): m for m in (first, second, third)}
+
+
+def test_a_message_can_be_settled_in_the_exchange_that_adopts_it(scripts: Scripts) -> None:
+    held = message(1)
+    scripts.open("c")
+    scripts.enqueue(held)
+    scripts.block("c")
+    assert scripts.exchange("c", succeeded=[field(held)]).gone == 0
+    assert scripts.held("c") == {} and scripts.stats() == {"succeeded": 1}
+
+
+@pytest.mark.parametrize("way", ["claimed", "adopted"])
+def test_what_does_not_begin_like_a_message_is_parked(scripts: Scripts, way: str) -> None:
+    bad = [
+        b"garbage",
+        b"",
+        message(1)[:49],
+        message(1).replace(b'{"v":1', b'{"v":2'),
+        b'{"v":1,"id":"short","name":"n","args":[]}',
+        message(1).replace(b',"name":', b"," + b" " * 80 + b'"name":'),
+    ]
+    good = message(5)
+    scripts.open("c")
+    scripts.enqueue(*bad, good)
+    if way == "adopted":
+        for _ in bad:
+            scripts.block("c")
+    reply = scripts.exchange("c", 100)
+
+    assert reply.claimed == [good]
+    assert scripts.held("c") == {field(good): good}
+    entries = [b"sha1:" + hashlib.sha1(m).hexdigest().encode() for m in bad]
+    assert reply.parked == entries
+    dead = scripts.dead()
+    assert [dead[entry][0] for entry in entries] == bad
+    assert {reason_of(scripts, entry) for entry in entries} == {"malformed"}
+    assert scripts.stats() == {"dead": len(bad)}
+
+
+def test_a_message_whose_field_is_held_is_parked_not_overwritten(scripts: Scripts) -> None:
+    held, twin, good = message(1), message(1, args=b'["twin"]'), message(2)
+    scripts.claim("c", held)
+    scripts.enqueue(twin, good)
+    reply = scripts.exchange("c", 5)
+    assert reply.claimed == [good] and reply.parked == [field(held)]
+    assert scripts.held("c") == {field(held): held, field(good): good}
+    assert scripts.dead()[field(held)][0] == twin
+    assert reason_of(scripts, field(held)) == "duplicate"
+
+
+def test_twins_in_one_claim(scripts: Scripts) -> None:
+    first, twin, good = message(1), message(1, args=b'["twin"]'), message(2)
+    scripts.open("c")
+    scripts.enqueue(first, twin, good)
+    reply = scripts.exchange("c", 5)
+    assert reply.claimed == [first, good] and reply.parked == [field(first)]
+    assert scripts.held("c") == {field(first): first, field(good): good}
+    assert scripts.dead()[field(first)][0] == twin
+
+
+def test_a_twin_in_the_inbox_is_parked(scripts: Scripts) -> None:
+    held, twin = message(1), message(1, args=b'["twin"]')
+    scripts.claim("c", held)
+    scripts.enqueue(twin)
+    scripts.block("c")
+    assert scripts.exchange("c").parked == [field(held)]
+    assert scripts.held("c") == {field(held): held}
+
+
+def test_parking_never_overwrites(scripts: Scripts) -> None:
+    scripts.open("c")
+    scripts.enqueue(b"garbage", b"garbage", b"garbage")
+    parked = scripts.exchange("c", 5).parked
+    assert len(set(parked)) == 3
+    assert [kept for kept, _ in scripts.dead().values()] == [b"garbage"] * 3
+    # Even after somebody has reset the counters.
+    scripts.redis.delete(scripts.key("stats"))
+    scripts.enqueue(b"garbage")
+    assert scripts.exchange("c", 5).parked[0] not in parked
+    assert len(scripts.dead()) == 4
+
+
+def test_the_same_task_at_another_attempt_is_no_duplicate(scripts: Scripts) -> None:
+    attempts = [message(1), message(1, retries=1), message(1, deliveries=1)]
+    scripts.open("c")
+    scripts.enqueue(*attempts)
+    assert scripts.exchange("c", 5).claimed == attempts
+
+
+def test_paused_claims_nothing_and_goes_on_settling(scripts: Scripts) -> None:
+    held, waiting = messages(range(2))
+    scripts.claim("c", held)
+    scripts.enqueue(waiting)
+    scripts.redis.set(scripts.key("paused"), "1")
+    reply = scripts.exchange("c", 5, succeeded=[field(held)])
+    assert (reply.paused, reply.claimed, reply.gone) == (1, [], 0)
+    assert scripts.held("c") == {}
+    scripts.redis.delete(scripts.key("paused"))
+    reply = scripts.exchange("c", 5)
+    assert (reply.paused, reply.claimed) == (0, [waiting])
+
+
+def test_suspects_are_counted_and_claimed_only_by_their_lane(scripts: Scripts) -> None:
+    suspect, others = message(1, deliveries=2), messages(range(2, 5))
+    scripts.redis.lpush(scripts.key("suspects"), suspect)
+    scripts.enqueue(*others)
+    scripts.open("main")
+    scripts.open("lane")
+    reply = scripts.exchange("main", 5)
+    assert (reply.suspects, reply.claimed) == (1, others)
+    reply = scripts.exchange("lane", 5, source="suspects")
+    assert reply.claimed == [suspect]
+    assert scripts.exchange("main").suspects == 0
+
+
+def test_it_tells_how_long_ago_the_last_sweep_was(scripts: Scripts) -> None:
+    scripts.open("c")
+    assert scripts.exchange("c").sweep_age == -1
+    scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - 70_000)
+    assert 70_000 <= scripts.exchange("c").sweep_age < 130_000

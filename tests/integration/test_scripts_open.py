@@ -1,0 +1,116 @@
+"""open.lua: a worker begins a new conversation and ends its old ones."""
+
+from __future__ import annotations
+
+from support.scripts import LEASE, Scripts, field, message, messages
+
+
+def test_it_registers_the_new_consumer_with_a_lease(scripts: Scripts) -> None:
+    before = scripts.now()
+    assert scripts.open("new") == []
+    score = scripts.score("new")
+    assert score is not None and before + LEASE <= score <= scripts.now() + LEASE
+
+
+def test_an_id_that_is_known_is_refused_alive_or_ended(scripts: Scripts) -> None:
+    scripts.open("alive")
+    scripts.open("", olds=["ended"])
+    scores = scripts.score("alive"), scripts.score("ended")
+    assert scripts.open("alive", olds=["other"]) is None
+    assert scripts.open("ended") is None
+    assert (scripts.score("alive"), scripts.score("ended")) == scores
+    assert scripts.score("other") is None, "a refused open did something"
+
+
+def test_what_is_kept_moves_and_the_rest_goes_home_in_order(scripts: Scripts) -> None:
+    held = messages(range(1, 7))
+    scripts.claim("old", *held[:4])
+    scripts.enqueue(*held[4:])
+    waiting = message(9)
+    scripts.enqueue(waiting)
+    assert scripts.block("old") == held[4] and scripts.block("old") == held[5]
+
+    kept = scripts.open("new", olds=["old"], keep=[field(held[1]), field(held[5]), b"no such"])
+
+    assert sorted(kept or []) == sorted([field(held[1]), field(held[5])])
+    assert scripts.held("new") == {field(m): m for m in (held[1], held[5])}
+    assert scripts.list("pending") == [held[0], held[2], held[3], held[4], waiting]
+    assert scripts.held("old") == {} and scripts.list("inbox", "old") == []
+    assert scripts.is_tombstone("old")
+
+
+def test_nothing_is_raised_and_suspects_go_to_their_list(scripts: Scripts) -> None:
+    suspect, once, retried = (
+        message(1, deliveries=2),
+        message(2, deliveries=1),
+        message(3, retries=2),
+    )
+    scripts.claim("old", suspect, once, retried)
+    scripts.open("new", olds=["old"])
+    assert scripts.list("suspects") == [suspect]
+    assert scripts.list("pending") == [once, retried]
+
+
+def test_a_message_held_twice_is_kept_once_and_the_other_goes_home(scripts: Scripts) -> None:
+    claimed, twin = message(1), message(1, args=b'["twin"]')
+    scripts.claim("old", claimed)
+    scripts.enqueue(twin)
+    assert scripts.block("old") == twin
+    assert scripts.open("new", olds=["old"], keep=[field(claimed)]) == [field(claimed)]
+    assert {*scripts.held("new").values(), *scripts.list("pending")} == {claimed, twin}
+
+
+def test_what_is_no_message_goes_home_as_it_is(scripts: Scripts) -> None:
+    scripts.open("old")
+    scripts.enqueue(b"garbage")
+    scripts.block("old")
+    assert scripts.open("new", olds=["old"]) == []
+    assert scripts.list("pending") == [b"garbage"]
+
+
+def test_an_unknown_old_id_becomes_a_tombstone(scripts: Scripts) -> None:
+    # Its own open may still be under way: it must find itself refused.
+    assert scripts.open("new", olds=["unknown"]) == []
+    assert scripts.is_tombstone("unknown")
+    assert scripts.open("unknown") is None
+
+
+def test_an_old_id_that_is_a_tombstone_is_left_alone(scripts: Scripts) -> None:
+    # A scheduler has buried it and is raising what it held.
+    held = message(1)
+    scripts.claim("old", held)
+    scripts.end_lease("old")
+    scripts.be_swept()
+    assert scripts.bury("old") == {field(held): held}
+    score = scripts.score("old")
+    assert scripts.open("new", olds=["old"], keep=[field(held)]) == []
+    assert scripts.held("old") == {field(held): held}
+    assert scripts.list("pending") == [] and scripts.score("old") == score
+
+
+def test_a_late_consumer_that_comes_back_first_raises_nothing(scripts: Scripts) -> None:
+    held = message(1)
+    scripts.claim("old", held)
+    scripts.end_lease("old")
+    assert scripts.open("new", olds=["old"], keep=[field(held)]) == [field(held)]
+    scripts.be_swept()
+    assert scripts.bury("old") == {}
+    assert scripts.held("new") == {field(held): held}
+
+
+def test_several_old_ids_end_at_once(scripts: Scripts) -> None:
+    first, second = message(1), message(2)
+    scripts.claim("a", first)
+    scripts.claim("b", second)
+    assert scripts.open("new", olds=["a", "b", "c"], keep=[field(second)]) == [field(second)]
+    assert scripts.list("pending") == [first]
+    assert all(scripts.is_tombstone(old) for old in "abc")
+
+
+def test_closing_opens_nothing_and_keeps_nothing(scripts: Scripts) -> None:
+    held = message(1)
+    scripts.claim("old", held)
+    assert scripts.open("", olds=["old"], keep=[field(held)]) == []
+    assert scripts.list("pending") == [held]
+    assert scripts.redis.zcard(scripts.key("consumers")) == 1
+    assert not scripts.redis.exists(scripts.key("claimed"))

@@ -1,0 +1,68 @@
+"""What comes with each package in a clean environment, and what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.distributions import PACKAGES, version
+from support.virtual_environment import EnvironmentWith
+
+# What a third-party distribution brings itself, on some interpreters.
+INDIRECT = {"async-timeout", "typing_extensions", "typing-extensions"}
+
+each_package = pytest.mark.parametrize("name", PACKAGES)
+
+
+@each_package
+def test_a_package_brings_its_siblings_and_its_dependencies_only(
+    environment_with: EnvironmentWith, name: str
+) -> None:
+    package = PACKAGES[name]
+    installed = environment_with(name).installed()
+    ours = {n: found for n, found in installed.items() if n in PACKAGES}
+    assert ours == dict.fromkeys({name, *package.siblings}, version())
+    assert installed.keys() - ours.keys() - INDIRECT == package.brings
+
+
+@each_package
+def test_its_commands_are_there_and_no_others(environment_with: EnvironmentWith, name: str) -> None:
+    package = PACKAGES[name]
+    wanted = set(package.scripts)
+    for sibling in package.siblings:
+        wanted |= PACKAGES[sibling].scripts
+    found = {file.name for file in environment_with(name).bin.glob("fluxqueue*")}
+    assert found == wanted
+
+
+@each_package
+def test_it_can_be_imported_alone(
+    environment_with: EnvironmentWith, name: str, tmp_path: Path
+) -> None:
+    module = PACKAGES[name].module
+    code = f"import {module}; print({module}.__version__)"
+    assert environment_with(name).run("python", "-c", code, cwd=tmp_path).strip() == version()
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "text"),
+    [
+        ("fluxqueue", "fluxqueue", "pip install fluxqueue-scheduler fluxqueue-worker"),
+        ("fluxqueue-worker", "fluxqueue", "start"),
+        ("fluxqueue-worker", "fluxqueue-worker", "--concurrency"),
+        ("fluxqueue-scheduler", "fluxqueue-scheduler", "--lease"),
+    ],
+)
+def test_the_commands_say_what_they_can_do(
+    environment_with: EnvironmentWith, name: str, command: str, text: str, tmp_path: Path
+) -> None:
+    assert text in environment_with(name).run(command, "--help", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("subcommand", ["start", "scheduler", "dev"])
+def test_the_one_command_finds_the_subcommands_of_all_packages(
+    environment_with: EnvironmentWith, subcommand: str, tmp_path: Path
+) -> None:
+    environment = environment_with(*PACKAGES)
+    text = environment.run("fluxqueue", subcommand, "--help", cwd=tmp_path)
+    assert f"fluxqueue {subcommand}" in text

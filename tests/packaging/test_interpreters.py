@@ -1,0 +1,105 @@
+"""The packages work on every CPython that they say they support."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.distributions import CARGO, CARGO_TARGET, PACKAGES, Built
+from support.virtual_environment import VirtualEnvironment, run
+from support.worker_process import wait_until
+
+VERSIONS = ["3.11", "3.12", "3.13"]
+
+APP = """
+import pathlib
+from fluxqueue import FluxQueue
+
+fluxqueue = FluxQueue(None)
+
+@fluxqueue.task()
+def add(a: int, b: int) -> None:
+    pathlib.Path("sum").write_text(str(a + b))
+
+@fluxqueue.task()
+async def multiply(a: int, b: int) -> None:
+    pathlib.Path("product").write_text(str(a * b))
+"""
+ENQUEUE = "import asyncio, app; app.add(2, 3); asyncio.run(app.multiply(4, 5))"
+
+
+def find(version: str) -> str | None:
+    """A CPython of this version: the one that runs, one on PATH, or one of pyenv's."""
+    candidates = [sys.executable, f"python{version}"]
+    if shutil.which("pyenv"):
+        prefix = _answer("pyenv", "prefix", version)
+        candidates.append(f"{prefix}/bin/python" if prefix else "")
+    test = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    for candidate in filter(None, candidates):
+        if _answer(candidate, "-c", test) == f"cpython {version}":
+            return candidate
+    return None
+
+
+def _answer(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@pytest.mark.interpreters
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_worker_runs_what_a_client_enqueues(
+    built: Built,
+    dependencies: Callable[..., Path],
+    redis_url: str,
+    version: str,
+    tmp_path: Path,
+) -> None:
+    python = find(version)
+    if python is None:
+        pytest.skip(f"there is no CPython {version} here")
+    core = tmp_path / "core"
+    if python == sys.executable:
+        core.mkdir()
+        shutil.copy(built.wheels["fluxqueue-core"], core)
+    else:
+        build_core(python, core)
+    environment = VirtualEnvironment(tmp_path / "venv", python)
+    environment.install(PACKAGES, core, built.folder, dependencies(python))
+
+    (tmp_path / "app.py").write_text(APP)
+    variables = {"FLUXQUEUE_REDIS_URL": redis_url}
+    environment.run("python", "-c", ENQUEUE, cwd=tmp_path, **variables)
+    with subprocess.Popen(
+        [environment.bin / "fluxqueue", "start", "-t", "app"],
+        cwd=tmp_path,
+        env=variables,
+    ) as worker:
+        try:
+            wait_until(lambda: (tmp_path / "sum").exists(), what="the sync task")
+            wait_until(lambda: (tmp_path / "product").exists(), what="the async task")
+            worker.terminate()
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
+    assert (tmp_path / "sum").read_text() == "5"
+    assert (tmp_path / "product").read_text() == "20"
+
+
+def build_core(python: str, folder: Path) -> None:
+    """Builds a wheel for another interpreter, in the dev profile: that is quick,
+    and the same code. Its target folder is its own, since cargo would otherwise
+    build everything anew at each change of interpreter."""
+    options = ("--profile", "dev", "--locked", "--interpreter", python, "--out", str(folder))
+    run(
+        *(Path(sys.executable).with_name("maturin"), "build", "--manifest-path", CARGO),
+        *options,
+        CARGO_TARGET_DIR=str(CARGO_TARGET / "interpreters"),
+    )

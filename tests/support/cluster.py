@@ -1,0 +1,166 @@
+"""Scheduler and workers of one test, with what the crash tests ask of them.
+
+    with Cluster(folder, redis_url, APP, lease=3) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=10)
+        cluster.enqueue("work", range(100))
+        cluster.wait_until_ended(range(100))
+
+The application finds a `ledger` beside what `worker_process.PRELUDE` has. All
+processes are ended, by their pid, when the `with` block ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import redis
+from fluxqueue_core import key
+
+from .ledger import Ledger
+from .logging_process import LoggingProcess
+from .raw_messages import message
+from .scheduler_process import SchedulerProcess
+from .waiting import PATIENCE, wait_until
+from .worker_process import WorkerProcess
+
+P = TypeVar("P", bound=LoggingProcess)
+TESTS = str(Path(__file__).parent.parent)
+
+LEDGER = """
+from support.ledger import Ledger
+ledger = Ledger(os.environ["LEDGER"])
+"""
+
+
+def _python_path() -> str:
+    """Where the application's process finds `support`."""
+    return os.pathsep.join(filter(None, [TESTS, os.environ.get("PYTHONPATH")]))
+
+
+class Cluster:
+    """See the module's text.
+
+    Args:
+        folder: for the application, the ledger and the notes.
+        app: the application's source.
+        lease: seconds, for workers and schedulers; their own default if None.
+        worker_url: where workers find Redis, if not where the test does.
+
+    Attributes:
+        ledger: what has run.
+        redis: a client, for assertions.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        redis_url: str,
+        app: str,
+        *,
+        lease: float | None = None,
+        worker_url: str | None = None,
+    ) -> None:
+        self.ledger = Ledger(folder / "ledger")
+        self.redis = redis.Redis.from_url(redis_url)
+        self._folder = folder
+        self._url = redis_url
+        self._worker_url = worker_url or redis_url
+        self._app = LEDGER + app
+        self._lease: dict[str, object] = {} if lease is None else {"lease": lease}
+        self._stack = ExitStack()
+        self._stack.callback(self.redis.close)
+        self._processes: list[LoggingProcess] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start_worker(self, app: str | None = None, **options: object) -> WorkerProcess:
+        """Starts a worker; with an `app` of its own, in a folder of its own."""
+        folder = self._folder
+        if app is not None:
+            folder = self._folder / f"app-{len(list(self._folder.iterdir()))}"
+            folder.mkdir()
+        worker = WorkerProcess(
+            folder,
+            self._worker_url,
+            self._app if app is None else LEDGER + app,
+            variables={"LEDGER": str(self._folder / "ledger"), "PYTHONPATH": _python_path()},
+            **(self._lease | options),
+        )
+        return self._keep(worker)
+
+    def start_scheduler(self, **options: object) -> SchedulerProcess:
+        """Starts a scheduler."""
+        return self._keep(SchedulerProcess(self._folder, self._url, **(self._lease | options)))
+
+    def _keep(self, process: P) -> P:
+        self._processes.append(process)
+        return self._stack.enter_context(process)
+
+    def enqueue(
+        self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default", **options: Any
+    ) -> None:
+        """One task per number, which is its first argument.
+
+        Args:
+            options: as for `raw_messages.message`.
+        """
+        messages = [message(name, number, *args, **options) for number in numbers]
+        if messages:
+            self.redis.lpush(key("pending", queue), *messages)
+
+    def wait_until_ended(self, numbers: Iterable[int], timeout: float = PATIENCE) -> None:
+        """Waits until the ledger has a good end of each of these tasks."""
+        wanted = set(numbers)
+        wait_until(
+            lambda: wanted <= self.ledger.ended(),
+            timeout,
+            lambda: f"the end of {len(wanted)} tasks ({self._missing(wanted)})",
+        )
+
+    def _missing(self, wanted: set[int]) -> str:
+        lost = sorted(self.ledger.lost(wanted))
+        places = {queue: self.waiting(queue) for queue in self.queues()}
+        outputs = "\n".join(process.output() for process in self._processes)
+        return f"without: {len(lost)}, such as {lost[:10]}; in Redis: {places}; {outputs}"
+
+    def queues(self) -> list[str]:
+        """The queues that are registered."""
+        return sorted(name.decode() for name in self.redis.smembers(key("queues")))
+
+    def waiting(self, queue: str = "default") -> dict[str, int]:
+        """How many tasks each key holds that are not settled; empty keys are left out."""
+        counts = {
+            "pending": self.redis.llen(key("pending", queue)),
+            "suspects": self.redis.llen(key("suspects", queue)),
+            "delayed": self.redis.zcard(key("delayed", queue)),
+        }
+        for name in self.redis.scan_iter(key("claimed", queue, "*"), count=1000):
+            counts[name.decode()] = self.redis.hlen(name)
+        for name in self.redis.scan_iter(key("inbox", queue, "*"), count=1000):
+            counts[name.decode()] = self.redis.llen(name)
+        return {name: count for name, count in counts.items() if count}
+
+    def wait_until_settled(self, queue: str = "default", timeout: float = PATIENCE) -> None:
+        """Waits until Redis holds no task of the queue that is not settled."""
+        wait_until(
+            lambda: not self.waiting(queue), timeout, lambda: f"no task left: {self.waiting(queue)}"
+        )
+
+    def stats(self, queue: str = "default") -> dict[str, int]:
+        """The queue's counters."""
+        return {k.decode(): int(v) for k, v in self.redis.hgetall(key("stats", queue)).items()}

@@ -1,0 +1,170 @@
+"""A consumer without Redis: hands out jobs that a test puts in, and keeps what
+becomes of them. It has the methods of `fluxqueue_core.Consumer` and its rules: a
+job is settled once, and void where the lease was lost."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+_numbers = itertools.count()
+
+
+@dataclass(eq=False)
+class FakeJob:
+    """The attributes of `fluxqueue_core.Job`."""
+
+    task: Any
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] | None = None
+    retries: int = 0
+    max_retries: int = 3
+    name: str = "task"
+    queue: str = "default"
+    deliveries: int = 0
+    enqueued_at: int = 1_700_000_000_123
+    headers: dict[str, str] | None = None
+    task_id: str = field(default_factory=lambda: f"id-{next(_numbers)}")
+
+
+class FakeConsumer:
+    """See the module's text.
+
+    Attributes:
+        outcomes: per settled job (the job, what, its details), in order.
+        lost: jobs whose lease was lost.
+    """
+
+    def __init__(self, concurrency: int = 4) -> None:
+        self.outcomes: list[tuple[Any, str, tuple[Any, ...]]] = []
+        self.lost: set[Any] = set()
+        self.threads = 0
+        self._concurrency = concurrency
+        self._changed = threading.Condition()
+        self._sync: deque[Any] = deque()
+        self._async: deque[Any] = deque()
+        self._running: set[Any] = set()
+        self._settled: set[Any] = set()
+        self._draining = False
+        self.async_fd, self._async_write = os.pipe()
+        self.event_fd, self._event_write = os.pipe()
+        os.set_blocking(self.async_fd, False)
+        os.set_blocking(self.event_fd, False)
+        self._events: list[dict[str, Any]] = []
+
+    def close(self) -> None:
+        for descriptor in (self.async_fd, self._async_write, self.event_fd, self._event_write):
+            os.close(descriptor)
+
+    # What a test does.
+
+    def put(self, *jobs: Any) -> None:
+        with self._changed:
+            for job in jobs:
+                if job.task.is_async:
+                    self._async.append(job)
+                    os.write(self._async_write, b"x")
+                else:
+                    self._sync.append(job)
+            self._changed.notify_all()
+
+    def emit(self, **event: Any) -> None:
+        self._events.append(event)
+        os.write(self._event_write, b"x")
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 10) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, timeout), "it did not happen in time"
+
+    def wait_settled(self, count: int) -> None:
+        self.wait_for(lambda: len(self.outcomes) >= count)
+
+    def outcome(self, job: Any) -> tuple[str, tuple[Any, ...]]:
+        (found,) = [(what, rest) for settled, what, rest in self.outcomes if settled is job]
+        return found
+
+    # What the worker calls.
+
+    def start(self) -> None: ...
+
+    def take(self) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: self._sync or self._draining)
+            if self._draining:
+                return None
+            return self._begin(self._sync.popleft())
+
+    def wants_thread(self) -> bool:
+        with self._changed:
+            if not self._sync or self.threads + 1 >= self._concurrency:
+                return False
+            self.threads += 1
+            return True
+
+    def take_async(self, limit: int) -> list[Any]:
+        with self._changed:
+            jobs = [self._begin(self._async.popleft()) for _ in range(min(limit, len(self._async)))]
+            if jobs:
+                os.read(self.async_fd, len(jobs))
+            return jobs
+
+    def events(self) -> list[dict[str, Any]]:
+        events, self._events = self._events, []
+        if events:
+            os.read(self.event_fd, len(events))
+        return events
+
+    def succeed(self, job: Any) -> bool:
+        return self._settle(job, "succeed")
+
+    def retry(self, job: Any, delay: float) -> bool:
+        return self._settle(job, "retry", delay)
+
+    def bury(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
+        return self._settle(job, "bury", reason, error, traceback)
+
+    def release(self, job: Any) -> bool:
+        return self._settle(job, "release")
+
+    def drain(self) -> None:
+        with self._changed:
+            self._draining = True
+            self._sync.clear()
+            self._async.clear()
+            self._changed.notify_all()
+
+    def release_running(self) -> None:
+        with self._changed:
+            self.lost |= self._running
+            self._running.clear()
+
+    @property
+    def drained(self) -> bool:
+        return self._draining and not self._running
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def stop(self) -> None:
+        self.drain()
+
+    def _begin(self, job: Any) -> Any:
+        self._running.add(job)
+        self._changed.notify_all()
+        return job
+
+    def _settle(self, job: Any, what: str, *details: Any) -> bool:
+        with self._changed:
+            if job in self._settled:
+                raise RuntimeError("the job is settled already")
+            self._settled.add(job)
+            self._running.discard(job)
+            self.outcomes.append((job, what, details))
+            self._changed.notify_all()
+            return job not in self.lost

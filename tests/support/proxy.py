@@ -1,0 +1,238 @@
+"""A small TCP proxy that breaks connections on demand.
+
+    with Proxy(redis_port) as proxy:
+        ...  # connect to proxy.url
+        proxy.cut_all()
+
+One thread with a selector. What it forwards can be held back (`delay`) or be
+swallowed (`black_hole`), as by a network that has lost its way.
+
+A connection is cut in one of three ways. RESET: both sides get a RST, and what
+they have not read yet is lost. CLOSE: both sides read to the end of what was
+sent, so a request is executed whose answer nobody gets. HALF_OPEN: the client's
+side is reset, the server hears nothing for a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import os
+import random
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+RESET, CLOSE, HALF_OPEN = "reset", "close", "half-open"
+WAYS = (RESET, CLOSE, HALF_OPEN)
+# How long the server does not hear of a connection that is half open, in seconds.
+UNHEARD = 1.0
+CHUNK = 64 * 1024
+# Closing with this sends a RST at once, as a machine that has been restarted would.
+LINGER = struct.pack("ii", 1, 0)
+
+
+@dataclass(eq=False)
+class _Link:
+    """A client's socket and ours to the server, each with what it is owed."""
+
+    client: socket.socket
+    server: socket.socket
+    owed: dict[socket.socket, bytearray] = field(default_factory=dict)
+    half_open: bool = False
+
+    def other(self, side: socket.socket) -> socket.socket:
+        return self.server if side is self.client else self.client
+
+
+class Proxy:
+    """Forwards connections to a port of this machine.
+
+    Args:
+        target: the port.
+        delay: seconds that every chunk is held back, each way.
+
+    Attributes:
+        port: where to connect.
+        cuts: how many connections have been cut on demand.
+        black_hole: while True, connections are accepted and all that comes is
+            swallowed; a connection that has lost bytes so is cut afterwards.
+    """
+
+    def __init__(self, target: int, *, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.cuts = 0
+        self.black_hole = False
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._lock = threading.RLock()
+        self._links: dict[socket.socket, _Link] = {}
+        self._swallowed: set[_Link] = set()
+        self._late: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    def cut_all(self, how: str = RESET) -> int:
+        """Cuts every connection; returns how many."""
+        with self._lock:
+            links = self._whole_links()
+            for link in links:
+                self._cut(link, how)
+            self.cuts += len(links)
+        self._wake()
+        return len(links)
+
+    def cut_one(self, chance: random.Random) -> int:
+        """Cuts a connection at random, in a way at random; returns 1, or 0 where
+        there is none."""
+        with self._lock:
+            links = self._whole_links()
+            if links:
+                self._cut(chance.choice(links), chance.choice(WAYS))
+                self.cuts += 1
+        self._wake()
+        return min(len(links), 1)
+
+    def _whole_links(self) -> list[_Link]:
+        return [link for side, link in self._links.items() if side is link.client]
+
+    def end_black_hole(self) -> None:
+        """Forwards again; connections that have lost something are cut."""
+        with self._lock:
+            self.black_hole = False
+            for link in list(self._swallowed):
+                self._cut(link)
+            self._swallowed.clear()
+        self._wake()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped = True
+        self._wake()
+        self._thread.join()
+        for link in list(self._links.values()):
+            self._cut(link)
+        self._selector.close()
+        self._listener.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _wake(self) -> None:
+        os.write(self._wake_write, b"x")
+
+    def _run(self) -> None:
+        while not self._stopped:
+            with self._lock:
+                first = self._late[0][0] if self._late else None
+            timeout = None if first is None else max(0.0, first - time.monotonic())
+            ready = self._selector.select(timeout)
+            with self._lock:
+                for key, mask in ready:
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif key.fileobj == self._wake_read:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(self._wake_read, 64)
+                    elif isinstance(key.fileobj, socket.socket):
+                        self._serve(key.fileobj, mask)
+                while self._late and self._late[0][0] <= time.monotonic():
+                    heapq.heappop(self._late)[2]()
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        try:
+            server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+        except OSError:
+            client.close()
+            return
+        link = _Link(client, server)
+        for side in (client, server):
+            side.setblocking(False)
+            side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link.owed[side] = bytearray()
+            self._links[side] = link
+            self._selector.register(side, selectors.EVENT_READ)
+
+    def _serve(self, side: socket.socket, mask: int) -> None:
+        link = self._links.get(side)
+        if link is None:
+            return  # cut meanwhile
+        try:
+            if mask & selectors.EVENT_WRITE:
+                self._write(link, side)
+            if mask & selectors.EVENT_READ:
+                chunk = side.recv(CHUNK)
+                if not chunk:
+                    self._cut(link)
+                elif self.black_hole:
+                    self._swallowed.add(link)
+                elif link.half_open:
+                    pass  # nobody is there to get it
+                elif self.delay:
+                    self._later(self.delay, partial(self._forward, link, link.other(side), chunk))
+                else:
+                    self._forward(link, link.other(side), chunk)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._cut(link)
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._late, (time.monotonic() + seconds, next(self._numbers), action))
+
+    def _forward(self, link: _Link, side: socket.socket, chunk: bytes) -> None:
+        if side not in self._links:
+            return
+        link.owed[side] += chunk
+        try:
+            self._write(link, side)
+        except OSError:
+            self._cut(link)
+
+    def _write(self, link: _Link, side: socket.socket) -> None:
+        owed = link.owed[side]
+        with contextlib.suppress(BlockingIOError):
+            while owed:
+                del owed[: side.send(owed)]
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if owed else 0)
+        self._selector.modify(side, events)
+
+    def _cut(self, link: _Link, how: str = RESET) -> None:
+        link.half_open = how == HALF_OPEN
+        if link.half_open:
+            self._later(UNHEARD, partial(self._cut, link))
+        for side in (link.client,) if link.half_open else (link.client, link.server):
+            if self._links.pop(side, None) is not None:
+                self._selector.unregister(side)
+                with contextlib.suppress(OSError):
+                    if how != CLOSE:
+                        side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+                side.close()

@@ -1,0 +1,118 @@
+"""A server that speaks as much of Redis as a producer asks for, and misbehaves
+on demand: a test says what becomes of each LPUSH."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+# What a test's script may answer instead of bytes.
+SILENCE = "silence"  # keep the connection, say nothing
+CLOSE = "close"  # read the command, then close the connection
+
+Answer = bytes | str
+Script = Callable[[int, list[bytes]], Answer]
+
+
+def integer(number: int, command: list[bytes]) -> bytes:
+    """What a Redis with nothing else in the list answers."""
+    return b":%d\r\n" % (len(command) - 2)
+
+
+class ScriptedRedis:
+    """Serves each connection in a thread, until `stop`.
+
+    Args:
+        lpush: gets the number of the LPUSH (from 0) and its words.
+        greeting: what AUTH and SELECT are answered.
+
+    Attributes:
+        pushed: the words of every LPUSH that was read, in order.
+        connections: how many were opened.
+    """
+
+    def __init__(self, lpush: Script = integer, greeting: Answer = b"+OK\r\n") -> None:
+        self._lpush = lpush
+        self._greeting = greeting
+        self.pushed: list[list[bytes]] = []
+        self.connections = 0
+        self._changed = threading.Condition()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def await_pushes(self, number: int) -> None:
+        """Returns when so many LPUSH have been read."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.pushed) >= number, timeout=20)
+
+    def await_connections(self, number: int) -> None:
+        """Returns when so many connections have been opened."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.connections >= number, timeout=20)
+
+    def stop(self) -> None:
+        self._listener.close()
+        for connection in list(self._open):
+            connection.close()
+
+    def __enter__(self) -> ScriptedRedis:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._changed:
+                self._open.add(connection)
+                self.connections += 1
+                self._changed.notify_all()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while (command := _command(stream.readline, stream.read)) is not None:
+                    answer = self._answer(command)
+                    if answer == CLOSE:
+                        return
+                    if isinstance(answer, bytes):
+                        connection.sendall(answer)
+        except OSError:
+            pass
+        finally:
+            self._open.discard(connection)
+
+    def _answer(self, command: list[bytes]) -> Answer:
+        if command[0].upper() != b"LPUSH":
+            return self._greeting
+        with self._changed:
+            number = len(self.pushed)
+            self.pushed.append(command)
+            self._changed.notify_all()
+        return self._lpush(number, command)
+
+
+def _command(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> list[bytes] | None:
+    head = readline()
+    if not head.startswith(b"*"):
+        return None
+    words = []
+    for _ in range(int(head[1:])):
+        size = int(readline()[1:])
+        words.append(read(size + 2)[:-2])
+    return words

@@ -1,0 +1,219 @@
+"""The Lua scripts of one queue, called as a worker or a scheduler calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from fluxqueue_core import key, message_field, queue_keys, script
+
+LEASE = 10_000
+GAP = 2_500
+DAY = 86_400_000
+
+# A body that any script which decoded and encoded messages would spoil.
+DELICATE = b'[[],{},9007199254740993,1.0,"\\u00e9\xc3\xa9"]'
+
+
+def message(
+    number: int, *, deliveries: int = 0, retries: int = 0, args: bytes = DELICATE, name: str = "n"
+) -> bytes:
+    """A message as the core writes it; the ids of greater numbers are younger."""
+    head = f'{{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-{number:012x}"'
+    if deliveries:
+        head += f',"deliveries":{deliveries}'
+    if retries:
+        head += f',"retries":{retries}'
+    return head.encode() + f',"name":"{name}","args":'.encode() + args + b"}"
+
+
+def messages(numbers: Iterable[int], **parts: Any) -> list[bytes]:
+    return [message(number, **parts) for number in numbers]
+
+
+def field(of: bytes) -> bytes:
+    found = message_field(of)
+    assert found is not None, f"no message: {of!r}"
+    return found
+
+
+class Outcome(NamedTuple):
+    """An outcome that is no success."""
+
+    field: bytes
+    kind: str
+    payload: bytes = b""
+    extra: str = ""
+
+
+class Exchange(NamedTuple):
+    """The reply of an exchange that found its consumer alive."""
+
+    now: int
+    paused: int
+    suspects: int
+    sweep_age: int
+    gone: int
+    parked: list[bytes]
+    claimed: list[bytes]
+
+
+class Scripts:
+    """Scripts and keys of one queue. `flags=False` loads them as for a server
+    older than 7."""
+
+    def __init__(self, redis: Any, queue: str = "q", *, flags: bool = True) -> None:
+        self.redis = redis
+        self.queue = queue
+        self._flags = flags
+
+    def call(self, name: str, arguments: Sequence[Any] = (), keys: Sequence[str] = ()) -> Any:
+        every = [*queue_keys(self.queue), *keys]
+        return self.redis.execute_command(
+            "EVAL", script(name, self._flags), len(every), *every, *arguments
+        )
+
+    def key(self, kind: str, consumer: str = "") -> str:
+        return key(kind, self.queue, consumer)
+
+    def keys_of(self, consumer: str) -> list[str]:
+        return [self.key("claimed", consumer), self.key("inbox", consumer)]
+
+    # The scripts.
+
+    def open(
+        self,
+        new: str,
+        olds: Sequence[str] = (),
+        keep: Sequence[bytes] = (),
+        lease: int = LEASE,
+    ) -> list[bytes] | None:
+        """The fields that the new consumer holds; None where it was refused."""
+        keys = [self.key("claimed", new)]
+        for old in olds:
+            keys += self.keys_of(old)
+        reply = self.call("open", [new, lease, len(olds), *olds, *keep], keys)
+        return None if reply[0] == 0 else reply[2:]
+
+    def try_exchange(
+        self,
+        consumer: str,
+        limit: int = 0,
+        *,
+        succeeded: Sequence[bytes] = (),
+        outcomes: Sequence[Outcome] = (),
+        source: str = "pending",
+        save_dead: bool = True,
+        lease: int = LEASE,
+    ) -> Exchange | None:
+        """None where the lease is lost."""
+        flat = [part for outcome in outcomes for part in outcome]
+        reply = self.call(
+            "exchange",
+            [
+                *(consumer, lease, limit, source, "1" if save_dead else "0"),
+                *(len(succeeded), *succeeded, *flat),
+            ],
+            self.keys_of(consumer),
+        )
+        return None if reply == [0] else Exchange(*reply[1:])
+
+    def exchange(self, consumer: str, limit: int = 0, **rest: Any) -> Exchange:
+        reply = self.try_exchange(consumer, limit, **rest)
+        assert reply is not None, f"{consumer} has lost its lease"
+        return reply
+
+    def sweep(self, gap: int = GAP, lease: int = LEASE, limit: int = 100) -> Any:
+        """[now, ms of quiet left, late consumers, tombstones]"""
+        return self.call("sweep", [gap, lease, limit])
+
+    def bury(self, consumer: str, limit: int = 100, gap: int = GAP) -> dict[bytes, bytes]:
+        flat = self.call("bury", [consumer, gap, limit], self.keys_of(consumer))
+        return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def move(self, consumer: str, *moves: tuple[bytes, str, bytes, bytes]) -> Any:
+        flat = [part for move in moves for part in move]
+        return self.call("move", flat, self.keys_of(consumer)[:1])
+
+    def reclaim(self, consumer: str, forget: int = DAY) -> Any:
+        return self.call("reclaim", [consumer, forget], self.keys_of(consumer))
+
+    def promote(self, limit: int = 1_000) -> Any:
+        return self.call("promote", [limit])
+
+    def trim_dead(self, count: int, age: int = DAY, limit: int = 1_000) -> Any:
+        return self.call("trim_dead", [count, age, limit])
+
+    # What a client, a blocked worker and the time do.
+
+    def enqueue(self, *of: bytes) -> None:
+        self.redis.lpush(self.key("pending"), *of)
+
+    def block(self, consumer: str, source: str = "pending") -> bytes | None:
+        """What a worker's BLMOVE does."""
+        moved: bytes | None = self.redis.lmove(
+            self.key(source), self.key("inbox", consumer), "RIGHT", "LEFT"
+        )
+        return moved
+
+    def claim(self, consumer: str, *of: bytes, lease: int = LEASE) -> None:
+        """Opens a consumer that holds these messages."""
+        if self.score(consumer) is None:
+            self.open(consumer)
+        if of:
+            self.enqueue(*of)
+        got = self.exchange(consumer, len(of), lease=lease)
+        assert sorted(got.claimed) == sorted(of)
+
+    def now(self) -> int:
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1_000 + int(micros) // 1_000
+
+    def end_lease(self, consumer: str) -> None:
+        """As if the consumer's lease had ended a second ago."""
+        assert self.redis.zadd(
+            self.key("consumers"), {consumer: self.now() - 1_000}, xx=True, ch=True
+        )
+
+    def be_swept(self) -> None:
+        """As if sweeps had come in time for long."""
+        self.redis.hset(self.key("sweep"), mapping={"last": self.now(), "quiet": 0})
+
+    def is_calm(self) -> bool:
+        """Whether the grace after the first sweep is over."""
+        last, quiet = self.redis.hmget(self.key("sweep"), "last", "quiet")
+        return last is not None and int(last) > int(quiet)
+
+    # What Redis holds.
+
+    def score(self, consumer: str) -> float | None:
+        score: float | None = self.redis.zscore(self.key("consumers"), consumer)
+        return score
+
+    def is_tombstone(self, consumer: str) -> bool:
+        score = self.score(consumer)
+        return score is not None and score < 0
+
+    def list(self, kind: str, consumer: str = "") -> list[bytes]:
+        """A list in the order in which it will be taken."""
+        items: list[bytes] = self.redis.lrange(self.key(kind, consumer), 0, -1)
+        return items[::-1]
+
+    def held(self, consumer: str) -> dict[bytes, bytes]:
+        held: dict[bytes, bytes] = self.redis.hgetall(self.key("claimed", consumer))
+        return held
+
+    def delayed(self) -> dict[bytes, float]:
+        return dict(self.redis.zrange(self.key("delayed"), 0, -1, withscores=True))
+
+    def dead(self) -> dict[bytes, tuple[bytes, bytes]]:
+        """(message, reason) by entry; the three keys must agree."""
+        entries = self.redis.zrange(self.key("dead"), 0, -1)
+        kept = self.redis.hgetall(self.key("dead:messages"))
+        reasons = self.redis.hgetall(self.key("dead:reasons"))
+        assert set(entries) == set(kept) == set(reasons)
+        return {entry: (kept[entry], reasons[entry]) for entry in entries}
+
+    def stats(self) -> dict[str, int]:
+        stats = self.redis.hgetall(self.key("stats"))
+        return {name.decode(): int(value) for name, value in stats.items()}

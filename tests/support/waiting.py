@@ -1,0 +1,32 @@
+"""Waiting for a condition, in place of sleeping and hoping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+PATIENCE = 30.0
+
+
+def wait_until(
+    condition: Callable[[], T],
+    timeout: float = PATIENCE,
+    what: str | Callable[[], str] = "the condition",
+) -> T:
+    """Asks until the answer is true, and returns it.
+
+    Args:
+        what: for the message; called only when it is needed.
+
+    Raises:
+        AssertionError: it is not within `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() >= deadline:
+            text = what if isinstance(what, str) else what()
+            raise AssertionError(f"{text} did not come true in {timeout:g} s")
+        time.sleep(0.01)
+    return answer

@@ -1,0 +1,70 @@
+"""Real worker processes for tests: start one, read its log, stop or kill it.
+
+    with WorkerProcess(folder, redis_url, APP, concurrency=2) as worker:
+        worker.wait_for("worker.connected")
+        ...
+        assert worker.stop() == 0
+    assert worker.notes() == ["1", "2"]
+
+The application is a module `app` of the folder. What its tasks write with
+`note(text)` is found by `notes()`, whichever process wrote it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .logging_process import LoggingProcess
+from .waiting import PATIENCE, wait_until
+
+__all__ = ["PATIENCE", "PRELUDE", "WorkerProcess", "read_notes", "wait_until"]
+
+PRELUDE = """
+import os, threading, time
+from fluxqueue import Context, FluxQueue
+
+fluxqueue = FluxQueue(None)
+
+def note(text):
+    # One write to a file opened for appending: whole, and kept after a SIGKILL.
+    file = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"{text}\\n".encode())
+    os.close(file)
+"""
+
+
+def read_notes(folder: Path) -> list[str]:
+    """What the tasks of all workers of this folder have noted, in order."""
+    file = folder / "notes"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+class WorkerProcess(LoggingProcess):
+    """One worker process; ended, if need be by force, when the `with` block ends.
+
+    Args:
+        folder: its working directory; workers of one test may share it.
+        app: the source of its module `app`, after `PRELUDE`.
+        options: flags: `concurrency=2` is `--concurrency 2`, `no_save_dead_tasks=True`
+            is a flag without a value.
+        variables: added to its environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        redis_url: str,
+        app: str,
+        *,
+        variables: dict[str, str] | None = None,
+        **options: object,
+    ) -> None:
+        source = folder / "app.py"
+        # Another worker of this folder may be reading it just now.
+        if not source.exists() or source.read_text() != PRELUDE + app:
+            source.write_text(PRELUDE + app)
+        own = {"FLUXQUEUE_TASKS_MODULE_PATH": "app", "NOTES": str(folder / "notes")}
+        super().__init__(folder, redis_url, "fluxqueue_worker", options, own | (variables or {}))
+
+    def notes(self) -> list[str]:
+        return read_notes(self.folder)

@@ -1,0 +1,83 @@
+"""The command `fluxqueue` and its subcommands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import fluxqueue_core
+import pytest
+from fluxqueue import cli
+
+
+def command(argv: list[str], prog: str) -> int:
+    print(prog, *argv)
+    return 7
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    entries = [EntryPoint(name, value, cli.GROUP) for name, value in values.items()]
+    monkeypatch.setattr(cli, "entry_points", lambda group: entries if group == cli.GROUP else [])
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(capsys: Any, flag: str) -> None:
+    assert cli.main([flag]) == 0
+    assert capsys.readouterr().out == f"fluxqueue {fluxqueue_core.__version__}\n"
+
+
+def test_a_subcommand_gets_its_arguments_and_its_name(monkeypatch: Any, capsys: Any) -> None:
+    installed(monkeypatch, start=f"{__name__}:command")
+    assert cli.main(["start", "-t", "--help"]) == 7
+    assert capsys.readouterr().out == "fluxqueue start -t --help\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "help"])
+def test_help_lists_what_is_installed_and_what_is_not(
+    monkeypatch: Any, capsys: Any, flag: str
+) -> None:
+    # Values that can't be imported: the help must not need to.
+    installed(monkeypatch, start="no.such.module:main", dev="no.such.module:main", extra="x:y")
+    assert cli.main([flag]) == 0
+    out = capsys.readouterr().out
+    assert "\n  start  run a worker for the tasks of a module\n" in out
+    assert "\n  dev    run Redis, scheduler and worker in one terminal\n" in out
+    assert "\n  extra\n" in out
+    assert "  scheduler " not in out
+    assert out.endswith("more commands: pip install fluxqueue-scheduler\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["start"], "`fluxqueue start` comes with fluxqueue-worker: run `pip install "),
+        (["scheduler"], "`fluxqueue scheduler` comes with fluxqueue-scheduler: run `pip install "),
+        (["nonsense"], "no command 'nonsense'; the commands are: dev"),
+        (["--nonsense"], "no option '--nonsense'; the commands are: dev"),
+        (["\x1b[31m"], "no command '\\x1b[31m'"),
+        (["dev"], "`fluxqueue dev` needs no_such_module, which is not installed"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    monkeypatch: Any, capsys: Any, argv: list[str], said: str
+) -> None:
+    installed(monkeypatch, dev="no_such_module:main")
+    assert cli.main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"fluxqueue: {said}")
+    assert captured.err.count("\n") == 1
+
+
+def test_without_a_command_it_is_a_wrong_use(capsys: Any) -> None:
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err.startswith("usage: fluxqueue COMMAND")
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fluxqueue", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"fluxqueue {fluxqueue_core.__version__}\n"

@@ -1,0 +1,57 @@
+"""Importing the client costs an application little."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = [
+    "argparse",
+    "asyncio",
+    "fluxqueue.cli",
+    "fluxqueue.dev",
+    "fluxqueue.embedded",
+    "fluxqueue_worker",
+    "importlib.metadata",
+    "logging",
+    "redis",
+    "structlog",
+    "subprocess",
+    "uvloop",
+]
+
+
+def test_heavy_modules_are_imported_by_those_who_use_them() -> None:
+    code = f"import sys, fluxqueue; print([m for m in {HEAVY} if m in sys.modules])"
+    # -S: what site-packages' .pth files import is not ours.
+    path = "import sys; sys.path[:0] = " + repr(sys.path) + "; "
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", path + code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_sync_task_does_not_bring_asyncio() -> None:
+    code = (
+        "import sys, fluxqueue\n"
+        "@fluxqueue.FluxQueue().task()\n"
+        "def work(a: int) -> None: ...\n"
+        "print('asyncio' in sys.modules)"
+    )
+    path = "import sys; sys.path[:0] = " + repr(sys.path) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", path + code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_everything_public_is_there() -> None:
+    import fluxqueue
+    from fluxqueue import errors
+
+    assert all(hasattr(fluxqueue, name) for name in fluxqueue.__all__)
+    assert set(errors.__all__) <= set(fluxqueue.__all__)
+    from fluxqueue_core import errors as core_errors
+
+    defined = {name for name, value in vars(core_errors).items() if isinstance(value, type)}
+    assert defined == set(errors.__all__)

@@ -1,0 +1,100 @@
+"""Calls that a type checker must accept, and some that it must reject.
+
+Read by mypy and pyright, never run: `test_typing.py` compares the lines on
+which they report errors with the lines marked `# error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fluxqueue import AsyncTask, Context, FluxQueue, Task
+
+fluxqueue = FluxQueue()
+
+
+class AppContext(Context):
+    @property
+    def database(self) -> str:
+        return str(self.thread_storage["database"])
+
+
+@fluxqueue.task()
+def send_email(to: str, subject: str, body: str = "") -> None: ...
+
+
+@fluxqueue.task(queue="notifications", max_retries=5, retry_delay=0.5)
+async def notify(user_id: int, *, message: str) -> int:
+    return user_id
+
+
+@fluxqueue.task_with_context()
+def resize(ctx: Context, image_id: int) -> None:
+    ctx.metadata.task_id.upper()
+    ctx.metadata.enqueued_at.isoformat()
+
+
+@fluxqueue.task_with_context(name="resize-later")
+async def resize_async(ctx: AppContext, image_id: int) -> None:
+    ctx.database.upper()
+
+
+a: Task[[str, str, str], None] = send_email
+b: AsyncTask[..., int] = notify
+c: Task[[int], None] = resize
+d: Task[[str], None] = resize  # error
+e: Task[[Context, int], None] = resize  # error
+f: AsyncTask[[int], int] = notify  # error
+
+send_email("a", "b")
+send_email("a", subject="b", body="c")
+send_email("a")  # error
+send_email("a", 5)  # error
+send_email("a", "b", nobody="c")  # error
+result: int = send_email("a", "b")  # error
+
+resize(7)
+resize(image_id=7)
+resize("7")  # error
+resize(Context, 7)  # error
+
+send_email.func("a", "b")
+name: str = notify.task_name
+retries: int = notify.max_retries
+sent: int = send_email.enqueue_many([("a", "b"), {"to": "a", "subject": "b"}])
+send_email.enqueue_many([["a", "b"]])  # error
+
+
+async def use() -> None:
+    await notify(1, message="hello")
+    await notify("1", message="hello")  # error
+    await notify(1, "hello")  # error
+    await resize_async(1)
+    await resize_async(image_id="1")  # error
+    task: asyncio.Task[None] = asyncio.create_task(notify(1, message="hello"))
+    await task
+    await asyncio.gather(notify(1, message="a"), resize_async(2))
+    await asyncio.wait_for(notify(1, message="a"), timeout=1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(resize_async(1))
+        group.create_task(resize(1))  # error
+    await send_email("a", "b")  # error
+    many: int = await notify.enqueue_many_async([(1,), {"user_id": 2, "message": "x"}])
+    print(many)
+
+
+@fluxqueue.task_with_context()  # error
+def without_context(image_id: int) -> None: ...
+
+
+@fluxqueue.task  # error
+def without_parentheses(image_id: int) -> None: ...
+
+
+def takes_any(task: Task[..., Any] | AsyncTask[..., Any]) -> str:
+    return f"{task.queue} {task.task_name} {task.is_async}"
+
+
+takes_any(send_email)
+takes_any(notify)

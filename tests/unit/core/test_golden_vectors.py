@@ -1,0 +1,53 @@
+"""The golden vectors of the message, which the Rust tests read as well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fluxqueue_core
+import pytest
+from fluxqueue_core.errors import MalformedMessage
+
+VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
+    (
+        Path(__file__).parents[3] / "packages/fluxqueue-core-rs/tests/vectors/messages.json"
+    ).read_text()
+)
+
+
+def describe(vector: dict[str, Any]) -> str:
+    return str(vector["what"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["well_formed"], ids=describe)
+def test_well_formed_messages_are_read(vector: dict[str, Any]) -> None:
+    message = vector["message"].encode()
+    parts = fluxqueue_core.parse_message(message)
+    assert parts["name"] == vector["name"]
+    assert parts["args"] == vector["args"].encode()
+    assert parts["kwargs"] == (vector["kwargs"].encode() if vector["kwargs"] else None)
+    for name in ("retries", "deliveries", "max_retries", "enqueued_at"):
+        assert parts[name] == vector[name]
+    assert parts["task_id"] == vector["field"][:36]
+    assert fluxqueue_core.message_field(message) == vector["field"].encode()
+
+
+@pytest.mark.parametrize("vector", VECTORS["well_formed"], ids=describe)
+def test_a_lost_worker_raises_the_deliveries(vector: dict[str, Any]) -> None:
+    message = vector["message"].encode()
+    field, raised, dead = fluxqueue_core.raise_deliveries(message, 2)
+    assert field == vector["field"].encode()
+    assert raised == vector["raised"].encode()
+    assert dead is (vector["deliveries"] + 1 >= 2)
+
+
+@pytest.mark.parametrize("vector", VECTORS["malformed"], ids=describe)
+def test_malformed_messages_are_refused(vector: dict[str, Any]) -> None:
+    message = vector["message"].encode()
+    assert (fluxqueue_core.message_field(message) is not None) is vector["has_field"]
+    with pytest.raises(MalformedMessage, match=r"."):
+        fluxqueue_core.parse_message(message)
+    with pytest.raises(MalformedMessage, match=r"."):
+        fluxqueue_core.raise_deliveries(message)

@@ -1,0 +1,136 @@
+"""Which errors mean that Redis can't work, and how scripts get there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from fluxqueue_core import Settings, script
+from fluxqueue_scheduler.redis_client import UNAVAILABLE, RedisClient, ScriptCall
+
+Answer = Callable[[tuple[Any, ...]], Any]
+
+
+def client_with(answer: Answer) -> RedisClient:
+    """A client whose connection answers by a function."""
+
+    class Pipeline:
+        def __init__(self) -> None:
+            self.commands: list[tuple[Any, ...]] = []
+
+        def execute_command(self, *words: Any) -> None:
+            self.commands.append(words)
+
+        def execute(self, raise_on_error: bool) -> list[Any]:
+            assert raise_on_error is False
+            return [answer(words) for words in self.commands]
+
+    class Server:
+        def pipeline(self, transaction: bool) -> Pipeline:
+            assert transaction is False
+            return Pipeline()
+
+    client = RedisClient(Settings("redis://nowhere:1"), 1.0)
+    client._redis = Server()  # type: ignore[assignment]
+    return client
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.ReadOnlyError("You can't write against a read only replica."),
+        redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        redis.exceptions.ClusterDownError("The cluster is down"),
+        redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
+        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.ResponseError("BUSY Redis is busy running a script."),
+        redis.ResponseError("Error running script (call to f_1): @user_script:9: -MISCONF Redis"),
+        redis.ResponseError("Error running script (call to f_1): @user_script:9: -OOM command"),
+    ],
+)
+def test_a_server_that_can_not_work_is_unavailable(error: Exception) -> None:
+    client = client_with(lambda words: error)
+    with pytest.raises(UNAVAILABLE, match=str(error)[:20]):
+        client.command("PING")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+        redis.ResponseError("@user_script:3: attempt to perform arithmetic on a nil value"),
+        redis.exceptions.NoPermissionError("this user has no permissions to access the key"),
+    ],
+)
+def test_any_other_error_belongs_to_its_command(error: Exception) -> None:
+    client = client_with(lambda words: error if words[1] == "a" else b"fine")
+    assert client.commands([("GET", "a"), ("GET", "b")]) == [error, b"fine"]
+    with pytest.raises(redis.ResponseError):
+        client.command("GET", "a")
+
+
+class ScriptServer:
+    """EVALSHA and SCRIPT LOAD of a server that knows `#!lua`, or does not."""
+
+    def __init__(self, knows_flags: bool) -> None:
+        self.knows_flags = knows_flags
+        self.loaded: dict[str, str] = {}
+
+    def __call__(self, words: tuple[Any, ...]) -> Any:
+        if words[0] == "SCRIPT":
+            text = words[2]
+            if text.startswith("#!") and not self.knows_flags:
+                return redis.ResponseError(
+                    "Error compiling script (new function): "
+                    "user_script:1: unexpected symbol near '#'"
+                )
+            digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+            self.loaded[digest] = text
+            return digest
+        assert words[0] == "EVALSHA"
+        if words[1] not in self.loaded:
+            return redis.exceptions.NoScriptError("No matching script.")
+        return words[3 + words[2] :]
+
+
+@pytest.mark.parametrize("knows_flags", [True, False])
+def test_scripts_are_loaded_once_and_as_the_server_knows_them(knows_flags: bool) -> None:
+    server = ScriptServer(knows_flags)
+    client = client_with(server)
+    calls = [ScriptCall("promote", "a", (1,)), ScriptCall("trim_dead", "b", (2, 3, 4))]
+    for _ in range(3):
+        assert client.calls(calls) == [(1,), (2, 3, 4)]
+    wanted = {script(name, knows_flags) for name in ("promote", "trim_dead")}
+    assert set(server.loaded.values()) == wanted
+    # A server that was exchanged for one of another version.
+    server.loaded.clear()
+    server.knows_flags = not knows_flags
+    assert client.calls(calls) == [(1,), (2, 3, 4)]
+
+
+def test_a_script_that_is_refused_otherwise_is_an_error() -> None:
+    def answer(words: tuple[Any, ...]) -> Any:
+        if words[0] == "SCRIPT":
+            return redis.exceptions.NoPermissionError("can't run this command")
+        return redis.exceptions.NoScriptError("No matching script.")
+
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client_with(answer).call(ScriptCall("promote", "a", (1,)))
+
+
+def test_redis_py_neither_retries_nor_waits_longer_than_told() -> None:
+    client = RedisClient(Settings("redis://nowhere:1", timeout=5, connect_timeout=1.5), 2.5)
+    options = client._redis.connection_pool.connection_kwargs
+    assert options["retry"].get_retries() == 0
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (2.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://u:p@h:7/3?timeout=2", "rediss://h:7", "unix:///tmp/redis.sock?db=2"]
+)
+def test_it_understands_every_url_of_the_settings(url: str) -> None:
+    RedisClient(Settings(url), 1.0).close()

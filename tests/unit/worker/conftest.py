@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fluxqueue import FluxQueue
+from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.outcomes import Outcomes
+from support.fake_consumer import FakeConsumer
+
+
+class Lines(list[Fields]):
+    """A logger's lines as the fields that they were made of."""
+
+    def logger(self, level: str = "info") -> Logger:
+        def keep(fields: Fields) -> bytes:
+            self.append(fields)
+            return b""
+
+        return Logger(LEVELS[level], keep, lambda line: None)
+
+    def named(self, event: str) -> list[Fields]:
+        return [fields for fields in self if fields["event"] == event]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def consumer() -> Iterator[FakeConsumer]:
+    consumer = FakeConsumer()
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
+def events(lines: Lines) -> TaskEvents:
+    return TaskEvents(lines.logger())
+
+
+@pytest.fixture
+def outcomes(consumer: FakeConsumer, events: TaskEvents) -> Outcomes:
+    return Outcomes(consumer, events)
+
+
+@pytest.fixture
+def queue() -> FluxQueue:
+    return FluxQueue("redis://127.0.0.1:1")
+
+
+@pytest.fixture
+def record(queue: FluxQueue) -> Callable[..., Any]:
+    """Makes what the registry makes of a function decorated as a task."""
+    from fluxqueue_worker.registry import RegisteredTask
+
+    def make(func: Callable[..., Any], *, context: bool = False, **options: Any) -> RegisteredTask:
+        decorate = queue.task_with_context if context else queue.task
+        return RegisteredTask(decorate(**options)(func))
+
+    return make

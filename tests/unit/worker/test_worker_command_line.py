@@ -1,0 +1,165 @@
+"""The command line in a real process: exit codes, and one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fluxqueue_worker.options import Options, parse
+
+APP = """
+from fluxqueue import FluxQueue
+fluxqueue = FluxQueue()
+@fluxqueue.task()
+def hello(): ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "imports_missing.py").write_text("import app\nimport not_there\n")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "fluxqueue_worker", *arguments],
+        cwd=folder,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ([], {}, "FLUXQUEUE_TASKS_MODULE_PATH"),
+        (["-t", "nowhere"], {}, "there is no module 'nowhere'"),
+        (["-t", "app", "-q", "mail"], {}, "it has tasks for 'default': hello"),
+        (["-t", "app", "-r", "http://x"], {}, "http://"),
+        (["-t", "app"], {"FLUXQUEUE_REDIS_URL": "nonsense"}, "redis://"),
+        (["-t", "app", "-c", "0"], {}, "-c/--concurrency: '0' is not a whole number"),
+        (
+            ["-t", "app"],
+            {"FLUXQUEUE_CONCURRENCY": "many"},
+            "variable FLUXQUEUE_CONCURRENCY: 'many'",
+        ),
+        (["-t", "app", "--lease", "0.5"], {}, "--lease: '0.5'"),
+        (["-t", "app", "--drain-timeout", "nan"], {}, "--drain-timeout: 'nan'"),
+        (["-t", "app", "--drain-timeout", "soon"], {}, "--drain-timeout: 'soon'"),
+        (["-t", "app"], {"FLUXQUEUE_SAVE_DEAD_TASKS": "maybe"}, "FLUXQUEUE_SAVE_DEAD_TASKS"),
+        (["-t", "app", "-q", "a,,b"], {}, "empty queue name"),
+        (["-t", "app", "-q", "a{b\nforged"], {}, "-q/--queue"),
+        (["-t", "app", "--log-level", "loud"], {}, "debug, info, warning, error"),
+        (["-t", "app", "--log-for", "json"], {}, "--log-for"),
+        (["-t", "app", "extra"], {}, "extra"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(
+    folder: Path, arguments: list[str], variables: dict[str, str], expected: str
+) -> None:
+    result = run(folder, *arguments, **variables)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("fluxqueue-worker: ")
+    assert expected in result.stderr
+
+
+def test_a_bad_url_does_not_show_its_password(folder: Path) -> None:
+    result = run(folder, "-t", "app", "-r", "redis://user:secret@host:99999/0")
+    assert result.returncode == 2
+    assert "secret" not in result.stderr
+
+
+def test_an_error_in_the_module_shows_its_own_traceback(folder: Path) -> None:
+    result = run(folder, "-t", "imports_missing")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert 'imports_missing.py", line 2' in lines[1]
+    assert lines[-1] == "ModuleNotFoundError: No module named 'not_there'"
+    assert "fluxqueue_worker" not in result.stderr
+
+
+def test_help_names_every_variable(folder: Path) -> None:
+    result = run(folder, "--help")
+    assert result.returncode == 0
+    for name in (
+        "CONCURRENCY",
+        "REDIS_URL",
+        "TASKS_MODULE_PATH",
+        "QUEUE",
+        "SAVE_DEAD_TASKS",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "DRAIN_TIMEOUT",
+        "LEASE",
+        "UNKNOWN_TASK_GRACE",
+    ):
+        assert f"FLUXQUEUE_{name}" in result.stdout
+    assert "suspects" not in result.stdout
+
+
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("FLUXQUEUE_"):
+            monkeypatch.delenv(name)
+
+
+def test_the_defaults(no_variables: None) -> None:
+    assert parse(["-t", "app"], "x") == Options(
+        concurrency=4,
+        redis_url=None,
+        tasks_module_path="app",
+        queues=("default",),
+        save_dead_tasks=True,
+        log_format="auto",
+        log_level="info",
+        drain_timeout=30.0,
+        lease=10.0,
+        unknown_task_grace=300.0,
+        parent=None,
+        folder=os.getcwd(),
+    )
+
+
+def test_a_flag_wins_over_a_variable_and_that_over_the_default(
+    no_variables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXQUEUE_CONCURRENCY", "7")
+    monkeypatch.setenv("FLUXQUEUE_TASKS_MODULE_PATH", "app")
+    monkeypatch.setenv("FLUXQUEUE_SAVE_DEAD_TASKS", "no")
+    monkeypatch.setenv("FLUXQUEUE_QUEUE", "a, b,a")
+    monkeypatch.setenv("FLUXQUEUE_LEASE", "")
+    options = parse([], "x")
+    assert (options.concurrency, options.save_dead_tasks, options.lease) == (7, False, 10.0)
+    assert options.queues == ("a", "b")
+    options = parse(["-c", "2", "--save-dead-tasks", "-q", "c"], "x")
+    assert (options.concurrency, options.save_dead_tasks) == (2, True)
+    assert options.queues == ("c",)
+
+
+def test_a_lane_takes_its_parents_options_over(
+    no_variables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "-t app -c 9 -q a,b -r redis://:secret@h/1 --no-save-dead-tasks --lease 3.5"
+    parent = parse([*arguments.split(), "--log-format", "json"], "x")
+    for name, value in parent.lane_environment("b").items():
+        if name.startswith("FLUXQUEUE_"):
+            monkeypatch.setenv(name, value)
+    child = parse(["--suspects-lane=123"], "x")
+    assert child.parent == 123
+    assert (child.queues, child.concurrency) == (("b",), 1)
+    same = ("redis_url", "tasks_module_path", "save_dead_tasks", "lease", "log_format", "log_level")
+    for name in (*same, "drain_timeout", "unknown_task_grace"):
+        assert getattr(child, name) == getattr(parent, name)

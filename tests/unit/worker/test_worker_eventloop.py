@@ -1,0 +1,206 @@
+"""Async tasks on the event loop, with a consumer without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fluxqueue import Context
+from fluxqueue_worker import eventloop
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.outcomes import Outcomes
+from support.fake_consumer import FakeConsumer, FakeJob
+
+Record = Callable[..., Any]
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    consumer: FakeConsumer,
+    outcomes: Outcomes,
+    events: TaskEvents,
+) -> Iterator[eventloop.EventLoop]:
+    crashes: list[BaseException] = []
+    if request.param == "asyncio":
+        monkeypatch.setattr(eventloop, "new_event_loop", asyncio.new_event_loop)
+    else:
+        pytest.importorskip("uvloop")
+    loop = eventloop.EventLoop(consumer, outcomes, events, crashes.append)
+    loop.start()
+    yield loop
+    assert loop.stop(10)
+    assert crashes == []
+
+
+async def nothing() -> None: ...
+
+
+def test_jobs_run_at_the_same_time_in_one_thread(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record, lines: Any
+) -> None:
+    threads: set[int] = set()
+    present: list[int] = []
+    everybody = asyncio.Event()
+
+    async def meet(number: int, *, factor: int = 1) -> None:
+        threads.add(threading.get_ident())
+        present.append(number * factor)
+        if len(present) == 3:
+            everybody.set()
+        await everybody.wait()
+
+    task = record(meet)
+    jobs = [FakeJob(task, [1]), FakeJob(task, [2]), FakeJob(task, [3], {"factor": 10})]
+    consumer.put(*jobs)
+    consumer.wait_settled(3)
+    assert sorted(present) == [1, 2, 30]
+    assert len(threads) == 1
+    assert {what for _, what, _ in consumer.outcomes} == {"succeed"}
+    assert loop.stop(10)
+    assert len(lines.named("task.done")) == 3
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()])
+def test_whatever_a_task_raises_is_its_own_failure(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record, error: BaseException
+) -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    job = FakeJob(record(fail), max_retries=0)
+    consumer.put(job)
+    consumer.wait_settled(1)
+    what, (reason, text, traceback) = consumer.outcome(job)
+    assert (what, reason) == ("bury", "failed")
+    assert text.startswith(type(error).__name__)
+    assert "in fail" in traceback
+    after = FakeJob(record(nothing))
+    consumer.put(after)
+    consumer.wait_settled(2)
+    assert consumer.outcome(after)[0] == "succeed"
+
+
+def test_stopping_the_loop_does_not_stop_the_worker(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    async def stop() -> None:
+        asyncio.get_running_loop().stop()
+
+    consumer.put(FakeJob(record(stop)))
+    consumer.wait_settled(1)
+    consumer.put(FakeJob(record(nothing)))
+    consumer.wait_settled(2)
+    assert [what for _, what, _ in consumer.outcomes] == ["succeed", "succeed"]
+
+
+def test_a_cancelled_task_has_failed_also_before_it_began(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    async def cancel_others() -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    jobs = [FakeJob(record(cancel_others)), FakeJob(record(nothing))]
+    consumer.put(*jobs)
+    consumer.wait_settled(2)
+    # Where both were taken in one turn the second was cancelled before it began.
+    assert consumer.outcome(jobs[0])[0] == "succeed"
+    assert consumer.outcome(jobs[1])[0] in ("retry", "succeed")
+
+    async def cancel_self() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    job = FakeJob(record(cancel_self), max_retries=0)
+    consumer.put(job)
+    consumer.wait_settled(3)
+    what, (reason, text, _) = consumer.outcome(job)
+    assert (what, reason, text) == (
+        "bury",
+        "failed",
+        "asyncio.exceptions.CancelledError: the task was cancelled",
+    )
+
+
+def test_arguments_that_do_not_fit_are_dead_at_once(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    job = FakeJob(record(nothing), [1])
+    consumer.put(job)
+    consumer.wait_settled(1)
+    what, (reason, _, _) = consumer.outcome(job)
+    assert (what, reason) == ("bury", "arguments")
+
+
+def test_a_context_brings_the_storage_of_the_loop(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    storages: list[dict[str, Any]] = []
+
+    async def use(ctx: Context, number: int) -> None:
+        storages.append(ctx.thread_storage)
+
+    task = record(use, context=True)
+    consumer.put(FakeJob(task, [1]), FakeJob(task, [2]))
+    consumer.wait_settled(2)
+    assert storages[0] is storages[1]
+
+
+def test_what_is_cancelled_at_the_end_goes_back_without_a_failure(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record, lines: Any
+) -> None:
+    begun = threading.Barrier(3)
+    cleaned: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append("wait")
+
+    async def turn_cancel_into_error() -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("cleaning up failed") from None
+
+    jobs = [FakeJob(record(wait_for_ever)), FakeJob(record(turn_cancel_into_error))]
+    consumer.put(*jobs)
+    begun.wait(10)
+    running: set[Any] = {job for job, _ in loop.running()}
+    assert running == set(jobs)
+    loop.cancel_all()
+    consumer.wait_settled(2)
+    assert {what for _, what, _ in consumer.outcomes} == {"release"}
+    assert cleaned == ["wait"]
+    assert loop.stop(10)
+    assert len(lines.named("task.released")) == 2
+
+
+def test_stacks_show_where_a_coroutine_waits(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    begun = threading.Barrier(2)
+
+    async def wait_in_here() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+        await asyncio.Event().wait()
+
+    job = FakeJob(record(wait_in_here))
+    consumer.put(job)
+    begun.wait(10)
+    ((found, text),) = loop.stacks()
+    assert found.task_id == job.task_id
+    assert "wait_in_here" in text
+    loop.cancel_all()
+    consumer.wait_settled(1)

@@ -1,0 +1,193 @@
+"""Log lines: their shape, what they can't be made to do, and where they go."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from fluxqueue_core.service import log, standard_logging
+from fluxqueue_worker.events import ConsumerEvents
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def fields(**more: Any) -> dict[str, Any]:
+    return {"timestamp": NOW, "level": "info", "event": "task.done", **more}
+
+
+def test_a_json_line_is_what_structlog_writes() -> None:
+    import structlog
+
+    output = io.BytesIO()
+    theirs = structlog.wrap_logger(
+        structlog.BytesLogger(output),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(
+                serializer=lambda value, **_: json.dumps(value).encode()
+            ),
+        ],
+    )
+    theirs.info("task.done", name="a", attempt=1)
+    expected = json.loads(output.getvalue())
+    ours = json.loads(log.render_json(fields(name="a", attempt=1)))
+    datetime.fromisoformat(expected.pop("timestamp"))
+    assert ours.pop("timestamp") == "2025-01-02T03:04:05.678901Z"
+    assert ours == expected
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.floats() | st.none()))
+def test_json_is_always_one_line_that_can_be_read(more: dict[str, Any]) -> None:
+    line = log.render_json({"event": "e", **more})
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert len(json.loads(line)) == len({"event": "e", **more})
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, object()])
+def test_values_that_json_does_not_know_are_written_as_text(value: object) -> None:
+    line = json.loads(log.render_json(fields(value=value)))
+    assert isinstance(line["value"], str)
+    assert line["timestamp"].startswith("2025-01-02")
+
+
+@given(st.text(), st.text(), st.text())
+def test_nothing_forges_a_line_on_a_terminal(event: str, name: str, error: str) -> None:
+    render = log.console_renderer(colors=False)
+    text = render(fields(event=event, name=name, error=error)).decode()
+    assert text.count("\n") == 1
+    assert text[:-1].isprintable()
+
+
+def test_lines_of_a_traceback_are_indented_and_escaped() -> None:
+    render = log.console_renderer(colors=False)
+    trace = 'Traceback\n  File "x"\nValueError: \x1b[2J\n00:00:00 [info] worker.stopped'
+    head, *rest = render(fields(exception=trace)).decode().splitlines()
+    assert head.startswith(NOW.astimezone().strftime("%H:%M:%S"))
+    assert len(rest) == 4
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
+
+
+def test_levels_are_filtered() -> None:
+    lines: list[bytes] = []
+    logger = log.Logger(log.WARNING, log.render_json, lines.append)
+    logger.debug("no")
+    logger.info("no")
+    logger.warning("yes", level_=1)
+    logger.error("yes")
+    assert [json.loads(line)["level"] for line in lines] == ["warning", "error"]
+
+
+def test_a_long_line_arrives_whole_through_a_full_pipe_that_does_not_block() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    line = b"x" * 1_000_000 + b"\n"
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(writer, "w") as stream:
+            log.line_writer(stream)(line)
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        assert stream.read() == line
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_reader_that_is_gone_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        log.line_writer(stream)(b"line\n")
+
+
+@pytest.fixture
+def bare_root(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    root = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "root", root)
+    return root
+
+
+def test_standard_logging_gets_our_lines(bare_root: logging.Logger) -> None:
+    bare_root.handlers.clear()  # pytest's own
+    lines: list[bytes] = []
+    standard_logging.adopt(log.Logger(log.INFO, log.render_json, lines.append))
+    bare_root.debug("no")
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        bare_root.exception("it %s\nforged", "failed")
+    (line,) = lines
+    found = json.loads(line)
+    assert (found["level"], found["event"], found["logger"]) == (
+        "error",
+        "it failed\nforged",
+        "root",
+    )
+    assert found["exception"].endswith("ValueError: bad")
+
+
+def test_the_applications_own_handlers_stay_alone(bare_root: logging.Logger) -> None:
+    mine = logging.NullHandler()
+    bare_root.handlers[:] = [mine]  # without pytest's own
+    standard_logging.adopt(log.Logger(log.INFO, log.render_json, lambda line: None))
+    assert bare_root.handlers == [mine]
+    assert bare_root.level == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "name"),
+    [
+        ({"kind": "connected", "queue": "q", "consumer": "c"}, "info", "worker.connected"),
+        ({"kind": "disconnected", "queue": "q", "error": "e"}, "warning", "worker.disconnected"),
+        ({"kind": "parked", "queue": "q", "reason": "r"}, "error", "task.parked"),
+        ({"kind": "brand_new", "level": 3, "x": 1}, "info", "worker.brand_new"),
+    ],
+)
+def test_events_of_the_consumer_become_lines(
+    lines: Any, event: dict[str, Any], level: str, name: str
+) -> None:
+    ConsumerEvents(lines.logger()).write(event)
+    (line,) = lines
+    assert (line["level"], line["event"]) == (level, name)
+    expected = {k: v for k, v in event.items() if k not in ("kind", "level")}
+    assert expected.items() <= line.items()
+
+
+def test_a_missing_scheduler_is_told_once_a_minute(lines: Any) -> None:
+    times = [1000.0, 1000.1, 1059.9, 1060.0, 1061.0]
+    events = ConsumerEvents(lines.logger(), clock=iter(times).__next__)
+    for _ in times:
+        events.write({"kind": "no_scheduler", "queue": "q", "seconds": 9})
+    assert len(lines.named("worker.no_scheduler")) == 2
+
+
+def imported_by(code: str) -> set[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(result.stdout.split())
+
+
+def test_a_worker_without_async_tasks_and_terminal_goes_without_the_large_modules() -> None:
+    modules = imported_by(
+        "import fluxqueue_worker.cli, fluxqueue\n"
+        "from fluxqueue_core.service import log\n"
+        "log.configure('json').info('worker.started')"
+    )
+    assert "fluxqueue_worker.worker" in modules
+    large = {"asyncio", "uvloop", "structlog", "ssl", "logging", "traceback", "subprocess"}
+    assert modules & large == set()

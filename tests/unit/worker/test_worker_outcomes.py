@@ -1,0 +1,192 @@
+"""Retry delays, the text of errors, and what follows from a failure."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fluxqueue_worker.outcomes import (
+    ERROR_BYTES,
+    LONGEST_DELAY,
+    TRACEBACK_BYTES,
+    Outcomes,
+    chance,
+    describe,
+    format_traceback,
+    retry_delay,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fake_consumer import FakeConsumer, FakeJob
+
+Record = Callable[..., Any]
+
+
+def policy(delay: float = 1.0, backoff: float = 2.0, max_delay: float = 3600.0) -> Any:
+    return SimpleNamespace(retry_delay=delay, retry_backoff=backoff, retry_max_delay=max_delay)
+
+
+@given(
+    st.floats(0, 1e300),
+    st.floats(1, 1e300),
+    st.floats(0, 1e300),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_a_delay_is_finite_and_within_half_and_whole_of_the_backoff(
+    delay: float, backoff: float, max_delay: float, retries: int, drawn: float
+) -> None:
+    most = min(max_delay, LONGEST_DELAY)
+    try:
+        whole = min(delay * backoff**retries, most)
+    except OverflowError:
+        whole = most
+    if math.isnan(whole):
+        whole = most
+
+    found = retry_delay(policy(delay, backoff, max_delay), retries, lambda: drawn)
+
+    assert math.isfinite(found)
+    assert whole / 2 <= found <= whole
+
+
+@pytest.mark.parametrize(
+    ("retries", "least", "most"), [(0, 0.5, 1.0), (1, 1.0, 2.0), (5, 16, 32), (12, 1800, 3600)]
+)
+def test_the_default_delays_start_at_a_second_double_and_end_at_an_hour(
+    retries: int, least: float, most: float
+) -> None:
+    assert retry_delay(policy(), retries, lambda: 0.0) == least
+    assert retry_delay(policy(), retries, lambda: 1.0) == most
+
+
+def test_equal_failures_do_not_come_back_together() -> None:
+    assert len({retry_delay(policy(), 3) for _ in range(100)}) > 90
+    assert all(0 <= chance() < 1 for _ in range(1000))
+
+
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001
+        return caught
+
+
+class Broken(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_errors_are_described_by_type_and_text() -> None:
+    assert describe(ValueError("bad")) == "ValueError: bad"
+    assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert describe(Broken()).endswith("Broken: <its text can't be printed>")
+    assert describe(ValueError("\ud800")) == "ValueError: \\ud800"
+    assert len(describe(ValueError("é" * 10_000)).encode()) <= ERROR_BYTES
+
+
+def test_the_traceback_begins_in_the_task_and_keeps_its_end() -> None:
+    text = format_traceback(raised(ValueError("bad")), own_frames=0)
+    assert text.startswith("Traceback (most recent call last):")
+    assert "in raised" in text
+    assert "in raised" not in format_traceback(raised(ValueError("bad")), own_frames=1)
+
+    long = format_traceback(raised(ValueError("é" * 100_000 + "end\ud800")), own_frames=0)
+    assert len(long.encode()) <= TRACEBACK_BYTES
+    assert long.endswith("end\\ud800\n")
+
+
+def test_a_bottomless_recursion_has_a_traceback() -> None:
+    def fall() -> None:
+        fall()
+
+    with pytest.raises(RecursionError) as caught:
+        fall()
+    text = format_traceback(caught.value, own_frames=0)
+    assert text.rstrip().endswith("RecursionError: maximum recursion depth exceeded")
+
+
+def fail_once(outcomes: Outcomes, job: FakeJob, error: BaseException) -> None:
+    outcomes.failed(job, job.task, raised(error), 0.0)  # type: ignore[arg-type]
+
+
+def works(number: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("retries", "max_retries", "expected"),
+    [(0, 0, "bury"), (0, 1, "retry"), (1, 1, "bury"), (2, 3, "retry"), (3, 3, "bury")],
+)
+def test_a_task_has_max_retries_plus_one_attempts(
+    consumer: FakeConsumer,
+    outcomes: Outcomes,
+    record: Record,
+    retries: int,
+    max_retries: int,
+    expected: str,
+) -> None:
+    job = FakeJob(record(works), [1], retries=retries, max_retries=max_retries)
+    fail_once(outcomes, job, ValueError("bad"))
+    what, details = consumer.outcome(job)
+    assert what == expected
+    if expected == "bury":
+        reason, error, trace = details
+        assert (reason, error) == ("failed", "ValueError: bad")
+        assert trace.endswith("ValueError: bad\n")
+
+
+def test_arguments_that_do_not_fit_are_dead_at_once(
+    consumer: FakeConsumer, outcomes: Outcomes, record: Record, lines: Any
+) -> None:
+    misfit = FakeJob(record(works), [1, 2])
+    fail_once(outcomes, misfit, TypeError("works() takes 1 positional argument"))
+    what, (reason, _, _) = consumer.outcome(misfit)
+    assert (what, reason) == ("bury", "arguments")
+    assert lines.named("task.dead")[0]["reason"] == "arguments"
+
+
+def test_a_type_error_of_the_task_itself_is_retried(
+    consumer: FakeConsumer, outcomes: Outcomes, record: Record
+) -> None:
+    job = FakeJob(record(works), [1])
+    fail_once(outcomes, job, TypeError("can't add int and str"))
+    assert consumer.outcome(job)[0] == "retry"
+
+
+def test_void_outcomes_are_logged_as_a_lost_lease_only(
+    consumer: FakeConsumer, outcomes: Outcomes, record: Record, lines: Any
+) -> None:
+    retried = FakeJob(record(works), [1])
+    buried = FakeJob(record(works), [1], max_retries=0)
+    consumer.lost = {retried, buried}
+    fail_once(outcomes, retried, ValueError())
+    fail_once(outcomes, buried, ValueError())
+    assert [line["event"] for line in lines] == ["task.lost_lease"] * 2
+
+
+def test_a_failure_leaves_no_cycle_that_keeps_arguments_alive(
+    outcomes: Outcomes, record: Record
+) -> None:
+    class Big:
+        pass
+
+    def hold() -> weakref.ref[Big]:
+        big = Big()
+        job = FakeJob(record(works), [1])
+        try:
+            raise ValueError(big)
+        except ValueError as error:
+            outcomes.failed(job, job.task, error, 0.0)  # type: ignore[arg-type]
+        return weakref.ref(big)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert hold()() is None
+    finally:
+        gc.enable()

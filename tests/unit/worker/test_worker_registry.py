@@ -1,0 +1,167 @@
+"""Finding the application's module and its tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fluxqueue import FluxQueue
+from fluxqueue_worker.registry import TasksError, load, module_name, served, tasks_of
+
+APP = """
+from fluxqueue import FluxQueue
+
+fluxqueue = FluxQueue()
+other = FluxQueue()
+
+@fluxqueue.task()
+def here(): ...
+
+@fluxqueue.task(name="renamed", max_retries=7, retry_delay=2)
+async def there(): ...
+
+@other.task(queue="mail")
+def send(): ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory, on the Python path, with the package `shop`."""
+    known = set(sys.modules)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("")
+    (tmp_path / "shop" / "tasks.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["shop.tasks", "shop/tasks", "shop/tasks.py", "./shop/tasks.py", "{folder}/shop/tasks.py"],
+)
+def test_a_module_has_several_spellings(folder: Path, path: str) -> None:
+    tasks = load(path.format(folder=folder), ["default", "mail"])
+    assert set(tasks["default"]) == {"here", "renamed", "send"}
+    assert tasks["default"]["renamed"].is_async
+    assert tasks["default"]["renamed"].retry_delay == 2
+    assert not tasks["default"]["here"].is_async
+
+
+def test_an_app_object_brings_its_own_tasks_only(folder: Path) -> None:
+    assert set(load("shop.tasks:fluxqueue", ["default"])["default"]) == {"here", "renamed"}
+    assert set(load("shop/tasks.py:other", ["mail"])["mail"]) == {"send"}
+    assert set(load("shop.tasks:send", ["mail"])["mail"]) == {"send"}
+
+
+@pytest.mark.parametrize(
+    ("path", "queues", "text"),
+    [
+        ("nowhere", ["default"], "there is no module 'nowhere'"),
+        ("shop.nowhere", ["default"], "there is no module 'shop.nowhere'"),
+        ("shop.tasks.deeper", ["default"], "'shop.tasks' is a module, not a package"),
+        ("shop tasks", ["default"], "not the name of a module"),
+        ("", ["default"], "not the name of a module"),
+        ("../elsewhere.py", ["default"], "not below the working directory"),
+        ("shop.tasks:nothing", ["default"], "it has fluxqueue, other"),
+        ("shop", ["default"], "it has no tasks at all"),
+        (
+            "shop.tasks",
+            ["default", "absent"],
+            "no task for queue 'absent'; it has tasks for 'default': here, renamed; 'mail': send",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(folder: Path, path: str, queues: list[str], text: str) -> None:
+    with pytest.raises(TasksError) as caught:
+        load(path, queues)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import shop.missing", ModuleNotFoundError),
+        ("import missing_altogether", ModuleNotFoundError),
+        ("from shop import missing", ImportError),
+        ("1 / 0", ZeroDivisionError),
+        ("def f(:", SyntaxError),
+    ],
+)
+def test_errors_inside_the_module_stay_what_they_are(
+    folder: Path, source: str, error: type[Exception]
+) -> None:
+    (folder / "shop" / "broken.py").write_text(source)
+    with pytest.raises(error):
+        load("shop.broken", ["default"])
+
+
+def test_an_error_of_the_package_is_not_a_missing_module(folder: Path) -> None:
+    (folder / "shop" / "__init__.py").write_text("import missing_altogether")
+    with pytest.raises(ModuleNotFoundError, match="missing_altogether"):
+        load("shop.tasks", ["default"])
+
+
+def declare(queue: FluxQueue, name: str, queue_name: str) -> Any:
+    def function() -> str:
+        return queue_name
+
+    return queue.task(name=name, queue=queue_name)(function)
+
+
+def test_a_name_known_on_one_other_queue_is_served_and_an_ambiguous_one_is_not(
+    queue: FluxQueue,
+) -> None:
+    tasks = [
+        declare(queue, "own", "a"),
+        declare(queue, "elsewhere", "b"),
+        declare(queue, "ambiguous", "b"),
+        declare(queue, "ambiguous", "c"),
+        declare(queue, "own", "c"),
+    ]
+    found = served(tasks, ["a"], "app")["a"]
+    assert set(found) == {"own", "elsewhere"}
+    assert found["own"].func() == "a"
+    assert found["elsewhere"].func() == "b"
+
+
+def test_two_tasks_of_one_name_are_refused() -> None:
+    first, second = FluxQueue("redis://127.0.0.1:1"), FluxQueue("redis://127.0.0.1:1")
+    both = [declare(first, "same", "a"), declare(second, "same", "a")]
+    with pytest.raises(TasksError, match="two tasks of queue 'a' are named 'same'"):
+        served(both, ["a"], "app")
+
+
+def test_tasks_are_found_once_by_app_and_by_name(queue: FluxQueue) -> None:
+    task = declare(queue, "one", "a")
+    module = ModuleType("app")
+    vars(module).update(app=queue, one=task, again=task, something=3)
+    assert tasks_of(vars(module).values()) == [task]
+
+
+def test_the_signature_that_arguments_are_checked_against_has_no_context(folder: Path) -> None:
+    (folder / "shop" / "context.py").write_text(
+        "from fluxqueue import Context, FluxQueue\n"
+        "q = FluxQueue()\n"
+        "@q.task_with_context()\n"
+        "def use(ctx: Context, number: int): ...\n"
+    )
+    task = load("shop.context", ["default"])["default"]["use"]
+    task.check(1)
+    with pytest.raises(TypeError):
+        task.check()
+    with pytest.raises(TypeError):
+        task.check(1, 2)
+
+
+def test_the_module_of_a_package_itself(folder: Path) -> None:
+    assert module_name("shop/__init__.py") == "shop"
+    assert module_name("shop") == "shop"

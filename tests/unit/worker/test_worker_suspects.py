@@ -1,0 +1,123 @@
+"""The suspects' lane: when a child starts, what is told of it, when it is idle."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fluxqueue_worker import suspects
+from fluxqueue_worker.options import Options, parse
+from support.fake_consumer import FakeConsumer, FakeJob
+from support.worker_process import wait_until
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """Of a parent whose child is the program `child` instead of a worker."""
+    program = tmp_path / "child"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys, time\n"
+        "open('ran', 'a').write(' '.join([*sys.argv[1:], os.environ['FLUXQUEUE_QUEUE']]) + '\\n')\n"
+        "sys.exit(int(open('code').read())) if os.path.exists('code') else time.sleep(60)\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return parse(["-t", "app"], "x")
+
+
+def ended(lanes: suspects.Lanes) -> bool:
+    lanes.reap()
+    return not lanes
+
+
+def ran(folder: Path) -> list[str]:
+    file = folder / "ran"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_one_child_per_queue_with_the_queue_in_its_environment(
+    options: Options, tmp_path: Path, lines: Any
+) -> None:
+    lanes = suspects.Lanes(options, lines.logger())
+    assert not lanes
+    lanes.ensure("a")
+    lanes.ensure("a")
+    lanes.ensure("b")
+    assert lanes
+    wait_until(lambda: len(ran(tmp_path)) == 2)
+    (first, second) = sorted(ran(tmp_path), key=lambda line: line.split()[-1])
+    assert first.startswith("-m fluxqueue_worker --suspects-lane=")
+    assert (first.split()[-1], second.split()[-1]) == ("a", "b")
+    lanes.kill()
+    assert not lanes
+    assert {line["queue"] for line in lines.named("suspects.died")} == {"a", "b"}
+
+
+@pytest.mark.parametrize(("code", "event"), [("0", "suspects.ended"), ("9", "suspects.died")])
+def test_a_child_that_ended_is_collected_and_the_next_event_starts_another(
+    options: Options, tmp_path: Path, lines: Any, code: str, event: str
+) -> None:
+    (tmp_path / "code").write_text(code)
+    lanes = suspects.Lanes(options, lines.logger())
+    for number in (1, 2):
+        lanes.ensure("a")
+        wait_until(lambda: ended(lanes))
+        assert len(lines.named(event)) == number
+    assert len(ran(tmp_path)) == 2
+
+
+def test_after_close_children_are_told_to_drain_and_none_starts(
+    options: Options, tmp_path: Path, lines: Any
+) -> None:
+    lanes = suspects.Lanes(options, lines.logger())
+    lanes.ensure("a")
+    wait_until(lambda: ran(tmp_path))
+    lanes.close()
+    wait_until(lambda: ended(lanes))
+    assert lines.named("suspects.died")[0]["code"] == -signal.SIGTERM
+    lanes.ensure("a")
+    assert not lanes
+
+
+def test_a_child_that_can_not_start_is_told(
+    options: Options, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/does/not/exist")
+    lanes = suspects.Lanes(options, lines.logger())
+    lanes.ensure("a")
+    assert not lanes
+    assert len(lines.named("suspects.failed")) == 1
+
+
+def test_a_lane_is_idle_two_seconds_after_its_last_task(consumer: FakeConsumer) -> None:
+    now = 100.0
+    watch: Any = suspects.IdleWatch(consumer, clock=lambda: now)  # type: ignore[arg-type]
+    task = type("Task", (), {"is_async": False})()
+    asynchronous = type("Task", (), {"is_async": True})()
+    now = 200.0
+    assert not watch.idle()  # not connected yet: nothing can have come
+    watch.connected()
+    now = 201.9
+    assert not watch.idle()
+    job = FakeJob(task)
+    consumer.put(job)
+    assert watch.take() is job
+    now = 300.0
+    assert not watch.idle()  # it runs
+    watch.succeed(job)
+    now = 301.9
+    assert not watch.idle()
+    quick = FakeJob(asynchronous)
+    consumer.put(quick)
+    assert watch.take_async(10) == [quick]
+    watch.succeed(quick)
+    now = 303.8
+    assert watch.take_async(10) == []
+    assert not watch.idle()
+    now = 303.9
+    assert watch.idle()
