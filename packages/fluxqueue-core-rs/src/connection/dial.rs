@@ -53,8 +53,11 @@ impl Connection {
         }
         connection.send(deadline, interrupt).map_err(lost)?;
         for _ in &greetings {
-            if let Reply::Error(text) = connection.receive(deadline, interrupt).map_err(lost)? {
-                return Err(redis_error(&text));
+            match connection.receive(deadline, interrupt).map_err(lost)? {
+                Reply::SimpleString(_) => {}
+                Reply::Error(text) => return Err(redis_error(&text)),
+                // Also what a socket says that the kernel has connected to itself.
+                _ => return Err(unavailable(config, "what answers there is not Redis")),
             }
         }
         Ok(connection)

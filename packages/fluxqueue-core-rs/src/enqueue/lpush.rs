@@ -55,3 +55,26 @@ fn kind(reply: &Reply) -> &'static str {
 pub fn is_useless_after(reply: &Reply) -> bool {
     matches!(reply, Reply::Error(text) if text.starts_with("READONLY"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_whether_the_command_was_executed() {
+        let error = |text: &str| Reply::Error(text.into());
+        assert!(outcome(&Reply::Integer(1)).is_ok());
+        assert!(matches!(outcome(&error("LOADING Redis is loading")), Err(Error::Unavailable(_))));
+        assert!(matches!(outcome(&error("OOM command not allowed")), Err(Error::Broker(_))));
+        assert!(matches!(outcome(&Reply::SimpleString("OK".into())), Err(Error::Uncertain(_))));
+        assert!(matches!(outcome(&Reply::Null), Err(Error::Uncertain(_))));
+        assert!(is_useless_after(&error("READONLY You can't write against a read only replica.")));
+        assert!(!is_useless_after(&error("OOM command not allowed")));
+    }
+
+    #[test]
+    fn bytes_that_are_no_answer_leave_the_outcome_open() {
+        assert!(matches!(no_answer(Error::Broker("garbage".into())), Error::Uncertain(_)));
+        assert!(matches!(no_answer(Error::Unavailable("cut".into())), Error::Unavailable(_)));
+    }
+}

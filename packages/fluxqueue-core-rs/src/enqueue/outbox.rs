@@ -122,7 +122,7 @@ impl<F> Outbox<F> {
     /// out the calls that Redis may have executed; the others wait again.
     /// Through TLS a command counts as written as soon as its first byte is.
     pub fn break_off(&mut self, unsent: usize, encrypted: bool) -> Vec<Call<F>> {
-        let written = self.appended - unsent as u64;
+        let written = self.appended.saturating_sub(unsent as u64);
         self.appended = 0;
         let mut uncertain = Vec::new();
         let mut unwritten = Vec::new();
@@ -151,5 +151,150 @@ impl<F> Outbox<F> {
         self.waiting = left;
         let expired: VecDeque<_> = expired;
         expired.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn call(future: u32, queue: &str, body: &[u8], start: Instant) -> Call<u32> {
+        let target = Target::new(queue, "t", 3, None).expect("valid names");
+        let deadline = start + Duration::from_millis(u64::from(future));
+        Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline }
+    }
+
+    fn numbers(calls: &[Call<u32>]) -> Vec<u32> {
+        calls.iter().map(|call| call.future).collect()
+    }
+
+    fn outbox(calls: impl IntoIterator<Item = Call<u32>>) -> Outbox<u32> {
+        let mut outbox = Outbox::new();
+        calls.into_iter().for_each(|call| outbox.push(call));
+        outbox
+    }
+
+    #[test]
+    fn one_command_per_queue_in_the_order_of_the_calls() {
+        let now = Instant::now();
+        let mut outbox = outbox([
+            call(1, "b", b"$1\r\nx\r\n", now),
+            call(2, "a", b"$1\r\ny\r\n", now),
+            call(3, "b", b"$1\r\nz\r\n", now),
+        ]);
+        let mut out = Vec::new();
+        let calls = outbox.take();
+        outbox.compose(calls, &mut out);
+        let text = String::from_utf8(out).expect("ascii");
+        let a = "*3\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{a}:pending\r\n$1\r\ny\r\n";
+        let b = "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{b}:pending\r\n$1\r\nx\r\n$1\r\nz\r\n";
+        assert_eq!(text, format!("{a}{b}"));
+        assert_eq!(numbers(&outbox.answered().expect("two commands")), [2]);
+        assert_eq!(numbers(&outbox.answered().expect("two commands")), [1, 3]);
+        assert!(outbox.answered().is_none());
+    }
+
+    #[test]
+    fn a_command_has_at_most_a_thousand_messages_and_a_chunk_is_never_split() {
+        let now = Instant::now();
+        let mut outbox = outbox((0..2_500).map(|n| call(n, "q", b"$1\r\nx\r\n", now)));
+        outbox.push(Call { count: 1_200, ..call(2_500, "q", b"many", now) });
+        let calls = outbox.take();
+        outbox.compose(calls, &mut Vec::new());
+        let sizes: Vec<usize> = std::iter::from_fn(|| outbox.answered()).map(|calls| calls.len()).collect();
+        assert_eq!(sizes, [1_000, 1_000, 500, 1]);
+    }
+
+    #[test]
+    fn what_is_taken_at_once_is_bounded_in_bytes_but_never_nothing() {
+        let now = Instant::now();
+        let large = vec![b'x'; lpush::CHUNK_BYTES];
+        let mut outbox = outbox([
+            call(1, "q", &large, now),
+            call(2, "q", &large, now),
+            call(3, "q", b"small", now),
+            call(4, "q", b"small", now),
+        ]);
+        assert_eq!(numbers(&outbox.take()), [1]);
+        assert_eq!(numbers(&outbox.take()), [2]);
+        assert_eq!(numbers(&outbox.take()), [3, 4]);
+        assert!(outbox.take().is_empty());
+    }
+
+    /// Three commands of one call each; `lengths` are those of the commands.
+    fn three_in_flight() -> (Outbox<u32>, Vec<usize>) {
+        let now = Instant::now();
+        let mut outbox = outbox((1..=4).map(|n| call(n, &format!("q{n}"), b"$1\r\nx\r\n", now)));
+        let mut calls = outbox.take();
+        let last = calls.pop().expect("four calls");
+        let mut out = Vec::new();
+        let mut lengths = Vec::new();
+        for call in calls {
+            let before = out.len();
+            outbox.compose(vec![call], &mut out);
+            lengths.push(out.len() - before);
+        }
+        outbox.give_back(vec![last]);
+        (outbox, lengths)
+    }
+
+    #[test]
+    fn a_broken_connection_leaves_open_only_what_was_written_whole() {
+        for (unsent_of_second, uncertain) in [(0, vec![1, 2]), (1, vec![1]), (30, vec![1])] {
+            let (mut outbox, lengths) = three_in_flight();
+            let found = outbox.break_off(unsent_of_second + lengths[2], false);
+            assert_eq!(numbers(&found), uncertain);
+            let waiting: Vec<u32> = (uncertain.len() as u32 + 1..=4).collect();
+            assert_eq!(numbers(&outbox.take_all()), waiting);
+            assert!(!outbox.has_in_flight());
+        }
+    }
+
+    #[test]
+    fn through_tls_a_command_may_have_arrived_once_a_byte_is_written() {
+        let (mut outbox, lengths) = three_in_flight();
+        let found = outbox.break_off(lengths[1] - 1 + lengths[2], true);
+        assert_eq!(numbers(&found), [1, 2]);
+        let (mut outbox, lengths) = three_in_flight();
+        assert_eq!(numbers(&outbox.break_off(lengths[1] + lengths[2], true)), [1]);
+    }
+
+    #[test]
+    fn positions_begin_again_with_a_new_connection() {
+        let (mut outbox, lengths) = three_in_flight();
+        outbox.break_off(lengths.iter().sum(), false);
+        let calls = outbox.take();
+        let mut out = Vec::new();
+        outbox.compose(calls, &mut out);
+        assert_eq!(numbers(&outbox.break_off(out.len(), false)), [] as [u32; 0]);
+        assert_eq!(numbers(&outbox.take_all()), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_given_back_waits_in_its_old_place() {
+        let now = Instant::now();
+        let mut outbox = outbox((1..=6).map(|n| call(n, "q", b"x", now)));
+        let mut calls = outbox.take();
+        let second = calls.split_off(2);
+        outbox.push(call(7, "q", b"x", now));
+        outbox.give_back(calls);
+        outbox.give_back(second);
+        assert_eq!(numbers(&outbox.take_all()), [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn only_what_is_overdue_expires() {
+        let now = Instant::now();
+        let mut outbox = outbox((1..=4).map(|n| call(n, "q", b"x", now)));
+        assert_eq!(outbox.oldest(), Some(now + Duration::from_millis(1)));
+        assert_eq!(numbers(&outbox.expire(now + Duration::from_millis(2))), [1, 2]);
+        assert_eq!(outbox.oldest(), Some(now + Duration::from_millis(3)));
+        assert_eq!(outbox.oldest_in_flight(), None);
+        let calls = outbox.take();
+        outbox.compose(calls, &mut Vec::new());
+        assert_eq!(outbox.oldest_in_flight(), Some(now + Duration::from_millis(3)));
+        assert!(outbox.expire(now + Duration::from_secs(9)).is_empty());
     }
 }

@@ -188,7 +188,9 @@ fn submit<'py>(
 }
 
 impl Drop for Producer {
+    /// Other threads close theirs when they open the next connection, or end.
     fn drop(&mut self) {
+        drop(thread::take(&self.config));
         let _ = Python::try_attach(|py| {
             // An exception may be on its way while objects die.
             let pending = PyErr::take(py);

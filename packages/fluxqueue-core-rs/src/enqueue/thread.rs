@@ -15,8 +15,9 @@ use crate::connection::Connection;
 use crate::errors::{Error, Result};
 use crate::fork;
 
-/// After such a pause a connection is looked at before it is written to.
-pub const IDLE: Duration = Duration::from_millis(10);
+/// After such a pause a connection is looked at before it is written to; the
+/// look costs a hundredth of a round trip.
+pub const IDLE: Duration = Duration::from_micros(100);
 
 /// How much memory the buffer of a thread keeps.
 const KEEP: usize = 64 * 1024;
