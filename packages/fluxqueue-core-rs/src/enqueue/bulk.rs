@@ -46,6 +46,9 @@ pub struct Sender<'a> {
     refused: VecDeque<Chunk>,
     /// The connection broke in the middle of a chunk: it can only be read from.
     cut: bool,
+    /// Redis was not ready last time: one chunk at a time, so that none
+    /// overtakes another.
+    doubtful: bool,
     useless: bool,
     reason: String,
     backoff: Backoff,
@@ -69,6 +72,7 @@ impl<'a> Sender<'a> {
             flying: VecDeque::new(),
             refused: VecDeque::new(),
             cut: false,
+            doubtful: false,
             useless: false,
             reason: String::new(),
             backoff: Backoff::new(),
@@ -93,10 +97,11 @@ impl<'a> Sender<'a> {
     pub fn advance(&mut self, most: usize) -> Result<()> {
         self.notice_fork()?;
         loop {
+            let room = if self.doubtful { 1 } else { IN_FLIGHT };
             let again = self.cut || !self.refused.is_empty();
             if again && self.flying.is_empty() {
                 self.begin_again()?;
-            } else if !again && self.flying.len() < IN_FLIGHT && !self.unsent.is_empty() {
+            } else if !again && self.flying.len() < room && !self.unsent.is_empty() {
                 self.write()?;
             } else if again || self.flying.len() > most || !self.unsent.is_empty() {
                 self.read()?;
@@ -179,6 +184,7 @@ impl<'a> Sender<'a> {
             Ok(()) => {
                 self.acknowledged += chunk.count;
                 self.backoff = Backoff::new();
+                self.doubtful = false;
                 let mut body = chunk.body;
                 body.clear();
                 self.spare.push(body);
@@ -187,6 +193,7 @@ impl<'a> Sender<'a> {
             Err(Error::Unavailable(reason)) => {
                 self.reason = reason;
                 self.refused.push_back(chunk);
+                self.doubtful = true;
                 Ok(())
             }
             Err(error) => Err(error),

@@ -23,10 +23,10 @@ pub fn receive(connection: &mut Connection, deadline: Instant, interrupt: &mut I
     connection.receive(deadline, interrupt).map_err(no_answer)
 }
 
-/// The command was written, so bytes that can't be read leave its outcome open.
-pub fn no_answer(error: Error) -> Error {
+/// The command was written, so its outcome is open where no answer can be read.
+fn no_answer(error: Error) -> Error {
     match error {
-        Error::Broker(text) => Error::Uncertain(text),
+        Error::Broker(text) | Error::Unavailable(text) => Error::Uncertain(text),
         other => other,
     }
 }
@@ -73,8 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_answer_leave_the_outcome_open() {
+    fn without_an_answer_the_outcome_is_open() {
         assert!(matches!(no_answer(Error::Broker("garbage".into())), Error::Uncertain(_)));
-        assert!(matches!(no_answer(Error::Unavailable("cut".into())), Error::Unavailable(_)));
+        assert!(matches!(no_answer(Error::Unavailable("cut".into())), Error::Uncertain(_)));
+        assert!(matches!(no_answer(Error::Misuse("other")), Error::Misuse(_)));
     }
 }

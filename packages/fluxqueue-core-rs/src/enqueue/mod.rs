@@ -5,7 +5,8 @@
 //! encode    arguments to JSON           lpush     the command and its answer
 //! sync      in the calling thread, on the connection of this thread (thread)
 //! bulk      many calls, two chunks on their way
-//! event_loop   one connection per loop (loops); outbox: what waits for it
+//! event_loop   one connection per loop (loops); outbox: what waits for it,
+//!              live_clock: how long
 //! ```
 
 mod bulk;
@@ -13,6 +14,7 @@ mod calls;
 mod encode;
 mod event_loop;
 mod finite;
+mod live_clock;
 mod loops;
 mod lpush;
 mod outbox;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::lpush;
 use super::route::Target;
@@ -16,7 +16,10 @@ pub struct Call<F> {
     pub body: Vec<u8>,
     /// How many they are.
     pub count: usize,
-    pub deadline: Instant,
+    /// On the loop's `LiveClock`.
+    pub deadline: Duration,
+    /// Who came first; `push` numbers them.
+    pub number: u64,
 }
 
 /// The calls of one command.
@@ -33,15 +36,17 @@ pub struct Outbox<F> {
     waiting: VecDeque<Call<F>>,
     in_flight: VecDeque<Batch<F>>,
     appended: u64,
+    pushed: u64,
 }
 
 impl<F> Outbox<F> {
     pub const fn new() -> Outbox<F> {
-        Outbox { waiting: VecDeque::new(), in_flight: VecDeque::new(), appended: 0 }
+        Outbox { waiting: VecDeque::new(), in_flight: VecDeque::new(), appended: 0, pushed: 0 }
     }
 
     pub fn push(&mut self, call: Call<F>) {
-        self.waiting.push_back(call);
+        self.pushed += 1;
+        self.waiting.push_back(Call { number: self.pushed, ..call });
     }
 
     pub fn has_waiting(&self) -> bool {
@@ -81,8 +86,7 @@ impl<F> Outbox<F> {
             return;
         }
         self.waiting.extend(calls);
-        // The timeout is the same for all, so the deadline tells who was first.
-        self.waiting.make_contiguous().sort_by_key(|call| call.deadline);
+        self.waiting.make_contiguous().sort_by_key(|call| call.number);
     }
 
     /// Appends one command per queue and chunk to `out`. Calls of one queue keep
@@ -135,18 +139,18 @@ impl<F> Outbox<F> {
     }
 
     /// The deadline of the oldest call that waits for its answer.
-    pub fn oldest_in_flight(&self) -> Option<Instant> {
+    pub fn oldest_in_flight(&self) -> Option<Duration> {
         self.in_flight.iter().flat_map(|batch| &batch.calls).map(|call| call.deadline).min()
     }
 
     /// The deadline of the oldest call.
-    pub fn oldest(&self) -> Option<Instant> {
+    pub fn oldest(&self) -> Option<Duration> {
         let waiting = self.waiting.iter().map(|call| call.deadline).min();
         waiting.into_iter().chain(self.oldest_in_flight()).min()
     }
 
     /// The waiting calls whose time is over.
-    pub fn expire(&mut self, now: Instant) -> Vec<Call<F>> {
+    pub fn expire(&mut self, now: Duration) -> Vec<Call<F>> {
         let (expired, left) = self.waiting.drain(..).partition(|call| call.deadline <= now);
         self.waiting = left;
         let expired: VecDeque<_> = expired;
@@ -156,14 +160,12 @@ impl<F> Outbox<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn call(future: u32, queue: &str, body: &[u8], start: Instant) -> Call<u32> {
+    fn call(future: u32, queue: &str, body: &[u8]) -> Call<u32> {
         let target = Target::new(queue, "t", 3, None).expect("valid names");
-        let deadline = start + Duration::from_millis(u64::from(future));
-        Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline }
+        let deadline = Duration::from_millis(u64::from(future));
+        Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
     }
 
     fn numbers(calls: &[Call<u32>]) -> Vec<u32> {
@@ -178,12 +180,8 @@ mod tests {
 
     #[test]
     fn one_command_per_queue_in_the_order_of_the_calls() {
-        let now = Instant::now();
-        let mut outbox = outbox([
-            call(1, "b", b"$1\r\nx\r\n", now),
-            call(2, "a", b"$1\r\ny\r\n", now),
-            call(3, "b", b"$1\r\nz\r\n", now),
-        ]);
+        let mut outbox =
+            outbox([call(1, "b", b"$1\r\nx\r\n"), call(2, "a", b"$1\r\ny\r\n"), call(3, "b", b"$1\r\nz\r\n")]);
         let mut out = Vec::new();
         let calls = outbox.take();
         outbox.compose(calls, &mut out);
@@ -198,9 +196,8 @@ mod tests {
 
     #[test]
     fn a_command_has_at_most_a_thousand_messages_and_a_chunk_is_never_split() {
-        let now = Instant::now();
-        let mut outbox = outbox((0..2_500).map(|n| call(n, "q", b"$1\r\nx\r\n", now)));
-        outbox.push(Call { count: 1_200, ..call(2_500, "q", b"many", now) });
+        let mut outbox = outbox((0..2_500).map(|n| call(n, "q", b"$1\r\nx\r\n")));
+        outbox.push(Call { count: 1_200, ..call(2_500, "q", b"many") });
         let calls = outbox.take();
         outbox.compose(calls, &mut Vec::new());
         let sizes: Vec<usize> = std::iter::from_fn(|| outbox.answered()).map(|calls| calls.len()).collect();
@@ -209,14 +206,9 @@ mod tests {
 
     #[test]
     fn what_is_taken_at_once_is_bounded_in_bytes_but_never_nothing() {
-        let now = Instant::now();
         let large = vec![b'x'; lpush::CHUNK_BYTES];
-        let mut outbox = outbox([
-            call(1, "q", &large, now),
-            call(2, "q", &large, now),
-            call(3, "q", b"small", now),
-            call(4, "q", b"small", now),
-        ]);
+        let mut outbox =
+            outbox([call(1, "q", &large), call(2, "q", &large), call(3, "q", b"small"), call(4, "q", b"small")]);
         assert_eq!(numbers(&outbox.take()), [1]);
         assert_eq!(numbers(&outbox.take()), [2]);
         assert_eq!(numbers(&outbox.take()), [3, 4]);
@@ -225,8 +217,7 @@ mod tests {
 
     /// Three commands of one call each; `lengths` are those of the commands.
     fn three_in_flight() -> (Outbox<u32>, Vec<usize>) {
-        let now = Instant::now();
-        let mut outbox = outbox((1..=4).map(|n| call(n, &format!("q{n}"), b"$1\r\nx\r\n", now)));
+        let mut outbox = outbox((1..=4).map(|n| call(n, &format!("q{n}"), b"$1\r\nx\r\n")));
         let mut calls = outbox.take();
         let last = calls.pop().expect("four calls");
         let mut out = Vec::new();
@@ -274,11 +265,10 @@ mod tests {
 
     #[test]
     fn what_is_given_back_waits_in_its_old_place() {
-        let now = Instant::now();
-        let mut outbox = outbox((1..=6).map(|n| call(n, "q", b"x", now)));
+        let mut outbox = outbox((1..=6).map(|n| call(n, "q", b"x")));
         let mut calls = outbox.take();
         let second = calls.split_off(2);
-        outbox.push(call(7, "q", b"x", now));
+        outbox.push(call(7, "q", b"x"));
         outbox.give_back(calls);
         outbox.give_back(second);
         assert_eq!(numbers(&outbox.take_all()), [1, 2, 3, 4, 5, 6, 7]);
@@ -286,15 +276,14 @@ mod tests {
 
     #[test]
     fn only_what_is_overdue_expires() {
-        let now = Instant::now();
-        let mut outbox = outbox((1..=4).map(|n| call(n, "q", b"x", now)));
-        assert_eq!(outbox.oldest(), Some(now + Duration::from_millis(1)));
-        assert_eq!(numbers(&outbox.expire(now + Duration::from_millis(2))), [1, 2]);
-        assert_eq!(outbox.oldest(), Some(now + Duration::from_millis(3)));
+        let mut outbox = outbox((1..=4).map(|n| call(n, "q", b"x")));
+        assert_eq!(outbox.oldest(), Some(Duration::from_millis(1)));
+        assert_eq!(numbers(&outbox.expire(Duration::from_millis(2))), [1, 2]);
+        assert_eq!(outbox.oldest(), Some(Duration::from_millis(3)));
         assert_eq!(outbox.oldest_in_flight(), None);
         let calls = outbox.take();
         outbox.compose(calls, &mut Vec::new());
-        assert_eq!(outbox.oldest_in_flight(), Some(now + Duration::from_millis(3)));
-        assert!(outbox.expire(now + Duration::from_secs(9)).is_empty());
+        assert_eq!(outbox.oldest_in_flight(), Some(Duration::from_millis(3)));
+        assert!(outbox.expire(Duration::from_secs(9)).is_empty());
     }
 }

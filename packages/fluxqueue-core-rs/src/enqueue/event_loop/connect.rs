@@ -100,7 +100,7 @@ impl LoopConnection {
                 {
                     let mut state = this.state();
                     state.link = Link::Open(connection);
-                    (state.writer, state.held, state.proven) = (false, false, false);
+                    (state.writer, state.held, state.doubtful, state.proven) = (false, false, false, false);
                     state.reason.clear();
                 }
                 if let Err(error) = Self::watch(slf, fd, "_readable") {

@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use self::connect::Dial;
+use super::live_clock::LiveClock;
 use super::loops::is_closed;
 use super::outbox::{Call, Outbox};
 use super::{resolve, thread};
@@ -46,12 +47,15 @@ struct State {
     writer: bool,
     /// Redis was not ready; writing goes on after a pause.
     held: bool,
+    /// It has not been ready since; see `pump`.
+    doubtful: bool,
     /// Redis has answered on this connection.
     proven: bool,
     flush_due: bool,
     timer_due: bool,
     retired: bool,
     last_used: Instant,
+    clock: LiveClock,
     backoff: Backoff,
     /// Why nothing could be sent, for those whose time is over.
     reason: String,
@@ -78,11 +82,13 @@ impl LoopConnection {
             outbox: Outbox::new(),
             writer: false,
             held: false,
+            doubtful: false,
             proven: false,
             flush_due: false,
             timer_due: false,
             retired: false,
             last_used: Instant::now(),
+            clock: LiveClock::new(config.timeout),
             backoff: Backoff::new(),
             reason: String::new(),
         };
@@ -121,27 +127,32 @@ impl LoopConnection {
         resolve::create(py, &self.future_arguments)
     }
 
-    /// When a call that begins now is over.
-    pub fn deadline(&self) -> Instant {
-        Instant::now() + self.config.timeout
-    }
-
     /// Adds a call, to be written at the end of this turn of the loop.
     pub fn push(slf: &Bound<'_, Self>, call: Call<Py<PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        let now = Instant::now();
         let (flush, timer) = {
             let mut state = this.state();
-            state.outbox.push(call);
-            (!std::mem::replace(&mut state.flush_due, true), !std::mem::replace(&mut state.timer_due, true))
+            let timer = (!std::mem::replace(&mut state.timer_due, true)).then(|| {
+                state.clock.start(now);
+                state.clock.next_tick(Duration::MAX)
+            });
+            let deadline = state.clock.read(now) + this.config.timeout;
+            state.outbox.push(Call { deadline, ..call });
+            (!std::mem::replace(&mut state.flush_due, true), timer)
         };
         if flush {
             let callback = slf.getattr(intern!(py, "_flush"))?;
             let soon = this.event_loop.call_method1(py, intern!(py, "call_soon"), (callback,));
-            soon.inspect_err(|_| this.state().flush_due = false)?;
+            soon.inspect_err(|_| {
+                let mut state = this.state();
+                state.flush_due = false;
+                state.timer_due &= timer.is_none();
+            })?;
         }
-        if timer {
-            let later = Self::call_later(slf, this.config.timeout, "_tick");
+        if let Some(delay) = timer {
+            let later = Self::call_later(slf, delay, "_tick");
             later.inspect_err(|_| this.state().timer_due = false)?;
         }
         Ok(())
@@ -171,13 +182,11 @@ impl LoopConnection {
 
     /// Ends the calls whose time is over.
     fn end_overdue(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
         let this = slf.get();
-        let now = Instant::now();
-        let is_late = {
+        let (now, is_late) = {
             let mut state = this.state();
-            state.timer_due = false;
-            state.outbox.oldest_in_flight().is_some_and(|deadline| deadline <= now)
+            let now = state.clock.tick(Instant::now());
+            (now, state.outbox.oldest_in_flight().is_some_and(|deadline| deadline <= now))
         };
         if is_late {
             Self::disconnect(slf, "no answer in time")?;
@@ -187,17 +196,14 @@ impl LoopConnection {
             (state.outbox.expire(now), state.reason.clone())
         };
         let reason = if reason.is_empty() { "Redis could not be reached in time".to_owned() } else { reason };
-        resolve::fail(py, expired, &Error::Unavailable(reason));
+        resolve::fail(slf.py(), expired, &Error::Unavailable(reason));
         let next = {
             let mut state = this.state();
             let oldest = state.outbox.oldest();
-            oldest.filter(|_| !std::mem::replace(&mut state.timer_due, true))
+            state.timer_due = oldest.is_some();
+            oldest.map(|oldest| state.clock.next_tick(oldest))
         };
-        if let Some(deadline) = next {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Self::call_later(slf, left.max(Duration::from_millis(1)), "_tick")?;
-        }
-        Ok(())
+        next.map_or(Ok(()), |delay| Self::call_later(slf, delay, "_tick"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use pyo3::prelude::*;
 
 use super::{Calls, Link, LoopConnection, resolve, thread};
-use crate::connection::{Connection, Reply};
+use crate::connection::{Backoff, Connection, Reply};
 use crate::enqueue::lpush;
 use crate::errors::Error;
 
@@ -32,6 +32,10 @@ impl LoopConnection {
                 let Link::Open(connection) = &state.link else { return Ok(()) };
                 // What the socket has not taken bounds how much is composed.
                 if state.held || connection.wants_write() || !state.outbox.has_waiting() {
+                    return Ok(());
+                }
+                // Until Redis is ready one turn at a time, so that none overtakes another.
+                if state.doubtful && state.outbox.has_in_flight() {
                     return Ok(());
                 }
                 let rested = !state.outbox.has_in_flight() && state.last_used.elapsed() > thread::IDLE;
@@ -147,7 +151,11 @@ impl LoopConnection {
         let py = slf.py();
         match lpush::outcome(reply) {
             Ok(()) => {
-                slf.get().state().backoff = Default::default();
+                {
+                    let mut state = slf.get().state();
+                    state.backoff = Backoff::new();
+                    state.doubtful = false;
+                }
                 resolve::succeed(py, calls);
             }
             Err(Error::Unavailable(reason)) => return Self::hold(slf, calls, reason).map(Ok),
@@ -167,6 +175,7 @@ impl LoopConnection {
             let mut state = slf.get().state();
             state.outbox.give_back(calls);
             state.reason = reason;
+            state.doubtful = true;
             (!std::mem::replace(&mut state.held, true)).then(|| state.backoff.next_pause())
         };
         pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_resume"))

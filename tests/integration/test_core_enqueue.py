@@ -1,0 +1,357 @@
+"""`Producer.enqueue`: the bytes in Redis, and what each way to fail means."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import os
+import re
+import signal
+import threading
+from typing import Any
+
+import orjson
+import pytest
+from fluxqueue_core import Producer, Route, Settings, key
+from fluxqueue_core.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    EnqueueUncertain,
+    MessageTooLarge,
+)
+from support.raw_server import RawServer, answer, cut_after, greet
+from support.scripted_redis import CLOSE, SILENCE, ScriptedRedis, integer
+
+ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+ROUTE = Route("q", "task")
+
+
+def producer(url: str, **options: Any) -> Producer:
+    return Producer(Settings(url, **options))
+
+
+def waiting(redis: Any, queue: str = "q") -> list[bytes]:
+    found: list[bytes] = redis.lrange(key("pending", queue), 0, -1)
+    return found[::-1]
+
+
+@pytest.mark.parametrize(
+    ("route", "args", "kwargs", "rest"),
+    [
+        (Route("q", "task"), (), {}, '"name":"task","args":[]'),
+        (Route("q", "task"), (1, "ä"), {}, '"name":"task","args":[1,"ä"]'),
+        (Route("q", "task"), (), {"a": None}, '"name":"task","args":[],"kwargs":{"a":null}'),
+        (
+            Route("q", "t", 0),
+            ([],),
+            {"b": {}},
+            '"name":"t","args":[[]],"kwargs":{"b":{}},"max_retries":0',
+        ),
+        (Route("q", "t", 3, 2.5), (), {}, '"name":"t","args":[],"timeout":2.5'),
+    ],
+)
+def test_the_message_is_as_the_protocol_says(
+    redis_url: str, redis: Any, route: Route, args: Any, kwargs: Any, rest: str
+) -> None:
+    producer(redis_url).enqueue(route, args, kwargs)
+    [message] = waiting(redis)
+    pattern = rf'{{"v":1,"id":"{ID}",{re.escape(rest)}}}'
+    assert re.fullmatch(pattern, message.decode()), message
+
+
+class Color(enum.Enum):
+    NONE = math.nan
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    _hidden: float = math.nan
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    x: float
+    y: None = None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        [[1.5, [math.nan]]],
+        {"a": {"b": math.inf}},
+        (None, (1, math.nan)),
+        Color.NONE,
+        Point(math.nan),
+        Slotted(math.nan),
+        [{"deep": Slotted(math.inf)}],
+    ],
+)
+def test_nan_and_infinities_are_refused(redis_url: str, redis: Any, value: Any) -> None:
+    sender = producer(redis_url)
+    for args, kwargs in [((value,), {}), ((), {"k": value})]:
+        with pytest.raises(ValueError, match="NaN or an infinity"):
+            sender.enqueue(ROUTE, args, kwargs)
+        with pytest.raises(ValueError, match="NaN or an infinity"):
+            sender.enqueue_many(ROUTE, [args or kwargs], lambda *_, **__: None)
+    assert waiting(redis) == []
+
+
+@pytest.mark.parametrize(
+    "value", [None, "null", [None, 1.5], {"null": 2}, Point(1.0), Slotted(1.0)]
+)
+def test_null_for_other_reasons_is_sent(redis_url: str, redis: Any, value: Any) -> None:
+    producer(redis_url).enqueue(ROUTE, (value, None), {})
+    assert len(waiting(redis)) == 1
+
+
+def test_what_orjson_raises_passes_unchanged(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+    circle: list[Any] = []
+    circle.append(circle)
+    for value in ({1, 2}, b"bytes", 2**64, {1: 2}, "\ud800", circle, object()):
+        with pytest.raises(orjson.JSONEncodeError):
+            sender.enqueue(ROUTE, (value,), {})
+    assert waiting(redis) == []
+
+
+def test_the_largest_message_passes_and_one_byte_more_does_not(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url, max_message_bytes=1000)
+    sender.enqueue(ROUTE, ("",), {})
+    room = 1000 - len(waiting(redis)[0])
+    sender.enqueue(ROUTE, ("x" * room,), {})
+    assert len(waiting(redis)[1]) == 1000
+    with pytest.raises(MessageTooLarge, match=r"'task' .* 1001 bytes, .* \(1000\)"):
+        sender.enqueue(ROUTE, ("x" * (room + 1),), {})
+    assert len(waiting(redis)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("", "t"), "queue name"),
+        (("q", "a b"), "task name"),
+        (("q", "t", -1), "max_retries is -1"),
+        (("q", "t", 2**40), "max_retries"),
+        (("q", "t", 3, 0.0), "timeout"),
+        (("q", "t", 3, math.nan), "timeout"),
+        (("q", "t", 3, math.inf), "timeout"),
+    ],
+)
+def test_a_route_that_is_not_valid(arguments: Any, part: str) -> None:
+    with pytest.raises(ConfigurationError, match=part):
+        Route(*arguments)
+
+
+def test_while_redis_is_loading_the_call_waits() -> None:
+    def loading(number: int, command: list[bytes]) -> bytes:
+        return b"-LOADING Redis is loading the dataset\r\n" if number < 3 else b":1\r\n"
+
+    with ScriptedRedis(loading) as server:
+        producer(server.url).enqueue(ROUTE, (1,), {})
+        assert len({command[2] for command in server.pushed}) == 1
+        assert (len(server.pushed), server.connections) == (4, 1)
+
+
+def test_a_redis_that_goes_on_loading_is_unavailable() -> None:
+    with ScriptedRedis(lambda *_: b"-LOADING Redis is loading\r\n") as server:
+        with pytest.raises(BrokerUnavailable, match=r"'task'.*LOADING.*was not enqueued"):
+            producer(server.url, timeout=0.3).enqueue(ROUTE, (), {})
+        assert len(server.pushed) > 1
+
+
+@pytest.mark.parametrize(
+    "answers", [b"+OK\r\n", b"$-1\r\n", b"*0\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"]
+)
+def test_an_answer_that_makes_no_sense_is_uncertain(answers: bytes) -> None:
+    def script(number: int, command: list[bytes]) -> bytes:
+        return answers if number == 0 else integer(number, command)
+
+    with ScriptedRedis(script) as server:
+        sender = producer(server.url)
+        with pytest.raises(EnqueueUncertain, match="may or may not be enqueued"):
+            sender.enqueue(ROUTE, (1,), {})
+        sender.enqueue(ROUTE, (2,), {})
+        assert server.connections == 2
+
+
+def test_what_does_not_speak_redis_is_unavailable() -> None:
+    def web(connection: Any) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with RawServer(web) as server, pytest.raises(BrokerUnavailable, match="Redis protocol"):
+        producer(server.url, timeout=0.3).enqueue(ROUTE, (), {})
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    late = threading.Event()
+
+    def slow(connection: Any) -> None:
+        def pushed(words: list[bytes]) -> bytes:
+            late.wait(20)
+            return b":1\r\n"
+
+        answer(connection, pushed)
+
+    def refusing(connection: Any) -> None:
+        answer(connection, lambda words: b"-OOM command not allowed\r\n")
+
+    with RawServer(slow, refusing) as server:
+        sender = producer(server.url, timeout=0.3)
+        with pytest.raises(EnqueueUncertain, match="no answer in time"):
+            sender.enqueue(ROUTE, (1,), {})
+        late.set()
+        with pytest.raises(BrokerError, match="OOM"):
+            sender.enqueue(ROUTE, (2,), {})
+        assert server.connections == 2
+
+
+def test_after_a_failover_the_next_call_looks_for_the_new_master() -> None:
+    def replica(connection: Any) -> None:
+        answer(
+            connection, lambda words: b"-READONLY You can't write against a read only replica.\r\n"
+        )
+
+    server = RawServer(replica, lambda connection: server.serve(connection))
+    with server:
+        sender = producer(server.url)
+        with pytest.raises(BrokerError, match="READONLY"):
+            sender.enqueue(ROUTE, (1,), {})
+        sender.enqueue(ROUTE, (2,), {})
+        assert (server.connections, len(server.messages)) == (2, 1)
+
+
+def test_a_command_that_was_cut_before_its_end_is_sent_again() -> None:
+    """Redis can't have executed a part of it."""
+    server = RawServer(
+        cut_after(100_000), cut_after(0), lambda connection: server.serve(connection)
+    )
+    with server:
+        sender = producer(server.url, max_message_bytes=64 << 20)
+        sender.enqueue(ROUTE, ("x" * (32 << 20),), {})
+        assert (server.connections, len(server.messages)) == (3, 1)
+
+
+def test_a_server_that_cuts_every_command_is_unavailable_in_the_end() -> None:
+    with RawServer(cut_after(10)) as server:
+        sender = producer(server.url, timeout=0.5, max_message_bytes=64 << 20)
+        with pytest.raises(BrokerUnavailable, match="was not enqueued"):
+            sender.enqueue(ROUTE, ("x" * (32 << 20),), {})
+        assert server.connections > 1
+
+
+def test_a_server_that_stops_reading_is_unavailable() -> None:
+    def deaf(connection: Any) -> None:
+        greet(connection)
+        done.wait(20)
+
+    done = threading.Event()
+    with RawServer(deaf) as server:
+        sender = producer(server.url, timeout=0.3, max_message_bytes=64 << 20)
+        with pytest.raises(BrokerUnavailable, match="timed out"):
+            sender.enqueue(ROUTE, ("x" * (32 << 20),), {})
+        done.set()
+
+
+def test_a_signal_handler_may_enqueue_in_the_middle_of_a_call() -> None:
+    def script(number: int, command: list[bytes]) -> Any:
+        if number == 0:
+            signal.pthread_kill(main, signal.SIGUSR1)
+            nested.wait(20)
+        return integer(number, command)
+
+    main = threading.get_ident()
+    nested = threading.Event()
+    with ScriptedRedis(script) as server:
+        sender = producer(server.url)
+
+        def handler(*_: Any) -> None:
+            sender.enqueue(ROUTE, ("nested",), {})
+            nested.set()
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            sender.enqueue(ROUTE, ("outer",), {})
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert [b"nested" in words[2] for words in server.pushed] == [False, True]
+        sender.enqueue(ROUTE, (3,), {})
+        assert server.connections == 2
+
+
+def test_an_argument_may_enqueue_while_it_is_written(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+
+    class Eager:
+        __slots__ = ()
+
+        def __get__(self, instance: Any, owner: Any = None) -> str:
+            sender.enqueue(ROUTE, ("inner",), {})
+            return "outer"
+
+    @dataclasses.dataclass
+    class Odd:
+        __slots__ = ("value",)
+        value: Any
+
+    odd = Odd("unread")
+    Odd.value = Eager()  # type: ignore[assignment]
+    sender.enqueue(ROUTE, (odd,), {})
+    assert [b"outer" in message for message in waiting(redis)] == [False, True]
+
+
+def test_a_producer_that_is_gone_has_closed_its_connection(redis_url: str, redis: Any) -> None:
+    before = redis.info("clients")["connected_clients"]
+    sender = producer(redis_url)
+    sender.enqueue(ROUTE, (), {})
+    assert redis.info("clients")["connected_clients"] == before + 1
+    del sender
+    assert redis.info("clients")["connected_clients"] == before
+
+
+def test_two_producers_do_not_share_a_connection(redis_url: str, redis: Any) -> None:
+    settings = Settings(redis_url)
+    before = redis.info("clients")["connected_clients"]
+    senders = [Producer(settings), Producer(settings)]
+    for sender in senders * 2:
+        sender.enqueue(ROUTE, (), {})
+    assert redis.info("clients")["connected_clients"] == before + 2
+    assert len(waiting(redis)) == 4
+
+
+def test_a_forked_child_leaves_the_conversation_to_its_parent(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+    sender.enqueue(ROUTE, ("parent", 1), {})
+    opened = redis.info("stats")["total_connections_received"]
+    child = os.fork()
+    if child == 0:
+        try:
+            sender.enqueue(ROUTE, ("child",), {})
+            sender.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    sender.enqueue(ROUTE, ("parent", 2), {})
+    assert redis.info("stats")["total_connections_received"] == opened + 1  # the child's
+    ids = [message[13:49] for message in waiting(redis)]
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("script", [CLOSE, SILENCE])
+def test_the_call_after_an_uncertain_one_is_sent_once(script: str) -> None:
+    def once(number: int, command: list[bytes]) -> Any:
+        return script if number == 0 else integer(number, command)
+
+    with ScriptedRedis(once) as server:
+        sender = producer(server.url, timeout=0.3)
+        with pytest.raises(EnqueueUncertain):
+            sender.enqueue(ROUTE, (1,), {})
+        sender.enqueue(ROUTE, (2,), {})
+        assert [b"[2]" in words[2] for words in server.pushed] == [False, True]
