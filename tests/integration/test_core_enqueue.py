@@ -288,20 +288,16 @@ def test_a_signal_handler_may_enqueue_in_the_middle_of_a_call() -> None:
 def test_an_argument_may_enqueue_while_it_is_written(redis_url: str, redis: Any) -> None:
     sender = producer(redis_url)
 
-    class Eager:
-        __slots__ = ()
-
-        def __get__(self, instance: Any, owner: Any = None) -> str:
-            sender.enqueue(ROUTE, ("inner",), {})
-            return "outer"
-
     @dataclasses.dataclass
     class Odd:
-        __slots__ = ("value",)
-        value: Any
+        value: str
 
-    odd = Odd("unread")
-    Odd.value = Eager()  # type: ignore[assignment]
+        def __getattribute__(self, name: str) -> Any:
+            if name == "__dict__":
+                sender.enqueue(ROUTE, ("inner",), {})
+            return super().__getattribute__(name)
+
+    odd = Odd("outer")
     sender.enqueue(ROUTE, (odd,), {})
     assert [b"outer" in message for message in waiting(redis)] == [False, True]
 

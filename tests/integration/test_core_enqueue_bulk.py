@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 
 
 def test_every_kind_of_call(redis_url: str, redis: Any) -> None:
-    calls = [
+    calls: list[Any] = [
         (1, 2),
         Pair(3, 4),
         {"a": 5},
