@@ -1,5 +1,6 @@
 //! The ends of futures.
 
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,24 +23,40 @@ pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
     done.and_then(|done| done.is_truthy(py)).unwrap_or(false)
 }
 
-/// Redis has the calls.
-pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>) {
+/// Redis has the calls. Fails only with what `interruption` lets through, and
+/// when all have been told.
+pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>) -> PyResult<()> {
     let none = py.None();
+    let mut outcome = Ok(());
     for call in calls {
-        // Refused only by a future that was cancelled meanwhile.
-        let _ = call.future.call_method1(py, intern!(py, "set_result"), (&none,));
+        let told = call.future.call_method1(py, intern!(py, "set_result"), (&none,));
+        if let Err(error) = told {
+            outcome = outcome.and(interruption(py, error));
+        }
     }
+    outcome
 }
 
 /// The calls have failed; each future gets an exception of its own.
-pub fn fail(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, error: &Error) {
+pub fn fail(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, error: &Error) -> PyResult<()> {
+    let mut outcome = Ok(());
     for call in calls {
         if is_done(py, &call.future) {
             continue;
         }
         let exception = PyErr::from(call.target.failure(again(error), call.count));
-        let _ = call.future.call_method1(py, intern!(py, "set_exception"), (exception.into_value(py),));
+        let told = call.future.call_method1(py, intern!(py, "set_exception"), (exception.into_value(py),));
+        if let Err(error) = told {
+            outcome = outcome.and(interruption(py, error));
+        }
     }
+    outcome
+}
+
+/// A future that was cancelled meanwhile refuses its result, which is nothing to
+/// raise. KeyboardInterrupt may come out of any code of the loop, and is.
+pub fn interruption(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    if error.is_instance_of::<PyException>(py) { Ok(()) } else { Err(error) }
 }
 
 fn again(error: &Error) -> Error {

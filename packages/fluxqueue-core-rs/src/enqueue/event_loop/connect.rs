@@ -73,11 +73,10 @@ impl LoopConnection {
             Ok(fd) => Self::watch(slf, fd, "_connected"),
             Err(error) => return Self::connect_later(slf, format!("no thread to connect in: {error}")),
         };
-        if let Err(error) = &watched {
-            this.state().link = Link::Closed;
-            this.fail_waiting(slf.py(), &Error::Unavailable(format!("the event loop can't watch a socket: {error}")));
-        }
-        Ok(())
+        let Err(error) = watched else { return Ok(()) };
+        this.state().link = Link::Closed;
+        this.fail_waiting(slf.py(), &Error::Unavailable(format!("the event loop can't watch a socket: {error}")))?;
+        resolve::interruption(slf.py(), error)
     }
 
     /// The attempt is over.
@@ -93,8 +92,14 @@ impl LoopConnection {
                 }
             }
         };
-        this.unwatch(slf.py(), "remove_reader", dial.signal.as_raw_fd());
-        match dial.finish() {
+        let unwatched = this.unwatch(slf.py(), "remove_reader", dial.signal.as_raw_fd());
+        let outcome = Self::use_outcome(slf, dial.finish());
+        unwatched.and(outcome)
+    }
+
+    fn use_outcome(slf: &Bound<'_, Self>, outcome: Result<Connection>) -> PyResult<()> {
+        let this = slf.get();
+        match outcome {
             Ok(connection) => {
                 let fd = connection.fd();
                 {
@@ -104,7 +109,8 @@ impl LoopConnection {
                     state.reason.clear();
                 }
                 if let Err(error) = Self::watch(slf, fd, "_readable") {
-                    return Self::disconnect(slf, &format!("the event loop can't watch a socket: {error}"));
+                    Self::disconnect(slf, &format!("the event loop can't watch a socket: {error}"))?;
+                    return resolve::interruption(slf.py(), error);
                 }
                 Self::pump(slf)?;
                 Self::retire_if_idle(slf)
@@ -112,8 +118,7 @@ impl LoopConnection {
             Err(Error::Unavailable(reason)) => Self::connect_later(slf, reason),
             Err(error) => {
                 // A wrong password stays wrong.
-                this.fail_waiting(slf.py(), &error);
-                Ok(())
+                this.fail_waiting(slf.py(), &error)
             }
         }
     }
@@ -125,7 +130,8 @@ impl LoopConnection {
             state.link = if state.outbox.has_waiting() { Link::Pausing } else { Link::Closed };
             matches!(state.link, Link::Pausing).then(|| state.backoff.next_pause())
         };
-        pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_connect"))
+        let later = pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_connect"));
+        later.inspect_err(|_| slf.get().state().link = Link::Closed)
     }
 
     /// Gives the connection up. Calls that were written whole fail as uncertain,
@@ -148,13 +154,13 @@ impl LoopConnection {
             (connection, uncertain, writer, state.proven)
         };
         // The descriptor is closed after the loop has let go of it.
-        this.unwatch(py, "remove_reader", connection.fd());
+        let mut outcome = this.unwatch(py, "remove_reader", connection.fd());
         if writer {
-            this.unwatch(py, "remove_writer", connection.fd());
+            outcome = outcome.and(this.unwatch(py, "remove_writer", connection.fd()));
         }
         drop(connection);
         let broke = format!("the connection to Redis broke before its answer came: {reason}");
-        resolve::fail(py, uncertain, &Error::Uncertain(broke));
+        outcome.and(resolve::fail(py, uncertain, &Error::Uncertain(broke)))?;
         if proven {
             this.state().reason = format!("the connection to Redis broke: {reason}");
             return Self::connect(slf);
@@ -162,9 +168,9 @@ impl LoopConnection {
         Self::connect_later(slf, format!("the connection to Redis broke: {reason}"))
     }
 
-    fn fail_waiting(&self, py: Python<'_>, error: &Error) {
+    fn fail_waiting(&self, py: Python<'_>, error: &Error) -> PyResult<()> {
         let waiting = self.state().outbox.take_all();
-        resolve::fail(py, waiting, error);
+        resolve::fail(py, waiting, error)
     }
 
     /// In an empty context: the loop keeps the caller's as long as it watches.
@@ -180,10 +186,14 @@ impl LoopConnection {
         Ok(())
     }
 
-    pub(super) fn unwatch(&self, py: Python<'_>, remove: &str, fd: RawFd) {
+    pub(super) fn unwatch(&self, py: Python<'_>, remove: &str, fd: RawFd) -> PyResult<()> {
         // A loop that is closed watches nothing any more.
-        if !self.is_loop_closed(py) {
-            let _ = self.event_loop.call_method1(py, remove, (fd,));
+        if self.is_loop_closed(py) {
+            return Ok(());
         }
+        let Err(error) = self.event_loop.call_method1(py, remove, (fd,)) else { return Ok(()) };
+        // Interrupted: once more, since the descriptor is about to be closed.
+        let _ = self.event_loop.call_method1(py, remove, (fd,));
+        resolve::interruption(py, error)
     }
 }

@@ -196,7 +196,7 @@ impl LoopConnection {
             (state.outbox.expire(now), state.reason.clone())
         };
         let reason = if reason.is_empty() { "Redis could not be reached in time".to_owned() } else { reason };
-        resolve::fail(slf.py(), expired, &Error::Unavailable(reason));
+        resolve::fail(slf.py(), expired, &Error::Unavailable(reason))?;
         let next = {
             let mut state = this.state();
             let oldest = state.outbox.oldest();
@@ -251,7 +251,10 @@ impl LoopConnection {
     }
 
     fn _tick(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().is_ours() { Self::end_overdue(slf) } else { Ok(()) }
+        if !slf.get().is_ours() {
+            return Ok(());
+        }
+        Self::end_overdue(slf).inspect_err(|_| slf.get().state().timer_due = false)
     }
 
     fn _retire(slf: &Bound<'_, Self>) -> PyResult<()> {

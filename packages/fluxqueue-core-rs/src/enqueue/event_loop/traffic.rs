@@ -85,7 +85,7 @@ impl LoopConnection {
         };
         match written {
             Ok((true, fd)) => {
-                this.unwatch(slf.py(), "remove_writer", fd);
+                this.unwatch(slf.py(), "remove_writer", fd)?;
                 Self::pump(slf)
             }
             Ok((false, _)) => Ok(()),
@@ -98,12 +98,16 @@ impl LoopConnection {
         let (answers, broken) = slf.get().read_answers();
         let mut useless = false;
         let mut confused = None;
+        let mut interrupted = Ok(());
         for (calls, reply) in answers {
             useless |= lpush::is_useless_after(&reply);
-            if let Err(error) = Self::settle(slf, calls, &reply)? {
-                confused = Some(error);
+            match Self::settle(slf, calls, &reply) {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => confused = Some(reason),
+                Err(error) => interrupted = Err(error),
             }
         }
+        interrupted?;
         if let Some(reason) = broken.or(confused) {
             return Self::disconnect(slf, &reason);
         }
@@ -156,11 +160,11 @@ impl LoopConnection {
                     state.backoff = Backoff::new();
                     state.doubtful = false;
                 }
-                resolve::succeed(py, calls);
+                resolve::succeed(py, calls)?;
             }
             Err(Error::Unavailable(reason)) => return Self::hold(slf, calls, reason).map(Ok),
             Err(error) => {
-                resolve::fail(py, calls, &error);
+                resolve::fail(py, calls, &error)?;
                 if let Error::Uncertain(text) = error {
                     return Ok(Err(text));
                 }
@@ -178,6 +182,7 @@ impl LoopConnection {
             state.doubtful = true;
             (!std::mem::replace(&mut state.held, true)).then(|| state.backoff.next_pause())
         };
-        pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_resume"))
+        let later = pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_resume"));
+        later.inspect_err(|_| slf.get().state().held = false)
     }
 }
