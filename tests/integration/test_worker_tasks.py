@@ -222,6 +222,40 @@ def test_a_worker_starts_without_redis_and_says_so(tmp_path: Path) -> None:
         assert worker.stop() == 0
 
 
+FORKS = """
+def fork(how):
+    child = os.fork()
+    if child == 0:
+        if how == "return":
+            return
+        raise SystemExit(3) if how == "exit" else ValueError("in the child")
+    note(f"{how} {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
+
+@fluxqueue.task()
+def fork_sync(how):
+    fork(how)
+
+@fluxqueue.task()
+async def fork_async(how):
+    fork(how)
+"""
+
+
+@pytest.mark.parametrize("name", ["fork_sync", "fork_async"])
+def test_a_forked_child_ends_where_the_task_ends_and_settles_nothing(
+    tmp_path: Path, redis_url: str, redis: Redis, name: str
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, FORKS, concurrency=1) as worker:
+        for how in ("return", "exit", "error"):
+            push(redis, name, how)
+        worker.wait_for("task.done", count=3)
+        worker.wait_for_output("ValueError: in the child")
+        assert worker.stop() == 0
+    assert worker.notes() == ["return 0", "exit 3", "error 1"]
+    assert len(worker.named("task.done")) == 3
+    assert worker.named("task.retry") == []
+
+
 def loaded(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 

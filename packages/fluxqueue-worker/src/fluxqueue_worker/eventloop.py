@@ -17,6 +17,7 @@ from fluxqueue_core import Job
 
 from .context import build_context
 from .events import TaskEvents
+from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
 
@@ -67,6 +68,7 @@ class EventLoop:
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
         self._stopping = False
+        self._fork = ForkWatch()
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
 
@@ -130,6 +132,8 @@ class EventLoop:
             error = asyncio.CancelledError("the task was cancelled")
         else:
             error = running.exception()
+        if self._fork.in_child:
+            leave(error)
         if error is None:
             if not self._source.succeed(job):
                 self._outcomes.void(job, started)
