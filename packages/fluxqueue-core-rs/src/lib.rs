@@ -3,6 +3,7 @@
 pub mod config;
 pub mod connection;
 pub mod consumer;
+pub mod enqueue;
 pub mod errors;
 pub mod fork;
 pub mod ids;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::consumer::{Consumer, Job};
+    #[pymodule_export]
+    use crate::enqueue::{Producer, Route};
     #[pymodule_export]
     use crate::python::functions::{
         check_queue_name, dead_reason, fork_generation, key, key_kinds, message_field, parse_message, queue_keys,

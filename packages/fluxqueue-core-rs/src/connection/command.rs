@@ -16,9 +16,14 @@ pub fn begin(out: &mut Vec<u8>, parts: usize) {
     header(out, b'*', parts);
 }
 
+/// Appends what stands before an argument of `len` bytes; CRLF follows these.
+pub fn bulk(out: &mut Vec<u8>, len: usize) {
+    header(out, b'$', len);
+}
+
 /// Appends one argument.
 pub fn arg(out: &mut Vec<u8>, bytes: &[u8]) {
-    header(out, b'$', bytes.len());
+    bulk(out, bytes.len());
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::RawFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use redis_protocol::resp2::decode::decode_bytes_mut;
@@ -11,8 +11,14 @@ pub use redis_protocol::resp2::types::BytesFrame as Reply;
 use super::stream::Stream;
 use crate::errors::{Error, Result};
 
-/// How much one read takes at most.
-const READ: usize = 64 * 1024;
+/// How long a blocking read or write lasts before signals are looked at.
+pub(super) const SLICE: Duration = Duration::from_millis(100);
+
+/// How much one read takes at first, and at most where there is more to read.
+const READ: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
+
+/// How much memory the outgoing buffer keeps.
+const KEEP: usize = 1 << 20;
 
 /// Called while a blocking call waits, and after signals: raises what Python
 /// wants raised (KeyboardInterrupt).
@@ -22,6 +28,9 @@ pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
 /// case it was not executed.
 pub fn redis_error(text: &str) -> Error {
     let code = text.split_whitespace().next().unwrap_or_default();
+    if text.contains("max number of clients") {
+        return Error::Unavailable(format!("Redis is not ready: {text}"));
+    }
     let remedy = match code {
         "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => {
             return Error::Unavailable(format!("Redis is not ready: {text}"));
@@ -42,12 +51,12 @@ pub struct Connection {
     out: Vec<u8>,
     written: usize,
     incoming: BytesMut,
-    eof: bool,
+    scratch: Vec<u8>,
 }
 
 impl Connection {
     pub(super) fn new(stream: Stream) -> Connection {
-        Connection { stream, out: Vec::new(), written: 0, incoming: BytesMut::new(), eof: false }
+        Connection { stream, out: Vec::new(), written: 0, incoming: BytesMut::new(), scratch: vec![0; *READ.start()] }
     }
 
     /// The descriptor to poll.
@@ -68,6 +77,16 @@ impl Connection {
     /// Whether something is still to be written.
     pub fn wants_write(&self) -> bool {
         self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.conn.wants_write())
+    }
+
+    /// How many of the outgoing bytes the socket has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Whether what was taken from `outgoing` goes through TLS.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
     }
 
     /// Whether the server may have got the last command whole.
@@ -93,22 +112,21 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         // A rare huge message must not hold its memory for ever.
-        self.out.shrink_to(READ);
+        self.out.shrink_to(KEEP);
         Ok(true)
     }
 
     /// Reads once. False: nothing there yet. The end of the stream is an error.
     pub fn read_some(&mut self) -> io::Result<bool> {
-        let filled = self.incoming.len();
-        self.incoming.resize(filled + READ, 0);
-        let read = self.stream.read(&mut self.incoming[filled..]);
-        self.incoming.truncate(filled + read.as_ref().copied().unwrap_or(0));
-        match read {
-            Ok(0) => {
-                self.eof = true;
-                Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection"))
+        match self.stream.read(&mut self.scratch) {
+            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection")),
+            Ok(n) => {
+                self.incoming.extend_from_slice(&self.scratch[..n]);
+                if n == self.scratch.len() && n < *READ.end() {
+                    self.scratch.resize(*READ.end(), 0);
+                }
+                Ok(true)
             }
-            Ok(_) => Ok(true),
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(e) => Err(e),
         }

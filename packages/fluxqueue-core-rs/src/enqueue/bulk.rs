@@ -1,0 +1,210 @@
+//! Many calls, in the calling thread: one chunk is on its way while the next is
+//! being written, and Redis works on it meanwhile.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::lpush;
+use super::route::Target;
+use super::thread::{Line, interrupt};
+use crate::config::Config;
+use crate::connection::{Backoff, Connection};
+use crate::errors::{Error, Result};
+use crate::fork;
+
+/// How many chunks may be without an answer.
+pub const IN_FLIGHT: usize = 2;
+
+/// Messages for one command.
+#[derive(Default)]
+pub struct Chunk {
+    /// The messages, as the arguments of the command.
+    pub body: Vec<u8>,
+    /// How many they are.
+    pub count: usize,
+    deadline: Option<Instant>,
+}
+
+impl Chunk {
+    /// Whether it is to be sent.
+    pub fn is_full(&self) -> bool {
+        self.count >= lpush::CHUNK_MESSAGES || self.body.len() >= lpush::CHUNK_BYTES
+    }
+}
+
+/// Sends chunks, in their order. Answers are read when they are needed.
+pub struct Sender<'a> {
+    config: &'a Config,
+    target: &'a Target,
+    line: &'a mut Line,
+    generation: u32,
+    /// Out of the line as long as an answer is to be read from it.
+    connection: Option<Connection>,
+    unsent: VecDeque<Chunk>,
+    flying: VecDeque<Chunk>,
+    /// Not executed, since Redis was not ready: to be sent again in their order.
+    refused: VecDeque<Chunk>,
+    /// The connection broke in the middle of a chunk: it can only be read from.
+    cut: bool,
+    useless: bool,
+    reason: String,
+    backoff: Backoff,
+    spare: Vec<Vec<u8>>,
+    /// Calls that were given to `push`.
+    pub taken: usize,
+    /// Calls that Redis has acknowledged.
+    pub acknowledged: usize,
+}
+
+impl<'a> Sender<'a> {
+    /// Nothing is connected before the first chunk.
+    pub fn new(config: &'a Config, target: &'a Target, line: &'a mut Line) -> Sender<'a> {
+        Sender {
+            config,
+            target,
+            line,
+            generation: fork::generation(),
+            connection: None,
+            unsent: VecDeque::new(),
+            flying: VecDeque::new(),
+            refused: VecDeque::new(),
+            cut: false,
+            useless: false,
+            reason: String::new(),
+            backoff: Backoff::new(),
+            spare: Vec::new(),
+            taken: 0,
+            acknowledged: 0,
+        }
+    }
+
+    /// An empty chunk.
+    pub fn blank(&mut self) -> Chunk {
+        Chunk { body: self.spare.pop().unwrap_or_default(), ..Chunk::default() }
+    }
+
+    /// Takes a chunk; `advance` sends it.
+    pub fn push(&mut self, chunk: Chunk) {
+        self.taken += chunk.count;
+        self.unsent.push_back(chunk);
+    }
+
+    /// Sends all chunks, and waits until at most `most` have no answer.
+    pub fn advance(&mut self, most: usize) -> Result<()> {
+        self.notice_fork()?;
+        loop {
+            let again = self.cut || !self.refused.is_empty();
+            if again && self.flying.is_empty() {
+                self.begin_again()?;
+            } else if !again && self.flying.len() < IN_FLIGHT && !self.unsent.is_empty() {
+                self.write()?;
+            } else if again || self.flying.len() > most || !self.unsent.is_empty() {
+                self.read()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// After an error: reads the answers that are still to come. Returns how
+    /// many calls are left of which nobody knows whether Redis has them.
+    pub fn settle(&mut self) -> usize {
+        let _ = self.notice_fork();
+        while self.connection.is_some() && !self.flying.is_empty() {
+            // An error that ends the conversation takes the connection away.
+            let _ = self.read();
+        }
+        self.flying.iter().map(|chunk| chunk.count).sum()
+    }
+
+    /// The iterable may have forked: what flies is the parent's.
+    fn notice_fork(&mut self) -> Result<()> {
+        if self.generation == fork::generation() {
+            return Ok(());
+        }
+        self.generation = fork::generation();
+        self.connection = None;
+        if self.flying.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Uncertain("the process was forked while chunks were on their way".into()))
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let Some(mut chunk) = self.unsent.pop_front() else { return Ok(()) };
+        let deadline = *chunk.deadline.get_or_insert_with(|| Instant::now() + self.config.timeout);
+        let mut connection = match self.connection.take().or_else(|| self.line.take()) {
+            Some(connection) => connection,
+            None => Connection::open_until(self.config, deadline, &mut interrupt)?,
+        };
+        lpush::head(connection.outgoing(), &self.target.key, chunk.count);
+        connection.outgoing().extend_from_slice(&chunk.body);
+        match connection.send(deadline, &mut interrupt) {
+            Ok(()) => self.flying.push_back(chunk),
+            Err(Error::Unavailable(reason)) => {
+                self.cut = true;
+                self.reason = reason;
+                self.unsent.push_front(chunk);
+            }
+            Err(error) => {
+                self.flying.push_back(chunk);
+                return Err(error);
+            }
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let (Some(mut connection), Some(chunk)) = (self.connection.take(), self.flying.pop_front()) else {
+            return Err(Error::Uncertain("the connection to Redis broke".into()));
+        };
+        let deadline = chunk.deadline.unwrap_or_else(Instant::now);
+        let answer = lpush::receive(&mut connection, deadline, &mut interrupt)
+            .map(|reply| (lpush::is_useless_after(&reply), lpush::outcome(&reply)));
+        let (useless, outcome) = match answer {
+            Ok((_, Err(error @ Error::Uncertain(_)))) | Err(error) => {
+                self.flying.push_front(chunk);
+                return Err(error);
+            }
+            Ok(answer) => answer,
+        };
+        self.useless |= useless;
+        if !self.flying.is_empty() || self.cut {
+            self.connection = Some(connection);
+        } else if !self.useless {
+            self.line.keep(connection);
+        }
+        match outcome {
+            Ok(()) => {
+                self.acknowledged += chunk.count;
+                self.backoff = Backoff::new();
+                let mut body = chunk.body;
+                body.clear();
+                self.spare.push(body);
+                Ok(())
+            }
+            Err(Error::Unavailable(reason)) => {
+                self.reason = reason;
+                self.refused.push_back(chunk);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends again what was cut or refused, after a pause.
+    fn begin_again(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.cut) {
+            self.connection = None;
+        }
+        while let Some(chunk) = self.refused.pop_back() {
+            self.unsent.push_front(chunk);
+        }
+        let deadline = self.unsent.front().and_then(|chunk| chunk.deadline).unwrap_or_else(Instant::now);
+        match self.backoff.sleep(deadline, &mut interrupt)? {
+            true => Ok(()),
+            false => Err(Error::Unavailable(std::mem::take(&mut self.reason))),
+        }
+    }
+}

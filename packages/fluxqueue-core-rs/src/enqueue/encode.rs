@@ -1,0 +1,57 @@
+//! Arguments as JSON. orjson writes them; here they are only borrowed.
+
+use memchr::memmem;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use super::finite;
+
+static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The arguments of one call, written.
+pub struct Arguments<'py> {
+    positional: Option<Bound<'py, PyBytes>>,
+    keyword: Option<Bound<'py, PyBytes>>,
+}
+
+impl<'py> Arguments<'py> {
+    /// Raises what orjson raises, and ValueError for NaN and infinities.
+    ///
+    /// May run Python code of the application (orjson reads attributes of
+    /// dataclasses), which may enqueue: nothing may be locked or borrowed.
+    pub fn encode(args: &Bound<'py, PyTuple>, kwargs: &Bound<'py, PyDict>) -> PyResult<Arguments<'py>> {
+        let Arguments { positional, .. } = Arguments::from_tuple(args)?;
+        Ok(Arguments { positional, ..Arguments::from_dict(kwargs)? })
+    }
+
+    /// Those of a call without keyword arguments.
+    pub fn from_tuple(args: &Bound<'py, PyTuple>) -> PyResult<Arguments<'py>> {
+        Ok(Arguments { positional: if args.is_empty() { None } else { Some(dumps(args)?) }, keyword: None })
+    }
+
+    /// Those of a call with nothing but keyword arguments.
+    pub fn from_dict(kwargs: &Bound<'py, PyDict>) -> PyResult<Arguments<'py>> {
+        Ok(Arguments { positional: None, keyword: if kwargs.is_empty() { None } else { Some(dumps(kwargs)?) } })
+    }
+
+    /// A JSON array.
+    pub fn positional(&self) -> &[u8] {
+        self.positional.as_ref().map_or(b"[]", |json| json.as_bytes())
+    }
+
+    /// A JSON object; None where there are no keyword arguments.
+    pub fn keyword(&self) -> Option<&[u8]> {
+        self.keyword.as_ref().map(|json| json.as_bytes())
+    }
+}
+
+fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = value.py();
+    let json = DUMPS.import(py, "orjson", "dumps")?.call1((value,))?.cast_into::<PyBytes>()?;
+    // orjson writes NaN and infinities as null. Where there is no null, none was there.
+    if memmem::find(json.as_bytes(), b"null").is_some() {
+        finite::check(value)?;
+    }
+    Ok(json)
+}

@@ -1,0 +1,174 @@
+//! Writing what waits, reading answers.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use pyo3::prelude::*;
+
+use super::{Calls, Link, LoopConnection, resolve, thread};
+use crate::connection::{Connection, Reply};
+use crate::enqueue::lpush;
+use crate::errors::Error;
+
+/// Writes what the socket takes: (whether that is all, the descriptor).
+fn write(connection: &mut Connection) -> io::Result<(bool, RawFd)> {
+    let fd = connection.fd();
+    match connection.write_some() {
+        Err(e) if e.kind() == ErrorKind::Interrupted => Ok((false, fd)),
+        written => written.map(|all| (all, fd)),
+    }
+}
+
+impl LoopConnection {
+    /// Writes what waits, until the socket takes no more.
+    pub(super) fn pump(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        loop {
+            let taken = {
+                let mut state = this.state();
+                let state = &mut *state;
+                let Link::Open(connection) = &state.link else { return Ok(()) };
+                // What the socket has not taken bounds how much is composed.
+                if state.held || connection.wants_write() || !state.outbox.has_waiting() {
+                    return Ok(());
+                }
+                let rested = !state.outbox.has_in_flight() && state.last_used.elapsed() > thread::IDLE;
+                if rested && connection.is_stale() { None } else { Some(state.outbox.take()) }
+            };
+            let Some(taken) = taken else { return Self::disconnect(slf, "Redis closed it") };
+            let (calls, cancelled): (Calls, Calls) =
+                taken.into_iter().partition(|call| !resolve::is_done(py, &call.future));
+            drop(cancelled);
+            let written = {
+                let mut state = this.state();
+                let state = &mut *state;
+                let Link::Open(connection) = &mut state.link else {
+                    state.outbox.give_back(calls);
+                    return Ok(());
+                };
+                state.outbox.compose(calls, connection.outgoing());
+                state.last_used = Instant::now();
+                write(connection)
+            };
+            match written {
+                Ok((true, _)) => {}
+                Ok((false, fd)) => return Self::watch_room(slf, fd),
+                Err(e) => return Self::disconnect(slf, &e.to_string()),
+            }
+        }
+    }
+
+    fn watch_room(slf: &Bound<'_, Self>, fd: RawFd) -> PyResult<()> {
+        if std::mem::replace(&mut slf.get().state().writer, true) {
+            return Ok(());
+        }
+        Self::watch_with(slf, "add_writer", fd, "_writable")
+    }
+
+    /// The socket takes more.
+    pub(super) fn writable(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        let written = {
+            let mut state = this.state();
+            let Link::Open(connection) = &mut state.link else { return Ok(()) };
+            let written = write(connection);
+            if matches!(written, Ok((true, _))) {
+                state.writer = false;
+            }
+            written
+        };
+        match written {
+            Ok((true, fd)) => {
+                this.unwatch(slf.py(), "remove_writer", fd);
+                Self::pump(slf)
+            }
+            Ok((false, _)) => Ok(()),
+            Err(e) => Self::disconnect(slf, &e.to_string()),
+        }
+    }
+
+    /// Answers are there, or the end of the connection.
+    pub(super) fn readable(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (answers, broken) = slf.get().read_answers();
+        let mut useless = false;
+        let mut confused = None;
+        for (calls, reply) in answers {
+            useless |= lpush::is_useless_after(&reply);
+            if let Err(error) = Self::settle(slf, calls, &reply)? {
+                confused = Some(error);
+            }
+        }
+        if let Some(reason) = broken.or(confused) {
+            return Self::disconnect(slf, &reason);
+        }
+        if useless && !slf.get().state().outbox.has_in_flight() {
+            return Self::disconnect(slf, "it leads to a replica");
+        }
+        Self::pump(slf)?;
+        Self::retire_if_idle(slf)
+    }
+
+    fn read_answers(&self) -> (Vec<(Calls, Reply)>, Option<String>) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut answers = Vec::new();
+        let Link::Open(connection) = &mut state.link else { return (answers, None) };
+        state.last_used = Instant::now();
+        loop {
+            match connection.read_some() {
+                Ok(true) => {}
+                Ok(false) => return (answers, None),
+                Err(e) if e.kind() == ErrorKind::Interrupted => return (answers, None),
+                Err(e) => return (answers, Some(e.to_string())),
+            }
+            loop {
+                let reply = match connection.next_reply() {
+                    Ok(Some(reply)) => reply,
+                    Ok(None) => break,
+                    Err(e) => return (answers, Some(e.to_string())),
+                };
+                let Some(calls) = state.outbox.answered() else {
+                    return (answers, Some("Redis sent what nobody had asked for".into()));
+                };
+                state.proven = true;
+                answers.push((calls, reply));
+            }
+            if !state.outbox.has_in_flight() {
+                return (answers, None);
+            }
+        }
+    }
+
+    /// Ends the calls of one command as its answer says. An inner error: the
+    /// answer makes no sense, and nor will the next ones.
+    fn settle(slf: &Bound<'_, Self>, calls: Calls, reply: &Reply) -> PyResult<Result<(), String>> {
+        let py = slf.py();
+        match lpush::outcome(reply) {
+            Ok(()) => {
+                slf.get().state().backoff = Default::default();
+                resolve::succeed(py, calls);
+            }
+            Err(Error::Unavailable(reason)) => return Self::hold(slf, calls, reason).map(Ok),
+            Err(error) => {
+                resolve::fail(py, calls, &error);
+                if let Error::Uncertain(text) = error {
+                    return Ok(Err(text));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Redis was not ready and has executed nothing: again after a pause.
+    fn hold(slf: &Bound<'_, Self>, calls: Calls, reason: String) -> PyResult<()> {
+        let pause = {
+            let mut state = slf.get().state();
+            state.outbox.give_back(calls);
+            state.reason = reason;
+            (!std::mem::replace(&mut state.held, true)).then(|| state.backoff.next_pause())
+        };
+        pause.map_or(Ok(()), |pause| Self::call_later(slf, pause, "_resume"))
+    }
+}

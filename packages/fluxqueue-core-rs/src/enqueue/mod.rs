@@ -1,0 +1,26 @@
+//! Putting tasks into Redis.
+//!
+//! ```text
+//! producer  what Python sees            route     what all calls of a task share
+//! encode    arguments to JSON           lpush     the command and its answer
+//! sync      in the calling thread, on the connection of this thread (thread)
+//! bulk      many calls, two chunks on their way
+//! event_loop   one connection per loop (loops); outbox: what waits for it
+//! ```
+
+mod bulk;
+mod calls;
+mod encode;
+mod event_loop;
+mod finite;
+mod loops;
+mod lpush;
+mod outbox;
+mod producer;
+mod resolve;
+mod route;
+mod sync;
+mod thread;
+
+pub use producer::Producer;
+pub use route::Route;
