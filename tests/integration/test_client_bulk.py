@@ -101,7 +101,8 @@ def test_one_message_that_is_too_large(redis_url: str, redis: Any, send: Send) -
     with pytest.raises(MessageTooLarge) as caught:
         send(task, [*((n,) for n in range(3000)), (1, "x" * 500)])
     assert numbers(redis) == list(range(caught.value.enqueued))
-    assert f"{caught.value.enqueued} calls were enqueued before" in str(caught.value)
+    text = str(caught.value)
+    assert f"call 3000 ({caught.value.enqueued} calls were enqueued before it): its message" in text
 
 
 @BOTH

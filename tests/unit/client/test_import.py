@@ -8,6 +8,8 @@ import sys
 HEAVY = [
     "argparse",
     "asyncio",
+    "decimal",
+    "fluxqueue.arguments",
     "fluxqueue.cli",
     "fluxqueue.dev",
     "fluxqueue.embedded",

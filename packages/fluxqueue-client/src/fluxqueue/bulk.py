@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fluxqueue_core import Producer, Route
 
-from .arguments import explain
 from .errors import ArgumentTypeError, FluxQueueError
 
 if TYPE_CHECKING:
@@ -101,8 +100,10 @@ class BulkCalls:
         raise explained from None
 
     def _explain(self, error: Exception, call: Any, where: str) -> Exception:
+        from .arguments import explain  # not needed by calls that succeed
+
         if isinstance(error, FluxQueueError):  # the message is too large
-            return type(error)(f"{where}: {error}")
+            return type(error)(f"{where}: {str(error).removeprefix(f'{self.where}: ')}")
         if isinstance(call, tuple):
             args, kwargs = tuple(call), {}
         elif isinstance(call, Mapping):
