@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.cluster import Cluster
 from support.proxy import RESET, Proxy
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_past
 
 APP = """
 import asyncio
@@ -62,8 +62,7 @@ def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, n
             more = chance.choice([0, 1, 10, 100])
             cluster.enqueue(name, range(enqueued, enqueued + more))
             enqueued += more
-            pause = time.monotonic() + chance.random() * 2 * SECONDS / CUTS
-            wait_until(lambda until=pause: time.monotonic() >= until)
+            wait_until_past(time.monotonic() + chance.random() * 2 * SECONDS / CUTS)
             if chance.random() < 0.2:
                 proxy.cut_all(RESET)
             else:
@@ -101,8 +100,7 @@ def test_running_tasks_go_on_and_settle_under_the_new_id(
         second = worker.wait_for("worker.connected", count=2)["consumer"]
         assert second != first
         # In the new conversation more than two leases pass.
-        since = time.monotonic()
-        wait_until(lambda: time.monotonic() - since > 2 * LEASE)
+        wait_until_past(time.monotonic() + 2 * LEASE)
         (tmp_path / "open").touch()
         worker.wait_for("task.done", count=4)
         cluster.wait_until_settled()

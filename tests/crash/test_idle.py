@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_core import key
 from support.cluster import Cluster
 from support.logging_process import LoggingProcess
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_past
 
 APP = """
 @fluxqueue.task()
@@ -28,8 +30,8 @@ MOST = 0.1 * WATCHED
 
 
 def cpu_used(process: LoggingProcess) -> float:
-    since, used = time.monotonic(), process.cpu_seconds()
-    wait_until(lambda: time.monotonic() - since >= WATCHED)
+    used = process.cpu_seconds()
+    wait_until_past(time.monotonic() + WATCHED)
     return process.cpu_seconds() - used
 
 
@@ -46,7 +48,7 @@ def test_nobody_spins(tmp_path: Path, state: str) -> None:
         if state == "draining":
             cluster.enqueue("work", [1, 2, 3])
             wait_until(lambda: len(cluster.ledger.started()) == 3)
-            worker.signal(15)
+            worker.signal(signal.SIGTERM)
             worker.wait_for("worker.draining")
         if state == "Redis away":
             server.kill()
@@ -54,6 +56,6 @@ def test_nobody_spins(tmp_path: Path, state: str) -> None:
             scheduler.wait_for("redis.unavailable")
         if state == "paused":
             for queue in ("default", "other"):
-                cluster.redis.set(f"fluxqueue:{{{queue}}}:paused", "1")
+                cluster.redis.set(key("paused", queue), "1")
         assert cpu_used(worker) < MOST
         assert cpu_used(scheduler) < MOST

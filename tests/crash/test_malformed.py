@@ -63,6 +63,13 @@ def test_a_thousand_malformed_messages_between_good_ones(
         assert worker.stop() == 0
 
 
+def wait_until_dead(cluster: Cluster, count: int, which: str) -> None:
+    wait_until(
+        lambda: cluster.redis.zcard(key("dead", "default")) == count,
+        what=f"so many dead ({count}), the last one being {which!r}",
+    )
+
+
 def test_malformed_messages_that_come_one_by_one(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
@@ -71,12 +78,9 @@ def test_malformed_messages_that_come_one_by_one(
     with Cluster(tmp_path, redis_url, APP) as cluster:
         worker = cluster.start_worker()
         worker.wait_for("worker.connected")
-        for number, kind in enumerate(kinds):
+        for count, kind in enumerate(kinds, start=1):
             cluster.redis.lpush(key("pending", "default"), MALFORMED[kind](chance, "work"))
-            wait_until(
-                lambda n=number: cluster.redis.zcard(key("dead", "default")) == n + 1,
-                what=f"the end of: {kind}",
-            )
+            wait_until_dead(cluster, count, kind)
         cluster.enqueue("work", range(1))
         cluster.wait_until_ended(range(1))
         cluster.wait_until_settled()
@@ -91,10 +95,10 @@ def test_copies_of_a_task_that_is_held_are_parked(tmp_path: Path, redis_url: str
         worker.wait_for("worker.connected")
         raw = message("hold", 1)
         cluster.redis.lpush(key("pending", "default"), raw, raw, raw)
-        wait_until(lambda: cluster.redis.zcard(key("dead", "default")) == 2)
+        wait_until_dead(cluster, 2, "two copies")
         # As well when it comes alone, and with other arguments.
         cluster.redis.lpush(key("pending", "default"), raw.replace(b"[1]", b"[2]"))
-        wait_until(lambda: cluster.redis.zcard(key("dead", "default")) == 3)
+        wait_until_dead(cluster, 3, "the third")
         (tmp_path / "open").touch()
         cluster.wait_until_ended([1])
         cluster.wait_until_settled()

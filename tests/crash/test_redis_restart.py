@@ -8,11 +8,12 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from support.cluster import Cluster
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_past
 
 APP = """
 import asyncio
@@ -29,7 +30,7 @@ async def work_async(number):
 """
 LEASE = 2.0
 TASKS = range(3000)
-OPTIONS: dict[str, object] = {"concurrency": 10, "log_level": "warning"}
+OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
     """A Redis of the test's own that writes every command to disk before it answers."""
     with EmbeddedRedis(tmp_path / "redis", appendfsync="always") as server:
         yield server
+
+
+def wait_for_a_start(cluster: Cluster, moment: float) -> None:
+    """The workers go on within two seconds."""
+    wait_until(
+        lambda: any(run.start > moment for run in cluster.ledger.runs()),
+        timeout=2.0,
+        what="a task that begins after the return of Redis",
+    )
 
 
 def check_all_ran_once(cluster: Cluster) -> None:
@@ -57,18 +67,11 @@ def test_redis_is_killed_three_times_and_started_again(
             cluster.start_worker(**OPTIONS)
         cluster.enqueue(name, TASKS)
         for away in (0.0, 1.5 * LEASE, 0.2):
-            at = len(cluster.ledger.ended()) + chance.randrange(50, 700)
-            wait_until(lambda n=at: len(cluster.ledger.ended()) >= n)
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 700))
             server.kill()
-            killed = time.monotonic()
-            wait_until(lambda a=away, k=killed: time.monotonic() - k >= a)
+            wait_until_past(time.monotonic() + away)
             server.start()
-            back = time.monotonic()
-            wait_until(
-                lambda b=back: any(run.start > b for run in cluster.ledger.runs()),
-                timeout=2.0,
-                what="a task that begins after the return of Redis",
-            )
+            wait_for_a_start(cluster, time.monotonic())
         check_all_ran_once(cluster)
 
 
@@ -80,12 +83,11 @@ def test_redis_is_stopped_for_longer_than_the_lease(
         workers = [cluster.start_worker(**OPTIONS) for _ in range(2)]
         cluster.enqueue("work", TASKS)
         for _ in range(2):
-            at = len(cluster.ledger.ended()) + chance.randrange(50, 900)
-            wait_until(lambda n=at: len(cluster.ledger.ended()) >= n)
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 900))
             os.kill(server.pid, signal.SIGSTOP)
-            stopped = time.monotonic()
-            wait_until(lambda s=stopped: time.monotonic() - s > 1.5 * LEASE)
+            wait_until_past(time.monotonic() + 1.5 * LEASE)
             os.kill(server.pid, signal.SIGCONT)
+            wait_for_a_start(cluster, time.monotonic())
         check_all_ran_once(cluster)
         for process in (*schedulers, *workers):
             assert process.stop() == 0

@@ -7,9 +7,10 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from support.cluster import Cluster
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_past
 
 DELAY = 2.0
 APP = f"""
@@ -26,14 +27,13 @@ def hold(number):
         time.sleep(0.5)
 """
 TASKS = range(500)
-OPTIONS: dict[str, object] = {"concurrency": 10, "log_level": "error"}
+OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "error"}
 
 
 def kill_in_the_middle(cluster: Cluster, chance: random.Random, pid: int) -> None:
     """SIGKILL while some retries have run and most still wait."""
     cluster.enqueue("fails_once", TASKS)
-    at = chance.randrange(1, 350)
-    wait_until(lambda: len(cluster.ledger.ended()) >= at)
+    cluster.wait_for_ends(chance.randrange(1, 350))
     os.kill(pid, signal.SIGKILL)
 
 
@@ -86,9 +86,8 @@ def test_one_of_two_schedulers_is_killed_while_they_rescue(
         cluster.enqueue("hold", tasks)
         wait_until(lambda: len(cluster.ledger.started()) == len(tasks))
         worker.kill()
-        killed = time.monotonic()
-        lease_ends = killed + 2
-        wait_until(lambda: time.monotonic() > lease_ends - chance.random() * 0.5)
+        # About when they see that its lease has ended.
+        wait_until_past(time.monotonic() + 2 - chance.random() * 0.5)
         chance.choice(schedulers).kill()
         cluster.start_worker(concurrency=40)
         cluster.wait_until_ended(tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cluster import Cluster
@@ -37,7 +38,7 @@ def hold(number):
             time.sleep(0.01)
 """
 TASKS = range(2000)
-OPTIONS: dict[str, object] = {"concurrency": 10, "log_level": "warning"}
+OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
 
 
 def check_counts(cluster: Cluster) -> None:
@@ -57,8 +58,7 @@ def test_a_worker_is_ended_under_load_and_another_goes_on(
         cluster.start_scheduler()
         first, second = cluster.start_worker(**OPTIONS), cluster.start_worker(**OPTIONS)
         cluster.enqueue(name, TASKS)
-        at = chance.randrange(1, 1500)
-        wait_until(lambda: len(cluster.ledger.ended()) >= at)
+        cluster.wait_for_ends(chance.randrange(1, 1500))
         first.signal(number)
         assert first.wait() == 0
         cluster.wait_until_ended(TASKS)
@@ -79,10 +79,9 @@ def test_workers_are_ended_one_after_the_other_until_all_is_done(
         cluster.start_scheduler()
         cluster.enqueue(name, tasks)
         for _ in range(3):
-            before = len(cluster.ledger.ended())
-            worker = cluster.start_worker(**OPTIONS)
             more = chance.randrange(1, len(tasks) // 5)
-            wait_until(lambda b=before, m=more: len(cluster.ledger.ended()) >= b + m)
+            worker = cluster.start_worker(**OPTIONS)
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + more)
             assert worker.stop() == 0
             assert len(cluster.ledger.ended()) == len(cluster.ledger.started())
             assert cluster.waiting() == {"pending": len(cluster.ledger.lost(tasks))}
@@ -131,8 +130,7 @@ def test_sigquit_under_load_shows_stacks_and_changes_nothing(
         worker = cluster.start_worker(**OPTIONS)
         cluster.enqueue("work", tasks)
         for _ in range(3):
-            at = len(cluster.ledger.ended()) + chance.randrange(1, 100)
-            wait_until(lambda n=at: len(cluster.ledger.ended()) >= n)
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(1, 100))
             worker.signal(signal.SIGQUIT)
         worker.wait_for_output("Current thread")
         worker.wait_for("task.running")

@@ -57,10 +57,12 @@ MALFORMED: dict[str, Make] = {
     "white space": lambda chance, name: _replaced(name, b'{"v":1,"id"', b'{"v": 1, "id"'),
     "other version": lambda chance, name: _replaced(name, b'"v":1', b'"v":2'),
     "version twice": lambda chance, name: _replaced(name, b'"args"', b'"v":2,"args"'),
-    "no UUID": lambda chance, name: _object(name, id="x" * 36),
+    "no UUID": lambda chance, name: _object(name, id=f"{chance.random():.34f}"),
     "a short id": lambda chance, name: _object(name, id="1"),
     "an id of bytes": lambda chance, name: (
-        b'{"v":1,"id":"' + b"\xff" * 36 + b'","name":"%b","args":[]}' % name.encode()
+        b'{"v":1,"id":"'
+        + bytes(chance.randrange(128, 256) for _ in range(36))
+        + b'","name":"%b","args":[]}' % name.encode()
     ),
     "no name": lambda chance, name: _replaced(name, b'"name"', b'"nome"'),
     "a name of another type": lambda chance, name: _object(name, name=7),
