@@ -51,6 +51,11 @@ async def stubborn():
             note("cancelled")
 
 @fluxqueue.task()
+async def block_the_loop():
+    note("begin")
+    time.sleep(600)
+
+@fluxqueue.task()
 def linger():
     threading.Thread(target=wait_for_file).start()
     note("begin")
@@ -127,6 +132,16 @@ def test_a_coroutine_that_ignores_the_cancel_does_not_keep_the_worker(
         wait_until(lambda: worker.notes())
         assert worker.stop() == 0
     assert worker.notes()[:2] == ["begin", "cancelled"]
+    assert counts(redis) == [(0, 0)]
+
+
+def test_a_coroutine_that_blocks_the_loop_does_not_keep_the_worker(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP, drain_timeout=0) as worker:
+        push(redis, "block_the_loop")
+        wait_until(lambda: worker.notes())
+        assert worker.stop() == 0
     assert counts(redis) == [(0, 0)]
 
 

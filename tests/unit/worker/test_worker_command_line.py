@@ -61,6 +61,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         (["-t", "app", "--log-level", "loud"], {}, "debug, info, warning, error"),
         (["-t", "app", "--log-for", "json"], {}, "--log-for"),
         (["-t", "app", "extra"], {}, "extra"),
+        (["-t", "app", "-c", "1000000"], {}, "concurrency is 1000000"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_2(

@@ -87,7 +87,7 @@ with Signals() as signals:
 
 @pytest.mark.parametrize("stuck", [True, False])
 def test_the_process_ends_whatever_its_threads_do(stuck: bool) -> None:
-    """Not stuck, it waits for the application's thread, but for three seconds only."""
+    """Not stuck, it waits for the application's thread, but for five seconds only."""
     result = run(f"""
 import threading
 threading.Thread(target=threading.Event().wait).start()

@@ -102,8 +102,16 @@ class EventLoop:
         self._loop.close()
 
     def _pump(self) -> None:
-        for job in self._source.take_async(BATCH):
-            self._begin(job)
+        try:
+            for job in self._source.take_async(BATCH):
+                self._begin(job)
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        # asyncio would only log what a callback raises, and call it again.
+        self._loop.remove_reader(self._source.async_fd)
+        self._crashed(error)
 
     def _begin(self, job: Job) -> None:
         started = perf_counter()
@@ -126,6 +134,12 @@ class EventLoop:
         running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
+        try:
+            self._settle(running)
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._failed(error)
+
+    def _settle(self, running: asyncio.Task[Any]) -> None:
         job, started = self._running.pop(running)
         error: BaseException | None
         if running.cancelled():

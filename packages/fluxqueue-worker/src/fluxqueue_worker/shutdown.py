@@ -12,7 +12,7 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-EXIT_PATIENCE = 3.0
+EXIT_PATIENCE = 5.0
 
 
 class Signals:
@@ -94,8 +94,8 @@ def exit_with(code: int, stuck: bool) -> int:
         stuck: a task still runs; the interpreter can't be shut down around it.
 
     Returns:
-        The code, for a normal end, which is watched and cut short after three
-        seconds.
+        The code, for a normal end, which is watched and cut short after five
+        seconds: what the application does at exit has so long.
     """
     watchdog = threading.Timer(EXIT_PATIENCE, os._exit, (code,))
     watchdog.daemon = True

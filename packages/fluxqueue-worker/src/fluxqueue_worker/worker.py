@@ -205,7 +205,10 @@ class Worker:
         )
         self._consumer.drain()
         self._lanes.close()
-        if self._consumer_ended or not self._was_connected:
+        # Only now: from here on nothing new begins, so what is seen is final.
+        self._wait(0)
+        never = not self._was_connected and not self._consumer.running
+        if never or self._consumer_ended:
             # Nothing was ever claimed, or nobody is there who could settle it:
             # then it is rescued.
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
