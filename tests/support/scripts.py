@@ -171,9 +171,8 @@ class Scripts:
 
     def end_lease(self, consumer: str) -> None:
         """As if the consumer's lease had ended a second ago."""
-        assert self.redis.zadd(
-            self.key("consumers"), {consumer: self.now() - 1_000}, xx=True, ch=True
-        )
+        assert self.score(consumer) is not None
+        self.redis.zadd(self.key("consumers"), {consumer: self.now() - 1_000}, xx=True)
 
     def be_swept(self) -> None:
         """As if sweeps had come in time for long."""
