@@ -7,7 +7,7 @@ import sys
 from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
-from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, whole_number
+from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, text, whole_number
 
 from . import __version__
 from .options import Options
@@ -42,9 +42,9 @@ def build_parser(prog: str) -> Parser:
         "-r",
         "--redis-url",
         env="FLUXQUEUE_REDIS_URL",
-        default="",
-        parse=str,
-        help="where Redis is; redis://127.0.0.1:6379 if not given",
+        default=None,
+        parse=text,
+        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
         metavar="URL",
     )
     parser.setting(
@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     """Runs the scheduler until SIGTERM or SIGINT; returns the exit code."""
     arguments = build_parser(prog).parse_args(sys.argv[1:] if argv is None else argv)
     try:
-        settings = Settings(arguments.redis_url or None)
+        settings = Settings(arguments.redis_url)
     except ConfigurationError as error:
         fail(prog, str(error))
     options = Options(
