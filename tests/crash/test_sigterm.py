@@ -58,6 +58,7 @@ def test_a_worker_is_ended_under_load_and_another_goes_on(
         cluster.start_scheduler()
         first, second = cluster.start_worker(**OPTIONS), cluster.start_worker(**OPTIONS)
         cluster.enqueue(name, TASKS)
+        wait_until(lambda: any(run.pid == first.pid for run in cluster.ledger.runs()))
         cluster.wait_for_ends(chance.randrange(1, 1500))
         first.signal(number)
         assert first.wait() == 0
