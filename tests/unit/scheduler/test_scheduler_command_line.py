@@ -77,6 +77,8 @@ def test_each_setting_is_flag_then_variable_then_default(monkeypatch: pytest.Mon
         "dead_max_age": 90.0,
         "log_format": "auto",
         "log_level": "info",
+        "health_host": "127.0.0.1",
+        "health_port": 0,
     }
     monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://variable")
     monkeypatch.setenv("FLUXQUEUE_LEASE", "4")

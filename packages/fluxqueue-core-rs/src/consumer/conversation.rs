@@ -170,6 +170,7 @@ impl Conversation {
         self.scripts = None;
         self.blocking = None;
         self.ready = false;
+        state.queues[self.queue].connected = false;
         self.ignore = 0;
         self.blocked_until = None;
         if let Some(Request::Exchange { settlements, .. }) = self.request.take() {

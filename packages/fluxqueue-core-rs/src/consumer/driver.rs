@@ -113,8 +113,9 @@ impl Driver {
     }
 
     /// Decides what to send, queue by queue, and for how long to sleep then.
-    fn plan_all(&mut self, state: &mut State) -> Option<Duration> {
+    fn plan_all(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
+        state.turned_at = now;
         state.pace.measure(now);
         let mut next = None;
         // Mostly by priority; now and then from behind, so that a full queue
@@ -134,7 +135,8 @@ impl Driver {
             (true, true) => ENOUGH,
             (true, false) => 1,
         };
-        next.map(|at: Duration| at.saturating_sub(now))
+        // Even where nothing is due a turn now and then shows that this thread lives.
+        next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
     }
 
     /// One queue; when it wants to be looked at again.
@@ -363,6 +365,7 @@ impl Driver {
         conversation.told_broken = false;
         let consumer = conversation.current.clone();
         state.reopened(queue, &fields, sent + self.options.lease - self.options.margin());
+        state.queues[queue].connected = true;
         self.shared.tell(state, queue, Event::Connected { consumer });
         self.shared.announce_work(state);
     }

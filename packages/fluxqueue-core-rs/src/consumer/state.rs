@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::clock;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
@@ -59,6 +60,8 @@ pub struct QueueState {
     pub settlements: VecDeque<Settlement>,
     /// When the oldest settlement came.
     pub waiting_since: Duration,
+    /// A conversation is open, and no answer is overdue.
+    pub connected: bool,
     held: HashMap<Bytes, Held>,
     sync_ready: VecDeque<Work>,
     async_ready: VecDeque<Work>,
@@ -93,6 +96,8 @@ pub struct State {
     pub events: VecDeque<(usize, Event)>,
     /// Queues whose consumer is closed after a drain.
     pub closed: usize,
+    /// When the driver last went round its loop.
+    pub turned_at: Duration,
     /// The driver wants to be woken at so many settlements.
     pub wake_at: usize,
     /// The driver wants to be woken when nothing runs or waits.
@@ -135,6 +140,7 @@ impl Shared {
             phase: Phase::Serving,
             events: VecDeque::new(),
             closed: 0,
+            turned_at: clock::now(),
             wake_at: usize::MAX,
             wake_when_idle: false,
             threads: 1,
@@ -233,6 +239,13 @@ impl State {
     /// Slots for which nothing has been claimed yet.
     pub fn free(&self) -> usize {
         self.concurrency.saturating_sub(self.running + self.waiting())
+    }
+
+    /// The queues that Redis does not serve us at present: no conversation is
+    /// open, or the lease could not be renewed.
+    pub fn disconnected(&self, now: Duration) -> impl Iterator<Item = usize> {
+        let served = move |q: &QueueState| q.connected && now < q.fresh_until;
+        self.queues.iter().enumerate().filter(move |(_, q)| !served(q)).map(|(index, _)| index)
     }
 
     /// True where one more thread should wait for work; the caller starts it.

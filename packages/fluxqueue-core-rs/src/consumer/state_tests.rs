@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
-use super::state::{Phase, Shared, Tasks, Work};
+use super::state::{Phase, Shared, State, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Message};
 
@@ -48,6 +48,21 @@ fn begin(shared: &Shared) -> Option<Work> {
 
 fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
     shared.lock().take_settlements(queue, 100)
+}
+
+#[test]
+fn a_queue_is_served_while_its_conversation_is_open_and_its_lease_renewed() {
+    let shared = shared(&["one", "two"], 1);
+    let mut state = shared.lock();
+    let disconnected = |state: &State, now| state.disconnected(now).collect::<Vec<_>>();
+    assert_eq!(disconnected(&state, at(0)), [0, 1]);
+    for queue in &mut state.queues {
+        queue.connected = true;
+    }
+    assert!(disconnected(&state, at(0)).is_empty());
+    state.queues[1].fresh_until = at(5);
+    assert!(disconnected(&state, at(4)).is_empty());
+    assert_eq!(disconnected(&state, at(5)), [1]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ from fluxqueue_core.service.log import Logger
 
 from . import suspects
 from .events import ConsumerEvents, TaskEvents
+from .health import HEARTBEAT, WorkerHealth
 from .options import Options
 from .outcomes import Outcomes
 from .registry import Tasks
@@ -24,6 +25,8 @@ from .shutdown import Signals
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
+    from fluxqueue_core.service.health import HealthServer
+
     from .eventloop import EventLoop
 
 # Seconds. How often what has no descriptor is looked at: children, the drain.
@@ -43,6 +46,10 @@ class Worker:
 
     Args:
         tasks: per served queue, what `registry.load` found.
+
+    Raises:
+        ConfigurationError: a setting is not valid, or the health endpoint
+            can't listen.
 
     Attributes:
         stuck: after `run`: a thread is still in a task's code.
@@ -82,6 +89,7 @@ class Worker:
         source = self._idle or consumer
         events = TaskEvents(logger)
         self._outcomes = Outcomes(consumer, events)
+        self._health = WorkerHealth(consumer, options.lease)
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
@@ -92,6 +100,17 @@ class Worker:
             from .eventloop import EventLoop
 
             self._loop = EventLoop(source, self._outcomes, events, self._crashed)
+        self._health_server = self._serve_health()
+
+    def _serve_health(self) -> HealthServer | None:
+        options = self._options
+        if not options.health_port:
+            return None
+        from fluxqueue_core.service.health import HealthServer
+
+        return HealthServer(
+            options.health_host, options.health_port, self._health.live, self._health.ready
+        )
 
     def run(self) -> int:
         """Serves until a signal comes, drains, and returns the exit code."""
@@ -130,7 +149,9 @@ class Worker:
         if self._is_lane and os.getppid() != self._options.parent:
             return "parent ended"  # before it could be watched
         while True:
-            timeout = CHILD_INTERVAL if self._lanes else None
+            timeout = HEARTBEAT if self._health_server is not None else None
+            if self._lanes:
+                timeout = CHILD_INTERVAL
             if self._idle is not None:
                 timeout = LANE_INTERVAL
             self._wait(timeout)
@@ -150,6 +171,7 @@ class Worker:
         """Waits for a signal or an event of the consumer, handles the events,
         and notes in `_ends` the signals that ask for the end."""
         self._poll.poll(None if timeout is None else ceil(timeout * 1000))
+        self._health.turn()
         for event in self._consumer.events():
             self._consumer_events.write(event)
             kind = event.get("kind")
@@ -203,6 +225,7 @@ class Worker:
         self._logger.info(
             "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
         )
+        self._health.draining()
         self._consumer.drain()
         self._lanes.close()
         # Only now: from here on nothing new begins, so what is seen is final.
@@ -263,4 +286,6 @@ class Worker:
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
         self.stuck = not all(ended)
+        if self._health_server is not None:
+            self._health_server.close()
         self._logger.info("worker.stopped", stuck=self.stuck)

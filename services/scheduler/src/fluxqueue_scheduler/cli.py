@@ -8,6 +8,7 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, text, whole_number
+from fluxqueue_core.service.health_settings import add_health_settings
 
 from . import __version__
 from .options import Options
@@ -96,6 +97,7 @@ def build_parser(prog: str) -> Parser:
         help="debug, info, warning or error",
         metavar="LEVEL",
     )
+    add_health_settings(parser)
     return parser
 
 
@@ -116,4 +118,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     # redis-py is imported only now: a wrong flag or --help answers at once.
     from .service import run
 
-    return run(settings, options)
+    try:
+        return run(settings, options, arguments.health_host, arguments.health_port)
+    except ConfigurationError as error:
+        fail(prog, str(error))
