@@ -72,6 +72,10 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
             stopped.wait_for("task.lost_lease", count=SLOTS)
             assert stopped.named("task.done") == []
         wait_until(lambda: all(run.end is not None for run in cluster.ledger.runs()))
+        # Each is said to be void: by the task's own line, or after it once the
+        # loss is known.
+        void = ("task.lost_lease", "task.outcome_void")
+        wait_until(lambda: sum(len(stopped.named(name)) for name in void) == SLOTS)
         assert stopped.wait_for("worker.connected", count=2)["consumer"] != first_id
 
         cluster.enqueue(name, later)

@@ -140,13 +140,14 @@ fn an_orphan_does_not_settle_a_new_claim_of_the_same_attempt() {
     let message = raw("sync");
     admit(&shared, 0, &message);
     let orphan = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().lost(0), 1);
+    assert_eq!(shared.lock().lost(0), (1, vec![]));
     shared.lock().queues[0].fresh_until = FOREVER;
     admit(&shared, 0, &message);
     let again = begin(&shared).expect("admitted");
     assert!(!shared.finish(&orphan, Outcome::Succeeded, at(2)));
     assert!(settlements(&shared, 0).is_empty());
     assert!(shared.finish(&again, Outcome::Succeeded, at(2)));
+    assert_eq!(shared.lock().lost(0), (0, vec![field(&message)]), "told, since its task was thought to have ended");
 }
 
 #[test]
