@@ -92,6 +92,21 @@ def test_an_error_in_the_module_shows_its_own_traceback(folder: Path) -> None:
     assert "fluxqueue_worker" not in result.stderr
 
 
+@pytest.mark.parametrize("command", ["fluxqueue-worker", "fluxqueue start"])
+def test_both_commands_are_the_worker(folder: Path, command: str) -> None:
+    script, *subcommand = command.split()
+    result = subprocess.run(
+        [Path(sys.executable).parent / script, *subcommand, "-t", "nowhere"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{command}: there is no module 'nowhere'")
+
+
 def test_help_names_every_variable(folder: Path) -> None:
     result = run(folder, "--help")
     assert result.returncode == 0

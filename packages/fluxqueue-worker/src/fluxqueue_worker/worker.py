@@ -64,7 +64,6 @@ class Worker:
         self._is_lane = options.parent is not None
         self._failed = False
         self._consumer_ended = False
-        self._was_connected = False
         self._signals = Signals()
         self._ends: deque[int] = deque()
         # A lane gets a SIGTERM for every thread of a parent that is killed, so
@@ -177,10 +176,8 @@ class Worker:
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
-            elif kind == "connected":
-                self._was_connected = True
-                if self._idle is not None:
-                    self._idle.connected()
+            elif kind == "connected" and self._idle is not None:
+                self._idle.connected()
             elif kind == "failed":
                 self._consumer_ended = True
         for number in self._signals.take():
@@ -228,12 +225,8 @@ class Worker:
         self._health.draining()
         self._consumer.drain()
         self._lanes.close()
-        # Only now: from here on nothing new begins, so what is seen is final.
-        self._wait(0)
-        never = not self._was_connected and not self._consumer.running
-        if never or self._consumer_ended:
-            # Nothing was ever claimed, or nobody is there who could settle it:
-            # then it is rescued.
+        if self._consumer_ended:
+            # Nobody is there to settle anything; the tasks are rescued.
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
