@@ -59,7 +59,7 @@ def idle(bench: Bench, *flags: str) -> dict[str, float]:
         before = machine.cpu_seconds(worker.pid)
         time.sleep(2)
         cpu = (machine.cpu_seconds(worker.pid) - before) / 2
-        bench.reset()
+        bench.forget_records()
         bench.enqueue("latency", 200)
         bench.wait_for(201)
     delays = sorted((end - sent) / 1e6 for sent, end in bench.records() if sent > 0)

@@ -44,7 +44,7 @@ class Bench:
         }
 
     def command(self, *words: str) -> None:
-        """Runs redis-cli's command words through a producer-free client."""
+        """Sends one command to the run's Redis."""
         subprocess.run(
             ["redis-cli", "-p", str(self.redis.port), *words], check=True, capture_output=True
         )
@@ -52,6 +52,10 @@ class Bench:
     def reset(self) -> None:
         """An empty Redis and no records."""
         self.command("FLUSHALL")
+        self.forget_records()
+
+    def forget_records(self) -> None:
+        """No records, whatever Redis holds."""
         self.records_file.write_bytes(b"")
 
     def enqueue(self, mode: str, n: int) -> float:

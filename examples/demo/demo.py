@@ -111,7 +111,7 @@ def is_alone(follower: Follower) -> bool:
 
 def print_table(tasks: Iterable[Followed]) -> None:
     print(f"{'task':<17} {'id':<36} attempts deliveries end   seconds  way")
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.task_id):  # ids begin with the time
         print(
             f"{task.name:<17} {task.task_id} {task.attempts:>8} {task.deliveries:>10} "
             f"{task.end or '-':<5} {task.seconds:>7.1f}  {' > '.join(task.way)}"

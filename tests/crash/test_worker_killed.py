@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cluster import Cluster
@@ -33,14 +34,13 @@ def test_every_task_runs_and_only_those_in_flight_run_twice(
     """With the default lease of 10 seconds."""
     with Cluster(tmp_path, redis_url, APP) as cluster:
         cluster.start_scheduler().wait_for("scheduler.started")
-        options = {"concurrency": SLOTS, "log_level": "warning"}
+        options: dict[str, Any] = {"concurrency": SLOTS, "log_level": "warning"}
         workers = [cluster.start_worker(**options) for _ in range(2)]
         cluster.enqueue(name, TASKS)
         pids = {worker.pid for worker in workers}
         wait_until(lambda: {run.pid for run in cluster.ledger.runs()} == pids)
 
-        at = chance.randrange(50, 1500)
-        wait_until(lambda: len(cluster.ledger.ended()) >= at)
+        cluster.wait_for_ends(chance.randrange(50, 1500))
         victim = chance.choice(workers)
         victim.kill()
         killed = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from fluxqueue import (
     MessageTooLarge,
 )
 from fluxqueue_core import key, parse_message
-from support.scripted_redis import CLOSE, ScriptedRedis, integer
+from support.scripted_redis import CLOSE, SILENCE, ScriptedRedis, integer
 
 Send = Callable[[Any, Any], int]
 
@@ -101,7 +102,8 @@ def test_one_message_that_is_too_large(redis_url: str, redis: Any, send: Send) -
     with pytest.raises(MessageTooLarge) as caught:
         send(task, [*((n,) for n in range(3000)), (1, "x" * 500)])
     assert numbers(redis) == list(range(caught.value.enqueued))
-    assert f"{caught.value.enqueued} calls were enqueued before" in str(caught.value)
+    text = str(caught.value)
+    assert f"call 3000 ({caught.value.enqueued} calls were enqueued before it): its message" in text
 
 
 @BOTH
@@ -145,6 +147,28 @@ def test_redis_fails_at_the_third_command(
         assert caught.value.enqueued == accepted
         assert f"{accepted} calls were enqueued before this error" in str(caught.value)
         assert refused
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        # The core's `Sender::settle` waits for the answers whatever the error is.
+        pytest.param(sync, marks=pytest.mark.xfail(reason="settles before it raises")),
+        in_loop,
+    ],
+)
+def test_ctrl_c_while_calls_are_made_does_not_wait_for_answers(send: Send) -> None:
+    def calls() -> Iterator[tuple[int]]:
+        for number in range(1500):
+            yield (number,)
+        raise KeyboardInterrupt
+
+    with ScriptedRedis(lambda number, command: SILENCE) as server:
+        task = FluxQueue(server.url, timeout=12).task(queue="q")(work)
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            send(task, calls())
+        assert time.monotonic() - started < 10, "it waited for an answer that does not come"
 
 
 @BOTH

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,23 @@ def folder(tmp_path: Path) -> Path:
         (package / "__init__.py").touch()
         (package / "__main__.py").write_text(STAND_IN)
     return tmp_path
+
+
+APP = """
+from pathlib import Path
+from fluxqueue import FluxQueue
+
+fluxqueue = FluxQueue(None)
+failures = Path("failures")
+
+@fluxqueue.task(retry_delay=0.01)
+def flaky(text):
+    if not failures.exists():
+        failures.touch()
+        raise RuntimeError("the first time")
+    Path("done.part").write_text(text)
+    Path("done.part").rename("done")
+"""
 
 
 @contextlib.contextmanager
@@ -96,6 +114,28 @@ def ready(process: subprocess.Popen[str]) -> dict[str, list[str]]:
 def rest(process: subprocess.Popen[str]) -> list[str]:
     output, _ = process.communicate(timeout=30)
     return output.splitlines()
+
+
+def test_a_task_runs_and_is_tried_again(tmp_path: Path) -> None:
+    """With the real worker and scheduler."""
+    (tmp_path / "app.py").write_text(APP)
+    with dev(tmp_path, "-t", "app", "-c", "1") as process:
+        [line] = [line for line in lines_until(process, "Redis runs on") if "runs on" in line]
+        url = line.partition(" runs on ")[2].partition(",")[0]
+        enqueue = "import app; app.flaky('tried again')"
+        variables = {**os.environ, "FLUXQUEUE_REDIS_URL": url}
+        subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, env=variables, check=True)
+        done = tmp_path / "done"
+        deadline = time.monotonic() + 60
+        while not done.exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None, rest(process)
+            time.sleep(0.02)
+        assert done.read_text() == "tried again"
+        process.send_signal(signal.SIGINT)
+        said = rest(process)
+        assert "fluxqueue dev: stopping" in said
+        assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

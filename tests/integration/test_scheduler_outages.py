@@ -122,8 +122,13 @@ def test_at_maxmemory_it_goes_on(server: EmbeddedRedis, own: Scripts, tmp_path: 
         own.redis.zadd(own.key("delayed"), {message(2): own.now() + 1_000})
         own.end_lease("lost")
         own.redis.config_set("maxmemory", "1")
-        wait_until(lambda: len(own.list("pending")) == 2, what=scheduler.output)
-        assert scheduler.named("redis.unavailable") == []
+        if own.flags:
+            wait_until(lambda: len(own.list("pending")) == 2, what=scheduler.output)
+            assert scheduler.named("redis.unavailable") == []
+        else:  # before Redis 7 nothing can be done until there is memory again
+            scheduler.wait_for("redis.unavailable")
+            own.redis.config_set("maxmemory", "0")
+            wait_until(lambda: len(own.list("pending")) == 2, what=scheduler.output)
         assert scheduler.stop() == 0
 
 

@@ -202,3 +202,15 @@ def test_it_tells_how_long_ago_the_last_sweep_was(scripts: Scripts) -> None:
     assert scripts.exchange("c").sweep_age == -1
     scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - 70_000)
     assert 70_000 <= scripts.exchange("c").sweep_age < 130_000
+
+
+def test_what_can_not_even_be_parked_stays_in_the_queue(scripts: Scripts) -> None:
+    """Somebody else's program has made a key of another type of our dead set."""
+    good, later = messages(range(2))
+    scripts.open("c")
+    scripts.enqueue(good, b"garbage", later)
+    scripts.redis.set(scripts.key("dead"), "a string")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        scripts.exchange("c", 10)
+    assert scripts.redis.lrange(scripts.key("pending"), 0, -1) == [later, b"garbage"]
+    assert scripts.held("c") == {field(good): good}

@@ -75,6 +75,16 @@ def test_an_unknown_old_id_becomes_a_tombstone(scripts: Scripts) -> None:
     assert scripts.open("unknown") is None
 
 
+def test_what_an_unknown_old_id_left_is_for_the_scheduler_to_raise(scripts: Scripts) -> None:
+    # Somebody has deleted the set of consumers.
+    held = message(1)
+    scripts.claim("old", held)
+    scripts.redis.delete(scripts.key("consumers"))
+    assert scripts.open("new", olds=["old"], keep=[field(held)]) == []
+    assert scripts.held("old") == {field(held): held} and scripts.list("pending") == []
+    assert scripts.is_tombstone("old")
+
+
 def test_an_old_id_that_is_a_tombstone_is_left_alone(scripts: Scripts) -> None:
     # A scheduler has buried it and is raising what it held.
     held = message(1)

@@ -238,6 +238,13 @@ def test_the_inbox_of_a_tombstone_goes_home_in_order_and_unraised(scripts: Scrip
     assert scripts.reclaim("c") == 0
 
 
+def test_the_inbox_of_an_unknown_consumer_goes_home(scripts: Scripts) -> None:
+    scripts.enqueue(message(1))
+    scripts.block("unknown")
+    assert scripts.reclaim("unknown") == 1
+    assert scripts.list("pending") == [message(1)]
+
+
 def test_it_moves_a_hundred_a_call(scripts: Scripts) -> None:
     inboxed = messages(range(250))
     scripts.open("", olds=["c"])

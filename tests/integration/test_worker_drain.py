@@ -51,6 +51,11 @@ async def stubborn():
             note("cancelled")
 
 @fluxqueue.task()
+async def block_the_loop():
+    note("begin")
+    time.sleep(600)
+
+@fluxqueue.task()
 def linger():
     threading.Thread(target=wait_for_file).start()
     note("begin")
@@ -130,6 +135,16 @@ def test_a_coroutine_that_ignores_the_cancel_does_not_keep_the_worker(
     assert counts(redis) == [(0, 0)]
 
 
+def test_a_coroutine_that_blocks_the_loop_does_not_keep_the_worker(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP, drain_timeout=0) as worker:
+        push(redis, "block_the_loop")
+        wait_until(lambda: worker.notes())
+        assert worker.stop() == 0
+    assert counts(redis) == [(0, 0)]
+
+
 def test_a_thread_that_a_task_has_left_behind_does_not_keep_the_worker(
     tmp_path: Path, redis_url: str, redis: Redis
 ) -> None:
@@ -149,15 +164,20 @@ def test_an_idle_worker_ends_at_once_and_leaves_nothing(
     assert consumers_alive(redis) == []
 
 
-def test_without_redis_the_drain_ends_all_the_same(tmp_path: Path) -> None:
-    """At once where there never was one, else at the deadline."""
+def test_without_redis_a_worker_that_holds_nothing_drains_at_once(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, "redis://127.0.0.1:1/0", APP, drain_timeout=600) as worker:
         worker.wait_for("worker.disconnected")
         assert worker.stop() == 0
+    assert worker.named("worker.not_drained") == []
+
+
+def test_without_redis_a_worker_that_holds_a_task_says_so_at_the_deadline(tmp_path: Path) -> None:
     server = EmbeddedRedis()
     server.start()
     with server, WorkerProcess(tmp_path, server.url, APP, drain_timeout=0.2) as worker:
-        worker.wait_for("worker.connected")
+        with Redis.from_url(server.url) as redis:
+            push(redis, "hold", "sync")
+        wait_until(worker.notes)
         server.stop()
         worker.wait_for("worker.disconnected")
         assert worker.stop() == 0

@@ -96,7 +96,7 @@ def test_at_the_deadline_the_lane_gives_its_task_back(
         child = worker.named("suspects.started")[0]["pid"]
         assert worker.stop() == 0
         assert gone(child)
-    assert redis.llen(key("suspects", "default")) == 1
+    assert redis.llen(key("suspects", "default")) == 1, worker.output()
 
 
 def test_the_lane_ends_when_its_parent_is_killed(

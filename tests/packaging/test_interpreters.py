@@ -102,4 +102,5 @@ def build_core(python: str, folder: Path) -> None:
         *(Path(sys.executable).with_name("maturin"), "build", "--manifest-path", CARGO),
         *options,
         CARGO_TARGET_DIR=str(CARGO_TARGET / "interpreters"),
+        CARGO_PROFILE_DEV_DEBUG="false",
     )

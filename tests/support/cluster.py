@@ -20,11 +20,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import redis
+from fluxqueue import FluxQueue
+from fluxqueue.task import Task
 from fluxqueue_core import key
 
 from .ledger import Ledger
 from .logging_process import LoggingProcess
-from .raw_messages import message
 from .scheduler_process import SchedulerProcess
 from .waiting import PATIENCE, wait_until
 from .worker_process import WorkerProcess
@@ -67,7 +68,9 @@ class Cluster:
         worker_url: str | None = None,
     ) -> None:
         self.ledger = Ledger(folder / "ledger")
-        self.redis = redis.Redis.from_url(redis_url)
+        self.redis: Any = redis.Redis.from_url(redis_url)
+        self._client = FluxQueue(redis_url)
+        self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
         self._folder = folder
         self._url = redis_url
         self._worker_url = worker_url or redis_url
@@ -75,6 +78,7 @@ class Cluster:
         self._lease: dict[str, object] = {} if lease is None else {"lease": lease}
         self._stack = ExitStack()
         self._stack.callback(self.redis.close)
+        self._stack.callback(self._client.close)
         self._processes: list[LoggingProcess] = []
 
     def __enter__(self) -> Self:
@@ -109,27 +113,36 @@ class Cluster:
 
     def _keep(self, process: P) -> P:
         self._processes.append(process)
-        return self._stack.enter_context(process)
+        self._stack.enter_context(process)
+        return process
 
     def enqueue(
-        self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default", **options: Any
+        self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default"
     ) -> None:
-        """One task per number, which is its first argument.
+        """One task per number, which is its first argument, by the real client."""
+        task = self._tasks.get((queue, name))
+        if task is None:
+            task = self._client.task(name=name, queue=queue)(lambda *args: None)
+            self._tasks[queue, name] = task
+        numbers = list(numbers)
+        assert task.enqueue_many((number, *args) for number in numbers) == len(numbers)
 
-        Args:
-            options: as for `raw_messages.message`.
-        """
-        messages = [message(name, number, *args, **options) for number in numbers]
-        if messages:
-            self.redis.lpush(key("pending", queue), *messages)
+    def wait_for_ends(self, count: int) -> None:
+        """Waits until so many tasks have ended well."""
+        wait_until(lambda: len(self.ledger.ended()) >= count, what=f"the end of {count} tasks")
 
     def wait_until_ended(self, numbers: Iterable[int], timeout: float = PATIENCE) -> None:
         """Waits until the ledger has a good end of each of these tasks."""
         wanted = set(numbers)
+
+        def ended() -> bool:
+            for process in self._processes:
+                # What a test has ended by a signal, or drained, is no failure.
+                assert process.process.poll() not in (1, 2), process.output()
+            return wanted <= self.ledger.ended()
+
         wait_until(
-            lambda: wanted <= self.ledger.ended(),
-            timeout,
-            lambda: f"the end of {len(wanted)} tasks ({self._missing(wanted)})",
+            ended, timeout, lambda: f"the end of {len(wanted)} tasks ({self._missing(wanted)})"
         )
 
     def _missing(self, wanted: set[int]) -> str:

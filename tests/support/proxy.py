@@ -89,6 +89,12 @@ class Proxy:
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
+    @property
+    def connections(self) -> int:
+        """How many are whole."""
+        with self._lock:
+            return len(self._whole_links())
+
     def cut_all(self, how: str = RESET) -> int:
         """Cuts every connection; returns how many."""
         with self._lock:

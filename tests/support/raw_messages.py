@@ -81,8 +81,10 @@ def promote_all(redis: Redis, queue: str = "default") -> None:
 
 def dead(redis: Redis, queue: str = "default") -> dict[str, dict[str, Any]]:
     """Per id of a dead task, why it is dead: `reason`, `error`, `traceback`."""
-    reasons: Any = redis.hgetall(key("dead:reasons", queue))
-    messages: Any = redis.hgetall(key("dead:messages", queue))
+    with redis.pipeline(transaction=True) as both:
+        both.hgetall(key("dead:reasons", queue))
+        both.hgetall(key("dead:messages", queue))
+        reasons, messages = both.execute()
     assert reasons.keys() == messages.keys()
     return {
         parse_message(messages[field])["task_id"]: json.loads(reason)

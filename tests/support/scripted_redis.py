@@ -3,6 +3,7 @@ on demand: a test says what becomes of each LPUSH."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -56,9 +57,11 @@ class ScriptedRedis:
             assert self._changed.wait_for(lambda: self.connections >= number, timeout=20)
 
     def stop(self) -> None:
+        # `close` alone leaves the port open as long as a thread waits in `accept`.
+        for waiting in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                waiting.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for connection in list(self._open):
-            connection.close()
 
     def __enter__(self) -> ScriptedRedis:
         return self

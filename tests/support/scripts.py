@@ -59,18 +59,18 @@ class Exchange(NamedTuple):
 
 
 class Scripts:
-    """Scripts and keys of one queue. `flags=False` loads them as for a server
-    older than 7."""
+    """Scripts and keys of one queue."""
 
-    def __init__(self, redis: Any, queue: str = "q", *, flags: bool = True) -> None:
+    def __init__(self, redis: Any, queue: str = "q") -> None:
         self.redis = redis
         self.queue = queue
-        self._flags = flags
+        version: str = redis.info("server")["redis_version"]
+        self.flags = int(version.partition(".")[0]) >= 7
 
     def call(self, name: str, arguments: Sequence[Any] = (), keys: Sequence[str] = ()) -> Any:
         every = [*queue_keys(self.queue), *keys]
         return self.redis.execute_command(
-            "EVAL", script(name, self._flags), len(every), *every, *arguments
+            "EVAL", script(name, self.flags), len(every), *every, *arguments
         )
 
     def key(self, kind: str, consumer: str = "") -> str:
@@ -171,9 +171,8 @@ class Scripts:
 
     def end_lease(self, consumer: str) -> None:
         """As if the consumer's lease had ended a second ago."""
-        assert self.redis.zadd(
-            self.key("consumers"), {consumer: self.now() - 1_000}, xx=True, ch=True
-        )
+        assert self.score(consumer) is not None
+        self.redis.zadd(self.key("consumers"), {consumer: self.now() - 1_000}, xx=True)
 
     def be_swept(self) -> None:
         """As if sweeps had come in time for long."""

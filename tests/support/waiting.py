@@ -30,3 +30,10 @@ def wait_until(
             raise AssertionError(f"{text} did not come true in {timeout:g} s")
         time.sleep(0.01)
     return answer
+
+
+def wait_until_past(moment: float) -> None:
+    """Waits until `time.monotonic()` is past that moment: for what can only be
+    seen in time, such as that nothing happens during a lease."""
+    while (left := moment - time.monotonic()) >= 0:
+        time.sleep(max(left, 0.001))

@@ -32,8 +32,12 @@ class ChunkProducer:
         raise AssertionError("a bulk call sends nothing one by one")
 
     def enqueue_chunk_async(self, route: Route, calls: list[Any], check: Any) -> EnqueueFuture:
-        for call in calls:
-            check(*call) if isinstance(call, tuple) else check(**call)
+        for index, call in enumerate(calls):
+            try:
+                check(*call) if isinstance(call, tuple) else check(**call)
+            except TypeError as error:
+                error.call_index = index  # type: ignore[attr-defined]
+                raise
         number = len(self.chunks)
         self.chunks.append(len(calls))
         made = EnqueueFuture(loop=asyncio.get_running_loop())

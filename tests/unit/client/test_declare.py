@@ -107,11 +107,11 @@ def test_repr_has_no_password() -> None:
 
 def test_none_means_the_variable_and_a_url_is_used_as_it_is(monkeypatch: Any) -> None:
     monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://from-variable:1")
-    assert FluxQueue(None).settings.url == "redis://from-variable:1"
-    assert FluxQueue().settings.url == "redis://127.0.0.1:6379"
-    assert FluxQueue("redis://given:1").settings.url == "redis://given:1"
+    assert FluxQueue(None).settings.display_url == "redis://from-variable:1/0"
+    assert FluxQueue().settings.display_url == "redis://127.0.0.1:6379/0"
+    assert FluxQueue("redis://given:1/2").settings.display_url == "redis://given:1/2"
     monkeypatch.delenv("FLUXQUEUE_REDIS_URL")
-    assert FluxQueue(None).settings.url == "redis://127.0.0.1:6379"
+    assert FluxQueue(None).settings.display_url == "redis://127.0.0.1:6379/0"
 
 
 class Job:

@@ -8,6 +8,8 @@ import sys
 HEAVY = [
     "argparse",
     "asyncio",
+    "decimal",
+    "fluxqueue.arguments",
     "fluxqueue.cli",
     "fluxqueue.dev",
     "fluxqueue.embedded",
@@ -43,6 +45,13 @@ def test_a_sync_task_does_not_bring_asyncio() -> None:
         [sys.executable, "-S", "-c", path + code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_orjson_is_there_before_the_first_call() -> None:
+    # Ctrl+C while a first call loads it would crash the process inside orjson.
+    code = "import sys, fluxqueue; print('orjson' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 def test_everything_public_is_there() -> None:

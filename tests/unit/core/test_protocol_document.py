@@ -71,8 +71,8 @@ def test_the_counters_are_those_of_the_scripts() -> None:
 
 
 def test_the_errors_after_which_nothing_was_executed_are_those_of_the_driver() -> None:
-    driver = (CORE / "src/consumer/driver.rs").read_text()
-    arm = driver.split('"LOADING"', 1)[1].split("=> {", 1)[0]
+    answers = (CORE / "src/consumer/answers.rs").read_text()
+    arm = answers.split('"LOADING"', 1)[1].split("=> {", 1)[0]
     in_code = {"NOSCRIPT", "LOADING", *re.findall(r'"([A-Z]+)"', arm)}
     sentence = PAGE.split("two seconds past", 1)[1].split("mean that nothing", 1)[0]
     assert set(re.findall(r"`([A-Z]+)`", sentence)) == in_code

@@ -30,6 +30,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--log-format", "xml"], "--log-format"),
         (["--log-level", "loud"], "--log-level"),
         (["--redis-url", "http://h"], "http"),
+        (["--redis-url", ""], "--redis-url"),
         (["--no-such-flag"], "--no-such-flag"),
     ],
 )
@@ -69,13 +70,15 @@ def test_a_wrong_variable_is_named(
 
 def test_each_setting_is_flag_then_variable_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vars(build_parser("p").parse_args([])) == {
-        "redis_url": "",
+        "redis_url": None,
         "lease": 10.0,
         "max_deliveries": 3,
         "dead_max_count": 100_000,
         "dead_max_age": 90.0,
         "log_format": "auto",
         "log_level": "info",
+        "health_host": "127.0.0.1",
+        "health_port": 0,
     }
     monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://variable")
     monkeypatch.setenv("FLUXQUEUE_LEASE", "4")

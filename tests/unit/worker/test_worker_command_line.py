@@ -58,9 +58,11 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         (["-t", "app"], {"FLUXQUEUE_SAVE_DEAD_TASKS": "maybe"}, "FLUXQUEUE_SAVE_DEAD_TASKS"),
         (["-t", "app", "-q", "a,,b"], {}, "empty queue name"),
         (["-t", "app", "-q", "a{b\nforged"], {}, "-q/--queue"),
+        (["-t", "app", "--health-port", "65536"], {}, "--health-port: '65536' is not a port"),
         (["-t", "app", "--log-level", "loud"], {}, "debug, info, warning, error"),
         (["-t", "app", "--log-for", "json"], {}, "--log-for"),
         (["-t", "app", "extra"], {}, "extra"),
+        (["-t", "app", "-c", "1000000"], {}, "concurrency is 1000000"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_2(
@@ -90,6 +92,21 @@ def test_an_error_in_the_module_shows_its_own_traceback(folder: Path) -> None:
     assert "fluxqueue_worker" not in result.stderr
 
 
+@pytest.mark.parametrize("command", ["fluxqueue-worker", "fluxqueue start"])
+def test_both_commands_are_the_worker(folder: Path, command: str) -> None:
+    script, *subcommand = command.split()
+    result = subprocess.run(
+        [Path(sys.executable).parent / script, *subcommand, "-t", "nowhere"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{command}: there is no module 'nowhere'")
+
+
 def test_help_names_every_variable(folder: Path) -> None:
     result = run(folder, "--help")
     assert result.returncode == 0
@@ -104,6 +121,8 @@ def test_help_names_every_variable(folder: Path) -> None:
         "DRAIN_TIMEOUT",
         "LEASE",
         "UNKNOWN_TASK_GRACE",
+        "HEALTH_PORT",
+        "HEALTH_HOST",
     ):
         assert f"FLUXQUEUE_{name}" in result.stdout
     assert "suspects" not in result.stdout
@@ -128,6 +147,8 @@ def test_the_defaults(no_variables: None) -> None:
         drain_timeout=30.0,
         lease=10.0,
         unknown_task_grace=300.0,
+        health_host="127.0.0.1",
+        health_port=0,
         parent=None,
         folder=os.getcwd(),
     )
@@ -153,12 +174,13 @@ def test_a_lane_takes_its_parents_options_over(
     no_variables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = "-t app -c 9 -q a,b -r redis://:secret@h/1 --no-save-dead-tasks --lease 3.5"
-    parent = parse([*arguments.split(), "--log-format", "json"], "x")
+    parent = parse([*arguments.split(), "--log-format", "json", "--health-port", "80"], "x")
     for name, value in parent.lane_environment("b").items():
         if name.startswith("FLUXQUEUE_"):
             monkeypatch.setenv(name, value)
     child = parse(["--suspects-lane=123"], "x")
     assert child.parent == 123
+    assert child.health_port == 0  # the port is the parent's
     assert (child.queues, child.concurrency) == (("b",), 1)
     same = ("redis_url", "tasks_module_path", "save_dead_tasks", "lease", "log_format", "log_level")
     for name in (*same, "drain_timeout", "unknown_task_grace"):

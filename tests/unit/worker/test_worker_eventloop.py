@@ -187,6 +187,30 @@ def test_what_is_cancelled_at_the_end_goes_back_without_a_failure(
     assert len(lines.named("task.released")) == 2
 
 
+@pytest.mark.parametrize("method", ["take_async", "succeed"])
+def test_an_error_of_the_worker_itself_is_reported_once(
+    consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents, record: Record, method: str
+) -> None:
+    failure = RuntimeError("the job is settled already")
+    reported = threading.Event()
+    crashes: list[BaseException] = []
+
+    def fail(argument: Any) -> Any:
+        raise failure
+
+    def crashed(error: BaseException) -> None:
+        crashes.append(error)
+        reported.set()
+
+    setattr(consumer, method, fail)
+    loop = eventloop.EventLoop(consumer, outcomes, events, crashed)
+    loop.start()
+    consumer.put(FakeJob(record(nothing)))
+    assert reported.wait(10)
+    assert loop.stop(10)
+    assert crashes == [failure]
+
+
 def test_stacks_show_where_a_coroutine_waits(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
 ) -> None:

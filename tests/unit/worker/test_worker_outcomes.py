@@ -79,13 +79,14 @@ def raised(error: BaseException) -> BaseException:
 
 class Broken(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("no text")
+        raise SystemExit("no text")
 
 
 def test_errors_are_described_by_type_and_text() -> None:
     assert describe(ValueError("bad")) == "ValueError: bad"
     assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert describe(Broken()).endswith("Broken: <its text can't be printed>")
+    assert "Broken" in format_traceback(raised(Broken()), own_frames=0)
     assert describe(ValueError("\ud800")) == "ValueError: \\ud800"
     assert len(describe(ValueError("é" * 10_000)).encode()) <= ERROR_BYTES
 

@@ -6,12 +6,11 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, count, filterfalse, islice
+from itertools import filterfalse, islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fluxqueue_core import Producer, Route
 
-from .arguments import diagnose
 from .errors import ArgumentTypeError, FluxQueueError
 
 if TYPE_CHECKING:
@@ -39,27 +38,27 @@ class BulkCalls:
 
     def send(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
-        # The last calls that the core took, and how many it took: found out by
-        # C iterators, since a Python frame per call would show in the rate.
-        latest: deque[Any] = deque(maxlen=CHUNK)
-        taken = count(1)
-        watched = compress(filterfalse(latest.append, calls), taken)
+        # Keeps the call that the core took last. All in C: a Python frame per
+        # call would show in the rate. (`append` returns None: nothing is left out.)
+        latest: deque[Any] = deque(maxlen=1)
+        watched = filterfalse(latest.append, calls)
         try:
             return self.producer.enqueue_many(self.route, watched, self.check)
         except Exception as error:  # noqa: BLE001  # raised again, explained
-            first = next(taken) - 1 - len(latest)
-            self._fail(error, latest, first, getattr(error, "enqueued", 0))
+            index = getattr(error, "call_index", None)
+            call = latest[0] if index is not None else None
+            self._fail(error, index, call, getattr(error, "enqueued", 0))
 
     async def send_async(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
         iterator = iter(calls)
         in_flight: deque[tuple[asyncio.Future[None], int]] = deque()
-        enqueued = taken = 0
+        enqueued = before = 0
         chunk: list[Any] = []
         try:
             while chunk := list(islice(iterator, CHUNK)):
                 sent = self.producer.enqueue_chunk_async(self.route, chunk, self.check)
-                taken += len(chunk)
+                before += len(chunk)
                 in_flight.append((sent, len(chunk)))
                 if len(in_flight) == IN_FLIGHT:
                     await in_flight[0][0]
@@ -69,47 +68,53 @@ class BulkCalls:
                 enqueued += in_flight.popleft()[1]
         except Exception as error:  # noqa: BLE001  # raised again, explained
             enqueued += await _settled(in_flight)
-            self._fail(error, chunk, taken, enqueued)
+            index = getattr(error, "call_index", None)
+            if index is None:
+                self._fail(error, None, None, enqueued)
+            self._fail(error, before + index, chunk[index], enqueued)
         except BaseException:
             for future, _ in in_flight:
                 future.cancel()
             raise
         return enqueued
 
-    def _fail(self, error: Exception, recent: Iterable[Any], first: int, enqueued: int) -> NoReturn:
-        """Raises `error`, or better what is wrong with one of the recent calls."""
-        before = f"{enqueued} calls were enqueued before"
-        failure = error
-        if isinstance(error, FluxQueueError):
-            error.args = (f"{error} ({before} this error)",)
-        elif isinstance(error, TypeError | ValueError):
-            failure = self._first_refused(recent, first, f"{before} it") or error
-        if failure is error and not isinstance(error, FluxQueueError):
-            error.add_note(f"{self.where}: {before} this error")
-        failure.enqueued = enqueued  # type: ignore[attr-defined]
-        if failure is error:
-            raise error
-        raise failure from None
+    def _fail(self, error: Exception, index: int | None, call: Any, enqueued: int) -> NoReturn:
+        """Raises `error` with what is known about it.
 
-    def _first_refused(
-        self, recent: Iterable[Any], first: int, before: str
-    ) -> FluxQueueError | None:
-        for index, call in enumerate(recent, first):
-            where = f"{self.where}, call {index} ({before})"
-            if isinstance(call, tuple):
-                args, kwargs = call, {}
-            elif isinstance(call, Mapping):
-                args, kwargs = (), dict(call)
-            else:
-                return ArgumentTypeError(f"{where}: it is a {type(call).__name__}; {_SHAPE}")
-            try:
-                self.check(*args, **kwargs)
-            except TypeError as error:
-                return ArgumentTypeError(f"{where}: {error}")
-            finding = diagnose(self.signature, args, kwargs)
-            if finding is not None:
-                return finding.error(where)
-        return None
+        Args:
+            index: that of the `call` that can't be sent, None where it is not
+                a call that is at fault.
+        """
+        before = f"{enqueued} calls were enqueued before"
+        explained: Exception = error
+        if index is not None:
+            where = f"{self.where}, call {index} ({before} it)"
+            explained = self._explain(error, call, where)
+        elif isinstance(error, FluxQueueError):
+            error.args = (f"{error} ({before} this error)",)
+        else:
+            error.add_note(f"{self.where}: {before} this error")
+        explained.enqueued = enqueued  # type: ignore[attr-defined]
+        if explained is error:
+            raise error
+        raise explained from None
+
+    def _explain(self, error: Exception, call: Any, where: str) -> Exception:
+        from .arguments import explain  # not needed by calls that succeed
+
+        if isinstance(error, FluxQueueError):  # the message is too large
+            return type(error)(f"{where}: {str(error).removeprefix(f'{self.where}: ')}")
+        if isinstance(call, tuple):
+            args, kwargs = tuple(call), {}
+        elif isinstance(call, Mapping):
+            args, kwargs = (), dict(call)
+        else:
+            return ArgumentTypeError(f"{where}: it is a {type(call).__name__}; {_SHAPE}")
+        try:
+            self.check(*args, **kwargs)
+        except TypeError as unfit:
+            return ArgumentTypeError(f"{where}: {unfit}")
+        return explain(error, where, self.signature, args, kwargs)
 
 
 def _check_iterable(calls: object, where: str) -> None:

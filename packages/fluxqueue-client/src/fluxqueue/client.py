@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+# The core loads it with the first call, where Ctrl+C could come in between, and
+# orjson 3.13 crashes when it is interrupted while it loads.
+import orjson  # noqa: F401
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
 
 from .context import context_class

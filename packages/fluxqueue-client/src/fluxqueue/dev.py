@@ -73,7 +73,8 @@ class _Dev:
         self._worker_options = worker_options
         # Signal handlers put here as well: SimpleQueue allows that.
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._environment = dict(os.environ)
+        # One port can't serve both processes.
+        self._environment = os.environ | {"FLUXQUEUE_HEALTH_PORT": "0"}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, redis_url: str) -> int:

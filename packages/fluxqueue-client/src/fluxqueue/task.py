@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from fluxqueue_core import Producer, Route
 
-from .arguments import explain
 from .bulk import BulkCalls
 from .context import Context
 from .retry_policy import RetryPolicy
@@ -103,6 +102,8 @@ class BaseTask(Generic[P, R]):
     def _explain(
         self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Exception:
+        from .arguments import explain  # not needed by calls that succeed
+
         return explain(error, self._where, self.__signature__, args, kwargs)
 
     def __reduce__(self) -> str:

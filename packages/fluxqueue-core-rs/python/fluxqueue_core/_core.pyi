@@ -242,6 +242,16 @@ class Consumer:
     def running(self) -> int:
         """How many tasks have begun and not ended."""
 
+    @property
+    def turn_age(self) -> float:
+        """Seconds since the thread last went round its loop. While it runs that
+        is never more than a third of the lease, also when Redis is away."""
+
+    @property
+    def disconnected(self) -> list[str]:
+        """The queues that Redis does not serve at present: no conversation is
+        open, or the lease could not be renewed."""
+
     def stop(self) -> None:
         """Ends the thread and closes the connections, whatever is held."""
 

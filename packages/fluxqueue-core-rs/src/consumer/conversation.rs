@@ -108,8 +108,14 @@ pub struct Conversation {
     pub send_text: bool,
     /// Nothing is held any more, and Redis knows.
     pub closed: bool,
-    /// The drain has reached this queue.
-    pub draining: bool,
+    /// When the drain reached this queue.
+    pub draining: Option<Duration>,
+    /// Tasks that had not begun are still to be given back.
+    pub owes: bool,
+    /// No BLMOVE is sent before: Redis has refused one.
+    pub block_not_before: Duration,
+    /// An exchange of this conversation has succeeded, or it is the first one.
+    pub proven: bool,
     pause: Duration,
     opened: bool,
     redis_ahead: i64,
@@ -138,7 +144,10 @@ impl Conversation {
             told_broken: false,
             send_text: false,
             closed: false,
-            draining: false,
+            draining: None,
+            owes: false,
+            block_not_before: Duration::ZERO,
+            proven: true,
             pause: Duration::ZERO,
             opened: false,
             redis_ahead: 0,
@@ -170,6 +179,7 @@ impl Conversation {
         self.scripts = None;
         self.blocking = None;
         self.ready = false;
+        state.queues[self.queue].connected = false;
         self.ignore = 0;
         self.blocked_until = None;
         if let Some(Request::Exchange { settlements, .. }) = self.request.take() {
@@ -182,6 +192,7 @@ impl Conversation {
         if wait {
             self.not_before = now + self.pause;
             self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
+            self.proven = false;
         }
     }
 
@@ -191,11 +202,27 @@ impl Conversation {
         self.blocking = Some(blocking);
     }
 
-    /// `open` has answered: the old ids are behind us.
+    /// `open` has answered: the old ids are behind us, and what had not begun is given back.
     pub fn is_open(&mut self) {
         self.ready = true;
+        self.owes = false;
         self.olds.clear();
+        self.maybe_more = true;
+    }
+
+    /// An exchange has succeeded: only now it is known that Redis serves us. True
+    /// where that was in doubt.
+    pub fn prove(&mut self) -> bool {
         self.pause = Duration::ZERO;
+        self.told_broken = false;
+        !std::mem::replace(&mut self.proven, true)
+    }
+
+    /// Redis has refused a BLMOVE and executed nothing. Until the next one an
+    /// exchange asks.
+    pub fn block_refused(&mut self, now: Duration) {
+        self.blocked_until = None;
+        self.block_not_before = now + PAUSES.1;
         self.maybe_more = true;
     }
 

@@ -4,23 +4,19 @@
 //! Each turn: read what came, decide for each queue what to send (`plan`),
 //! write, sleep until something happens.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::clock;
 use super::connector::Connector;
-use super::conversation::{Conversation, Options, Request, Scripts};
+use super::conversation::{Conversation, Options, Scripts};
 use super::event::Event;
 use super::pace::MOST_AHEAD;
 use super::poll::{Poll, Side};
-use super::replies::{self, Done, Exchanged, Opened};
 use super::state::{Phase, Shared, State};
 use crate::config::Config;
-use crate::connection::{Connection, Reply};
-use crate::errors::{Error, Result};
+use crate::connection::Connection;
+use crate::errors::Result;
 use crate::scripts::Script;
 
 /// Outcomes are gathered for so long while work goes on.
@@ -34,32 +30,30 @@ const MOST_CLAIMED: usize = 1000;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a paused queue is looked at.
 const WHILE_PAUSED: Duration = Duration::from_millis(500);
-/// No sweep for so long: no scheduler is alive.
-const NO_SCHEDULER: Duration = Duration::from_secs(5);
-/// The same news is told again after so long.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// How long a drained worker with nothing to say tries to reach Redis.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The state of the thread.
 pub struct Driver {
-    shared: Arc<Shared>,
-    options: Options,
-    scripts: Scripts,
-    flags: bool,
-    conversations: Vec<Conversation>,
-    told: Vec<Told>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) options: Options,
+    pub(super) scripts: Scripts,
+    pub(super) flags: bool,
+    pub(super) conversations: Vec<Conversation>,
+    pub(super) told: Vec<Told>,
     connector: Connector,
-    started: Duration,
+    pub(super) started: Duration,
     turn: usize,
 }
 
 /// When the control plane last heard of something, per queue.
 #[derive(Default, Clone)]
-struct Told {
-    suspects: Duration,
-    no_scheduler: Duration,
+pub(super) struct Told {
+    pub(super) suspects: Duration,
+    pub(super) no_scheduler: Duration,
 }
 
-fn load(flags: bool) -> Result<Scripts> {
+pub(super) fn load(flags: bool) -> Result<Scripts> {
     Ok(Scripts { open: Script::load("open", flags)?, exchange: Script::load("exchange", flags)? })
 }
 
@@ -113,8 +107,9 @@ impl Driver {
     }
 
     /// Decides what to send, queue by queue, and for how long to sleep then.
-    fn plan_all(&mut self, state: &mut State) -> Option<Duration> {
+    fn plan_all(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
+        state.turned_at = now;
         state.pace.measure(now);
         let mut next = None;
         // Mostly by priority; now and then from behind, so that a full queue
@@ -134,7 +129,8 @@ impl Driver {
             (true, true) => ENOUGH,
             (true, false) => 1,
         };
-        next.map(|at: Duration| at.saturating_sub(now))
+        // Even where nothing is due a turn now and then shows that this thread lives.
+        next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
     }
 
     /// One queue; when it wants to be looked at again.
@@ -142,14 +138,19 @@ impl Driver {
         if self.conversations[queue].closed {
             return None;
         }
-        if state.phase == Phase::Draining && !self.conversations[queue].draining {
+        if state.phase == Phase::Draining && self.conversations[queue].draining.is_none() {
             // What has not begun is dropped here and sent home by `open`.
-            self.conversations[queue].draining = true;
+            self.conversations[queue].draining = Some(now);
             let count = state.drop_waiting(queue);
             if count > 0 {
+                self.conversations[queue].owes = true;
                 self.shared.tell(state, queue, Event::Released { count });
             }
             self.conversations[queue].start_anew(state, now, false);
+        }
+        if self.has_nothing_to_say(state, queue, now) {
+            self.close(state, queue);
+            return None;
         }
         if let Some(problem) = self.conversations[queue].overdue(&self.options, now) {
             self.broken(state, queue, problem, now);
@@ -181,19 +182,39 @@ impl Driver {
         self.next_look(state, queue, now)
     }
 
+    /// A drained worker that holds nothing need not wait for a Redis that is away:
+    /// the lease of an empty consumer ends by itself.
+    fn has_nothing_to_say(&self, state: &State, queue: usize, now: Duration) -> bool {
+        let conversation = &self.conversations[queue];
+        let Some(since) = conversation.draining else { return false };
+        !conversation.owes && !conversation.ready && !state.queues[queue].holds_something() && now >= since + FAREWELL
+    }
+
+    pub(super) fn close(&mut self, state: &mut State, queue: usize) {
+        let conversation = &mut self.conversations[queue];
+        conversation.closed = true;
+        conversation.scripts = None;
+        conversation.blocking = None;
+        state.closed += 1;
+        self.shared.for_events.set();
+    }
+
     /// How many tasks this queue may ask for: what the free slots take, one kept
-    /// for a BLMOVE under way, and about 50 ms of work at the measured rate.
+    /// for a BLMOVE under way if another is left, and about 50 ms of work at the
+    /// measured rate. (What a BLMOVE of another queue brings beyond that is shed.)
     fn wanted(&self, state: &State, queue: usize) -> usize {
         let conversation = &self.conversations[queue];
         let serving = state.phase == Phase::Serving && !conversation.paused;
         if !serving || (conversation.blocked_until.is_some() && !conversation.maybe_more) {
             return 0;
         }
-        let reserve = usize::from(self.conversations.iter().any(|c| c.blocked_until.is_some()));
+        let blocked = self.conversations.iter().any(|c| c.blocked_until.is_some());
         let ahead = if self.options.suspects { 0 } else { state.pace.ahead(state.concurrency) };
         let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
-        let slots = state.concurrency.saturating_sub(state.running + reserve);
-        (slots + ahead).min(MOST_AHEAD.max(state.concurrency)).saturating_sub(state.waiting() + asked).min(MOST_CLAIMED)
+        let taken = state.waiting() + asked;
+        let slots = state.concurrency.saturating_sub(state.running);
+        let reserve = usize::from(blocked && slots > taken + 1);
+        (slots - reserve + ahead).min(MOST_AHEAD.max(state.concurrency)).saturating_sub(taken).min(MOST_CLAIMED)
     }
 
     fn plan_exchange(&mut self, state: &mut State, queue: usize, now: Duration) {
@@ -233,6 +254,7 @@ impl Driver {
             && !conversation.paused
             && !conversation.maybe_more
             && conversation.blocked_until.is_none()
+            && now >= conversation.block_not_before
             && state.free() > asked
             && now + Duration::from_millis(50) < fresh_until;
         if may {
@@ -245,6 +267,12 @@ impl Driver {
         let q = &state.queues[queue];
         let mut next = conversation.due(&self.options);
         let mut sooner = |at: Duration| next = Some(next.map_or(at, |n| n.min(at)));
+        if conversation.draining.is_some() && !conversation.ready {
+            sooner(now + FAREWELL);
+        }
+        if now < conversation.block_not_before {
+            sooner(conversation.block_not_before);
+        }
         if conversation.ready && conversation.request.is_none() {
             let renewal =
                 if conversation.paused { WHILE_PAUSED.min(self.options.renewal()) } else { self.options.renewal() };
@@ -305,150 +333,8 @@ impl Driver {
         }
     }
 
-    fn reply(&mut self, state: &mut State, queue: usize, side: Side, reply: Reply) -> Result<()> {
-        let now = clock::now();
-        let conversation = &mut self.conversations[queue];
-        if side == Side::Scripts && conversation.ignore > 0 {
-            conversation.ignore -= 1;
-            return Ok(());
-        }
-        if let Reply::Error(text) = reply {
-            return self.refused(state, queue, side, &text, now);
-        }
-        if side == Side::Blocking {
-            conversation.blocked_until = None;
-            if let Reply::BulkString(message) = reply {
-                conversation.maybe_more = true;
-                let redis_ms = conversation.redis_ms(now);
-                state.admit_blocked(&self.shared, queue, message, now, redis_ms);
-                self.shared.announce_work(state);
-            }
-            return Ok(());
-        }
-        match conversation.request.take() {
-            Some(Request::Open(sent)) => self.opened(state, queue, sent, replies::opened(reply)?, now),
-            Some(Request::Exchange { sent, settlements, asked }) => match replies::exchanged(reply) {
-                Ok(Exchanged::Done(done)) => {
-                    state.settled(queue, &settlements);
-                    self.exchanged(state, queue, sent, asked, done, now);
-                }
-                Ok(Exchanged::Lost) => self.lease_lost(state, queue, now),
-                Err(error) => {
-                    state.return_settlements(queue, settlements);
-                    return Err(error);
-                }
-            },
-            Some(Request::Close(_)) => {
-                self.conversations[queue].closed = true;
-                self.conversations[queue].scripts = None;
-                self.conversations[queue].blocking = None;
-                state.closed += 1;
-                self.shared.for_events.set();
-            }
-            None => return Err(Error::Broker("Redis sent a reply that nobody waits for".into())),
-        }
-        Ok(())
-    }
-
-    fn opened(&mut self, state: &mut State, queue: usize, sent: Duration, opened: Opened, now: Duration) {
-        let conversation = &mut self.conversations[queue];
-        let Opened::Holds(redis_ms, fields) = opened else {
-            // The id was taken: the next one will not be.
-            conversation.start_anew(state, now, true);
-            return;
-        };
-        conversation.set_redis_clock(redis_ms, now);
-        conversation.is_open();
-        conversation.last_exchange = sent;
-        conversation.told_broken = false;
-        let consumer = conversation.current.clone();
-        state.reopened(queue, &fields, sent + self.options.lease - self.options.margin());
-        self.shared.tell(state, queue, Event::Connected { consumer });
-        self.shared.announce_work(state);
-    }
-
-    fn exchanged(&mut self, state: &mut State, queue: usize, sent: Duration, asked: usize, done: Done, now: Duration) {
-        let conversation = &mut self.conversations[queue];
-        conversation.set_redis_clock(done.redis_ms, now);
-        conversation.paused = done.paused;
-        if asked > 0 {
-            conversation.maybe_more = done.claimed.len() == asked;
-        }
-        state.queues[queue].fresh_until = sent + self.options.lease - self.options.margin();
-        // An entry of the dead set is the field, with a number where it was there already.
-        let parked: HashSet<Bytes> =
-            done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
-        state.resolve_doubles(&self.shared, queue, sent, &parked, done.redis_ms);
-        for message in done.claimed {
-            state.admit(&self.shared, queue, message, now, done.redis_ms);
-        }
-        for entry in &parked {
-            let malformed = entry.starts_with(b"sha1:");
-            let event = Event::Parked {
-                task_id: String::from_utf8_lossy(entry.split(|b| *b == b'"').next().unwrap_or_default()).into_owned(),
-                name: String::new(),
-                reason: if malformed { "malformed" } else { "duplicate" }.into(),
-            };
-            self.shared.tell(state, queue, event);
-        }
-        self.look_around(state, queue, done.suspects, done.since_sweep_ms, now);
-        self.shared.announce_work(state);
-    }
-
-    /// Suspects that need a process of their own, and a scheduler that is not there.
-    fn look_around(&mut self, state: &mut State, queue: usize, suspects: i64, sweep: Option<u64>, now: Duration) {
-        let told = &mut self.told[queue];
-        if suspects > 0 && !self.options.suspects && now >= told.suspects + TELL_AGAIN {
-            told.suspects = now;
-            self.shared.tell(state, queue, Event::Suspects { count: suspects });
-        }
-        let late = sweep.is_none_or(|ms| Duration::from_millis(ms) > NO_SCHEDULER);
-        if late && now > self.started + NO_SCHEDULER && now >= told.no_scheduler + TELL_AGAIN {
-            told.no_scheduler = now;
-            let seconds = sweep.map(|ms| ms as f64 / 1000.0);
-            self.shared.tell(state, queue, Event::NoScheduler { seconds });
-        }
-    }
-
-    fn lease_lost(&mut self, state: &mut State, queue: usize, now: Duration) {
-        let consumer = self.conversations[queue].current.clone();
-        let running = state.lost(queue);
-        self.shared.tell(state, queue, Event::LeaseLost { consumer, running });
-        self.conversations[queue].start_anew(state, now, false);
-    }
-
-    /// An error reply: the command was not executed, or the conversation ends.
-    fn refused(&mut self, state: &mut State, queue: usize, side: Side, text: &str, now: Duration) -> Result<()> {
-        let code = text.split_whitespace().next().unwrap_or_default();
-        let conversation = &mut self.conversations[queue];
-        let unflagged = self.flags && side == Side::Scripts && text.contains("ompiling script");
-        let again = match code {
-            "NOSCRIPT" => {
-                conversation.send_text = true;
-                true
-            }
-            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "MASTERDOWN" => {
-                conversation.back_off(now);
-                true
-            }
-            _ => unflagged,
-        };
-        if unflagged {
-            // A server older than 7 does not know the line with the flags.
-            self.flags = false;
-            self.scripts = load(false)?;
-        }
-        if !again || side == Side::Blocking {
-            return Err(crate::connection::redis_error(text));
-        }
-        if let Some(Request::Exchange { settlements, .. }) = conversation.request.take() {
-            state.return_settlements(queue, settlements);
-        }
-        Ok(())
-    }
-
     /// The conversation ends; a new one begins as soon as Redis is there.
-    fn broken(&mut self, state: &mut State, queue: usize, error: &str, now: Duration) {
+    pub(super) fn broken(&mut self, state: &mut State, queue: usize, error: &str, now: Duration) {
         let conversation = &mut self.conversations[queue];
         if !conversation.told_broken {
             conversation.told_broken = true;

@@ -13,6 +13,8 @@ pub enum Event {
     Disconnected { error: String },
     /// Somebody else has this consumer's tasks now; `running` of them still run here.
     LeaseLost { consumer: String, running: usize },
+    /// A task ended here, but after the lease: somebody else runs it again.
+    OutcomeVoid { task_id: String },
     /// A message that can't be run is in the dead set.
     Parked { task_id: String, name: String, reason: String },
     /// The name is not known here; given back for `delay` seconds.
@@ -44,6 +46,10 @@ impl Event {
                 dict.set_item("consumer", consumer)?;
                 dict.set_item("running", running)?;
                 "lease_lost"
+            }
+            Event::OutcomeVoid { task_id } => {
+                dict.set_item("task_id", task_id)?;
+                "outcome_void"
             }
             Event::Parked { task_id, name, reason } => {
                 dict.set_item("task_id", task_id)?;

@@ -4,6 +4,8 @@
 //! with the threads that run tasks is one `State` behind a mutex. docs/protocol.md
 //! has the rules; the comments here say where one is kept.
 
+mod admission;
+mod answers;
 mod clock;
 mod connector;
 mod conversation;

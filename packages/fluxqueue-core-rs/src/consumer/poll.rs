@@ -27,8 +27,8 @@ fn watch(fd: RawFd, write: bool) -> libc::pollfd {
 }
 
 impl Poll {
-    /// Sleeps until one is ready or `wait` has passed; None: as long as it takes.
-    pub fn wait(&mut self, wake: RawFd, conversations: &[Conversation], wait: Option<Duration>) {
+    /// Sleeps until one is ready or `wait` has passed.
+    pub fn wait(&mut self, wake: RawFd, conversations: &[Conversation], wait: Duration) {
         self.descriptors.clear();
         self.owners.clear();
         self.descriptors.push(watch(wake, false));
@@ -42,7 +42,7 @@ impl Poll {
             }
         }
         // Rounded up: to wake too early would mean to spin.
-        let ms = wait.map_or(-1, |d| d.as_micros().div_ceil(1000).min(60_000) as libc::c_int);
+        let ms = wait.as_micros().div_ceil(1000).min(60_000) as libc::c_int;
         // SAFETY: the array is alive and of that length. An interrupted sleep is a short one.
         unsafe { libc::poll(self.descriptors.as_mut_ptr(), self.descriptors.len() as libc::nfds_t, ms) };
     }

@@ -265,6 +265,17 @@ impl Consumer {
         self.shared.lock().running
     }
 
+    #[getter]
+    fn turn_age(&self) -> f64 {
+        let turned_at = self.shared.lock().turned_at;
+        clock::now().saturating_sub(turned_at).as_secs_f64()
+    }
+
+    #[getter]
+    fn disconnected(&self, py: Python<'_>) -> Vec<Py<PyString>> {
+        self.shared.lock().disconnected(clock::now()).map(|queue| self.queues[queue].clone_ref(py)).collect()
+    }
+
     fn stop(&self, py: Python<'_>) {
         self.shared.lock().phase = Phase::Stopped;
         self.shared.work.notify_all();

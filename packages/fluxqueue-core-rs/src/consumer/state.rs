@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::clock;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
 use super::wake::Wake;
 use crate::errors::Result;
-use crate::message::{self, Message};
+use crate::message::Message;
 
 /// An attempt that has been claimed.
 #[derive(Clone, Debug)]
@@ -31,16 +32,16 @@ pub struct Work {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Waiting,
     Running,
     Settling,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    serial: u64,
-    stage: Stage,
+pub(super) struct Held {
+    pub(super) serial: u64,
+    pub(super) stage: Stage,
 }
 
 /// A registered task: its index and whether it is async.
@@ -59,11 +60,13 @@ pub struct QueueState {
     pub settlements: VecDeque<Settlement>,
     /// When the oldest settlement came.
     pub waiting_since: Duration,
-    held: HashMap<Bytes, Held>,
-    sync_ready: VecDeque<Work>,
-    async_ready: VecDeque<Work>,
+    /// A conversation is open, and no answer is overdue.
+    pub connected: bool,
+    pub(super) held: HashMap<Bytes, Held>,
+    pub(super) sync_ready: VecDeque<Work>,
+    pub(super) async_ready: VecDeque<Work>,
     /// What a BLMOVE brought although its field was held; see `admit_blocked`.
-    doubles: Vec<(Bytes, Duration)>,
+    pub(super) doubles: Vec<(Bytes, Duration)>,
 }
 
 /// How the process stands.
@@ -93,6 +96,8 @@ pub struct State {
     pub events: VecDeque<(usize, Event)>,
     /// Queues whose consumer is closed after a drain.
     pub closed: usize,
+    /// When the driver last went round its loop.
+    pub turned_at: Duration,
     /// The driver wants to be woken at so many settlements.
     pub wake_at: usize,
     /// The driver wants to be woken when nothing runs or waits.
@@ -101,8 +106,8 @@ pub struct State {
     pub unknown_grace: u64,
     threads: usize,
     idle_threads: usize,
-    serial: u64,
-    settling: usize,
+    pub(super) serial: u64,
+    pub(super) settling: usize,
     async_signalled: bool,
 }
 
@@ -135,6 +140,7 @@ impl Shared {
             phase: Phase::Serving,
             events: VecDeque::new(),
             closed: 0,
+            turned_at: clock::now(),
             wake_at: usize::MAX,
             wake_when_idle: false,
             threads: 1,
@@ -209,7 +215,8 @@ impl Shared {
         state.pace.count();
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;
-        if (settled && state.settling >= state.wake_at) || (idle && state.wake_when_idle) {
+        // A void outcome frees a slot all the same, and no settlement tells of it.
+        if !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle) {
             state.wake_at = usize::MAX;
             state.wake_when_idle = false;
             self.driver.set();
@@ -233,6 +240,13 @@ impl State {
     /// Slots for which nothing has been claimed yet.
     pub fn free(&self) -> usize {
         self.concurrency.saturating_sub(self.running + self.waiting())
+    }
+
+    /// The queues that Redis does not serve us at present: no conversation is
+    /// open, or the lease could not be renewed.
+    pub fn disconnected(&self, now: Duration) -> impl Iterator<Item = usize> {
+        let served = move |q: &QueueState| q.connected && now < q.fresh_until;
+        self.queues.iter().enumerate().filter(move |(_, q)| !served(q)).map(|(index, _)| index)
     }
 
     /// True where one more thread should wait for work; the caller starts it.
@@ -314,81 +328,6 @@ impl State {
         }
     }
 
-    /// Adds a message that an exchange has claimed.
-    pub fn admit(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
-        let Some(field) = message::field(&raw).map(|range| raw.slice(range)) else {
-            return; // The script has parked it.
-        };
-        self.serial += 1;
-        let serial = self.serial;
-        self.queues[queue].held.insert(field.clone(), Held { serial, stage: Stage::Waiting });
-        let (outcome, event) = match Message::parse(raw) {
-            Err(error) => {
-                let event = Event::Parked {
-                    task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
-                    name: String::new(),
-                    reason: "malformed".into(),
-                };
-                let reason = message::dead_reason("malformed", &error.to_string(), None);
-                (Outcome::Dead { reason, keep: true }, event)
-            }
-            Ok(message) => match self.queues[queue].tasks.get(&message.name) {
-                Some(&(task, is_async)) => {
-                    let work = Work { queue, serial, task, is_async, claimed_at: now, message };
-                    let queue = &mut self.queues[queue];
-                    if is_async {
-                        queue.async_ready.push_back(work)
-                    } else {
-                        queue.sync_ready.push_back(work)
-                    }
-                    return;
-                }
-                None => unknown(&message, redis_ms, self.unknown_grace),
-            },
-        };
-        if let Some(held) = self.queues[queue].held.get_mut(&field) {
-            held.stage = Stage::Settling;
-        }
-        self.queues[queue].push(Settlement { field, outcome }, now);
-        self.settling += 1;
-        shared.tell(self, queue, event);
-    }
-
-    /// Adds a message that a BLMOVE has brought. Where its field is held already
-    /// (two messages made by hand with one id, or an outcome still under way),
-    /// only the next exchange can tell what becomes of it.
-    pub fn admit_blocked(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
-        let held = message::field(&raw).is_some_and(|range| self.queues[queue].held.contains_key(&raw[range]));
-        if held {
-            self.queues[queue].doubles.push((raw, now));
-        } else {
-            self.admit(shared, queue, raw, now, redis_ms);
-        }
-    }
-
-    /// An exchange sent at `sent` has adopted the inbox: a double that it did not
-    /// park is ours by now, unless it arrived after that exchange was sent.
-    pub fn resolve_doubles(
-        &mut self,
-        shared: &Shared,
-        queue: usize,
-        sent: Duration,
-        parked: &HashSet<Bytes>,
-        redis_ms: u64,
-    ) {
-        for (raw, came) in std::mem::take(&mut self.queues[queue].doubles) {
-            let is_parked = message::field(&raw).is_some_and(|range| parked.contains(&raw[range]));
-            if is_parked {
-                continue;
-            }
-            if came < sent {
-                self.admit(shared, queue, raw, came, redis_ms);
-            } else {
-                self.queues[queue].doubles.push((raw, came));
-            }
-        }
-    }
-
     /// The fields that a new conversation is to keep.
     pub fn keep(&self, queue: usize) -> Vec<Bytes> {
         self.queues[queue].held.keys().cloned().collect()
@@ -410,11 +349,14 @@ impl State {
         self.settling -= before - queue.settlements.len();
     }
 
-    /// The lease is lost: everything held is somebody else's. How many run on as orphans.
-    pub fn lost(&mut self, queue: usize) -> usize {
-        let running = self.queues[queue].held.values().filter(|h| h.stage == Stage::Running).count();
+    /// The lease is lost: everything held is somebody else's. How many run on as
+    /// orphans, and the fields of the outcomes that are void.
+    pub fn lost(&mut self, queue: usize) -> (usize, Vec<Bytes>) {
+        let of_queue = &self.queues[queue];
+        let running = of_queue.held.values().filter(|h| h.stage == Stage::Running).count();
+        let void = of_queue.settlements.iter().map(|s| s.field.clone()).collect();
         self.reopened(queue, &HashSet::new(), Duration::ZERO);
-        running
+        (running, void)
     }
 
     /// Drops what has not begun, so that the next `open` sends it home.
@@ -480,28 +422,10 @@ impl QueueState {
         !self.doubles.is_empty()
     }
 
-    fn push(&mut self, settlement: Settlement, now: Duration) {
+    pub(super) fn push(&mut self, settlement: Settlement, now: Duration) {
         if self.settlements.is_empty() {
             self.waiting_since = now;
         }
         self.settlements.push_back(settlement);
     }
-}
-
-/// A name that is not registered: back for a while, since a rolling deployment
-/// has old and new workers side by side, and parked only after the grace.
-fn unknown(message: &Message, redis_ms: u64, grace: u64) -> (Outcome, Event) {
-    let task_id = message.task_id().to_owned();
-    let name = message.name.clone();
-    let since = message.unknown_since.unwrap_or(redis_ms);
-    let passed = redis_ms.saturating_sub(since);
-    if message.unknown_since.is_some() && passed >= grace {
-        let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
-        let reason = message::dead_reason("unknown_task", &error, None);
-        return (Outcome::Dead { reason, keep: true }, Event::Parked { task_id, name, reason: "unknown_task".into() });
-    }
-    let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
-    let message = message::with_unknown_since(message, since);
-    let event = Event::UnknownTask { task_id, name, delay: delay as f64 / 1000.0 };
-    (Outcome::Later { message, delay }, event)
 }

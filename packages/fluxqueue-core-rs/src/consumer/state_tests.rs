@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
-use super::state::{Phase, Shared, Tasks, Work};
+use super::state::{Phase, Shared, State, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Message};
 
@@ -48,6 +48,21 @@ fn begin(shared: &Shared) -> Option<Work> {
 
 fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
     shared.lock().take_settlements(queue, 100)
+}
+
+#[test]
+fn a_queue_is_served_while_its_conversation_is_open_and_its_lease_renewed() {
+    let shared = shared(&["one", "two"], 1);
+    let mut state = shared.lock();
+    let disconnected = |state: &State, now| state.disconnected(now).collect::<Vec<_>>();
+    assert_eq!(disconnected(&state, at(0)), [0, 1]);
+    for queue in &mut state.queues {
+        queue.connected = true;
+    }
+    assert!(disconnected(&state, at(0)).is_empty());
+    state.queues[1].fresh_until = at(5);
+    assert!(disconnected(&state, at(4)).is_empty());
+    assert_eq!(disconnected(&state, at(5)), [1]);
 }
 
 #[test]
@@ -125,13 +140,14 @@ fn an_orphan_does_not_settle_a_new_claim_of_the_same_attempt() {
     let message = raw("sync");
     admit(&shared, 0, &message);
     let orphan = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().lost(0), 1);
+    assert_eq!(shared.lock().lost(0), (1, vec![]));
     shared.lock().queues[0].fresh_until = FOREVER;
     admit(&shared, 0, &message);
     let again = begin(&shared).expect("admitted");
     assert!(!shared.finish(&orphan, Outcome::Succeeded, at(2)));
     assert!(settlements(&shared, 0).is_empty());
     assert!(shared.finish(&again, Outcome::Succeeded, at(2)));
+    assert_eq!(shared.lock().lost(0), (0, vec![field(&message)]), "told, since its task was thought to have ended");
 }
 
 #[test]

@@ -39,11 +39,12 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     tasks = _load_tasks(options, prog)
     if tasks is None:
         return 1
-    log.adopt_standard_logging()
     try:
         worker = Worker(options, settings, tasks, logger)
     except ConfigurationError as error:
         fail(prog, str(error))
+    # After the application and asyncio: both may have imported `logging`.
+    log.adopt_standard_logging()
     code = worker.run()
     return shutdown.exit_with(code, worker.stuck)
 

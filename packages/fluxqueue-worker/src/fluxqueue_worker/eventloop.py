@@ -17,6 +17,7 @@ from fluxqueue_core import Job
 
 from .context import build_context
 from .events import TaskEvents
+from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
 
@@ -67,6 +68,7 @@ class EventLoop:
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
         self._stopping = False
+        self._fork = ForkWatch()
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
 
@@ -100,8 +102,16 @@ class EventLoop:
         self._loop.close()
 
     def _pump(self) -> None:
-        for job in self._source.take_async(BATCH):
-            self._begin(job)
+        try:
+            for job in self._source.take_async(BATCH):
+                self._begin(job)
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        # asyncio would only log what a callback raises, and call it again.
+        self._loop.remove_reader(self._source.async_fd)
+        self._crashed(error)
 
     def _begin(self, job: Job) -> None:
         started = perf_counter()
@@ -124,12 +134,20 @@ class EventLoop:
         running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
+        try:
+            self._settle(running)
+        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
+            self._failed(error)
+
+    def _settle(self, running: asyncio.Task[Any]) -> None:
         job, started = self._running.pop(running)
         error: BaseException | None
         if running.cancelled():
             error = asyncio.CancelledError("the task was cancelled")
         else:
             error = running.exception()
+        if self._fork.in_child:
+            leave(error)
         if error is None:
             if not self._source.succeed(job):
                 self._outcomes.void(job, started)

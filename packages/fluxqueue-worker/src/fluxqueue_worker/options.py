@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fluxqueue_core import check_queue_name
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, one_of, seconds, text, whole_number
+from fluxqueue_core.service.health_settings import add_health_settings
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
 
@@ -23,6 +24,7 @@ class Options:
         tasks_module_path: see `registry.load`.
         queues: in order of priority.
         drain_timeout, lease, unknown_task_grace: seconds.
+        health_port: 0: no health endpoint.
         parent: the process that this one is the suspects' lane of, or None.
         folder: the working directory at the start.
     """
@@ -37,6 +39,8 @@ class Options:
     drain_timeout: float
     lease: float
     unknown_task_grace: float
+    health_host: str
+    health_port: int
     parent: int | None
     folder: str
 
@@ -55,6 +59,8 @@ class Options:
             "FLUXQUEUE_DRAIN_TIMEOUT": repr(self.drain_timeout),
             "FLUXQUEUE_LEASE": repr(self.lease),
             "FLUXQUEUE_UNKNOWN_TASK_GRACE": repr(self.unknown_task_grace),
+            # The port is the parent's.
+            "FLUXQUEUE_HEALTH_PORT": "0",
         }
         return environment
 
@@ -149,6 +155,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         metavar="SECONDS",
         help="how long a task that no worker knows is kept for one that does",
     )
+    add_health_settings(parser)
     parser.add_argument("--suspects-lane", type=int, default=None, help=argparse.SUPPRESS)
     values = parser.parse_args(argv)
     if values.tasks_module_path is None:
@@ -164,6 +171,8 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         drain_timeout=values.drain_timeout,
         lease=values.lease,
         unknown_task_grace=values.unknown_task_grace,
+        health_host=values.health_host,
+        health_port=values.health_port,
         parent=values.suspects_lane,
         folder=os.getcwd(),
     )

@@ -62,7 +62,7 @@ def describe(error: BaseException) -> str:
         name = f"{kind.__module__}.{name}"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the error
+    except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error
         text = "<its text can't be printed>"
     whole = f"{name}: {text}" if text else name
     encoded = whole[:ERROR_BYTES].encode("utf-8", "backslashreplace")
@@ -86,7 +86,7 @@ def format_traceback(error: BaseException, own_frames: int) -> str:
             type(error), error, first, limit=-TRACEBACK_FRAMES, compact=True
         ).format()
         text = "".join(lines)
-    except Exception as failure:  # noqa: BLE001 - a broken exception class
+    except BaseException as failure:  # noqa: BLE001 - a broken exception class
         text = f"The traceback can't be formatted: {type(failure).__name__}\n"
     encoded = text[-TRACEBACK_BYTES:].encode("utf-8", "backslashreplace")
     return encoded[-TRACEBACK_BYTES:].decode("utf-8", "ignore")

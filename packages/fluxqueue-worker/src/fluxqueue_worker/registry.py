@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -109,7 +110,7 @@ def import_tasks_module(name: str) -> ModuleType:
             raise TasksError(
                 f"there is no module {name!r}: {module.__name__!r} is a module, not a package"
             )
-        if importlib.util.find_spec(prefix) is None:
+        if prefix not in sys.modules and importlib.util.find_spec(prefix) is None:
             raise TasksError(
                 f"there is no module {prefix!r} (looked in {os.getcwd()} and on the Python path)"
             )

@@ -12,7 +12,7 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-EXIT_PATIENCE = 3.0
+EXIT_PATIENCE = 5.0
 
 
 class Signals:
@@ -21,6 +21,9 @@ class Signals:
     A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints
     the stacks of all threads, at once and in C, so that it works where Python
     code no longer does. Use it in the main thread.
+
+    Afterwards the signals are ignored: the process is about to end with its own
+    exit code, and one more SIGTERM is no reason for another.
     """
 
     COLLECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -28,7 +31,6 @@ class Signals:
     def __init__(self) -> None:
         self._received: deque[int] = deque()
         self._previous: dict[int, Any] = {}
-        self._pid = os.getpid()
         self.fd = -1
 
     def __enter__(self) -> Self:
@@ -68,19 +70,20 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._restore()
+        faulthandler.unregister(signal.SIGQUIT)
+        for number in self.COLLECTED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._previous_fd)
         os.close(self.fd)
         os.close(self._write_fd)
 
     def _restore(self) -> None:
-        if not self._previous:
-            return
+        """In a forked child: as if there had been no worker."""
         faulthandler.unregister(signal.SIGQUIT)
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
             # None: a handler that was not installed from Python.
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        self._previous.clear()
 
 
 def exit_with(code: int, stuck: bool) -> int:
@@ -91,8 +94,8 @@ def exit_with(code: int, stuck: bool) -> int:
         stuck: a task still runs; the interpreter can't be shut down around it.
 
     Returns:
-        The code, for a normal end, which is watched and cut short after three
-        seconds.
+        The code, for a normal end, which is watched and cut short after five
+        seconds: what the application does at exit has so long.
     """
     watchdog = threading.Timer(EXIT_PATIENCE, os._exit, (code,))
     watchdog.daemon = True

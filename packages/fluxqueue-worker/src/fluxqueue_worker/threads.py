@@ -17,6 +17,7 @@ from fluxqueue_core import Job
 
 from .context import build_context
 from .events import TaskEvents
+from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
 
@@ -58,6 +59,7 @@ class _Thread:
         pool = self._pool
         take, wants_thread = pool.source.take, pool.source.wants_thread
         succeed, outcomes = pool.source.succeed, pool.outcomes
+        fork = pool.fork
         done = pool.events.done if pool.events.logs_success else None
         thread_storage: dict[str, Any] = {}
         while True:
@@ -85,8 +87,12 @@ class _Thread:
             # SystemExit and KeyboardInterrupt are the task's failure as well: no
             # task may end the worker.
             except BaseException as error:  # noqa: BLE001
+                if fork.in_child:
+                    leave(error)
                 outcomes.failed(job, task, error, started, OWN_FRAMES)
             else:
+                if fork.in_child:
+                    leave(None)
                 if not succeed(job):
                     outcomes.void(job, started)
                 elif done is not None:
@@ -114,6 +120,7 @@ class ThreadPool:
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
+        self.fork = ForkWatch()
         self._threads: list[_Thread] = []
         self._numbers = itertools.count(1)
 

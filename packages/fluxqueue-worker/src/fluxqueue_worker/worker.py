@@ -17,6 +17,7 @@ from fluxqueue_core.service.log import Logger
 
 from . import suspects
 from .events import ConsumerEvents, TaskEvents
+from .health import HEARTBEAT, WorkerHealth
 from .options import Options
 from .outcomes import Outcomes
 from .registry import Tasks
@@ -24,6 +25,8 @@ from .shutdown import Signals
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
+    from fluxqueue_core.service.health import HealthServer
+
     from .eventloop import EventLoop
 
 # Seconds. How often what has no descriptor is looked at: children, the drain.
@@ -44,6 +47,10 @@ class Worker:
     Args:
         tasks: per served queue, what `registry.load` found.
 
+    Raises:
+        ConfigurationError: a setting is not valid, or the health endpoint
+            can't listen.
+
     Attributes:
         stuck: after `run`: a thread is still in a task's code.
     """
@@ -57,7 +64,6 @@ class Worker:
         self._is_lane = options.parent is not None
         self._failed = False
         self._consumer_ended = False
-        self._was_connected = False
         self._signals = Signals()
         self._ends: deque[int] = deque()
         # A lane gets a SIGTERM for every thread of a parent that is killed, so
@@ -82,6 +88,7 @@ class Worker:
         source = self._idle or consumer
         events = TaskEvents(logger)
         self._outcomes = Outcomes(consumer, events)
+        self._health = WorkerHealth(consumer, options.lease)
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
@@ -92,6 +99,17 @@ class Worker:
             from .eventloop import EventLoop
 
             self._loop = EventLoop(source, self._outcomes, events, self._crashed)
+        self._health_server = self._serve_health()
+
+    def _serve_health(self) -> HealthServer | None:
+        options = self._options
+        if not options.health_port:
+            return None
+        from fluxqueue_core.service.health import HealthServer
+
+        return HealthServer(
+            options.health_host, options.health_port, self._health.live, self._health.ready
+        )
 
     def run(self) -> int:
         """Serves until a signal comes, drains, and returns the exit code."""
@@ -130,7 +148,9 @@ class Worker:
         if self._is_lane and os.getppid() != self._options.parent:
             return "parent ended"  # before it could be watched
         while True:
-            timeout = CHILD_INTERVAL if self._lanes else None
+            timeout = HEARTBEAT if self._health_server is not None else None
+            if self._lanes:
+                timeout = CHILD_INTERVAL
             if self._idle is not None:
                 timeout = LANE_INTERVAL
             self._wait(timeout)
@@ -150,15 +170,14 @@ class Worker:
         """Waits for a signal or an event of the consumer, handles the events,
         and notes in `_ends` the signals that ask for the end."""
         self._poll.poll(None if timeout is None else ceil(timeout * 1000))
+        self._health.turn()
         for event in self._consumer.events():
             self._consumer_events.write(event)
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
-            elif kind == "connected":
-                self._was_connected = True
-                if self._idle is not None:
-                    self._idle.connected()
+            elif kind == "connected" and self._idle is not None:
+                self._idle.connected()
             elif kind == "failed":
                 self._consumer_ended = True
         for number in self._signals.take():
@@ -203,11 +222,11 @@ class Worker:
         self._logger.info(
             "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
         )
+        self._health.draining()
         self._consumer.drain()
         self._lanes.close()
-        if self._consumer_ended or not self._was_connected:
-            # Nothing was ever claimed, or nobody is there who could settle it:
-            # then it is rescued.
+        if self._consumer_ended:
+            # Nobody is there to settle anything; the tasks are rescued.
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
@@ -260,4 +279,6 @@ class Worker:
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
         self.stuck = not all(ended)
+        if self._health_server is not None:
+            self._health_server.close()
         self._logger.info("worker.stopped", stuck=self.stuck)

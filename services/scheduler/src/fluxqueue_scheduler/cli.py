@@ -7,7 +7,8 @@ import sys
 from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
-from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, whole_number
+from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, text, whole_number
+from fluxqueue_core.service.health_settings import add_health_settings
 
 from . import __version__
 from .options import Options
@@ -42,9 +43,9 @@ def build_parser(prog: str) -> Parser:
         "-r",
         "--redis-url",
         env="FLUXQUEUE_REDIS_URL",
-        default="",
-        parse=str,
-        help="where Redis is; redis://127.0.0.1:6379 if not given",
+        default=None,
+        parse=text,
+        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
         metavar="URL",
     )
     parser.setting(
@@ -96,6 +97,7 @@ def build_parser(prog: str) -> Parser:
         help="debug, info, warning or error",
         metavar="LEVEL",
     )
+    add_health_settings(parser)
     return parser
 
 
@@ -103,7 +105,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     """Runs the scheduler until SIGTERM or SIGINT; returns the exit code."""
     arguments = build_parser(prog).parse_args(sys.argv[1:] if argv is None else argv)
     try:
-        settings = Settings(arguments.redis_url or None)
+        settings = Settings(arguments.redis_url)
     except ConfigurationError as error:
         fail(prog, str(error))
     options = Options(
@@ -116,4 +118,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     # redis-py is imported only now: a wrong flag or --help answers at once.
     from .service import run
 
-    return run(settings, options)
+    try:
+        return run(settings, options, arguments.health_host, arguments.health_port)
+    except ConfigurationError as error:
+        fail(prog, str(error))

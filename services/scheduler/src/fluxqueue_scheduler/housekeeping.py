@@ -21,7 +21,10 @@ from .queues import Queues
 from .redis_client import RedisClient, ScriptCall
 
 TRIM_LIMIT = 1_000
+# Keys that one step of the search passes, and the pause after it: a search of
+# many millions of keys must not keep Redis busy.
 PAGE = 1_000
+PAGE_PAUSE = 0.005
 LONGEST_PAUSE = 1.0
 
 
@@ -58,8 +61,10 @@ class Housekeeper:
             self._trim(self._to_trim[-1])
         if self._cursor is not None:
             self._search(self._cursor)
-        if self._to_trim or self._cursor is not None:
+        if self._to_trim:
             return 0.0
+        if self._cursor is not None:
+            return PAGE_PAUSE
         return min(max(min(self._next_trim, self._next_net) - now, 0.0), LONGEST_PAUSE)
 
     def _trim(self, queue: str) -> None:

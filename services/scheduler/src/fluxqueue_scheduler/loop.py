@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from time import monotonic
 
 from .outages import Complaints, Outages
 from .redis_client import UNAVAILABLE
@@ -14,7 +15,11 @@ LONGEST_BACKOFF = 0.5
 
 
 class Loop(threading.Thread):
-    """Calls `step` until `stop` is set. A step returns the seconds to pause."""
+    """Calls `step` until `stop` is set. A step returns the seconds to pause.
+
+    Attributes:
+        error: why the last step failed; empty where it did not.
+    """
 
     def __init__(
         self,
@@ -29,14 +34,23 @@ class Loop(threading.Thread):
         self._stopping = stop
         self._outages = outages
         self._complaints = complaints
+        self._due = monotonic()
+        self.error = ""
+
+    @property
+    def overdue(self) -> float:
+        """Seconds since a step was to begin, or, while one runs, since it has."""
+        return max(monotonic() - self._due, 0.0)
 
     def run(self) -> None:
         backoff = FIRST_BACKOFF
         while not self._stopping.is_set():
+            self._due = monotonic()
             try:
                 pause = self._step()
             except UNAVAILABLE as error:
                 self._outages.began(self.name, error)
+                self.error = f"Redis is away: {error}"
                 pause = backoff
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             except Exception as error:  # noqa: BLE001 - only a signal may end the scheduler
@@ -46,9 +60,12 @@ class Loop(threading.Thread):
                     loop=self.name,
                     exception=traceback.format_exc(),
                 )
+                self.error = f"{type(error).__name__}: {error}"
                 pause = LONGEST_BACKOFF
             else:
+                self.error = ""
                 self._outages.ended(self.name)
                 backoff = FIRST_BACKOFF
+            self._due = monotonic() + pause
             if pause > 0:
                 self._stopping.wait(pause)

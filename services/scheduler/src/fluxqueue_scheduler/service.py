@@ -7,8 +7,10 @@ import signal
 import threading
 
 from fluxqueue_core import Settings, __version__
+from fluxqueue_core.service.health_settings import DEFAULT_HOST
 from fluxqueue_core.service.log import get_logger
 
+from .health import SchedulerHealth
 from .housekeeping import Housekeeper
 from .loop import Loop
 from .options import Options
@@ -22,7 +24,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Scheduler:
-    """Any number may run at once, in one process or in many."""
+    """Any number may run at once, in one process or in many.
+
+    Attributes:
+        health: what it says of itself.
+    """
 
     def __init__(self, settings: Settings, options: Options | None = None) -> None:
         options = options or Options()
@@ -42,6 +48,7 @@ class Scheduler:
         self._loops = [
             Loop(name, step, self._stop, outages, complaints) for name, step in steps.items()
         ]
+        self.health = SchedulerHealth(self._loops, self._stop, options.lease)
 
     def start(self) -> None:
         """Starts the threads; returns at once, also when Redis is away."""
@@ -57,13 +64,26 @@ class Scheduler:
             client.close()
 
 
-def run(settings: Settings, options: Options) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit code 0."""
+def run(
+    settings: Settings, options: Options, health_host: str = DEFAULT_HOST, health_port: int = 0
+) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code 0.
+
+    Raises:
+        ConfigurationError: the health endpoint can't listen.
+    """
     # Blocked before the threads start, so that all inherit it and the signal
     # waits for `sigwait`, whenever it comes.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     log = get_logger()
     scheduler = Scheduler(settings, options)
+    server = None
+    if health_port:
+        # Imported only where it is wanted.
+        from fluxqueue_core.service.health import HealthServer
+
+        health = scheduler.health
+        server = HealthServer(health_host, health_port, health.live, health.ready)
     scheduler.start()
     log.info(
         "scheduler.started",
@@ -74,5 +94,7 @@ def run(settings: Settings, options: Options) -> int:
     )
     received = signal.sigwait(SIGNALS)
     scheduler.stop()
+    if server is not None:
+        server.close()
     log.info("scheduler.stopped", signal=signal.Signals(received).name)
     return 0

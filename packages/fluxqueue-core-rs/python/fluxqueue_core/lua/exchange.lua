@@ -77,8 +77,13 @@ if limit > 0 and paused == 0 then
     end
   end
   if odd then
-    for _, m in ipairs(popped) do
-      local held, entry = hold(claimed, t, m)
+    for i, m in ipairs(popped) do
+      local done, held, entry = pcall(hold, claimed, t, m)
+      if not done then
+        -- It can't even be parked (a key of another type): back where it was.
+        for j = #popped, i, -1 do redis.call('RPUSH', source, popped[j]) end
+        error(held)
+      end
       if held then got[#got + 1] = m else parked[#parked + 1] = entry end
     end
   elseif #popped > 0 then

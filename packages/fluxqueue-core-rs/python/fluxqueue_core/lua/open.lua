@@ -10,7 +10,7 @@
 --              the fields that the new id holds
 -- Complexity   O(messages held by the old ids)
 --
--- For each old id that is no tombstone: what `keep` names moves to the new id,
+-- For each old id that is alive or late: what `keep` names moves to the new id,
 -- the rest goes home with no count raised. Every old id becomes a tombstone,
 -- even an unknown one: a request of it that is still under way must find
 -- itself refused.

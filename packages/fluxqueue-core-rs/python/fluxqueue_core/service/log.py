@@ -116,6 +116,13 @@ def line_writer(stream: TextIO) -> Writer:
     lock = threading.Lock()
     descriptor = stream.fileno()
 
+    def new_lock() -> None:
+        # The thread that held it may not exist in the child.
+        nonlocal lock
+        lock = threading.Lock()
+
+    os.register_at_fork(after_in_child=new_lock)
+
     def write(line: bytes) -> None:
         with lock:
             while line:
@@ -143,7 +150,9 @@ def render_json(fields: Fields) -> bytes:
 
 
 def _encodable(value: object) -> Any:
-    if value is None or isinstance(value, (bool, float, datetime)):
+    if value is None or isinstance(value, bool | float | datetime):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**64:
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()
 
@@ -156,6 +165,23 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+class _Shown:
+    """Something whose `repr`, which is what the renderer prints, is given."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _shown(value: object) -> object:
+    """The value so that the renderer prints nothing but printable characters."""
+    if isinstance(value, str):
+        return value if value.isprintable() else _Shown(escape(repr(value)))
+    return _Shown(escape(repr(value)))
+
+
 def console_renderer(colors: bool) -> Callable[[Fields], bytes]:
     """structlog's renderer behind an escape of everything it prints."""
     import structlog
@@ -163,17 +189,14 @@ def console_renderer(colors: bool) -> Callable[[Fields], bytes]:
     renderer = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=16)
 
     def render(fields: Fields) -> bytes:
-        safe = {
-            escape(key): escape(value) if isinstance(value, str) else value
-            for key, value in fields.items()
-            if key != "exception"
-        }
+        safe = {escape(k): _shown(v) for k, v in fields.items() if k != "exception"}
+        safe["event"] = escape(fields["event"])
         safe["timestamp"] = fields["timestamp"].astimezone().strftime("%H:%M:%S.%f")[:-3]
         exception = fields.get("exception")
         if exception:
             lines = str(exception).rstrip().split("\n")
             safe["exception"] = "\n".join("    " + escape(line) for line in lines)
-        text = renderer(None, safe["level"], safe)
+        text = renderer(None, fields["level"], safe)
         return (text + "\n").encode("utf-8", "backslashreplace")
 
     return render

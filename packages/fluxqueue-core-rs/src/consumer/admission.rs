@@ -1,0 +1,106 @@
+//! Taking in what has been claimed: to be run, or settled at once where it can't be.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::event::Event;
+use super::outcome::{Outcome, Settlement};
+use super::state::{Held, Shared, Stage, State, Work};
+use crate::message::{self, Message};
+
+impl State {
+    /// Adds a message that an exchange has claimed.
+    pub fn admit(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
+        let Some(field) = message::field(&raw).map(|range| raw.slice(range)) else {
+            return; // The script has parked it.
+        };
+        self.serial += 1;
+        let serial = self.serial;
+        self.queues[queue].held.insert(field.clone(), Held { serial, stage: Stage::Waiting });
+        let (outcome, event) = match Message::parse(raw) {
+            Err(error) => {
+                let event = Event::Parked {
+                    task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
+                    name: String::new(),
+                    reason: "malformed".into(),
+                };
+                let reason = message::dead_reason("malformed", &error.to_string(), None);
+                (Outcome::Dead { reason, keep: true }, event)
+            }
+            Ok(message) => match self.queues[queue].tasks.get(&message.name) {
+                Some(&(task, is_async)) => {
+                    let work = Work { queue, serial, task, is_async, claimed_at: now, message };
+                    let queue = &mut self.queues[queue];
+                    if is_async {
+                        queue.async_ready.push_back(work)
+                    } else {
+                        queue.sync_ready.push_back(work)
+                    }
+                    return;
+                }
+                None => unknown(&message, redis_ms, self.unknown_grace),
+            },
+        };
+        if let Some(held) = self.queues[queue].held.get_mut(&field) {
+            held.stage = Stage::Settling;
+        }
+        self.queues[queue].push(Settlement { field, outcome }, now);
+        self.settling += 1;
+        shared.tell(self, queue, event);
+    }
+
+    /// Adds a message that a BLMOVE has brought. Where its field is held already
+    /// (two messages made by hand with one id, or an outcome still under way),
+    /// only the next exchange can tell what becomes of it.
+    pub fn admit_blocked(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
+        let held = message::field(&raw).is_some_and(|range| self.queues[queue].held.contains_key(&raw[range]));
+        if held {
+            self.queues[queue].doubles.push((raw, now));
+        } else {
+            self.admit(shared, queue, raw, now, redis_ms);
+        }
+    }
+
+    /// An exchange sent at `sent` has adopted the inbox: a double that it did not
+    /// park is ours by now, unless it arrived after that exchange was sent.
+    pub fn resolve_doubles(
+        &mut self,
+        shared: &Shared,
+        queue: usize,
+        sent: Duration,
+        parked: &HashSet<Bytes>,
+        redis_ms: u64,
+    ) {
+        for (raw, came) in std::mem::take(&mut self.queues[queue].doubles) {
+            let is_parked = message::field(&raw).is_some_and(|range| parked.contains(&raw[range]));
+            if is_parked {
+                continue;
+            }
+            if came < sent {
+                self.admit(shared, queue, raw, came, redis_ms);
+            } else {
+                self.queues[queue].doubles.push((raw, came));
+            }
+        }
+    }
+}
+
+/// A name that is not registered: back for a while, since a rolling deployment
+/// has old and new workers side by side, and parked only after the grace.
+fn unknown(message: &Message, redis_ms: u64, grace: u64) -> (Outcome, Event) {
+    let task_id = message.task_id().to_owned();
+    let name = message.name.clone();
+    let since = message.unknown_since.unwrap_or(redis_ms);
+    let passed = redis_ms.saturating_sub(since);
+    if message.unknown_since.is_some() && passed >= grace {
+        let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
+        let reason = message::dead_reason("unknown_task", &error, None);
+        return (Outcome::Dead { reason, keep: true }, Event::Parked { task_id, name, reason: "unknown_task".into() });
+    }
+    let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
+    let message = message::with_unknown_since(message, since);
+    let event = Event::UnknownTask { task_id, name, delay: delay as f64 / 1000.0 };
+    (Outcome::Later { message, delay }, event)
+}

@@ -1,0 +1,180 @@
+//! What the driver does about an answer of Redis.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::clock;
+use super::conversation::Request;
+use super::driver::{Driver, load};
+use super::event::Event;
+use super::poll::Side;
+use super::replies::{self, Done, Exchanged, Opened};
+use super::state::State;
+use crate::connection::{Reply, redis_error};
+use crate::errors::{Error, Result};
+
+/// No sweep for so long: no scheduler is alive.
+const NO_SCHEDULER: Duration = Duration::from_secs(5);
+/// The same news is told again after so long.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+impl Driver {
+    pub(super) fn reply(&mut self, state: &mut State, queue: usize, side: Side, reply: Reply) -> Result<()> {
+        let now = clock::now();
+        let conversation = &mut self.conversations[queue];
+        if side == Side::Scripts && conversation.ignore > 0 {
+            conversation.ignore -= 1;
+            return Ok(());
+        }
+        if let Reply::Error(text) = reply {
+            return self.refused(state, queue, side, &text, now);
+        }
+        if side == Side::Blocking {
+            conversation.blocked_until = None;
+            if let Reply::BulkString(message) = reply {
+                conversation.maybe_more = true;
+                let redis_ms = conversation.redis_ms(now);
+                state.admit_blocked(&self.shared, queue, message, now, redis_ms);
+                self.shared.announce_work(state);
+            }
+            return Ok(());
+        }
+        match conversation.request.take() {
+            Some(Request::Open(sent)) => self.opened(state, queue, sent, replies::opened(reply)?, now),
+            Some(Request::Exchange { sent, settlements, asked }) => match replies::exchanged(reply) {
+                Ok(Exchanged::Done(done)) => {
+                    state.settled(queue, &settlements);
+                    self.exchanged(state, queue, sent, asked, done, now);
+                }
+                Ok(Exchanged::Lost) => {
+                    state.return_settlements(queue, settlements);
+                    self.lease_lost(state, queue, now);
+                }
+                Err(error) => {
+                    state.return_settlements(queue, settlements);
+                    return Err(error);
+                }
+            },
+            Some(Request::Close(_)) => self.close(state, queue),
+            None => return Err(Error::Broker("Redis sent a reply that nobody waits for".into())),
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, state: &mut State, queue: usize, sent: Duration, opened: Opened, now: Duration) {
+        let conversation = &mut self.conversations[queue];
+        let Opened::Holds(redis_ms, fields) = opened else {
+            // The id was taken: the next one will not be.
+            conversation.start_anew(state, now, true);
+            return;
+        };
+        conversation.set_redis_clock(redis_ms, now);
+        conversation.is_open();
+        conversation.last_exchange = sent;
+        let proven = conversation.proven;
+        state.reopened(queue, &fields, sent + self.options.lease - self.options.margin());
+        if proven {
+            self.tell_connected(state, queue);
+        }
+        self.shared.announce_work(state);
+    }
+
+    fn tell_connected(&mut self, state: &mut State, queue: usize) {
+        state.queues[queue].connected = true;
+        let consumer = self.conversations[queue].current.clone();
+        self.shared.tell(state, queue, Event::Connected { consumer });
+    }
+
+    fn exchanged(&mut self, state: &mut State, queue: usize, sent: Duration, asked: usize, done: Done, now: Duration) {
+        if self.conversations[queue].prove() {
+            self.tell_connected(state, queue);
+        }
+        let conversation = &mut self.conversations[queue];
+        conversation.set_redis_clock(done.redis_ms, now);
+        conversation.paused = done.paused;
+        if asked > 0 {
+            conversation.maybe_more = done.claimed.len() == asked;
+        }
+        state.queues[queue].fresh_until = sent + self.options.lease - self.options.margin();
+        // An entry of the dead set is the field, with a number where it was there already.
+        let parked: HashSet<Bytes> =
+            done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
+        state.resolve_doubles(&self.shared, queue, sent, &parked, done.redis_ms);
+        for message in done.claimed {
+            state.admit(&self.shared, queue, message, now, done.redis_ms);
+        }
+        for entry in &parked {
+            let malformed = entry.starts_with(b"sha1:");
+            let event = Event::Parked {
+                task_id: String::from_utf8_lossy(entry.split(|b| *b == b'"').next().unwrap_or_default()).into_owned(),
+                name: String::new(),
+                reason: if malformed { "malformed" } else { "duplicate" }.into(),
+            };
+            self.shared.tell(state, queue, event);
+        }
+        self.look_around(state, queue, done.suspects, done.since_sweep_ms, now);
+        self.shared.announce_work(state);
+    }
+
+    /// Suspects that need a process of their own, and a scheduler that is not there.
+    fn look_around(&mut self, state: &mut State, queue: usize, suspects: i64, sweep: Option<u64>, now: Duration) {
+        let told = &mut self.told[queue];
+        if suspects > 0 && !self.options.suspects && now >= told.suspects + TELL_AGAIN {
+            told.suspects = now;
+            self.shared.tell(state, queue, Event::Suspects { count: suspects });
+        }
+        let late = sweep.is_none_or(|ms| Duration::from_millis(ms) > NO_SCHEDULER);
+        if late && now > self.started + NO_SCHEDULER && now >= told.no_scheduler + TELL_AGAIN {
+            told.no_scheduler = now;
+            let seconds = sweep.map(|ms| ms as f64 / 1000.0);
+            self.shared.tell(state, queue, Event::NoScheduler { seconds });
+        }
+    }
+
+    fn lease_lost(&mut self, state: &mut State, queue: usize, now: Duration) {
+        let consumer = self.conversations[queue].current.clone();
+        let (running, void) = state.lost(queue);
+        self.shared.tell(state, queue, Event::LeaseLost { consumer, running });
+        for field in void {
+            let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
+            self.shared.tell(state, queue, Event::OutcomeVoid { task_id });
+        }
+        self.conversations[queue].start_anew(state, now, false);
+    }
+
+    /// An error reply: the command was not executed, or the conversation ends.
+    fn refused(&mut self, state: &mut State, queue: usize, side: Side, text: &str, now: Duration) -> Result<()> {
+        let code = text.split_whitespace().next().unwrap_or_default();
+        let conversation = &mut self.conversations[queue];
+        let unflagged = self.flags && side == Side::Scripts && text.contains("ompiling script");
+        let again = match code {
+            "NOSCRIPT" => {
+                conversation.send_text = true;
+                true
+            }
+            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "MASTERDOWN" => {
+                if side == Side::Blocking {
+                    conversation.block_refused(now);
+                    return Ok(());
+                }
+                conversation.back_off(now);
+                true
+            }
+            _ => unflagged,
+        };
+        if unflagged {
+            // A server older than 7 does not know the line with the flags.
+            self.flags = false;
+            self.scripts = load(false)?;
+        }
+        if !again || side == Side::Blocking {
+            return Err(redis_error(text));
+        }
+        if let Some(Request::Exchange { settlements, .. }) = conversation.request.take() {
+            state.return_settlements(queue, settlements);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+"""What happens in a child process that a task has forked, when the task's code
+ends there without having ended the child.
+
+Such a child is a copy of the worker, with one thread and without the consumer's
+own. It must neither settle the job, which is its parent's, nor wait for more.
+(`multiprocessing` ends its children itself; this is for a plain `os.fork`.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import NoReturn
+
+
+class ForkWatch:
+    """Knows whether this process is such a child.
+
+    Attributes:
+        in_child: read after every task, so a plain attribute.
+    """
+
+    def __init__(self) -> None:
+        self.in_child = False
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self.in_child = True
+
+
+def leave(error: BaseException | None) -> NoReturn:
+    """Ends the child as a script would end that came to its end, or to `error`."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        import traceback
+
+        traceback.print_exception(error)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code & 0xFF)

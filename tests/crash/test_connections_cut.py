@@ -1,0 +1,109 @@
+"""The worker's connections are cut again and again: nothing is lost, stuck or run twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from support.cluster import Cluster
+from support.proxy import RESET, Proxy
+from support.waiting import wait_until, wait_until_past
+
+APP = """
+import asyncio
+
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        time.sleep(0.03)
+
+@fluxqueue.task()
+async def work_async(number):
+    with ledger.run(number):
+        await asyncio.sleep(0.03)
+
+@fluxqueue.task()
+def long(number):
+    with ledger.run(number):
+        while not os.path.exists("open"):
+            time.sleep(0.01)
+"""
+LEASE = 3.0
+CUTS = 100
+# A minute, or as the variable says; a third of that is enough to see each break.
+SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 20)
+
+
+def port_of(url: str) -> tuple[int, str]:
+    """The port and the database of a URL."""
+    place, _, database = url.rpartition("/")
+    return int(place.rpartition(":")[2]), database
+
+
+@pytest.mark.parametrize("name", ["work", "work_async"])
+def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, name: str) -> None:
+    port, database = port_of(redis_url)
+    # The delay makes it likely that a cut hits a request whose answer is under way.
+    with (
+        Proxy(port, delay=0.003) as proxy,
+        Cluster(
+            tmp_path, redis_url, APP, lease=LEASE, worker_url=f"{proxy.url}/{database}"
+        ) as cluster,
+    ):
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=10, log_level="warning")
+        wait_until(lambda: proxy.connections == 2)
+        enqueued = 0
+        while proxy.cuts < CUTS:
+            # Now more than the slots hold, now nothing: cut when busy and when idle.
+            more = chance.choice([0, 1, 10, 100])
+            cluster.enqueue(name, range(enqueued, enqueued + more))
+            enqueued += more
+            wait_until_past(time.monotonic() + chance.random() * 2 * SECONDS / CUTS)
+            if chance.random() < 0.2:
+                proxy.cut_all(RESET)
+            else:
+                proxy.cut_one(chance)
+        tasks = range(enqueued)
+        cluster.wait_until_ended(tasks, timeout=60)
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert cluster.stats() == {"succeeded": enqueued}
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["cut", "black hole"])
+def test_running_tasks_go_on_and_settle_under_the_new_id(
+    tmp_path: Path, redis_url: str, how: str
+) -> None:
+    port, database = port_of(redis_url)
+    with (
+        Proxy(port) as proxy,
+        Cluster(
+            tmp_path, redis_url, APP, lease=LEASE, worker_url=f"{proxy.url}/{database}"
+        ) as cluster,
+    ):
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=4)
+        first = worker.wait_for("worker.connected")["consumer"]
+        cluster.enqueue("long", range(4))
+        wait_until(lambda: len(cluster.ledger.started()) == 4)
+        if how == "cut":
+            proxy.cut_all()
+        else:
+            proxy.black_hole = True
+            worker.wait_for("worker.disconnected")
+            proxy.end_black_hole()
+        second = worker.wait_for("worker.connected", count=2)["consumer"]
+        assert second != first
+        # In the new conversation more than two leases pass.
+        wait_until_past(time.monotonic() + 2 * LEASE)
+        (tmp_path / "open").touch()
+        worker.wait_for("task.done", count=4)
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert cluster.stats() == {"succeeded": 4}
+        assert worker.stop() == 0

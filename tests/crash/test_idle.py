@@ -1,0 +1,61 @@
+"""A worker and a scheduler that have nothing to do use next to no CPU."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_core import key
+from support.cluster import Cluster
+from support.logging_process import LoggingProcess
+from support.waiting import wait_until, wait_until_past
+
+APP = """
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        time.sleep(60 if number else 0)
+
+@fluxqueue.task(queue="other")
+async def other(number):
+    with ledger.run(number):
+        pass
+"""
+WATCHED = 3.0
+# CPU seconds in that time: a loop that spins would use all of them.
+MOST = 0.1 * WATCHED
+
+
+def cpu_used(process: LoggingProcess) -> float:
+    used = process.cpu_seconds()
+    wait_until_past(time.monotonic() + WATCHED)
+    return process.cpu_seconds() - used
+
+
+@pytest.mark.parametrize("state", ["never used", "used", "draining", "Redis away", "paused"])
+def test_nobody_spins(tmp_path: Path, state: str) -> None:
+    with EmbeddedRedis() as server, Cluster(tmp_path, server.url, APP, lease=3) as cluster:
+        scheduler = cluster.start_scheduler()
+        worker = cluster.start_worker(queue="default,other", concurrency=2)
+        worker.wait_for("worker.connected", count=2)
+        if state in ("used", "draining"):
+            cluster.enqueue("work", [0] * 50)
+            cluster.wait_until_ended([0])
+            cluster.wait_until_settled()
+        if state == "draining":
+            cluster.enqueue("work", [1, 2, 3])
+            wait_until(lambda: len(cluster.ledger.started()) == 3)
+            worker.signal(signal.SIGTERM)
+            worker.wait_for("worker.draining")
+        if state == "Redis away":
+            server.kill()
+            worker.wait_for("worker.disconnected", count=2)
+            scheduler.wait_for("redis.unavailable")
+        if state == "paused":
+            for queue in ("default", "other"):
+                cluster.redis.set(key("paused", queue), "1")
+        assert cpu_used(worker) < MOST
+        assert cpu_used(scheduler) < MOST

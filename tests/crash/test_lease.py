@@ -1,0 +1,71 @@
+"""The lease holds as long as the process lives, whatever its tasks do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+LEASE = 1.5
+APP = """
+import asyncio, ctypes
+
+@fluxqueue.task()
+def long(number):
+    with ledger.run(number):
+        time.sleep(5)
+
+@fluxqueue.task()
+async def long_async(number):
+    with ledger.run(number):
+        await asyncio.sleep(5)
+
+@fluxqueue.task()
+async def blocks_the_loop(number):
+    with ledger.run(number):
+        time.sleep(5)
+
+@fluxqueue.task()
+def holds_the_gil(number):
+    with ledger.run(number):
+        # Through PyDLL a C function is called without giving up the GIL.
+        ctypes.PyDLL(None).sleep(5)
+"""
+
+
+@pytest.mark.parametrize("name", ["long", "long_async", "blocks_the_loop", "holds_the_gil"])
+def test_it_is_held_during_a_task_longer_than_three_leases(
+    tmp_path: Path, redis_url: str, name: str
+) -> None:
+    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        first = cluster.start_worker()
+        cluster.enqueue(name, range(1))
+        wait_until(cluster.ledger.started)
+        # Ready to run whatever the first one would lose.
+        second = cluster.start_worker()
+        second.wait_for("worker.connected")
+        cluster.wait_until_ended(range(1))
+        cluster.wait_until_settled()
+        (run,) = cluster.ledger.runs()
+        assert run.end is not None and run.end - run.start > 3 * LEASE
+        assert run.pid == first.pid
+        assert cluster.stats() == {"succeeded": 1}
+        assert first.named("worker.lease_lost") == first.named("worker.disconnected") == []
+        assert first.stop() == 0
+
+
+def test_it_holds_to_the_end_of_a_drain(tmp_path: Path, redis_url: str) -> None:
+    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        first = cluster.start_worker()
+        cluster.enqueue("long", range(3))
+        wait_until(lambda: len(cluster.ledger.started()) == 3)
+        cluster.start_worker().wait_for("worker.connected")
+        assert first.stop() == 0
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert {run.pid for run in cluster.ledger.runs() if run.end} == {first.pid}
+        assert cluster.stats() == {"succeeded": 3}

@@ -1,0 +1,147 @@
+"""Redis is there and refuses: out of memory, another program's key, lost data.
+
+The worker waits for better times without hurry, and goes on when they come.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_core import key
+from support.cluster import Cluster
+from support.waiting import wait_until, wait_until_past
+
+APP = """
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        pass
+
+@fluxqueue.task()
+def hold(number):
+    with ledger.run(number):
+        while not os.path.exists(f"open-{number}"):
+            time.sleep(0.01)
+"""
+WATCHED = 3.0
+# Conversations begun in that time: one each 400 ms, and some at the beginning.
+MOST = 15
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as server:
+        yield server
+
+
+def conversations(cluster: Cluster) -> int:
+    """How many consumer ids there have been; each stays for a day as a tombstone."""
+    return int(cluster.redis.zcard(key("consumers", "default")))
+
+
+def check_no_hurry(cluster: Cluster) -> None:
+    before = conversations(cluster)
+    wait_until_past(time.monotonic() + WATCHED)
+    assert conversations(cluster) - before <= MOST
+
+
+def test_out_of_memory_an_idle_worker_waits(tmp_path: Path, server: EmbeddedRedis) -> None:
+    with Cluster(tmp_path, server.url, APP, lease=3) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker()
+        worker.wait_for("worker.connected")
+        cluster.redis.config_set("maxmemory", "1mb")
+        check_no_hurry(cluster)
+        cluster.redis.config_set("maxmemory", "0")
+        cluster.enqueue("work", range(10))
+        cluster.wait_until_ended(range(10))
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert worker.stop() == 0
+
+
+def test_out_of_memory_what_is_there_is_run_and_settled(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    """Settling is what frees memory, so it must be allowed; the lease holds as well."""
+    tasks = range(1, 200)
+    with Cluster(tmp_path, server.url, APP, lease=2) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=4)
+        cluster.enqueue("hold", [0])
+        wait_until(cluster.ledger.started)
+        cluster.enqueue("work", tasks)
+        cluster.redis.config_set("maxmemory", "1mb")
+        cluster.wait_until_ended(tasks)
+        wait_until_past(time.monotonic() + 2 * 2)
+        (tmp_path / "open-0").touch()
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert worker.named("worker.lease_lost") == []
+        assert worker.stop() == 0
+
+
+def test_a_key_of_another_type_is_waited_for(tmp_path: Path, server: EmbeddedRedis) -> None:
+    with Cluster(tmp_path, server.url, APP, lease=3) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker()
+        worker.wait_for("worker.connected")
+        cluster.redis.set(key("suspects", "default"), "of another program")
+        worker.wait_for("worker.disconnected")
+        check_no_hurry(cluster)
+        cluster.redis.delete(key("suspects", "default"))
+        cluster.enqueue("work", range(10))
+        cluster.wait_until_ended(range(10))
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert worker.stop() == 0
+
+
+def test_after_the_loss_of_all_data_the_worker_goes_on(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    with Cluster(tmp_path, server.url, APP, lease=2) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=2)
+        cluster.enqueue("hold", [0])
+        wait_until(cluster.ledger.started)
+        cluster.redis.flushall()
+        worker.wait_for("worker.lease_lost", running=1)
+        worker.wait_for("worker.connected", count=2)
+        cluster.enqueue("work", range(1, 11))
+        cluster.wait_until_ended(range(1, 11))
+        (tmp_path / "open-0").touch()
+        worker.wait_for("task.lost_lease")
+        cluster.wait_until_settled()
+        assert cluster.stats() == {"succeeded": 10}
+        assert worker.stop() == 0
+
+
+def test_a_slot_is_free_again_when_a_task_with_a_lost_lease_ends(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    """At once, and not only when the lease is renewed next."""
+    with Cluster(tmp_path, server.url, APP, lease=60) as cluster:
+        worker = cluster.start_worker(concurrency=2)
+        cluster.enqueue("hold", [0, 1])
+        wait_until(lambda: len(cluster.ledger.started()) == 2)
+        cluster.redis.flushall()
+        # At an outcome the worker learns that its lease is lost.
+        (tmp_path / "open-0").touch()
+        worker.wait_for("worker.lease_lost", running=1)
+        worker.wait_for("worker.connected", count=2)
+        cluster.enqueue("hold", [2, 3, 4])
+        wait_until(lambda: cluster.ledger.started() == {0, 1, 2})
+        wait_until_past(time.monotonic() + 1)  # until the worker sleeps
+        (tmp_path / "open-1").touch()
+        wait_until(lambda: cluster.ledger.started() == {0, 1, 2, 3}, timeout=5)
+        for number in (2, 3, 4):
+            (tmp_path / f"open-{number}").touch()
+        cluster.wait_until_ended(range(5))
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0

@@ -1,0 +1,109 @@
+"""Redis is killed or stopped under load: nothing is lost and nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from support.cluster import Cluster
+from support.waiting import wait_until, wait_until_past
+
+APP = """
+import asyncio
+
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        time.sleep(0.02)
+
+@fluxqueue.task()
+async def work_async(number):
+    with ledger.run(number):
+        await asyncio.sleep(0.02)
+"""
+LEASE = 2.0
+TASKS = range(3000)
+OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis of the test's own that writes every command to disk before it answers."""
+    with EmbeddedRedis(tmp_path / "redis", appendfsync="always") as server:
+        yield server
+
+
+def wait_for_a_start(cluster: Cluster, moment: float) -> None:
+    """The workers go on within two seconds."""
+    wait_until(
+        lambda: any(run.start > moment for run in cluster.ledger.runs()),
+        timeout=2.0,
+        what="a task that begins after the return of Redis",
+    )
+
+
+def check_all_ran_once(cluster: Cluster) -> None:
+    cluster.wait_until_ended(TASKS)
+    cluster.wait_until_settled()
+    assert cluster.ledger.run_twice() == set()
+    assert cluster.stats() == {"succeeded": len(TASKS)}
+
+
+@pytest.mark.parametrize("name", ["work", "work_async"])
+def test_redis_is_killed_three_times_and_started_again(
+    tmp_path: Path, server: EmbeddedRedis, chance: random.Random, name: str
+) -> None:
+    """Away for a moment, and for longer than the lease."""
+    with Cluster(tmp_path, server.url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        for _ in range(2):
+            cluster.start_worker(**OPTIONS)
+        cluster.enqueue(name, TASKS)
+        for away in (0.0, 1.5 * LEASE, 0.2):
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 700))
+            server.kill()
+            wait_until_past(time.monotonic() + away)
+            server.start()
+            wait_for_a_start(cluster, time.monotonic())
+        check_all_ran_once(cluster)
+
+
+def test_redis_is_stopped_for_longer_than_the_lease(
+    tmp_path: Path, server: EmbeddedRedis, chance: random.Random
+) -> None:
+    with Cluster(tmp_path, server.url, APP, lease=LEASE) as cluster:
+        schedulers = [cluster.start_scheduler() for _ in range(2)]
+        workers = [cluster.start_worker(**OPTIONS) for _ in range(2)]
+        cluster.enqueue("work", TASKS)
+        for _ in range(2):
+            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 900))
+            os.kill(server.pid, signal.SIGSTOP)
+            wait_until_past(time.monotonic() + 1.5 * LEASE)
+            os.kill(server.pid, signal.SIGCONT)
+            wait_for_a_start(cluster, time.monotonic())
+        check_all_ran_once(cluster)
+        for process in (*schedulers, *workers):
+            assert process.stop() == 0
+
+
+def test_workers_and_scheduler_started_before_redis_begin_when_it_comes(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    url = server.url
+    server.kill()
+    with Cluster(tmp_path, url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker()
+        worker.wait_for("worker.disconnected")
+        server.start()
+        cluster.enqueue("work", range(10))
+        cluster.wait_until_ended(range(10))
+        cluster.wait_until_settled()
+        assert worker.stop() == 0

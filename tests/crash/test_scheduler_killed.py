@@ -1,0 +1,96 @@
+"""`kill -9` of a scheduler: no retry is lost, and with two none is late."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from support.cluster import Cluster
+from support.waiting import wait_until, wait_until_past
+
+DELAY = 2.0
+APP = f"""
+@fluxqueue.task_with_context(retry_delay={DELAY})
+def fails_once(ctx: Context, number):
+    with ledger.run(number):
+        time.sleep(0.001)
+        if ctx.metadata.retries == 0:
+            raise ValueError("once")
+
+@fluxqueue.task()
+def hold(number):
+    with ledger.run(number):
+        time.sleep(0.5)
+"""
+TASKS = range(500)
+OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "error"}
+
+
+def kill_in_the_middle(cluster: Cluster, chance: random.Random, pid: int) -> None:
+    """SIGKILL while some retries have run and most still wait."""
+    cluster.enqueue("fails_once", TASKS)
+    cluster.wait_for_ends(chance.randrange(1, 350))
+    os.kill(pid, signal.SIGKILL)
+
+
+def check_each_ran_twice(cluster: Cluster) -> None:
+    cluster.wait_until_settled()
+    assert set(cluster.ledger.times_run().values()) == {2}
+    assert cluster.stats() == {"retried": 500, "succeeded": 500}
+
+
+def test_the_only_scheduler_is_killed_in_the_middle_of_retries(
+    tmp_path: Path, redis_url: str, chance: random.Random
+) -> None:
+    with Cluster(tmp_path, redis_url, APP, lease=3) as cluster:
+        scheduler = cluster.start_scheduler()
+        cluster.start_worker(**OPTIONS)
+        kill_in_the_middle(cluster, chance, scheduler.pid)
+        scheduler.process.wait()
+        assert len(cluster.ledger.ended()) < len(TASKS), "it was killed too late"
+        cluster.start_scheduler()
+        cluster.wait_until_ended(TASKS)
+        check_each_ran_twice(cluster)
+
+
+def test_one_of_two_schedulers_is_killed_and_nothing_is_late(
+    tmp_path: Path, redis_url: str, chance: random.Random
+) -> None:
+    with Cluster(tmp_path, redis_url, APP, lease=10) as cluster:
+        schedulers = [cluster.start_scheduler() for _ in range(2)]
+        for scheduler in schedulers:
+            scheduler.wait_for("scheduler.started")
+        cluster.start_worker(**OPTIONS)
+        kill_in_the_middle(cluster, chance, chance.choice(schedulers).pid)
+        cluster.wait_until_ended(TASKS)
+        check_each_ran_twice(cluster)
+        first: dict[int, float] = {}
+        for run in cluster.ledger.runs():
+            waited = run.start - first.setdefault(run.number, run.start)
+            # A fraction of the lease, which is what waiting for a rescue would take.
+            assert waited < DELAY + 2
+
+
+def test_one_of_two_schedulers_is_killed_while_they_rescue(
+    tmp_path: Path, redis_url: str, chance: random.Random
+) -> None:
+    """Both see the lost worker; its tasks lose it once, and no task is lost."""
+    tasks = range(40)
+    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
+        schedulers = [cluster.start_scheduler() for _ in range(2)]
+        worker = cluster.start_worker(concurrency=40)
+        cluster.enqueue("hold", tasks)
+        wait_until(lambda: len(cluster.ledger.started()) == len(tasks))
+        worker.kill()
+        # About when they see that its lease has ended.
+        wait_until_past(time.monotonic() + 2 - chance.random() * 0.5)
+        chance.choice(schedulers).kill()
+        cluster.start_worker(concurrency=40)
+        cluster.wait_until_ended(tasks)
+        cluster.wait_until_settled()
+        assert set(cluster.ledger.times_run().values()) == {2}
+        assert cluster.stats() == {"rescued": len(tasks), "succeeded": len(tasks)}

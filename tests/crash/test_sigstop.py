@@ -1,0 +1,114 @@
+"""A worker that is stopped for longer than its lease, and goes on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support.cluster import Cluster
+from support.waiting import wait_until, wait_until_past
+
+LEASE = 2.0
+SLOTS = 4
+APP = """
+import asyncio
+
+def may_end():
+    return os.path.exists(f"open-{os.getpid()}")
+
+@fluxqueue.task()
+def hold(number):
+    with ledger.run(number):
+        while not may_end():
+            time.sleep(0.01)
+
+@fluxqueue.task()
+async def hold_async(number):
+    with ledger.run(number):
+        while not may_end():
+            await asyncio.sleep(0.01)
+
+@fluxqueue.task()
+def fast(number):
+    with ledger.run(number):
+        pass
+"""
+
+
+@pytest.mark.parametrize("ends", ["at once", "late"])
+@pytest.mark.parametrize("name", ["hold", "hold_async"])
+def test_its_tasks_run_elsewhere_and_it_settles_none(
+    tmp_path: Path, redis_url: str, name: str, ends: str
+) -> None:
+    """Its tasks end before or after it has learned that its lease is lost."""
+    tasks, later = range(SLOTS), range(100, 100 + SLOTS)
+    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        stopped = cluster.start_worker(concurrency=SLOTS)
+        first_id = stopped.wait_for("worker.connected")["consumer"]
+        cluster.enqueue(name, tasks)
+        wait_until(lambda: cluster.ledger.started() == set(tasks))
+        stopped.signal(signal.SIGSTOP)
+        since = time.monotonic()
+        other = cluster.start_worker(concurrency=SLOTS)
+        (tmp_path / f"open-{other.pid}").touch()
+        cluster.wait_until_ended(tasks)
+        wait_until_past(since + 2 * LEASE)
+        other.wait_for("task.done", count=SLOTS)
+        cluster.wait_until_settled()
+        # The other one is gone before the first goes on: what runs from now on
+        # can only be its own.
+        assert other.stop() == 0
+
+        if ends == "at once":
+            (tmp_path / f"open-{stopped.pid}").touch()
+        stopped.signal(signal.SIGCONT)
+        continued = time.monotonic()
+        assert stopped.wait_for("worker.lease_lost")["consumer"] == first_id
+        if ends == "late":
+            (tmp_path / f"open-{stopped.pid}").touch()
+            stopped.wait_for("task.lost_lease", count=SLOTS)
+            assert stopped.named("task.done") == []
+        wait_until(lambda: all(run.end is not None for run in cluster.ledger.runs()))
+        # Each is said to be void: by the task's own line, or after it once the
+        # loss is known.
+        void = ("task.lost_lease", "task.outcome_void")
+        wait_until(lambda: sum(len(stopped.named(name)) for name in void) == SLOTS)
+        assert stopped.wait_for("worker.connected", count=2)["consumer"] != first_id
+
+        cluster.enqueue(name, later)
+        cluster.wait_until_ended(later)
+        cluster.wait_until_settled()
+        assert stopped.stop() == 0
+        begun = {run.number for run in cluster.ledger.runs() if run.start > continued}
+        assert begun == set(later)
+        # Only what it did under its new id has counted.
+        assert cluster.stats() == {"rescued": SLOTS, "succeeded": 2 * SLOTS}
+
+
+def test_tasks_that_it_had_claimed_ahead_do_not_begin(tmp_path: Path, redis_url: str) -> None:
+    """Stopped in the middle of fast tasks, of which it holds many not begun."""
+    tasks = range(40_000)
+    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
+        cluster.start_scheduler()
+        stopped = cluster.start_worker(concurrency=SLOTS, log_level="warning")
+        cluster.enqueue("fast", tasks)
+        cluster.wait_for_ends(2000)
+        stopped.signal(signal.SIGSTOP)
+        moment = time.monotonic()
+        (claimed,) = [n for place, n in cluster.waiting().items() if "claimed" in place]
+        assert claimed > 10 * SLOTS, "nothing was claimed ahead"
+        other = cluster.start_worker(concurrency=SLOTS, log_level="warning")
+        wait_until_past(moment + 2 * LEASE)
+        cluster.wait_until_ended(tasks)
+        cluster.wait_until_settled()
+        stopped.signal(signal.SIGCONT)
+        stopped.wait_for("worker.lease_lost")
+        assert other.stop() == 0
+        assert stopped.stop() == 0
+        # A thread may have been stopped between taking a task and its first line.
+        twice = cluster.ledger.run_twice_unduly(stopped.pid, moment)
+        assert len(twice) <= SLOTS
+        assert cluster.stats() == {"rescued": claimed, "succeeded": len(tasks)}

@@ -1,0 +1,61 @@
+"""A task that this worker does not know: a rolling deployment, or a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.cluster import Cluster
+from support.raw_messages import dead, delayed, pending
+
+OLD = """
+@fluxqueue.task()
+def old(number):
+    with ledger.run(number):
+        pass
+"""
+NEW = """
+@fluxqueue.task_with_context()
+def new(ctx: Context, number):
+    assert ctx.metadata.retries == 0
+    with ledger.run(number):
+        pass
+"""
+
+
+def test_during_the_grace_period_it_is_kept_for_a_worker_that_knows_it(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with Cluster(tmp_path, redis_url, OLD) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(unknown_task_grace=12)
+        worker.wait_for("worker.connected")
+        cluster.enqueue("new", range(20))
+        cluster.enqueue("old", range(100, 120))
+        worker.wait_for("task.unknown", count=40)
+        cluster.wait_until_ended(range(100, 120))
+        waiting = [*pending(cluster.redis), *(parts for parts, _ in delayed(cluster.redis))]
+        assert {(p["retries"], p["deliveries"]) for p in waiting} <= {(0, 0)}
+        other = cluster.start_worker(NEW, unknown_task_grace=12)
+        cluster.wait_until_ended(range(20))
+        # Each of them gives back what it does not know, and loses nothing.
+        cluster.enqueue("old", range(120, 140))
+        cluster.wait_until_ended(range(120, 140))
+        cluster.wait_until_settled()
+        assert cluster.ledger.run_twice() == set()
+        assert cluster.stats() == {"succeeded": 60}
+        assert worker.stop() == 0 and other.stop() == 0
+
+
+def test_after_it_they_are_parked_and_the_others_run(tmp_path: Path, redis_url: str) -> None:
+    with Cluster(tmp_path, redis_url, OLD) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(unknown_task_grace=1)
+        cluster.enqueue("new", range(20))
+        cluster.enqueue("old", range(100, 120))
+        cluster.wait_until_ended(range(100, 120))
+        worker.wait_for("task.parked", count=20, reason="unknown_task", name="new")
+        cluster.wait_until_settled()
+        reasons = dead(cluster.redis).values()
+        assert [reason["reason"] for reason in reasons] == ["unknown_task"] * 20
+        assert all("'new'" in r["error"] or '"new"' in r["error"] for r in reasons)
+        assert worker.stop() == 0

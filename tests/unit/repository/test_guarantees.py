@@ -1,0 +1,28 @@
+"""docs/guarantees.md names tests that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/guarantees.md").read_text()
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = re.findall(r"^- `(tests/[\w/]+\.py)(?:::(\w+))?`$", PAGE, re.MULTILINE)
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (ROOT / file).is_file()
+        or (name and f"def {name}(" not in (ROOT / file).read_text())
+    ]
+    assert len(named) > 20
+    assert missing == []
+
+
+def test_every_promise_has_a_test() -> None:
+    promises = PAGE.split("## What is not promised")[0].split("\n**")[1:]
+    numbers = [int(text.split(".", 1)[0]) for text in promises]
+    assert numbers == list(range(1, 11))
+    assert all("\n- `tests/" in text for text in promises)
