@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fluxqueue_core import __version__
 from fluxqueue_worker.options import Options, parse
 
 APP = """
