@@ -85,9 +85,7 @@ def test_the_page_says_what_is_wrong_with_an_order(stack: Stack, page: Page) -> 
     expect(page.get_by_role("alert")).to_contain_text("That order can't be taken")
 
 
-def test_the_page_works_on_a_narrow_screen_and_without_its_script(
-    stack: Stack, page: Page
-) -> None:
+def test_the_page_works_on_a_narrow_screen_and_without_its_script(stack: Stack, page: Page) -> None:
     number = stack.place(customer="<script>alert(1)</script>")
     page.route("**/shop.js", lambda route: route.abort())
     page.set_viewport_size({"width": 360, "height": 740})

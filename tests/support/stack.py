@@ -40,7 +40,14 @@ class Stack:
 
     def up(self, workers: int = 2) -> None:
         """As `docker compose up` leaves it: everything there and healthy."""
+        # It gives up at once where something is still unhealthy.
+        wait_until(lambda: not self.unhealthy(), what=lambda: f"health of {self.unhealthy()}")
         self.compose("up", "-d", "--wait", "--no-build", "--scale", f"worker={workers}")
+
+    def unhealthy(self) -> list[str]:
+        """The names of the containers that run and do not work."""
+        names = self.compose("ps", "--format", "{{.Name}} {{.Health}}").splitlines()
+        return [line.split()[0] for line in names if line.endswith(" unhealthy")]
 
     def containers(self, service: str) -> list[str]:
         """Their ids, also of those that have ended."""

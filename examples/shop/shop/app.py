@@ -12,15 +12,17 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fluxqueue import BrokerUnavailable, EnqueueUncertain
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from redis.exceptions import RedisError
 
 from . import page
-from .orders import Order, orders
+from .orders import Order, connect, orders
 from .tasks import charge_card
-from .traces import current_trace_id, trace_url
+from .traces import current_trace_id, instrument, trace_url
 
 SHOWN = 12
 
 app = FastAPI(title="FluxQueue's example shop")
+instrument(app)
 app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
 
 
@@ -38,6 +40,14 @@ class Page(HTMLResponse):
 
     def __init__(self, content: str, status_code: int = 200) -> None:
         super().__init__(content, status_code, {"Content-Security-Policy": "default-src 'self'"})
+
+
+@app.exception_handler(RedisError)
+def without_redis(request: Request, error: RedisError) -> Response:
+    """A shop without its Redis can say nothing, but that it will again."""
+    return JSONResponse(
+        {"detail": f"Redis does not answer: {error}"}, status_code=503, headers={"Retry-After": "2"}
+    )
 
 
 @app.post("/orders", status_code=202)
@@ -109,8 +119,9 @@ async def live() -> dict[str, str]:
 def ready() -> Response:
     """Redis answers."""
     try:
-        orders().recent(1)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the reason
+        with connect(retries=0) as redis:
+            redis.ping()
+    except RedisError as error:
         reasons = [f"Redis does not answer: {error}"]
         return JSONResponse({"status": "unavailable", "reasons": reasons}, status_code=503)
     return JSONResponse({"status": "ok"})

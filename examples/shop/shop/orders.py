@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 # A step of an order, and what the page calls it.
 STEPS = {
     "charge": "Charge the card",
     "pack": "Pack the parcel",
-    "confirm": "Send the confirmation",
+    "confirm": "Tell the customer",
     "points": "Credit loyalty points",
 }
 # What stands in the way of no parcel: the order is done without it.
@@ -167,10 +169,23 @@ def _order(number: int, fields: Mapping[str, str]) -> Order:
     )
 
 
+def connect(retries: int) -> Redis:
+    """A client of the Redis that `FLUXQUEUE_REDIS_URL` names.
+
+    Args:
+        retries: how often a call is tried again; ten take about six seconds.
+    """
+    url = os.environ.get("FLUXQUEUE_REDIS_URL", "redis://127.0.0.1:6379")
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+    )
+
+
 @cache
 def orders() -> Orders:
-    """The process's orders, in the Redis of `FLUXQUEUE_REDIS_URL`."""
-    url = os.environ.get("FLUXQUEUE_REDIS_URL", "redis://127.0.0.1:6379")
-    return Orders(
-        Redis.from_url(url, decode_responses=True, socket_timeout=5, socket_connect_timeout=2)
-    )
+    """The process's orders. A Redis that restarts is waited for."""
+    return Orders(connect(retries=10))

@@ -10,7 +10,7 @@ from .orders import SIDE_STEP, STEPS, Order, Step
 from .tasks import CARDS
 from .traces import trace_url
 
-ITEMS = {"Teapot": "🫖", "Kettle": "♨️", "Cup": "☕", "Biscuits": "🍪"}
+ITEMS = ("Teapot", "Kettle", "Cup", "Biscuits")
 
 _DOCUMENT = """<!doctype html>
 <html lang="en">
@@ -93,12 +93,12 @@ def _order(order: Order) -> str:
     )
     kind = order.state.replace(" ", "-")
     steps = "".join(_step(name, step) for name, step in order.steps.items())
+    who = f"order {order.number} for {escape(order.customer)}, {_ago(order.placed_at)}"
     return (
-        f'<li class="order {kind}" id="order-{order.number}">'
-        f"<h3>{ITEMS.get(order.item, '')} {order.quantity} &times; {escape(order.item)} "
-        f"<small>order {order.number} for {escape(order.customer)}, {_ago(order.placed_at)}</small>"
-        f'</h3><span class="badge {kind}">{order.state}</span>'
-        f'<ol class="steps">{steps}</ol>{trace}</li>'
+        f'<li class="order" id="order-{order.number}">'
+        f"<h3>{order.quantity} &times; {escape(order.item)} <small>{who}</small></h3>"
+        f'<div class="state">{trace}<span class="badge {kind}">{order.state}</span></div>'
+        f'<ol class="steps">{steps}</ol></li>'
     )
 
 
