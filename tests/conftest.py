@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -61,26 +60,16 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture(autouse=True)
 def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a key which the protocol does not know."""
+    """Fails a test that leaves a key which the protocol does not know. (A `Cluster`
+    looks as well: it may be on a server of the test's own.)"""
     if "redis_url" not in request.fixturenames:
         yield
         return
     url: str = request.getfixturevalue("redis_url")
     yield
     from redis import Redis
+    from support.keys import unknown_keys
 
     with Redis.from_url(url) as client:
-        unknown = unknown_keys(key.decode() for key in client.scan_iter(count=1000))
+        unknown = unknown_keys(client)
     assert not unknown, f"keys that the protocol does not know: {unknown}"
-
-
-def unknown_keys(keys: Iterator[str]) -> list[str]:
-    """Those that `fluxqueue_core.key` could not have made."""
-    from fluxqueue_core import key, key_kinds
-
-    patterns = []
-    for kind in key_kinds():
-        pattern = re.escape(key(kind, "QUEUE", "CONSUMER"))
-        patterns.append(pattern.replace("QUEUE", "[^{}]+").replace("CONSUMER", "[^:]+"))
-    known = re.compile("|".join(patterns))
-    return sorted(name for name in keys if not known.fullmatch(name))

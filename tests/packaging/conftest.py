@@ -13,20 +13,14 @@ import pytest
 from support.distributions import CARGO_TARGET, PACKAGES, ROOT, Built
 from support.virtual_environment import EnvironmentWith, VirtualEnvironment, run
 
-FOLDER = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("packaging"))
-            item.add_marker(pytest.mark.timeout(600))
-
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Wheels and sdists, built from the folders of the repository with the build
     tools of this environment."""
+    grouped = [item for item in request.session.items if item.nodeid.endswith("@packaging")]
+    if "PYTEST_XDIST_WORKER" in os.environ and not grouped:
+        pytest.fail("two processes would build in one folder: use --dist loadgroup, or no -n")
     wheel_folder = tmp_path_factory.mktemp("wheels")
     sdist_folder = tmp_path_factory.mktemp("sdists")
     wheels: dict[str, Path] = {}

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.distributions import CARGO, PACKAGES, ROOT, Built, Package, version
 
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+
 BINARY = (".so", ".pyd")
 
 each_package = pytest.mark.parametrize("name", PACKAGES)

@@ -8,6 +8,8 @@ import pytest
 from support.distributions import PACKAGES, version
 from support.virtual_environment import EnvironmentWith
 
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+
 # What a third-party distribution brings itself, on some interpreters.
 INDIRECT = {"async-timeout", "typing_extensions", "typing-extensions"}
 

@@ -13,6 +13,8 @@ from support.distributions import CARGO, CARGO_TARGET, PACKAGES, Built
 from support.virtual_environment import VirtualEnvironment, run
 from support.worker_process import wait_until
 
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+
 VERSIONS = ["3.11", "3.12", "3.13"]
 
 APP = """

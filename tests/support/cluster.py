@@ -12,6 +12,7 @@ processes are ended, by their pid, when the `with` block ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from fluxqueue import FluxQueue
 from fluxqueue.task import Task
 from fluxqueue_core import key
 
+from .keys import unknown_keys
 from .ledger import Ledger
 from .logging_process import LoggingProcess
 from .scheduler_process import SchedulerProcess
@@ -91,6 +93,14 @@ class Cluster:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+        if kind is None:
+            # Some tests end with Redis away.
+            with (
+                contextlib.suppress(redis.ConnectionError),
+                redis.Redis.from_url(self._url) as client,
+            ):
+                unknown = unknown_keys(client)
+                assert not unknown, f"keys that the protocol does not know: {unknown}"
 
     def start_worker(self, app: str | None = None, **options: object) -> WorkerProcess:
         """Starts a worker; with an `app` of its own, in a folder of its own."""

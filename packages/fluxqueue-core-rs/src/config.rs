@@ -1,6 +1,7 @@
 //! Where Redis is, and how long to wait for it: a value given in code wins over
 //! the URL's query, that over the environment, that over the default.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,11 +136,6 @@ impl Config {
         let database = database(&url, &address, &mut query)?;
         let username = Some(decode(url.username(), "user")?).filter(|u| !u.is_empty());
         let password = url.password().map(|p| decode(p, "password")).transpose()?.filter(|p| !p.is_empty());
-        if username.is_some() && password.is_none() {
-            return Err(bad(
-                "the Redis URL has a user but no password; write redis://:password@host for a password alone",
-            ));
-        }
         let timeout = |given, name, default| {
             let (value, source) = setting(given, name, &query)?.unwrap_or((default, name.to_owned()));
             seconds(value, &source)
@@ -168,6 +164,10 @@ impl Config {
         }
         if certificates != Certificates::default() && !matches!(address, Address::Tls(..)) {
             return Err(bad("the Redis URL names certificates but is not encrypted; use rediss://"));
+        }
+        for path in [&certificates.ca, &certificates.cert, &certificates.key].into_iter().flatten() {
+            // Now, and not when a server is reached some day.
+            File::open(path).map_err(|e| bad(format!("{} can't be read: {e}", path.display())))?;
         }
         if certificates.cert.is_some() != certificates.key.is_some() {
             return Err(bad("ssl_certfile and ssl_keyfile in the Redis URL go together"));
@@ -214,7 +214,8 @@ fn database(url: &Url, address: &Address, query: &mut Vec<(String, String)>) -> 
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| bad(format!("the database in the Redis URL is {text:?}, which is not a number")))
+    text.parse()
+        .map_err(|_| bad(format!("the database in the Redis URL is {text:?}; give a number from 0 to {}", u32::MAX)))
 }
 
 fn display(address: &Address, database: u32) -> String {
@@ -261,6 +262,7 @@ mod tests {
         assert_eq!(config("redis://:pw@h").expect("valid").password.as_deref(), Some("pw"));
         assert_eq!(config("rediss://[::1]").expect("valid").address, Address::Tls("::1".into(), 6379));
         let c = config("unix:///run/re%20dis.sock?db=2").expect("valid");
+        assert_eq!(config("redis://user@h").expect("valid").username.as_deref(), Some("user"));
         assert_eq!((c.address, c.database), (Address::Unix("/run/re dis.sock".into()), 2));
     }
 
@@ -270,13 +272,14 @@ mod tests {
             ("http://:secret@h", "http://"),
             ("redis://:secret@", "host"),
             ("redis://:secret@h/x", "\"x\""),
+            ("redis://:secret@h/99999999999", "from 0 to"),
+            ("rediss://:secret@h?ssl_ca_certs=/nowhere/ca.pem", "/nowhere/ca.pem can't be read"),
             ("redis://:secret@h?timeout=0", "timeout in the Redis URL is 0"),
             ("redis://:secret@h?timeout=soon", "not a number"),
             ("redis://:secret@h?tiemout=1", "tiemout"),
             ("redis://:secret@h:99999", "can't be read"),
             ("secret@h", "can't be read"),
             ("unix://", "path"),
-            ("redis://user@h", "no password"),
             ("redis://h?max_message_bytes=1", "256"),
             ("redis://h?ssl_ca_certs=/x", "rediss://"),
         ] {

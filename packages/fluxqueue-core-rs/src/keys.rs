@@ -4,7 +4,7 @@
 use crate::errors::{Error, Result};
 use crate::names;
 
-/// The set of queue names that a worker has served or a delayed task waits for.
+/// The set of the names of the queues that a worker has served.
 pub const QUEUES: &str = "fluxqueue:queues";
 
 /// The keys of a queue, in the order in which every script takes them first

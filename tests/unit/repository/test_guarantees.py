@@ -14,8 +14,7 @@ def test_every_test_that_is_named_exists() -> None:
     missing = [
         f"{file}::{name}"
         for file, name in named
-        if not (ROOT / file).is_file()
-        or (name and f"def {name}(" not in (ROOT / file).read_text())
+        if not (ROOT / file).is_file() or (name and f"def {name}(" not in (ROOT / file).read_text())
     ]
     assert len(named) > 20
     assert missing == []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fluxqueue_core import __version__
 from fluxqueue_worker.options import Options, parse
 
 APP = """
@@ -62,7 +63,10 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         (["-t", "app", "--log-level", "loud"], {}, "debug, info, warning, error"),
         (["-t", "app", "--log-for", "json"], {}, "--log-for"),
         (["-t", "app", "extra"], {}, "extra"),
-        (["-t", "app", "-c", "1000000"], {}, "concurrency is 1000000"),
+        (["-t", "app", "-c", "1000000"], {}, "-c/--concurrency: '1000000'"),
+        (["-t", "app", "-c", "9" * 30], {}, "a whole number from 1 to 10000"),
+        (["-t", "app", "--lease", "1e300"], {}, "--lease: '1e300'"),
+        (["-t", "app", "--drain-timeout", "inf"], {}, "--drain-timeout: 'inf'"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_2(
@@ -105,6 +109,11 @@ def test_both_commands_are_the_worker(folder: Path, command: str) -> None:
     )
     assert result.returncode == 2
     assert result.stderr.startswith(f"{command}: there is no module 'nowhere'")
+
+
+def test_it_says_its_version(folder: Path) -> None:
+    result = run(folder, "--version")
+    assert (result.returncode, result.stdout) == (0, f"fluxqueue-worker {__version__}\n")
 
 
 def test_help_names_every_variable(folder: Path) -> None:

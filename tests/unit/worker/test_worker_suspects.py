@@ -22,7 +22,9 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
         f"#!{sys.executable}\n"
         "import os, sys, time\n"
         "open('ran', 'a').write(' '.join([*sys.argv[1:], os.environ['FLUXQUEUE_QUEUE']]) + '\\n')\n"
-        "sys.exit(int(open('code').read())) if os.path.exists('code') else time.sleep(60)\n"
+        "if not os.path.exists('code'): time.sleep(60)\n"
+        "code = int(open('code').read())\n"
+        "os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)\n"
     )
     program.chmod(0o700)
     monkeypatch.chdir(tmp_path)
@@ -58,7 +60,7 @@ def test_one_child_per_queue_with_the_queue_in_its_environment(
     assert {line["queue"] for line in lines.named("suspects.died")} == {"a", "b"}
 
 
-@pytest.mark.parametrize(("code", "event"), [("0", "suspects.ended"), ("9", "suspects.died")])
+@pytest.mark.parametrize(("code", "event"), [("0", "suspects.ended"), ("-9", "suspects.died")])
 def test_a_child_that_ended_is_collected_and_the_next_event_starts_another(
     options: Options, tmp_path: Path, lines: Any, code: str, event: str
 ) -> None:
@@ -69,6 +71,22 @@ def test_a_child_that_ended_is_collected_and_the_next_event_starts_another(
         wait_until(lambda: ended(lanes))
         assert len(lines.named(event)) == number
     assert len(ran(tmp_path)) == 2
+
+
+def test_a_child_that_fails_by_itself_is_started_less_and_less_often(
+    options: Options, tmp_path: Path, lines: Any
+) -> None:
+    (tmp_path / "code").write_text("1")
+    now = 0.0
+    lanes = suspects.Lanes(options, lines.logger(), clock=lambda: now)
+    starts: list[float] = []
+    for second in range(70):
+        now = float(second)
+        lanes.ensure("a")
+        if lanes:
+            starts.append(now)
+            wait_until(lambda: ended(lanes))
+    assert starts == [0, 2, 6, 14, 30, 62]
 
 
 def test_after_close_children_are_told_to_drain_and_none_starts(

@@ -112,8 +112,8 @@ class _Dev:
         self._say(f"Redis runs on {redis.url}, its data in {_FOLDER}")
         if redis.url != DEFAULT_REDIS_URL:
             self._say(
-                f"port {_DEFAULT_PORT} is taken; for the application: "
-                f"export FLUXQUEUE_REDIS_URL={redis.url}"
+                f"port {_DEFAULT_PORT} is taken; for the application, which reads it where it "
+                f"says FluxQueue(None): export FLUXQUEUE_REDIS_URL={redis.url}"
             )
         self._watch("Redis", redis.wait)
         return redis

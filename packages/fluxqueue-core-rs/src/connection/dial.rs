@@ -44,7 +44,9 @@ impl Connection {
         match (&config.username, &config.password) {
             (Some(user), Some(password)) => greetings.push(vec![b"AUTH", user.as_bytes(), password.as_bytes()]),
             (None, Some(password)) => greetings.push(vec![b"AUTH", password.as_bytes()]),
-            _ => {}
+            // A user whom Redis asks for no password (`nopass`) takes any.
+            (Some(user), None) => greetings.push(vec![b"AUTH", user.as_bytes(), b""]),
+            (None, None) => {}
         }
         // Also without need: the answer shows that Redis is ready to serve.
         greetings.push(vec![b"SELECT", database.as_bytes()]);

@@ -6,12 +6,14 @@ import argparse
 import os
 from dataclasses import dataclass
 
-from fluxqueue_core import check_queue_name
+from fluxqueue_core import __version__, check_queue_name
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, one_of, seconds, text, whole_number
 from fluxqueue_core.service.health_settings import add_health_settings
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
+# The core takes no more.
+MOST_CONCURRENCY = 10_000
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,13 @@ def parse(argv: list[str] | None, prog: str) -> Options:
             with 0 after `--help`.
     """
     parser = Parser(prog, description="Runs the tasks that applications enqueue.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.setting(
         "-c",
         "--concurrency",
         env="FLUXQUEUE_CONCURRENCY",
         default=4,
-        parse=whole_number(1),
+        parse=whole_number(1, MOST_CONCURRENCY),
         metavar="N",
         help="how many tasks run at once",
     )
@@ -89,7 +92,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         default=None,
         parse=text,
         metavar="URL",
-        help="where Redis is",
+        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
     )
     parser.setting(
         "-t",

@@ -182,6 +182,9 @@ def _place(task: AnyTask) -> str:
 
 def _summary(by_queue: Mapping[str, Mapping[str, AnyTask]]) -> str:
     if not by_queue:
-        return "it has no tasks at all: are they decorated with @fluxqueue.task()?"
+        return (
+            "it has no tasks at all: are they decorated with @fluxqueue.task(), and is what has"
+            " them imported there by name?"
+        )
     parts = [f"{queue!r}: {', '.join(sorted(tasks))}" for queue, tasks in sorted(by_queue.items())]
     return f"it has tasks for {'; '.join(parts)}"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import subprocess
 
 IDLE_SECONDS = 2.0
+# Seconds between two starts of a child that fails by itself; doubled each time.
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 60.0
 
 
 class Lanes:
@@ -34,8 +37,13 @@ class Lanes:
             there no other user of the machine sees a password.
     """
 
-    def __init__(self, options: Options, logger: Logger) -> None:
+    def __init__(
+        self, options: Options, logger: Logger, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._options = options
+        self._clock = clock
+        self._pauses: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
         self._logger = logger
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._closed = False
@@ -48,6 +56,8 @@ class Lanes:
         the child asks to be told when the thread that started it ends."""
         self.reap()
         if self._closed or queue in self._children:
+            return
+        if self._clock() < self._not_before.get(queue, 0.0):
             return
         import subprocess
 
@@ -74,6 +84,14 @@ class Lanes:
             if code is None:
                 continue
             del self._children[queue]
+            # Killed by a signal is what a lane is for. A code is a failure of its
+            # own, such as a module that can't be imported any more.
+            if code > 0:
+                pause = min(self._pauses.get(queue, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
+                self._pauses[queue] = pause
+                self._not_before[queue] = self._clock() + pause
+            else:
+                self._pauses.pop(queue, None)
             if code == 0:
                 self._logger.info("suspects.ended", queue=queue, pid=child.pid)
             else:

@@ -230,7 +230,7 @@ class Worker:
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
-        if self._wait_until(self._is_drained, timeout):
+        if self._wait_until(self._is_drained, timeout, signals_cut=True):
             return
         self._outcomes.releasing = True
         self._lanes.cut_short()
@@ -254,13 +254,17 @@ class Worker:
         self._lanes.reap()
         return not self._lanes
 
-    def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Serves events until the condition holds; False after `timeout` seconds
-        or where a signal cuts it short."""
+    def _wait_until(
+        self, condition: Callable[[], bool], timeout: float, signals_cut: bool = False
+    ) -> bool:
+        """Serves events until the condition holds; False after `timeout` seconds,
+        or where a second signal cuts it short. Giving back is not cut short: it
+        takes no longer than a few seconds, and what is not given back is lost
+        with a count."""
         deadline = monotonic() + timeout
         while not condition():
             while self._ends:
-                if self._ends.popleft() in self._cutting:
+                if self._ends.popleft() in self._cutting and signals_cut:
                     return False
             left = deadline - monotonic()
             if left <= 0:

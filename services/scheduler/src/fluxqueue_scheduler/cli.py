@@ -14,6 +14,9 @@ from . import __version__
 from .options import Options
 
 DAY = 86_400.0
+# A message counts its deliveries in 32 bits; numbers in Lua are exact to 2 ** 53.
+MOST_DELIVERIES = 2**32 - 1
+MOST_DEAD = 2**53
 
 
 def days(value: str) -> float:
@@ -52,7 +55,7 @@ def build_parser(prog: str) -> Parser:
         "--lease",
         env="FLUXQUEUE_LEASE",
         default=10.0,
-        parse=seconds(1.0),
+        parse=seconds(1),
         help="seconds without a sign of life after which a worker counts as lost; "
         "the same as the workers' own",
         metavar="SECONDS",
@@ -61,7 +64,7 @@ def build_parser(prog: str) -> Parser:
         "--max-deliveries",
         env="FLUXQUEUE_MAX_DELIVERIES",
         default=3,
-        parse=whole_number(1),
+        parse=whole_number(1, MOST_DELIVERIES),
         help="a task that has lost so many workers is dead",
         metavar="N",
     )
@@ -69,7 +72,7 @@ def build_parser(prog: str) -> Parser:
         "--dead-max-count",
         env="FLUXQUEUE_DEAD_MAX_COUNT",
         default=100_000,
-        parse=whole_number(0),
+        parse=whole_number(0, MOST_DEAD),
         help="how many dead tasks a queue keeps",
         metavar="N",
     )

@@ -7,7 +7,6 @@ exit code 2: nobody has to read a traceback because of a typing error.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 
 USAGE_ERROR = 2
+# Seconds. The core takes no more either.
+YEAR = 365 * 86_400
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,32 +135,33 @@ def text(value: str) -> str:
     return value
 
 
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """A parser of whole numbers of at least `minimum`."""
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `minimum` to `maximum`."""
 
     def parse(value: str) -> int:
-        wanted = f"{value!r} is not a whole number of at least {minimum}"
+        wanted = f"{value!r} is not a whole number from {minimum} to {maximum}"
         try:
             number = int(value)
         except ValueError:
             raise ValueError(wanted) from None
-        if number < minimum:
+        if not minimum <= number <= maximum:
             raise ValueError(wanted)
         return number
 
     return parse
 
 
-def seconds(minimum: float) -> Callable[[str], float]:
-    """A parser of durations in seconds, of at least `minimum`, finite."""
+def seconds(minimum: int) -> Callable[[str], float]:
+    """A parser of durations in seconds, from `minimum` to a year."""
 
     def parse(value: str) -> float:
-        wanted = f"{value!r} is not a number of seconds of at least {minimum:g}"
+        wanted = f"{value!r} is not a number of seconds from {minimum} to {YEAR}"
         try:
             number = float(value)
         except ValueError:
             raise ValueError(wanted) from None
-        if not math.isfinite(number) or number < minimum:
+        # False for a NaN as well.
+        if not minimum <= number <= YEAR:
             raise ValueError(wanted)
         return number
 

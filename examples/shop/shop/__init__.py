@@ -1,0 +1,1 @@
+"""An example: a web shop whose work is done by FluxQueue."""

@@ -1,0 +1,19 @@
+"""Which keys may stand in Redis after a test."""
+
+from __future__ import annotations
+
+import re
+
+from fluxqueue_core import key, key_kinds
+from redis import Redis
+
+
+def unknown_keys(client: Redis) -> list[str]:
+    """The keys of a database that `fluxqueue_core.key` could not have made."""
+    patterns = []
+    for kind in key_kinds():
+        pattern = re.escape(key(kind, "QUEUE", "CONSUMER"))
+        patterns.append(pattern.replace("QUEUE", "[^{}]+").replace("CONSUMER", "[^:]+"))
+    known = re.compile("|".join(patterns))
+    names = (name.decode() for name in client.scan_iter(count=1000))
+    return sorted(name for name in names if not known.fullmatch(name))
