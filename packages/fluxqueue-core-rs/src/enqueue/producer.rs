@@ -1,7 +1,6 @@
 //! `Producer`: what Python calls.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -180,7 +179,8 @@ fn submit<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let future = connection.get().future(connection.py())?;
     let target = target.clone();
-    let call = Call { future: future.clone().unbind(), target, body, count, deadline: Duration::ZERO, number: 0 };
+    let call =
+        Call { future: future.clone().unbind(), target, body, count, deadline: std::time::Duration::ZERO, number: 0 };
     LoopConnection::push(connection, call).inspect_err(|_| {
         // The caller gets the error and no future: what was appended is withdrawn.
         let _ = future.call_method0("cancel");
