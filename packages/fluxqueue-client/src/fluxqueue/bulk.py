@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fluxqueue_core import Producer, Route
 
+from . import telemetry
 from .errors import ArgumentTypeError, FluxQueueError
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .tracing import BulkSending, Stamp
 
 CHUNK = 1_000
 IN_FLIGHT = 2
@@ -42,22 +45,39 @@ class BulkCalls:
         # call would show in the rate. (`append` returns None: nothing is left out.)
         latest: deque[Any] = deque(maxlen=1)
         watched = filterfalse(latest.append, calls)
+        sending = self._traced()
         try:
-            return self.producer.enqueue_many(self.route, watched, self.check)
+            count = self.producer.enqueue_many(self.route, watched, self.check, *_stamp(sending))
         except Exception as error:  # noqa: BLE001  # raised again, explained
+            if sending is not None:
+                sending.failed(error)
             index = getattr(error, "call_index", None)
             call = latest[0] if index is not None else None
             self._fail(error, index, call, getattr(error, "enqueued", 0))
+        except BaseException as error:
+            if sending is not None:
+                sending.failed(error)
+            raise
+        if sending is not None:
+            sending.end()
+        return count
+
+    def _traced(self) -> BulkSending | None:
+        tracing = telemetry.active()
+        return None if tracing is None else tracing.bulk(self.producer, self.route)
 
     async def send_async(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
         iterator = iter(calls)
         in_flight: deque[tuple[asyncio.Future[None], int]] = deque()
         enqueued = before = 0
+        sending = self._traced()
         chunk: list[Any] = []
         try:
             while chunk := list(islice(iterator, CHUNK)):
-                sent = self.producer.enqueue_chunk_async(self.route, chunk, self.check)
+                sent = self.producer.enqueue_chunk_async(
+                    self.route, chunk, self.check, *_stamp(sending)
+                )
                 before += len(chunk)
                 in_flight.append((sent, len(chunk)))
                 if len(in_flight) == IN_FLIGHT:
@@ -67,15 +87,21 @@ class BulkCalls:
                 await in_flight[0][0]
                 enqueued += in_flight.popleft()[1]
         except Exception as error:  # noqa: BLE001  # raised again, explained
+            if sending is not None:
+                sending.failed(error)
             enqueued += await _settled(in_flight)
             index = getattr(error, "call_index", None)
             if index is None:
                 self._fail(error, None, None, enqueued)
             self._fail(error, before + index, chunk[index], enqueued)
-        except BaseException:
+        except BaseException as error:
+            if sending is not None:
+                sending.failed(error)
             for future, _ in in_flight:
                 future.cancel()
             raise
+        if sending is not None:
+            sending.end()
         return enqueued
 
     def _fail(self, error: Exception, index: int | None, call: Any, enqueued: int) -> NoReturn:
@@ -115,6 +141,10 @@ class BulkCalls:
         except TypeError as unfit:
             return ArgumentTypeError(f"{where}: {unfit}")
         return explain(error, where, self.signature, args, kwargs)
+
+
+def _stamp(sending: BulkSending | None) -> tuple[Stamp, ...]:
+    return () if sending is None else (sending.stamp,)
 
 
 def _check_iterable(calls: object, where: str) -> None:

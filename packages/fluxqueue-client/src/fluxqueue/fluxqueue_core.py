@@ -8,6 +8,7 @@ from typing import Any
 
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
 
+from . import telemetry
 from .arguments import explain
 
 __all__ = ["FluxQueueCore"]
@@ -28,7 +29,10 @@ class FluxQueueCore:
         """Enqueues the task; raises as a call of a `Task` does."""
         route = Route(queue_name, name, max_retries)
         try:
-            self._producer.enqueue(route, args, kwargs)
+            if (tracing := telemetry.active()) is not None:
+                tracing.enqueue(self._producer, route, args, kwargs)
+            else:
+                self._producer.enqueue(route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise _explained(error, route, args, kwargs) from None
 
@@ -38,6 +42,8 @@ class FluxQueueCore:
         """Enqueues the task on the running event loop; await the result."""
         route = Route(queue_name, name, max_retries)
         try:
+            if (tracing := telemetry.active()) is not None:
+                return tracing.enqueue_async(self._producer, route, args, kwargs)
             return self._producer.enqueue_async(route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise _explained(error, route, args, kwargs) from None

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from fluxqueue_core import Producer, Route
 
+from . import telemetry
 from .bulk import BulkCalls
 from .context import Context
 from .retry_policy import RetryPolicy
 from .signature import call_check
+from .telemetry import modules
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,7 +145,10 @@ class Task(BaseTask[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
         try:
-            self._enqueue(self._route, args, kwargs)
+            if telemetry.API in modules and (tracing := telemetry.active()) is not None:
+                tracing.enqueue(self._producer, self._route, args, kwargs)
+            else:
+                self._enqueue(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
 
@@ -178,6 +186,8 @@ class AsyncTask(BaseTask[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         self._check(*args, **kwargs)
         try:
+            if telemetry.API in modules and (tracing := telemetry.active()) is not None:
+                return self._enqueue_traced(tracing, args, kwargs)
             return self._enqueue_async(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
@@ -186,9 +196,18 @@ class AsyncTask(BaseTask[P, R]):
                 raise
             return self._enqueue_later(args, kwargs)
 
+    def _enqueue_traced(
+        self, tracing: Tracing, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, None]:
+        sent = tracing.enqueue_async(self._producer, self._route, args, kwargs)
+        return cast("Coroutine[Any, Any, None]", sent)
+
     async def _enqueue_later(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
-            await self._enqueue_async(self._route, args, kwargs)
+            if (tracing := telemetry.active()) is not None:
+                await self._enqueue_traced(tracing, args, kwargs)
+            else:
+                await self._enqueue_async(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
 

@@ -76,8 +76,19 @@ class Producer:
     """
 
     def __new__(cls, settings: Settings) -> Producer: ...
-    def enqueue(self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def enqueue(
+        self,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: bytes | None = None,
+        task_id: str | None = None,
+    ) -> None:
         """Puts one task into Redis, in the calling thread, without the GIL.
+
+        Args:
+            headers: a JSON object of strings, for the message as it is.
+            task_id: one of `new_task_id`; a new one by default.
 
         Raises:
             orjson.JSONEncodeError: an argument can't be written as JSON.
@@ -87,7 +98,12 @@ class Producer:
         """
 
     def enqueue_async(
-        self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: bytes | None = None,
+        task_id: str | None = None,
     ) -> asyncio.Future[None]:
         """The same for the running event loop. What is enqueued in one turn of
         the loop leaves in one write. Encoding errors are raised at once, those
@@ -103,11 +119,13 @@ class Producer:
         route: Route,
         calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
         check: Callable[..., object],
+        stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> int:
         """Puts one task per call into Redis, in chunks; returns their number.
 
         `check` is called with each call's arguments and raises where they do
-        not fit. Every exception that leaves this method carries `enqueued`.
+        not fit; `stamp`, once per call, returns its `headers` and `task_id`.
+        Every exception that leaves this method carries `enqueued`.
         """
 
     def enqueue_chunk_async(
@@ -115,8 +133,13 @@ class Producer:
         route: Route,
         calls: Sequence[tuple[Any, ...] | Mapping[str, Any]],
         check: Callable[..., object],
+        stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> asyncio.Future[None]:
         """Sends the calls as one command on the running loop's connection."""
+
+    @property
+    def server(self) -> tuple[str, int | None]:
+        """Host and port, or the path of a socket and None."""
 
     def close(self) -> None:
         """Closes this thread's connection and forgets those of closed loops.
@@ -158,6 +181,8 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str] | None: ...
+    def header(self, name: str) -> str | None:
+        """One of the headers, without making a dict of all."""
 
 @final
 class Consumer:
@@ -211,8 +236,15 @@ class Consumer:
         """Readable when `events` has something."""
 
     def events(self) -> list[dict[str, Any]]:
-        """What has happened since the last call, oldest first; see
-        docs/protocol.md for the kinds. Clears `event_fd`."""
+        """What has happened since the last call, oldest first. Clears `event_fd`.
+
+        Each is a dict with `kind` and `queue`, and by its kind: `connected`
+        (consumer), `disconnected` (error), `lease_lost` (consumer, running),
+        `outcome_void` (task_id), `parked` (task_id, name, reason),
+        `unknown_task` (task_id, name, delay), `suspects` (count), `no_scheduler`
+        (seconds, None: never), `released` (count), `failed` (error: the thread
+        has ended by a fault of its own).
+        """
 
     def succeed(self, job: Job) -> bool:
         """Settles; False where the lease was lost and the outcome is void.
@@ -296,6 +328,9 @@ def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool
     Raises:
         MalformedMessage: it does not begin like a message.
     """
+
+def new_task_id() -> str:
+    """A UUIDv7, for `Producer.enqueue`."""
 
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """The JSON that `dead:reasons` keeps beside a dead message."""

@@ -25,6 +25,7 @@ impl State {
                     task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
                     name: String::new(),
                     reason: "malformed".into(),
+                    traceparent: None,
                 };
                 let reason = message::dead_reason("malformed", &error.to_string(), None);
                 (Outcome::Dead { reason, keep: true }, event)
@@ -92,15 +93,17 @@ impl State {
 fn unknown(message: &Message, redis_ms: u64, grace: u64) -> (Outcome, Event) {
     let task_id = message.task_id().to_owned();
     let name = message.name.clone();
+    let traceparent = message.headers.as_ref().and_then(|headers| headers.get("traceparent").cloned());
     let since = message.unknown_since.unwrap_or(redis_ms);
     let passed = redis_ms.saturating_sub(since);
     if message.unknown_since.is_some() && passed >= grace {
         let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
         let reason = message::dead_reason("unknown_task", &error, None);
-        return (Outcome::Dead { reason, keep: true }, Event::Parked { task_id, name, reason: "unknown_task".into() });
+        let event = Event::Parked { task_id, name, reason: "unknown_task".into(), traceparent };
+        return (Outcome::Dead { reason, keep: true }, event);
     }
     let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
     let message = message::with_unknown_since(message, since);
-    let event = Event::UnknownTask { task_id, name, delay: delay as f64 / 1000.0 };
+    let event = Event::UnknownTask { task_id, name, delay: delay as f64 / 1000.0, traceparent };
     (Outcome::Later { message, delay }, event)
 }

@@ -11,7 +11,7 @@ use super::driver::{Driver, load};
 use super::event::Event;
 use super::poll::Side;
 use super::replies::{self, Done, Exchanged, Opened};
-use super::state::State;
+use super::state::{Phase, State};
 use crate::connection::{Reply, redis_error};
 use crate::errors::{Error, Result};
 
@@ -83,8 +83,11 @@ impl Driver {
 
     fn tell_connected(&mut self, state: &mut State, queue: usize) {
         state.queues[queue].connected = true;
-        let consumer = self.conversations[queue].current.clone();
-        self.shared.tell(state, queue, Event::Connected { consumer });
+        // The conversation of a drain is no news.
+        if state.phase == Phase::Serving {
+            let consumer = self.conversations[queue].current.clone();
+            self.shared.tell(state, queue, Event::Connected { consumer });
+        }
     }
 
     fn exchanged(&mut self, state: &mut State, queue: usize, sent: Duration, asked: usize, done: Done, now: Duration) {
@@ -111,6 +114,7 @@ impl Driver {
                 task_id: String::from_utf8_lossy(entry.split(|b| *b == b'"').next().unwrap_or_default()).into_owned(),
                 name: String::new(),
                 reason: if malformed { "malformed" } else { "duplicate" }.into(),
+                traceparent: None,
             };
             self.shared.tell(state, queue, event);
         }

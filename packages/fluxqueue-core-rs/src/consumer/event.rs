@@ -16,9 +16,9 @@ pub enum Event {
     /// A task ended here, but after the lease: somebody else runs it again.
     OutcomeVoid { task_id: String },
     /// A message that can't be run is in the dead set.
-    Parked { task_id: String, name: String, reason: String },
+    Parked { task_id: String, name: String, reason: String, traceparent: Option<String> },
     /// The name is not known here; given back for `delay` seconds.
-    UnknownTask { task_id: String, name: String, delay: f64 },
+    UnknownTask { task_id: String, name: String, delay: f64, traceparent: Option<String> },
     /// Tasks that have lost two workers wait.
     Suspects { count: i64 },
     /// No scheduler has looked at this queue for so long; None: never.
@@ -51,16 +51,18 @@ impl Event {
                 dict.set_item("task_id", task_id)?;
                 "outcome_void"
             }
-            Event::Parked { task_id, name, reason } => {
+            Event::Parked { task_id, name, reason, traceparent } => {
                 dict.set_item("task_id", task_id)?;
                 dict.set_item("name", name)?;
                 dict.set_item("reason", reason)?;
+                set_traceparent(&dict, traceparent)?;
                 "parked"
             }
-            Event::UnknownTask { task_id, name, delay } => {
+            Event::UnknownTask { task_id, name, delay, traceparent } => {
                 dict.set_item("task_id", task_id)?;
                 dict.set_item("name", name)?;
                 dict.set_item("delay", delay)?;
+                set_traceparent(&dict, traceparent)?;
                 "unknown_task"
             }
             Event::Suspects { count } => {
@@ -84,4 +86,8 @@ impl Event {
         dict.set_item("queue", queue)?;
         Ok(dict)
     }
+}
+
+fn set_traceparent(dict: &Bound<'_, PyDict>, traceparent: &Option<String>) -> PyResult<()> {
+    traceparent.as_ref().map_or(Ok(()), |header| dict.set_item("traceparent", header))
 }

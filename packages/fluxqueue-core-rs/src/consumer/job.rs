@@ -111,6 +111,10 @@ impl Job {
         self.work.message.headers.clone()
     }
 
+    fn header(&self, name: &str) -> Option<&str> {
+        self.work.message.headers.as_ref()?.get(name).map(String::as_str)
+    }
+
     fn __repr__(&self) -> String {
         format!("Job({:?}, {:?})", self.work.message.name, self.task_id())
     }

@@ -62,6 +62,7 @@ impl Consumer {
                     task_id: work.message.task_id().to_owned(),
                     name: work.message.name.clone(),
                     reason: "malformed".into(),
+                    traceparent: None,
                 };
                 self.shared.finish(&work, outcome, clock::now());
                 self.shared.tell(&mut self.shared.lock(), work.queue, event);

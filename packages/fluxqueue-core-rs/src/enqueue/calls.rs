@@ -7,19 +7,25 @@ use pyo3::types::{PyDict, PyMapping, PySequence, PyTuple};
 
 use super::encode::Arguments;
 use super::route::Target;
+use super::stamp::Stamp;
 
 /// Appends the message of one call; `check` raises where the call does not fit
-/// the function. An error carries the call's `call_index`.
-pub fn append(
+/// the function, `stamp` returns what telemetry adds. An error carries the call's
+/// `call_index`.
+pub fn append<'py>(
     out: &mut Vec<u8>,
     target: &Target,
-    call: &Bound<'_, PyAny>,
-    check: &Bound<'_, PyAny>,
+    call: &Bound<'py, PyAny>,
+    check: &Bound<'py, PyAny>,
+    stamp: Option<&Bound<'py, PyAny>>,
     index: usize,
     max_bytes: usize,
 ) -> PyResult<()> {
     let py = call.py();
-    let appended = encode(call, check).and_then(|arguments| Ok(target.append(out, &arguments, max_bytes)?));
+    let appended = encode(call, check).and_then(|arguments| {
+        let stamp = Stamp::of_call(stamp)?;
+        Ok(target.append(out, &arguments, &stamp, max_bytes)?)
+    });
     appended.inspect_err(|error| {
         // An exception that takes no attribute goes without.
         let _ = error.value(py).setattr(intern!(py, "call_index"), index);

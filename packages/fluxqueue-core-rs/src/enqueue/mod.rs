@@ -21,6 +21,7 @@ mod outbox;
 mod producer;
 mod resolve;
 mod route;
+mod stamp;
 mod sync;
 mod thread;
 

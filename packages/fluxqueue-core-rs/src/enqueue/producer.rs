@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySequence, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
 use super::calls;
@@ -15,9 +15,10 @@ use super::loops::Loops;
 use super::lpush;
 use super::outbox::Call;
 use super::route::{Route, Target};
+use super::stamp::Stamp;
 use super::sync;
 use super::thread::{self, Line};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::errors::{EnqueueUncertain, Error, Result};
 use crate::python::settings::Settings;
 
@@ -37,10 +38,11 @@ impl Producer {
         target: &Target,
         calls: &Bound<'_, PyAny>,
         check: &Bound<'_, PyAny>,
+        stamp: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let mut chunk = sender.blank();
         for (index, call) in calls.try_iter()?.enumerate() {
-            calls::append(&mut chunk.body, target, &call?, check, index, self.config.max_message_bytes)?;
+            calls::append(&mut chunk.body, target, &call?, check, stamp, index, self.config.max_message_bytes)?;
             chunk.count += 1;
             if chunk.is_full() {
                 sender.push(chunk);
@@ -63,9 +65,10 @@ impl Producer {
         target: &Target,
         calls: &Bound<'_, PyAny>,
         check: &Bound<'_, PyAny>,
+        stamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let mut sender = Sender::new(&self.config, target, line);
-        let Err(error) = self.send_many(py, &mut sender, target, calls, check) else {
+        let Err(error) = self.send_many(py, &mut sender, target, calls, check, stamp) else {
             return Ok(sender.acknowledged);
         };
         let unknown = py.detach(|| sender.settle());
@@ -88,65 +91,77 @@ impl Producer {
         Producer { config: Arc::new(Config::clone(&settings.get().config)), loops: Loops::new() }
     }
 
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
     fn enqueue(
         &self,
         py: Python<'_>,
         route: &Bound<'_, Route>,
         args: &Bound<'_, PyTuple>,
         kwargs: &Bound<'_, PyDict>,
+        headers: Option<Bound<'_, PyBytes>>,
+        task_id: Option<&str>,
     ) -> PyResult<()> {
         let target = &*route.get().target;
+        let stamp = Stamp::new(headers, task_id)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let mut line = thread::take(&self.config);
         lpush::head(&mut line.command, &target.key, 1);
         let sent = target
-            .append(&mut line.command, &arguments, self.config.max_message_bytes)
+            .append(&mut line.command, &arguments, &stamp, self.config.max_message_bytes)
             .and_then(|()| py.detach(|| sync::deliver(&self.config, &mut line)));
         thread::put(&self.config, line);
         sent.map_err(|error| target.failure(error, 1).into())
     }
 
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
     fn enqueue_async<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
+        headers: Option<Bound<'py, PyBytes>>,
+        task_id: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
         let connection = self.loops.running(py, &self.config)?;
+        let stamp = Stamp::new(headers, task_id)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let mut body = Vec::new();
-        target.append(&mut body, &arguments, self.config.max_message_bytes)?;
+        target.append(&mut body, &arguments, &stamp, self.config.max_message_bytes)?;
         submit(&connection, target, body, 1)
     }
 
+    #[pyo3(signature = (route, calls, check, stamp=None))]
     fn enqueue_many(
         &self,
         py: Python<'_>,
         route: &Bound<'_, Route>,
         calls: &Bound<'_, PyAny>,
         check: &Bound<'_, PyAny>,
+        stamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let mut line = thread::take(&self.config);
-        let outcome = self.enqueue_all(py, &mut line, &route.get().target, calls, check);
+        let outcome = self.enqueue_all(py, &mut line, &route.get().target, calls, check, stamp);
         thread::put(&self.config, line);
         outcome
     }
 
+    #[pyo3(signature = (route, calls, check, stamp=None))]
     fn enqueue_chunk_async<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         calls: &Bound<'py, PySequence>,
         check: &Bound<'py, PyAny>,
+        stamp: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
         let connection = self.loops.running(py, &self.config)?;
         let mut body = Vec::new();
         let mut count = 0;
         for call in calls.try_iter()? {
-            calls::append(&mut body, target, &call?, check, count, self.config.max_message_bytes)?;
+            calls::append(&mut body, target, &call?, check, stamp, count, self.config.max_message_bytes)?;
             count += 1;
         }
         if count == 0 {
@@ -155,6 +170,14 @@ impl Producer {
             return Ok(future);
         }
         submit(&connection, target, body, count)
+    }
+
+    #[getter]
+    fn server(&self) -> (String, Option<u16>) {
+        match &self.config.address {
+            Address::Tcp(host, port) | Address::Tls(host, port) => (host.clone(), Some(*port)),
+            Address::Unix(path) => (path.to_string_lossy().into_owned(), None),
+        }
     }
 
     fn close(&self, py: Python<'_>) {

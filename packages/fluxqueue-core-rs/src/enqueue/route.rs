@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 
 use super::encode::Arguments;
+use super::stamp::Stamp;
 use crate::connection::bulk;
 use crate::errors::{Error, Result};
 use crate::message::{DEFAULT_MAX_RETRIES, Envelope};
@@ -37,10 +38,10 @@ impl Target {
         })
     }
 
-    /// Appends a message with a new id, as one argument of a command.
-    pub fn append(&self, out: &mut Vec<u8>, arguments: &Arguments, max_bytes: usize) -> Result<()> {
+    /// Appends a message, as one argument of a command.
+    pub fn append(&self, out: &mut Vec<u8>, arguments: &Arguments, stamp: &Stamp, max_bytes: usize) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
-        let len = self.envelope.len(args, kwargs);
+        let len = self.envelope.len(args, kwargs, stamp.headers());
         if len > max_bytes {
             return Err(Error::TooLarge(format!(
                 "{}: its message has {len} bytes, more than max_message_bytes allows ({max_bytes}); \
@@ -50,7 +51,8 @@ impl Target {
         }
         out.reserve(len + 32);
         bulk(out, len);
-        self.envelope.write(out, &ids::task_id(ids::unix_ms()), args, kwargs);
+        let id = stamp.task_id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
+        self.envelope.write(out, &id, args, kwargs, stamp.headers());
         out.extend_from_slice(b"\r\n");
         Ok(())
     }

@@ -32,14 +32,15 @@ impl Envelope {
     }
 
     /// The length of the message that `write` would append.
-    pub fn len(&self, args: &[u8], kwargs: Option<&[u8]>) -> usize {
+    pub fn len(&self, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) -> usize {
         let kwargs = kwargs.map_or(0, |k| br#","kwargs":"#.len() + k.len());
-        HEAD.len() + 36 + self.before_args.len() + args.len() + kwargs + self.after_args.len() + 1
+        let headers = headers.map_or(0, |h| br#","headers":"#.len() + h.len());
+        HEAD.len() + 36 + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
     }
 
-    /// Appends a message; `args` is a JSON array, `kwargs` a JSON object.
-    pub fn write(&self, out: &mut Vec<u8>, id: &[u8; 36], args: &[u8], kwargs: Option<&[u8]>) {
-        out.reserve(self.len(args, kwargs));
+    /// Appends a message; `args` is a JSON array, `kwargs` and `headers` JSON objects.
+    pub fn write(&self, out: &mut Vec<u8>, id: &[u8; 36], args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) {
+        out.reserve(self.len(args, kwargs, headers));
         out.extend_from_slice(HEAD);
         out.extend_from_slice(id);
         out.extend_from_slice(&self.before_args);
@@ -49,6 +50,10 @@ impl Envelope {
             out.extend_from_slice(kwargs);
         }
         out.extend_from_slice(&self.after_args);
+        if let Some(headers) = headers {
+            out.extend_from_slice(br#","headers":"#);
+            out.extend_from_slice(headers);
+        }
         out.push(b'}');
     }
 }

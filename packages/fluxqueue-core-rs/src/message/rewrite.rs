@@ -67,7 +67,7 @@ mod tests {
     fn message(name: &str, args: &str, kwargs: Option<&str>, max_retries: u32) -> Bytes {
         let envelope = Envelope::new(name, max_retries, None).expect("a good name");
         let mut out = Vec::new();
-        envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes));
+        envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes), None);
         assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes)));
         out.into()
     }

@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::Result;
 use crate::message::{self, Message};
-use crate::{fork, keys, names, scripts};
+use crate::{fork, ids, keys, names, scripts};
 
 /// The name of a key, by its kind.
 #[pyfunction]
@@ -88,6 +88,12 @@ pub fn raise_deliveries<'py>(
 #[pyo3(signature = (reason, error, traceback=None))]
 pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
+}
+
+/// A new task id, as text.
+#[pyfunction]
+pub fn new_task_id() -> String {
+    String::from_utf8_lossy(&ids::task_id(ids::unix_ms())).into_owned()
 }
 
 /// How many forks lie between this process and the one that loaded the module.

@@ -164,6 +164,14 @@ class EventLoop:
         called by any thread."""
         return list(self._running.values())
 
+    def current_job(self) -> Job | None:
+        """What runs at present, asked by the loop's own thread; None in others,
+        and in coroutines that a job has started beside itself."""
+        if threading.get_ident() != self._thread.ident:
+            return None
+        running = asyncio.current_task(self._loop)
+        return self._running[running][0] if running in self._running else None
+
     def stacks(self) -> list[tuple[Job, str]]:
         """Where each running job's coroutine waits; for any thread, so a glance
         rather than a consistent picture."""

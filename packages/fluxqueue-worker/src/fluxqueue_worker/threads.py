@@ -146,6 +146,11 @@ class ThreadPool:
         """What runs now, with the `perf_counter()` of its beginning."""
         return [(job, t.started) for t in list(self._threads) if (job := t.job) is not None]
 
+    def current_job(self) -> Job | None:
+        """What the calling thread runs; None where it is none of ours."""
+        ident = threading.get_ident()
+        return next((t.job for t in list(self._threads) if t.thread.ident == ident), None)
+
     def join(self, timeout: float) -> bool:
         """Waits until all threads have ended, at most `timeout` seconds; False
         where one still runs."""

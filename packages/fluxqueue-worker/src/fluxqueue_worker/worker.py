@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fluxqueue_core import Consumer, Job, Settings, __version__, set_parent_death_signal
 from fluxqueue_core.service.log import Logger
 
-from . import suspects
+from . import log_context, suspects, telemetry
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth
 from .options import Options
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fluxqueue_core.service.health import HealthServer
 
     from .eventloop import EventLoop
+    from .telemetry import Source
 
 # Seconds. How often what has no descriptor is looked at: children, the drain.
 CHILD_INTERVAL = 0.5
@@ -85,9 +86,12 @@ class Worker:
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)
         self._idle = suspects.IdleWatch(consumer) if self._is_lane else None
-        source = self._idle or consumer
+        source: Source = self._idle or consumer
         events = TaskEvents(logger)
         self._outcomes = Outcomes(consumer, events)
+        self._telemetry = telemetry.set_up(options, settings)
+        if self._telemetry is not None:
+            source, self._outcomes = self._telemetry.stand_between(source, consumer, events)
         self._health = WorkerHealth(consumer, options.lease)
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
@@ -98,7 +102,9 @@ class Worker:
             # Imported here: a worker without async tasks does without asyncio.
             from .eventloop import EventLoop
 
-            self._loop = EventLoop(source, self._outcomes, events, self._crashed)
+            loop_type = self._telemetry.event_loop if self._telemetry else EventLoop
+            self._loop = loop_type(source, self._outcomes, events, self._crashed)
+        log_context.install(logger, self._current_job, traced=self._telemetry is not None)
         self._health_server = self._serve_health()
 
     def _serve_health(self) -> HealthServer | None:
@@ -107,9 +113,17 @@ class Worker:
             return None
         from fluxqueue_core.service.health import HealthServer
 
-        return HealthServer(
+        server = HealthServer(
             options.health_host, options.health_port, self._health.live, self._health.ready
         )
+        server.metrics = self._telemetry.metrics if self._telemetry else None
+        return server
+
+    def _current_job(self) -> Job | None:
+        """What the calling thread runs; for log lines."""
+        if self._pool is not None and (job := self._pool.current_job()) is not None:
+            return job
+        return self._loop.current_job() if self._loop is not None else None
 
     def run(self) -> int:
         """Serves until a signal comes, drains, and returns the exit code."""
@@ -173,6 +187,8 @@ class Worker:
         self._health.turn()
         for event in self._consumer.events():
             self._consumer_events.write(event)
+            if self._telemetry is not None:
+                self._telemetry.tracing.happened(event)
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
@@ -285,4 +301,6 @@ class Worker:
         self.stuck = not all(ended)
         if self._health_server is not None:
             self._health_server.close()
+        if self._telemetry is not None and not self._telemetry.flush():
+            self._logger.warning("telemetry.not_flushed", error="the collector does not answer")
         self._logger.info("worker.stopped", stuck=self.stuck)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import time_ns
+from typing import TYPE_CHECKING
+
 from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
@@ -9,21 +12,34 @@ from .outages import Complaints
 from .queues import Queues
 from .redis_client import RedisClient, ScriptCall
 
+if TYPE_CHECKING:
+    from .tracing import Tracing
+
 # A task may be put into a delayed set at any moment, so each set is looked at
 # this often (seconds). It is half of the delay that is promised.
 TICK = 0.05
 # Tasks due one after the other are moved together.
 SHORTEST_PAUSE = 0.01
 LIMIT = 1_000
+# Moved tasks whose traces one span has links to.
+MOST_LINKS = 32
 
 
 class Promoter:
     """One round trip per tick for all queues."""
 
-    def __init__(self, client: RedisClient, queues: Queues, complaints: Complaints) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        queues: Queues,
+        complaints: Complaints,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._client = client
         self._queues = queues
         self._complaints = complaints
+        self._tracing = tracing
+        self._arguments = (LIMIT,) if tracing is None else (LIMIT, MOST_LINKS)
 
     def step(self) -> float:
         """Moves what is due; returns the seconds until something may be due.
@@ -36,13 +52,17 @@ class Promoter:
         if not names:
             return TICK
         pause = TICK
-        replies = self._client.calls([ScriptCall("promote", name, (LIMIT,)) for name in names])
+        started = 0 if self._tracing is None else time_ns()
+        calls = [ScriptCall("promote", name, self._arguments) for name in names]
+        replies = self._client.calls(calls)
         for queue, reply in zip(names, replies, strict=True):
             if isinstance(reply, ResponseError):
                 self._complaints.about_queue(queue, "promote", reply)
                 continue
-            moved, due = reply
+            moved, due, *messages = reply
             if moved:
+                if self._tracing is not None:
+                    self._tracing.promoted(queue, moved, messages[0], started)
                 get_logger().debug("tasks.promoted", queue=queue, count=moved)
             if moved >= LIMIT:
                 pause = 0.0

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from time import time_ns
+from typing import TYPE_CHECKING
+
 from fluxqueue_core import dead_reason, raise_deliveries
 from fluxqueue_core.errors import MalformedMessage
 from fluxqueue_core.service.log import get_logger
 
 from .options import Options
 from .redis_client import RedisClient, ScriptCall
+
+if TYPE_CHECKING:
+    from .tracing import RescueTrace
 
 # Messages moved in one call: they may be large.
 BATCH = 100
@@ -18,13 +24,16 @@ RECLAIM_LIMIT = 100
 class Rescue:
     """One consumer that is late, or a tombstone that has left something."""
 
-    def __init__(self, queue: str, consumer: str, options: Options) -> None:
+    def __init__(
+        self, queue: str, consumer: str, options: Options, trace: RescueTrace | None = None
+    ) -> None:
         self.queue = queue
         self.consumer = consumer
         self._options = options
         self._home = 0
         self._dead = 0
         self._not_begun = 0
+        self._trace = trace
 
     def step(self, client: RedisClient) -> bool:
         """Moves a batch; False when there is nothing more.
@@ -33,6 +42,8 @@ class Rescue:
             ResponseError: something is wrong with the queue's keys.
             UNAVAILABLE: Redis is away.
         """
+        if self._trace is not None:
+            self._trace.began(client)
         gap = round(self._options.gap * 1_000)
         buried = client.call(self._script("bury", self.consumer, gap, BATCH))
         if buried:
@@ -42,11 +53,15 @@ class Rescue:
             )
             for start in range(0, len(held), BATCH):
                 arguments: list[bytes] = []
-                for field, message in held[start : start + BATCH]:
+                batch = held[start : start + BATCH]
+                started = time_ns()
+                for field, message in batch:
                     arguments += self._raised(field, message)
                 home, dead = client.call(self._script("move", *arguments))
                 self._home += home
                 self._dead += dead
+                if self._trace is not None:
+                    self._trace.moved([message for _, message in batch], home, dead, started)
             return True
         age = round(self._options.tombstone_age * 1_000)
         returned = int(client.call(self._script("reclaim", self.consumer, age)))

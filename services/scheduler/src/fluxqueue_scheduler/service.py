@@ -19,6 +19,7 @@ from .promote import Promoter
 from .queues import Queues
 from .redis_client import RedisClient
 from .sweep import Sweeper
+from .telemetry import Telemetry, set_up
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -30,7 +31,12 @@ class Scheduler:
         health: what it says of itself.
     """
 
-    def __init__(self, settings: Settings, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         options = options or Options()
         complaints = Complaints()
         outages = Outages()
@@ -40,9 +46,14 @@ class Scheduler:
         # a retry. An answer slower than the gap is as good as none.
         self._clients = [RedisClient(settings, options.gap) for _ in range(3)]
         promoting, rescuing, keeping = self._clients
+        tracing = None
+        if telemetry is not None:
+            tracing = telemetry.tracing
+            # Read by those who export, each in a thread of its own.
+            self._clients.append(telemetry.watch(settings, queues))
         steps = {
-            "promote": Promoter(promoting, queues, complaints).step,
-            "rescue": Sweeper(rescuing, queues, options, complaints).step,
+            "promote": Promoter(promoting, queues, complaints, tracing).step,
+            "rescue": Sweeper(rescuing, queues, options, complaints, tracing).step,
             "housekeeping": Housekeeper(keeping, queues, options, complaints).step,
         }
         self._loops = [
@@ -70,13 +81,15 @@ def run(
     """Runs until SIGTERM or SIGINT; returns the exit code 0.
 
     Raises:
-        ConfigurationError: the health endpoint can't listen.
+        ConfigurationError: the health endpoint can't listen, or a variable of
+            telemetry is not valid.
     """
     # Blocked before the threads start, so that all inherit it and the signal
     # waits for `sigwait`, whenever it comes.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     log = get_logger()
-    scheduler = Scheduler(settings, options)
+    telemetry = set_up(settings, serves_metrics=health_port != 0)
+    scheduler = Scheduler(settings, options, telemetry)
     server = None
     if health_port:
         # Imported only where it is wanted.
@@ -84,6 +97,7 @@ def run(
 
         health = scheduler.health
         server = HealthServer(health_host, health_port, health.live, health.ready)
+        server.metrics = telemetry.metrics if telemetry is not None else None
     scheduler.start()
     log.info(
         "scheduler.started",
@@ -96,5 +110,7 @@ def run(
     scheduler.stop()
     if server is not None:
         server.close()
+    if telemetry is not None and not telemetry.flush():
+        log.warning("telemetry.not_flushed", error="the collector does not answer")
     log.info("scheduler.stopped", signal=signal.Signals(received).name)
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from fluxqueue_core import key
 from redis.exceptions import ResponseError
@@ -18,6 +19,9 @@ from .outages import Complaints
 from .queues import Queues
 from .redis_client import UNAVAILABLE, RedisClient, ScriptCall
 from .rescue import Rescue
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
 
 # Late consumers that one sweep returns, and queues that one pipeline sweeps.
 LATE_LIMIT = 1_000
@@ -33,12 +37,18 @@ class Sweeper:
     """Sweeps every queue in time, and does the rest between two sweeps."""
 
     def __init__(
-        self, client: RedisClient, queues: Queues, options: Options, complaints: Complaints
+        self,
+        client: RedisClient,
+        queues: Queues,
+        options: Options,
+        complaints: Complaints,
+        tracing: Tracing | None = None,
     ) -> None:
         self._client = client
         self._queues = queues
         self._options = options
         self._complaints = complaints
+        self._tracing = tracing
         self._next_sweep = 0.0
         self._swept: dict[str, float] = {}
         self._rescues: deque[Rescue] = deque()
@@ -125,7 +135,8 @@ class Sweeper:
     def _add(self, queue: str, consumer: str) -> None:
         if (queue, consumer) not in self._under_rescue:
             self._under_rescue.add((queue, consumer))
-            self._rescues.append(Rescue(queue, consumer, self._options))
+            trace = None if self._tracing is None else self._tracing.rescue(queue, consumer)
+            self._rescues.append(Rescue(queue, consumer, self._options, trace))
 
     def _look(self) -> None:
         """Looks whether some tombstones have left something behind."""

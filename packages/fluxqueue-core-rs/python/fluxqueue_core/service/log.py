@@ -47,12 +47,15 @@ class Logger:
     Attributes:
         level: the lowest level that is written (10 debug ... 40 error). Code
             that runs for every task asks it before it gathers the fields.
+        enrich: adds to the fields of every line; the worker sets it, to say
+            which task writes.
     """
 
-    __slots__ = ("_render", "_write", "level")
+    __slots__ = ("_render", "_write", "enrich", "level")
 
     def __init__(self, level: int, render: Callable[[Fields], bytes], write: Writer) -> None:
         self.level = level
+        self.enrich: Callable[[Fields], None] | None = None
         self._render = render
         self._write = write
 
@@ -78,6 +81,8 @@ class Logger:
 
     def write(self, fields: Fields) -> None:
         """Writes a line whose `timestamp`, `level` and `event` are given."""
+        if self.enrich is not None:
+            self.enrich(fields)
         self._write(self._render(fields))
 
 

@@ -1,0 +1,140 @@
+"""Sets up the OpenTelemetry SDK of a long-running process, as the standard
+variables say.
+
+Nothing is set up, and `opentelemetry` is not imported, unless there is somewhere
+to export to: an endpoint (OTEL_EXPORTER_OTLP_ENDPOINT or one for a signal), or a
+named exporter (OTEL_TRACES_EXPORTER, ...). What the application or
+`opentelemetry-instrument` has set up is left alone, and used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from fluxqueue_core.errors import ConfigurationError
+
+from .log import get_logger
+
+SIGNALS = ("traces", "metrics", "logs")
+_DEFAULT_PROTOCOL = "http/protobuf"
+# Seconds that the last export may take at the end of the process.
+FLUSH_PATIENCE = 3.0
+
+Metrics = Callable[[], tuple[str, bytes]]
+
+
+class Sdk:
+    """What this process exports with.
+
+    Attributes:
+        metrics: for `HealthServer.metrics`: the Prometheus text; None without.
+    """
+
+    def __init__(self) -> None:
+        self.metrics: Metrics | None = None
+
+    def flush(self, patience: float = FLUSH_PATIENCE) -> bool:
+        """Exports what is left, of the application's providers as well; False
+        where that did not end within `patience` seconds.
+
+        In a thread of its own: an exporter whose collector hangs does not
+        listen to a time-out.
+        """
+        flushes = list(_flushes())
+        done = threading.Event()
+
+        def run() -> None:
+            for flush in flushes:
+                try:
+                    flush(round(patience * 1000))
+                except Exception as error:  # noqa: BLE001 - telemetry fails nobody
+                    get_logger().debug("telemetry.flush_failed", error=str(error))
+            done.set()
+
+        if flushes:
+            threading.Thread(target=run, name="fluxqueue-flush", daemon=True).start()
+            return done.wait(patience)
+        return True
+
+
+def _flushes() -> list[Callable[[int], Any]]:
+    from opentelemetry import _logs, metrics, trace
+
+    providers = (trace.get_tracer_provider(), metrics.get_meter_provider())
+    every = (*providers, _logs.get_logger_provider())
+    return [p.force_flush for p in every if hasattr(p, "force_flush")]
+
+
+def is_wanted() -> bool:
+    """Whether there is something to export to, or the application has set a
+    provider; decided without importing anything."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    api = sys.modules.get("opentelemetry.trace")
+    if getattr(api, "_TRACER_PROVIDER", None) is not None:
+        return True
+    return any(exporters(signal) for signal in SIGNALS) and _is_installed()
+
+
+def _is_installed() -> bool:
+    if find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None:
+        return True
+    get_logger().warning(
+        "telemetry.not_installed",
+        error="OTEL_* variables ask for telemetry, but the OpenTelemetry SDK is not installed; "
+        "install the extra [otel]",
+    )
+    return False
+
+
+def exporters(signal: str) -> list[str]:
+    """The exporters that the environment names for a signal: `otlp`, `console`,
+    for metrics also `prometheus`."""
+    named = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
+    if named:
+        return [name for word in named.split(",") if (name := word.strip()) not in ("", "none")]
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return ["otlp"] if any(os.environ.get(name) for name in endpoints) else []
+
+
+def set_up(service: str, serves_metrics: bool) -> Sdk | None:
+    """Sets up what the environment asks for; None where that is nothing.
+
+    Args:
+        service: the `service.name` where the environment has none.
+        serves_metrics: the process has an HTTP endpoint that can offer metrics.
+
+    Raises:
+        ConfigurationError: an exporter that is not known or not installed.
+    """
+    if not is_wanted():
+        return None
+    from . import sdk_providers
+
+    sdk = Sdk()
+    sdk.metrics = sdk_providers.set_up(service, serves_metrics)
+    return sdk
+
+
+def protocol(signal: str) -> str:
+    """How OTLP is spoken for a signal.
+
+    Raises:
+        ConfigurationError: we do not speak it.
+    """
+    names = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    for name in names:
+        value = os.environ.get(name, "").strip()
+        if value and value != _DEFAULT_PROTOCOL:
+            raise ConfigurationError(
+                f"variable {name}: {value!r} is not supported; give {_DEFAULT_PROTOCOL}, or run "
+                f"the process under opentelemetry-instrument"
+            )
+        if value:
+            return value
+    return _DEFAULT_PROTOCOL

@@ -1,0 +1,141 @@
+"""The SDK's providers, made as the variables say; see `sdk`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import get_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+
+from fluxqueue_core.errors import ConfigurationError
+
+from .sdk import Metrics, exporters, protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def set_up(service: str, serves_metrics: bool) -> Metrics | None:
+    """Sets the providers that nobody has set yet; returns what serves metrics."""
+    resource = _resource(service)
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        _traces(resource)
+    if isinstance(get_logger_provider(), _logs._internal.ProxyLoggerProvider):
+        _log_records(resource)
+    if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
+        return _metrics(resource, serves_metrics)
+    return None
+
+
+def _resource(service: str) -> Resource:
+    attributes: dict[str, Any] = {}
+    given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in given:
+        attributes["service.name"] = service
+    if "service.instance.id=" not in given:
+        # Tells the series of two processes of one service apart.
+        attributes["service.instance.id"] = str(uuid.uuid4())
+    return Resource.create(attributes)
+
+
+def _traces(resource: Resource) -> None:
+    names = exporters("traces")
+    if not names:
+        return
+    # We flush ourselves, with a bound; the SDK's own exit has none.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    for name in names:
+        console = ConsoleSpanExporter(out=sys.stderr) if name == "console" else None
+        exporter = console or _otlp("traces", name, "trace_exporter.OTLPSpanExporter")
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+
+
+def _log_records(resource: Resource) -> None:
+    names = exporters("logs")
+    if not names:
+        return
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    for name in names:
+        exporter = ConsoleLogRecordExporter(out=sys.stderr) if name == "console" else None
+        provider.add_log_record_processor(
+            BatchLogRecordProcessor(
+                exporter or _otlp("logs", name, "_log_exporter.OTLPLogExporter")
+            )
+        )
+    _logs.set_logger_provider(provider)
+
+
+def _metrics(resource: Resource, serves_metrics: bool) -> Metrics | None:
+    readers: list[MetricReader] = []
+    names = exporters("metrics")
+    for name in names:
+        if name == "prometheus":
+            continue
+        console = ConsoleMetricExporter(out=sys.stderr) if name == "console" else None
+        exporter = console or _otlp("metrics", name, "metric_exporter.OTLPMetricExporter")
+        readers.append(PeriodicExportingMetricReader(exporter))
+    serve: Metrics | None = None
+    if serves_metrics and (reader := _prometheus("prometheus" in names)) is not None:
+        readers.append(reader[0])
+        serve = reader[1]
+    if readers:
+        provider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        metrics.set_meter_provider(provider)
+    return serve
+
+
+def _otlp(signal: str, name: str, what: str) -> Any:
+    if name != "otlp":
+        raise ConfigurationError(
+            f"variable OTEL_{signal.upper()}_EXPORTER: {name!r} is not known; give otlp, console, "
+            f"none or, for metrics, prometheus"
+        )
+    protocol(signal)
+    module, _, kind = what.partition(".")
+    try:
+        from importlib import import_module
+
+        found: Callable[[], Any] = getattr(
+            import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), kind
+        )
+    except ImportError:
+        raise ConfigurationError(
+            "OTLP needs opentelemetry-exporter-otlp-proto-http; install the extra [otel]"
+        ) from None
+    return found()
+
+
+def _prometheus(asked_for: bool) -> tuple[MetricReader, Metrics] | None:
+    try:
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+    except ImportError:
+        if asked_for:
+            raise ConfigurationError(
+                "/metrics needs the package opentelemetry-exporter-prometheus; "
+                "install the extra [otel]"
+            ) from None
+        return None
+    registry = CollectorRegistry()
+    reader = PrometheusMetricReader(scope_info_enabled=False, registry=registry)
+
+    def serve() -> tuple[str, bytes]:
+        return CONTENT_TYPE_LATEST, generate_latest(registry)
+
+    return reader, serve

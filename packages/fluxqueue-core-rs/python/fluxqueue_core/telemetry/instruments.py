@@ -1,0 +1,148 @@
+"""Tracer, meter and logger of FluxQueue, and what is recorded with them alike
+by client, worker and scheduler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.metrics import Histogram, Meter, NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider, Span, Status, StatusCode, Tracer
+
+from fluxqueue_core import __version__
+
+from . import semconv as s
+
+_YES = ("1", "true", "yes", "on")
+_NO = ("0", "false", "no", "off")
+Attributes = Mapping[str, Any]
+
+
+def switch(variable: str, default: bool) -> bool:
+    """Reads a variable that is yes or no.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    word = os.environ.get(variable, "").strip().lower()
+    if not word:
+        return default
+    if word not in _YES + _NO:
+        raise ValueError(f"variable {variable}: {word!r} is neither yes (1, true, on) nor no")
+    return word in _YES
+
+
+def get_tracer() -> Tracer | None:
+    """Our tracer; None where nobody has set a provider, or only one that does
+    nothing (OTEL_SDK_DISABLED)."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider | NoOpTracerProvider):
+        return None
+    tracer = provider.get_tracer(s.SCOPE, __version__, s.SCHEMA_URL)
+    return None if isinstance(tracer, trace.NoOpTracer) else tracer
+
+
+def get_meter() -> Meter | None:
+    """Our meter; None as with `get_tracer`."""
+    provider = metrics.get_meter_provider()
+    if isinstance(provider, metrics._internal._ProxyMeterProvider | NoOpMeterProvider):
+        return None
+    meter = provider.get_meter(s.SCOPE, __version__, s.SCHEMA_URL)
+    return None if isinstance(meter, metrics.NoOpMeter) else meter
+
+
+def follows_unsampled_parents(tracer: Tracer | None) -> bool:
+    """Whether the tracer records nothing below a remote or local parent that is
+    not sampled, as the SDK's default sampler: then nobody has to ask it.
+
+    False also where it can't be told.
+    """
+    if tracer is None:
+        return True
+    try:
+        from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+    except ImportError:
+        return False
+    sampler = getattr(tracer, "sampler", None)
+    if sampler is ALWAYS_OFF:
+        return True
+    return isinstance(sampler, ParentBased) and all(
+        getattr(sampler, name, None) is ALWAYS_OFF
+        for name in ("_remote_parent_not_sampled", "_local_parent_not_sampled")
+    )
+
+
+def duration_histogram(meter: Meter, name: str, description: str) -> Histogram:
+    """A histogram of seconds with the buckets of the conventions."""
+    return meter.create_histogram(
+        name,
+        unit="s",
+        description=description,
+        explicit_bucket_boundaries_advisory=list(s.DURATION_BUCKETS),
+    )
+
+
+def server_attributes(address: str, port: int | None) -> dict[str, Any]:
+    """Where the broker is."""
+    return {s.SERVER_ADDRESS: address} | ({} if port is None else {s.SERVER_PORT: port})
+
+
+def error_type(error: BaseException) -> str:
+    """The value of `error.type`: the class, with its module unless built in."""
+    kind = type(error)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(error: BaseException) -> str:
+    """The exception's text, whatever its `__str__` does."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error
+        return "<its text can't be printed>"
+
+
+class Exceptions:
+    """Records exceptions as log events, and, unless the variable
+    OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN is `logs`, as span events as well."""
+
+    def __init__(self) -> None:
+        self._on_span = os.environ.get(s.EXCEPTION_SIGNAL_VARIABLE, "").strip().lower() != "logs"
+        self._logger = _logs.get_logger(s.SCOPE, __version__, schema_url=s.SCHEMA_URL)
+
+    def record(
+        self,
+        span: Span,
+        context: Context,
+        operation_type: str,
+        error: BaseException,
+        stacktrace: str,
+    ) -> None:
+        """Marks the span as failed and records the exception.
+
+        Args:
+            context: one whose current span is `span`.
+        """
+        kind, message = error_type(error), text_of(error)
+        span.set_attribute(s.ERROR_TYPE, kind)
+        span.set_status(Status(StatusCode.ERROR, message))
+        attributes = {
+            s.EXCEPTION_TYPE: kind,
+            s.EXCEPTION_MESSAGE: message,
+            s.EXCEPTION_STACKTRACE: stacktrace,
+        }
+        if self._on_span:
+            span.add_event("exception", attributes)
+        is_process = operation_type == s.TYPE_PROCESS
+        self._logger.emit(
+            context=context,
+            severity_number=SeverityNumber.ERROR if is_process else SeverityNumber.WARN,
+            severity_text="ERROR" if is_process else "WARN",
+            event_name=s.exception_event(operation_type),
+            attributes=attributes,
+        )

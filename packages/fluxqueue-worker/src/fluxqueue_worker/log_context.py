@@ -1,0 +1,89 @@
+"""Says in each log line which task wrote it.
+
+Nothing is done per task: whoever writes a line asks which job its thread or its
+event loop runs just then, and OpenTelemetry which span is the current one.
+
+Three kinds of lines get `task_id` and, where tasks are traced, `trace_id` and
+`span_id`: the worker's own, those of `logging` (as attributes of the record, for
+the application's formatters), and those of structlog, where the application has
+imported it: a processor is put before its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core import Job
+from fluxqueue_core.service.log import Logger
+
+if TYPE_CHECKING:
+    import logging
+
+CurrentJob = Callable[[], Job | None]
+Fields = MutableMapping[str, Any]
+NAMES = ("task_id", "trace_id", "span_id")
+
+
+class TaskFields:
+    """Adds the fields to what a line is made of.
+
+    Args:
+        traced: whether spans are made; else `opentelemetry` is not imported.
+    """
+
+    def __init__(self, current_job: CurrentJob, traced: bool) -> None:
+        self._current_job = current_job
+        self._traced = traced
+
+    def add(self, fields: Fields) -> None:
+        """Sets those that are known and not there yet."""
+        if "task_id" not in fields and (job := self._current_job()) is not None:
+            fields["task_id"] = job.task_id
+        if self._traced:
+            self._add_trace(fields)
+
+    def _add_trace(self, fields: Fields) -> None:
+        from fluxqueue_core.telemetry.propagation import TASK_ID_KEY
+        from opentelemetry.context import get_value
+        from opentelemetry.trace import get_current_span
+
+        span = get_current_span().get_span_context()
+        if span.is_valid and "trace_id" not in fields:
+            fields["trace_id"] = f"{span.trace_id:032x}"
+            fields["span_id"] = f"{span.span_id:016x}"
+        # In a coroutine or a thread that the task has started with its context.
+        if "task_id" not in fields and (task_id := get_value(TASK_ID_KEY)) is not None:
+            fields["task_id"] = task_id
+
+    def process(self, logger: Any, method: str, event: Fields) -> Fields:
+        """A structlog processor."""
+        self.add(event)
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """A filter for a handler of `logging`. All three are set, for a format
+        that names them; an `extra` of the application's wins."""
+        found: dict[str, Any] = {}
+        self.add(found)
+        for name in NAMES:
+            if not hasattr(record, name):
+                setattr(record, name, found.get(name, ""))
+        return True
+
+
+def install(logger: Logger, current_job: CurrentJob, traced: bool) -> None:
+    """Call it when the application's modules are loaded."""
+    fields = TaskFields(current_job, traced)
+    logger.enrich = fields.add
+    if (logging := sys.modules.get("logging")) is not None:
+        for handler in logging.root.handlers:
+            handler.addFilter(fields.filter)
+    if (structlog := sys.modules.get("structlog")) is not None:
+        processors = structlog.get_config()["processors"]
+        if isinstance(processors, list):
+            # In place: loggers that are bound already hold this very list.
+            processors.insert(0, fields.process)
+        else:
+            structlog.configure(processors=[fields.process, *processors])

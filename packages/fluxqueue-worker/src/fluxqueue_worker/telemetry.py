@@ -1,0 +1,78 @@
+"""The worker's side of OpenTelemetry: decided once, at the start.
+
+Without an SDK the worker is made of the same parts as ever, and nothing is done
+per task. With one, `tracing` stands between the loops and the consumer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from fluxqueue_core import Consumer, Settings
+from fluxqueue_core.service import sdk
+
+from .events import TaskEvents
+from .options import Options
+from .outcomes import Outcomes
+from .threads import JobSource
+
+if TYPE_CHECKING:
+    from .eventloop import AsyncJobSource, EventLoop
+    from .tracing import Tracing
+
+    class Source(JobSource, AsyncJobSource, Protocol):
+        """Hands out jobs of both kinds."""
+
+
+SERVICE = "fluxqueue-worker"
+
+
+class Telemetry:
+    """The SDK and what is recorded with it.
+
+    Attributes:
+        tracing: between loops and consumer.
+        metrics: for the health endpoint.
+    """
+
+    def __init__(self, own: sdk.Sdk, tracing: Tracing) -> None:
+        self._sdk = own
+        self.tracing = tracing
+        self.metrics = own.metrics
+
+    def stand_between(
+        self, source: Source, consumer: Consumer, events: TaskEvents
+    ) -> tuple[Source, Outcomes]:
+        """What the loops are to have in place of `source`, and their outcomes."""
+        from .tracing_loops import TracedConsumer, TracedOutcomes
+
+        if self.tracing.metrics is not None:
+            self.tracing.metrics.watch(consumer)
+        traced = TracedConsumer(source, consumer, self.tracing)
+        return traced, TracedOutcomes(traced, events)
+
+    @property
+    def event_loop(self) -> type[EventLoop]:
+        """The loop for async tasks, which takes what `stand_between` returned."""
+        from .tracing_loops import TracedEventLoop
+
+        return TracedEventLoop
+
+    def flush(self) -> bool:
+        """Exports what is left; False where that took too long."""
+        return self._sdk.flush()
+
+
+def set_up(options: Options, settings: Settings) -> Telemetry | None:
+    """What the environment asks for; None where that is nothing.
+
+    Raises:
+        ConfigurationError: a variable is not valid.
+    """
+    own = sdk.set_up(SERVICE, serves_metrics=options.health_port != 0)
+    if own is None:
+        return None
+    from .tracing import Tracing
+
+    tracing = Tracing.of_process(options, settings)
+    return None if tracing is None else Telemetry(own, tracing)

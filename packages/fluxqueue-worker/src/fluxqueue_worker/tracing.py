@@ -1,0 +1,255 @@
+"""What a worker records of the tasks it runs. Imported only where an
+OpenTelemetry SDK is set up; docs/telemetry.md has the tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core import Job, Producer, Settings
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.telemetry import instruments, propagation
+from fluxqueue_core.telemetry import semconv as s
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+)
+
+from .options import Options
+from .tracing_metrics import WorkerMetrics
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+PARENT = "parent"
+LINK = "link"
+LEASE_LOST = "lease_lost"
+_VOID = "the lease was lost: another worker has the task"
+
+
+class Attempt:
+    """One attempt at a task that is recorded, from its beginning to its end.
+
+    Attributes:
+        context: one whose current span is `span`.
+        error: what the task raised, with its traceback as text.
+    """
+
+    __slots__ = ("context", "error", "job", "span", "stacktrace", "started")
+
+    def __init__(self, job: Job, span: Span, context: Context) -> None:
+        self.job = job
+        self.span = span
+        self.context = context
+        self.started = perf_counter()
+        self.error: BaseException | None = None
+        self.stacktrace = ""
+
+
+class Tracing:
+    """Begins and ends attempts. Its methods are called by any thread.
+
+    Attributes:
+        metrics: None where there is no meter.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        metrics: WorkerMetrics | None,
+        server: Mapping[str, Any],
+        queues: tuple[str, ...],
+        process_parent: str,
+    ) -> None:
+        self._tracer = tracer
+        self.metrics = metrics
+        self._is_child = process_parent == PARENT
+        self._exceptions = instruments.Exceptions()
+        # Below an unsampled parent nothing is recorded, and nobody need be asked.
+        self._skips_unsampled = self._is_child and instruments.follows_unsampled_parents(tracer)
+        # Span names and attributes that are the same for all tasks of a queue.
+        self._names = {
+            operation: {queue: f"{operation} {queue}" for queue in queues}
+            for operation in (s.PROCESS, s.ACK, s.RETRY, s.DEAD, s.RELEASE)
+        }
+        self._attributes = {
+            operation: {
+                queue: {
+                    s.SYSTEM: s.SYSTEM_FLUXQUEUE,
+                    s.OPERATION_NAME: operation,
+                    s.OPERATION_TYPE: s.TYPE_PROCESS if operation == s.PROCESS else s.TYPE_SETTLE,
+                    s.DESTINATION_NAME: queue,
+                    **server,
+                }
+                for queue in queues
+            }
+            for operation in self._names
+        }
+
+    @classmethod
+    def of_process(cls, options: Options, settings: Settings) -> Tracing | None:
+        """With the providers that are set; None where they do nothing.
+
+        Raises:
+            ConfigurationError: the switch for parent or link is neither.
+        """
+        tracer, meter = instruments.get_tracer(), instruments.get_meter()
+        if tracer is None and meter is None:
+            return None
+        server = instruments.server_attributes(*Producer(settings).server)
+        metrics = None if meter is None else WorkerMetrics(meter, server, options)
+        return cls(tracer, metrics, server, options.queues, process_parent())
+
+    def begin(self, job: Job) -> tuple[Context, Attempt | None]:
+        """An attempt begins: the context that the task is to run in, and what
+        `end` wants; None where nothing is recorded of it."""
+        traceparent = job.header(s.TRACEPARENT)
+        if traceparent is not None:
+            tracestate = job.header(s.TRACESTATE)
+            if self._skips_unsampled and propagation.is_unsampled(traceparent):
+                span: Span = propagation.RemoteSpan(traceparent, tracestate)
+                context = self._context(job, span)
+                return context, Attempt(job, span, context) if self.metrics is not None else None
+            remote = propagation.parse(traceparent, tracestate)
+        else:
+            remote = None
+        if self._tracer is None:
+            span = INVALID_SPAN if remote is None else NonRecordingSpan(remote)
+        else:
+            span = self._start(job, remote)
+        context = self._context(job, span)
+        return context, Attempt(job, span, context)
+
+    def _start(self, job: Job, remote: Any) -> Span:
+        assert self._tracer is not None
+        queue = job.queue
+        attributes = {
+            **self._attributes[s.PROCESS][queue],
+            s.MESSAGE_ID: job.task_id,
+            s.TASK_NAME: job.name,
+            s.ATTEMPT: job.retries + 1,
+        }
+        if deliveries := job.deliveries:
+            attributes[s.DELIVERIES] = deliveries
+        parent = Context()
+        links = None
+        if remote is not None:
+            links = [Link(remote)]
+            if self._is_child:
+                parent = Context({propagation.SPAN_KEY: NonRecordingSpan(remote)})
+        return self._tracer.start_span(
+            self._names[s.PROCESS][queue], parent, SpanKind.CONSUMER, attributes, links
+        )
+
+    def _context(self, job: Job, span: Span) -> Context:
+        context = Context({propagation.SPAN_KEY: span, propagation.TASK_ID_KEY: job.task_id})
+        baggage = job.header(s.BAGGAGE)
+        return context if baggage is None else propagation.with_baggage(context, baggage)
+
+    def begin_settling(
+        self, attempt: Attempt, operation: str, more: Mapping[str, Any] | None = None
+    ) -> Span | None:
+        """The task has ended, and is about to be settled by `operation`."""
+        if not attempt.span.is_recording() or self._tracer is None:
+            return None
+        if attempt.error is not None:
+            self._exceptions.record(
+                attempt.span, attempt.context, s.TYPE_PROCESS, attempt.error, attempt.stacktrace
+            )
+        job = attempt.job
+        attributes = {
+            **self._attributes[operation][job.queue],
+            s.MESSAGE_ID: job.task_id,
+            s.TASK_NAME: job.name,
+        }
+        if more is not None:
+            attributes |= more
+        return self._tracer.start_span(
+            self._names[operation][job.queue], attempt.context, SpanKind.CLIENT, attributes
+        )
+
+    def end(
+        self, attempt: Attempt, operation: str, ended: float, settling: Span | None, counts: bool
+    ) -> None:
+        """The task is settled.
+
+        Args:
+            ended: `perf_counter()` when its code came to its end.
+            settling: from `begin_settling`.
+            counts: False where the lease was lost and the outcome is void.
+        """
+        if settling is not None:
+            if not counts:
+                settling.set_attribute(s.ERROR_TYPE, LEASE_LOST)
+                settling.set_status(Status(StatusCode.ERROR, _VOID))
+                attempt.span.set_attribute(s.OUTCOME_VOID, True)
+            settling.end()
+        attempt.span.end()
+        if (metrics := self.metrics) is not None:
+            error = attempt.error
+            metrics.ended(
+                attempt.job,
+                operation,
+                ended - attempt.started,
+                perf_counter() - ended,
+                None if error is None else instruments.error_type(error),
+                None if counts else LEASE_LOST,
+                attempt.context,
+            )
+
+    def settle_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
+        """The consumer itself raised."""
+        if settling is not None:
+            context = Context({propagation.SPAN_KEY: settling})
+            self._exceptions.record(settling, context, s.TYPE_SETTLE, error, repr(error))
+            settling.end()
+        attempt.span.end()
+
+    def happened(self, event: Mapping[str, Any]) -> None:
+        """An event of the consumer: what it settles by itself, and lost leases."""
+        kind = event.get("kind")
+        if kind == "lease_lost" and self.metrics is not None:
+            self.metrics.lease_lost(event["queue"])
+        elif kind == "unknown_task":
+            more = {s.REASON: "unknown_task", s.DELAY: event["delay"]}
+            self._settled_by_core(event, s.RELEASE, more)
+        elif kind == "parked":
+            self._settled_by_core(event, s.DEAD, {s.REASON: event["reason"]})
+
+    def _settled_by_core(
+        self, event: Mapping[str, Any], operation: str, more: Mapping[str, Any]
+    ) -> None:
+        remote = propagation.parse(event.get("traceparent", ""))
+        if self._tracer is None or remote is None or not remote.trace_flags.sampled:
+            return
+        attributes = {
+            **self._attributes[operation][event["queue"]],
+            s.MESSAGE_ID: event["task_id"],
+            s.TASK_NAME: event["name"],
+            **more,
+        }
+        parent = Context({propagation.SPAN_KEY: NonRecordingSpan(remote)})
+        name = self._names[operation][event["queue"]]
+        self._tracer.start_span(name, parent, SpanKind.CLIENT, attributes, [Link(remote)]).end()
+
+
+def process_parent() -> str:
+    """Whether an attempt's span has its creation as parent, or only a link to it.
+
+    Raises:
+        ConfigurationError: the variable has another value.
+    """
+    value = os.environ.get(s.PROCESS_PARENT_VARIABLE, "").strip().lower() or PARENT
+    if value not in (PARENT, LINK):
+        raise ConfigurationError(
+            f"variable {s.PROCESS_PARENT_VARIABLE}: {value!r} is neither {PARENT} nor {LINK}"
+        )
+    return value

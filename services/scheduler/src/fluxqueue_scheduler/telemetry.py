@@ -1,0 +1,59 @@
+"""The scheduler's side of OpenTelemetry: decided once, at the start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxqueue_core import Settings
+from fluxqueue_core.service import sdk
+
+from .queues import Queues
+from .redis_client import RedisClient
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
+
+SERVICE = "fluxqueue-scheduler"
+# Seconds that Redis has to say how long its queues are.
+PATIENCE = 2.0
+
+
+class Telemetry:
+    """The SDK and what is recorded with it.
+
+    Attributes:
+        tracing: for the loops.
+        metrics: for the health endpoint.
+    """
+
+    def __init__(self, own: sdk.Sdk, tracing: Tracing) -> None:
+        self._sdk = own
+        self.tracing = tracing
+        self.metrics = own.metrics
+
+    def watch(self, settings: Settings, queues: Queues) -> RedisClient:
+        """Shows how long the queues are; returns the connection for that."""
+        from .queue_metrics import QueueMetrics
+
+        client = RedisClient(settings, PATIENCE)
+        if self.tracing.meter is not None:
+            QueueMetrics(self.tracing.meter, client, queues, self.tracing.server)
+        return client
+
+    def flush(self) -> bool:
+        """Exports what is left; False where that took too long."""
+        return self._sdk.flush()
+
+
+def set_up(settings: Settings, serves_metrics: bool) -> Telemetry | None:
+    """What the environment asks for; None where that is nothing.
+
+    Raises:
+        ConfigurationError: a variable is not valid.
+    """
+    own = sdk.set_up(SERVICE, serves_metrics)
+    if own is None:
+        return None
+    from .tracing import Tracing
+
+    return Telemetry(own, Tracing.of_process(settings))
