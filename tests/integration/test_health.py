@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from support.logging_process import LoggingProcess
 from support.probing import free_port, get, reasons
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
-from support.worker_process import WorkerProcess
+from support.worker_process import PRELUDE, WorkerProcess
 
 APP = """
 from pathlib import Path
@@ -128,6 +131,48 @@ def test_without_a_port_nobody_listens(start: Start, redis_url: str, tmp_path: P
         process.wait_for("worker.connected" if start is start_worker else "scheduler.started")
         assert listening_ports(process.pid) == set()
         assert process.stop() == 0
+
+
+NOISY = """
+@fluxqueue.task(max_retries=0)
+def wait_for_file(text):
+    raise ValueError(text)
+"""
+
+
+def test_a_worker_whose_log_nobody_reads_is_stuck(server: EmbeddedRedis, tmp_path: Path) -> None:
+    """A real way to stop the main loop: what it writes is not taken."""
+    port = free_port()
+    (tmp_path / "app.py").write_text(PRELUDE + NOISY)
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "fluxqueue_worker",
+            "-t",
+            "app",
+            "--lease=2",
+            f"--health-port={port}",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"FLUXQUEUE_REDIS_URL": server.url},
+        stderr=writer,
+    )
+    try:
+        wait_until_ready(port)
+        for _ in range(100):
+            enqueue(server.url, "an error that fills the pipe" * 1_000)
+        wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
+        assert reasons(port, "/livez") == []
+        server.kill()  # which the main loop has to tell
+        (why,) = wait_until(lambda: reasons(port, "/livez"), what="stuck")
+        assert why.startswith("the main loop has not gone round for ")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+        os.close(writer)
 
 
 def listening_ports(pid: int) -> set[int]:
