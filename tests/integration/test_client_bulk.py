@@ -149,14 +149,7 @@ def test_redis_fails_at_the_third_command(
         assert refused
 
 
-@pytest.mark.parametrize(
-    "send",
-    [
-        # The core's `Sender::settle` waits for the answers whatever the error is.
-        pytest.param(sync, marks=pytest.mark.xfail(reason="settles before it raises")),
-        in_loop,
-    ],
-)
+@BOTH
 def test_ctrl_c_while_calls_are_made_does_not_wait_for_answers(send: Send) -> None:
     def calls() -> Iterator[tuple[int]]:
         for number in range(1500):
