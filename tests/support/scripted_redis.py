@@ -44,7 +44,8 @@ class ScriptedRedis:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def await_pushes(self, number: int) -> None:
         """Returns when so many LPUSH have been read."""
@@ -57,11 +58,13 @@ class ScriptedRedis:
             assert self._changed.wait_for(lambda: self.connections >= number, timeout=20)
 
     def stop(self) -> None:
-        # `close` alone leaves the port open as long as a thread waits in `accept`.
-        for waiting in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                waiting.shutdown(socket.SHUT_RDWR)
+        # A `close` alone leaves an `accept` that waits, which takes one more client.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join()
         self._listener.close()
+        for connection in self._open.copy():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> ScriptedRedis:
         return self
