@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,9 @@ import pytest
 from fluxqueue import BrokerError, BrokerUnavailable, EnqueueUncertain, FluxQueue, FluxQueueError
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
+from support.connections import other_clients
 from support.scripted_redis import CLOSE, SILENCE, ScriptedRedis, integer
+from support.waiting import wait_until
 
 Call = Callable[..., None]
 
@@ -146,21 +147,23 @@ def test_a_dropped_idle_connection_is_replaced_without_an_error(redis_url: str, 
     async def async_work(a: int) -> None: ...
 
     def drop() -> None:
-        own = redis.client_id()
-        for client in redis.client_list():
-            if int(client["id"]) != own and client["db"] == redis_url.rpartition("/")[2]:
-                redis.client_kill_filter(_id=client["id"])
+        dropped = other_clients(redis)
+        assert dropped
+        for client in dropped:
+            redis.client_kill_filter(_id=client)
+        wait_until(lambda: not other_clients(redis))
 
     async def main() -> None:
         for number in range(5):
             await async_work(number)
             drop()
-            await asyncio.sleep(0.01)  # the loop sees the end of the connection
+            # Without a turn the client has to look itself, later the loop tells it.
+            for _ in range(number):
+                await asyncio.sleep(0)
 
     for number in range(5):
         work(number)
         drop()
-        time.sleep(0.02)  # after a pause the client looks before it writes
     asyncio.run(main())
     assert redis.llen(key("pending", "default")) == 10
 
