@@ -74,7 +74,14 @@ def test_a_default_value_is_neither_evaluated_nor_kept() -> None:
 
 
 def test_it_runs_nothing_of_the_function() -> None:
-    def function(a: int) -> None:
-        raise AssertionError("ran")
+    ran = []
 
-    call_check(inspect.signature(function), function)(1)
+    def function(a: int) -> None:
+        ran.append(a)
+
+    check = call_check(inspect.signature(function), function)
+    check(1)
+    assert ran == []
+    with pytest.raises(TypeError, match=r"function\(\) missing 1 required"):
+        check()
+    assert ran == []

@@ -130,7 +130,25 @@ def test_redis_py_neither_retries_nor_waits_longer_than_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://u:p@h:7/3?timeout=2", "rediss://h:7", "unix:///tmp/redis.sock?db=2"]
+    ("url", "connection_class", "wanted"),
+    [
+        (
+            "redis://u:p@h:7/3?timeout=2",
+            redis.Connection,
+            {"host": "h", "port": 7, "db": 3, "username": "u", "password": "p"},
+        ),
+        ("rediss://h:7", redis.SSLConnection, {"host": "h", "port": 7, "db": 0}),
+        (
+            "unix:///tmp/redis.sock?db=2",
+            redis.UnixDomainSocketConnection,
+            {"path": "/tmp/redis.sock", "db": 2},
+        ),
+    ],
 )
-def test_it_understands_every_url_of_the_settings(url: str) -> None:
-    RedisClient(Settings(url), 1.0).close()
+def test_it_understands_every_url_of_the_settings(
+    url: str, connection_class: type[Any], wanted: dict[str, Any]
+) -> None:
+    pool = RedisClient(Settings(url), 1.0)._redis.connection_pool
+    assert pool.connection_class is connection_class
+    connection = pool.make_connection()
+    assert {name: getattr(connection, name) for name in wanted} == wanted

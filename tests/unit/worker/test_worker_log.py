@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,8 +107,15 @@ def test_a_long_line_arrives_whole_through_a_full_pipe_that_does_not_block() -> 
 def test_a_reader_that_is_gone_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as stream:
-        log.line_writer(stream)(b"line\n")
+    with os.fdopen(writer, "w") as stream, tempfile.TemporaryFile() as file:
+        write = log.line_writer(stream)
+        with pytest.raises(BrokenPipeError):
+            os.write(writer, b"line\n")
+        write(b"dropped\n")
+        os.dup2(file.fileno(), writer)  # somebody reads again
+        write(b"next\n")
+        file.seek(0)
+        assert file.read() == b"next\n"
 
 
 @pytest.fixture
