@@ -51,6 +51,15 @@ class Text(enum.StrEnum):
     A = "a"
 
 
+class Metres(float): ...
+
+
+class Count(int): ...
+
+
+class Name(str): ...
+
+
 class Model:
     def model_dump(self, mode: str) -> None: ...
 
@@ -85,6 +94,7 @@ TYPES = [
     ((bytearray(),), {}, "argument order is a bytearray", "link"),
     ((decimal.Decimal(1),), {}, "argument order is a Decimal", "str(value)"),
     ((datetime.timedelta(1),), {}, "argument order is a timedelta", "total_seconds()"),
+    ((Metres(1.5),), {}, "argument order is a Metres", "pass float(value)"),
     ((1j,), {}, "argument order is a complex", "value.real"),
     ((pathlib.Path("x"),), {}, "argument order is a PosixPath", "str(value)"),
     ((Point(1, 2),), {}, "argument order is a Point", "_asdict()"),
@@ -115,6 +125,7 @@ TYPES = [
 
 VALUES = [
     ((2**64,), {}, "argument order is an integer beyond 64 bits", "str(value)"),
+    ((Count(2**64),), {}, "argument order is an integer beyond 64 bits", "str(value)"),
     ((-(2**63) - 1,), {}, "argument order is an integer beyond 64 bits", "str(value)"),
     ((float("nan"),), {}, "argument order is NaN or an infinity", "None"),
     ((1,), {"flag": [float("inf")]}, "argument flag[0] is NaN or an infinity", "None"),
@@ -189,6 +200,8 @@ def test_no_value_of_a_call_is_in_the_text() -> None:
         uuid.UUID(int=1),
         Colour.RED,
         Text.A,
+        Count(3),
+        Name("text"),
         Line(1.5),
         Slotted([Line(None)]),
         nested(250),

@@ -17,6 +17,8 @@ _BY_TYPE: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (decimal.Decimal, "pass str(value) and call Decimal() in the task"),
     (datetime.timedelta, "pass value.total_seconds()"),
     (datetime.tzinfo, "pass its name"),
+    # Subclasses of int, str, list and dict are written like their base.
+    (float, "pass float(value)"),
     (complex, "pass [value.real, value.imag]"),
     (pathlib.PurePath, "pass str(value)"),
     (tuple, "pass list(value), or value._asdict() of a named tuple"),
