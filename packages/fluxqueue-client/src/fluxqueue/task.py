@@ -158,8 +158,9 @@ class AsyncTask(BaseTask[P, R]):
 
     As with `Task`; what is wrong with the arguments is raised by the call, what
     goes wrong with Redis by `await`. The call writes at the end of the loop's
-    turn whether it is awaited or not; `await` tells that Redis has the task.
-    Cancelled before that, the task is not sent.
+    turn, or when the loop's connection is up; `await` tells that Redis has the
+    task. Await it: what is not awaited by the time the loop ends may never be
+    sent. Cancelled before the write, the task is not sent.
 
     Called where no event loop runs it returns a coroutine that enqueues when a
     loop runs it (`asyncio.run(send(1))`).
