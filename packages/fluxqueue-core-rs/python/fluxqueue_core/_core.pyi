@@ -4,6 +4,29 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
+__all__ = [
+    "DEFAULT_REDIS_URL",
+    "Consumer",
+    "Job",
+    "Producer",
+    "Route",
+    "Settings",
+    "__version__",
+    "check_queue_name",
+    "dead_reason",
+    "fork_generation",
+    "key",
+    "key_kinds",
+    "message_field",
+    "new_task_id",
+    "parse_message",
+    "queue_keys",
+    "raise_deliveries",
+    "script",
+    "script_names",
+    "set_parent_death_signal",
+]
+
 __version__: str
 
 DEFAULT_REDIS_URL: str
