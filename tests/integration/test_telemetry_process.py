@@ -1,0 +1,214 @@
+"""Real processes that export: what arrives, what does not, and that nobody waits
+for a collector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fluxqueue import FluxQueue
+from fluxqueue_core import key
+from support.collector import Collector
+from support.logging_process import LoggingProcess
+from support.probing import free_port, get
+from support.telemetry import Recorded, trace_of
+from support.waiting import wait_until
+from support.worker_process import WorkerProcess
+
+# Nothing is exported before the end: what arrives was flushed.
+AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BLRP_SCHEDULE_DELAY": "600000"}
+
+APP = """
+import asyncio, logging, sys
+import structlog
+
+log = logging.getLogger("shop")
+structlog.configure(
+    processors=[structlog.processors.JSONRenderer()],
+    logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+)
+
+@fluxqueue.task()
+def order(number):
+    log.warning("sync line")
+    structlog.get_logger().info("structlog line")
+    note(number)
+
+@fluxqueue.task()
+async def mail(number):
+    async def child():
+        log.warning("child line")
+    await asyncio.create_task(child())
+    log.warning("async line")
+    note(number)
+
+@fluxqueue.task(max_retries=1, retry_delay=0.1)
+def fails(number):
+    raise ValueError(f"no good {number}")
+"""
+
+QUIET_APP = """
+@fluxqueue.task()
+def order(number):
+    note(number)
+
+@fluxqueue.task()
+async def mail(number):
+    note(number)
+"""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        yield collector
+
+
+def scheduler_process(
+    folder: Path, redis_url: str, variables: dict[str, str], **options: object
+) -> LoggingProcess:
+    return LoggingProcess(folder, redis_url, "fluxqueue_scheduler", options, variables)
+
+
+def declared(redis_url: str) -> Any:
+    """The client's side of the application: (order, mail, fails)."""
+    client = FluxQueue(redis_url)
+    return tuple(
+        client.task(name=name, max_retries=1 if name == "fails" else 3)(lambda number: None)
+        for name in ("order", "mail", "fails")
+    )
+
+
+def test_everything_is_flushed_at_the_drain(
+    redis_url: str, tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = Recorded()
+    order, mail, fails = declared(redis_url)
+    with monkeypatch.context() as patch:
+        recorded.install(patch)
+        with recorded.tracer.start_as_current_span("request"):
+            for task in (order, mail, fails):
+                task(1)
+    variables = collector.variables | AT_THE_END
+    with (
+        scheduler_process(tmp_path, redis_url, variables) as scheduler,
+        WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker,
+    ):
+        worker.wait_for("task.done", 2)
+        worker.wait_for("task.dead")
+        assert not collector.spans()
+        assert worker.stop() == 0 and scheduler.stop() == 0
+        assert not worker.named("telemetry.not_flushed")
+    names = sorted(span.name for span in collector.spans())
+    assert names == sorted(
+        ["process default"] * 4
+        + ["ack default"] * 2
+        + ["retry default", "dead default", "promote default"]
+    )
+    trace = f"{trace_of(recorded.span('request')):032x}"
+    assert {span.trace_id for span in collector.spans()} == {trace}
+    assert {span.service for span in collector.spans()} == {"under-test"}
+
+
+def test_lines_of_a_task_say_which_task_and_which_span(
+    redis_url: str, tmp_path: Path, collector: Collector
+) -> None:
+    order, mail, fails = declared(redis_url)
+    for task in (order, mail, fails):
+        task(1)
+    with WorkerProcess(tmp_path, redis_url, APP, variables=collector.variables) as worker:
+        worker.wait_for("task.done", 2)
+        worker.wait_for("task.retry")
+        assert worker.stop() == 0
+    spans = {span.span_id: span for span in collector.spans("process default")}
+    every = ("sync line", "structlog line", "async line", "child line", "task.done", "task.retry")
+    for event in every:
+        for line in worker.named(event):
+            span = spans[line["span_id"]]
+            assert line["trace_id"] == span.trace_id, event
+            assert line["task_id"] == span.attributes["messaging.message.id"], event
+    assert all(worker.named(event) for event in every)
+    for event in ("worker.started", "worker.stopped"):
+        assert not {"trace_id", "task_id"} & worker.named(event)[0].keys()
+
+
+def test_lines_say_the_task_without_telemetry_as_well(redis_url: str, tmp_path: Path) -> None:
+    order, mail, _ = declared(redis_url)
+    order(1)
+    mail(2)
+    with WorkerProcess(tmp_path, redis_url, APP) as worker:
+        worker.wait_for("task.done", 2)
+        assert worker.stop() == 0
+    done = {line["name"]: line["task_id"] for line in worker.named("task.done")}
+    for event, name in (
+        ("sync line", "order"),
+        ("structlog line", "order"),
+        ("async line", "mail"),
+    ):
+        (line,) = worker.named(event)
+        assert line["task_id"] == done[name]
+        assert "trace_id" not in line
+
+
+@pytest.mark.parametrize("kind", ["refused", "hanging"])
+def test_a_collector_that_is_away_holds_nobody_up(
+    kind: str, redis_url: str, tmp_path: Path, redis: Any
+) -> None:
+    order, mail, _ = declared(redis_url)
+    count = 300
+    order.enqueue_many([(n,) for n in range(count)])
+    mail.enqueue_many([(n,) for n in range(count)])
+    with Collector(answers=False) as collector:
+        variables = collector.variables | {"OTEL_BSP_SCHEDULE_DELAY": "20"}
+        if kind == "refused":
+            variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
+        with WorkerProcess(tmp_path, redis_url, QUIET_APP, variables=variables) as worker:
+            worker.wait_for("task.done", 2 * count)
+            if kind == "hanging":
+                wait_until(lambda: collector.requests, what="the first export")
+            assert worker.stop() == 0, worker.output()
+            assert len(worker.notes()) == 2 * count
+            assert len(worker.named("telemetry.not_flushed")) == 1
+    assert redis.hget(key("stats", "default"), "succeeded") == str(2 * count).encode()
+
+
+def test_metrics_are_served_as_prometheus_text(
+    redis_url: str, tmp_path: Path, collector: Collector
+) -> None:
+    order, _, _ = declared(redis_url)
+    order(1)
+    ports = free_port(), free_port()
+    with (
+        WorkerProcess(
+            tmp_path, redis_url, APP, variables=collector.variables, health_port=ports[0]
+        ) as worker,
+        scheduler_process(
+            tmp_path, redis_url, collector.variables, health_port=ports[1]
+        ) as scheduler,
+    ):
+        worker.wait_for("task.done")
+        text = get(ports[0], "/metrics")[1]
+        assert "# TYPE messaging_process_duration_seconds histogram" in text
+        assert 'messaging_operation_name="process"' in text
+        assert "fluxqueue_worker_slots_busy" in text
+        wait_until(
+            lambda: (
+                'fluxqueue_queue_dead{messaging_destination_name="default"'
+                in get(ports[1], "/metrics")[1]
+            ),
+            what=lambda: f"the queue's metrics: {get(ports[1], '/metrics')}",
+        )
+        assert worker.stop() == 0 and scheduler.stop() == 0
+
+
+def test_a_wrong_switch_is_one_line_and_exit_code_2(
+    redis_url: str, tmp_path: Path, collector: Collector
+) -> None:
+    variables = collector.variables | {"FLUXQUEUE_OTEL_PROCESS_PARENT": "sideways"}
+    with WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker:
+        assert worker.wait() == 2
+        worker.wait_for_output(
+            "FLUXQUEUE_OTEL_PROCESS_PARENT: 'sideways' is neither parent nor link"
+        )

@@ -1,0 +1,90 @@
+"""A worker's parts in the test's own process, on a real Redis, with telemetry:
+the consumer, threads and event loop that `Worker` would put together."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from fluxqueue import FluxQueue
+from fluxqueue_core import Consumer, Settings
+from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_worker import options, telemetry
+from fluxqueue_worker.eventloop import EventLoop
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.registry import RegisteredTask
+from fluxqueue_worker.threads import ThreadPool
+
+from .waiting import wait_until
+
+
+class TracedWorker:
+    """Serves the queues of a client's tasks while it is entered.
+
+    Attributes:
+        consumer: the real one.
+        lines: what the worker logged.
+        events: what the consumer told.
+    """
+
+    def __init__(self, client: FluxQueue, url: str, *flags: str, **arguments: Any) -> None:
+        queues = sorted({queue for queue, _ in client.tasks})
+        self._options = options.parse(
+            ["-t", "unused", "-r", url, "-q", ",".join(queues), *flags], "worker"
+        )
+        settings = Settings(url)
+        self.lines: list[Fields] = []
+        self.events: list[dict[str, Any]] = []
+        table: dict[str, dict[str, tuple[bool, Any]]] = {queue: {} for queue in queues}
+        for (queue, name), task in client.tasks.items():
+            table[queue][name] = (task.is_async, RegisteredTask(task))
+        self.consumer = Consumer(settings, queues, table, concurrency=4, **arguments)
+
+        def keep(fields: Fields) -> bytes:
+            self.lines.append(fields)
+            return b""
+
+        events = TaskEvents(Logger(LEVELS["info"], keep, lambda line: None))
+        found = telemetry.set_up(self._options, settings)
+        assert found is not None
+        self.telemetry = found
+        source, self.outcomes = found.stand_between(self.consumer, self.consumer, events)
+        self.crashes: list[BaseException] = []
+        self.pool = ThreadPool(source, self.outcomes, events, self.crashes.append)
+        self.loop: EventLoop = found.event_loop(source, self.outcomes, events, self.crashes.append)
+
+    def __enter__(self) -> Self:
+        self.consumer.start()
+        self.pool.start_thread()
+        self.loop.start()
+        return self
+
+    def look(self) -> list[dict[str, Any]]:
+        """Handles the consumer's events as the main loop does; returns all so far."""
+        for event in self.consumer.events():
+            self.events.append(event)
+            self.telemetry.tracing.happened(event)
+        return self.events
+
+    def wait_for_event(self, kind: str) -> dict[str, Any]:
+        return wait_until(
+            lambda: next((e for e in self.look() if e["kind"] == kind), {}), what=f"event {kind}"
+        )
+
+    def wait_for_lines(self, event: str, count: int = 1) -> None:
+        wait_until(
+            lambda: len([line for line in list(self.lines) if line["event"] == event]) >= count,
+            what=lambda: f"{count} lines {event}: {self.lines}",
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.consumer.drain()
+        wait_until(lambda: self.consumer.drained, what="the drain")
+        self.consumer.stop()
+        assert self.pool.join(10) and self.loop.stop(10)
+        assert not self.crashes, self.crashes

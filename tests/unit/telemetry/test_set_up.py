@@ -1,0 +1,105 @@
+"""When there is telemetry, and with what."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from fluxqueue import telemetry
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service import sdk
+from support.telemetry import Recorded
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_SERVICE_NAME": "shop"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none"}, False),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_there_is_telemetry_where_there_is_somewhere_to_export_to(
+    variables: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert sdk.is_wanted() is wanted
+
+
+def test_a_provider_of_the_application_is_used(recorded: Recorded) -> None:
+    assert sdk.is_wanted()
+    assert sdk.set_up("worker", serves_metrics=True) is not None
+    assert telemetry.active() is not None
+
+
+def test_what_a_signal_is_exported_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "console, otlp")
+    assert [sdk.exporters(signal) for signal in sdk.SIGNALS] == [["otlp"], [], ["console", "otlp"]]
+
+
+def test_a_protocol_that_is_not_spoken_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    with pytest.raises(ConfigurationError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc'"):
+        sdk.protocol("traces")
+
+
+def test_an_unknown_exporter_is_one_line_and_exit_code_2() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "fluxqueue_scheduler"],
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "zipkin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 2
+    assert "OTEL_TRACES_EXPORTER: 'zipkin' is not known" in run.stderr.splitlines()[-1]
+
+
+WITHOUT = """
+import sys
+{block}
+import fluxqueue
+queue = fluxqueue.FluxQueue("redis://127.0.0.1:1/0?timeout=0.1")
+@queue.task()
+def task(): ...
+try:
+    task()
+except fluxqueue.BrokerUnavailable:
+    print("called", sorted(m for m in sys.modules if m.startswith("opentelemetry.")))
+"""
+
+
+@pytest.mark.parametrize("block", ["", "sys.modules['opentelemetry'] = None"])
+def test_a_call_without_an_sdk_imports_nothing(block: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(block=block)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.stdout == "called []\n", run.stderr
+
+
+def test_a_provider_set_after_the_first_call_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert telemetry.active() is None
+    Recorded().install(monkeypatch)
+    assert telemetry.active() is not None
