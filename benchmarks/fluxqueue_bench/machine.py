@@ -17,7 +17,9 @@ def describe() -> dict[str, str]:
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
             break
-    redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True)
+    redis = subprocess.run(
+        ["redis-server", "--version"], capture_output=True, text=True, check=True
+    )
     return {
         "processor": model,
         "cores": str(os.cpu_count()),
