@@ -317,7 +317,8 @@ def test_ctrl_c_reaches_an_iterable_written_in_c(redis_url: str) -> None:
     calls = zip(itertools.count())
     with pytest.raises(KeyboardInterrupt) as caught:
         producer(redis_url).enqueue_many(ROUTE, calls, check)
-    assert caught.value.enqueued >= 49_000  # type: ignore[attr-defined]
+    # Two chunks may be on their way: an interrupt does not wait for their answers.
+    assert caught.value.enqueued >= 48_000  # type: ignore[attr-defined]
 
 
 def test_threads_send_bulks_at_once(redis_url: str, redis: Any) -> None:

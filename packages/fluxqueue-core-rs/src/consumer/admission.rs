@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
-use super::state::{Held, Shared, Stage, State, Work};
+use super::shared::Shared;
+use super::state::{Held, Stage, State, Work};
 use crate::message::{self, Message};
 
 impl State {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::state::Shared;
+use super::shared::Shared;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::errors::{Error, Result};

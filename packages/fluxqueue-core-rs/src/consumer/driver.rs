@@ -13,7 +13,9 @@ use super::conversation::{Conversation, Options, Scripts};
 use super::event::Event;
 use super::pace::MOST_AHEAD;
 use super::poll::{Poll, Side};
-use super::state::{Phase, Shared, State};
+use super::priority::Priority;
+use super::shared::Shared;
+use super::state::{Phase, State};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::errors::Result;
@@ -43,7 +45,7 @@ pub struct Driver {
     pub(super) told: Vec<Told>,
     connector: Connector,
     pub(super) started: Duration,
-    turn: usize,
+    claims: Priority,
 }
 
 /// When the control plane last heard of something, per queue.
@@ -71,7 +73,7 @@ impl Driver {
             options,
             shared,
             started: clock::now(),
-            turn: 0,
+            claims: Priority::default(),
         })
     }
 
@@ -112,12 +114,7 @@ impl Driver {
         state.turned_at = now;
         state.pace.measure(now);
         let mut next = None;
-        // Mostly by priority; now and then from behind, so that a full queue
-        // does not starve the ones after it.
-        self.turn = self.turn.wrapping_add(1);
-        let n = self.conversations.len();
-        for i in 0..n {
-            let queue = if self.turn.is_multiple_of(8) { n - 1 - i } else { i };
+        for queue in self.claims.order(self.conversations.len()) {
             let due = self.plan(state, queue, now);
             next = next.into_iter().chain(due).min();
         }
@@ -239,6 +236,9 @@ impl Driver {
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
         let claim = wanted > 0 && conversation.maybe_more && state.waiting() <= state.pace.ahead(state.concurrency) / 2;
         if settle || renew || q.has_doubles() || claim {
+            if wanted > 0 {
+                self.claims.count();
+            }
             let settlements = state.take_settlements(queue, MOST_SETTLED);
             self.conversations[queue].send_exchange(settlements, wanted, &self.scripts, &self.options, now);
         }

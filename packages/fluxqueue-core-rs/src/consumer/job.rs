@@ -8,7 +8,8 @@ use pyo3::types::{PyDict, PyList};
 
 use super::clock;
 use super::outcome::Outcome;
-use super::state::{Shared, Work};
+use super::shared::Shared;
+use super::state::Work;
 use crate::errors::{Error, Result};
 
 /// A claimed task that a worker is to run.

@@ -15,8 +15,10 @@ mod job;
 mod outcome;
 mod pace;
 mod poll;
+mod priority;
 mod replies;
 mod requests;
+mod shared;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -1,7 +1,6 @@
 //! What the driver shares with the threads that run tasks.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +9,7 @@ use super::clock;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
-use super::wake::Wake;
-use crate::errors::Result;
+use super::priority::Priority;
 use crate::message::Message;
 
 /// An attempt that has been claimed.
@@ -88,6 +86,8 @@ pub struct State {
     pub concurrency: usize,
     /// Begun and not ended, here.
     pub running: usize,
+    /// Which queue's task begins next.
+    pub begun: Priority,
     /// How fast tasks end.
     pub pace: Pace,
     /// Serving, draining or stopped.
@@ -104,38 +104,23 @@ pub struct State {
     pub wake_when_idle: bool,
     /// How long a task with an unknown name is given back, ms.
     pub unknown_grace: u64,
-    threads: usize,
-    idle_threads: usize,
+    pub(super) threads: usize,
+    pub(super) idle_threads: usize,
     pub(super) serial: u64,
     pub(super) settling: usize,
-    async_signalled: bool,
+    pub(super) async_signalled: bool,
 }
 
-/// The state with what wakes whoever waits for it.
-pub struct Shared {
-    state: Mutex<State>,
-    /// For threads that wait for sync work.
-    pub work: Condvar,
-    /// For the driver.
-    pub driver: Wake,
-    /// For the event loop.
-    pub for_loop: Wake,
-    /// For the control plane.
-    pub for_events: Wake,
-}
-
-/// How many events are kept for a control plane that does not read them.
-const MOST_EVENTS: usize = 10_000;
-
-impl Shared {
-    /// A state for these queues, with their tasks.
-    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> Result<Shared> {
+impl State {
+    /// Serving these queues, with their tasks; `unknown_grace` in ms.
+    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> State {
         let queues = queues.into_iter().map(|(name, tasks)| QueueState { name, tasks, ..Default::default() }).collect();
-        let state = State {
+        State {
             queues,
             concurrency,
             unknown_grace,
             running: 0,
+            begun: Priority::default(),
             pace: Pace::default(),
             phase: Phase::Serving,
             events: VecDeque::new(),
@@ -148,90 +133,9 @@ impl Shared {
             serial: 0,
             settling: 0,
             async_signalled: false,
-        };
-        Ok(Shared {
-            state: Mutex::new(state),
-            work: Condvar::new(),
-            driver: Wake::new()?,
-            for_loop: Wake::new()?,
-            for_events: Wake::new()?,
-        })
-    }
-
-    /// The state. A panic of another thread while it held the lock is no reason
-    /// to make every later call panic too.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// The state, if nobody has it right now.
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
-        self.state.try_lock().ok()
-    }
-
-    /// Waits for sync work until there is some or the threads are to end.
-    pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Option<Work> {
-        let mut state = self.lock();
-        loop {
-            if state.phase != Phase::Serving {
-                state.threads -= 1;
-                return None;
-            }
-            if let Some(work) = state.begin_sync(now()) {
-                return Some(work);
-            }
-            state.idle_threads += 1;
-            state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-            state.idle_threads -= 1;
         }
     }
 
-    /// Wakes those for whom there is work now.
-    pub fn announce_work(&self, state: &mut State) {
-        let free = state.concurrency.saturating_sub(state.running);
-        let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
-        for _ in 0..sync.min(state.idle_threads).min(free) {
-            self.work.notify_one();
-        }
-        let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());
-        if some_async && free > 0 && !state.async_signalled {
-            state.async_signalled = true;
-            self.for_loop.set();
-        }
-    }
-
-    /// Tells the control plane.
-    pub fn tell(&self, state: &mut State, queue: usize, event: Event) {
-        if state.events.len() < MOST_EVENTS {
-            state.events.push_back((queue, event));
-        }
-        self.for_events.set();
-    }
-
-    /// Ends an attempt. False where the lease was lost meanwhile: it is void.
-    pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
-        let mut state = self.lock();
-        state.running -= 1;
-        state.pace.count();
-        let settled = state.settle(work, outcome, Stage::Running, now);
-        let idle = state.running == 0 && state.waiting() == 0;
-        // A void outcome frees a slot all the same, and no settlement tells of it.
-        if !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle) {
-            state.wake_at = usize::MAX;
-            state.wake_when_idle = false;
-            self.driver.set();
-        }
-        // A sync thread takes its next task itself; the other kind must be told.
-        let others =
-            state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
-        if others {
-            self.announce_work(&mut state);
-        }
-        settled
-    }
-}
-
-impl State {
     /// Claimed and not begun.
     pub fn waiting(&self) -> usize {
         self.queues.iter().map(QueueState::waiting).sum()
@@ -264,11 +168,12 @@ impl State {
         }
         // Nothing begins once the lease may have ended: after a SIGCONT an old
         // reply may have lain in the socket.
-        let begun = self.queues.iter_mut().filter(|q| now < q.fresh_until).find_map(|queue| {
-            let work = ready(queue).pop_front()?;
-            Some((work, queue))
-        });
-        let (work, queue) = begun?;
+        let work = self.begun.order(self.queues.len()).find_map(|queue| {
+            let queue = &mut self.queues[queue];
+            if now < queue.fresh_until { ready(queue).pop_front() } else { None }
+        })?;
+        self.begun.count();
+        let queue = &mut self.queues[work.queue];
         if let Some(held) = queue.held.get_mut(&work.message.raw[work.message.field.clone()]) {
             held.stage = Stage::Running;
         }
@@ -293,7 +198,7 @@ impl State {
         more
     }
 
-    fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
+    pub(super) fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
         let queue = &mut self.queues[work.queue];
         let field = work.message.field_bytes();
         match queue.held.get_mut(&field) {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
-use super::state::{Phase, Shared, State, Tasks, Work};
+use super::shared::Shared;
+use super::state::{Phase, State, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Message};
 
@@ -20,7 +21,7 @@ fn at(ms: u64) -> Duration {
 
 fn raw(name: &str) -> Bytes {
     let mut out = Vec::new();
-    Envelope::new(name, 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), b"[]", None);
+    Envelope::new(name, 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), b"[]", None, None);
     out.into()
 }
 

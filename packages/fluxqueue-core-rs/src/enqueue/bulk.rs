@@ -119,6 +119,11 @@ impl<'a> Sender<'a> {
             // An error that ends the conversation takes the connection away.
             let _ = self.read();
         }
+        self.unanswered()
+    }
+
+    /// How many calls were written and have no answer.
+    pub fn unanswered(&self) -> usize {
         self.flying.iter().map(|chunk| chunk.count).sum()
     }
 

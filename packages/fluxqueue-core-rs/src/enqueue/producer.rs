@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -71,12 +72,14 @@ impl Producer {
         let Err(error) = self.send_many(py, &mut sender, target, calls, check, stamp) else {
             return Ok(sender.acknowledged);
         };
-        let unknown = py.detach(|| sender.settle());
+        // Ctrl+C does not wait for the answers that are still to come.
+        let interrupted = matches!(&error, Error::Python(raised) if !raised.is_instance_of::<PyException>(py));
+        let unknown = if interrupted { sender.unanswered() } else { py.detach(|| sender.settle()) };
         let failed =
             if matches!(error, Error::Uncertain(_)) { unknown } else { sender.taken - sender.acknowledged - unknown };
         let error = PyErr::from(target.failure(error, failed));
         if unknown > 0 && !error.is_instance_of::<EnqueueUncertain>(py) {
-            error.add_note(py, format!("the connection broke: {unknown} calls may or may not be enqueued"))?;
+            error.add_note(py, format!("no answer was read for {unknown} calls, which may or may not be enqueued"))?;
         }
         // An exception that takes no attribute goes without.
         let _ = error.value(py).setattr(intern!(py, "enqueued"), sender.acknowledged);

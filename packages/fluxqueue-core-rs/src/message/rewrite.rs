@@ -68,7 +68,7 @@ mod tests {
         let envelope = Envelope::new(name, max_retries, None).expect("a good name");
         let mut out = Vec::new();
         envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes), None);
-        assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes)));
+        assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes), None));
         out.into()
     }
 

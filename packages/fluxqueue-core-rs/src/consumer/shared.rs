@@ -1,0 +1,112 @@
+//! The state with its lock, and what wakes whoever waits for it.
+
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::event::Event;
+use super::outcome::Outcome;
+use super::state::{Phase, Stage, State, Tasks, Work};
+use super::wake::Wake;
+use crate::errors::Result;
+
+/// What the driver and the threads that run tasks share.
+pub struct Shared {
+    state: Mutex<State>,
+    /// For threads that wait for sync work.
+    pub work: Condvar,
+    /// For the driver.
+    pub driver: Wake,
+    /// For the event loop.
+    pub for_loop: Wake,
+    /// For the control plane.
+    pub for_events: Wake,
+}
+
+/// How many events are kept for a control plane that does not read them.
+const MOST_EVENTS: usize = 10_000;
+
+impl Shared {
+    /// A state for these queues, with their tasks.
+    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> Result<Shared> {
+        let state = State::new(queues, concurrency, unknown_grace);
+        Ok(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            driver: Wake::new()?,
+            for_loop: Wake::new()?,
+            for_events: Wake::new()?,
+        })
+    }
+
+    /// The state. A panic of another thread while it held the lock is no reason
+    /// to make every later call panic too.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The state, if nobody has it right now.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock().ok()
+    }
+
+    /// Waits for sync work until there is some or the threads are to end.
+    pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if state.phase != Phase::Serving {
+                state.threads -= 1;
+                return None;
+            }
+            if let Some(work) = state.begin_sync(now()) {
+                return Some(work);
+            }
+            state.idle_threads += 1;
+            state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state.idle_threads -= 1;
+        }
+    }
+
+    /// Wakes those for whom there is work now.
+    pub fn announce_work(&self, state: &mut State) {
+        let free = state.concurrency.saturating_sub(state.running);
+        let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
+        for _ in 0..sync.min(state.idle_threads).min(free) {
+            self.work.notify_one();
+        }
+        let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());
+        if some_async && free > 0 && !state.async_signalled {
+            state.async_signalled = true;
+            self.for_loop.set();
+        }
+    }
+
+    /// Tells the control plane.
+    pub fn tell(&self, state: &mut State, queue: usize, event: Event) {
+        if state.events.len() < MOST_EVENTS {
+            state.events.push_back((queue, event));
+        }
+        self.for_events.set();
+    }
+
+    /// Ends an attempt. False where the lease was lost meanwhile: it is void.
+    pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
+        let mut state = self.lock();
+        state.running -= 1;
+        state.pace.count();
+        let settled = state.settle(work, outcome, Stage::Running, now);
+        let idle = state.running == 0 && state.waiting() == 0;
+        // A void outcome frees a slot all the same, and no settlement tells of it.
+        if !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle) {
+            state.wake_at = usize::MAX;
+            state.wake_when_idle = false;
+            self.driver.set();
+        }
+        // A sync thread takes its next task itself; the other kind must be told.
+        let others =
+            state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
+        if others {
+            self.announce_work(&mut state);
+        }
+        settled
+    }
+}
