@@ -85,7 +85,9 @@ def test_workers_are_ended_one_after_the_other_until_all_is_done(
             cluster.wait_for_ends(len(cluster.ledger.ended()) + more)
             assert worker.stop() == 0
             assert len(cluster.ledger.ended()) == len(cluster.ledger.started())
-            assert cluster.waiting() == {"pending": len(cluster.ledger.lost(tasks))}
+            left = len(cluster.ledger.lost(tasks))
+            # A fast worker may have done all by then.
+            assert cluster.waiting() == ({"pending": left} if left else {})
             check_counts(cluster)
         cluster.start_worker(**OPTIONS)
         cluster.wait_until_ended(tasks)
