@@ -64,6 +64,16 @@ def test_a_worker_is_killed_while_it_works(stack: Stack) -> None:
     assert sorted(set(begun)) == [1, 2] and begun.count(2) == SLOTS
     assert sum(map(failures, orders)) == 0
 
+    # The trace shows the attempt that came after the loss, and who gave it back.
+    rescued = next(order for order in orders if order["steps"]["pack"]["attempts"] == 2)
+    trace = stack.wait_for_trace(
+        rescued["trace_id"], lambda t: bool(t.named("process default", "pack_parcel", deliveries=1))
+    )
+    attempt = trace.one("process default", "pack_parcel")
+    assert ("ack default", "pack_parcel") in trace.below(attempt)
+    rescues = stack.traces_with("scheduler", "rescue default").named("rescue default")
+    assert any(attempt.links[0] in rescue.links for rescue in rescues)
+
 
 def test_redis_is_restarted_while_orders_are_under_way(stack: Stack) -> None:
     numbers = [stack.place(quantity=5) for _ in range(2 * SLOTS)]

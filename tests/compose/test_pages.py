@@ -27,7 +27,7 @@ def page() -> Iterator[Page]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page(viewport={"width": 1280, "height": 860}, device_scale_factor=1)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE)
         yield page
         browser.close()
@@ -72,9 +72,14 @@ def test_a_person_places_an_order_and_looks_at_its_trace(
     page.screenshot(path=pictures / "shop.png")
     assert problems == []
 
-    order.get_by_role("link", name="Trace").click()
+    link = order.get_by_role("link", name="Trace")
+    trace_id = (link.get_attribute("href") or "").rpartition("/")[2]
+    # Processes export a few seconds after the fact.
+    stack.wait_for_trace(trace_id, lambda trace: bool(trace.named("dead default")))
+    stack.wait_for_trace(trace_id, lambda trace: len(trace.named("ack default")) == 3)
+    link.click()
     page.wait_for_url(f"{stack.viewer_url.replace('127.0.0.1', 'localhost')}/trace/*")
-    expect(page.get_by_text("shop").first).to_be_visible()
+    expect(page.get_by_text("dead default").first).to_be_visible()
     page.screenshot(path=pictures / "trace.png")
 
 

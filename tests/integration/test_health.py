@@ -166,8 +166,8 @@ def test_a_worker_whose_log_nobody_reads_is_stuck(server: EmbeddedRedis, tmp_pat
         wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
         assert reasons(port, "/livez") == []
         server.kill()  # which the main loop has to tell
-        (why,) = wait_until(lambda: reasons(port, "/livez"), what="stuck")
-        assert why.startswith("the main loop has not gone round for ")
+        why = wait_until(lambda: reasons(port, "/livez"), what="stuck")
+        assert why is not None and why[0].startswith("the main loop has not gone round for ")
     finally:
         process.kill()
         process.wait()

@@ -10,10 +10,12 @@ import json
 import os
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .jaeger import Trace
 from .waiting import wait_until
 
 # An order may lose its worker, wait for the end of its lease, and begin again.
@@ -101,17 +103,29 @@ class Stack:
 
     # The trace viewer
 
-    def trace(self, trace_id: str) -> list[dict[str, Any]]:
-        """The spans of a trace; none where the viewer does not know it (yet)."""
+    def trace(self, trace_id: str) -> Trace:
+        """What the viewer knows of a trace by now."""
         try:
-            answer = get_json(f"{self.viewer_url}/api/traces/{trace_id}")
+            return Trace(get_json(f"{self.viewer_url}/api/traces/{trace_id}")["data"])
         except urllib.error.HTTPError as error:
             if error.code == 404:
-                return []
+                return Trace([])
             raise
-        (trace,) = answer["data"]
-        spans: list[dict[str, Any]] = trace["spans"]
-        return spans
+
+    def traces_with(self, service: str, operation: str) -> Trace:
+        """The newest traces with such a span."""
+        query = urllib.parse.urlencode({"service": service, "operation": operation, "limit": 50})
+        return Trace(get_json(f"{self.viewer_url}/api/traces?{query}")["data"])
+
+    def wait_for_trace(self, trace_id: str, condition: Callable[[Trace], bool]) -> Trace:
+        """Waits until the trace has all that belongs into it: processes export
+        a few seconds after the fact."""
+        wait_until(
+            lambda: condition(self.trace(trace_id)),
+            PATIENCE,
+            lambda: f"the whole trace (there is: {self.trace(trace_id)})",
+        )
+        return self.trace(trace_id)
 
 
 def run(*command: str, timeout: float = 120.0) -> str:
