@@ -297,13 +297,15 @@ def test_ctrl_c_says_what_went_before() -> None:
     def script(number: int, command: list[bytes]) -> Any:
         if number < 2:
             return integer(number, command)
-        _thread.interrupt_main()
+        if number == 2:
+            _thread.interrupt_main()
         return SILENCE
 
     with ScriptedRedis(script) as server:
         with pytest.raises(KeyboardInterrupt) as caught:
             producer(server.url, timeout=60).enqueue_many(ROUTE, tuples(5000), anything)
-        assert caught.value.enqueued == 2000  # type: ignore[attr-defined]
+        # The answer to the second chunk is read, or not any more.
+        assert caught.value.enqueued in (1000, 2000)  # type: ignore[attr-defined]
 
 
 def test_ctrl_c_reaches_an_iterable_written_in_c(redis_url: str) -> None:
