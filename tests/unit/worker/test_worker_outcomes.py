@@ -82,6 +82,21 @@ class Broken(Exception):
         raise SystemExit("no text")
 
 
+class WithoutModule(type):
+    @property
+    def __module__(cls) -> str:  # type: ignore[override]
+        raise RuntimeError("no module")
+
+
+class Odd(Exception, metaclass=WithoutModule):
+    """An exception class that tells nobody where it comes from."""
+
+
+def test_an_exception_class_that_is_broken_is_described_all_the_same() -> None:
+    assert describe(Odd("bad")) == "Odd: bad"
+    assert format_traceback(Odd("bad"), 0) == "The traceback can't be formatted: RuntimeError\n"
+
+
 def test_errors_are_described_by_type_and_text() -> None:
     assert describe(ValueError("bad")) == "ValueError: bad"
     assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"

@@ -58,8 +58,11 @@ def describe(error: BaseException) -> str:
     """The exception's type and text, at most 2 KiB, safe to encode."""
     kind = type(error)
     name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
-        name = f"{kind.__module__}.{name}"
+    try:
+        if kind.__module__ not in ("builtins", "__main__"):
+            name = f"{kind.__module__}.{name}"
+    except BaseException:  # noqa: BLE001 - a broken metaclass must not hide the error
+        pass
     try:
         text = str(error)
     except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error

@@ -19,7 +19,7 @@ from . import log_context, suspects, telemetry
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth
 from .options import Options
-from .outcomes import Outcomes
+from .outcomes import Outcomes, describe, format_traceback
 from .registry import Tasks
 from .shutdown import Signals
 from .threads import ThreadPool
@@ -204,15 +204,11 @@ class Worker:
 
     def _crashed(self, error: BaseException) -> None:
         """A thread of the worker failed, not a task: drain, and exit with 1."""
-        import traceback
-
         self._failed = True
-        self._logger.error(
-            "worker.failed",
-            error=str(error),
-            exception="".join(traceback.format_exception(error)),
-        )
         self._signals.wake()
+        self._logger.error(
+            "worker.failed", error=describe(error), exception=format_traceback(error, own_frames=0)
+        )
 
     def _running(self) -> list[tuple[Job, float]]:
         return [
