@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from . import machine
+from . import machine, telemetry
 from .harness import Bench
 from .tasks import RECORD
 
@@ -114,12 +114,16 @@ def show(name: str, runs: list[dict[str, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("all", "telemetry"), default="all")
     parser.add_argument("--quick", action="store_true", help="under three minutes, one repeat")
     parser.add_argument("--repeats", type=int, help="how often each is measured (3; quick: 1)")
     parser.add_argument("--only", default="", help="only measures whose name has this in it")
     options = parser.parse_args()
     repeats = options.repeats or (1 if options.quick else 3)
     print(", ".join(f"{name} {value}" for name, value in machine.describe().items()))
+    if options.what == "telemetry":
+        telemetry.main(options.quick, repeats)
+        return
     print(f"records of {RECORD.size} bytes, {repeats} repeats, Redis on the same cores\n")
     print("| measure | unit | median | range |\n|---|---|---|---|")
     with Bench() as bench:

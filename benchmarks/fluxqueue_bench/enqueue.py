@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 
+from . import sdk
 from .tasks import PAYLOAD, async_noop, noop
 
 GATHERED = 100
@@ -70,4 +71,5 @@ def timed(mode: str, n: int) -> float:
 
 
 if __name__ == "__main__":
-    print(timed(sys.argv[1], int(sys.argv[2])))
+    with sdk.request(sdk.set_up()):
+        print(timed(sys.argv[1], int(sys.argv[2])))

@@ -19,7 +19,14 @@ FOLDER = Path(__file__).parents[1]
 
 
 class Bench:
-    """One run's Redis and files. Use it as a context manager."""
+    """One run's Redis and files. Use it as a context manager.
+
+    Attributes:
+        variables: added to the environment of every process.
+    """
+
+    def __init__(self) -> None:
+        self.variables: dict[str, str] = {}
 
     def __enter__(self) -> Bench:
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -41,6 +48,7 @@ class Bench:
             "BENCH_URL": self.redis.url,
             "BENCH_RECORDS": str(self.records_file),
             "FLUXQUEUE_LOG_LEVEL": "warning",
+            **self.variables,
         }
 
     def command(self, *words: str) -> None:
@@ -82,11 +90,12 @@ class Bench:
         return float(run.stdout.splitlines()[-1].split(",")[1].strip('"'))
 
     @contextmanager
-    def worker(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, *flags: str, app: str = "fluxqueue_bench.tasks"
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A worker process at default settings but for `flags` and its log level."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "fluxqueue_worker", "-t", "fluxqueue_bench.tasks"]
-            + ["-r", self.redis.url, *flags],
+            [sys.executable, "-m", "fluxqueue_worker", "-t", app] + ["-r", self.redis.url, *flags],
             env=self.environment,
             cwd=FOLDER,
         )

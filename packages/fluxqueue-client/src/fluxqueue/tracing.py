@@ -13,7 +13,7 @@ from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, get_current_span
+from opentelemetry.trace import Span, SpanKind, TraceFlags, get_current_span
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,9 +33,10 @@ class Tracing:
         self.tracer = tracer
         self.creates = instruments.switch(s.CREATE_SPANS_VARIABLE, default=True)
         self.carries_baggage = instruments.switch(s.BAGGAGE_VARIABLE, default=False)
-        self._skips_unsampled = instruments.follows_unsampled_parents(tracer)
         self.exceptions = instruments.Exceptions()
         self.metrics = None if meter is None else SendMetrics(meter)
+        # Metrics count what is not sampled as well.
+        self._skips = meter is None and instruments.follows_unsampled_parents(tracer)
 
     @classmethod
     def of_process(cls) -> Tracing | None:
@@ -82,18 +83,13 @@ class Tracing:
     def _unsampled(self) -> bytes | None:
         """The headers of a call inside a trace that is not recorded; None where
         there is something to record."""
-        if not self._skips_unsampled or self.metrics is not None:
+        if not self._skips:
             return None
-        span = get_current_span()
-        if isinstance(span, propagation.RemoteSpan) and not self.carries_baggage:
-            context = span.get_span_context()
-        elif span.is_recording():
+        context = get_current_span().get_span_context()
+        _, _, _, flags, _, is_valid = context
+        if not is_valid or flags & TraceFlags.SAMPLED:
             return None
-        else:
-            context = span.get_span_context()
-        if not context.is_valid or context.trace_flags.sampled:
-            return None
-        return propagation.headers(context, self.baggage())
+        return propagation.headers(context, self.baggage() if self.carries_baggage else None)
 
     def baggage(self) -> Context | None:
         """The context whose baggage travels with a message."""

@@ -57,3 +57,22 @@ impl Envelope {
         out.push(b'}');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+
+    /// It is one of the golden vectors, which are read by other tests.
+    #[test]
+    fn headers_come_last() {
+        let envelope = Envelope::new("n", 5, None).expect("a good name");
+        let headers = br#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
+        let mut out = Vec::new();
+        envelope.write(&mut out, ID, b"[1]", None, Some(headers));
+        assert_eq!(out.len(), envelope.len(b"[1]", None, Some(headers)));
+        let text = serde_json::to_string(&String::from_utf8(out).expect("UTF-8")).expect("a string");
+        assert!(include_str!("../../tests/vectors/messages.json").contains(&text));
+    }
+}

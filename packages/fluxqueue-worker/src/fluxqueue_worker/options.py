@@ -163,6 +163,10 @@ def parse(argv: list[str] | None, prog: str) -> Options:
     values = parser.parse_args(argv)
     if values.tasks_module_path is None:
         parser.error("-t/--tasks-module-path (or FLUXQUEUE_TASKS_MODULE_PATH) is required")
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        parser.error("the working directory has been deleted; start the worker in another one")
     return Options(
         concurrency=values.concurrency,
         redis_url=values.redis_url,
@@ -177,7 +181,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         health_host=values.health_host,
         health_port=values.health_port,
         parent=values.suspects_lane,
-        folder=os.getcwd(),
+        folder=folder,
     )
 
 

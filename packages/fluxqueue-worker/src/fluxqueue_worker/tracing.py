@@ -23,6 +23,7 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
+from .ack_spans import AckSpans
 from .options import Options
 from .tracing_metrics import WorkerMetrics
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PARENT = "parent"
 LINK = "link"
 LEASE_LOST = "lease_lost"
-_VOID = "the lease was lost: another worker has the task"
+VOID = Status(StatusCode.ERROR, "the lease was lost: another worker has the task")
 
 
 class Attempt:
@@ -59,6 +60,7 @@ class Tracing:
 
     Attributes:
         metrics: None where there is no meter.
+        acks: None where the tracer makes the spans of acks.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Tracing:
             }
             for operation in self._names
         }
+        self.acks = AckSpans.of(tracer, self._attributes[s.ACK])
 
     @classmethod
     def of_process(cls, options: Options, settings: Settings) -> Tracing | None:
@@ -189,9 +192,10 @@ class Tracing:
         if settling is not None:
             if not counts:
                 settling.set_attribute(s.ERROR_TYPE, LEASE_LOST)
-                settling.set_status(Status(StatusCode.ERROR, _VOID))
-                attempt.span.set_attribute(s.OUTCOME_VOID, True)
+                settling.set_status(VOID)
             settling.end()
+        if not counts:
+            attempt.span.set_attribute(s.OUTCOME_VOID, True)
         attempt.span.end()
         if (metrics := self.metrics) is not None:
             error = attempt.error

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import Token
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Job
@@ -17,7 +17,7 @@ from .eventloop import AsyncJobSource, EventLoop
 from .events import TaskEvents
 from .outcomes import Outcomes, Settler, format_traceback
 from .registry import RegisteredTask
-from .tracing import Attempt, Tracing
+from .tracing import LEASE_LOST, VOID, Attempt, Tracing
 
 if TYPE_CHECKING:
     from .telemetry import Source
@@ -48,6 +48,7 @@ class TracedConsumer:
         self._settler = settler
         self._tracing = tracing
         self._metrics = tracing.metrics
+        self._acks = tracing.acks
         self._attempts: dict[Job, Attempt] = {}
         self._of_thread = _OfThread()
 
@@ -82,7 +83,21 @@ class TracedConsumer:
         attempt = self._attempts.pop(job, None)
         if attempt is None:
             return self._succeed(job)
-        return self._settle(attempt, s.ACK, self._succeed, (), None)
+        if self._acks is None or not attempt.span.is_recording():
+            return self._settle(attempt, s.ACK, self._succeed, (), None)
+        ended, started = perf_counter(), time_ns()
+        try:
+            counts = self._succeed(job)
+        except Exception as error:
+            settling = self._tracing.begin_settling(attempt, s.ACK)
+            self._tracing.settle_failed(attempt, settling, error)
+            raise
+        more = {s.MESSAGE_ID: job.task_id, s.TASK_NAME: job.name}
+        if not counts:
+            more[s.ERROR_TYPE] = LEASE_LOST
+        self._acks.ended(attempt.span, job.queue, more, started, None if counts else VOID)
+        self._tracing.end(attempt, s.ACK, ended, None, counts)
+        return counts
 
     def retry(self, job: Job, delay: float) -> bool:
         attempt = self._attempts.pop(job, None)

@@ -1,0 +1,130 @@
+"""The CPU time of telemetry alone, in a process of its own:
+`python -m fluxqueue_bench.telemetry_alone` prints microseconds as JSON.
+
+The consumer and the producer do nothing here, so that what is left are the
+Python parts around them. What a call without telemetry costs is measured beside
+it with a call that has no question about telemetry in it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from time import thread_time_ns
+from typing import Any
+
+from fluxqueue import FluxQueue
+from fluxqueue.retry_policy import RetryPolicy
+from fluxqueue.task import Task
+from fluxqueue_core import Route, Settings
+from fluxqueue_worker.options import parse
+from fluxqueue_worker.telemetry import set_up as worker_set_up
+
+from . import sdk
+
+CALLS = 4_000
+ROUNDS = 15
+HEADERS = {
+    "unsampled": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+    "sampled": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+}
+
+
+class NoProducer:
+    """Sends nothing."""
+
+    server = ("127.0.0.1", 6379)
+
+    def enqueue(self, route: Route, args: Any, kwargs: Any, *more: Any) -> None: ...
+
+
+class UnaskingTask(Task[..., Any]):
+    """The call as it would be without telemetry."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> None:
+        self._check(*args, **kwargs)
+        try:
+            self._enqueue(self._route, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+
+
+class NoJob:
+    """The attributes of a job that telemetry reads."""
+
+    task_id = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
+    name, queue = "noop", "default"
+    retries = deliveries = 0
+    enqueued_at = 1_700_000_000_000
+
+    def __init__(self, traceparent: str | None) -> None:
+        self.header = {"traceparent": traceparent}.get if traceparent else {}.get
+
+
+class NoConsumer:
+    """Hands out the same job again and again."""
+
+    async_fd = running = 0
+
+    def __init__(self, job: NoJob) -> None:
+        self._job = job
+        self.wants_thread = bool
+        self.take_async = list
+
+    def take(self) -> Any:
+        return self._job
+
+    def succeed(self, job: Any) -> bool:
+        return True
+
+
+def microseconds(call: Callable[[], object]) -> float:
+    """The least of some rounds: what comes on top is other processes' doing."""
+
+    def once() -> int:
+        before = thread_time_ns()
+        for _ in range(CALLS):
+            call()
+        return thread_time_ns() - before
+
+    once()
+    return min(once() for _ in range(ROUNDS)) / CALLS / 1e3
+
+
+def main() -> None:
+    mode = sdk.set_up()
+    route, policy = Route("default", "noop"), RetryPolicy(3, 1, 2, 3600)
+    producer: Any = NoProducer()
+
+    def noop(number: int, text: str) -> None: ...
+
+    task: Task[..., Any] = Task(noop, producer, route, policy)
+    unasking = UnaskingTask(noop, producer, route, policy)
+    with sdk.request(mode):
+        enqueue = microseconds(lambda: task(1, "a")) - microseconds(lambda: unasking(1, "a"))
+    plain: Any = NoConsumer(NoJob(HEADERS.get("sampled" if mode == "metrics" else mode)))
+    url = "redis://127.0.0.1:6379"
+    found = worker_set_up(parse(["-t", "tasks", "-r", url], "worker"), Settings(url))
+    source = plain
+    if found is not None:
+        from fluxqueue_core.service.log import ERROR, Logger
+        from fluxqueue_worker.events import TaskEvents
+
+        events = TaskEvents(Logger(ERROR, lambda fields: b"", lambda line: None))
+        source, _ = found.stand_between(plain, plain, events)
+
+    def run(source: Any) -> Callable[[], object]:
+        return lambda: source.succeed(source.take())
+
+    worker = microseconds(run(source)) - microseconds(run(plain))
+    print(json.dumps({"enqueue": enqueue, "worker": worker}))
+
+
+if __name__ == "__main__":
+    FluxQueue("redis://127.0.0.1:1")  # what any application has loaded
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join()

@@ -1,0 +1,10 @@
+"""The application that is measured, with the SDK of `sdk`."""
+
+from __future__ import annotations
+
+from . import sdk
+from .tasks import async_noop, fluxqueue, noop
+
+__all__ = ["async_noop", "fluxqueue", "noop"]
+
+sdk.set_up()
