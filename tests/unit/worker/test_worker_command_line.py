@@ -194,3 +194,20 @@ def test_a_lane_takes_its_parents_options_over(
     same = ("redis_url", "tasks_module_path", "save_dead_tasks", "lease", "log_format", "log_level")
     for name in (*same, "drain_timeout", "unknown_task_grace"):
         assert getattr(child, name) == getattr(parent, name)
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh"]
+        + [sys.executable, "-m", "fluxqueue_worker", "-t", "app"],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("the working directory has been deleted; start the worker in another one")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,20 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
         write(b"next\n")
         file.seek(0)
         assert file.read() == b"next\n"
+
+
+def test_a_process_without_standard_streams_has_none_of_its_sockets_there(tmp_path: Path) -> None:
+    code = """
+import os, socket, sys
+from fluxqueue_core.service import log
+log.configure().info("started")
+with open(sys.argv[1], "w") as file, socket.socket() as one:
+    file.write(f"{[os.readlink(f'/proc/self/fd/{n}') for n in (0, 1, 2)]} {one.fileno() > 2}")
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "result")]
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    subprocess.run(shell, check=True, timeout=60)
+    assert (tmp_path / "result").read_text() == f"{['/dev/null'] * 3} True"
 
 
 @pytest.fixture

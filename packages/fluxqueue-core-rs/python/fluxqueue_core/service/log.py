@@ -98,7 +98,9 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
         stream: where to write; stderr by default.
     """
     global _logger
-    stream = stream or sys.stderr
+    _fill_standard_descriptors()
+    # Python has none where the process was started with it closed.
+    stream = stream or sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     terminal = stream.isatty()
     if fmt == "console" or (fmt == "auto" and terminal):
         colors = terminal and not os.environ.get("NO_COLOR")
@@ -107,6 +109,15 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
         render = render_json
     _logger = Logger(LEVELS[level], render, line_writer(stream))
     return _logger
+
+
+def _fill_standard_descriptors() -> None:
+    """Opens /dev/null for each of 0, 1 and 2 that the process was started
+    without. Otherwise the connection to Redis could become one of them, and
+    what somebody prints or faulthandler writes would go to Redis."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def get_logger() -> Logger:
