@@ -152,3 +152,19 @@ def test_it_understands_every_url_of_the_settings(
     assert pool.connection_class is connection_class
     connection = pool.make_connection()
     assert {name: getattr(connection, name) for name in wanted} == wanted
+
+
+def test_a_server_that_refuses_a_new_connection_for_now_is_unavailable() -> None:
+    def refuse(words: tuple[Any, ...]) -> None:
+        raise redis.ResponseError("BUSY Redis is busy running a script.")
+
+    with pytest.raises(UNAVAILABLE, match="BUSY"):
+        client_with(refuse).command("PING")
+
+
+def test_a_wrong_password_is_not_taken_for_a_server_that_is_away() -> None:
+    def refuse(words: tuple[Any, ...]) -> None:
+        raise redis.ResponseError("WRONGPASS invalid username-password pair")
+
+    with pytest.raises(redis.ResponseError, match="WRONGPASS"):
+        client_with(refuse).command("PING")

@@ -113,7 +113,13 @@ class RedisClient:
         pipeline: Any = self._redis.pipeline(transaction=False)
         for words in commands:
             pipeline.execute_command(*words)
-        replies = pipeline.execute(raise_on_error=False)
+        try:
+            replies = pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            # What it said to the first words on a new connection.
+            if _cannot_work(error):
+                raise BrokerNotReady(str(error)) from error
+            raise
         for reply in replies:
             if isinstance(reply, redis.RedisError) and _cannot_work(reply):
                 raise BrokerNotReady(str(reply))
