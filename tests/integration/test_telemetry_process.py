@@ -13,7 +13,7 @@ from fluxqueue_core import key
 from support.collector import Collector
 from support.logging_process import LoggingProcess
 from support.probing import free_port, get
-from support.telemetry import Recorded, trace_of
+from support.telemetry import Recorded, id_of, trace_of
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -212,3 +212,44 @@ def test_a_wrong_switch_is_one_line_and_exit_code_2(
         worker.wait_for_output(
             "FLUXQUEUE_OTEL_PROCESS_PARENT: 'sideways' is neither parent nor link"
         )
+
+
+RESCUED_APP = """
+from pathlib import Path
+
+@fluxqueue.task()
+def order(number):
+    note("begun")
+    while not Path("go-on").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_rescued_attempt_is_in_its_trace(
+    redis_url: str, tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = Recorded()
+    order, _, _ = declared(redis_url)
+    with monkeypatch.context() as patch:
+        recorded.install(patch)
+        order(1)
+    variables = collector.variables
+    with scheduler_process(tmp_path, redis_url, variables, lease=1) as scheduler:
+        with WorkerProcess(tmp_path, redis_url, RESCUED_APP, variables=variables, lease=1) as lost:
+            wait_until(lambda: lost.notes() == ["begun"], what=lost.output)
+            lost.kill()
+        scheduler.wait_for("consumer.rescued")
+        (tmp_path / "go-on").touch()
+        with WorkerProcess(
+            tmp_path, redis_url, RESCUED_APP, variables=variables, lease=1
+        ) as worker:
+            worker.wait_for("task.done")
+            assert worker.stop() == 0
+        assert scheduler.stop() == 0
+    enqueue = recorded.span("enqueue default")
+    (rescue,) = collector.spans("rescue default")
+    (process,) = collector.spans("process default")
+    assert process.attributes["messaging.fluxqueue.deliveries"] == 1
+    for span in (rescue, process):
+        assert span.trace_id == f"{trace_of(enqueue):032x}"
+        assert span.parent_id == f"{id_of(enqueue):016x}"

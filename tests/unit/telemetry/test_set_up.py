@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from fluxqueue import telemetry
+from fluxqueue import FluxQueue, telemetry
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import sdk
 from support.telemetry import Recorded
@@ -103,3 +103,15 @@ def test_a_provider_set_after_the_first_call_counts(
     assert telemetry.active() is None
     Recorded().install(monkeypatch)
     assert telemetry.active() is not None
+
+
+def test_a_wrong_switch_is_a_clear_error_of_the_call(
+    monkeypatch: pytest.MonkeyPatch, recorded: Recorded
+) -> None:
+    monkeypatch.setenv("FLUXQUEUE_OTEL_BAGGAGE", "perhaps")
+
+    @FluxQueue("redis://127.0.0.1:1").task()
+    def order() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"FLUXQUEUE_OTEL_BAGGAGE: 'perhaps' is neither"):
+        order()

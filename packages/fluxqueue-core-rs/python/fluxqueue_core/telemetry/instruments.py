@@ -14,6 +14,7 @@ from opentelemetry.metrics import Histogram, Meter, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Span, Status, StatusCode, Tracer
 
 from fluxqueue_core import __version__
+from fluxqueue_core.errors import ConfigurationError
 
 from . import semconv as s
 
@@ -26,13 +27,15 @@ def switch(variable: str, default: bool) -> bool:
     """Reads a variable that is yes or no.
 
     Raises:
-        ValueError: it is neither.
+        ConfigurationError: it is neither.
     """
     word = os.environ.get(variable, "").strip().lower()
     if not word:
         return default
     if word not in _YES + _NO:
-        raise ValueError(f"variable {variable}: {word!r} is neither yes (1, true, on) nor no")
+        raise ConfigurationError(
+            f"variable {variable}: {word!r} is neither yes (1, true, on) nor no (0, false, off)"
+        )
     return word in _YES
 
 
