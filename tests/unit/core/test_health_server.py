@@ -140,7 +140,7 @@ def test_a_process_that_a_task_forked_does_not_hold_the_port_of_a_killed_one() -
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert parent.stdout is not None
-    port, child = map(int, parent.stdout.read1().split())
+    port, child = map(int, os.read(parent.stdout.fileno(), 100).split())
     parent.kill()
     parent.wait()
     parent.stdout.close()
