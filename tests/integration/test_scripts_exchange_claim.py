@@ -214,3 +214,39 @@ def test_what_can_not_even_be_parked_stays_in_the_queue(scripts: Scripts) -> Non
         scripts.exchange("c", 10)
     assert scripts.redis.lrange(scripts.key("pending"), 0, -1) == [later, b"garbage"]
     assert scripts.held("c") == {field(good): good}
+
+
+def test_large_messages_are_claimed_a_few_at_a_time(scripts: Scripts) -> None:
+    large = b'["%s"]' % (b"x" * (1 << 20))
+    waiting = [message(number, args=large) for number in range(12)]
+    scripts.open("c")
+    scripts.enqueue(*waiting)
+    first = scripts.exchange("c", 12)
+    assert 4 <= len(first.claimed) < 12 and first.more == 1
+    rest = scripts.exchange("c", 12)
+    assert first.claimed + rest.claimed == waiting[: len(first.claimed + rest.claimed)]
+    assert scripts.exchange("c", 12).more == 0
+
+
+@pytest.mark.parametrize("name", ["last", "quiet"])
+def test_garbage_in_the_sweep_hash_is_healed_by_the_next_sweep(scripts: Scripts, name: str) -> None:
+    scripts.open("c")
+    scripts.redis.hset(scripts.key("sweep"), name, "abc")
+    assert scripts.exchange("c").now > 0
+    scripts.sweep()
+    scripts.sweep()
+    assert 0 <= scripts.exchange("c").sweep_age < 10_000
+
+
+@pytest.mark.parametrize("kind", ["dead", "dead:messages", "dead:reasons", "stats"])
+def test_what_can_not_be_parked_leaves_no_half_entries(scripts: Scripts, kind: str) -> None:
+    held = message(1)
+    scripts.claim("c", held)
+    scripts.redis.delete(scripts.key(kind))
+    scripts.redis.set(scripts.key(kind), "a string")
+    for _ in range(2):
+        with pytest.raises(Exception, match="WRONGTYPE"):
+            scripts.exchange("c", outcomes=[Outcome(field(held), "dead", b"{}")])
+    for other in {"dead", "dead:messages", "dead:reasons"} - {kind}:
+        assert not scripts.redis.exists(scripts.key(other))
+    assert scripts.held("c") == {field(held): held}

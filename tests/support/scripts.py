@@ -56,6 +56,7 @@ class Exchange(NamedTuple):
     gone: int
     parked: list[bytes]
     claimed: list[bytes]
+    more: int
 
 
 class Scripts:

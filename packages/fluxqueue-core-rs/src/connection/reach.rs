@@ -31,7 +31,12 @@ fn wait_writable(fd: RawFd) -> io::Result<bool> {
 }
 
 fn connect(domain: Domain, address: &SockAddr, deadline: Instant, interrupt: &mut Interrupt) -> Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, None).map_err(failed)?;
+    let mut socket = Socket::new(domain, Type::STREAM, None).map_err(failed)?;
+    if socket.as_raw_fd() <= 2 {
+        // Somebody has closed a standard stream: what is printed must not go to
+        // Redis. The standard library duplicates to a number above 2.
+        socket = OwnedFd::from(socket).try_clone().map_err(failed)?.into();
+    }
     socket.set_nonblocking(true).map_err(failed)?;
     let mut begun = false;
     loop {

@@ -98,7 +98,7 @@ impl Driver {
         conversation.set_redis_clock(done.redis_ms, now);
         conversation.paused = done.paused;
         if asked > 0 {
-            conversation.maybe_more = done.claimed.len() == asked;
+            conversation.maybe_more = done.more || done.claimed.len() == asked;
         }
         state.queues[queue].fresh_until = sent + self.options.lease - self.options.margin();
         // An entry of the dead set is the field, with a number where it was there already.

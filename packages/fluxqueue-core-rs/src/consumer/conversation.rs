@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connector::Pair;
 use super::outcome::Settlement;
+use super::poll::Side;
 use super::requests;
 use super::state::State;
 use crate::connection::{Connection, command, eval, evalsha};
@@ -94,6 +95,8 @@ pub struct Conversation {
     pub request: Option<Request>,
     /// When the answer of the BLMOVE under way is overdue.
     pub blocked_until: Option<Duration>,
+    /// When something was last read from the script connection.
+    pub heard: Duration,
     /// When an exchange was last sent.
     pub last_exchange: Duration,
     /// Redis may have more tasks than we have asked for.
@@ -137,6 +140,7 @@ impl Conversation {
             ignore: 0,
             request: None,
             blocked_until: None,
+            heard: Duration::ZERO,
             last_exchange: Duration::ZERO,
             maybe_more: false,
             paused: false,
@@ -309,9 +313,22 @@ impl Conversation {
         self.blocked_until = Some(now + timeout + BLOCK_MARGIN);
     }
 
+    /// A large answer on a slow line is not late while it comes.
+    fn answer_due(&self, options: &Options) -> Option<Duration> {
+        self.request.as_ref().map(|request| request.sent().max(self.heard) + options.patience())
+    }
+
+    /// Something was read, though perhaps no whole answer.
+    pub fn hear(&mut self, side: Side, now: Duration) {
+        match side {
+            Side::Scripts => self.heard = now,
+            Side::Blocking => self.blocked_until = self.blocked_until.map(|until| until.max(now + BLOCK_MARGIN)),
+        }
+    }
+
     /// What has waited for an answer for too long.
     pub fn overdue(&self, options: &Options, now: Duration) -> Option<&'static str> {
-        if self.request.as_ref().is_some_and(|r| now >= r.sent() + options.patience()) {
+        if self.answer_due(options).is_some_and(|due| now >= due) {
             return Some("Redis does not answer");
         }
         match self.blocked_until {
@@ -322,7 +339,6 @@ impl Conversation {
 
     /// When `overdue` may next say something.
     pub fn due(&self, options: &Options) -> Option<Duration> {
-        let request = self.request.as_ref().map(|r| r.sent() + options.patience());
-        request.into_iter().chain(self.blocked_until).min()
+        self.answer_due(options).into_iter().chain(self.blocked_until).min()
     }
 }

@@ -28,6 +28,8 @@ const ENOUGH: usize = 256;
 /// What one exchange carries at most.
 const MOST_SETTLED: usize = 500;
 const MOST_CLAIMED: usize = 1000;
+/// So many bytes of messages wait here, and no more are claimed ahead.
+const MOST_BYTES: usize = 4 << 20;
 /// What has waited here for longer is given back.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a paused queue is looked at.
@@ -209,6 +211,8 @@ impl Driver {
         let ahead = if self.options.suspects { 0 } else { state.pace.ahead(state.concurrency) };
         let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
         let taken = state.waiting() + asked;
+        // Of large messages a few are enough.
+        let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
         let slots = state.concurrency.saturating_sub(state.running);
         let reserve = usize::from(blocked && slots > taken + 1);
         (slots - reserve + ahead).min(MOST_AHEAD.max(state.concurrency)).saturating_sub(taken).min(MOST_CLAIMED)
@@ -322,7 +326,10 @@ impl Driver {
                     }
                 }
                 Ok(None) => match link.read_some() {
-                    Ok(true) => continue,
+                    Ok(true) => {
+                        self.conversations[queue].hear(side, clock::now());
+                        continue;
+                    }
                     Ok(false) => return,
                     Err(error) => error.to_string(),
                 },
@@ -341,5 +348,7 @@ impl Driver {
             self.shared.tell(state, queue, Event::Disconnected { error: error.to_owned() });
         }
         conversation.start_anew(state, now, true);
+        // What was claimed ahead may have been too much for the line.
+        state.pace.forget();
     }
 }

@@ -37,6 +37,8 @@ pub struct Done {
     pub parked: Vec<Bytes>,
     /// Messages claimed.
     pub claimed: Vec<Bytes>,
+    /// More wait: they would have been too many bytes at once.
+    pub more: bool,
 }
 
 fn odd(reply: &Reply) -> Error {
@@ -81,7 +83,7 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
     if items.len() == 1 && integer(&items[0])? == 0 {
         return Ok(Exchanged::Lost);
     }
-    let [_, now, paused, suspects, age, _gone, parked, claimed]: [Reply; 8] =
+    let [_, now, paused, suspects, age, _gone, parked, claimed, more]: [Reply; 9] =
         items.try_into().map_err(|items| odd(&Reply::Array(items)))?;
     Ok(Exchanged::Done(Done {
         redis_ms: integer(&now)? as u64,
@@ -90,5 +92,6 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
         since_sweep_ms: u64::try_from(integer(&age)?).ok(),
         parked: strings(parked)?,
         claimed: strings(claimed)?,
+        more: integer(&more)? != 0,
     }))
 }

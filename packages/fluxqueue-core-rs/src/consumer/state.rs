@@ -141,6 +141,12 @@ impl State {
         self.queues.iter().map(QueueState::waiting).sum()
     }
 
+    /// The bytes of their messages.
+    pub fn waiting_bytes(&self) -> usize {
+        let ready = self.queues.iter().flat_map(|q| q.sync_ready.iter().chain(&q.async_ready));
+        ready.map(|work| work.message.raw.len()).sum()
+    }
+
     /// Slots for which nothing has been claimed yet.
     pub fn free(&self) -> usize {
         self.concurrency.saturating_sub(self.running + self.waiting())

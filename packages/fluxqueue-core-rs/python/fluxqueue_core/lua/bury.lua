@@ -13,8 +13,8 @@ local id = ARGV[1]
 local t = now()
 local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then
-  local last = tonumber(redis.call('HGET', SWEEP, 'last') or '0')
-  local quiet = tonumber(redis.call('HGET', SWEEP, 'quiet') or '0')
+  local last = (tonumber(redis.call('HGET', SWEEP, 'last') or '0') or 0)
+  local quiet = (tonumber(redis.call('HGET', SWEEP, 'quiet') or '0') or 0)
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
   adopt(KEYS[12], KEYS[11], t, {})

@@ -14,8 +14,10 @@
 --              field, 'release', '', ''
 -- Returns      {0} where the consumer is not alive: the lease is lost, nothing was done
 --              {1, now, paused, suspects waiting, ms since the last sweep or -1,
---               outcomes of messages that it did not hold, {entries parked}, {messages claimed}}
+--               outcomes of messages that it did not hold, {entries parked}, {messages claimed},
+--               1 where more wait, that would have been too many bytes at once}
 -- Complexity   O(outcomes + claimed)
+local MOST_BYTES = 4194304
 local id, lease, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local claimed, inbox = KEYS[11], KEYS[12]
 local t = now()
@@ -56,13 +58,25 @@ for i = 7 + succeeded, #ARGV, 4 do
   end
 end
 
-local got = {}
+local got, more = {}, 0
 local paused = redis.call('EXISTS', PAUSED)
 local suspects = redis.call('LLEN', SUSPECTS)
 if limit > 0 and paused == 0 then
   local source = PENDING
   if ARGV[4] == 'suspects' then source = SUSPECTS end
-  local popped = redis.call('RPOP', source, limit) or {}
+  -- In growing steps, until the bytes are enough: large messages must not keep
+  -- Redis, or a slow line, busy for seconds.
+  local popped, bytes, step = {}, 0, 1
+  while #popped < limit and bytes < MOST_BYTES do
+    local batch = redis.call('RPOP', source, math.min(step, limit - #popped))
+    if not batch then break end
+    for _, m in ipairs(batch) do
+      popped[#popped + 1] = m
+      bytes = bytes + #m
+    end
+    step = math.min(step * 2, 64)
+  end
+  if bytes >= MOST_BYTES then more = 1 end
   -- The plain case in two commands; anything odd goes one by one.
   local fields, pairs_, seen, odd = {}, {}, {}, false
   for i, m in ipairs(popped) do
@@ -94,5 +108,5 @@ end
 
 local last = redis.call('HGET', SWEEP, 'last')
 local age = -1
-if last then age = t - tonumber(last) end
-return {1, t, paused, suspects, age, gone, parked, got}
+if last then age = t - (tonumber(last) or 0) end
+return {1, t, paused, suspects, age, gone, parked, got, more}
