@@ -39,6 +39,7 @@ def subject() -> Subject:
 @pytest.fixture
 def server(subject: Subject) -> Iterator[HealthServer]:
     server = HealthServer("127.0.0.1", 0, subject.live, subject.ready)
+    server.start()
     yield server
     server.close()
 
@@ -119,8 +120,18 @@ def test_a_port_that_is_taken_is_named(server: HealthServer, subject: Subject) -
         HealthServer("127.0.0.1", server.port, subject.live, subject.ready)
 
 
+def test_whoever_asks_before_the_start_is_answered_after_it(subject: Subject) -> None:
+    server = HealthServer("127.0.0.1", 0, subject.live, subject.ready)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+        server.start()
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    server.close()
+
+
 def test_after_close_nobody_listens(subject: Subject) -> None:
     server = HealthServer("127.0.0.1", 0, subject.live, subject.ready)
+    server.start()
     server.close()
     wait_until(lambda: get(server.port, "/livez") == (0, ""), what="the end of listening")
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from fluxqueue_core import Consumer
+
+from .options import Options
+
+if TYPE_CHECKING:
+    from fluxqueue_core.service.health import HealthServer, Metrics
 
 # How often an idle main loop goes round where somebody may ask (seconds).
 HEARTBEAT = 1.0
@@ -61,3 +67,19 @@ class WorkerHealth:
                 f"Redis does not serve the queue {queue}" for queue in self._consumer.disconnected
             ]
         return reasons
+
+
+def listen(options: Options, health: WorkerHealth, metrics: Metrics | None) -> HealthServer | None:
+    """The endpoint, not started yet; None where the options want none.
+
+    Raises:
+        ConfigurationError: it can't listen there.
+    """
+    if not options.health_port:
+        return None
+    # Imported only where it is wanted.
+    from fluxqueue_core.service.health import HealthServer
+
+    server = HealthServer(options.health_host, options.health_port, health.live, health.ready)
+    server.metrics = metrics
+    return server

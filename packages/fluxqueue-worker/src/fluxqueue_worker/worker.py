@@ -17,7 +17,7 @@ from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
 from .events import ConsumerEvents, TaskEvents
-from .health import HEARTBEAT, WorkerHealth
+from .health import HEARTBEAT, WorkerHealth, listen
 from .options import Options
 from .outcomes import Outcomes, describe, format_traceback
 from .registry import Tasks
@@ -25,8 +25,6 @@ from .shutdown import Signals
 from .threads import ThreadPool
 
 if TYPE_CHECKING:
-    from fluxqueue_core.service.health import HealthServer
-
     from .eventloop import EventLoop
     from .telemetry import Source
 
@@ -105,19 +103,8 @@ class Worker:
             loop_type = self._telemetry.event_loop if self._telemetry else EventLoop
             self._loop = loop_type(source, self._outcomes, events, self._crashed)
         log_context.install(logger, self._current_job, traced=self._telemetry is not None)
-        self._health_server = self._serve_health()
-
-    def _serve_health(self) -> HealthServer | None:
-        options = self._options
-        if not options.health_port:
-            return None
-        from fluxqueue_core.service.health import HealthServer
-
-        server = HealthServer(
-            options.health_host, options.health_port, self._health.live, self._health.ready
-        )
-        server.metrics = self._telemetry.metrics if self._telemetry else None
-        return server
+        metrics = self._telemetry.metrics if self._telemetry else None
+        self._health_server = listen(options, self._health, metrics)
 
     def _current_job(self) -> Job | None:
         """What the calling thread runs; for log lines."""
@@ -156,6 +143,8 @@ class Worker:
             self._pool.start_thread()
         if self._loop is not None:
             self._loop.start()
+        if self._health_server is not None:
+            self._health_server.start()
 
     def _serve(self) -> str:
         """The main thread's loop; returns why it ended."""

@@ -99,6 +99,8 @@ def run(
         server = HealthServer(health_host, health_port, health.live, health.ready)
         server.metrics = telemetry.metrics if telemetry is not None else None
     scheduler.start()
+    if server is not None:
+        server.start()
     log.info(
         "scheduler.started",
         version=__version__,

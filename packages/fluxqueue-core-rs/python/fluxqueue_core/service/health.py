@@ -40,7 +40,8 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class HealthServer:
-    """The endpoint; serves from its creation until `close`, in daemon threads.
+    """The endpoint. It listens from its creation on, and answers from `start`
+    until `close`, in daemon threads.
 
     Args:
         host: the address to listen on.
@@ -71,10 +72,13 @@ class HealthServer:
         self._closed = False
         # A process that a task forks must not hold the port.
         os.register_at_fork(after_in_child=self._socket.close)
+
+    def start(self) -> None:
+        """Answers from now on, also whoever has asked already."""
         threading.Thread(target=self._serve, name="fluxqueue-health", daemon=True).start()
 
     def close(self) -> None:
-        """Serves nothing more."""
+        """Answers nothing more."""
         self._closed = True
         # Wakes the thread that waits in `accept`.
         with contextlib.suppress(OSError):
