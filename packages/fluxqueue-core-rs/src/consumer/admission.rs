@@ -36,9 +36,9 @@ impl State {
                     let work = Work { queue, serial, task, is_async, claimed_at: now, message };
                     let queue = &mut self.queues[queue];
                     if is_async {
-                        queue.async_ready.push_back(work)
+                        queue.async_ready.push(work)
                     } else {
-                        queue.sync_ready.push_back(work)
+                        queue.sync_ready.push(work)
                     }
                     return;
                 }

@@ -74,7 +74,7 @@ impl Driver {
         conversation.is_open();
         conversation.last_exchange = sent;
         let proven = conversation.proven;
-        state.reopened(queue, &fields, sent + self.options.lease - self.options.margin());
+        state.reopened(queue, &fields, self.options.fresh_until(sent));
         if proven {
             self.tell_connected(state, queue);
         }
@@ -100,7 +100,7 @@ impl Driver {
         if asked > 0 {
             conversation.maybe_more = done.more || done.claimed.len() == asked;
         }
-        state.queues[queue].fresh_until = sent + self.options.lease - self.options.margin();
+        state.queues[queue].fresh_until = self.options.fresh_until(sent);
         // An entry of the dead set is the field, with a number where it was there already.
         let parked: HashSet<Bytes> =
             done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();

@@ -15,6 +15,8 @@ use crate::scripts::Script;
 
 /// How long to wait before connecting again, growing from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
+/// How often a paused queue is looked at.
+const WHILE_PAUSED: Duration = Duration::from_millis(500);
 /// How long after the lost answer of a BLMOVE its connection counts as broken.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
 
@@ -29,10 +31,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Nothing begins this long before the lease ends: clocks run at slightly
-    /// different speeds.
-    pub fn margin(&self) -> Duration {
-        self.lease / 20
+    /// Nothing begins after this moment, where `sent` is that of the last success:
+    /// a little before the lease ends, since clocks run at slightly different speeds.
+    pub fn fresh_until(&self, sent: Duration) -> Duration {
+        sent + self.lease - self.lease / 20
     }
 
     /// A lease is renewed after a third of it.
@@ -166,6 +168,12 @@ impl Conversation {
     /// Redis has said what time it is.
     pub fn set_redis_clock(&mut self, redis_ms: u64, now: Duration) {
         self.redis_ahead = redis_ms as i64 - now.as_millis() as i64;
+    }
+
+    /// When the next exchange is due, whatever else is to be said.
+    pub fn renew_at(&self, options: &Options) -> Duration {
+        let renewal = options.renewal();
+        self.last_exchange + if self.paused { WHILE_PAUSED.min(renewal) } else { renewal }
     }
 
     /// How many tasks the exchange under way asks for.

@@ -32,8 +32,6 @@ const MOST_CLAIMED: usize = 1000;
 const MOST_BYTES: usize = 4 << 20;
 /// What has waited here for longer is given back.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often a paused queue is looked at.
-const WHILE_PAUSED: Duration = Duration::from_millis(500);
 /// How long a drained worker with nothing to say tries to reach Redis.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -233,9 +231,7 @@ impl Driver {
         let gathered = q.settlements.len();
         let settle = gathered > 0
             && (idle || gathered >= ENOUGH || state.phase == Phase::Draining || now >= q.waiting_since + GATHER);
-        let renewal =
-            if conversation.paused { WHILE_PAUSED.min(self.options.renewal()) } else { self.options.renewal() };
-        let renew = now >= conversation.last_exchange + renewal;
+        let renew = now >= conversation.renew_at(&self.options);
         let wanted = self.wanted(state, queue);
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
         let claim = wanted > 0 && conversation.maybe_more && state.waiting() <= state.pace.ahead(state.concurrency) / 2;
@@ -278,9 +274,7 @@ impl Driver {
             sooner(conversation.block_not_before);
         }
         if conversation.ready && conversation.request.is_none() {
-            let renewal =
-                if conversation.paused { WHILE_PAUSED.min(self.options.renewal()) } else { self.options.renewal() };
-            sooner(conversation.last_exchange + renewal);
+            sooner(conversation.renew_at(&self.options));
             if !q.settlements.is_empty() {
                 sooner(q.waiting_since + GATHER);
             }

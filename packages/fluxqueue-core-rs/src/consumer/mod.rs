@@ -25,6 +25,7 @@ mod state_tests;
 mod wake;
 
 mod python;
+mod ready;
 
 pub use job::Job;
 pub use python::Consumer;

@@ -10,6 +10,7 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
 use super::priority::Priority;
+use super::ready::Ready;
 use crate::message::Message;
 
 /// An attempt that has been claimed.
@@ -61,8 +62,8 @@ pub struct QueueState {
     /// A conversation is open, and no answer is overdue.
     pub connected: bool,
     pub(super) held: HashMap<Bytes, Held>,
-    pub(super) sync_ready: VecDeque<Work>,
-    pub(super) async_ready: VecDeque<Work>,
+    pub(super) sync_ready: Ready,
+    pub(super) async_ready: Ready,
     /// What a BLMOVE brought although its field was held; see `admit_blocked`.
     pub(super) doubles: Vec<(Bytes, Duration)>,
 }
@@ -143,8 +144,7 @@ impl State {
 
     /// The bytes of their messages.
     pub fn waiting_bytes(&self) -> usize {
-        let ready = self.queues.iter().flat_map(|q| q.sync_ready.iter().chain(&q.async_ready));
-        ready.map(|work| work.message.raw.len()).sum()
+        self.queues.iter().map(|q| q.sync_ready.bytes() + q.async_ready.bytes()).sum()
     }
 
     /// Slots for which nothing has been claimed yet.
@@ -168,7 +168,7 @@ impl State {
         wanted
     }
 
-    fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut VecDeque<Work>) -> Option<Work> {
+    fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
         if self.running >= self.concurrency || self.phase != Phase::Serving {
             return None;
         }
@@ -176,7 +176,7 @@ impl State {
         // reply may have lain in the socket.
         let work = self.begun.order(self.queues.len()).find_map(|queue| {
             let queue = &mut self.queues[queue];
-            if now < queue.fresh_until { ready(queue).pop_front() } else { None }
+            if now < queue.fresh_until { ready(queue).pop() } else { None }
         })?;
         self.begun.count();
         let queue = &mut self.queues[work.queue];
@@ -274,8 +274,8 @@ impl State {
     pub fn drop_waiting(&mut self, queue: usize) -> usize {
         let queue = &mut self.queues[queue];
         let dropped = queue.waiting();
-        queue.sync_ready.clear();
-        queue.async_ready.clear();
+        queue.sync_ready.take();
+        queue.async_ready.take();
         queue.held.retain(|_, held| held.stage != Stage::Waiting);
         dropped
     }
@@ -284,11 +284,11 @@ impl State {
     /// so that the oldest is the next to be claimed. How many.
     pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
         let q = &mut self.queues[queue];
-        let late = |ready: &VecDeque<Work>| ready.front().is_some_and(|w| now.saturating_sub(w.claimed_at) > patience);
+        let late = |ready: &Ready| ready.front().is_some_and(|w| now.saturating_sub(w.claimed_at) > patience);
         if !late(&q.sync_ready) && !late(&q.async_ready) {
             return 0;
         }
-        let mut surplus: Vec<Work> = q.sync_ready.drain(..).chain(q.async_ready.drain(..)).collect();
+        let mut surplus: Vec<Work> = q.sync_ready.take().into_iter().chain(q.async_ready.take()).collect();
         surplus.sort_by_key(|work| std::cmp::Reverse(work.serial));
         for work in &surplus {
             self.settle(work, Outcome::Release, Stage::Waiting, now);
