@@ -16,6 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from fluxqueue.embedded import EmbeddedRedis
     from redis import Redis
+    from support.telemetry import Recorded
 
 DATABASES = 64
 _numbers = itertools.count()
@@ -73,3 +74,13 @@ def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
     with Redis.from_url(url) as client:
         unknown = unknown_keys(client)
     assert not unknown, f"keys that the protocol does not know: {unknown}"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """An OpenTelemetry SDK in memory that samples everything."""
+    from support.telemetry import Recorded
+
+    recorded = Recorded()
+    recorded.install(monkeypatch)
+    return recorded

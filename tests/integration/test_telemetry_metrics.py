@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,20 +15,6 @@ from support.telemetry import Recorded
 from support.traced_worker import TracedWorker
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    recorded = Recorded()
-    recorded.install(monkeypatch)
-    return recorded
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[FluxQueue]:
-    client = FluxQueue(redis_url)
-    yield client
-    client.close()
 
 
 def by_operation(points: list[Any]) -> dict[tuple[Any, Any], Any]:

@@ -23,13 +23,6 @@ QUEUE = "q"
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    recorded = Recorded()
-    recorded.install(monkeypatch)
-    return recorded
-
-
-@pytest.fixture
 def tracing(recorded: Recorded, redis_url: str) -> Tracing:
     found = telemetry.set_up(Settings(redis_url), serves_metrics=False)
     assert found is not None

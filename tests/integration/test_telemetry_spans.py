@@ -5,7 +5,7 @@ it is created. In one process, with a real Redis."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,20 +69,6 @@ def check(
         assert span.status.status_code is StatusCode.UNSET
     assert ("messaging.batch.message_count" in attributes) is (kind is not None)
     return attributes
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    recorded = Recorded()
-    recorded.install(monkeypatch)
-    return recorded
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[FluxQueue]:
-    client = FluxQueue(redis_url)
-    yield client
-    client.close()
 
 
 def test_a_sync_task_from_call_to_ack(

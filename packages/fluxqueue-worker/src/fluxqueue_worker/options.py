@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 
 from fluxqueue_core import __version__, check_queue_name
-from fluxqueue_core.service import log
-from fluxqueue_core.service.command_line import Parser, one_of, seconds, text, whole_number
+from fluxqueue_core.service.command_line import Parser, seconds, text, whole_number
+from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
 from fluxqueue_core.service.health_settings import add_health_settings
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
@@ -85,15 +85,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         metavar="N",
         help="how many tasks run at once",
     )
-    parser.setting(
-        "-r",
-        "--redis-url",
-        env="FLUXQUEUE_REDIS_URL",
-        default=None,
-        parse=text,
-        metavar="URL",
-        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
-    )
+    add_redis_setting(parser)
     parser.setting(
         "-t",
         "--tasks-module-path",
@@ -118,22 +110,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         default=True,
         help="keep tasks that are dead, with their error",
     )
-    parser.setting(
-        "--log-format",
-        env="FLUXQUEUE_LOG_FORMAT",
-        default="auto",
-        parse=one_of(*log.FORMATS),
-        metavar="|".join(log.FORMATS),
-        help="JSON lines, or text for a terminal",
-    )
-    parser.setting(
-        "--log-level",
-        env="FLUXQUEUE_LOG_LEVEL",
-        default="info",
-        parse=one_of(*log.LEVELS),
-        metavar="|".join(log.LEVELS),
-        help="the lowest level that is logged; successes are info",
-    )
+    add_log_settings(parser)
     parser.setting(
         "--drain-timeout",
         env="FLUXQUEUE_DRAIN_TIMEOUT",

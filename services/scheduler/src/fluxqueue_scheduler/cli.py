@@ -7,7 +7,8 @@ import sys
 from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
-from fluxqueue_core.service.command_line import Parser, fail, one_of, seconds, text, whole_number
+from fluxqueue_core.service.command_line import Parser, fail, seconds, whole_number
+from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
 from fluxqueue_core.service.health_settings import add_health_settings
 
 from . import __version__
@@ -42,15 +43,7 @@ def build_parser(prog: str) -> Parser:
         "Any number of schedulers may run at once.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.setting(
-        "-r",
-        "--redis-url",
-        env="FLUXQUEUE_REDIS_URL",
-        default=None,
-        parse=text,
-        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
-        metavar="URL",
-    )
+    add_redis_setting(parser)
     parser.setting(
         "--lease",
         env="FLUXQUEUE_LEASE",
@@ -84,22 +77,7 @@ def build_parser(prog: str) -> Parser:
         help="days that a dead task is kept",
         metavar="DAYS",
     )
-    parser.setting(
-        "--log-format",
-        env="FLUXQUEUE_LOG_FORMAT",
-        default="auto",
-        parse=one_of(*log.FORMATS),
-        help="auto, console or json; auto is console on a terminal, else json",
-        metavar="FORMAT",
-    )
-    parser.setting(
-        "--log-level",
-        env="FLUXQUEUE_LOG_LEVEL",
-        default="info",
-        parse=one_of(*log.LEVELS),
-        help="debug, info, warning or error",
-        metavar="LEVEL",
-    )
+    add_log_settings(parser)
     add_health_settings(parser)
     return parser
 
