@@ -31,14 +31,24 @@ class FluxQueue:
 
     Args:
         redis_url: `redis://`, `rediss://` (TLS) or `unix://`, with user,
-            password and database; `redis://:password@host:6379/0`. None means
-            the variable FLUXQUEUE_REDIS_URL, or the default where it is not set.
+            password and database; `redis://:password@host:6379/0`. For Sentinels
+            `redis+sentinel://host1,host2/service/0`, for a cluster
+            `redis+cluster://host1,host2`. None means the variable
+            FLUXQUEUE_REDIS_URL, or the default where it is not set.
         connect_timeout: seconds for one attempt to connect (2; also the URL's
             `?connect_timeout=`, or FLUXQUEUE_CONNECT_TIMEOUT).
         timeout: seconds for one call, all attempts together (5; also
             `?timeout=`, or FLUXQUEUE_TIMEOUT).
         max_message_bytes: bytes that one task may have (8 MiB; also
             `?max_message_bytes=`, or FLUXQUEUE_MAX_MESSAGE_BYTES).
+        wait_replicas: replicas that must have a task before the call returns
+            (0; also `?wait_replicas=`, or FLUXQUEUE_WAIT_REPLICAS). Where they
+            do not have it in time, the call raises EnqueueUncertain.
+        wait_aof: whether it must be on disk as well, in the append-only file
+            of the master and of these replicas (False; also `?wait_aof=1`, or
+            FLUXQUEUE_WAIT_AOF). Needs Redis 7.2.
+        wait_timeout: seconds that these may take (1; also `?wait_timeout=`, or
+            FLUXQUEUE_WAIT_TIMEOUT); less than `timeout`.
 
     Raises:
         ConfigurationError: the URL or a setting is not valid.
@@ -51,12 +61,18 @@ class FluxQueue:
         connect_timeout: float | None = None,
         timeout: float | None = None,
         max_message_bytes: int | None = None,
+        wait_replicas: int | None = None,
+        wait_aof: bool | None = None,
+        wait_timeout: float | None = None,
     ) -> None:
         self.settings = Settings(
             redis_url,
             connect_timeout=connect_timeout,
             timeout=timeout,
             max_message_bytes=max_message_bytes,
+            wait_replicas=wait_replicas,
+            wait_aof=wait_aof,
+            wait_timeout=wait_timeout,
         )
         self._producer = Producer(self.settings)
         self._tasks: dict[tuple[str, str], AnyTask] = {}

@@ -43,9 +43,17 @@ class Settings:
         connect_timeout: seconds for one attempt to connect, 2 by default.
         timeout: seconds for one call, with all attempts to connect, 5 by default.
         max_message_bytes: bytes that one message may have, 8 MiB by default.
+        wait_replicas: replicas that must have an enqueued task before the call
+            returns, 0 by default.
+        wait_aof: whether it must be on disk, in the append-only file of the
+            master and of these replicas; needs Redis 7.2. In a URL or a
+            variable 0 or 1; not by default.
+        wait_timeout: seconds that these may take; less than `timeout`, and by
+            default 1, or half of `timeout` where that is shorter.
 
     Raises:
         ConfigurationError: a value is not valid; the text never has a password.
+        TypeError: a value is of a wrong type.
     """
 
     def __new__(
@@ -55,14 +63,52 @@ class Settings:
         connect_timeout: float | None = None,
         timeout: float | None = None,
         max_message_bytes: int | None = None,
+        wait_replicas: int | None = None,
+        wait_aof: bool | None = None,
+        wait_timeout: float | None = None,
     ) -> Settings: ...
     @property
     def url(self) -> str:
-        """The URL with its password, for a client library such as redis-py."""
+        """The URL with its passwords, without the parameters that only
+        FluxQueue knows. A client library such as redis-py can read it where
+        `kind` is "single"."""
 
     @property
     def display_url(self) -> str:
-        """The URL without user and password, for logs."""
+        """The URL without user, password and parameters, for logs."""
+
+    @property
+    def kind(self) -> str:
+        """ "single", "sentinel" or "cluster"."""
+
+    @property
+    def nodes(self) -> list[tuple[str, int]]:
+        """Host and port of the server, of the Sentinels, or of the nodes of the
+        cluster that are asked first; IPv6 without brackets. Empty for a socket
+        in the file system."""
+
+    @property
+    def service(self) -> str | None:
+        """The name by which the Sentinels know the master."""
+
+    @property
+    def sentinel_username(self) -> str | None: ...
+    @property
+    def sentinel_password(self) -> str | None: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def password(self) -> str | None: ...
+    @property
+    def database(self) -> int: ...
+    @property
+    def encrypted(self) -> bool:
+        """TLS, to the servers and to Sentinels."""
+
+    @property
+    def certificates(self) -> dict[str, str]:
+        """The paths given as `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`,
+        by these names."""
 
     @property
     def connect_timeout(self) -> float: ...
@@ -70,6 +116,12 @@ class Settings:
     def timeout(self) -> float: ...
     @property
     def max_message_bytes(self) -> int: ...
+    @property
+    def wait_replicas(self) -> int: ...
+    @property
+    def wait_aof(self) -> bool: ...
+    @property
+    def wait_timeout(self) -> float: ...
 
 @final
 class Route:

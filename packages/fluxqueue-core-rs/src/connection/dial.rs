@@ -6,7 +6,7 @@ use super::backoff::Backoff;
 use super::link::{Connection, Interrupt, Reply, SLICE, redis_error};
 use super::reach;
 use super::stream::Stream;
-use crate::config::{Address, Config};
+use crate::config::{Config, Place};
 use crate::errors::{Error, Result};
 
 fn unavailable(config: &Config, error: impl std::fmt::Display) -> Error {
@@ -14,12 +14,15 @@ fn unavailable(config: &Config, error: impl std::fmt::Display) -> Error {
 }
 
 fn socket(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Stream> {
-    let stream = match &config.address {
-        Address::Tcp(host, port) => Stream::Tcp(reach::tcp(host, *port, deadline, interrupt)?),
-        Address::Tls(host, port) => {
-            Stream::encrypt(reach::tcp(host, *port, deadline, interrupt)?, host, &config.certificates)?
+    let stream = match &config.place {
+        Place::Unix(path) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
+        Place::Single(node) if config.encrypted => {
+            Stream::encrypt(reach::tcp(&node.host, node.port, deadline, interrupt)?, &node.host, &config.certificates)?
         }
-        Address::Unix(path) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
+        Place::Single(node) => Stream::Tcp(reach::tcp(&node.host, node.port, deadline, interrupt)?),
+        Place::Sentinel(_) | Place::Cluster(_) => {
+            return Err(Error::Configuration("this version connects to single servers alone".into()));
+        }
     };
     // A timeout shorter than a slice must not last a whole slice.
     let slice = SLICE.min(config.timeout).max(Duration::from_millis(1));
@@ -38,6 +41,9 @@ impl Connection {
             Error::Unavailable(_) | Error::Uncertain(_) | Error::Broker(_) => unavailable(config, e),
             other => other,
         };
+        if config.wait.is_on() {
+            return Err(Error::Configuration("this version can't wait for replicas or the disk yet".into()));
+        }
         let mut connection = Connection::new(socket(config, deadline, interrupt).map_err(lost)?);
         let database = config.database.to_string();
         let mut greetings: Vec<Vec<&[u8]>> = Vec::new();

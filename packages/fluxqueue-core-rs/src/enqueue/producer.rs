@@ -19,7 +19,7 @@ use super::route::{Route, Target};
 use super::stamp::Stamp;
 use super::sync;
 use super::thread::{self, Line};
-use crate::config::{Address, Config};
+use crate::config::{Config, Place};
 use crate::errors::{EnqueueUncertain, Error, Result};
 use crate::python::settings::Settings;
 
@@ -177,9 +177,10 @@ impl Producer {
 
     #[getter]
     fn server(&self) -> (String, Option<u16>) {
-        match &self.config.address {
-            Address::Tcp(host, port) | Address::Tls(host, port) => (host.clone(), Some(*port)),
-            Address::Unix(path) => (path.to_string_lossy().into_owned(), None),
+        match (&self.config.place, self.config.place.nodes()) {
+            (Place::Unix(path), _) => (path.to_string_lossy().into_owned(), None),
+            (_, [node, ..]) => (node.host.clone(), Some(node.port)),
+            (_, []) => (String::new(), None),
         }
     }
 

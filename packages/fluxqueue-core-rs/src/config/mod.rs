@@ -5,8 +5,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-use url::Url;
+mod place;
+mod url;
+
+pub use place::{Node, Place, Sentinels};
 
 use crate::errors::{Error, Result};
 
@@ -16,17 +18,12 @@ pub const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379";
 const CONNECT_TIMEOUT: f64 = 2.0;
 const TIMEOUT: f64 = 5.0;
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+const MOST_REPLICAS: u32 = 1_000;
 
-/// What kind of socket leads to Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// Host and port.
-    Tcp(String, u16),
-    /// The same, encrypted.
-    Tls(String, u16),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
+/// The parameters that no other client knows.
+const OUR_PARAMETERS: [&str; 6] =
+    ["connect_timeout", "timeout", "max_message_bytes", "wait_replicas", "wait_aof", "wait_timeout"];
 
 /// Certificates, by the names that redis-py gives them in a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,15 +39,17 @@ pub struct Certificates {
 /// All that a connection needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to connect to.
-    pub address: Address,
+    /// Where Redis is.
+    pub place: Place,
+    /// With TLS, also to Sentinels.
+    pub encrypted: bool,
     /// The ACL user.
     pub username: Option<String>,
     /// The password.
     pub password: Option<String>,
     /// The number of the database.
     pub database: u32,
-    /// For `rediss://`.
+    /// For TLS.
     pub certificates: Certificates,
     /// For one attempt to connect.
     pub connect_timeout: Duration,
@@ -58,10 +57,31 @@ pub struct Config {
     pub timeout: Duration,
     /// How large one message may be.
     pub max_message_bytes: usize,
+    /// Who must have an enqueued task before the call returns.
+    pub wait: Wait,
     /// The URL without our own parameters: for redis-py.
     pub url: String,
     /// The URL without user, password and parameters: for people.
     pub display_url: String,
+}
+
+/// What is waited for after an enqueue, beside the answer of the master.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// How many replicas must have the task.
+    pub replicas: u32,
+    /// Whether it must be in the append-only file, on the master's disk and on
+    /// those of the replicas.
+    pub aof: bool,
+    /// For how long, within the timeout of the call.
+    pub timeout: Duration,
+}
+
+impl Wait {
+    /// Whether anything is waited for.
+    pub fn is_on(&self) -> bool {
+        self.aof || self.replicas > 0
+    }
 }
 
 /// What the caller has set in code.
@@ -73,16 +93,16 @@ pub struct Overrides {
     pub timeout: Option<f64>,
     /// Bytes.
     pub max_message_bytes: Option<usize>,
+    /// Replicas.
+    pub wait_replicas: Option<u32>,
+    /// On disk as well.
+    pub wait_aof: Option<bool>,
+    /// Seconds.
+    pub wait_timeout: Option<f64>,
 }
 
 fn bad(text: impl Into<String>) -> Error {
     Error::Configuration(text.into())
-}
-
-fn decode(part: &str, what: &str) -> Result<String> {
-    let text = percent_decode_str(part).decode_utf8();
-    text.map(|t| t.into_owned())
-        .map_err(|_| bad(format!("the {what} in the Redis URL is not UTF-8 once percent-decoded")))
 }
 
 fn seconds(value: f64, name: &str) -> Result<Duration> {
@@ -127,15 +147,8 @@ impl Config {
     pub fn new(url: Option<&str>, overrides: &Overrides) -> Result<Config> {
         let from_environment = std::env::var("FLUXQUEUE_REDIS_URL").ok().filter(|v| !v.trim().is_empty());
         let text = url.map(str::to_owned).or(from_environment).unwrap_or_else(|| DEFAULT_REDIS_URL.to_owned());
-        // The text may hold a password, so no error repeats it.
-        let url = Url::parse(text.trim()).map_err(|e| {
-            bad(format!("the Redis URL can't be read ({e}); it looks like redis://user:password@host:6379/0"))
-        })?;
-        let mut query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let address = address(&url)?;
-        let database = database(&url, &address, &mut query)?;
-        let username = Some(decode(url.username(), "user")?).filter(|u| !u.is_empty());
-        let password = url.password().map(|p| decode(p, "password")).transpose()?.filter(|p| !p.is_empty());
+        let mut location = url::read(text.trim())?;
+        let query = std::mem::take(&mut location.query);
         let timeout = |given, name, default| {
             let (value, source) = setting(given, name, &query)?.unwrap_or((default, name.to_owned()));
             seconds(value, &source)
@@ -145,102 +158,81 @@ impl Config {
         let (size, source) = setting(overrides.max_message_bytes, "max_message_bytes", &query)?
             .unwrap_or((MAX_MESSAGE_BYTES, String::new()));
         let max_message_bytes = bytes(size, &source)?;
-        let mut certificates = Certificates::default();
-        let mut foreign = Vec::new();
-        for (key, value) in query {
-            match key.as_str() {
-                "connect_timeout" | "timeout" | "max_message_bytes" => continue,
-                "ssl_ca_certs" => certificates.ca = Some(value.clone().into()),
-                "ssl_certfile" => certificates.cert = Some(value.clone().into()),
-                "ssl_keyfile" => certificates.key = Some(value.clone().into()),
-                _ => {
-                    return Err(bad(format!(
-                        "the Redis URL has the unknown parameter {key:?}; known are connect_timeout, timeout, \
-                     max_message_bytes, db, ssl_ca_certs, ssl_certfile, ssl_keyfile"
-                    )));
-                }
-            }
-            foreign.push((key, value));
-        }
-        if certificates != Certificates::default() && !matches!(address, Address::Tls(..)) {
-            return Err(bad("the Redis URL names certificates but is not encrypted; use rediss://"));
-        }
-        for path in [&certificates.ca, &certificates.cert, &certificates.key].into_iter().flatten() {
-            // Now, and not when a server is reached some day.
-            File::open(path).map_err(|e| bad(format!("{} can't be read: {e}", path.display())))?;
-        }
-        if certificates.cert.is_some() != certificates.key.is_some() {
-            return Err(bad("ssl_certfile and ssl_keyfile in the Redis URL go together"));
-        }
+        let wait = wait(overrides, &query, call_timeout)?;
+        let (certificates, parameters) = certificates(query, location.encrypted)?;
         Ok(Config {
-            display_url: display(&address, database),
-            url: plain(&url, &address, database, &foreign),
-            address,
-            username,
-            password,
-            database,
+            display_url: location.for_people(),
+            url: location.for_clients(&parameters),
+            place: location.place,
+            encrypted: location.encrypted,
+            username: location.username,
+            password: location.password,
+            database: location.database,
             certificates,
             connect_timeout,
             timeout: call_timeout,
             max_message_bytes,
+            wait,
         })
     }
 }
 
-fn address(url: &Url) -> Result<Address> {
-    let port = url.port().unwrap_or(6379);
-    let host = || match url.host_str() {
-        Some(host) if !host.is_empty() => decode(host.trim_matches(['[', ']']), "host"),
-        _ => Err(bad("the Redis URL has no host; it looks like redis://host:6379/0")),
+fn wait(overrides: &Overrides, query: &[(String, String)], call: Duration) -> Result<Wait> {
+    let (replicas, source) = setting(overrides.wait_replicas, "wait_replicas", query)?.unwrap_or_default();
+    if replicas > MOST_REPLICAS {
+        return Err(bad(format!("{source} is {replicas}; give 0 to {MOST_REPLICAS}")));
+    }
+    let aof = match setting(overrides.wait_aof.map(u8::from), "wait_aof", query)? {
+        None | Some((0, _)) => false,
+        Some((1, _)) => true,
+        Some((other, source)) => return Err(bad(format!("{source} is {other}; give 0 or 1"))),
     };
-    match url.scheme() {
-        "redis" => Ok(Address::Tcp(host()?, port)),
-        "rediss" => Ok(Address::Tls(host()?, port)),
-        "unix" => match decode(url.path(), "path")? {
-            path if path.len() > 1 => Ok(Address::Unix(path.into())),
-            _ => Err(bad("the Redis URL has no path; it looks like unix:///run/redis.sock?db=0")),
+    let timeout = match setting(overrides.wait_timeout, "wait_timeout", query)? {
+        None => WAIT_TIMEOUT.min(call / 2),
+        Some((value, source)) => match seconds(value, &source)? {
+            timeout if timeout < call => timeout,
+            _ => {
+                let call = call.as_secs_f64();
+                return Err(bad(format!("{source} is {value}; it must be less than timeout, which is {call}")));
+            }
         },
-        other => Err(bad(format!("the Redis URL begins with {other}://; use redis://, rediss:// or unix://"))),
-    }
-}
-
-fn database(url: &Url, address: &Address, query: &mut Vec<(String, String)>) -> Result<u32> {
-    let asked = query.iter().position(|(key, _)| key == "db").map(|at| query.remove(at).1);
-    let path = match address {
-        Address::Unix(_) => "",
-        _ => url.path().trim_matches('/'),
     };
-    let text = asked.as_deref().unwrap_or(path);
-    if text.is_empty() {
-        return Ok(0);
-    }
-    text.parse()
-        .map_err(|_| bad(format!("the database in the Redis URL is {text:?}; give a number from 0 to {}", u32::MAX)))
+    Ok(Wait { replicas, aof, timeout })
 }
 
-fn display(address: &Address, database: u32) -> String {
-    let bracketed = |host: &str| if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    match address {
-        Address::Tcp(host, port) => format!("redis://{}:{port}/{database}", bracketed(host)),
-        Address::Tls(host, port) => format!("rediss://{}:{port}/{database}", bracketed(host)),
-        Address::Unix(path) => format!("unix://{}?db={database}", path.display()),
+/// The certificates, and what else of the query is not ours alone.
+fn certificates(query: Vec<(String, String)>, encrypted: bool) -> Result<(Certificates, Vec<(String, String)>)> {
+    let mut certificates = Certificates::default();
+    let mut parameters = Vec::new();
+    for (key, value) in query {
+        match key.as_str() {
+            key if OUR_PARAMETERS.contains(&key) => continue,
+            "ssl_ca_certs" => certificates.ca = Some(value.clone().into()),
+            "ssl_certfile" => certificates.cert = Some(value.clone().into()),
+            "ssl_keyfile" => certificates.key = Some(value.clone().into()),
+            _ => {
+                return Err(bad(format!(
+                    "the Redis URL has the unknown parameter {key:?}; known are {}, db, ssl_ca_certs, ssl_certfile, \
+                     ssl_keyfile, and with Sentinels sentinel_username, sentinel_password",
+                    OUR_PARAMETERS.join(", ")
+                )));
+            }
+        }
+        parameters.push((key, value));
     }
-}
-
-fn plain(url: &Url, address: &Address, database: u32, parameters: &[(String, String)]) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    let mut pairs = parameters.to_vec();
-    if matches!(address, Address::Unix(_)) {
-        pairs.push(("db".into(), database.to_string()));
-    } else {
-        url.set_path(&format!("/{database}"));
+    if certificates != Certificates::default() && !encrypted {
+        return Err(bad(
+            "the Redis URL names certificates but is not encrypted; use rediss://, rediss+sentinel:// or rediss+cluster://",
+        ));
     }
-    if !pairs.is_empty() {
-        url.query_pairs_mut().extend_pairs(pairs);
+    for path in [&certificates.ca, &certificates.cert, &certificates.key].into_iter().flatten() {
+        // Now, and not when a server is reached some day.
+        File::open(path).map_err(|e| bad(format!("{} can't be read: {e}", path.display())))?;
     }
-    url.into()
+    if certificates.cert.is_some() != certificates.key.is_some() {
+        return Err(bad("ssl_certfile and ssl_keyfile in the Redis URL go together"));
+    }
+    Ok((certificates, parameters))
 }
 
 #[cfg(test)]
@@ -251,19 +243,42 @@ mod tests {
         Config::new(Some(url), &Overrides::default())
     }
 
+    fn single(host: &str, port: u16) -> Place {
+        Place::Single(Node { host: host.into(), port })
+    }
+
+    #[test]
+    fn what_is_waited_for_stays_within_the_timeout() {
+        let wait = |url: &str| config(url).map(|config| config.wait);
+        assert!(!wait("redis://h").expect("valid").is_on());
+        let found = wait("redis://h?wait_replicas=2&wait_aof=1&wait_timeout=0.5").expect("valid");
+        assert_eq!(found, Wait { replicas: 2, aof: true, timeout: Duration::from_millis(500) });
+        assert_eq!(wait("redis://h?timeout=0.5").expect("valid").timeout, Duration::from_millis(250));
+        for (url, part) in [
+            ("redis://h?wait_timeout=5", "less than timeout, which is 5"),
+            ("redis://h?wait_aof=2", "give 0 or 1"),
+            ("redis://h?wait_replicas=-1", "not a number"),
+            ("redis://h?wait_replicas=1001", "0 to 1000"),
+        ] {
+            let text = wait(url).expect_err(url).to_string();
+            assert!(text.contains(part), "{url}: {text}");
+        }
+    }
+
     #[test]
     fn urls_are_read() {
         let c = config("redis://us%40er:p%2Fw%3A@host:7000/3?timeout=1.5").expect("valid");
-        assert_eq!(c.address, Address::Tcp("host".into(), 7000));
+        assert_eq!(c.place, single("host", 7000));
         assert_eq!((c.username.as_deref(), c.password.as_deref()), (Some("us@er"), Some("p/w:")));
         assert_eq!((c.database, c.timeout), (3, Duration::from_millis(1500)));
         assert_eq!(c.display_url, "redis://host:7000/3");
         assert_eq!(c.url, "redis://us%40er:p%2Fw%3A@host:7000/3");
         assert_eq!(config("redis://:pw@h").expect("valid").password.as_deref(), Some("pw"));
-        assert_eq!(config("rediss://[::1]").expect("valid").address, Address::Tls("::1".into(), 6379));
+        let c = config("rediss://[::1]").expect("valid");
+        assert_eq!((c.place, c.encrypted), (single("::1", 6379), true));
         let c = config("unix:///run/re%20dis.sock?db=2").expect("valid");
         assert_eq!(config("redis://user@h").expect("valid").username.as_deref(), Some("user"));
-        assert_eq!((c.address, c.database), (Address::Unix("/run/re dis.sock".into()), 2));
+        assert_eq!((c.place, c.database), (Place::Unix("/run/re dis.sock".into()), 2));
     }
 
     #[test]
