@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from fluxqueue.embedded import EmbeddedRedis
     from redis import Redis
+    from support.redis_cluster import RedisCluster
+    from support.redis_sentinel import RedisSentinel
     from support.telemetry import Recorded
 
 DATABASES = 64
@@ -57,6 +60,24 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
     with Redis.from_url(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+def redis_sentinel(tmp_path: Path) -> Iterator[RedisSentinel]:
+    """A master, two replicas and three sentinels of the test's own."""
+    from support.redis_sentinel import RedisSentinel
+
+    with RedisSentinel(tmp_path / "redis-sentinel") as servers:
+        yield servers
+
+
+@pytest.fixture
+def redis_cluster(tmp_path: Path) -> Iterator[RedisCluster]:
+    """Three masters with a replica each, of the test's own."""
+    from support.redis_cluster import RedisCluster
+
+    with RedisCluster(tmp_path / "redis-cluster") as servers:
+        yield servers
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,59 @@
+"""The servers that the tests of Sentinel and Cluster stand on do what these tests think."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from support.redis_cluster import RedisCluster
+from support.redis_sentinel import RedisSentinel
+from support.waiting import wait_until
+
+
+def test_sentinels_make_a_replica_the_master(redis_sentinel: RedisSentinel) -> None:
+    servers = redis_sentinel
+    with servers.client() as client:
+        client.set("kept", "1")
+        assert client.wait(2, 5_000) == 2
+    first = servers.kill_master()
+    second = servers.wait_for_failover(first)
+    assert second.client.get("kept") == "1"
+    first.start()
+    servers.wait_until_healthy()
+    assert first in servers.replicas()
+    with pytest.raises(redis.ReadOnlyError):
+        first.client.set("kept", "2")
+    third = servers.failover()
+    assert third is not second
+    assert third.client.get("kept") == "1"
+
+
+def test_a_cluster_moves_slots_and_replaces_masters(redis_cluster: RedisCluster) -> None:
+    servers = redis_cluster
+    source = servers.owner("{q}")
+    target = next(node for node in servers.masters() if node is not source)
+    source.client.mset({"{q}a": "1", "{q}b": "2"})
+    slot = servers.slot("{q}")
+
+    servers.begin_move(slot, target)
+    assert servers.move_keys(slot, target, limit=1) == 1
+    names = ["{q}a", "{q}b"]
+    [here] = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10)
+    [there] = [name for name in names if name != here]
+    with pytest.raises(redis.exceptions.AskError):
+        source.client.get(there)
+    with pytest.raises(redis.exceptions.TryAgainError):
+        source.client.mget(here, there)
+    servers.move_keys(slot, target)
+    servers.end_move(slot, target)
+    servers.wait_until_healthy()
+    assert servers.owner("{q}") is target
+    with pytest.raises(redis.exceptions.MovedError):
+        source.client.get("{q}a")
+
+    assert target.client.wait(1, 5_000) == 1
+    servers.kill(target)
+    wait_until(lambda: len(servers.masters()) == 3, what=servers.report)
+    assert servers.owner("{q}").client.mget("{q}a", "{q}b") == ["1", "2"]
+    target.start()
+    servers.wait_until_healthy()
+    assert servers.failover(servers.owner("{q}")) is target

@@ -1,0 +1,296 @@
+"""A Redis Cluster of masters and replicas: real servers.
+
+with RedisCluster(folder) as servers:
+    FluxQueue(servers.url)
+    node = servers.owner("fluxqueue:{q}:pending")
+    servers.failover(node)                  # as an operator asks for it
+    servers.kill(servers.owner("{q}"))      # a crash; its replica takes over
+    servers.move_slot(servers.slot("{q}"), other)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+from .redis_process import HOST, RedisProcess, free_ports
+from .waiting import wait_until
+
+SLOTS = 16_384
+# Milliseconds after which a node believes that another one is down.
+NODE_TIMEOUT = 1_000
+PATIENCE = 60.0
+
+
+class RedisCluster:
+    """See the module's text.
+
+    Args:
+        folder: for the servers' files; must not exist.
+        masters: how many share the slots.
+        replicas: how many there are of each master.
+        password: of all nodes.
+        full_coverage: whether all masters refuse to work while one is missing
+            (Redis' own default; then a dead master stops all queues).
+        options: more of redis.conf.
+        binary: redis-server; the one on PATH if None.
+
+    Attributes:
+        nodes: all of them, the first masters first.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        masters: int = 3,
+        replicas: int = 1,
+        password: str | None = None,
+        full_coverage: bool = False,
+        options: dict[str, object] | None = None,
+        binary: str | None = None,
+    ) -> None:
+        self._masters = masters
+        common: dict[str, object] = {
+            "save": "",
+            "appendonly": "yes",
+            "repl-diskless-sync-delay": 0,
+            "cluster-enabled": "yes",
+            "cluster-config-file": "nodes.conf",
+            "cluster-node-timeout": NODE_TIMEOUT,
+            "cluster-require-full-coverage": "yes" if full_coverage else "no",
+            **(options or {}),
+        }
+        self.nodes = [
+            RedisProcess(folder / f"node-{port}", port, common, password=password, binary=binary)
+            for port in free_ports(masters * (1 + replicas))
+        ]
+
+    @property
+    def url(self) -> str:
+        """`redis+cluster://...` with the first masters, and the password."""
+        password = self.nodes[0].password
+        credentials = f":{password}@" if password else ""
+        nodes = ",".join(node.address for node in self.nodes[: self._masters])
+        return f"redis+cluster://{credentials}{nodes}"
+
+    def __enter__(self) -> Self:
+        try:
+            for node in self.nodes:
+                node.launch()
+            for node in self.nodes:
+                node.wait_until_it_answers()
+            self._create()
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def _create(self) -> None:
+        first = self.nodes[: self._masters]
+        for number, node in enumerate(self.nodes):
+            node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            # Each meets each: faster than by gossip.
+            for other in self.nodes[:number]:
+                node.client.execute_command("CLUSTER MEET", HOST, other.port)
+        for number, node in enumerate(first):
+            start, end = (SLOTS * n // len(first) for n in (number, number + 1))
+            node.client.execute_command("CLUSTER ADDSLOTS", *range(start, end))
+        ids = {self.id(node) for node in self.nodes}
+        wait_until(
+            lambda: all(ids <= set(self._seen_by(node)) for node in self.nodes),
+            PATIENCE,
+            lambda: f"nodes that know each other; {self.report()}",
+        )
+        for number, node in enumerate(self.nodes[self._masters :]):
+            node.client.execute_command("CLUSTER REPLICATE", self.id(first[number % len(first)]))
+        self.wait_until_healthy()
+
+    # Who is who
+
+    def id(self, node: RedisProcess) -> str:
+        """The id of a node that runs."""
+        return str(node.client.execute_command("CLUSTER MYID"))
+
+    def _seen_by(self, node: RedisProcess) -> dict[str, list[str]]:
+        """The fields of CLUSTER NODES, by id: address, flags, master, ..., slots."""
+        text = node.client.connection_pool  # a raw reply: redis-py would parse it
+        connection = text.get_connection()
+        try:
+            connection.send_command("CLUSTER", "NODES")
+            lines = str(connection.read_response()).splitlines()
+        finally:
+            text.release(connection)
+        return {line.split()[0]: line.split()[1:] for line in lines}
+
+    def running(self) -> list[RedisProcess]:
+        return [node for node in self.nodes if node.running]
+
+    def role(self, node: RedisProcess) -> str:
+        """`master` or `slave`, as the node itself says."""
+        return str(node.client.info("replication")["role"])
+
+    def masters(self) -> list[RedisProcess]:
+        """Those that run and call themselves a master."""
+        return [node for node in self.running() if self.role(node) == "master"]
+
+    def replicas(self, master: RedisProcess) -> list[RedisProcess]:
+        """Those that run and follow this master."""
+        found = []
+        for node in self.running():
+            info = node.client.info("replication")
+            if info["role"] == "slave" and info["master_port"] == master.port:
+                found.append(node)
+        return found
+
+    def slot(self, key: str) -> int:
+        """The slot of a key; of a queue `q` that of "{q}"."""
+        return int(self.running()[0].client.execute_command("CLUSTER KEYSLOT", key))
+
+    def owner(self, key: str | int) -> RedisProcess:
+        """The master that serves this key, or this slot; a running one knows."""
+        slot = key if isinstance(key, int) else self.slot(key)
+        for master in self.masters():
+            [own] = [f for f in self._seen_by(master).values() if "myself" in f[1]]
+            if any(slot in slots for slots in _ranges(own[7:])):
+                return master
+        raise AssertionError(f"no running master has slot {slot}; {self.report()}")
+
+    def queue_on(self, node: RedisProcess, prefix: str = "q") -> str:
+        """A name of a queue whose keys that master has."""
+        return next(self.queues_on(node, prefix))
+
+    def queues_on(self, node: RedisProcess, prefix: str = "q") -> Iterator[str]:
+        """Such names, without end."""
+        number = 0
+        while True:
+            name = f"{prefix}{number}"
+            if self.owner(f"{{{name}}}") is node:
+                yield name
+            number += 1
+
+    def client(self) -> Any:
+        """redis-py's client of the cluster, for assertions; close it."""
+        node = self.running()[0]
+        return redis.RedisCluster(host=HOST, port=node.port, password=node.password)
+
+    # What happens to it
+
+    def failover(self, master: RedisProcess) -> RedisProcess:
+        """A replica takes over, as an operator asks for it; returns it."""
+        [replica, *_] = self.replicas(master)
+        replica.client.execute_command("CLUSTER FAILOVER")
+        wait_until(
+            lambda: self.role(replica) == "master" and self._is_healthy(),
+            PATIENCE,
+            lambda: f"a failover; {self.report()}",
+        )
+        return replica
+
+    def kill(self, node: RedisProcess) -> None:
+        """SIGKILL; returns at once. `start` it again to have it as a replica."""
+        node.kill()
+
+    def begin_move(self, slot: int, target: RedisProcess) -> RedisProcess:
+        """The slot is MIGRATING and IMPORTING, no key is moved yet; returns its owner.
+        From now on a missing key gets ASK, some of several keys TRYAGAIN."""
+        source = self.owner(slot)
+        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.id(source))
+        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.id(target))
+        return source
+
+    def move_keys(self, slot: int, target: RedisProcess, limit: int | None = None) -> int:
+        """Moves keys of such a slot one by one, all or up to `limit`; returns how many."""
+        source = self.owner(slot)
+        moved = 0
+        auth = ["AUTH", source.password] if source.password else []
+        while limit is None or moved < limit:
+            keys = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 1)
+            if not keys:
+                break
+            source.client.execute_command(
+                "MIGRATE", HOST, target.port, "", 0, 5_000, *auth, "KEYS", *keys
+            )
+            moved += 1
+        return moved
+
+    def end_move(self, slot: int, target: RedisProcess) -> None:
+        """All know the new owner: the target first, as the documentation says."""
+        target_id = self.id(target)
+        others = [node for node in self.masters() if node is not target]
+        for node in [target, *others]:
+            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
+
+    def move_slot(self, slot: int, target: RedisProcess) -> None:
+        """Moves a slot with its keys, as `redis-cli --cluster reshard` does. Keys that
+        come while it goes on are moved as well."""
+        source = self.begin_move(slot, target)
+        # A key that does not exist is created at the target (ASK), so that the
+        # source has none left at some point.
+        wait_until(
+            lambda: self.move_keys(slot, target) == 0,
+            PATIENCE,
+            lambda: f"slot {slot} without keys at {source}",
+        )
+        self.end_move(slot, target)
+
+    def wait_until_healthy(self) -> None:
+        """All running nodes agree on who has which slot, all slots are served, the
+        replicas follow their masters, and nobody takes a running node for dead."""
+        wait_until(self._is_healthy, PATIENCE, lambda: f"a healthy cluster; {self.report()}")
+
+    def _is_healthy(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            views = []
+            running = {self.id(node) for node in self.running()}
+            for node in self.running():
+                info = node.client.execute_command("CLUSTER INFO")
+                if info["cluster_state"] != "ok" or int(info["cluster_slots_ok"]) != SLOTS:
+                    return False
+                replication = node.client.info("replication")
+                if replication.get("master_link_status", "up") != "up":
+                    return False
+                seen = self._seen_by(node)
+                if any("fail" in seen[i][1] for i in running):
+                    return False
+                views.append(
+                    {i: (seen[i][2], tuple(f for f in seen[i][7:] if f[0] != "[")) for i in running}
+                )
+            return all(view == views[0] for view in views)
+        return False
+
+    def report(self) -> str:
+        """What the nodes say of the cluster, and the ends of their logs."""
+        parts = []
+        for node in self.nodes:
+            said = ""
+            if node.running:
+                with contextlib.suppress(redis.RedisError):
+                    said = "\n".join(" ".join([i, *f]) for i, f in self._seen_by(node).items())
+            parts.append(f"{node}, running: {node.running}\n{said}\n{node.log()}")
+        return "\n".join(parts)
+
+
+def _ranges(fields: list[str]) -> Iterator[range]:
+    """`7` and `3-5`; `[93->-id]` says what is on its way, and is left out."""
+    for field in fields:
+        if field[0] != "[":
+            first, _, last = field.partition("-")
+            yield range(int(first), int(last or first) + 1)

@@ -1,0 +1,174 @@
+"""One server with a configuration of its own: a node of a cluster, a replica, a sentinel.
+
+What `EmbeddedRedis` can't be: it has no password, and no file that the server may rewrite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+from fluxqueue.child_process import bound_to_parent
+from fluxqueue.redis_binary import redis_server_path
+
+from .waiting import wait_until
+
+HOST = "127.0.0.1"
+# Below the ports that the kernel gives to connections; the bus of a cluster is 10,000 higher.
+PORTS = range(12_000, 22_000)
+BUS = 10_000
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free, each with the one 10,000 above it."""
+    ports: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as own, socket.socket() as bus:
+            own.bind((HOST, port))
+            bus.bind((HOST, port + BUS))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"no {count} free ports")
+
+
+class RedisProcess:
+    """A server on 127.0.0.1 that ends with this process.
+
+    Args:
+        folder: for its configuration, its data and its log.
+        options: as in redis.conf.
+        lines: further lines of redis.conf, such as those of a sentinel.
+        sentinel: whether it is one.
+        binary: the one on PATH if None.
+
+    Attributes:
+        client: a redis-py client with no retries.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        options: Mapping[str, object],
+        *,
+        lines: Iterable[str] = (),
+        password: str | None = None,
+        sentinel: bool = False,
+        binary: str | None = None,
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.port = port
+        self.address = f"{HOST}:{port}"
+        self.password = password
+        self._sentinel = sentinel
+        self._binary = binary or redis_server_path()
+        self._process: subprocess.Popen[bytes] | None = None
+        every: dict[str, object] = {
+            "bind": HOST,
+            "port": port,
+            "dir": folder,
+            "logfile": folder / "redis.log",
+        }
+        if password:
+            every["requirepass"] = password
+            if not sentinel:
+                every["masterauth"] = password
+        settings = [f'{name} "{value}"' for name, value in {**every, **options}.items()]
+        (folder / "redis.conf").write_text("\n".join([*settings, *lines, ""]))
+        self.client: Any = redis.Redis(
+            host=HOST, port=port, password=password, decode_responses=True, socket_timeout=5
+        )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it has not been started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """Starts it (again); it does not answer yet. The thread that calls this
+        must live as long as the server."""
+        assert not self.running
+        command = [self._binary, str(self.folder / "redis.conf")]
+        if self._sentinel:
+            command.append("--sentinel")
+        self._process = subprocess.Popen(
+            bound_to_parent(command, signal.SIGKILL),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    def wait_until_it_answers(self) -> None:
+        """Its data are loaded."""
+        wait_until(self._answers, what=lambda: f"an answer of {self.address}; {self.log()}")
+
+    def start(self) -> None:
+        self.launch()
+        self.wait_until_it_answers()
+
+    def _answers(self) -> bool:
+        assert self.running, self.log()
+        try:
+            info = self.client.info()
+        except redis.RedisError:
+            return False
+        assert info["process_id"] == self.pid, f"another server has port {self.port}"
+        return not info.get("loading")
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM: its data are on disk, and a master has told its replicas all."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """SIGSTOP: it hangs, and its connections stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _end(self, how: int) -> None:
+        if self._process is None:
+            return
+        if self.running:
+            self._signal(how)
+            self._signal(signal.SIGCONT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.client.connection_pool.disconnect()
+
+    def log(self) -> str:
+        """The last lines of its log."""
+        try:
+            lines = (self.folder / "redis.log").read_text(errors="replace").splitlines()
+        except OSError:
+            lines = []
+        return "\n".join(lines[-20:])
+
+    def __repr__(self) -> str:
+        return f"<{'sentinel' if self._sentinel else 'redis'} {self.address}>"

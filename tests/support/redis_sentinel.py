@@ -1,0 +1,250 @@
+"""A master, its replicas and their sentinels: real servers.
+
+with RedisSentinel(folder) as servers:
+    FluxQueue(servers.url)
+    servers.kill_master()            # as in a crash
+    servers.wait_until_healthy()     # a replica has become the master
+    servers.failover()               # as an operator asks for it
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+from .redis_process import HOST, RedisProcess, free_ports
+from .waiting import wait_until
+
+SERVICE = "tasks"
+# Milliseconds after which a sentinel believes that a server is down.
+DOWN_AFTER = 500
+FAILOVER_TIMEOUT = 3_000
+PATIENCE = 60.0
+
+
+class RedisSentinel:
+    """See the module's text.
+
+    Args:
+        folder: for the servers' files; must not exist.
+        replicas: how many there are beside the master.
+        sentinels: how many; more than half of them agree on a failover.
+        password: of the master and the replicas.
+        sentinel_password: of the sentinels.
+        options: more of redis.conf, for master and replicas.
+        binary: redis-server; the one on PATH if None.
+
+    Attributes:
+        servers: master and replicas, in the order in which they were started.
+        sentinels: the sentinels.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: int = 2,
+        sentinels: int = 3,
+        password: str | None = None,
+        sentinel_password: str | None = None,
+        options: dict[str, object] | None = None,
+        binary: str | None = None,
+    ) -> None:
+        ports = free_ports(1 + replicas + sentinels)
+        common: dict[str, object] = {
+            "save": "",
+            "appendonly": "yes",
+            "repl-diskless-sync-delay": 0,
+            **(options or {}),
+        }
+        self.servers: list[RedisProcess] = []
+        for port in ports[: 1 + replicas]:
+            role = {"replicaof": f"{HOST} {ports[0]}"} if self.servers else {}
+            self.servers.append(
+                RedisProcess(
+                    folder / f"server-{port}",
+                    port,
+                    common | role,
+                    password=password,
+                    binary=binary,
+                )
+            )
+        lines = [
+            f"sentinel monitor {SERVICE} {HOST} {ports[0]} {sentinels // 2 + 1}",
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
+            f"sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT}",
+        ]
+        if password:
+            lines.append(f"sentinel auth-pass {SERVICE} {password}")
+        self.sentinels = [
+            RedisProcess(
+                folder / f"sentinel-{port}",
+                port,
+                {},
+                lines=lines,
+                password=sentinel_password,
+                sentinel=True,
+                binary=binary,
+            )
+            for port in ports[1 + replicas :]
+        ]
+
+    @property
+    def url(self) -> str:
+        """`redis+sentinel://...`, with the passwords."""
+        first = self.servers[0].password
+        credentials = f":{first}@" if first else ""
+        nodes = ",".join(sentinel.address for sentinel in self.sentinels)
+        other = self.sentinels[0].password
+        query = f"?sentinel_password={other}" if other else ""
+        return f"redis+sentinel://{credentials}{nodes}/{SERVICE}{query}"
+
+    def __enter__(self) -> Self:
+        try:
+            for server in self.servers:
+                server.launch()
+            for server in self.servers:
+                server.wait_until_it_answers()
+            # A sentinel asks a master every ten seconds which replicas it has.
+            master = self.servers[0]
+            wait_until(
+                lambda: all(self._follows(replica, master) for replica in self.servers[1:]),
+                PATIENCE,
+                lambda: f"replicas that follow; {self.report()}",
+            )
+            for sentinel in self.sentinels:
+                sentinel.launch()
+            for sentinel in self.sentinels:
+                sentinel.wait_until_it_answers()
+                _set_periods(sentinel, info=100, ping=100, publish=100)
+            self.wait_until_healthy()
+            for sentinel in self.sentinels:
+                # A sentinel that has not heard of a failover for four such periods
+                # would undo it.
+                _set_periods(sentinel, publish=500)
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
+        # The sentinels first: there is no failover at the end.
+        for process in [*self.sentinels, *self.servers]:
+            process.kill()
+
+    def master(self) -> RedisProcess:
+        """The server that the first running sentinel calls the master."""
+        sentinel = next(s for s in self.sentinels if s.running)
+        _, port = sentinel.client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return next(server for server in self.servers if server.port == int(port))
+
+    def replicas(self) -> list[RedisProcess]:
+        """The other servers that run."""
+        master = self.master()
+        return [server for server in self.servers if server is not master and server.running]
+
+    def client(self) -> Any:
+        """A redis-py client of today's master, for assertions; close it."""
+        master = self.master()
+        return redis.Redis(host=HOST, port=master.port, password=master.password)
+
+    def failover(self) -> RedisProcess:
+        """As an operator asks for it; returns the new master, which all sentinels
+        know. The old one has become a replica of it."""
+        old = self.master()
+        sentinel = next(s for s in self.sentinels if s.running)
+
+        def accepted() -> bool:
+            try:
+                sentinel.client.execute_command("SENTINEL FAILOVER", SERVICE)
+            except redis.ResponseError as error:
+                # It has not heard of the replicas lately, or is at it already.
+                if "NOGOODSLAVE" not in str(error) and "INPROG" not in str(error):
+                    raise
+                return self.master() is not old
+            return True
+
+        wait_until(accepted, PATIENCE, lambda: f"a failover; {self.report()}")
+        return self._wait_for_another(old)
+
+    def kill_master(self) -> RedisProcess:
+        """SIGKILL; returns the killed server at once. `start` it again to have it
+        as a replica."""
+        master = self.master()
+        master.kill()
+        return master
+
+    def wait_for_failover(self, old: RedisProcess) -> RedisProcess:
+        """Waits until another server than `old` is the master; returns it."""
+        return self._wait_for_another(old)
+
+    def _wait_for_another(self, old: RedisProcess) -> RedisProcess:
+        wait_until(
+            lambda: self.master() is not old and self._is_healthy(),
+            PATIENCE,
+            lambda: f"a failover; {self.report()}",
+        )
+        return self.master()
+
+    def wait_until_healthy(self) -> None:
+        """The running sentinels agree on a running master and know each other; the
+        running replicas follow it."""
+        wait_until(self._is_healthy, PATIENCE, lambda: f"healthy servers; {self.report()}")
+
+    def _is_healthy(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            master = self.master()
+            if not master.running or master.client.info("replication")["role"] != "master":
+                return False
+            return all(self._follows(replica, master) for replica in self.replicas()) and all(
+                self._knows(sentinel, master) for sentinel in self.sentinels if sentinel.running
+            )
+        return False
+
+    def _follows(self, replica: RedisProcess, master: RedisProcess) -> bool:
+        info = replica.client.info("replication")
+        return bool(
+            info["role"] == "slave"
+            and info["master_port"] == master.port
+            and info["master_link_status"] == "up"
+        )
+
+    def _knows(self, sentinel: RedisProcess, master: RedisProcess) -> bool:
+        words = sentinel.client.execute_command("SENTINEL MASTER", SERVICE)
+        if not isinstance(words, dict):
+            words = dict(zip(words[::2], words[1::2], strict=True))
+        flags = words["flags"] if isinstance(words["flags"], str) else ",".join(words["flags"])
+        others = sum(s.running for s in self.sentinels) - 1
+        return (
+            int(words["port"]) == master.port
+            and "down" not in flags
+            and "failover" not in flags
+            and int(words["num-other-sentinels"]) >= others
+            and int(words["num-slaves"]) >= len(self.replicas())
+        )
+
+    def report(self) -> str:
+        """The ends of all logs."""
+        every = [*self.servers, *self.sentinels]
+        return "\n".join(
+            f"{process}, running: {process.running}\n{process.log()}" for process in every
+        )
+
+
+def _set_periods(sentinel: RedisProcess, **milliseconds: int) -> None:
+    """How often it asks and tells; before Redis 7 it can't be told."""
+    for name, value in milliseconds.items():
+        with contextlib.suppress(redis.ResponseError):
+            sentinel.client.execute_command("SENTINEL DEBUG", f"{name}-period", value)
