@@ -1,0 +1,17 @@
+"""Redis is killed by SIGKILL and started again with `appendfsync everysec`.
+
+The kernel has what Redis has written, so nothing is lost while the disk is quick;
+what a lost machine would lose is `redis_power_cut_everysec`.
+"""
+
+from __future__ import annotations
+
+from chaos.fault import Fault, Setup
+from chaos.redis_faults import kill_and_restart
+
+FAULT = Fault(
+    "Redis: SIGKILL, restart, appendfsync everysec",
+    kill_and_restart,
+    setup=Setup(appendfsync="everysec"),
+    trials=2,
+)

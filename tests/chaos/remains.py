@@ -1,0 +1,48 @@
+"""What is in Redis once everything has come to its end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fluxqueue_core import key, parse_message
+
+from .checker import Remains
+
+# Kinds of keys of a queue that docs/protocol.md lets stay when nothing waits:
+# tombstones, the times of the sweeps, the dead, the counters.
+STAYING = ("consumers", "sweep", "dead", "dead:messages", "dead:reasons", "stats")
+
+
+def read_remains(client: Any, queue: str) -> Remains:
+    """Reads the whole database."""
+    remains = Remains()
+    may_stay = {key("queues"), *(key(kind, queue) for kind in STAYING)}
+    names = [name.decode() for name in client.scan_iter(count=1000)]
+    remains.keys = sorted(name for name in names if name not in may_stay)
+    if alive := client.zcount(key("consumers", queue), 0, "+inf"):
+        remains.keys.append(f"{alive} consumers without a tombstone")
+    remains.waiting = {_number(message) for message in waiting(client, queue)}
+    messages = client.hgetall(key("dead:messages", queue))
+    for entry, reason in client.hgetall(key("dead:reasons", queue)).items():
+        remains.dead[_number(messages[entry])] = json.loads(reason)["reason"]
+    remains.succeeded = int(client.hget(key("stats", queue), "succeeded") or 0)
+    return remains
+
+
+def waiting(client: Any, queue: str) -> list[bytes]:
+    """The messages of the tasks that are neither done nor dead, wherever they are."""
+    found = [
+        *client.lrange(key("pending", queue), 0, -1),
+        *client.lrange(key("suspects", queue), 0, -1),
+        *client.zrange(key("delayed", queue), 0, -1),
+    ]
+    for name in client.scan_iter(key("claimed", queue, "*"), count=1000):
+        found += client.hvals(name)
+    for name in client.scan_iter(key("inbox", queue, "*"), count=1000):
+        found += client.lrange(name, 0, -1)
+    return found
+
+
+def _number(message: bytes) -> int:
+    return int(json.loads(parse_message(message)["args"])[0])

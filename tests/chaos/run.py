@@ -1,0 +1,156 @@
+"""One run: a stack under load, a fault once or several times, the check.
+
+python -m chaos.run FAULT SEED TRIALS FOLDER    # prints a `Result` as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import sys
+import traceback
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from support.waiting import wait_until
+
+from .application import ATTEMPTS_OF_DOOMED
+from .checker import Evidence, Verdict, check
+from .fault import Fault
+from .faults import load
+from .ledger import ENDS, RETURNED, now
+from .recovery import Recovery
+from .remains import read_remains, waiting
+from .stack import QUEUE, Stack
+
+# Seconds that all tasks may take to come to their ends once the clients are gone.
+LAST_PATIENCE = 90.0
+
+
+@dataclass
+class Result:
+    """What one run says of itself.
+
+    Attributes:
+        trials: how often the fault was done.
+        recoveries: seconds, one per trial.
+        violations: a line for each thing that is not as it should be.
+    """
+
+    fault: str
+    seed: int
+    trials: int = 0
+    recoveries: list[float] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+    violations: list[str] = field(default_factory=list)
+
+
+def run(name: str, seed: int, trials: int, folder: Path) -> Result:
+    """Makes the run; never raises for what goes wrong in it."""
+    fault = load(name)
+    result = Result(name, seed)
+    # The same decisions for the same seed, whatever other faults there are.
+    chance = random.Random(f"{name} {seed}")
+    try:
+        with Stack(folder, fault.setup, chance) as stack:
+            disturbances: list[tuple[float, float]] = []
+            for _ in range(trials):
+                disturbances.append(_trial(fault, stack, chance, result))
+            result.verdict = _check(stack, disturbances)
+            result.violations += stack.violations
+        result.violations += result.verdict.violations()
+    except Exception:  # noqa: BLE001 - whatever it is, it is the result
+        result.violations.append(f"the run broke off: {traceback.format_exc()}")
+    return result
+
+
+def _trial(
+    fault: Fault, stack: Stack, chance: random.Random, result: Result
+) -> tuple[float, float]:
+    pause = now() + chance.uniform(0.2, 1.2)
+    wait_until(lambda: now() >= pause)
+    began = now()
+    recovery = fault.inject(stack, chance)
+    result.trials += 1
+    seconds = _recover(recovery, stack, fault.limit)
+    result.recoveries.append(round(seconds, 3))
+    if seconds > fault.limit:
+        result.violations.append(f"recovery took {seconds:.1f} s, more than {fault.limit:g} s")
+    return began, now()
+
+
+def _recover(recovery: Recovery, stack: Stack, limit: float) -> float:
+    found: list[float] = []
+
+    def recovered() -> bool:
+        stack.check_alive()
+        seconds = recovery.seconds(stack.ledger.history())
+        if seconds is not None:
+            found.append(seconds)  # 0.0 is a time as well
+        return bool(found)
+
+    wait_until(recovered, timeout=limit + 60, what=f"recovery ({recovery})")
+    return found[0]
+
+
+def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
+    """Lets everything come to its end and compares."""
+    for client in list(stack.clients):
+        stack.stop(client)
+    unfinished = ""
+    try:
+        wait_until(lambda: _all_ended(stack), timeout=LAST_PATIENCE)
+    except AssertionError:
+        unfinished = f"not all tasks came to their ends in {LAST_PATIENCE:g} s"
+    for process in [*stack.workers, *stack.schedulers]:
+        stack.stop(process)
+    evidence = Evidence(
+        history=stack.ledger.history(),
+        remains=stack.admin(lambda client: read_remains(client, QUEUE)),
+        losses=stack.losses,
+        outages=stack.outages,
+        writes_lost=stack.writes_lost,
+        disturbances=disturbances,
+        attempts=ATTEMPTS_OF_DOOMED,
+    )
+    if unfinished:
+        stack.violations.append(unfinished)
+    return check(evidence)
+
+
+def _all_ended(stack: Stack) -> bool:
+    """Whether Redis holds no task that is neither done nor dead, and no task of
+    a call that returned is still to come."""
+    stack.check_alive()
+    if stack.admin(lambda client: waiting(client, QUEUE)):
+        return False
+    history = stack.ledger.history()
+    ended = {run.number for run in history.runs if run.end is not None}
+    wanted = {
+        call.number
+        for call in history.calls.values()
+        if call.outcome == RETURNED and call.expected == ENDS
+    }
+    if stack.writes_lost:
+        return True
+    return not any(run.over == float("inf") for run in history.runs if run.number in wanted - ended)
+
+
+def main() -> None:
+    name, seed, trials, folder = sys.argv[1:]
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    # The end of the driver is the end of the run, and of all that it has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    with ExitStack() as stack:
+        result = run(name, int(seed), int(trials), place)
+        if not result.violations:
+            stack.callback(shutil.rmtree, place, ignore_errors=True)
+        print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The tables that `scripts/chaos` prints, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+from .fault import Fault
+from .peers import PEERS
+from .run import Result
+
+HEADINGS = (
+    "fault",
+    "trials",
+    "tasks",
+    "lost",
+    "run twice",
+    "not in flight",
+    "recovery p50 (s)",
+    "max (s)",
+)
+
+
+def table(faults: Mapping[str, Fault], results: Sequence[Result]) -> str:
+    """One row per fault that has been done, and the sum."""
+    rows = []
+    for name, fault in faults.items():
+        own = [result for result in results if result.fault == name]
+        if own:
+            rows.append(_row(fault.title, own))
+    rows.append(_row("all", results))
+    return _markdown(HEADINGS, rows)
+
+
+def _row(title: str, results: Iterable[Result]) -> list[str]:
+    results = list(results)
+    recoveries = [seconds for result in results for seconds in result.recoveries]
+    verdicts = [result.verdict for result in results]
+    lost = str(sum(len(verdict.lost) for verdict in verdicts))
+    by_redis = sum(len(verdict.lost_by_redis) for verdict in verdicts)
+    if by_redis:
+        lost += f" (+{by_redis} by Redis)"
+    return [
+        title,
+        str(sum(result.trials for result in results)),
+        str(sum(verdict.tasks for verdict in verdicts)),
+        lost,
+        str(sum(len(verdict.run_twice) for verdict in verdicts)),
+        str(sum(len(verdict.not_in_flight) for verdict in verdicts)),
+        f"{median(recoveries):.1f}" if recoveries else "-",
+        f"{max(recoveries):.1f}" if recoveries else "-",
+    ]
+
+
+def peers_table(killed: Sequence[Result]) -> str:
+    """The figures of other libraries, and ours for the same fault."""
+    rows = [[peer.name, peer.default, peer.reliable] for peer in PEERS]
+    recoveries = [seconds for result in killed for seconds in result.recoveries]
+    if recoveries:
+        lost = sum(len(result.verdict.lost) for result in killed)
+        text = f"{lost} lost in {len(recoveries)} kills, {max(recoveries):.0f} s at most"
+        rows.append(["fluxqueue (this run)", text, "the default is"])
+    return _markdown(("killed worker", "default settings", "safest settings"), rows)
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
