@@ -158,3 +158,22 @@ def test_the_log_has_no_password(redis: Any, redis_url: str, tmp_path: Path) -> 
         scheduler.wait_for("redis.unavailable")  # the server knows no such user
         assert scheduler.stop() == 0
         assert "s3cret" not in scheduler.output()
+
+
+def test_a_registry_of_another_type_is_one_clear_line_and_known_queues_go_on(
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+) -> None:
+    with SchedulerProcess(tmp_path, server.url) as scheduler:
+        wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
+        own.redis.delete(key("queues"))
+        own.redis.set(key("queues"), "somebody's")
+        line = scheduler.wait_for("queues.unreadable")
+        assert (line["level"], line["key"]) == ("error", key("queues"))
+        assert "WRONGTYPE" in line["error"] and "delete the key" in line["remedy"]
+        own.redis.zadd(own.key("delayed"), {message(1): 1})
+        wait_until(lambda: own.list("pending") == [message(1)], what=scheduler.output)
+        # Gone again, it is made anew by the search that follows a start.
+        own.redis.delete(key("queues"))
+        assert scheduler.stop() == 0
+        assert scheduler.other_output == [] and not scheduler.named("scheduler.failed")
+        assert len(scheduler.named("queues.unreadable")) == 1

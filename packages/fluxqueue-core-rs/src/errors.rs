@@ -21,6 +21,9 @@ pub enum Error {
     Configuration(String),
     /// Redis answered with an error; the command was not executed.
     Broker(String),
+    /// The same, and the next time as well, until an operator gives the user of the
+    /// URL the right, or the URL another password.
+    Denied(String),
     /// Redis can't be reached, or is not ready yet; nothing was executed.
     Unavailable(String),
     /// The connection ended after a command was written, before its answer.
@@ -43,6 +46,7 @@ impl std::fmt::Display for Error {
         match self {
             Error::Configuration(text)
             | Error::Broker(text)
+            | Error::Denied(text)
             | Error::Unavailable(text)
             | Error::Uncertain(text)
             | Error::TooLarge(text)
@@ -57,7 +61,7 @@ impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         match error {
             Error::Configuration(text) => ConfigurationError::new_err(text),
-            Error::Broker(text) => BrokerError::new_err(text),
+            Error::Broker(text) | Error::Denied(text) => BrokerError::new_err(text),
             Error::Unavailable(text) => BrokerUnavailable::new_err(text),
             Error::Uncertain(text) => EnqueueUncertain::new_err(text),
             Error::TooLarge(text) => MessageTooLarge::new_err(text),

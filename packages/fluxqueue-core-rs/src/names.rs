@@ -4,14 +4,24 @@
 use crate::errors::{Error, Result};
 
 const QUEUE_MAX: usize = 128;
-const TASK_MAX: usize = 256;
+/// How many bytes a task's name may have.
+pub const TASK_MAX: usize = 256;
+
+/// Control characters, line separators, and what reorders or hides text
+/// (U+202E, U+200B): a name must be on a log line what it looks like. Behind a
+/// letter, so that an accent of its own counts as printable.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace()
+        || (c != '{' && ['a', c].iter().collect::<String>().escape_debug().any(|e| e == '{'))
+}
 
 fn check(what: &str, name: &str, max: usize, refused: &[char]) -> Result<()> {
     let problem = if name.is_empty() {
         "is empty".to_owned()
     } else if name.len() > max {
         format!("has {} bytes, more than {max}", name.len())
-    } else if let Some(c) = name.chars().find(|c| c.is_control() || c.is_whitespace() || refused.contains(c)) {
+    } else if let Some(c) = name.chars().find(|c| refused.contains(c) || is_unprintable(*c)) {
         format!("has the character {c:?}")
     } else {
         return Ok(());
@@ -37,13 +47,31 @@ mod tests {
 
     #[test]
     fn names_that_could_break_a_key_or_a_line_are_refused() {
-        for bad in ["", "a}b", "{a", "a\nb", "a b", "a,b", "a\u{0}", "a\u{2028}b", &"x".repeat(129)] {
+        for bad in [
+            "",
+            "a}b",
+            "{a",
+            "a\nb",
+            "a b",
+            "a,b",
+            "a\u{0}",
+            "a\u{2028}b",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "\u{9b}1m",
+            &"x".repeat(129),
+        ] {
             assert!(check_queue(bad).is_err(), "{bad:?}");
         }
         for good in ["default", "mails.high", "a:b/c-d_e", "größe", &"x".repeat(128)] {
             assert!(check_queue(good).is_ok(), "{good:?}");
         }
         assert!(check_task("<lambda>").is_ok());
-        assert!(check_task("a\rb").is_err());
+        for bad in ["a\rb", "a\u{202e}b", "a\u{feff}", "\u{1b}[2J", &"x".repeat(257)] {
+            assert!(check_task(bad).is_err(), "{bad:?}");
+        }
+        for good in ["{braces}", "quote\"d", "back\\slash", "größe", "gro\u{308}ße", "任务", "🎉"] {
+            assert!(check_task(good).is_ok(), "{good:?}");
+        }
     }
 }

@@ -37,6 +37,25 @@ pub fn text(name: &str, flags: bool) -> Result<String> {
     Ok(format!("{first}{PRELUDE}{body}"))
 }
 
+/// The script that an error reply names by its digest, and the command that it
+/// calls in the line which the reply names (`@user_script:12`).
+pub fn command_at_fault(error: &str) -> Option<(&'static str, String)> {
+    let (_, line) = error.split_once("@user_script:")?;
+    let digits: String = line.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    let line: usize = digits.parse().ok()?;
+    for name in names() {
+        for flags in [true, false] {
+            let script = Script::load(name, flags).ok()?;
+            if error.contains(&script.digest) {
+                let source = script.text.lines().nth(line.checked_sub(1)?)?;
+                let (_, call) = source.split_once("redis.call('")?;
+                return Some((name, call.split('\'').next()?.to_owned()));
+            }
+        }
+    }
+    None
+}
+
 /// A script as a connection calls it: by its digest, with the text at hand for
 /// a server that has forgotten it.
 #[derive(Clone, Debug)]

@@ -17,19 +17,28 @@ class FakeLoop:
         self.name = name
 
 
+class FakeQueues:
+    error = ""
+
+
+@pytest.fixture
+def queues() -> Any:
+    return FakeQueues()
+
+
 @pytest.fixture
 def loops() -> Any:
     return [FakeLoop("promote"), FakeLoop("rescue")]
 
 
-def test_loops_in_time_are_live_and_ready(loops: Any) -> None:
-    health = SchedulerHealth(loops, threading.Event(), lease=1.0)
+def test_loops_in_time_are_live_and_ready(loops: Any, queues: Any) -> None:
+    health = SchedulerHealth(loops, queues, threading.Event(), lease=1.0)
     loops[0].overdue = LEAST_PATIENCE
     assert health.live() == [] and health.ready() == []
 
 
-def test_a_late_loop_is_stuck(loops: Any) -> None:
-    health = SchedulerHealth(loops, threading.Event(), lease=20.0)
+def test_a_late_loop_is_stuck(loops: Any, queues: Any) -> None:
+    health = SchedulerHealth(loops, queues, threading.Event(), lease=20.0)
     loops[1].overdue = 19.9
     assert health.live() == []
     loops[1].overdue = 20.1
@@ -37,16 +46,23 @@ def test_a_late_loop_is_stuck(loops: Any) -> None:
     assert health.ready() == health.live()
 
 
-def test_a_failing_loop_is_not_ready(loops: Any) -> None:
-    health = SchedulerHealth(loops, threading.Event(), lease=10.0)
+def test_a_failing_loop_is_not_ready(loops: Any, queues: Any) -> None:
+    health = SchedulerHealth(loops, queues, threading.Event(), lease=10.0)
     loops[0].error = "Redis is away: refused"
     assert health.live() == []
     assert health.ready() == ["the loop promote failed: Redis is away: refused"]
 
 
-def test_at_its_end_it_is_not_ready(loops: Any) -> None:
+def test_at_its_end_it_is_not_ready(loops: Any, queues: Any) -> None:
     stop = threading.Event()
-    health = SchedulerHealth(loops, stop, lease=10.0)
+    health = SchedulerHealth(loops, queues, stop, lease=10.0)
     stop.set()
     assert health.live() == []
     assert health.ready() == ["the scheduler ends"]
+
+
+def test_without_the_names_of_the_queues_it_is_not_ready(loops: Any, queues: Any) -> None:
+    health = SchedulerHealth(loops, queues, threading.Event(), lease=10.0)
+    queues.error = "the names of the queues can't be read: WRONGTYPE"
+    assert health.live() == []
+    assert health.ready() == [queues.error]

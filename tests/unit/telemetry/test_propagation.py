@@ -79,3 +79,24 @@ def test_headers_carry_what_is_there() -> None:
     read = propagation.with_baggage(Context(), headers["baggage"])
     assert get_all(read) == {"user": "ada"}
     assert "baggage" not in json.loads(propagation.headers(context, Context()))
+
+
+@pytest.mark.parametrize(
+    ("members", "kept"),
+    [
+        ({"a": "x" * 8191}, 0),
+        ({"a": "x" * 4094, "b": "x" * 4093}, 2),
+        ({"a": "x" * 4094, "b": "x" * 4094}, 1),
+        ({f"k{number:03}": "x" * 95 for number in range(200)}, 81),
+        ({f"k{number:03}": "" for number in range(200)}, 180),
+    ],
+)
+def test_baggage_is_bounded_and_its_members_stay_whole(members: dict[str, str], kept: int) -> None:
+    context = SpanContext(int(TRACE, 16), int(SPAN, 16), False, TraceFlags(1))
+    baggage = Context()
+    for name, value in members.items():
+        baggage = set_baggage(name, value, baggage)
+    headers = json.loads(propagation.headers(context, baggage))
+    assert len(headers.get("baggage", "")) <= 8192
+    read = get_all(propagation.with_baggage(Context(), headers.get("baggage", "")))
+    assert read == dict(list(members.items())[:kept])

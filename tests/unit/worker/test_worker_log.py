@@ -54,6 +54,19 @@ def test_json_is_always_one_line_that_can_be_read(more: dict[str, Any]) -> None:
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     assert len(json.loads(line)) == len({"event": "e", **more})
+    assert line[:-1].decode().isprintable()
+
+
+def test_json_can_not_be_made_to_end_a_line_or_to_move_a_cursor() -> None:
+    text = "a\u2028b\u2029c\x85d\x9b2Je\x7ff\u202eg\u200bh\U000e0001\n\r\x1b[2Jüß任🎉"
+    line = log.render_json(fields(name=text, **{"key\u2028": 1}))
+    shown = line.decode()
+    assert shown.splitlines() == [shown[:-1]]
+    assert shown[:-1].isprintable()
+    assert "üß任🎉" in shown
+    read = json.loads(line)
+    assert read["name"] == text
+    assert read["key\u2028"] == 1
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, object()])

@@ -18,6 +18,7 @@ __all__ = [
     "key",
     "key_kinds",
     "message_field",
+    "missing_right",
     "new_task_id",
     "parse_message",
     "queue_keys",
@@ -318,7 +319,8 @@ class Consumer:
         `outcome_void` (task_id), `parked` (task_id, name, reason),
         `unknown_task` (task_id, name, delay), `suspects` (count), `no_scheduler`
         (seconds, None: never), `released` (count), `failed` (error: the thread
-        has ended by a fault of its own).
+        has ended by a fault of its own), `not_registered` (error: no scheduler
+        learns of the queue).
         """
 
     def succeed(self, job: Job) -> bool:
@@ -409,6 +411,10 @@ def new_task_id() -> str:
 
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """The JSON that `dead:reasons` keeps beside a dead message."""
+
+def missing_right(error: str) -> str | None:
+    """What to do about an error of Redis (with its code) that says that a right is
+    missing; None where it says something else."""
 
 def fork_generation() -> int:
     """How many forks lie between this process and the one that loaded the

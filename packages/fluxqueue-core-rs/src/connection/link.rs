@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use redis_protocol::resp2::decode::decode_bytes_mut;
 pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
+use super::denied;
 use super::stream::Stream;
 use crate::errors::{Error, Result};
 
@@ -31,12 +32,13 @@ pub fn redis_error(text: &str) -> Error {
     if text.contains("max number of clients") {
         return Error::Unavailable(format!("Redis is not ready: {text}"));
     }
+    if let Some(remedy) = denied::remedy(text) {
+        return Error::Denied(format!("Redis refused: {text}; {remedy}"));
+    }
     let remedy = match code {
         "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => {
             return Error::Unavailable(format!("Redis is not ready: {text}"));
         }
-        "NOAUTH" => "; put the password into the URL: redis://:password@host",
-        "WRONGPASS" => "; look at user and password in the Redis URL",
         "OOM" => "; raise maxmemory or wait until workers have freed memory",
         "READONLY" => "; the URL leads to a replica, use the master's",
         "WRONGTYPE" => "; another program uses a key of this queue",

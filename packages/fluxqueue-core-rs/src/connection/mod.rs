@@ -2,6 +2,7 @@
 
 mod backoff;
 mod command;
+mod denied;
 mod dial;
 mod link;
 mod reach;
@@ -9,4 +10,5 @@ mod stream;
 
 pub use backoff::Backoff;
 pub use command::{Arg, arg, begin, bulk, command, eval, evalsha};
+pub use denied::remedy as missing_right;
 pub use link::{Connection, Interrupt, Reply, redis_error};

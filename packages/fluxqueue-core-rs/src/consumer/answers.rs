@@ -19,6 +19,19 @@ use crate::errors::{Error, Result};
 const NO_SCHEDULER: Duration = Duration::from_secs(5);
 /// The same news is told again after so long.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// The same for what only an operator can change.
+const TELL_REFUSAL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Redis can't serve at present: nothing was executed, and the same again may be.
+fn is_temporary(text: &str) -> bool {
+    let codes = ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "NOREPLICAS", "MISCONF", "BUSY", "MASTERDOWN"];
+    codes.contains(&code(text))
+}
+
+/// The first word of an error reply.
+fn code(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
 
 impl Driver {
     pub(super) fn reply(&mut self, state: &mut State, queue: usize, side: Side, reply: Reply) -> Result<()> {
@@ -26,6 +39,9 @@ impl Driver {
         let conversation = &mut self.conversations[queue];
         if side == Side::Scripts && conversation.ignore > 0 {
             conversation.ignore -= 1;
+            if let Reply::Error(text) = &reply {
+                self.not_registered(state, queue, text, now);
+            }
             return Ok(());
         }
         if let Reply::Error(text) = reply {
@@ -61,6 +77,18 @@ impl Driver {
             None => return Err(Error::Broker("Redis sent a reply that nobody waits for".into())),
         }
         Ok(())
+    }
+
+    /// The worker goes on without: only retries and rescues depend on it.
+    fn not_registered(&mut self, state: &mut State, queue: usize, text: &str, now: Duration) {
+        let told = &mut self.told[queue].not_registered;
+        // What is not ready yet refuses the `open` behind it as well, which comes again.
+        let refused = !is_temporary(text) && code(text) != "READONLY";
+        if refused && told.is_none_or(|at| now >= at + TELL_REFUSAL_AGAIN) {
+            *told = Some(now);
+            let error = redis_error(text).to_string();
+            self.shared.tell(state, queue, Event::NotRegistered { error });
+        }
     }
 
     fn opened(&mut self, state: &mut State, queue: usize, sent: Duration, opened: Opened, now: Duration) {
@@ -150,15 +178,14 @@ impl Driver {
 
     /// An error reply: the command was not executed, or the conversation ends.
     fn refused(&mut self, state: &mut State, queue: usize, side: Side, text: &str, now: Duration) -> Result<()> {
-        let code = text.split_whitespace().next().unwrap_or_default();
         let conversation = &mut self.conversations[queue];
         let unflagged = self.flags && side == Side::Scripts && text.contains("ompiling script");
-        let again = match code {
+        let again = match code(text) {
             "NOSCRIPT" => {
                 conversation.send_text = true;
                 true
             }
-            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "MASTERDOWN" => {
+            _ if is_temporary(text) => {
                 if side == Side::Blocking {
                     conversation.block_refused(now);
                     return Ok(());

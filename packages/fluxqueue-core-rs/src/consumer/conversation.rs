@@ -19,6 +19,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_
 const WHILE_PAUSED: Duration = Duration::from_millis(500);
 /// How long after the lost answer of a BLMOVE its connection counts as broken.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
+/// How long to wait for an operator who has to give us a right.
+const WHILE_DENIED: Duration = Duration::from_secs(5);
 
 /// What is fixed for all queues of the worker.
 pub struct Options {
@@ -206,6 +208,11 @@ impl Conversation {
             self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
             self.proven = false;
         }
+    }
+
+    /// The next conversation would be refused what this one was: it begins later.
+    pub fn is_denied(&mut self, now: Duration) {
+        self.not_before = self.not_before.max(now + WHILE_DENIED);
     }
 
     /// Both connections are there.

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::state::{Phase, State};
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::errors::Result;
+use crate::errors::{Error, Result};
 use crate::scripts::Script;
 
 /// Outcomes are gathered for so long while work goes on.
@@ -53,6 +53,7 @@ pub struct Driver {
 pub(super) struct Told {
     pub(super) suspects: Duration,
     pub(super) no_scheduler: Duration,
+    pub(super) not_registered: Option<Duration>,
 }
 
 pub(super) fn load(flags: bool) -> Result<Scripts> {
@@ -99,7 +100,7 @@ impl Driver {
                 self.conversations[queue].connecting = false;
                 match result {
                     Ok(pair) => self.conversations[queue].connected(pair),
-                    Err(error) => self.broken(&mut shared.lock(), queue, &error.to_string(), now),
+                    Err(error) => self.broken_by(&mut shared.lock(), queue, &error, now),
                 }
             }
             for (queue, side) in poll.ready() {
@@ -316,7 +317,10 @@ impl Driver {
                     let mut state = shared.lock();
                     match self.reply(&mut state, queue, side, reply) {
                         Ok(()) => continue,
-                        Err(error) => error.to_string(),
+                        Err(error) => {
+                            self.broken_by(&mut state, queue, &error, clock::now());
+                            return;
+                        }
                     }
                 }
                 Ok(None) => match link.read_some() {
@@ -331,6 +335,13 @@ impl Driver {
             };
             self.broken(&mut shared.lock(), queue, &problem, clock::now());
             return;
+        }
+    }
+
+    fn broken_by(&mut self, state: &mut State, queue: usize, error: &Error, now: Duration) {
+        self.broken(state, queue, &error.to_string(), now);
+        if matches!(error, Error::Denied(_)) {
+            self.conversations[queue].is_denied(now);
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Event {
     NoScheduler { seconds: Option<f64> },
     /// So many tasks that had not begun were given back.
     Released { count: usize },
+    /// Redis refuses to take the queue's name into the registry: no scheduler knows it.
+    NotRegistered { error: String },
     /// The thread that talks to Redis has ended by a fault of its own.
     Failed { error: String },
 }
@@ -76,6 +78,10 @@ impl Event {
             Event::Released { count } => {
                 dict.set_item("count", count)?;
                 "released"
+            }
+            Event::NotRegistered { error } => {
+                dict.set_item("error", error)?;
+                "not_registered"
             }
             Event::Failed { error } => {
                 dict.set_item("error", error)?;

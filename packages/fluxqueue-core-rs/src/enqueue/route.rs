@@ -76,6 +76,7 @@ impl Target {
             )),
             Error::Unavailable(text) => Error::Unavailable(format!("{label}: {text}; {they} {were} not enqueued")),
             Error::Broker(text) => Error::Broker(format!("{label}: {text}; {they} {were} not enqueued")),
+            Error::Denied(text) => Error::Denied(format!("{label}: {text}; {they} {were} not enqueued")),
             other => other,
         }
     }

@@ -4,6 +4,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::message::HEADER_BYTES_MAX;
+
 /// Headers and id of one message; both are usually left out.
 #[derive(Default)]
 pub struct Stamp<'py> {
@@ -19,6 +21,14 @@ impl<'py> Stamp<'py> {
             && !(json.as_bytes().starts_with(b"{") && json.as_bytes().ends_with(b"}"))
         {
             return Err(PyValueError::new_err("the headers are no JSON object; pass one as bytes, or None"));
+        }
+        if let Some(json) = &headers
+            && json.as_bytes().len() > HEADER_BYTES_MAX
+        {
+            let bytes = json.as_bytes().len();
+            return Err(PyValueError::new_err(format!(
+                "the headers have {bytes} bytes, more than {HEADER_BYTES_MAX}; leave some out"
+            )));
         }
         let task_id = match task_id {
             None => None,

@@ -34,5 +34,11 @@ const ID_END: usize = HEAD.len() + 36;
 /// What follows the counters.
 const NAME: &[u8] = br#","name":"#;
 
+/// How many headers a message may have, and how many bytes their names and
+/// values together. W3C allows 8,192 bytes of baggage and 16 KiB of tracestate.
+pub const HEADERS_MAX: usize = 64;
+/// See `HEADERS_MAX`.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+
 /// How far from `ID_END + 1` the scripts look for the end of `NAME`.
 const COUNTERS_MAX: usize = 70;

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, NAME};
+use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, HEADER_BYTES_MAX, HEADERS_MAX, ID_END, NAME};
 use crate::errors::{Error, Result};
 use crate::ids;
+use crate::names::TASK_MAX;
 
 /// Where the field of a message lies; None where it does not begin like one.
 /// The same rule as `field` in `lua/prelude.lua`.
@@ -71,8 +72,34 @@ struct Parts<'a> {
     unknown_since: Option<u64>,
 }
 
+/// So many characters of a fault are kept: serde quotes what it did not expect,
+/// which may be megabytes.
+const FAULT_MAX: usize = 300;
+
 fn malformed(text: impl Into<String>) -> Error {
-    Error::Malformed(text.into())
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(FAULT_MAX) {
+        text.truncate(end);
+        text += "...";
+    }
+    Error::Malformed(text)
+}
+
+/// What is read is held, logged and exported, so it is bounded.
+fn check_sizes(parts: &Parts) -> Result<()> {
+    let name = parts.name.len();
+    if name > TASK_MAX {
+        return Err(malformed(format!("its name has {name} bytes, more than {TASK_MAX}")));
+    }
+    let Some(headers) = &parts.headers else { return Ok(()) };
+    if headers.len() > HEADERS_MAX {
+        return Err(malformed(format!("it has {} headers, more than {HEADERS_MAX}", headers.len())));
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > HEADER_BYTES_MAX {
+        return Err(malformed(format!("its headers have {bytes} bytes, more than {HEADER_BYTES_MAX}")));
+    }
+    Ok(())
 }
 
 /// Where a part of `whole` lies in it.
@@ -93,6 +120,7 @@ impl Message {
         if text[field.clone()] != counters(&text[HEAD.len()..ID_END], parts.deliveries, parts.retries) {
             return Err(malformed("its counters are not where the protocol has them"));
         }
+        check_sizes(&parts)?;
         let id =
             Uuid::try_parse(&text[HEAD.len()..ID_END]).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
         if !parts.args.get().starts_with('[') {
@@ -141,4 +169,40 @@ pub(super) fn counters(id: &str, deliveries: u32, retries: u32) -> String {
         out += &format!(",\"retries\":{retries}");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, rest: &str) -> std::result::Result<Message, String> {
+        let text = format!(r#"{{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"{name}","args":[]{rest}}}"#);
+        Message::parse(text.into()).map_err(|e| e.to_string())
+    }
+
+    fn headers(count: usize, value: &str) -> String {
+        let pairs: Vec<_> = (0..count).map(|i| format!(r#""h{i}":"{value}""#)).collect();
+        format!(r#","headers":{{{}}}"#, pairs.join(","))
+    }
+
+    #[test]
+    fn name_and_headers_are_bounded() {
+        assert!(parse(&"n".repeat(TASK_MAX), "").is_ok());
+        let text = parse(&"n".repeat(TASK_MAX + 1), "").expect_err("too long");
+        assert!(text.contains("257 bytes, more than 256"), "{text}");
+        assert!(parse("n", &headers(HEADERS_MAX, "")).is_ok());
+        let text = parse("n", &headers(HEADERS_MAX + 1, "")).expect_err("too many");
+        assert!(text.contains("65 headers, more than 64"), "{text}");
+        assert!(parse("n", &headers(1, &"x".repeat(HEADER_BYTES_MAX - 2))).is_ok());
+        let text = parse("n", &headers(1, &"x".repeat(HEADER_BYTES_MAX))).expect_err("too large");
+        assert!(text.contains("65538 bytes, more than 65536"), "{text}");
+    }
+
+    #[test]
+    fn a_fault_does_not_repeat_the_whole_message() {
+        let huge = "ü".repeat(100_000);
+        let text = parse("n", &format!(r#","timeout":"{huge}""#)).expect_err("no number");
+        assert!(text.starts_with("it can't be read: invalid type: string"), "{text}");
+        assert!(text.chars().count() <= FAULT_MAX + 3);
+    }
 }

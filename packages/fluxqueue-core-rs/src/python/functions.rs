@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::Result;
 use crate::message::{self, Message};
-use crate::{fork, ids, keys, names, scripts};
+use crate::{connection, fork, ids, keys, names, scripts};
 
 /// The name of a key, by its kind.
 #[pyfunction]
@@ -88,6 +88,13 @@ pub fn raise_deliveries<'py>(
 #[pyo3(signature = (reason, error, traceback=None))]
 pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
+}
+
+/// What to do about an error of Redis that says that a right is missing; None
+/// where it says something else.
+#[pyfunction]
+pub fn missing_right(error: &str) -> Option<String> {
+    connection::missing_right(error)
 }
 
 /// A new task id, as text.

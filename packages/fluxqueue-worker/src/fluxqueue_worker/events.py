@@ -90,6 +90,7 @@ _LINES = {
     "suspects": ("debug", "worker.suspects"),
     "no_scheduler": ("warning", "worker.no_scheduler"),
     "outcome_void": ("warning", "task.outcome_void"),
+    "not_registered": ("error", "worker.not_registered"),
     "failed": ("error", "worker.failed"),
     "released": ("info", "worker.released"),
 }

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from .loop import Loop
+from .queues import Queues
 
 # Seconds. A step may take a few calls, each with its own time-out.
 LEAST_PATIENCE = 10.0
@@ -19,8 +20,11 @@ class SchedulerHealth:
         lease: seconds; a rescue that is stuck for so long is missed.
     """
 
-    def __init__(self, loops: Sequence[Loop], stop: threading.Event, lease: float) -> None:
+    def __init__(
+        self, loops: Sequence[Loop], queues: Queues, stop: threading.Event, lease: float
+    ) -> None:
         self._loops = loops
+        self._queues = queues
         self._stop = stop
         self._patience = max(lease, LEAST_PATIENCE)
 
@@ -39,4 +43,6 @@ class SchedulerHealth:
             reasons.append("the scheduler ends")
         failing = [loop for loop in self._loops if loop.error]
         reasons += [f"the loop {loop.name} failed: {loop.error}" for loop in failing]
+        if self._queues.error:
+            reasons.append(self._queues.error)
         return reasons

@@ -16,7 +16,7 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .options import Options
-from .outages import Complaints
+from .outages import Complaints, remedy
 from .queues import Queues
 from .redis_client import RedisClient, ScriptCall
 
@@ -84,7 +84,14 @@ class Housekeeper:
             self._to_trim.pop()
 
     def _search(self, cursor: bytes) -> None:
-        reply = self._client.command("SCAN", cursor, "MATCH", _pattern(), "COUNT", PAGE)
+        try:
+            reply = self._client.command("SCAN", cursor, "MATCH", _pattern(), "COUNT", PAGE)
+        except ResponseError as error:
+            self._complaints.about(
+                "search.failed", "", doing="SCAN", error=str(error), **remedy(error)
+            )
+            self._cursor = None
+            return
         queues: set[str] = set()
         consumers: set[tuple[str, str]] = set()
         for name in reply[1]:
@@ -100,7 +107,12 @@ class Housekeeper:
 
     def _register(self, queues: Iterable[str]) -> None:
         for queue in sorted(queues):
-            if self._client.command("SADD", key("queues"), queue):
+            try:
+                added = self._client.command("SADD", key("queues"), queue)
+            except ResponseError as error:
+                self._complaints.about_queue(queue, "register it", error)
+                continue
+            if added:
                 get_logger().warning("queue.found", queue=queue)
 
     def _end_unknown(self, consumers: list[tuple[str, str]]) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from time import monotonic
 
 from .outages import Complaints, Outages
-from .redis_client import UNAVAILABLE
+from .redis_client import DENIED, UNAVAILABLE
 
 FIRST_BACKOFF = 0.05
 LONGEST_BACKOFF = 0.5
+DENIED_BACKOFF = 5.0
 
 
 class Loop(threading.Thread):
@@ -53,6 +54,8 @@ class Loop(threading.Thread):
                 self.error = f"Redis is away: {error}"
                 pause = backoff
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
+                if isinstance(error, DENIED):
+                    pause = DENIED_BACKOFF
             except Exception as error:  # noqa: BLE001 - only a signal may end the scheduler
                 self._complaints.about(
                     "scheduler.failed",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+from fluxqueue_core import missing_right
 from fluxqueue_core.service.log import get_logger
+from redis.exceptions import NoPermissionError
 
 COMPLAINT_INTERVAL = 60.0
 
@@ -26,7 +28,8 @@ class Outages:
             if first:
                 self._since = time.monotonic()
         if first:
-            get_logger().error("redis.unavailable", error=str(error) or type(error).__name__)
+            text = str(error) or type(error).__name__
+            get_logger().error("redis.unavailable", error=text, **remedy(error))
 
     def ended(self, loop: str) -> None:
         """A loop has reached Redis."""
@@ -60,4 +63,20 @@ class Complaints:
 
     def about_queue(self, queue: str, doing: str, error: BaseException) -> None:
         """A queue's keys can't be worked with; the other queues go on."""
-        self.about("queue.failed", f"{queue} {doing}", queue=queue, doing=doing, error=str(error))
+        self.about(
+            "queue.failed",
+            f"{queue} {doing}",
+            queue=queue,
+            doing=doing,
+            error=str(error),
+            **remedy(error),
+        )
+
+
+def remedy(error: BaseException) -> dict[str, str]:
+    """The field `remedy` of a line, where a right is missing."""
+    text = str(error)
+    if isinstance(error, NoPermissionError):
+        text = f"NOPERM {text}"  # redis-py has cut the code off
+    found = missing_right(text)
+    return {} if found is None else {"remedy": found}

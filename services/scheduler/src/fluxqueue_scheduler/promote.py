@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from fluxqueue_core.service.log import get_logger
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A task may be put into a delayed set at any moment, so each set is looked at
 # this often (seconds). It is half of the delay that is promised.
 TICK = 0.05
+# For what a queue's keys do not allow at present.
+REFUSED_PAUSE = 1.0
 # Tasks due one after the other are moved together.
 SHORTEST_PAUSE = 0.01
 LIMIT = 1_000
@@ -39,6 +41,7 @@ class Promoter:
         self._queues = queues
         self._complaints = complaints
         self._tracing = tracing
+        self._refused: dict[str, float] = {}
         self._arguments = (LIMIT,) if tracing is None else (LIMIT, MOST_LINKS)
 
     def step(self) -> float:
@@ -48,7 +51,8 @@ class Promoter:
             UNAVAILABLE: Redis is away.
         """
         self._queues.refresh(self._client)
-        names = self._queues.names
+        now = monotonic()
+        names = [n for n in self._queues.names if self._refused.get(n, 0.0) <= now]
         if not names:
             return TICK
         pause = TICK
@@ -58,7 +62,9 @@ class Promoter:
         for queue, reply in zip(names, replies, strict=True):
             if isinstance(reply, ResponseError):
                 self._complaints.about_queue(queue, "promote", reply)
+                self._refused[queue] = now + REFUSED_PAUSE
                 continue
+            self._refused.pop(queue, None)
             moved, due, *messages = reply
             if moved:
                 if self._tracing is not None:

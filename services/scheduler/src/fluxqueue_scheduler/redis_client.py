@@ -19,6 +19,7 @@ from fluxqueue_core import Settings, key, queue_keys, script
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -38,6 +39,12 @@ class BrokerNotReady(Exception):
     """Redis answered that it can't work at present; the text is its own."""
 
 
+class AccessDenied(BrokerNotReady):
+    """Redis does not let this user in."""
+
+
+# All that means: only an operator can help, by a right or another password.
+DENIED = (redis.AuthenticationError, AccessDenied)
 # All that means: Redis is away, try again later.
 UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError, BrokerNotReady)
 
@@ -119,6 +126,8 @@ class RedisClient:
             # What it said to the first words on a new connection.
             if _cannot_work(error):
                 raise BrokerNotReady(str(error)) from error
+            if isinstance(error, NoPermissionError):
+                raise AccessDenied(f"NOPERM {error}") from error
             raise
         for reply in replies:
             if isinstance(reply, redis.RedisError) and _cannot_work(reply):

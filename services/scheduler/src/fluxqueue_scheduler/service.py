@@ -59,7 +59,7 @@ class Scheduler:
         self._loops = [
             Loop(name, step, self._stop, outages, complaints) for name, step in steps.items()
         ]
-        self.health = SchedulerHealth(self._loops, self._stop, options.lease)
+        self.health = SchedulerHealth(self._loops, queues, self._stop, options.lease)
 
     def start(self) -> None:
         """Starts the threads; returns at once, also when Redis is away."""

@@ -10,9 +10,10 @@ JSON by orjson), and a terminal gets structlog's own renderer. structlog itself
 is imported for the terminal only: it brings asyncio and ssl, 10 MiB that an idle
 worker should not hold. Its global configuration stays the application's.
 
-A value can't forge a line: JSON escapes, and for the terminal every control
-character is escaped. `exception` may be a traceback of several lines; on the
-terminal its lines are indented.
+A value can't forge a line: in JSON and for the terminal every character is
+escaped that is not printable, such as a line separator, which some readers end
+a line at, and the C1 controls, which a terminal obeys. `exception` may be a
+traceback of several lines; on the terminal its lines are indented.
 """
 
 from __future__ import annotations
@@ -156,13 +157,27 @@ _JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 def render_json(fields: Fields) -> bytes:
-    """One JSON object and a line break."""
+    """One JSON object of printable characters and a line break."""
     try:
-        return orjson.dumps(fields, repr, _JSON_OPTIONS)
+        line = orjson.dumps(fields, repr, _JSON_OPTIONS)
     except TypeError:
         # A lone surrogate or an integer beyond 64 bits: written as text.
         plain = {_encodable(key): _encodable(value) for key, value in fields.items()}
-        return orjson.dumps(plain, repr, _JSON_OPTIONS)
+        line = orjson.dumps(plain, repr, _JSON_OPTIONS)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    text = line[:-1].decode()
+    return line if text.isprintable() else _escape_json(text).encode() + b"\n"
+
+
+def _escape_json(text: str) -> str:
+    return "".join(c if c.isprintable() else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    """As JSON has it (RFC 8259, section 7): one or two units of UTF-16."""
+    units = character.encode("utf-16-be").hex()
+    return "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4))
 
 
 def _encodable(value: object) -> Any:

@@ -35,6 +35,9 @@ _TRACEPARENT = re.compile(
 _FLAGS_END = 54
 _NOT_SAMPLED = frozenset("02468ace")
 _BAGGAGE = W3CBaggagePropagator()
+# What W3C Baggage has everybody pass on; a reader throws a longer header away.
+_BAGGAGE_BYTES = 8192
+_BAGGAGE_MEMBERS = 180
 
 
 def is_unsampled(traceparent: str) -> bool:
@@ -84,4 +87,17 @@ def headers(span: SpanContext, baggage: Context | None = None) -> bytes:
         carrier[TRACESTATE] = state.to_header()
     if baggage is not None and all_baggage(baggage):
         _BAGGAGE.inject(carrier, baggage)
+        if kept := _bounded(carrier.pop(BAGGAGE, "")):
+            carrier[BAGGAGE] = kept
     return orjson.dumps(carrier)
+
+
+def _bounded(baggage: str) -> str:
+    """The header without the members that are too much; each stays whole. What
+    came with somebody's request must not make a call fail, nor a message large."""
+    length = 0
+    for count, member in enumerate(baggage.split(",")):
+        if count == _BAGGAGE_MEMBERS or length + len(member) > _BAGGAGE_BYTES:
+            return baggage[: max(length - 1, 0)]
+        length += len(member) + 1
+    return baggage
