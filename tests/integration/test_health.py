@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from support.logging_process import LoggingProcess
 from support.probing import free_port, get, reasons
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
-from support.worker_process import PRELUDE, WorkerProcess
+from support.worker_process import WorkerProcess
 
 APP = """
 from pathlib import Path
@@ -133,46 +130,40 @@ def test_without_a_port_nobody_listens(start: Start, redis_url: str, tmp_path: P
         assert process.stop() == 0
 
 
-NOISY = """
-@fluxqueue.task(max_retries=0)
-def wait_for_file(text):
-    raise ValueError(text)
+STUCK = """
+import signal
+from pathlib import Path
+
+def on_signal(number, frame):
+    note("handling")
+    while not Path("go").exists():
+        time.sleep(0.01)
+
+signal.signal(signal.SIGUSR1, on_signal)
+
+@fluxqueue.task()
+def wait_for_file(name):
+    note("done")
 """
 
 
-def test_a_worker_whose_log_nobody_reads_is_stuck(server: EmbeddedRedis, tmp_path: Path) -> None:
-    """A real way to stop the main loop: what it writes is not taken."""
+def test_a_worker_whose_main_loop_is_held_up_is_stuck(
+    server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """By a signal handler of the application's, which runs in the main thread."""
     port = free_port()
-    (tmp_path / "app.py").write_text(PRELUDE + NOISY)
-    reader, writer = os.pipe()
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "fluxqueue_worker",
-            "-t",
-            "app",
-            "--lease=2",
-            f"--health-port={port}",
-        ],
-        cwd=tmp_path,
-        env=os.environ | {"FLUXQUEUE_REDIS_URL": server.url},
-        stderr=writer,
-    )
-    try:
+    with WorkerProcess(tmp_path, server.url, STUCK, lease=2, health_port=port) as worker:
         wait_until_ready(port)
-        for _ in range(100):
-            enqueue(server.url, "an error that fills the pipe" * 1_000)
-        wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
-        assert reasons(port, "/livez") == []
-        server.kill()  # which the main loop has to tell
+        worker.signal(signal.SIGUSR1)
+        wait_until(lambda: worker.notes() == ["handling"], what="the handler")
         why = wait_until(lambda: reasons(port, "/livez"), what="stuck")
         assert why is not None and why[0].startswith("the main loop has not gone round for ")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(reader)
-        os.close(writer)
+        # The lease is renewed elsewhere, and tasks run.
+        enqueue(server.url, "any")
+        wait_until(lambda: "done" in worker.notes(), what="a task")
+        (tmp_path / "go").touch()
+        wait_until_ready(port)
+        assert worker.stop() == 0
 
 
 def listening_ports(pid: int) -> set[int]:

@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,35 +100,6 @@ def test_levels_are_filtered() -> None:
     logger.warning("yes", level_=1)
     logger.error("yes")
     assert [json.loads(line)["level"] for line in lines] == ["warning", "error"]
-
-
-def test_a_long_line_arrives_whole_through_a_full_pipe_that_does_not_block() -> None:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    line = b"x" * 1_000_000 + b"\n"
-    child = os.fork()
-    if child == 0:
-        with os.fdopen(writer, "w") as stream:
-            log.line_writer(stream)(line)
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as stream:
-        assert stream.read() == line
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_reader_that_is_gone_is_no_error() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as stream, tempfile.TemporaryFile() as file:
-        write = log.line_writer(stream)
-        with pytest.raises(BrokenPipeError):
-            os.write(writer, b"line\n")
-        write(b"dropped\n")
-        os.dup2(file.fileno(), writer)  # somebody reads again
-        write(b"next\n")
-        file.seek(0)
-        assert file.read() == b"next\n"
 
 
 def test_a_process_without_standard_streams_has_none_of_its_sockets_there(tmp_path: Path) -> None:

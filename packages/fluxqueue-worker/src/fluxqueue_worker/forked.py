@@ -13,6 +13,8 @@ import os
 import sys
 from typing import NoReturn
 
+from fluxqueue_core.service import log
+
 
 class ForkWatch:
     """Knows whether this process is such a child.
@@ -42,4 +44,5 @@ def leave(error: BaseException | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    log.flush()
     os._exit(code & 0xFF)

@@ -12,6 +12,8 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from fluxqueue_core.service import log
+
 EXIT_PATIENCE = 5.0
 
 
@@ -105,4 +107,5 @@ def exit_with(code: int, stuck: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    log.flush()
     os._exit(code)

@@ -10,6 +10,8 @@ JSON by orjson), and a terminal gets structlog's own renderer. structlog itself
 is imported for the terminal only: it brings asyncio and ssl, 10 MiB that an idle
 worker should not hold. Its global configuration stays the application's.
 
+A reader that stalls holds nobody up; see `line_writer`.
+
 A value can't forge a line: in JSON and for the terminal every character is
 escaped that is not printable, such as a line separator, which some readers end
 a line at, and the C1 controls, which a terminal obeys. `exception` may be a
@@ -18,15 +20,16 @@ traceback of several lines; on the terminal its lines are indented.
 
 from __future__ import annotations
 
+import atexit
 import os
-import select
 import sys
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+
+from .line_writer import LineWriter
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FORMATS = ("auto", "console", "json")
@@ -36,9 +39,10 @@ INFO = LEVELS["info"]
 WARNING = LEVELS["warning"]
 ERROR = LEVELS["error"]
 
+# Seconds that the last lines may take at the end of the process.
+FLUSH_PATIENCE = 2.0
+
 Fields = dict[str, Any]
-
-
 Writer = Callable[[bytes], None]
 
 
@@ -77,8 +81,7 @@ class Logger:
             self._emit("error", event, fields)
 
     def _emit(self, level: str, event: str, fields: Fields) -> None:
-        head: Fields = {"timestamp": datetime.now(UTC), "level": level, "event": event}
-        self.write(head | fields)
+        self.write(_head(level, event) | fields)
 
     def write(self, fields: Fields) -> None:
         """Writes a line whose `timestamp`, `level` and `event` are given."""
@@ -88,6 +91,7 @@ class Logger:
 
 
 _logger: Logger | None = None
+_writer: LineWriter | None = None
 
 
 def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = None) -> Logger:
@@ -98,18 +102,36 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
         level: "debug", "info", "warning" or "error".
         stream: where to write; stderr by default.
     """
-    global _logger
+    global _logger, _writer
     _fill_standard_descriptors()
-    # Python has none where the process was started with it closed.
-    stream = stream or sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
-    terminal = stream.isatty()
+    # Python has no stderr where the process was started with it closed.
+    stream = stream or sys.stderr
+    descriptor = 2 if stream is None else stream.fileno()
+    terminal = os.isatty(descriptor)
     if fmt == "console" or (fmt == "auto" and terminal):
         colors = terminal and not os.environ.get("NO_COLOR")
         render = console_renderer(colors)
     else:
         render = render_json
-    _logger = Logger(LEVELS[level], render, line_writer(stream))
+
+    def dropped(count: int) -> bytes:
+        return render(_head("warning", "log.dropped") | {"lines": count})
+
+    _writer = LineWriter(descriptor, dropped)
+    atexit.register(flush)
+    _logger = Logger(LEVELS[level], render, _writer)
     return _logger
+
+
+def flush() -> None:
+    """Waits until the lines so far are written, for at most two seconds. What
+    ends the process without the interpreter's own end calls it."""
+    if _writer is not None:
+        _writer.flush(FLUSH_PATIENCE)
+
+
+def _head(level: str, event: str) -> Fields:
+    return {"timestamp": datetime.now(UTC), "level": level, "event": event}
 
 
 def _fill_standard_descriptors() -> None:
@@ -124,33 +146,6 @@ def _fill_standard_descriptors() -> None:
 def get_logger() -> Logger:
     """The process's logger; with the defaults where `configure` was not called."""
     return _logger or configure()
-
-
-def line_writer(stream: TextIO) -> Writer:
-    """One write per line to the stream's descriptor, so that the lines of
-    several processes on one pipe stay whole. A reader that is gone is no reason
-    for a task to fail: the line is dropped."""
-    lock = threading.Lock()
-    descriptor = stream.fileno()
-
-    def new_lock() -> None:
-        # The thread that held it may not exist in the child.
-        nonlocal lock
-        lock = threading.Lock()
-
-    os.register_at_fork(after_in_child=new_lock)
-
-    def write(line: bytes) -> None:
-        with lock:
-            while line:
-                try:
-                    line = line[os.write(descriptor, line) :]
-                except BlockingIOError:
-                    select.select([], [descriptor], [])
-                except OSError:
-                    return
-
-    return write
 
 
 _JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
