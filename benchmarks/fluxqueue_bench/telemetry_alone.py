@@ -61,7 +61,10 @@ class NoJob:
     enqueued_at = 1_700_000_000_000
 
     def __init__(self, traceparent: str | None) -> None:
-        self.header = {"traceparent": traceparent}.get if traceparent else {}.get
+        self._headers = None if traceparent is None else (traceparent, None, None)
+
+    def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
+        return self._headers
 
 
 class NoConsumer:

@@ -31,8 +31,9 @@ class FakeJob:
     headers: dict[str, str] | None = None
     task_id: str = field(default_factory=lambda: f"id-{next(_numbers)}")
 
-    def header(self, name: str) -> str | None:
-        return None if self.headers is None else self.headers.get(name)
+    def trace_headers(self) -> tuple[str | None, ...] | None:
+        names = ("traceparent", "tracestate", "baggage")
+        return None if self.headers is None else tuple(map(self.headers.get, names))
 
 
 class FakeConsumer:

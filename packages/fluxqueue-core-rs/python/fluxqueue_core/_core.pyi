@@ -257,8 +257,9 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str] | None: ...
-    def header(self, name: str) -> str | None:
-        """One of the headers, without making a dict of all."""
+    def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
+        """`traceparent`, `tracestate` and `baggage`, without making a dict of all
+        headers; None where the message has none at all."""
 
 @final
 class Consumer:

@@ -1,5 +1,6 @@
 //! Taking in what has been claimed: to be run, or settled at once where it can't be.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ impl State {
 fn unknown(message: &Message, redis_ms: u64, grace: u64) -> (Outcome, Event) {
     let task_id = message.task_id().to_owned();
     let name = message.name.clone();
-    let traceparent = message.headers.as_ref().and_then(|headers| headers.get("traceparent").cloned());
+    let traceparent = message.headers().and_then(|headers| headers.get("traceparent")).map(Cow::into_owned);
     let since = message.unknown_since.unwrap_or(redis_ms);
     let passed = redis_ms.saturating_sub(since);
     if message.unknown_since.is_some() && passed >= grace {

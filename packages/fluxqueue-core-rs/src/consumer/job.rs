@@ -11,6 +11,7 @@ use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::Work;
 use crate::errors::{Error, Result};
+use crate::message::TraceHeaders;
 
 /// A claimed task that a worker is to run.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -109,11 +110,11 @@ impl Job {
 
     #[getter]
     fn headers(&self) -> Option<std::collections::HashMap<String, String>> {
-        self.work.message.headers.clone()
+        Some(self.work.message.headers()?.all())
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
-        self.work.message.headers.as_ref()?.get(name).map(String::as_str)
+    fn trace_headers(&self) -> Option<TraceHeaders<'_>> {
+        Some(self.work.message.headers()?.trace())
     }
 
     fn __repr__(&self) -> String {

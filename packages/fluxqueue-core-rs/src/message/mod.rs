@@ -13,11 +13,13 @@
 //! are never decoded here, and unknown fields stay where they are.
 
 mod envelope;
+mod headers;
 mod parse;
 mod reason;
 mod rewrite;
 
 pub use envelope::Envelope;
+pub use headers::{Headers, TraceHeaders};
 pub use parse::{Message, field};
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};

@@ -1,6 +1,5 @@
 //! Reading a message.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,7 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, HEADER_BYTES_MAX, HEADERS_MAX, ID_END, NAME};
+use super::headers::{self, Headers};
+use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, NAME};
 use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
@@ -46,8 +46,8 @@ pub struct Message {
     pub max_retries: u32,
     /// Seconds that one attempt may take.
     pub timeout: Option<f64>,
-    /// `traceparent` and the like.
-    pub headers: Option<HashMap<String, String>>,
+    /// Where the JSON object with `traceparent` and the like lies.
+    headers: Option<Range<usize>>,
     /// When a worker first did not know the name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
@@ -68,7 +68,8 @@ struct Parts<'a> {
     kwargs: Option<&'a RawValue>,
     max_retries: Option<u32>,
     timeout: Option<f64>,
-    headers: Option<HashMap<String, String>>,
+    #[serde(borrow, default, deserialize_with = "headers::check")]
+    headers: Option<&'a str>,
     unknown_since: Option<u64>,
 }
 
@@ -85,19 +86,11 @@ fn malformed(text: impl Into<String>) -> Error {
     Error::Malformed(text)
 }
 
-/// What is read is held, logged and exported, so it is bounded.
-fn check_sizes(parts: &Parts) -> Result<()> {
+/// What is read is held, logged and exported, so it is bounded; see `headers`.
+fn check_name(parts: &Parts) -> Result<()> {
     let name = parts.name.len();
     if name > TASK_MAX {
         return Err(malformed(format!("its name has {name} bytes, more than {TASK_MAX}")));
-    }
-    let Some(headers) = &parts.headers else { return Ok(()) };
-    if headers.len() > HEADERS_MAX {
-        return Err(malformed(format!("it has {} headers, more than {HEADERS_MAX}", headers.len())));
-    }
-    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > HEADER_BYTES_MAX {
-        return Err(malformed(format!("its headers have {bytes} bytes, more than {HEADER_BYTES_MAX}")));
     }
     Ok(())
 }
@@ -120,7 +113,7 @@ impl Message {
         if text[field.clone()] != counters(&text[HEAD.len()..ID_END], parts.deliveries, parts.retries) {
             return Err(malformed("its counters are not where the protocol has them"));
         }
-        check_sizes(&parts)?;
+        check_name(&parts)?;
         let id =
             Uuid::try_parse(&text[HEAD.len()..ID_END]).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
         if !parts.args.get().starts_with('[') {
@@ -131,6 +124,7 @@ impl Message {
         }
         let args = range_in(&raw, parts.args.get());
         let kwargs = parts.kwargs.map(|k| range_in(&raw, k.get()));
+        let headers = parts.headers.map(|h| range_in(&raw, h));
         Ok(Message {
             field,
             args,
@@ -140,7 +134,7 @@ impl Message {
             retries: parts.retries,
             max_retries: parts.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
             timeout: parts.timeout,
-            headers: parts.headers,
+            headers,
             unknown_since: parts.unknown_since,
             enqueued_at: ids::created_ms(&id),
             raw,
@@ -151,6 +145,13 @@ impl Message {
     pub fn task_id(&self) -> &str {
         // `parse` has read these bytes as a UUID.
         std::str::from_utf8(&self.raw[HEAD.len()..ID_END]).unwrap_or_default()
+    }
+
+    /// `traceparent` and the like.
+    pub fn headers(&self) -> Option<Headers<'_>> {
+        // `parse` has read these bytes as text.
+        let json = std::str::from_utf8(&self.raw[self.headers.clone()?]).unwrap_or_default();
+        Some(Headers::checked(json))
     }
 
     /// The field under which a claimed hash holds the message.
@@ -173,6 +174,7 @@ pub(super) fn counters(id: &str, deliveries: u32, retries: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{HEADER_BYTES_MAX, HEADERS_MAX};
     use super::*;
 
     fn parse(name: &str, rest: &str) -> std::result::Result<Message, String> {

@@ -12,6 +12,7 @@ from fluxqueue_core import Job, Producer, Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
+from fluxqueue_core.telemetry.propagation import FLAGS, NOT_SAMPLED, SPAN_KEY, TASK_ID_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 PARENT = "parent"
 LINK = "link"
 LEASE_LOST = "lease_lost"
+NO_HEADERS = (None, None, None)
 VOID = Status(StatusCode.ERROR, "the lease was lost: another worker has the task")
 
 
@@ -114,13 +116,14 @@ class Tracing:
     def begin(self, job: Job) -> tuple[Context, Attempt | None]:
         """An attempt begins: the context that the task is to run in, and what
         `end` wants; None where nothing is recorded of it."""
-        traceparent = job.header(s.TRACEPARENT)
+        traceparent, tracestate, baggage = job.trace_headers() or NO_HEADERS
         if traceparent is not None:
-            tracestate = job.header(s.TRACESTATE)
-            if self._skips_unsampled and propagation.is_unsampled(traceparent):
+            if self._skips_unsampled and traceparent[FLAGS] in NOT_SAMPLED:
                 span: Span = propagation.RemoteSpan(traceparent, tracestate)
-                context = self._context(job, span)
-                return context, Attempt(job, span, context) if self.metrics is not None else None
+                context = Context({SPAN_KEY: span, TASK_ID_KEY: job.task_id})
+                if baggage is not None:
+                    context = propagation.with_baggage(context, baggage)
+                return context, None if self.metrics is None else Attempt(job, span, context)
             remote = propagation.parse(traceparent, tracestate)
         else:
             remote = None
@@ -128,7 +131,9 @@ class Tracing:
             span = INVALID_SPAN if remote is None else NonRecordingSpan(remote)
         else:
             span = self._start(job, remote)
-        context = self._context(job, span)
+        context = Context({SPAN_KEY: span, TASK_ID_KEY: job.task_id})
+        if baggage is not None:
+            context = propagation.with_baggage(context, baggage)
         return context, Attempt(job, span, context)
 
     def _start(self, job: Job, remote: Any) -> Span:
@@ -147,15 +152,10 @@ class Tracing:
         if remote is not None:
             links = [Link(remote)]
             if self._is_child:
-                parent = Context({propagation.SPAN_KEY: NonRecordingSpan(remote)})
+                parent = Context({SPAN_KEY: NonRecordingSpan(remote)})
         return self._tracer.start_span(
             self._names[s.PROCESS][queue], parent, SpanKind.CONSUMER, attributes, links
         )
-
-    def _context(self, job: Job, span: Span) -> Context:
-        context = Context({propagation.SPAN_KEY: span, propagation.TASK_ID_KEY: job.task_id})
-        baggage = job.header(s.BAGGAGE)
-        return context if baggage is None else propagation.with_baggage(context, baggage)
 
     def begin_settling(
         self, attempt: Attempt, operation: str, more: Mapping[str, Any] | None = None
@@ -212,7 +212,7 @@ class Tracing:
     def settle_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
         """The consumer itself raised."""
         if settling is not None:
-            context = Context({propagation.SPAN_KEY: settling})
+            context = Context({SPAN_KEY: settling})
             self._exceptions.record(settling, context, s.TYPE_SETTLE, error, repr(error))
             settling.end()
         attempt.span.end()
@@ -240,7 +240,7 @@ class Tracing:
             s.TASK_NAME: event["name"],
             **more,
         }
-        parent = Context({propagation.SPAN_KEY: NonRecordingSpan(remote)})
+        parent = Context({SPAN_KEY: NonRecordingSpan(remote)})
         name = self._names[operation][event["queue"]]
         self._tracer.start_span(name, parent, SpanKind.CLIENT, attributes, [Link(remote)]).end()
 

@@ -3,9 +3,7 @@ out jobs and settles them, what decides about failures, and the event loop."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from contextvars import Token
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +21,15 @@ if TYPE_CHECKING:
     from .telemetry import Source
 
 
-class _OfThread(threading.local):
-    token: Token[Context] | None = None
+NOTHING = Context()
 
 
 class TracedConsumer:
     """A consumer's methods, with a span around what they hand out.
 
     A sync task runs in the thread that took it, so its context is attached
-    there until the thread comes for the next one. The event loop attaches the
-    context of an async one where it makes the coroutine's task.
+    there until the thread has the next one. The event loop attaches the context
+    of an async one where it makes the coroutine's task.
 
     Args:
         source: the consumer, or what stands before it in a lane.
@@ -50,16 +47,10 @@ class TracedConsumer:
         self._metrics = tracing.metrics
         self._acks = tracing.acks
         self._attempts: dict[Job, Attempt] = {}
-        self._of_thread = _OfThread()
 
     def take(self) -> Job | None:
-        mine = self._of_thread
-        if mine.token is not None:
-            detach(mine.token)
-            mine.token = None
         job = self._take()
-        if job is not None:
-            mine.token = attach(self.begin(job))
+        attach(NOTHING if job is None else self.begin(job))
         return job
 
     def begin(self, job: Job) -> Context:

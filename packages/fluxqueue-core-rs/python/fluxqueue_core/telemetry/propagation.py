@@ -32,17 +32,14 @@ TASK_ID_KEY = "fluxqueue-task-id"
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
-_FLAGS_END = 54
-_NOT_SAMPLED = frozenset("02468ace")
+# Where the last digit of a header's flags stands, and which of them say that its
+# sender has decided against recording the trace.
+FLAGS = slice(54, 55)
+NOT_SAMPLED = frozenset("02468ace")
 _BAGGAGE = W3CBaggagePropagator()
 # What W3C Baggage has everybody pass on; a reader throws a longer header away.
 _BAGGAGE_BYTES = 8192
 _BAGGAGE_MEMBERS = 180
-
-
-def is_unsampled(traceparent: str) -> bool:
-    """Whether its sender has decided against recording the trace."""
-    return traceparent[_FLAGS_END : _FLAGS_END + 1] in _NOT_SAMPLED
 
 
 def parse(traceparent: str, tracestate: str | None = None) -> SpanContext | None:

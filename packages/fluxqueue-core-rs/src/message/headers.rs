@@ -1,0 +1,123 @@
+//! The headers of a message. They are checked when it is read, and taken apart
+//! only where somebody asks: without telemetry nobody does.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{HEADER_BYTES_MAX, HEADERS_MAX};
+
+/// A checked JSON object of strings.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a>(&'a str);
+
+/// `traceparent`, `tracestate` and `baggage`.
+pub type TraceHeaders<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Calls a function with each name and value; of a name that comes twice the
+/// last value counts, as everywhere in this project's JSON.
+struct Each<F>(F);
+
+impl<'de, F: FnMut(Cow<'de, str>, Cow<'de, str>)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Text(name), Text(value))) = map.next_entry()? {
+            self.0(name, value);
+        }
+        Ok(())
+    }
+}
+
+fn each<'a>(json: &'a str, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) -> serde_json::Result<()> {
+    serde_json::Deserializer::from_str(json).deserialize_map(Each(visit))
+}
+
+impl<'a> Headers<'a> {
+    /// Those of a message that has been read; see `check`.
+    pub(super) fn checked(json: &'a str) -> Headers<'a> {
+        Headers(json)
+    }
+
+    /// What a worker with telemetry wants of every task.
+    pub fn trace(&self) -> TraceHeaders<'a> {
+        let mut found: TraceHeaders<'a> = (None, None, None);
+        self.each(|name, value| match &*name {
+            "traceparent" => found.0 = Some(value),
+            "tracestate" => found.1 = Some(value),
+            "baggage" => found.2 = Some(value),
+            _ => {}
+        });
+        found
+    }
+
+    /// One of them.
+    pub fn get(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        let mut found = None;
+        self.each(|name, value| {
+            if name == wanted {
+                found = Some(value);
+            }
+        });
+        found
+    }
+
+    /// All of them.
+    pub fn all(&self) -> HashMap<String, String> {
+        let mut found = HashMap::new();
+        self.each(|name, value| {
+            found.insert(name.into_owned(), value.into_owned());
+        });
+        found
+    }
+
+    fn each(&self, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) {
+        // `check` has read this text without an error.
+        let _ = each(self.0, visit);
+    }
+}
+
+/// The raw JSON of `headers`, once it is known to be an object of strings, and
+/// not too many: what is read is held and exported, so it is bounded.
+pub(super) fn check<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
+    let raw = Option::<&'de serde_json::value::RawValue>::deserialize(deserializer)?;
+    let json = raw.map(serde_json::value::RawValue::get);
+    let Some(json) = json else { return Ok(None) };
+    let (mut count, mut bytes) = (0, 0);
+    each(json, |name, value| {
+        count += 1;
+        bytes += name.len() + value.len();
+    })
+    .map_err(D::Error::custom)?;
+    if count > HEADERS_MAX {
+        return Err(D::Error::custom(format!("it has {count} headers, more than {HEADERS_MAX}")));
+    }
+    if bytes > HEADER_BYTES_MAX {
+        return Err(D::Error::custom(format!("its headers have {bytes} bytes, more than {HEADER_BYTES_MAX}")));
+    }
+    Ok(Some(json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_name_counts_and_escapes_are_read() {
+        let headers = Headers(r#"{"traceparent":"a","x":"é\u00e9\"","traceparent":"b","baggage":""}"#);
+        assert_eq!(headers.trace(), (Some("b".into()), None, Some("".into())));
+        assert_eq!(headers.get("x").as_deref(), Some("éé\""));
+        assert_eq!(headers.get("y"), None);
+        assert_eq!(headers.all().len(), 3);
+    }
+}
