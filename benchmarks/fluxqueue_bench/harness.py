@@ -10,12 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import redis
 from fluxqueue.embedded import EmbeddedRedis
 
-from .tasks import RECORD
+from . import machine
+from .record import RECORD
 
 FOLDER = Path(__file__).parents[1]
+# Names of INFO commandstats that a client sent itself, one round trip each.
+_SENT = ("evalsha", "eval", "blmove", "lpush", "script|load")
 
 
 class Bench:
@@ -23,20 +28,25 @@ class Bench:
 
     Attributes:
         variables: added to the environment of every process.
+        cores: where producers and workers run; None leaves it to the system.
     """
 
     def __init__(self) -> None:
         self.variables: dict[str, str] = {}
+        self.cores: set[int] | None = None
 
     def __enter__(self) -> Bench:
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self._folder = tempfile.TemporaryDirectory(prefix="fluxqueue-bench-", dir=memory)
         self.records_file = Path(self._folder.name, "records")
-        self.redis = EmbeddedRedis(options={"appendonly": "no", "save": ""}).start()
+        options = {"appendonly": "no", "save": "", "databases": "64"}
+        self.redis = EmbeddedRedis(options=options).start()
+        self.client: redis.Redis = redis.Redis.from_url(self.redis.url)
         self.reset()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.client.close()
         self.redis.stop()
         self._folder.cleanup()
 
@@ -47,75 +57,105 @@ class Bench:
             "PYTHONPATH": str(FOLDER),
             "BENCH_URL": self.redis.url,
             "BENCH_RECORDS": str(self.records_file),
-            "FLUXQUEUE_LOG_LEVEL": "warning",
+            "FLUXQUEUE_LOG_LEVEL": "error",
             **self.variables,
         }
 
-    def command(self, *words: str) -> None:
-        """Sends one command to the run's Redis."""
-        subprocess.run(
-            ["redis-cli", "-p", str(self.redis.port), *words], check=True, capture_output=True
-        )
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Redis on the first core, all that is started meanwhile on the second."""
+        everywhere = os.sched_getaffinity(0)
+        first, second = sorted(everywhere)[:2]
+        machine.pin(self.redis.pid, {first})
+        self.cores = {second}
+        try:
+            yield
+        finally:
+            machine.pin(self.redis.pid, everywhere)
+            self.cores = None
+
+    def _placed(self, *command: str) -> list[str]:
+        if self.cores is None:
+            return list(command)
+        return ["taskset", "--cpu-list", ",".join(map(str, self.cores)), *command]
 
     def reset(self) -> None:
         """An empty Redis and no records."""
-        self.command("FLUSHALL")
+        self.client.flushall()
+        self.client.config_resetstat()
         self.forget_records()
 
     def forget_records(self) -> None:
         """No records, whatever Redis holds."""
         self.records_file.write_bytes(b"")
 
-    def enqueue(self, mode: str, n: int) -> float:
-        """Seconds that a producer process took for n tasks."""
+    def _output(self, *command: str) -> str:
         run = subprocess.run(
-            [sys.executable, "-m", "fluxqueue_bench.enqueue", mode, str(n)],
-            env=self.environment,
-            cwd=FOLDER,
-            check=True,
-            capture_output=True,
-            text=True,
+            self._placed(*command), env=self.environment, cwd=FOLDER, capture_output=True, text=True
         )
-        return float(run.stdout)
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {run.returncode}: {run.stderr}")
+        return run.stdout
 
-    def lpush_limit(self, n: int, size: int) -> float:
-        """LPUSH a second that redis-benchmark reaches with one client."""
-        run = subprocess.run(
-            ["redis-benchmark", "-p", str(self.redis.port), "-t", "lpush", "-c", "1"]
-            + ["-n", str(n), "-d", str(size), "--csv"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return float(run.stdout.splitlines()[-1].split(",")[1].strip('"'))
+    def python(self, *arguments: str) -> str:
+        """What a Python process of its own prints."""
+        return self._output(sys.executable, *arguments)
+
+    def enqueue(self, mode: str, n: int, value: float = 0) -> float:
+        """Seconds that a producer process took for n tasks; see `enqueue`."""
+        return float(self.python("-m", "fluxqueue_bench.enqueue", mode, str(n), str(value)))
+
+    def lpush_limit(self, n: int, message: bytes) -> float:
+        """LPUSH of this message a second, as redis-benchmark reaches it with one client."""
+        command = ["redis-benchmark", "-p", str(self.redis.port), "-c", "1", "-n", str(n), "--csv"]
+        printed = self._output(*command, "LPUSH", "fluxqueue:{bench}:pending", message.decode())
+        # "command","rps" and six latencies; the command itself has quotes and commas.
+        return float(printed.splitlines()[-1].rsplit(",", 7)[1].strip('"'))
 
     @contextmanager
     def worker(
         self, *flags: str, app: str = "fluxqueue_bench.tasks"
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A worker process at default settings but for `flags` and its log level."""
+        with self.process("fluxqueue_worker", "-t", app, "-r", self.redis.url, *flags) as process:
+            yield process
+
+    @contextmanager
+    def scheduler(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A scheduler process at default settings but for its log level."""
+        with self.process("fluxqueue_scheduler", "-r", self.redis.url) as process:
+            yield process
+
+    @contextmanager
+    def process(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fluxqueue_worker", "-t", app] + ["-r", self.redis.url, *flags],
-            env=self.environment,
-            cwd=FOLDER,
+            self._placed(sys.executable, "-m", module, *arguments), env=self.environment, cwd=FOLDER
         )
         try:
             yield process
         finally:
             process.terminate()
             if process.wait(40) != 0:
-                raise RuntimeError(f"the worker ended with {process.returncode}")
+                raise RuntimeError(f"{module} ended with {process.returncode}")
 
-    def records(self) -> list[tuple[int, int]]:
-        """(number, end in ns) of each task that has run, in order of their ends."""
+    def records(self) -> list[tuple[int, int, int]]:
+        """(number, end in ns, process) of each task that has run, in order of their ends."""
         data = self.records_file.read_bytes()
         return list(RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size]))
+
+    def count(self) -> int:
+        """How many tasks have run."""
+        return self.records_file.stat().st_size // RECORD.size
 
     def wait_for(self, n: int, seconds: float = 120) -> None:
         """Until n tasks have run."""
         deadline = time.monotonic() + seconds
-        while self.records_file.stat().st_size < n * RECORD.size:
+        while self.count() < n:
             if time.monotonic() > deadline:
-                ran = self.records_file.stat().st_size // RECORD.size
-                raise TimeoutError(f"only {ran} of {n} tasks have run")
-            time.sleep(0.005)
+                raise TimeoutError(f"only {self.count()} of {n} tasks have run")
+            time.sleep(0.002)
+
+    def sent_commands(self) -> int:
+        """How many commands Redis was sent by clients of queues since `reset`."""
+        stats: dict[str, Any] = self.client.info("commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in _SENT)

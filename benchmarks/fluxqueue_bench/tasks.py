@@ -6,23 +6,25 @@ Each task leaves one fixed-size record in a file on a memory file system (about
 
 from __future__ import annotations
 
+import asyncio
 import os
-import struct
 import time
 
 from fluxqueue import FluxQueue
 
-RECORD = struct.Struct("<qq")  # number (or send time in ns), end in ns
+from .record import RECORD
+
 PAYLOAD = ("hello-bench", {"a": 1, "b": "two", "ok": True})
 
 fluxqueue = FluxQueue(os.environ["BENCH_URL"])
 _records = os.open(
     os.environ.get("BENCH_RECORDS", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT
 )
+_process = os.getpid()
 
 
 def record(number: int) -> None:
-    os.write(_records, RECORD.pack(number, time.time_ns()))
+    os.write(_records, RECORD.pack(number, time.time_ns(), _process))
 
 
 @fluxqueue.task()
@@ -32,4 +34,21 @@ def noop(number: int, text: str, fields: dict[str, object]) -> None:
 
 @fluxqueue.task(queue="async")
 async def async_noop(number: int, text: str, fields: dict[str, object]) -> None:
+    record(number)
+
+
+@fluxqueue.task()
+def nap(number: int, seconds: float) -> None:
+    time.sleep(seconds)
+    record(number)
+
+
+@fluxqueue.task(queue="async")
+async def async_nap(number: int, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    record(number)
+
+
+@fluxqueue.task(queue="small")
+def in_small_queue(number: int, text: str, fields: dict[str, object]) -> None:
     record(number)

@@ -1,0 +1,44 @@
+"""`scripts/bench flame`: where the time goes, by py-spy with native frames."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from .harness import FOLDER, Bench
+
+IMAGES = FOLDER.parent / "docs" / "images" / "benchmarks"
+_RATE = 500
+
+
+def main() -> int:
+    """Writes worker.svg and enqueue.svg; 1 where py-spy fails."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with Bench() as bench:
+        bench.enqueue("fill", 1_500_000)
+        with bench.worker() as worker:
+            bench.wait_for(1)
+            failed = _record("flame-worker.svg", "--pid", str(worker.pid), "--duration", "5")
+        bench.reset()
+        producer = subprocess.Popen(
+            [sys.executable, "-m", "fluxqueue_bench.enqueue", "one", "400000"],
+            cwd=FOLDER,
+            env=bench.environment,
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(1)  # past the imports
+        failed |= _record("flame-enqueue.svg", "--pid", str(producer.pid), "--duration", "5")
+        producer.terminate()
+        producer.wait()
+    return failed
+
+
+def _record(name: str, *arguments: str) -> int:
+    command = ["py-spy", "record", "--native", "--rate", str(_RATE), "--format", "flamegraph"]
+    run = subprocess.run([*command, "--output", str(IMAGES / name), *arguments], check=False)
+    if run.returncode:
+        print(f"py-spy ended with {run.returncode}; it has to run as root", file=sys.stderr)
+    else:
+        print(f"written: {IMAGES / name}")
+    return min(run.returncode, 1)

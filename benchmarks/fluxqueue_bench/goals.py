@@ -1,0 +1,158 @@
+"""What the figures are meant to reach, on two cores with Redis on the same two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .results import Spread
+
+Spreads = dict[tuple[str, str, str, str], Spread]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the table of goals.
+
+    Attributes:
+        text: the goal in words.
+        value: reads the measured value from a run's spreads (KeyError: not measured).
+        reached: whether a value reaches the goal.
+    """
+
+    measure: str
+    text: str
+    value: Callable[[Spreads], float]
+    reached: Callable[[float], bool]
+
+
+def _median(group: str, name: str, what: str) -> Callable[[Spreads], float]:
+    return lambda spreads: spreads["fluxqueue", group, name, what].median
+
+
+def _at_least(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
+    return Goal(measure, text or f"at least {goal:,g}", value, lambda found: found >= goal)
+
+
+def _at_most(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
+    return Goal(measure, text or f"at most {goal:,g}", value, lambda found: found <= goal)
+
+
+def _cost_growth(what: str) -> Callable[[Spreads], float]:
+    """The worst cost with a large backlog, as a multiple of that with 10,000."""
+
+    def value(spreads: Spreads) -> float:
+        small = spreads["fluxqueue", "Backlog", "10,000 waiting", what].median
+        large = [
+            spreads["fluxqueue", "Backlog", name, what].median
+            for name in ("5,000,000 waiting", "100,000 waiting, 1,000,000 delayed")
+        ]
+        return small / min(large)
+
+    return value
+
+
+GOALS = [
+    _at_least(
+        "enqueue one at a time, of redis-benchmark LPUSH",
+        0.95,
+        _median("Enqueue", "one at a time, beside redis-benchmark (pinned)", "of redis-benchmark"),
+    ),
+    _at_least(
+        "100 gathered, asyncio, tasks/s",
+        170_000,
+        _median("Enqueue", "100 gathered, asyncio", "tasks/s"),
+    ),
+    _at_least(
+        "100 gathered, uvloop, tasks/s",
+        240_000,
+        _median("Enqueue", "100 gathered, uvloop", "tasks/s"),
+    ),
+    _at_least("bulk, tasks/s", 1_000_000, _median("Enqueue", "bulk, 1,000 a call", "tasks/s")),
+    _at_least(
+        "worker no-op, one process, tasks/s",
+        150_000,
+        _median("Worker", "no-op, default settings", "tasks/s"),
+    ),
+    _at_least(
+        "worker no-op, two processes, tasks/s",
+        250_000,
+        _median("Worker", "no-op, two processes", "tasks/s"),
+    ),
+    _at_least(
+        "worker async no-op, one process, tasks/s",
+        120_000,
+        _median("Worker", "async no-op, default settings", "tasks/s"),
+    ),
+    _at_most(
+        "worker CPU, s per 1,000 tasks",
+        0.006,
+        _median("Worker", "no-op, default settings", "worker CPU s/1k"),
+    ),
+    _at_most(
+        "Redis CPU, s per 1,000 tasks",
+        0.002,
+        _median("Worker", "no-op, default settings", "Redis CPU s/1k"),
+    ),
+    _at_most("latency idle p50, ms", 0.15, _median("Idle", "idle, concurrency 4", "p50 ms")),
+    _at_most("latency idle p99, ms", 0.4, _median("Idle", "idle, concurrency 4", "p99 ms")),
+    _at_most("idle PSS, concurrency 4, MiB", 18, _median("Idle", "idle, concurrency 4", "PSS MiB")),
+    _at_most(
+        "idle PSS, concurrency 75, MiB", 25, _median("Idle", "idle, concurrency 75", "PSS MiB")
+    ),
+    _at_most(
+        "idle PSS with async tasks, concurrency 4, MiB",
+        24,
+        _median("Idle", "idle, async tasks, concurrency 4", "PSS MiB"),
+    ),
+    _at_most(
+        "idle PSS with async tasks, concurrency 75, MiB",
+        35,
+        _median("Idle", "idle, async tasks, concurrency 75", "PSS MiB"),
+    ),
+    _at_most(
+        "idle PSS with OpenTelemetry, concurrency 4, MiB",
+        38,
+        _median("Idle", "idle, OpenTelemetry, concurrency 4", "PSS MiB"),
+    ),
+    _at_most(
+        "idle PSS with OpenTelemetry, concurrency 75, MiB",
+        45,
+        _median("Idle", "idle, OpenTelemetry, concurrency 75", "PSS MiB"),
+    ),
+    _at_most(
+        "Redis bytes per waiting task",
+        140,
+        _median("Enqueue", "Redis memory of a waiting task", "bytes"),
+    ),
+    _at_least(
+        "sleeping tasks of 50 ms at concurrency 100, of ideal",
+        0.98,
+        _median("Worker", "50 ms, concurrency 100", "of ideal"),
+    ),
+    _at_most(
+        "enqueue cost with 5,000,000 waiting or 1,000,000 delayed, of that with 10,000",
+        1.1,
+        _cost_growth("enqueued/s"),
+    ),
+    _at_most(
+        "worker cost with 5,000,000 waiting or 1,000,000 delayed, of that with 10,000",
+        1.1,
+        _cost_growth("worked/s"),
+    ),
+    _at_least(
+        "promotion of due tasks, tasks/s",
+        200_000,
+        _median("Scheduler", "promotion of 1,000,000 due tasks", "tasks/s"),
+    ),
+    _at_most(
+        "slowest script of the promotion, ms",
+        2,
+        _median("Scheduler", "promotion of 1,000,000 due tasks", "slowest script ms"),
+    ),
+    _at_most(
+        "part of the busier of two workers, 200 tasks of 100 ms",
+        0.55,
+        _median("Fairness", "two workers, 200 tasks of 100 ms", "part of the busier"),
+    ),
+]

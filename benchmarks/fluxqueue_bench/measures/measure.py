@@ -1,0 +1,37 @@
+"""One measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fluxqueue_bench.harness import Bench
+
+# What was measured, by its name and unit.
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A name, and the function that measures once.
+
+    Attributes:
+        quick: whether `scripts/bench --quick` measures it.
+        group: the heading under which the report has it.
+    """
+
+    name: str
+    group: str
+    run: Callable[[Bench], Values]
+    quick: bool = False
+
+
+def latency(bench: Bench) -> Values:
+    """From the call to the end, of the tasks whose number is the time of their sending."""
+    delays = sorted((end - sent) / 1e6 for sent, end, _ in bench.records() if sent > 10**15)
+    count = len(delays)
+    return {
+        "p50 ms": delays[count // 2],
+        "p99 ms": delays[int(count * 0.99)],
+        "max ms": delays[-1],
+    }

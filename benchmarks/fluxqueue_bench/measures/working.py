@@ -1,0 +1,101 @@
+"""What a worker gets through, and what that costs."""
+
+from __future__ import annotations
+
+import time
+
+from fluxqueue_bench import machine
+from fluxqueue_bench.collector import collector
+from fluxqueue_bench.harness import Bench
+
+from .measure import Values, latency
+
+
+def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
+    """The queue is filled first; from the first record to the last."""
+    bench.reset()
+    bench.enqueue(fill, n)
+    bench.client.config_resetstat()
+    with bench.worker(*flags) as worker:
+        bench.wait_for(1)
+        done = bench.count()
+        before = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        bench.wait_for(n)
+        after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        sent = bench.sent_commands()
+    ends = [end for _, end, _ in bench.records()]
+    measured = n - done
+    return {
+        "tasks/s": (len(ends) - 1) / ((max(ends) - min(ends)) / 1e9),
+        "worker CPU s/1k": (after[0] - before[0]) / measured * 1000,
+        "Redis CPU s/1k": (after[1] - before[1]) / measured * 1000,
+        "round trips/1k": sent / n * 1000,
+    }
+
+
+def sleeping(bench: Bench, seconds: float, concurrency: int, asynchronous: bool) -> Values:
+    """Tasks that only wait, against what the slots could do at best."""
+    ideal = concurrency / seconds
+    n = int(ideal * 3)
+    queue = "async" if asynchronous else "default"
+    bench.reset()
+    bench.enqueue("fill-nap-async" if asynchronous else "fill-nap", n, seconds)
+    with bench.worker("-c", str(concurrency), "-q", queue):
+        bench.wait_for(n)
+    ends = [end for number, end, _ in bench.records() if number >= 0]
+    took = (max(ends) - min(ends)) / 1e9 + seconds
+    return {"tasks/s": n / took, "of ideal": n / took / ideal}
+
+
+def half_load(bench: Bench, n: int) -> Values:
+    """Latency while tasks come at half of the rate that this run reaches."""
+    full = no_op(bench, "fill", n)["tasks/s"]
+    rate = int(full / 2)
+    bench.reset()
+    with bench.worker():
+        bench.enqueue("one", 100)
+        bench.wait_for(101)
+        bench.forget_records()
+        bench.enqueue("paced", rate * 2, rate)
+        bench.wait_for(rate * 2 + 1)
+    return {"tasks/s": rate, **latency(bench)}
+
+
+def idle(bench: Bench, *flags: str, asynchronous: bool = False) -> Values:
+    """Memory of a worker that has worked a little, and its latency when idle."""
+    bench.reset()
+    mode = "latency-async" if asynchronous else "latency"
+    queue = ("-q", "async") if asynchronous else ()
+    with bench.worker(*queue, *flags) as worker:
+        sent = 20
+        bench.enqueue(mode, sent)
+        bench.wait_for(sent + 1)
+        time.sleep(1)
+        pss = machine.pss_mib(worker.pid)
+        before = machine.cpu_seconds(worker.pid)
+        time.sleep(2)
+        cpu = (machine.cpu_seconds(worker.pid) - before) / 2
+        bench.forget_records()
+        bench.enqueue(mode, 300)
+        bench.wait_for(301)
+    return {"PSS MiB": pss, "CPU %": cpu * 100, **latency(bench)}
+
+
+def launch(bench: Bench, asynchronous: bool) -> Values:
+    """From the start of the process to the end of its first task."""
+    bench.reset()
+    bench.enqueue("fill-async" if asynchronous else "fill", 10)
+    started = time.time_ns()
+    with bench.worker("-q", "async" if asynchronous else "default"):
+        bench.wait_for(1)
+    return {"ms": (min(end for _, end, _ in bench.records()) - started) / 1e6}
+
+
+def idle_traced(bench: Bench, *flags: str) -> Values:
+    """The same with an SDK, set up from the environment, that exports to a collector."""
+    with collector() as url:
+        bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
+        try:
+            return idle(bench, *flags)
+        finally:
+            del bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"]

@@ -1,0 +1,139 @@
+"""`scripts/bench report`: docs/benchmarks.md, from the results of a full run.
+
+The text around the tables is written by hand, in docs/benchmarks.md itself; what
+is between the marks `<!-- begin: NAME -->` and `<!-- end: NAME -->` is made here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from .goals import GOALS, Spreads
+from .harness import FOLDER
+from .results import RESULTS, Results, spreads
+
+PAGE = FOLDER.parent / "docs" / "benchmarks.md"
+IMAGES = FOLDER.parent / "docs" / "images" / "benchmarks"
+OWN = ("fluxqueue", "fluxqueue_async")
+
+
+def main(path: Path | None) -> int:
+    """Writes the page and its plots; 1 where there are no results."""
+    path = path or RESULTS / "full.json"
+    if not path.exists():
+        print(f"{path} does not exist; make it: scripts/bench --full", file=sys.stderr)
+        return 1
+    results = Results.load(path)
+    found = spreads(results.rows)
+    page = PAGE.read_text()
+    for name, text in sections(results, found).items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(page):
+            print(f"{PAGE} has no marks for {name}", file=sys.stderr)
+            return 1
+        section = f"{begin}\n\n{text}\n\n{end}"
+        page = pattern.sub(lambda _, section=section: section, page)  # type: ignore[misc]
+    PAGE.write_text(page)
+
+    from . import plots  # its library is large
+
+    for image in plots.draw(found, IMAGES):
+        print(f"written: {image}")
+    print(f"written: {PAGE}")
+    return 0
+
+
+def sections(results: Results, found: Spreads) -> dict[str, str]:
+    """The parts of the page that a run decides."""
+    groups = dict.fromkeys(group for _, group, _, _ in found)
+    own = [group for group in groups if not group.endswith(", compared")]
+    return {
+        "run": about(results),
+        "goals": goals(found),
+        "peers": peers(found),
+        "own": "\n\n".join(f"### {group}\n\n{own_table(found, group)}" for group in own),
+    }
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def about(results: Results) -> str:
+    """Machine, versions and command."""
+    repeats = 1 + max(row.repeat for row in results.rows)
+    day = time.strftime("%Y-%m-%d", time.gmtime(results.started))
+    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    versions = "; ".join(
+        f"{library}: {', '.join(f'{name} {version}' for name, version in packages.items())}"
+        for library, packages in results.versions.items()
+    )
+    failed = [f"- {row.library}, {row.name}: {row.error}" for row in results.rows if row.error]
+    text = (
+        f"Made on {day} by `{results.command}`, each figure the median of {repeats} repeats"
+        f" (least to most in brackets).\n\nMachine: {machine}.\n\nVersions: {versions}."
+    )
+    return text + ("\n\nFailed:\n\n" + "\n".join(failed) if failed else "")
+
+
+def goals(found: Spreads) -> str:
+    """Goal, measured, reached."""
+    rows = []
+    for goal in GOALS:
+        try:
+            value = goal.value(found)
+        except KeyError:
+            rows.append([goal.measure, goal.text, "not measured", ""])
+            continue
+        digits = 0 if value >= 1_000 else 4 if value < 0.1 else 2
+        verdict = "yes" if goal.reached(value) else "**no**"
+        rows.append([goal.measure, goal.text, f"{value:,.{digits}f}", verdict])
+    return _table(["measure", "goal", "measured", "reached"], rows)
+
+
+def peers(found: Spreads) -> str:
+    """One row per library: enqueueing, worker at its first and best settings, idle."""
+    libraries = dict.fromkeys(lib for lib, group, _, _ in found if group.endswith(", compared"))
+    head = [
+        *("library", "enqueue one at a time, /s", "100 gathered, /s", "bulk, /s"),
+        *("worker, first settings, /s", "CPU s/1k", "worker, best settings, /s", "CPU s/1k"),
+        *("idle PSS MiB", "idle p50 ms", "idle p99 ms"),
+    ]
+    rows = []
+    for library in libraries:
+
+        def value(group: str, name: str, what: str, library: str = library) -> str:
+            spread = found.get((library, f"{group}, compared", name, what))
+            return "-" if spread is None else str(spread)
+
+        settings = list(
+            dict.fromkeys(n for lib, g, n, _ in found if (lib, g) == (library, "Worker, compared"))
+        )
+        first, best = (settings[0], settings[-1]) if settings else ("", "")
+        rows.append(
+            [
+                library,
+                *(value("Enqueue", mode, "tasks/s") for mode in ("seq", "gather", "bulk")),
+                *(value("Worker", first, what) for what in ("tasks/s", "worker CPU s/1k")),
+                *(value("Worker", best, what) for what in ("tasks/s", "worker CPU s/1k")),
+                *(value("Idle", first, what) for what in ("PSS MiB", "p50 ms", "p99 ms")),
+            ]
+        )
+    return _table(head, rows)
+
+
+def own_table(found: Spreads, group: str) -> str:
+    """Every value of one group."""
+    rows = [
+        [name, what, str(spread)]
+        for (library, where, name, what), spread in found.items()
+        if library == "fluxqueue" and where == group
+    ]
+    return _table(["measure", "unit", "median (least to most)"], rows)

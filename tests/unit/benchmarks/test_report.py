@@ -1,0 +1,93 @@
+"""What a run has found is kept and shown without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fluxqueue_bench import report
+from fluxqueue_bench.goals import GOALS
+from fluxqueue_bench.measures import suite
+from fluxqueue_bench.peers.environments import REQUIREMENTS
+from fluxqueue_bench.peers.library import OWN, all_libraries
+from fluxqueue_bench.results import Results, Row, Spread, spreads
+
+ROOT = Path(__file__).parents[3]
+
+
+def rows() -> list[Row]:
+    name = "no-op, default settings"
+    return [
+        Row("fluxqueue", "Worker", name, 0, {"tasks/s": 100_000.0}),
+        Row("fluxqueue", "Worker", name, 1, {"tasks/s": 160_000.0}),
+        Row("fluxqueue", "Worker", name, 2, {"tasks/s": 151_000.0}),
+        Row("huey", "Worker, compared", "1 thread (default)", 0, {"tasks/s": 2_000.0}),
+        Row("huey", "Worker, compared", "best: 4 processes", 0, {"tasks/s": 8_000.0}),
+        Row("rq", "Worker, compared", "fork worker (default)", 0, error="no task ran"),
+    ]
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    written = Results({"cores": "2"}, "scripts/bench --full", rows=rows())
+    written.versions["huey"] = {"huey": "3"}
+    written.save(tmp_path / "new" / "run.json")
+    assert Results.load(tmp_path / "new" / "run.json") == written
+
+
+def test_a_figure_is_the_median_with_its_range() -> None:
+    found = spreads(rows())
+    spread = found["fluxqueue", "Worker", "no-op, default settings", "tasks/s"]
+    assert str(spread) == "151,000 (100,000 to 160,000)"
+
+
+def test_goals_say_what_was_reached_and_what_was_not_measured() -> None:
+    lines = report.goals(spreads(rows())).splitlines()
+    (one,) = [line for line in lines if line.startswith("| worker no-op, one process")]
+    assert one == "| worker no-op, one process, tasks/s | at least 150,000 | 151,000 | yes |"
+    (two,) = [line for line in lines if line.startswith("| worker no-op, two processes")]
+    assert "not measured" in two
+
+
+def test_a_missed_goal_is_said_so() -> None:
+    slow = [Row("fluxqueue", "Worker", "no-op, default settings", 0, {"tasks/s": 149_000.0})]
+    assert "| 149,000 | **no** |" in report.goals(spreads(slow))
+
+
+def test_peers_stand_side_by_side() -> None:
+    (row,) = report.peers(spreads(rows())).splitlines()[2:]
+    assert row.startswith("| huey | - | - | - | 2,000 | - | 8,000 | - |")
+
+
+def test_a_failure_is_in_the_report() -> None:
+    text = report.about(Results({"cores": "2"}, "x", rows=rows()))
+    assert "- rq, fork worker (default): no task ran" in text
+    assert "the median of 3 repeats" in text
+
+
+def test_every_goal_is_about_a_measure_that_there_is() -> None:
+    class Asked(dict[tuple[str, str, str, str], Spread]):
+        def __missing__(self, where: tuple[str, str, str, str]) -> Spread:
+            asked.append(where[1:3])
+            return Spread(1.0, 1.0, 1.0)
+
+    asked: list[tuple[str, str]] = []
+    for goal in GOALS:
+        goal.value(Asked())
+    there = {(measure.group, measure.name) for measure in suite(quick=False)}
+    assert asked and set(asked) <= there
+
+
+def test_every_library_can_be_read_and_has_its_requirements() -> None:
+    libraries = all_libraries()
+    assert [library.name for library in libraries[:2]] == ["fluxqueue", "fluxqueue_async"]
+    assert len(libraries) >= 13
+    for library in libraries:
+        assert (library.folder / "app.py").exists()
+        if library.environment != OWN:
+            assert (REQUIREMENTS / f"{library.environment}.txt").exists()
+
+
+def test_the_page_has_a_place_for_every_section() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    made = report.sections(Results({}, "x", rows=rows()), spreads(rows()))
+    for name in made:
+        assert page.count(f"<!-- begin: {name} -->") == page.count(f"<!-- end: {name} -->") == 1
