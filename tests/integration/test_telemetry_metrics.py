@@ -85,7 +85,7 @@ def test_retries_and_lost_leases_are_counted(
     with TracedWorker(client, redis_url) as worker:
         fails()
         worker.wait_for_lines("task.retry")
-        worker.telemetry.tracing.happened(
+        worker.telemetry.happened(
             {"kind": "lease_lost", "queue": "default", "consumer": "c", "running": 1}
         )
     assert [p.value for p in recorded.points("fluxqueue.task.retries")] == [1]

@@ -1,5 +1,4 @@
-"""Real processes that export: what arrives, what does not, and that nobody waits
-for a collector."""
+"""Real processes that export: what arrives, and how."""
 
 from __future__ import annotations
 
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_core import key
 from support.collector import Collector
 from support.logging_process import LoggingProcess
 from support.probing import free_port, get
@@ -47,16 +45,6 @@ async def mail(number):
 @fluxqueue.task(max_retries=1, retry_delay=0.1)
 def fails(number):
     raise ValueError(f"no good {number}")
-"""
-
-QUIET_APP = """
-@fluxqueue.task()
-def order(number):
-    note(number)
-
-@fluxqueue.task()
-async def mail(number):
-    note(number)
 """
 
 
@@ -150,28 +138,6 @@ def test_lines_say_the_task_without_telemetry_as_well(redis_url: str, tmp_path: 
         (line,) = worker.named(event)
         assert line["task_id"] == done[name]
         assert "trace_id" not in line
-
-
-@pytest.mark.parametrize("kind", ["refused", "hanging"])
-def test_a_collector_that_is_away_holds_nobody_up(
-    kind: str, redis_url: str, tmp_path: Path, redis: Any
-) -> None:
-    order, mail, _ = declared(redis_url)
-    count = 300
-    order.enqueue_many([(n,) for n in range(count)])
-    mail.enqueue_many([(n,) for n in range(count)])
-    with Collector(answers=False) as collector:
-        variables = collector.variables | {"OTEL_BSP_SCHEDULE_DELAY": "20"}
-        if kind == "refused":
-            variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
-        with WorkerProcess(tmp_path, redis_url, QUIET_APP, variables=variables) as worker:
-            worker.wait_for("task.done", 2 * count)
-            if kind == "hanging":
-                wait_until(lambda: collector.requests, what="the first export")
-            assert worker.stop() == 0, worker.output()
-            assert len(worker.notes()) == 2 * count
-            assert len(worker.named("telemetry.not_flushed")) == 1
-    assert redis.hget(key("stats", "default"), "succeeded") == str(2 * count).encode()
 
 
 def test_metrics_are_served_as_prometheus_text(

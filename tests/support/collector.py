@@ -1,4 +1,5 @@
-"""A collector of OpenTelemetry data: takes OTLP over HTTP and keeps the spans."""
+"""A collector of OpenTelemetry data: takes OTLP over HTTP and keeps spans, log
+records and the names of metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -25,8 +29,24 @@ class ReceivedSpan:
     attributes: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class ReceivedLog:
+    """A log record as it came, its ids in hexadecimal (empty where it has none)."""
+
+    body: str
+    event_name: str
+    severity: str
+    scope: str
+    trace_id: str
+    span_id: str
+    attributes: dict[str, Any]
+
+
 class Collector:
     """Listens on 127.0.0.1 while it is entered.
+
+    Attributes:
+        paths: where somebody has sent something.
 
     Args:
         answers: False: takes every request and never says a word.
@@ -36,9 +56,10 @@ class Collector:
         self._answers = answers
         self._lock = threading.Lock()
         self._spans: list[ReceivedSpan] = []
-        self._bodies: list[str] = []
+        self._logs: list[ReceivedLog] = []
+        self._metrics: set[str] = set()
         self._closing = threading.Event()
-        self.requests = 0
+        self.paths: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -57,24 +78,23 @@ class Collector:
         with self._lock:
             return [span for span in self._spans if name is None or span.name == name]
 
-    def log_bodies(self) -> list[str]:
-        """The texts of the log records."""
+    def logs(self, body: str | None = None) -> list[ReceivedLog]:
         with self._lock:
-            return list(self._bodies)
+            return [log for log in self._logs if body is None or log.body == body]
+
+    def metric_names(self) -> set[str]:
+        with self._lock:
+            return set(self._metrics)
 
     def _take(self, path: str, body: bytes) -> None:
         with self._lock:
-            self.requests += 1
+            self.paths.add(path)
             if path == "/v1/traces":
                 self._spans += spans_of(body)
             elif path == "/v1/logs":
-                request = ExportLogsServiceRequest.FromString(body)
-                self._bodies += [
-                    record.body.string_value
-                    for resource in request.resource_logs
-                    for scope in resource.scope_logs
-                    for record in scope.log_records
-                ]
+                self._logs += logs_of(body)
+            elif path == "/v1/metrics":
+                self._metrics |= metrics_of(body)
 
     def __enter__(self) -> Collector:
         collector = self
@@ -129,6 +149,32 @@ def spans_of(body: bytes) -> Iterator[ReceivedSpan]:
                     of_resource["service.name"],
                     _values(span.attributes),
                 )
+
+
+def logs_of(body: bytes) -> Iterator[ReceivedLog]:
+    request = ExportLogsServiceRequest.FromString(body)
+    for resource in request.resource_logs:
+        for scope in resource.scope_logs:
+            for record in scope.log_records:
+                yield ReceivedLog(
+                    record.body.string_value,
+                    record.event_name,
+                    record.severity_text,
+                    scope.scope.name,
+                    record.trace_id.hex(),
+                    record.span_id.hex(),
+                    _values(record.attributes),
+                )
+
+
+def metrics_of(body: bytes) -> set[str]:
+    request = ExportMetricsServiceRequest.FromString(body)
+    return {
+        metric.name
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
 
 
 def _values(attributes: Any) -> dict[str, Any]:

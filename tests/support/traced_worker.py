@@ -63,7 +63,7 @@ class TracedWorker:
         """Handles the consumer's events as the main loop does; returns all so far."""
         for event in self.consumer.events():
             self.events.append(event)
-            self.telemetry.tracing.happened(event)
+            self.telemetry.happened(event)
         return self.events
 
     def wait_for_event(self, kind: str) -> dict[str, Any]:

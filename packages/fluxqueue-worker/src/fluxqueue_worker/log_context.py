@@ -12,7 +12,8 @@ imported it: a processor is put before its own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Job
@@ -82,8 +83,25 @@ def install(logger: Logger, current_job: CurrentJob, traced: bool) -> None:
             handler.addFilter(fields.filter)
     if (structlog := sys.modules.get("structlog")) is not None:
         processors = structlog.get_config()["processors"]
+        added = [fields.process, *processors]
+        if logger.export is not None and not _ends_in_logging(structlog):
+            # Before the last one, which makes text of the event.
+            added.insert(len(added) - 1, _exporter(logger.export))
         if isinstance(processors, list):
             # In place: loggers that are bound already hold this very list.
-            processors.insert(0, fields.process)
+            processors[:] = added
         else:
-            structlog.configure(processors=[fields.process, *processors])
+            structlog.configure(processors=added)
+
+
+def _ends_in_logging(structlog: Any) -> bool:
+    """Whether structlog's lines go on to `logging`, where they are exported."""
+    stdlib = sys.modules.get("structlog.stdlib")
+    factory = structlog.get_config()["logger_factory"]
+    return stdlib is not None and isinstance(factory, stdlib.LoggerFactory)
+
+
+def _exporter(export: Callable[[Mapping[str, Any]], None]) -> Callable[[Any, str, Any], Any]:
+    from fluxqueue_core.telemetry.log_export import structlog_exporter
+
+    return structlog_exporter(export, lambda: datetime.now(UTC))

@@ -6,7 +6,8 @@ per task. With one, `tracing` stands between the loops and the consumer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue_core import Consumer, Settings
 from fluxqueue_core.service import sdk
@@ -31,19 +32,22 @@ class Telemetry:
     """The SDK and what is recorded with it.
 
     Attributes:
-        tracing: between loops and consumer.
+        tracing: between loops and consumer; None where only logs are exported.
         metrics: for the health endpoint.
     """
 
-    def __init__(self, own: sdk.Sdk, tracing: Tracing) -> None:
+    def __init__(self, own: sdk.Sdk, tracing: Tracing | None) -> None:
         self._sdk = own
         self.tracing = tracing
         self.metrics = own.metrics
+        self.export_lines = own.export_lines
 
     def stand_between(
         self, source: Source, consumer: Consumer, events: TaskEvents
     ) -> tuple[Source, Outcomes]:
         """What the loops are to have in place of `source`, and their outcomes."""
+        if self.tracing is None:
+            return source, Outcomes(consumer, events)
         from .tracing_loops import TracedConsumer, TracedOutcomes
 
         if self.tracing.metrics is not None:
@@ -54,9 +58,18 @@ class Telemetry:
     @property
     def event_loop(self) -> type[EventLoop]:
         """The loop for async tasks, which takes what `stand_between` returned."""
+        if self.tracing is None:
+            from .eventloop import EventLoop
+
+            return EventLoop
         from .tracing_loops import TracedEventLoop
 
         return TracedEventLoop
+
+    def happened(self, event: Mapping[str, Any]) -> None:
+        """An event of the consumer."""
+        if self.tracing is not None:
+            self.tracing.happened(event)
 
     def flush(self) -> bool:
         """Exports what is left; False where that took too long."""
@@ -75,4 +88,4 @@ def set_up(options: Options, settings: Settings) -> Telemetry | None:
     from .tracing import Tracing
 
     tracing = Tracing.of_process(options, settings)
-    return None if tracing is None else Telemetry(own, tracing)
+    return None if tracing is None and not own.exports_lines else Telemetry(own, tracing)

@@ -90,6 +90,7 @@ class Worker:
         self._telemetry = telemetry.set_up(options, settings)
         if self._telemetry is not None:
             source, self._outcomes = self._telemetry.stand_between(source, consumer, events)
+            self._telemetry.export_lines(logger)
         self._health = WorkerHealth(consumer, options.lease)
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
@@ -102,7 +103,8 @@ class Worker:
 
             loop_type = self._telemetry.event_loop if self._telemetry else EventLoop
             self._loop = loop_type(source, self._outcomes, events, self._crashed)
-        log_context.install(logger, self._current_job, traced=self._telemetry is not None)
+        traced = self._telemetry is not None and self._telemetry.tracing is not None
+        log_context.install(logger, self._current_job, traced)
         metrics = self._telemetry.metrics if self._telemetry else None
         self._health_server = listen(options, self._health, metrics)
 
@@ -177,7 +179,7 @@ class Worker:
         for event in self._consumer.events():
             self._consumer_events.write(event)
             if self._telemetry is not None:
-                self._telemetry.tracing.happened(event)
+                self._telemetry.happened(event)
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
@@ -286,6 +288,7 @@ class Worker:
         self.stuck = not all(ended)
         if self._health_server is not None:
             self._health_server.close()
+        self._logger.info("worker.stopped", stuck=self.stuck)
+        # Last, for that line may be exported as well.
         if self._telemetry is not None and not self._telemetry.flush():
             self._logger.warning("telemetry.not_flushed", error="the collector does not answer")
-        self._logger.info("worker.stopped", stuck=self.stuck)

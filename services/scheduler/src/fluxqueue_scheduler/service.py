@@ -8,7 +8,7 @@ import threading
 
 from fluxqueue_core import Settings, __version__
 from fluxqueue_core.service.health_settings import DEFAULT_HOST
-from fluxqueue_core.service.log import get_logger
+from fluxqueue_core.service.log import adopt_standard_logging, get_logger
 
 from .health import SchedulerHealth
 from .housekeeping import Housekeeper
@@ -89,6 +89,10 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     log = get_logger()
     telemetry = set_up(settings, serves_metrics=health_port != 0)
+    if telemetry is not None:
+        telemetry.export_lines(log)
+    # The SDK and redis-py say by `logging` what they have to say.
+    adopt_standard_logging()
     scheduler = Scheduler(settings, options, telemetry)
     server = None
     if health_port:
@@ -112,7 +116,8 @@ def run(
     scheduler.stop()
     if server is not None:
         server.close()
+    log.info("scheduler.stopped", signal=signal.Signals(received).name)
+    # Last, for that line may be exported as well.
     if telemetry is not None and not telemetry.flush():
         log.warning("telemetry.not_flushed", error="the collector does not answer")
-    log.info("scheduler.stopped", signal=signal.Signals(received).name)
     return 0

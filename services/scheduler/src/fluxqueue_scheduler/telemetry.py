@@ -30,6 +30,7 @@ class Telemetry:
         self._sdk = own
         self.tracing = tracing
         self.metrics = own.metrics
+        self.export_lines = own.export_lines
 
     def watch(self, settings: Settings, queues: Queues) -> RedisClient:
         """Shows how long the queues are; returns the connection for that."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -54,13 +54,16 @@ class Logger:
             that runs for every task asks it before it gathers the fields.
         enrich: adds to the fields of every line; the worker sets it, to say
             which task writes.
+        export: gets the fields of every line; set where lines are exported to
+            OpenTelemetry. It neither waits nor raises.
     """
 
-    __slots__ = ("_render", "_write", "enrich", "level")
+    __slots__ = ("_render", "_write", "enrich", "export", "level")
 
     def __init__(self, level: int, render: Callable[[Fields], bytes], write: Writer) -> None:
         self.level = level
         self.enrich: Callable[[Fields], None] | None = None
+        self.export: Callable[[Mapping[str, Any]], None] | None = None
         self._render = render
         self._write = write
 
@@ -88,6 +91,8 @@ class Logger:
         if self.enrich is not None:
             self.enrich(fields)
         self._write(self._render(fields))
+        if self.export is not None:
+            self.export(fields)
 
 
 _logger: Logger | None = None

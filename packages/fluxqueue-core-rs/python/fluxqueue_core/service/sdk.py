@@ -14,11 +14,12 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any
 
 from fluxqueue_core.errors import ConfigurationError
 
-from .log import get_logger
+from .log import Logger, get_logger
 
 SIGNALS = ("traces", "metrics", "logs")
 _DEFAULT_PROTOCOL = "http/protobuf"
@@ -31,35 +32,44 @@ Metrics = Callable[[], tuple[str, bytes]]
 class Sdk:
     """What this process exports with.
 
-    Attributes:
+    Args:
         metrics: for `HealthServer.metrics`: the Prometheus text; None without.
+        exports_lines: whether log lines are to be exported.
     """
 
-    def __init__(self) -> None:
-        self.metrics: Metrics | None = None
+    def __init__(self, metrics: Metrics | None = None, exports_lines: bool = False) -> None:
+        self.metrics = metrics
+        self.exports_lines = exports_lines
+
+    def export_lines(self, logger: Logger) -> None:
+        """Has the logger export its lines, where that is wanted. It comes before
+        `adopt_standard_logging`."""
+        if self.exports_lines:
+            from fluxqueue_core.telemetry.log_export import LogExport
+
+            logger.export = LogExport()
 
     def flush(self, patience: float = FLUSH_PATIENCE) -> bool:
         """Exports what is left, of the application's providers as well; False
         where that did not end within `patience` seconds.
 
-        In a thread of its own: an exporter whose collector hangs does not
-        listen to a time-out.
+        Each signal in a thread of its own: an exporter whose collector hangs
+        does not listen to a time-out, and must not keep the others.
         """
-        flushes = list(_flushes())
-        done = threading.Event()
+        flushes = _flushes()
+        done = [threading.Event() for _ in flushes]
 
-        def run() -> None:
-            for flush in flushes:
-                try:
-                    flush(round(patience * 1000))
-                except Exception as error:  # noqa: BLE001 - telemetry fails nobody
-                    get_logger().debug("telemetry.flush_failed", error=str(error))
-            done.set()
+        def run(flush: Callable[[int], Any], ended: threading.Event) -> None:
+            try:
+                flush(round(patience * 1000))
+            except Exception as error:  # noqa: BLE001 - telemetry fails nobody
+                get_logger().debug("telemetry.flush_failed", error=str(error))
+            ended.set()
 
-        if flushes:
-            threading.Thread(target=run, name="fluxqueue-flush", daemon=True).start()
-            return done.wait(patience)
-        return True
+        for each in zip(flushes, done, strict=True):
+            threading.Thread(target=run, args=each, name="fluxqueue-flush", daemon=True).start()
+        deadline = monotonic() + patience
+        return all(ended.wait(max(deadline - monotonic(), 0.0)) for ended in done)
 
 
 def _flushes() -> list[Callable[[int], Any]]:
@@ -95,11 +105,15 @@ def _is_installed() -> bool:
 def exporters(signal: str) -> list[str]:
     """The exporters that the environment names for a signal: `otlp`, `console`,
     for metrics also `prometheus`."""
-    named = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
-    if named:
+    if named := named_exporters(signal):
         return [name for word in named.split(",") if (name := word.strip()) not in ("", "none")]
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return ["otlp"] if any(os.environ.get(name) for name in endpoints) else []
+
+
+def named_exporters(signal: str) -> str:
+    """The variable that names a signal's exporters."""
+    return os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
 
 
 def set_up(service: str, serves_metrics: bool) -> Sdk | None:
@@ -116,9 +130,7 @@ def set_up(service: str, serves_metrics: bool) -> Sdk | None:
         return None
     from . import sdk_providers
 
-    sdk = Sdk()
-    sdk.metrics = sdk_providers.set_up(service, serves_metrics)
-    return sdk
+    return sdk_providers.set_up(service, serves_metrics)
 
 
 def protocol(signal: str) -> str:

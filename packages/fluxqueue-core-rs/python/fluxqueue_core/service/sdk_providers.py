@@ -23,22 +23,23 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from fluxqueue_core.errors import ConfigurationError
 
-from .sdk import Metrics, exporters, protocol
+from .sdk import Metrics, Sdk, exporters, named_exporters, protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def set_up(service: str, serves_metrics: bool) -> Metrics | None:
-    """Sets the providers that nobody has set yet; returns what serves metrics."""
+def set_up(service: str, serves_metrics: bool) -> Sdk:
+    """Sets the providers that nobody has set yet."""
     resource = _resource(service)
+    exports_lines, serve = False, None
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         _traces(resource)
     if isinstance(get_logger_provider(), _logs._internal.ProxyLoggerProvider):
-        _log_records(resource)
+        exports_lines = _log_records(resource)
     if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
-        return _metrics(resource, serves_metrics)
-    return None
+        serve = _metrics(resource, serves_metrics)
+    return Sdk(serve, exports_lines)
 
 
 def _resource(service: str) -> Resource:
@@ -65,10 +66,12 @@ def _traces(resource: Resource) -> None:
     trace.set_tracer_provider(provider)
 
 
-def _log_records(resource: Resource) -> None:
+def _log_records(resource: Resource) -> bool:
+    """Returns whether log lines are to be exported. That is so where the variable
+    names an exporter; with an endpoint alone, only exceptions are."""
     names = exporters("logs")
     if not names:
-        return
+        return False
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     for name in names:
         exporter = ConsoleLogRecordExporter(out=sys.stderr) if name == "console" else None
@@ -78,6 +81,7 @@ def _log_records(resource: Resource) -> None:
             )
         )
     _logs.set_logger_provider(provider)
+    return bool(named_exporters("logs"))
 
 
 def _metrics(resource: Resource, serves_metrics: bool) -> Metrics | None:
