@@ -98,6 +98,8 @@ def _recover(recovery: Recovery, stack: Stack, limit: float) -> float:
 
 def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
     """Lets everything come to its end and compares."""
+    # What has just been started may not know SIGTERM yet.
+    stack.wait_until_steady()
     for client in list(stack.clients):
         stack.stop(client)
     unfinished = ""

@@ -84,6 +84,7 @@ class Stack:
         self._contexts = ExitStack()
         self._proxies: dict[int, Proxy] = {}
         self._started: dict[str, int] = {}
+        self._millions: dict[int, int] = {}
         self._ended: set[int] = set()
         self._taken: set[int] = set()
         self._own_numbers = iter(range(900 * NUMBERS, 1000 * NUMBERS))
@@ -146,14 +147,16 @@ class Stack:
 
     def start_client(self, *, asynchronous: bool = False) -> LoggingProcess:
         url, variables, proxy = self._surroundings(CLIENT)
+        million = self._started[CLIENT]
         options: dict[str, object] = {
             "ledger": self.folder / "ledger",
-            "first": self._started[CLIENT] * NUMBERS,
+            "first": million * NUMBERS,
             "seed": self._chance.randrange(2**32),
         }
         if asynchronous:
             options["asynchronous"] = True
         client = LoggingProcess(self.folder, url, "chaos.client_process", options, variables)
+        self._millions[client.pid] = million
         return self._keep(client, self.clients, proxy)
 
     def _surroundings(self, role: str) -> tuple[str, dict[str, str], Proxy | None]:
@@ -189,7 +192,7 @@ class Stack:
             }
             return (
                 begun.issuperset(worker.pid for worker in self.workers)
-                and len(clients - {900}) >= len(self.clients)
+                and clients.issuperset(self._millions[client.pid] for client in self.clients)
                 and self.admin(lambda client: client.hexists(key("sweep", QUEUE), "last"))
             )
 
@@ -202,7 +205,9 @@ class Stack:
         """One of these processes, which no other fault takes meanwhile.
 
         Args:
-            busy: a worker that runs something.
+            busy: a worker that runs something, and nothing that has lost a worker
+                before: such tasks run alone after their second loss, one after
+                the other, and that takes its time (`worker_killed_again`).
         """
 
         def choose() -> P | None:
@@ -211,7 +216,7 @@ class Stack:
                 if not free:
                     return None
                 victim = chance.choice(free)
-                if busy and not self.running(victim):
+                if busy and not self._runs_first_attempts(victim):
                     return None
                 self._taken.add(victim.pid)
                 return victim
@@ -224,13 +229,21 @@ class Stack:
             with self.lock:
                 self._taken.discard(victim.pid)
 
-    def running(self, process: LoggingProcess) -> int:
-        """How many tasks the process runs."""
-        return len(self.ledger.history().in_flight(process.pid, now()))
+    def _runs_first_attempts(self, process: LoggingProcess) -> bool:
+        history = self.ledger.history()
+        running = history.in_flight(process.pid, now())
+        tried = history.by_number()
+        return bool(running) and all(len(tried[run.number]) == 1 for run in running)
 
     def proxy_of(self, process: LoggingProcess) -> Proxy:
         """Between the process and Redis, where its role is in `Setup.proxied`."""
         return self._proxies[process.pid]
+
+    def proxies(self) -> list[Proxy]:
+        """Those of the processes that are there."""
+        with self.lock:
+            present = [*self.workers, *self.schedulers, *self.clients]
+            return [self._proxies[p.pid] for p in present if p.pid in self._proxies]
 
     def kill(self, process: LoggingProcess) -> float:
         """SIGKILL; returns when. A worker's tasks may run twice then."""
@@ -281,14 +294,14 @@ class Stack:
         finally:
             outage.ended = now()
 
-    def admin(self, ask: Callable[[redis.Redis], Any], patience: float = 30.0) -> Any:
+    def admin(self, ask: Callable[[Any], Any], patience: float = 30.0) -> Any:
         """Asks Redis, past all proxies; again while it is away or loading."""
 
         def attempt() -> list[Any]:
             with (
                 contextlib.suppress(redis.ConnectionError, redis.TimeoutError),
                 redis.Redis(
-                    port=self.server.port, socket_timeout=10, retry=Retry(NoBackoff(), 0)
+                    port=self.server.port, socket_timeout=60, retry=Retry(NoBackoff(), 0)
                 ) as client,
             ):
                 return [ask(client)]

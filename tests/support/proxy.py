@@ -86,6 +86,7 @@ class Proxy:
         self._swallowed: set[_Link] = set()
         self._late: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
+        self._in_the_middle: tuple[str, float] | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
@@ -115,6 +116,16 @@ class Proxy:
                 self.cuts += 1
         self._wake()
         return min(len(links), 1)
+
+    def cut_in_the_middle(self, of: str, where: float) -> None:
+        """Cuts the connection that next sends a command ("command") or is sent a
+        reply ("reply"), when a part of it has been passed on.
+
+        Args:
+            where: from 0 to 1: after how much of what comes in one piece.
+        """
+        with self._lock:
+            self._in_the_middle = (of, where)
 
     def _whole_links(self) -> list[_Link]:
         return [link for side, link in self._links.items() if side is link.client]
@@ -202,6 +213,8 @@ class Proxy:
                     self._swallowed.add(link)
                 elif link.half_open:
                     pass  # nobody is there to get it
+                elif self._is_to_be_cut(link, side) and len(chunk) > 1:
+                    self._cut_after(link, side, chunk)
                 elif self.delay:
                     self._later(self.delay, partial(self._forward, link, link.other(side), chunk))
                 else:
@@ -210,6 +223,18 @@ class Proxy:
             pass
         except OSError:
             self._cut(link)
+
+    def _is_to_be_cut(self, link: _Link, side: socket.socket) -> bool:
+        direction = "command" if side is link.client else "reply"
+        return self._in_the_middle is not None and self._in_the_middle[0] == direction
+
+    def _cut_after(self, link: _Link, side: socket.socket, chunk: bytes) -> None:
+        assert self._in_the_middle is not None
+        where = self._in_the_middle[1]
+        self._in_the_middle = None
+        self._forward(link, link.other(side), chunk[: 1 + int(where * (len(chunk) - 2))])
+        self._cut(link, CLOSE)
+        self.cuts += 1
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._late, (time.monotonic() + seconds, next(self._numbers), action))

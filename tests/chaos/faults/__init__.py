@@ -10,6 +10,7 @@ from chaos.fault import Fault
 # The order of the table; a fault that is not here comes after them by its name.
 ORDER = (
     "worker_killed",
+    "worker_killed_again",
     "worker_killed_in_drain",
     "worker_drained",
     "worker_stopped",

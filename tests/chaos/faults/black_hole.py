@@ -1,0 +1,35 @@
+"""What a process sends and is sent vanishes for a while, without a RST: a worker,
+a scheduler or a client, for less than a lease. Nothing runs twice."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from chaos.fault import ROLES, Fault, Setup
+from chaos.ledger import now
+from chaos.pause import pause
+from chaos.recovery import Flow, Recovery
+from chaos.stack import Stack
+
+# The lease was renewed up to 3.3 s before; then there is time to connect again.
+SHORTEST, LONGEST = 0.5, 4.0
+
+
+def inject(stack: Stack, chance: random.Random) -> Recovery:
+    groups: list[list[Any]] = [stack.workers, stack.schedulers, stack.clients]
+    with stack.take(chance.choice(groups), chance) as victim, stack.outage((victim.pid,)):
+        proxy = stack.proxy_of(victim)
+        proxy.black_hole = True
+        pause(chance.uniform(SHORTEST, LONGEST))
+        proxy.end_black_hole()
+    return Flow(now())
+
+
+FAULT = Fault(
+    "network: black hole within the lease",
+    inject,
+    setup=Setup(proxied=frozenset(ROLES)),
+    trials=3,
+    mixes=True,
+)

@@ -1,0 +1,46 @@
+"""The clocks of all processes jump: those of ours by minutes, either way; that of
+Redis forward by minutes, or back by seconds.
+
+The clock of Redis stays where it is: a retry is due by that clock, so it waits
+for as long as the clock was set back (docs/guarantees.md).
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from chaos.clocks import clocks_of, get_clock, no_compiler, offset_of, set_clock, settable_clock
+from chaos.fault import Fault, Setup
+from chaos.ledger import now
+from chaos.pause import pause
+from chaos.recovery import Flow, Recovery
+from chaos.stack import Stack
+
+SHORTEST, LONGEST = 1.0, 6.0
+MOST_FORWARD, MOST_BACK = 600, 30
+
+
+def inject(stack: Stack, chance: random.Random) -> Recovery:
+    began = now()
+    for clock in clocks_of(stack.folder):
+        if clock.name.startswith("clock-redis"):
+            _jump_of_redis(clock, chance)
+        else:
+            set_clock(clock, offset_of(chance))
+    pause(chance.uniform(SHORTEST, LONGEST))
+    return Flow(began)
+
+
+def _jump_of_redis(clock: Path, chance: random.Random) -> None:
+    forward = chance.random() < 0.5
+    jump = chance.randint(60, MOST_FORWARD) if forward else -chance.randint(5, MOST_BACK)
+    set_clock(clock, get_clock(clock) + jump)
+
+
+FAULT = Fault(
+    "clocks: jump by minutes",
+    inject,
+    setup=Setup(environment=settable_clock, missing=no_compiler),
+    trials=3,
+)

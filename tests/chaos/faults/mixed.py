@@ -1,0 +1,44 @@
+"""Several of the other faults at once, at random."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from chaos.fault import ROLES, Fault, Setup
+from chaos.ledger import now
+from chaos.pause import pause
+from chaos.recovery import Flow, Recovery
+from chaos.stack import Stack
+
+FEWEST, MOST = 2, 4
+# Seconds between the first and the last of them.
+LONGEST_OFFSET = 3.0
+
+
+def inject(stack: Stack, chance: random.Random) -> Recovery:
+    from chaos.faults import load, names  # not at the top: this file is one of them
+
+    mixable = [name for name in names() if name != "mixed" and load(name).mixes]
+    chosen = chance.sample(mixable, chance.randint(FEWEST, MOST))
+    parts = [(load(name), random.Random(chance.random())) for name in chosen]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        running = [pool.submit(_one, fault, stack, own) for fault, own in parts]
+        for future in running:
+            future.result()
+    # Not theirs: a grace that one of them brings about may save what another
+    # would have lost.
+    return Flow(now())
+
+
+def _one(fault: Fault, stack: Stack, chance: random.Random) -> None:
+    pause(chance.uniform(0, LONGEST_OFFSET))
+    fault.inject(stack, chance)
+
+
+FAULT = Fault(
+    "several at once, at random",
+    inject,
+    setup=Setup(appendfsync="always", proxied=frozenset(ROLES)),
+    trials=3,
+)
