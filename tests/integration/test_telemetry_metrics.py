@@ -9,7 +9,9 @@ from fluxqueue import BrokerUnavailable, FluxQueue
 from fluxqueue_core import Settings, key
 from fluxqueue_scheduler import telemetry as scheduler_telemetry
 from fluxqueue_scheduler.outages import Complaints
-from fluxqueue_scheduler.queues import Queues
+from fluxqueue_scheduler.queues import RegisteredQueues
+from fluxqueue_scheduler.redis_client import RedisClient
+from fluxqueue_scheduler.shard import Reader
 from support.scripts import Scripts, message
 from support.telemetry import Recorded
 from support.traced_worker import TracedWorker
@@ -103,9 +105,10 @@ def test_the_scheduler_shows_how_long_the_queues_are(
     redis.zadd(key("dead", "q"), {"entry": 1})
     found = scheduler_telemetry.set_up(Settings(redis_url), serves_metrics=False)
     assert found is not None
-    queues = Queues(Complaints())
-    reader = found.watch(Settings(redis_url), queues)
-    queues.refresh(reader)
+    queues = RegisteredQueues(Complaints())
+    reader = Reader(RedisClient(Settings(redis_url), 2), queues)
+    found.watch(lambda: [reader])
+    queues.refresh(reader.client)
     expected = {"depth": 1, "suspects": 0, "delayed": 3, "claimed": 2, "dead": 1}
     for name, value in expected.items():
         points = recorded.points(f"fluxqueue.queue.{name}")
@@ -113,14 +116,14 @@ def test_the_scheduler_shows_how_long_the_queues_are(
         assert values["q"] == value, name
         assert ("broken" in values) is (name != "depth")
     redis.delete(key("pending", "broken"))
-    reader.close()
+    reader.client.close()
 
 
 def test_the_queues_are_left_out_while_redis_is_away(recorded: Recorded) -> None:
     settings = Settings("redis://127.0.0.1:1")
     found = scheduler_telemetry.set_up(settings, serves_metrics=False)
     assert found is not None
-    queues = Queues(Complaints())
+    queues = RegisteredQueues(Complaints())
     queues.names = ("q",)
-    found.watch(settings, queues).close()
+    found.watch(lambda: [Reader(RedisClient(settings, 2), queues)])
     assert recorded.points("fluxqueue.queue.depth") == []

@@ -11,7 +11,7 @@ from fluxqueue_scheduler import telemetry
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.outages import Complaints
 from fluxqueue_scheduler.promote import MOST_LINKS, Promoter
-from fluxqueue_scheduler.queues import Queues
+from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.redis_client import RedisClient
 from fluxqueue_scheduler.rescue import Rescue
 from fluxqueue_scheduler.tracing import Tracing
@@ -50,7 +50,7 @@ def traced_messages(recorded: Recorded, redis_url: str, redis: Any) -> Any:
 def promote(redis_url: str, tracing: Tracing) -> None:
     client = RedisClient(Settings(redis_url), 5)
     complaints = Complaints()
-    Promoter(client, Queues(complaints), complaints, tracing).step()
+    Promoter(client, RegisteredQueues(complaints), complaints, tracing).step()
     client.close()
 
 

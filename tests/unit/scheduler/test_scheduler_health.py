@@ -17,52 +17,50 @@ class FakeLoop:
         self.name = name
 
 
-class FakeQueues:
+class FakeWork:
     error = ""
 
-
-@pytest.fixture
-def queues() -> Any:
-    return FakeQueues()
+    def __init__(self) -> None:
+        self.loops = [FakeLoop("promote"), FakeLoop("rescue")]
 
 
 @pytest.fixture
-def loops() -> Any:
-    return [FakeLoop("promote"), FakeLoop("rescue")]
+def work() -> Any:
+    return FakeWork()
 
 
-def test_loops_in_time_are_live_and_ready(loops: Any, queues: Any) -> None:
-    health = SchedulerHealth(loops, queues, threading.Event(), lease=1.0)
-    loops[0].overdue = LEAST_PATIENCE
+def test_loops_in_time_are_live_and_ready(work: Any) -> None:
+    health = SchedulerHealth(work, threading.Event(), lease=1.0)
+    work.loops[0].overdue = LEAST_PATIENCE
     assert health.live() == [] and health.ready() == []
 
 
-def test_a_late_loop_is_stuck(loops: Any, queues: Any) -> None:
-    health = SchedulerHealth(loops, queues, threading.Event(), lease=20.0)
-    loops[1].overdue = 19.9
+def test_a_late_loop_is_stuck(work: Any) -> None:
+    health = SchedulerHealth(work, threading.Event(), lease=20.0)
+    work.loops[1].overdue = 19.9
     assert health.live() == []
-    loops[1].overdue = 20.1
+    work.loops[1].overdue = 20.1
     assert health.live() == ["the loop rescue is 20.1 s late"]
     assert health.ready() == health.live()
 
 
-def test_a_failing_loop_is_not_ready(loops: Any, queues: Any) -> None:
-    health = SchedulerHealth(loops, queues, threading.Event(), lease=10.0)
-    loops[0].error = "Redis is away: refused"
+def test_a_failing_loop_is_not_ready(work: Any) -> None:
+    health = SchedulerHealth(work, threading.Event(), lease=10.0)
+    work.loops[0].error = "Redis is away: refused"
     assert health.live() == []
     assert health.ready() == ["the loop promote failed: Redis is away: refused"]
 
 
-def test_at_its_end_it_is_not_ready(loops: Any, queues: Any) -> None:
+def test_at_its_end_it_is_not_ready(work: Any) -> None:
     stop = threading.Event()
-    health = SchedulerHealth(loops, queues, stop, lease=10.0)
+    health = SchedulerHealth(work, stop, lease=10.0)
     stop.set()
     assert health.live() == []
     assert health.ready() == ["the scheduler ends"]
 
 
-def test_without_the_names_of_the_queues_it_is_not_ready(loops: Any, queues: Any) -> None:
-    health = SchedulerHealth(loops, queues, threading.Event(), lease=10.0)
-    queues.error = "the names of the queues can't be read: WRONGTYPE"
+def test_without_the_names_of_the_queues_it_is_not_ready(work: Any) -> None:
+    health = SchedulerHealth(work, threading.Event(), lease=10.0)
+    work.error = "the names of the queues can't be read: WRONGTYPE"
     assert health.live() == []
-    assert health.ready() == [queues.error]
+    assert health.ready() == [work.error]

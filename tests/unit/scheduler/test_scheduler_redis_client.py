@@ -29,6 +29,11 @@ def client_with(answer: Answer) -> RedisClient:
             return [answer(words) for words in self.commands]
 
     class Server:
+        class connection_pool:
+            @staticmethod
+            def disconnect() -> None:
+                """It is the one to ask a Sentinel by."""
+
         def pipeline(self, transaction: bool) -> Pipeline:
             assert transaction is False
             return Pipeline()
@@ -44,7 +49,6 @@ def client_with(answer: Answer) -> RedisClient:
         redis.ReadOnlyError("You can't write against a read only replica."),
         redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
         redis.exceptions.ClusterDownError("The cluster is down"),
-        redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
         redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
         redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
         redis.ResponseError("BUSY Redis is busy running a script."),
@@ -64,6 +68,10 @@ def test_a_server_that_can_not_work_is_unavailable(error: Exception) -> None:
         redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         redis.ResponseError("@user_script:3: attempt to perform arithmetic on a nil value"),
         redis.exceptions.NoPermissionError("this user has no permissions to access the key"),
+        redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
+        redis.exceptions.MovedError("866 127.0.0.1:7001"),
+        redis.exceptions.AskError("866 127.0.0.1:7001"),
+        redis.exceptions.ClusterDownError("Hash slot not served"),
     ],
 )
 def test_any_other_error_belongs_to_its_command(error: Exception) -> None:
@@ -71,6 +79,18 @@ def test_any_other_error_belongs_to_its_command(error: Exception) -> None:
     assert client.commands([("GET", "a"), ("GET", "b")]) == [error, b"fine"]
     with pytest.raises(redis.ResponseError):
         client.command("GET", "a")
+
+
+def test_it_says_when_a_slot_is_with_another_master() -> None:
+    said: list[bool] = []
+    client = client_with(lambda words: redis.exceptions.MovedError("866 127.0.0.1:7001"))
+    client._moved = lambda: said.append(True)
+    client.commands([("GET", "a"), ("GET", "b")])
+    assert said == [True]
+    client = client_with(lambda words: redis.exceptions.TryAgainError("during rehashing"))
+    client._moved = lambda: said.append(True)
+    client.commands([("GET", "a")])
+    assert said == [True]
 
 
 class ScriptServer:

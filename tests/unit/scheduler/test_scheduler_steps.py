@@ -15,7 +15,7 @@ from fluxqueue_scheduler.housekeeping import parse_key
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.outages import Complaints
 from fluxqueue_scheduler.promote import LIMIT, SHORTEST_PAUSE, TICK, Promoter
-from fluxqueue_scheduler.queues import Queues
+from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.redis_client import ScriptCall
 from fluxqueue_scheduler.sweep import Sweeper
 
@@ -55,7 +55,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[Fields]:
 def promoter(replies: dict[str, Any]) -> tuple[Promoter, FakeClient]:
     client: Any = FakeClient(lambda c: replies[c.queue], [name.encode() for name in replies])
     complaints = Complaints()
-    return Promoter(client, Queues(complaints), complaints), client
+    return Promoter(client, RegisteredQueues(complaints), complaints), client
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ class Sweeps:
         self.seconds_per_call = 0.0
         self.away = False
         complaints = Complaints()
-        queues = Queues(complaints)
+        queues = RegisteredQueues(complaints)
         client: Any = FakeClient(self._answer, [b"q"])
         queues.refresh(client)
         self.sweeper = Sweeper(client, queues, Options(lease=10.0), complaints)

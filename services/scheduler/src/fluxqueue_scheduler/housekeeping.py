@@ -108,7 +108,7 @@ class Housekeeper:
     def _register(self, queues: Iterable[str]) -> None:
         for queue in sorted(queues):
             try:
-                added = self._client.command("SADD", key("queues"), queue)
+                added = self._queues.register(self._client, queue)
             except ResponseError as error:
                 self._complaints.about_queue(queue, "register it", error)
                 continue

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from .outages import Complaints
 from .queues import Queues
-from .redis_client import RedisClient, ScriptCall
+from .redis_client import RedisClient, ScriptCall, is_on_its_way
 
 if TYPE_CHECKING:
     from .tracing import Tracing
@@ -62,7 +62,8 @@ class Promoter:
         for queue, reply in zip(names, replies, strict=True):
             if isinstance(reply, ResponseError):
                 self._complaints.about_queue(queue, "promote", reply)
-                self._refused[queue] = now + REFUSED_PAUSE
+                if not is_on_its_way(reply):
+                    self._refused[queue] = now + REFUSED_PAUSE
                 continue
             self._refused.pop(queue, None)
             moved, due, *messages = reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,8 @@ from fluxqueue_core import key
 from fluxqueue_core.telemetry import semconv as s
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from .queues import Queues
 from .redis_client import UNAVAILABLE, RedisClient
+from .shard import Reader
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -34,10 +35,12 @@ class QueueMetrics:
     largest, not the sum."""
 
     def __init__(
-        self, meter: Meter, client: RedisClient, queues: Queues, server: dict[str, Any]
+        self,
+        meter: Meter,
+        readers: Callable[[], Iterable[Reader]],
+        server: dict[str, Any],
     ) -> None:
-        self._client = client
-        self._queues = queues
+        self._readers = readers
         self._server = server
         self._lock = threading.Lock()
         self._read_at = float("-inf")
@@ -61,36 +64,39 @@ class QueueMetrics:
     def _current(self) -> dict[str, dict[str, int]]:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH:
-                try:
-                    self._lengths = self._read()
-                except UNAVAILABLE:
-                    self._lengths = {}  # no value rather than an old one
+                self._lengths = {}
+                for reader in self._readers():
+                    # No value rather than an old one.
+                    with contextlib.suppress(*UNAVAILABLE):
+                        self._lengths |= _of_server(reader)
                 self._read_at = time.monotonic()
             return self._lengths
 
-    def _read(self) -> dict[str, dict[str, int]]:
-        return {queue: self._of_queue(queue) for queue in self._queues.names}
 
-    def _of_queue(self, queue: str) -> dict[str, int]:
-        pending, suspects, delayed, dead, alive = self._client.commands(
-            [
-                ("LLEN", key("pending", queue)),
-                ("LLEN", key("suspects", queue)),
-                ("ZCARD", key("delayed", queue)),
-                ("ZCARD", key("dead", queue)),
-                # A tombstone's score is negative.
-                ("ZRANGEBYSCORE", key("consumers", queue), 0, "+inf"),
-            ]
-        )
-        lengths = {
-            s.QUEUE_DEPTH: pending,
-            s.QUEUE_SUSPECTS: suspects,
-            s.QUEUE_DELAYED: delayed,
-            s.QUEUE_DEAD: dead,
-        }
-        if isinstance(alive, list):
-            ids = [consumer.decode(errors="replace") for consumer in alive]
-            claimed = self._client.commands([("HLEN", key("claimed", queue, c)) for c in ids])
-            lengths[s.QUEUE_CLAIMED] = sum(n for n in claimed if isinstance(n, int))
-        # What Redis refused (a key of another type) is left out.
-        return {name: value for name, value in lengths.items() if isinstance(value, int)}
+def _of_server(reader: Reader) -> dict[str, dict[str, int]]:
+    return {queue: _of_queue(reader.client, queue) for queue in reader.queues.names}
+
+
+def _of_queue(client: RedisClient, queue: str) -> dict[str, int]:
+    pending, suspects, delayed, dead, alive = client.commands(
+        [
+            ("LLEN", key("pending", queue)),
+            ("LLEN", key("suspects", queue)),
+            ("ZCARD", key("delayed", queue)),
+            ("ZCARD", key("dead", queue)),
+            # A tombstone's score is negative.
+            ("ZRANGEBYSCORE", key("consumers", queue), 0, "+inf"),
+        ]
+    )
+    lengths = {
+        s.QUEUE_DEPTH: pending,
+        s.QUEUE_SUSPECTS: suspects,
+        s.QUEUE_DELAYED: delayed,
+        s.QUEUE_DEAD: dead,
+    }
+    if isinstance(alive, list):
+        ids = [consumer.decode(errors="replace") for consumer in alive]
+        claimed = client.commands([("HLEN", key("claimed", queue, c)) for c in ids])
+        lengths[s.QUEUE_CLAIMED] = sum(n for n in claimed if isinstance(n, int))
+    # What Redis refused (a key of another type) is left out.
+    return {name: value for name, value in lengths.items() if isinstance(value, int)}

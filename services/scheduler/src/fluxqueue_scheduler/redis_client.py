@@ -1,4 +1,4 @@
-"""The scheduler's conversation with Redis: scripts in pipelines, no retries of
+"""The scheduler's conversation with one server: scripts in pipelines, no retries of
 redis-py's own.
 
 A script that was sent again because its answer was lost would be harmless, but
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 from fluxqueue_core import Settings, key, queue_keys, script
-from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     ClusterDownError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -26,13 +27,17 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
-from redis.retry import Retry
+
+from .connect import Node, close, connect
 
 # What a server says that is there and can't work yet, or not any more: it is
 # treated like one that is away. Older servers put it inside the script's error.
 _CANNOT_WORK = re.compile(
-    r"\b(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
+    r"\b(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|BUSY)\b"
 )
+_READ_ONLY = re.compile(r"\bread only replica\b")
+# Of CLUSTERDOWN, where one slot alone is meant; redis-py has cut off the code.
+_NOT_SERVED = "hash slot not served"
 
 
 class BrokerNotReady(Exception):
@@ -49,6 +54,19 @@ DENIED = (redis.AuthenticationError, AccessDenied)
 UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError, BrokerNotReady)
 
 Reply = Any
+
+
+def is_on_its_way(error: BaseException) -> bool:
+    """Whether the queue's slot is being moved, or is with another master by now.
+    Nothing was executed.
+
+    While a slot is being moved no script can run for it: the keys that do not
+    exist are missing here, and those not moved yet are missing there, so the old
+    owner says TRYAGAIN or ASK and the new one TRYAGAIN, until the move has ended.
+    """
+    if isinstance(error, ClusterDownError):
+        return _NOT_SERVED in str(error).lower()
+    return isinstance(error, (MovedError, AskError, TryAgainError))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +97,29 @@ class ScriptCall:
 
 
 class RedisClient:
-    """One connection, for one thread. Creating it opens no connection."""
+    """One connection, for one thread. Creating it opens no connection.
 
-    def __init__(self, settings: Settings, timeout: float) -> None:
-        """`timeout` (seconds) bounds one answer; the settings' own if shorter."""
-        self._redis = redis.Redis.from_url(
-            settings.url,
-            protocol=2,
-            client_name="fluxqueue-scheduler",
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=min(timeout, settings.timeout),
-            socket_connect_timeout=settings.connect_timeout,
-        )
+    Args:
+        timeout: seconds that one answer may take; the settings' own if shorter.
+        node: the node of the cluster, where the settings name one.
+        moved: called when it says that a slot is with another master.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        timeout: float,
+        node: Node | None = None,
+        moved: Callable[[], None] | None = None,
+    ) -> None:
+        self._redis = connect(settings, timeout, node)
+        self._moved = moved
         self._scripts: dict[str, tuple[str, str]] = {}
         self._flags = True
 
     def close(self) -> None:
         """Closes the connection."""
-        self._redis.close()
+        close(self._redis)
 
     def command(self, *words: str | bytes | float) -> Reply:
         """One command.
@@ -129,9 +152,16 @@ class RedisClient:
             if isinstance(error, NoPermissionError):
                 raise AccessDenied(f"NOPERM {error}") from error
             raise
+        moved = False
         for reply in replies:
             if isinstance(reply, redis.RedisError) and _cannot_work(reply):
+                if _READ_ONLY.search(str(reply)):
+                    # It was the master. Only a new connection asks who is.
+                    self._redis.connection_pool.disconnect()
                 raise BrokerNotReady(str(reply))
+            moved = moved or isinstance(reply, MovedError)
+        if moved and self._moved is not None:
+            self._moved()
         return list(replies)
 
     def call(self, script_call: ScriptCall) -> Reply:
@@ -182,8 +212,10 @@ class RedisClient:
 
 
 def _cannot_work(error: redis.RedisError) -> bool:
+    if is_on_its_way(error):
+        return False
     # From the texts of these redis-py has cut off the code.
-    coded = (ReadOnlyError, OutOfMemoryError, ClusterDownError, TryAgainError)
+    coded = (ReadOnlyError, OutOfMemoryError, ClusterDownError)
     if not isinstance(error, ResponseError) or isinstance(error, coded):
         return True
     return _CANNOT_WORK.search(str(error)) is not None

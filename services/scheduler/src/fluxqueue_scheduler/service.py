@@ -1,24 +1,23 @@
-"""The scheduler as a whole: three loops, each with a thread and a connection."""
+"""The scheduler as a whole: what works on each server, its health, its signals."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterable
 
 from fluxqueue_core import Settings, __version__
 from fluxqueue_core.service.health_settings import DEFAULT_HOST
 from fluxqueue_core.service.log import adopt_standard_logging, get_logger
 
+from .connect import Node
 from .health import SchedulerHealth
-from .housekeeping import Housekeeper
-from .loop import Loop
 from .options import Options
-from .outages import Complaints, Outages
-from .promote import Promoter
-from .queues import Queues
-from .redis_client import RedisClient
-from .sweep import Sweeper
+from .outages import Complaints
+from .queues import Queues, RegisteredQueues
+from .shard import Reader, Shard
+from .shards import Shards
 from .telemetry import Telemetry, set_up
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,40 +38,34 @@ class Scheduler:
     ) -> None:
         options = options or Options()
         complaints = Complaints()
-        outages = Outages()
-        queues = Queues(complaints)
+        tracing = None if telemetry is None else telemetry.tracing
+
+        def shard(
+            queues: Queues, node: Node | None = None, moved: Callable[[], None] | None = None
+        ) -> Shard:
+            return Shard(settings, options, queues, complaints, tracing, node, moved)
+
+        self._work: Shard | Shards
+        if settings.kind == "cluster":
+            self._work = Shards(settings, shard, complaints)
+        else:
+            self._work = shard(RegisteredQueues(complaints))
         self._stop = threading.Event()
-        # Three connections: a slow search must not delay a sweep, nor a rescue
-        # a retry. An answer slower than the gap is as good as none.
-        self._clients = [RedisClient(settings, options.gap) for _ in range(3)]
-        promoting, rescuing, keeping = self._clients
-        tracing = None
         if telemetry is not None:
-            tracing = telemetry.tracing
-            # Read by those who export, each in a thread of its own.
-            self._clients.append(telemetry.watch(settings, queues))
-        steps = {
-            "promote": Promoter(promoting, queues, complaints, tracing).step,
-            "rescue": Sweeper(rescuing, queues, options, complaints, tracing).step,
-            "housekeeping": Housekeeper(keeping, queues, options, complaints).step,
-        }
-        self._loops = [
-            Loop(name, step, self._stop, outages, complaints) for name, step in steps.items()
-        ]
-        self.health = SchedulerHealth(self._loops, queues, self._stop, options.lease)
+            telemetry.watch(self._readers)
+        self.health = SchedulerHealth(self._work, self._stop, options.lease)
+
+    def _readers(self) -> Iterable[Reader]:
+        return [shard.reader for shard in self._work.current()]
 
     def start(self) -> None:
         """Starts the threads; returns at once, also when Redis is away."""
-        for loop in self._loops:
-            loop.start()
+        self._work.start()
 
     def stop(self) -> None:
         """Lets each loop finish the call it is in, and closes the connections."""
         self._stop.set()
-        for loop in self._loops:
-            loop.join()
-        for client in self._clients:
-            client.close()
+        self._work.stop()
 
 
 def run(

@@ -145,11 +145,17 @@ class Sweeper:
         queue, unseen = next(iter(self._unseen.items()))
         some, rest = unseen[:TOMBSTONES_AT_ONCE], unseen[TOMBSTONES_AT_ONCE:]
         keys = [(key("claimed", queue, c), key("inbox", queue, c)) for c in some]
-        if self._client.command("EXISTS", *(k for pair in keys for k in pair)):
+        [exist] = found = self._client.commands([("EXISTS", *(k for pair in keys for k in pair))])
+        if not isinstance(exist, ResponseError) and exist:
             found = self._client.commands([("EXISTS", *pair) for pair in keys])
             for consumer, number in zip(some, found, strict=True):
-                if number:
+                if not isinstance(number, ResponseError) and number:
                     self._add(queue, consumer)
+        refused = next((r for r in found if isinstance(r, ResponseError)), None)
+        if refused is not None:
+            # The next sweep returns these again, here or where the queue is now.
+            self._complaints.about_queue(queue, "look for what is left", refused)
+            rest = []
         if rest:
             self._unseen[queue] = rest
         else:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fluxqueue_core import Settings
 from fluxqueue_core.service import sdk
 
-from .queues import Queues
-from .redis_client import RedisClient
+from .shard import Reader
 
 if TYPE_CHECKING:
     from .tracing import Tracing
 
 SERVICE = "fluxqueue-scheduler"
-# Seconds that Redis has to say how long its queues are.
-PATIENCE = 2.0
 
 
 class Telemetry:
@@ -32,14 +30,12 @@ class Telemetry:
         self.metrics = own.metrics
         self.export_lines = own.export_lines
 
-    def watch(self, settings: Settings, queues: Queues) -> RedisClient:
-        """Shows how long the queues are; returns the connection for that."""
+    def watch(self, readers: Callable[[], Iterable[Reader]]) -> None:
+        """Shows how long the queues are that these can tell of."""
         from .queue_metrics import QueueMetrics
 
-        client = RedisClient(settings, PATIENCE)
         if self.tracing.meter is not None:
-            QueueMetrics(self.tracing.meter, client, queues, self.tracing.server)
-        return client
+            QueueMetrics(self.tracing.meter, readers, self.tracing.server)
 
     def flush(self) -> bool:
         """Exports what is left; False where that took too long."""
