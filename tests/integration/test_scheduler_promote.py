@@ -129,8 +129,8 @@ def test_the_set_of_queues_may_be_something_else(
 ) -> None:
     scripts.redis.set(key("queues"), "oops")
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
-        line = scheduler.wait_for("scheduler.failed")
-        assert "WRONGTYPE" in line["exception"]
+        line = scheduler.wait_for("queues.unreadable")
+        assert "WRONGTYPE" in line["error"]
         scripts.redis.delete(key("queues"))
         register(scripts)
         scripts.redis.zadd(scripts.key("delayed"), {message(1): 1})

@@ -189,7 +189,9 @@ class RedisCluster:
     def client(self) -> Any:
         """redis-py's client of the cluster, for assertions; close it."""
         node = self.running()[0]
-        return redis.RedisCluster(host=HOST, port=node.port, password=node.password)
+        return redis.RedisCluster(
+            host=HOST, port=node.port, password=node.password, socket_timeout=2
+        )
 
     # What happens to it
 

@@ -72,6 +72,7 @@ class RedisProcess:
         self._sentinel = sentinel
         self._binary = binary or redis_server_path()
         self._process: subprocess.Popen[bytes] | None = None
+        self._paused = False
         every: dict[str, object] = {
             "bind": HOST,
             "port": port,
@@ -95,7 +96,8 @@ class RedisProcess:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        """Whether it runs and does not hang."""
+        return self._process is not None and self._process.poll() is None and not self._paused
 
     def launch(self) -> None:
         """Starts it (again); it does not answer yet. The thread that calls this
@@ -140,10 +142,12 @@ class RedisProcess:
     def pause(self) -> None:
         """SIGSTOP: it hangs, and its connections stay open."""
         self._signal(signal.SIGSTOP)
+        self._paused = True
 
     def go_on(self) -> None:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
+        self._paused = False
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
@@ -152,9 +156,9 @@ class RedisProcess:
     def _end(self, how: int) -> None:
         if self._process is None:
             return
-        if self.running:
+        if self._process.poll() is None:
             self._signal(how)
-            self._signal(signal.SIGCONT)
+            self.go_on()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

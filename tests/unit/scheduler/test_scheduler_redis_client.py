@@ -31,8 +31,7 @@ def client_with(answer: Answer) -> RedisClient:
     class Server:
         class connection_pool:
             @staticmethod
-            def disconnect() -> None:
-                """It is the one to ask a Sentinel by."""
+            def disconnect() -> None: ...
 
         def pipeline(self, transaction: bool) -> Pipeline:
             assert transaction is False
@@ -60,6 +59,26 @@ def test_a_server_that_can_not_work_is_unavailable(error: Exception) -> None:
     client = client_with(lambda words: error)
     with pytest.raises(UNAVAILABLE, match=str(error)[:20]):
         client.command("PING")
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (redis.ReadOnlyError("You can't write against a read only replica."), True),
+        # So says a script on Redis 6.2.
+        (redis.ResponseError("-READONLY You can't write against a read only replica."), True),
+        (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), False),
+    ],
+)
+def test_a_server_that_has_become_a_replica_is_left(error: Exception, left: bool) -> None:
+    """Only a new connection asks the Sentinels who is the master."""
+    client = client_with(lambda words: error)
+    closed: list[bool] = []
+    pool: Any = client._redis.connection_pool
+    pool.disconnect = lambda: closed.append(True)
+    with pytest.raises(UNAVAILABLE):
+        client.command("PING")
+    assert closed == [True] * left
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import redis
 from fluxqueue_core import Settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 Node = tuple[str, int]
 
@@ -34,12 +34,41 @@ def _of_sentinels(settings: Settings, timeout: float) -> redis.Redis:
     said that it is the master no longer."""
     theirs = {"username": settings.sentinel_username, "password": settings.sentinel_password}
     options = _options(settings, timeout)
-    make: Any = Sentinel  # has no types
+    make: Any = _Sentinels  # redis-py has no types for it
     sentinels = make(settings.nodes, sentinel_kwargs={**theirs, **options})
     client: redis.Redis = sentinels.master_for(
         settings.service, db=settings.database, **_login(settings), **options
     )
     return client
+
+
+class _Sentinels(Sentinel):
+    """Says why there is no master: redis-py itself names the classes of the errors."""
+
+    def discover_master(self, service_name: str) -> Node:
+        """Host and port of the master, from the first Sentinel that knows it.
+
+        Raises:
+            MasterNotFoundError: none does.
+        """
+        reasons = []
+        for sentinel in list(self.sentinels):
+            where = "{host}:{port}".format_map(sentinel.connection_pool.connection_kwargs)
+            try:
+                found: Any = sentinel.sentinel_get_master_addr_by_name(service_name)
+            except (redis.RedisError, OSError) as error:
+                reasons.append(f"{where}: {error}")
+                continue
+            if found is not None:
+                # That one is asked first the next time.
+                self.sentinels.remove(sentinel)
+                self.sentinels.insert(0, sentinel)
+                host, port = found
+                return host.decode(), int(port)
+            reasons.append(f"{where}: it does not know this name")
+        raise MasterNotFoundError(
+            f"no Sentinel names a master of {service_name!r} ({'; '.join(reasons)})"
+        )
 
 
 def _login(settings: Settings) -> dict[str, Any]:
