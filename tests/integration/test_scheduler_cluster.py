@@ -19,7 +19,7 @@ from support.scripts import Scripts, message
 from support.telemetry import Recorded
 from support.waiting import wait_until
 
-LEASE = 1
+LEASE = 2
 _numbers = itertools.count(1)
 
 

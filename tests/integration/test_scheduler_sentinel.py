@@ -12,7 +12,7 @@ from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message
 from support.waiting import wait_until
 
-LEASE = 1
+LEASE = 2
 
 
 def works_on(server: RedisProcess, scheduler: SchedulerProcess, number: int) -> None:
@@ -55,9 +55,9 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
             third.go_on()
             assert scheduler.stop() == 0
             assert scheduler.named("scheduler.failed") == []
-            # Each time once.
+            # Once for each time, not for each attempt.
             away = len(scheduler.named("redis.unavailable"))
-            assert 2 <= away <= 3 and len(scheduler.named("redis.available")) == away
+            assert 2 <= away <= 6 and len(scheduler.named("redis.available")) == away
             assert "secret" not in scheduler.output()
 
 
