@@ -60,6 +60,19 @@ def test_the_four_of_the_conventions(recorded: Recorded, client: FluxQueue, redi
         assert point.attributes["messaging.system"] == "fluxqueue"
         assert point.attributes["messaging.destination.name"] == "default"
         assert point.attributes["server.address"] == "127.0.0.1"
+    # Which have a type of operation, by the conventions, and which have not.
+    types = {
+        name: point.attributes.get("messaging.operation.type")
+        for (name, _), point in {**process, **operations}.items()
+    }
+    assert types == {"process": None, "enqueue": "send", "ack": "settle", "dead": "settle"}
+    for point in (*sent.values(), *consumed.values()):
+        assert "messaging.operation.type" not in point.attributes
+    for point in (*sent.values(), *consumed.values(), *process.values(), *operations.values()):
+        assert "messaging.client.id" not in point.attributes
+    # An attempt takes as long as its span, which ends when it is settled.
+    settled = sum(operations[name, None].sum for name in ("ack", "dead"))
+    assert sum(point.sum for point in process.values()) >= settled
     (wait,) = recorded.points("fluxqueue.task.wait.duration")
     assert wait.count == 3 and 0 <= wait.sum < 60
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_core import Settings, key
+from fluxqueue_core import Settings, key, parse_message
+from fluxqueue_core.telemetry import instruments
 from fluxqueue_scheduler import telemetry
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.outages import Complaints
@@ -73,7 +74,8 @@ def test_one_promoted_task_stays_in_its_trace(
         "messaging.system": "fluxqueue",
         "messaging.operation.name": "promote",
         "messaging.destination.name": QUEUE,
-        "messaging.batch.message_count": 1,
+        "messaging.message.id": parse_message(message)["task_id"],
+        "messaging.client.id": instruments.client_id(),
         "server.address": "127.0.0.1",
         "server.port": int(redis_url.rpartition(":")[2].partition("/")[0]),
     }

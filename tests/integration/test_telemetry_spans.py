@@ -1,74 +1,18 @@
-"""Spans of a task's whole way, against a table written from the messaging
-conventions of OpenTelemetry: names, kinds, attributes, and what a span has when
-it is created. In one process, with a real Redis."""
+"""Spans of a task's whole way, against the messaging conventions of OpenTelemetry.
+In one process, with a real Redis."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from fluxqueue import BrokerUnavailable, FluxQueue
+from fluxqueue import FluxQueue
 from fluxqueue_core import key
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from support.conventions import check
 from support.telemetry import Recorded, id_of, links_of, parent_of, trace_of
 from support.traced_worker import TracedWorker
 from support.waiting import wait_until
-
-# operation name → (operation type, kind of span, what else it must have at its creation)
-CONVENTIONS: dict[str, tuple[str | None, SpanKind, set[str]]] = {
-    "enqueue": ("send", SpanKind.PRODUCER, {"messaging.message.id"}),
-    "create": ("create", SpanKind.PRODUCER, {"messaging.message.id"}),
-    "process": (
-        "process",
-        SpanKind.CONSUMER,
-        {"messaging.message.id", "messaging.fluxqueue.attempt"},
-    ),
-    "ack": ("settle", SpanKind.CLIENT, {"messaging.message.id"}),
-    "retry": ("settle", SpanKind.CLIENT, {"messaging.message.id", "messaging.fluxqueue.delay"}),
-    "dead": ("settle", SpanKind.CLIENT, {"messaging.message.id", "messaging.fluxqueue.reason"}),
-    "release": ("settle", SpanKind.CLIENT, {"messaging.message.id"}),
-}
-
-
-def check(
-    recorded: Recorded,
-    span: ReadableSpan,
-    url: str,
-    *,
-    task: str,
-    kind: SpanKind | None = None,
-    queue: str = "default",
-) -> dict[str, Any]:
-    """Compares a span with the table; returns its attributes."""
-    operation = span.name.removesuffix(f" {queue}")
-    operation_type, usual_kind, more = CONVENTIONS[operation]
-    address = urlsplit(url)
-    at_creation = {
-        "messaging.system": "fluxqueue",
-        "messaging.operation.name": operation,
-        "messaging.operation.type": operation_type,
-        "messaging.destination.name": queue,
-        "server.address": address.hostname,
-        "server.port": address.port,
-        "messaging.fluxqueue.task.name": task,
-    }
-    shown = recorded.shown(span.name)
-    assert at_creation.items() <= shown.items()
-    if kind is None:
-        assert more <= shown.keys()
-    assert span.name == f"{operation} {queue}"
-    assert span.kind is (kind or usual_kind)
-    attributes = dict(span.attributes or {})
-    assert at_creation.items() <= attributes.items()
-    assert ("error.type" in attributes) is (span.status.status_code is StatusCode.ERROR)
-    if span.status.status_code is not StatusCode.ERROR:
-        assert span.status.status_code is StatusCode.UNSET
-    assert ("messaging.batch.message_count" in attributes) is (kind is not None)
-    return attributes
 
 
 def test_a_sync_task_from_call_to_ack(
@@ -133,18 +77,6 @@ def test_an_async_task_from_call_to_ack(
         assert parent_of(spans["enqueue mail"]) == id_of(request)
         assert parent_of(spans["process mail"]) == id_of(spans["enqueue mail"])
         assert parent_of(spans["inside"]) == id_of(spans["process mail"])
-
-
-def test_an_async_call_without_a_loop_is_one_span(
-    recorded: Recorded, client: FluxQueue, redis: Any
-) -> None:
-    @client.task()
-    async def send() -> None: ...
-
-    call = send()
-    asyncio.run(call)
-    assert len(recorded.spans("enqueue default")) == 1
-    assert redis.llen(key("pending", "default")) == 1
 
 
 def test_a_failure_is_retried_in_its_trace_and_ends_dead(
@@ -276,94 +208,6 @@ def test_an_unknown_task_is_released_in_its_trace(
     assert parent_of(release) == id_of(enqueue) and links_of(release) == [id_of(enqueue)]
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
-def test_a_bulk_call_has_a_span_for_each_message(
-    way: str, recorded: Recorded, client: FluxQueue, redis_url: str
-) -> None:
-    @client.task()
-    def order(number: int) -> None: ...
-
-    with (
-        recorded.tracer.start_as_current_span("request"),
-        TracedWorker(client, redis_url) as worker,
-    ):
-        send(order, way, [(n,) for n in range(3)])
-        worker.wait_for_lines("task.done", 3)
-    enqueue, creates = recorded.span("enqueue default"), recorded.spans("create default")
-    attributes = check(recorded, enqueue, redis_url, task="order", kind=SpanKind.CLIENT)
-    assert attributes["messaging.batch.message_count"] == 3
-    assert "messaging.message.id" not in attributes
-    request = id_of(recorded.span("request"))
-    ids = [check(recorded, c, redis_url, task="order")["messaging.message.id"] for c in creates]
-    assert len(set(ids)) == 3
-    assert {parent_of(c) for c in creates} == {request} and parent_of(enqueue) == request
-    assert links_of(enqueue) == [id_of(c) for c in creates]
-    processes = recorded.spans("process default")
-    created = {id_of(c): (c.attributes or {})["messaging.message.id"] for c in creates}
-    for process in processes:
-        parent = parent_of(process)
-        assert parent is not None
-        assert (process.attributes or {})["messaging.message.id"] == created[parent]
-    assert {parent_of(p) for p in processes} == set(created)
-
-
-def send(task: Any, way: str, calls: list[tuple[Any, ...]]) -> None:
-    if way == "sync":
-        assert task.enqueue_many(calls) == len(calls)
-    else:
-        assert asyncio.run(task.enqueue_many_async(calls)) == len(calls)
-
-
-@pytest.mark.parametrize("way", ["sync", "async"])
-def test_the_spans_of_messages_can_be_switched_off(
-    way: str,
-    recorded: Recorded,
-    client: FluxQueue,
-    redis_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("FLUXQUEUE_OTEL_CREATE_SPANS", "off")
-
-    @client.task()
-    def order(number: int) -> None: ...
-
-    with TracedWorker(client, redis_url) as worker:
-        send(order, way, [(n,) for n in range(3)])
-        worker.wait_for_lines("task.done", 3)
-    enqueue = recorded.span("enqueue default")
-    check(recorded, enqueue, redis_url, task="order", kind=SpanKind.PRODUCER)
-    assert not recorded.spans("create default")
-    assert {parent_of(p) for p in recorded.spans("process default")} == {id_of(enqueue)}
-
-
-def test_a_call_that_fails_is_an_error(recorded: Recorded) -> None:
-    client = FluxQueue("redis://127.0.0.1:1/0?timeout=0.2")
-
-    @client.task()
-    def order(number: int) -> None: ...
-
-    @client.task()
-    async def order_async() -> None: ...
-
-    calls: list[Callable[[], object]] = [
-        lambda: order(1),
-        lambda: order.enqueue_many([(1,)]),
-        lambda: asyncio.run(order_async()),
-        lambda: asyncio.run(order.enqueue_many_async([(1,)])),
-    ]
-    for number, call in enumerate(calls, 1):
-        with pytest.raises(BrokerUnavailable):
-            call()
-        span = recorded.spans("enqueue default")[-1]
-        assert len(recorded.spans("enqueue default")) == number
-        assert span.status.status_code is StatusCode.ERROR
-        assert "not enqueued" in str(span.status.description)
-        name = "fluxqueue_core.errors.BrokerUnavailable"
-        assert (span.attributes or {})["error.type"] == name
-        record = recorded.logs()[-1].log_record
-        assert (record.event_name, record.severity_text) == ("messaging.send.exception", "WARN")
-
-
 def test_processing_can_be_linked_only(
     recorded: Recorded, client: FluxQueue, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,51 +222,3 @@ def test_processing_can_be_linked_only(
     enqueue, process = recorded.span("enqueue default"), recorded.span("process default")
     assert parent_of(process) is None and trace_of(process) != trace_of(enqueue)
     assert links_of(process) == [id_of(enqueue)]
-
-
-def test_baggage_travels_where_it_is_asked_for(
-    recorded: Recorded, client: FluxQueue, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from opentelemetry import baggage, context
-
-    monkeypatch.setenv("FLUXQUEUE_OTEL_BAGGAGE", "yes")
-    seen: list[object] = []
-
-    @client.task()
-    def order() -> None:
-        seen.append(baggage.get_baggage("user"))
-
-    token = context.attach(baggage.set_baggage("user", "ada"))
-    try:
-        order()
-    finally:
-        context.detach(token)
-    with TracedWorker(client, redis_url) as worker:
-        worker.wait_for_lines("task.done")
-    assert seen == ["ada"]
-
-
-def test_an_unsampled_trace_is_passed_on_and_not_recorded(
-    client: FluxQueue, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded = Recorded(ratio=0.0, with_metrics=False, watch=False)
-    recorded.install(monkeypatch)
-    traces: list[int] = []
-
-    @client.task()
-    def order() -> None:
-        with recorded.tracer.start_as_current_span("inside") as span:
-            traces.append(span.get_span_context().trace_id)
-
-    @client.task()
-    async def order_async() -> None:
-        order.func()
-
-    with recorded.tracer.start_as_current_span("request") as request:
-        order()
-        asyncio.run(order_async())
-        order.enqueue_many([(), ()])
-    with TracedWorker(client, redis_url) as worker:
-        worker.wait_for_lines("task.done", 4)
-    assert traces == [request.get_span_context().trace_id] * 4
-    assert not recorded.spans()

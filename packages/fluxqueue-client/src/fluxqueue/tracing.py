@@ -109,7 +109,8 @@ class SendMetrics:
 
     def record(self, count: int, seconds: float, attributes: dict[str, Any]) -> None:
         """One operation that has ended, with or without `error.type`."""
-        self._sent.add(count, attributes)
+        # The conventions have no type of operation here.
+        self._sent.add(count, {k: v for k, v in attributes.items() if k != s.OPERATION_TYPE})
         self._duration.record(seconds, attributes)
 
 
@@ -141,7 +142,12 @@ class Sending:
             s.DESTINATION_NAME: route.queue,
             **instruments.server_attributes(*producer.server),
         }
-        attributes = {**self._common, s.TASK_NAME: route.name}
+        self._of_span = {
+            **self._common,
+            s.TASK_NAME: route.name,
+            s.CLIENT_ID: instruments.client_id(),
+        }
+        attributes = dict(self._of_span)
         if task_id is not None:
             attributes[s.MESSAGE_ID] = task_id
         self.span: Span = tracing.tracer.start_span(
@@ -181,7 +187,7 @@ class Sending:
         if (metrics := self._tracing.metrics) is not None:
             attributes = self._common if more is None else self._common | more
             seconds = perf_counter() - self._started
-            metrics.record(self._count, seconds, _of_metrics(attributes))
+            metrics.record(self._count, seconds, attributes)
 
 
 class BulkSending(Sending):
@@ -205,10 +211,9 @@ class BulkSending(Sending):
         self._creates = tracing.creates and self.span.is_recording()
         self._create_name = f"{s.CREATE} {route.queue}"
         self._create_attributes = {
-            **self._common,
+            **self._of_span,
             s.OPERATION_NAME: s.CREATE,
             s.OPERATION_TYPE: s.TYPE_CREATE,
-            s.TASK_NAME: route.name,
         }
         # The messages' spans are beside this one, not below it.
         self._around = otel_context.get_current()
@@ -242,7 +247,3 @@ class BulkSending(Sending):
             self._count = self.count
             self.span.set_attribute(s.BATCH_MESSAGE_COUNT, self.count)
             super().end(more)
-
-
-def _of_metrics(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in attributes.items() if k != s.OPERATION_TYPE}

@@ -111,7 +111,9 @@ class Tracing:
             return None
         server = instruments.server_attributes(*Producer(settings).server)
         metrics = None if meter is None else WorkerMetrics(meter, server, options)
-        return cls(tracer, metrics, server, options.queues, process_parent())
+        # Not of metrics, whose series it would multiply.
+        client = {s.CLIENT_ID: instruments.client_id()}
+        return cls(tracer, metrics, {**server, **client}, options.queues, process_parent())
 
     def begin(self, job: Job) -> tuple[Context, Attempt | None]:
         """An attempt begins: the context that the task is to run in, and what
@@ -198,12 +200,13 @@ class Tracing:
             attempt.span.set_attribute(s.OUTCOME_VOID, True)
         attempt.span.end()
         if (metrics := self.metrics) is not None:
+            now = perf_counter()
             error = attempt.error
             metrics.ended(
                 attempt.job,
                 operation,
-                ended - attempt.started,
-                perf_counter() - ended,
+                now - attempt.started,
+                now - ended,
                 None if error is None else instruments.error_type(error),
                 None if counts else LEASE_LOST,
                 attempt.context,

@@ -62,11 +62,14 @@ class WorkerMetrics:
             }
             for operation in (s.PROCESS, s.ACK, s.RETRY, s.DEAD, s.RELEASE)
         }
+        for operation in (s.ACK, s.RETRY, s.DEAD, s.RELEASE):
+            for attributes in self._of_operation[operation].values():
+                attributes[s.OPERATION_TYPE] = s.TYPE_SETTLE
         self._consumed = Tally(self._of_operation[s.PROCESS])
         self._retries = Tally(of_queue)
         self._leases_lost = Tally(of_queue)
         self._process = instruments.duration_histogram(
-            meter, s.PROCESS_DURATION, "How long the code of an attempt ran."
+            meter, s.PROCESS_DURATION, "How long an attempt took, to its settling."
         )
         self._settle = instruments.duration_histogram(
             meter, s.OPERATION_DURATION, "How long an operation of the client took."
@@ -126,7 +129,7 @@ class WorkerMetrics:
         """An attempt has ended and is settled.
 
         Args:
-            seconds, settled_in: of its code, and of the call that settled it.
+            seconds, settled_in: of all of it, and of the call that settled it.
             error, void: `error.type` of the one and of the other.
         """
         queue = job.queue

@@ -104,12 +104,15 @@ class Tracing:
             s.OPERATION_NAME: operation,
             s.DESTINATION_NAME: queue,
             **self.server,
-            s.BATCH_MESSAGE_COUNT: count,
+            s.CLIENT_ID: instruments.client_id(),
             **more,
         }
         parent = Context()
         if count == 1:
             parent = Context({propagation.SPAN_KEY: NonRecordingSpan(contexts[0])})
+            attributes[s.MESSAGE_ID] = parse_message(messages[0])["task_id"]
+        else:
+            attributes[s.BATCH_MESSAGE_COUNT] = count
         self._tracer.start_span(
             f"{operation} {queue}",
             parent,

@@ -94,6 +94,27 @@ def server_attributes(address: str, port: int | None) -> dict[str, Any]:
     return {s.SERVER_ADDRESS: address} | ({} if port is None else {s.SERVER_PORT: port})
 
 
+_client_id = ""
+
+
+def _forget_client_id() -> None:
+    global _client_id
+    _client_id = ""
+
+
+os.register_at_fork(after_in_child=_forget_client_id)
+
+
+def client_id() -> str:
+    """Which process this is, of all that talk to the broker: host, number, and
+    what tells it from the one that had both before, or has both in another
+    container."""
+    global _client_id
+    if not _client_id:
+        _client_id = f"{os.uname().nodename}@{os.getpid()}@{os.urandom(4).hex()}"
+    return _client_id
+
+
 def error_type(error: BaseException) -> str:
     """The value of `error.type`: the class, with its module unless built in."""
     kind = type(error)
