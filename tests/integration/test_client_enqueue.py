@@ -182,3 +182,12 @@ def test_the_low_level(redis_url: str, redis: Any) -> None:
     )
     assert (two["name"], two["args"], two["kwargs"], two["max_retries"]) == ("two", [], {}, 5)
     assert "geheim" not in repr(FluxQueueCore("redis://:geheim@localhost:6379"))
+
+
+@pytest.mark.parametrize("timeout", [None, 30, 2.5])
+def test_the_timeout_travels_with_the_task(redis_url: str, redis: Any, timeout: Any) -> None:
+    work = work_on(redis_url, timeout=timeout)
+    assert work.timeout == timeout
+    work(1)
+    (message,) = messages(redis)
+    assert message["timeout"] == timeout

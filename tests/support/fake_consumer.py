@@ -29,6 +29,7 @@ class FakeJob:
     deliveries: int = 0
     enqueued_at: int = 1_700_000_000_123
     headers: dict[str, str] | None = None
+    settled: bool = False
     task_id: str = field(default_factory=lambda: f"id-{next(_numbers)}")
 
     def trace_headers(self) -> tuple[str | None, ...] | None:
@@ -168,6 +169,7 @@ class FakeConsumer:
             if job in self._settled:
                 raise RuntimeError("the job is settled already")
             self._settled.add(job)
+            job.settled = True
             self._running.discard(job)
             self.outcomes.append((job, what, details))
             self._changed.notify_all()

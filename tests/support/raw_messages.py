@@ -30,6 +30,7 @@ def message(
     retries: int = 0,
     deliveries: int = 0,
     max_retries: int | None = None,
+    timeout: float | None = None,
 ) -> bytes:
     """One message, its members in the order of the protocol."""
     members: dict[str, Any] = {"v": 1, "id": new_id()}
@@ -42,6 +43,8 @@ def message(
         members["kwargs"] = kwargs
     if max_retries is not None:
         members["max_retries"] = max_retries
+    if timeout is not None:
+        members["timeout"] = timeout
     return json.dumps(members, separators=(",", ":")).encode()
 
 

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod message;
 pub mod names;
 pub mod scripts;
+pub mod timeouts;
 
 mod python;
 
@@ -29,6 +30,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::python::settings::Settings;
+    #[pymodule_export]
+    use crate::timeouts::{Deadlines, TimedCall};
 
     use pyo3::prelude::*;
 

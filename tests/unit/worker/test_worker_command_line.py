@@ -156,6 +156,8 @@ def test_the_defaults(no_variables: None) -> None:
         drain_timeout=30.0,
         lease=10.0,
         unknown_task_grace=300.0,
+        timeout_grace=5.0,
+        max_stuck=0,
         health_host="127.0.0.1",
         health_port=0,
         parent=None,

@@ -26,6 +26,7 @@ from .errors import (
     FluxQueueError,
     MalformedMessage,
     MessageTooLarge,
+    TaskTimeout,
 )
 from .task import AsyncTask, Task
 
@@ -44,5 +45,6 @@ __all__ = [
     "MessageTooLarge",
     "Task",
     "TaskMetadata",
+    "TaskTimeout",
     "__version__",
 ]

@@ -17,7 +17,7 @@ from .context import context_class
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
-from .retry_policy import RetryPolicy
+from .retry_policy import RetryPolicy, check_timeout
 from .task import AsyncTask, Task
 
 AnyTask = Task[..., Any] | AsyncTask[..., Any]
@@ -91,6 +91,7 @@ class FluxQueue:
         retry_delay: float = 1.0,
         retry_backoff: float = 2.0,
         retry_max_delay: float = 3600.0,
+        timeout: float | None = None,
     ) -> TaskDecorator:
         """Returns a decorator: calling the function then enqueues a task.
 
@@ -103,6 +104,10 @@ class FluxQueue:
             retry_delay: seconds before the first retry.
             retry_backoff: the factor from one delay to the next, 1 or more.
             retry_max_delay: seconds that a delay has at most.
+            timeout: seconds that one attempt may take; None: as long as it likes.
+                Past them an async task is cancelled and a sync one gets a
+                `TaskTimeout` between two bytecodes; either counts as a failure.
+                docs/operations.md says what can't be interrupted.
 
         Raises:
             TypeError: by the decorator, where it is no plain `def` or `async
@@ -112,10 +117,11 @@ class FluxQueue:
         """
         _check_name(name, "task")
         policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
+        check_timeout(timeout)
 
         def decorate(func: Callable[..., Any]) -> Any:
             check_function(func, "task")
-            return self._declare(func, name, queue, policy)
+            return self._declare(func, name, queue, policy, timeout)
 
         return decorate
 
@@ -128,6 +134,7 @@ class FluxQueue:
         retry_delay: float = 1.0,
         retry_backoff: float = 2.0,
         retry_max_delay: float = 3600.0,
+        timeout: float | None = None,
     ) -> ContextTaskDecorator:
         """As `task`, for a function whose first parameter is annotated
         `Context` or a subclass. The worker passes it; callers do not.
@@ -137,11 +144,12 @@ class FluxQueue:
         """
         _check_name(name, "task_with_context")
         policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
+        check_timeout(timeout)
 
         def decorate(func: Callable[..., Any]) -> Any:
             check_function(func, "task_with_context")
             context_type = context_class(func, sys._getframe(1).f_locals)
-            return self._declare(func, name, queue, policy, context_type)
+            return self._declare(func, name, queue, policy, timeout, context_type)
 
         return decorate
 
@@ -156,11 +164,13 @@ class FluxQueue:
         name: str | None,
         queue: str,
         policy: RetryPolicy,
+        timeout: float | None,
         context_type: Any = None,
     ) -> AnyTask:
         if name is None and func.__name__ == "<lambda>":
             raise TypeError("a lambda has no name for its task; give one with name=...")
-        route = Route(queue, func.__name__ if name is None else name, policy.max_retries)
+        name = func.__name__ if name is None else name
+        route = Route(queue, name, policy.max_retries, timeout)
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
         task: AnyTask = kind(func, self._producer, route, policy, context_type)
         key = (route.queue, route.name)

@@ -1,4 +1,5 @@
-"""The exceptions of FluxQueue, all below `FluxQueueError`."""
+"""The exceptions of FluxQueue, all below `FluxQueueError` but
+`TaskTimeout`, which a task gets in the worker."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from fluxqueue_core.errors import (
     FluxQueueError,
     MalformedMessage,
     MessageTooLarge,
+    TaskTimeout,
 )
 
 __all__ = [
@@ -24,4 +26,5 @@ __all__ = [
     "FluxQueueError",
     "MalformedMessage",
     "MessageTooLarge",
+    "TaskTimeout",
 ]

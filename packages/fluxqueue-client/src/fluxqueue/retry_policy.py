@@ -1,4 +1,4 @@
-"""How often and when a failed task runs again."""
+"""How often and when a failed task runs again, and how long an attempt may take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from .errors import ConfigurationError
 
 # What a message can carry (an unsigned 32-bit number).
 MOST_RETRIES = 2**32 - 1
+# Seconds: a year.
+LONGEST_TIMEOUT = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         retries = self.max_retries
         if not isinstance(retries, int) or isinstance(retries, bool):
-            raise TypeError(f"max_retries must be an int, not {type(retries).__name__}")
+            raise TypeError(f"max_retries must be an int, not {_kind(retries)}")
         if not 0 <= retries <= MOST_RETRIES:
             raise ConfigurationError(
                 f"max_retries is {retries}; give 0 (no retry) to {MOST_RETRIES}"
@@ -45,8 +47,31 @@ class RetryPolicy:
             )
 
 
+def check_timeout(timeout: object) -> None:
+    """Checks the seconds that an attempt may take.
+
+    Raises:
+        TypeError: it is neither a number nor None.
+        ConfigurationError: it is not above 0 and at most a year.
+    """
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise TypeError(f"timeout must be a number of seconds or None, not {_kind(timeout)}")
+    # False for a NaN as well.
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise ConfigurationError(
+            f"timeout is {timeout}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
+            f"or None for no timeout"
+        )
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
 def _check_number(name: str, value: object, least: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number, not {_kind(value)}")
     if not (math.isfinite(value) and value >= least):
         raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")

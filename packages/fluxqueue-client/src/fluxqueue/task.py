@@ -38,6 +38,7 @@ class BaseTask(Generic[P, R]):
         retry_delay: seconds before the first retry.
         retry_backoff: the factor from one retry's delay to the next.
         retry_max_delay: seconds that a delay has at most.
+        timeout: seconds that an attempt may take; None: as long as it likes.
         context_type: the class of its context; None for a task without one.
     """
 
@@ -63,6 +64,7 @@ class BaseTask(Generic[P, R]):
         self.retry_delay = policy.delay
         self.retry_backoff = policy.backoff
         self.retry_max_delay = policy.max_delay
+        self.timeout = route.timeout
         self.context_type = context_type
         signature = inspect.signature(func)
         if context_type is not None:  # the worker passes the context, not the caller

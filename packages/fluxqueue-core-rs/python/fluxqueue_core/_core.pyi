@@ -7,10 +7,12 @@ from typing import Any, final
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Consumer",
+    "Deadlines",
     "Job",
     "Producer",
     "Route",
     "Settings",
+    "TimedCall",
     "__version__",
     "check_queue_name",
     "dead_reason",
@@ -142,6 +144,9 @@ class Route:
     def name(self) -> str: ...
     @property
     def max_retries(self) -> int: ...
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one attempt may take."""
 
 @final
 class Producer:
@@ -256,6 +261,10 @@ class Job:
         """Milliseconds since 1970, from the id."""
 
     @property
+    def settled(self) -> bool:
+        """Whether it has been ended, by whatever method of the consumer."""
+
+    @property
     def headers(self) -> dict[str, str] | None: ...
     def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
         """`traceparent`, `tracestate` and `baggage`, without making a dict of all
@@ -269,6 +278,8 @@ class Consumer:
     Args:
         queues: names, in order of priority.
         tasks: per queue, per task name: (is it async, the object for `Job.task`).
+            For a message that has a timeout, `with_timeout(seconds)` of the
+            object returns the one that the job gets.
         concurrency: how many tasks may run at once.
         suspects: serve the suspects lists, for the child process that runs
             suspected tasks alone.
@@ -337,6 +348,11 @@ class Consumer:
     def release(self, job: Job) -> bool:
         """Gives the task back to its queue; no count is touched."""
 
+    def free_slot(self, job: Job) -> bool:
+        """Gives the slot of a running job to others, since nothing can end it.
+        It stays claimed and may be settled. False where it is settled already,
+        or where as many slots as there are have been given away like that."""
+
     def drain(self) -> None:
         """Stops claiming and gives back what has not begun. `take` returns
         None from now on; running tasks may go on and settle."""
@@ -350,7 +366,8 @@ class Consumer:
 
     @property
     def running(self) -> int:
-        """How many tasks have begun and not ended."""
+        """How many tasks have begun and not ended; those whose slot was freed
+        do not count."""
 
     @property
     def turn_age(self) -> float:
@@ -364,6 +381,46 @@ class Consumer:
 
     def stop(self) -> None:
         """Ends the thread and closes the connections, whatever is held."""
+
+@final
+class TimedCall:
+    """A sync function whose calls have a deadline; see `Deadlines.guard`."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
+class Deadlines:
+    """The deadlines of a worker's attempts, by the monotonic clock.
+
+    Args:
+        grace: seconds from its deadline after which an attempt that has not
+            ended is stuck.
+    """
+
+    def __new__(cls, grace: float) -> Deadlines: ...
+    def guard(self, function: Callable[..., Any], timeout: float) -> TimedCall:
+        """The function, with `timeout` seconds for each call. A thread whose call
+        is past its deadline gets one TaskTimeout (`PyThreadState_SetAsyncExc`),
+        which is never raised outside of the function. Such a call raises
+        TaskTimeout, whichever way the function ended."""
+
+    def add(self, token: Any, timeout: float) -> int:
+        """Begins an attempt that `wait` is to report; returns its id."""
+
+    def remove(self, id: int) -> bool:
+        """Ends it. True where its deadline had passed."""
+
+    def runs(self, id: int) -> bool:
+        """Whether the attempt or guarded call has not ended."""
+
+    def wait(self) -> list[tuple[int, Any, bool]] | None:
+        """Interrupts guarded calls at their deadlines until something is to be
+        reported: (id, token, False) at an added attempt's deadline, (id, token,
+        True) when one is stuck. The token of a guarded call is its thread's
+        identifier. None after `stop`. One thread calls it, again and again."""
+
+    def stop(self) -> None:
+        """Ends `wait`."""
 
 def key(kind: str, queue: str = "", consumer: str = "") -> str:
     """The name of a key, by the kind of docs/protocol.md ("pending", ...).
@@ -389,7 +446,8 @@ def check_queue_name(queue: str) -> None:
 
 def parse_message(message: bytes) -> dict[str, Any]:
     """The message's parts: `task_id`, `name`, `args` (bytes), `kwargs` (bytes
-    or None), `retries`, `deliveries`, `max_retries`, `enqueued_at` (ms).
+    or None), `retries`, `deliveries`, `max_retries`, `timeout` (seconds or
+    None), `enqueued_at` (ms).
 
     Raises:
         MalformedMessage: what is wrong with it.

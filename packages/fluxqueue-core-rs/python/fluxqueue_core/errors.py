@@ -1,4 +1,4 @@
-"""The exceptions that FluxQueue raises, all below `FluxQueueError`.
+"""The exceptions that FluxQueue raises, all below `FluxQueueError` but one.
 
 They live in the core because the Rust code raises them; applications import
 them from `fluxqueue`.
@@ -48,6 +48,18 @@ class ArgumentTypeError(FluxQueueError, TypeError):
 
 class ArgumentValueError(FluxQueueError, ValueError):
     """An argument's value (NaN, 2**64) can't be carried; nothing was sent."""
+
+
+class TaskTimeout(BaseException):
+    """A task has run for longer than its `timeout`.
+
+    A sync task gets it between two bytecodes, wherever it is. An async task gets
+    `asyncio.CancelledError`. Either way the attempt counts as failed with this
+    error, also if the task catches what it gets and returns.
+
+    As with `CancelledError`, `except Exception` does not catch it: a task that
+    logs every error and goes on would never end.
+    """
 
 
 class MalformedMessage(FluxQueueError, ValueError):

@@ -19,7 +19,7 @@ pub struct Job {
     pub(super) work: Work,
     shared: Arc<Shared>,
     settled: AtomicBool,
-    task: Py<PyAny>,
+    pub(super) task: Py<PyAny>,
     queue: Py<PyAny>,
     args: Py<PyList>,
     kwargs: Option<Py<PyDict>>,
@@ -35,6 +35,11 @@ impl Job {
         kwargs: Option<Py<PyDict>>,
     ) -> Job {
         Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
+    }
+
+    /// Whether somebody has ended it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
     }
 
     /// To be called once, by whoever ends it.
@@ -101,6 +106,11 @@ impl Job {
     #[getter]
     fn max_retries(&self) -> u32 {
         self.work.message.max_retries
+    }
+
+    #[getter]
+    fn settled(&self) -> bool {
+        self.is_settled()
     }
 
     #[getter]

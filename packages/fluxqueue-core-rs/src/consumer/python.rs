@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -52,9 +53,14 @@ impl Consumer {
     fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
         match self.arguments(py, &work) {
             Ok((args, kwargs)) => {
-                let (task, queue) =
-                    (self.tasks[work.task].clone_ref(py), self.queues[work.queue].clone_ref(py).into_any());
-                Ok(Some(Job::new(work, self.shared.clone(), task, queue, args, kwargs)))
+                let queue = self.queues[work.queue].clone_ref(py).into_any();
+                let task = self.tasks[work.task].clone_ref(py);
+                let timeout = work.message.timeout;
+                let mut job = Job::new(work, self.shared.clone(), task, queue, args, kwargs);
+                if let Some(timeout) = timeout {
+                    job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout,))?;
+                }
+                Ok(Some(job))
             }
             Err(error) => {
                 let text = format!("its arguments can't be decoded: {error}");
@@ -233,6 +239,16 @@ impl Consumer {
 
     fn release(&self, job: &Job) -> Result<bool> {
         self.finish(job, Outcome::Release)
+    }
+
+    fn free_slot(&self, job: &Job) -> bool {
+        let mut state = self.shared.lock();
+        if job.is_settled() || !state.free_slot(&job.work) {
+            return false;
+        }
+        self.shared.announce_work(&mut state);
+        self.shared.driver.set();
+        true
     }
 
     fn drain(&self) {

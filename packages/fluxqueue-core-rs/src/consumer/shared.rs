@@ -91,7 +91,7 @@ impl Shared {
     /// Ends an attempt. False where the lease was lost meanwhile: it is void.
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();
-        state.running -= 1;
+        state.ended(work);
         state.pace.count();
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;

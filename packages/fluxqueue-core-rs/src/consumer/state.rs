@@ -110,6 +110,8 @@ pub struct State {
     pub(super) serial: u64,
     pub(super) settling: usize,
     pub(super) async_signalled: bool,
+    /// Serials of those begun whose slot has been given to others.
+    stuck: HashSet<u64>,
 }
 
 impl State {
@@ -134,6 +136,7 @@ impl State {
             serial: 0,
             settling: 0,
             async_signalled: false,
+            stuck: HashSet::new(),
         }
     }
 
@@ -195,6 +198,29 @@ impl State {
     /// The next async task, now begun.
     pub fn begin_async(&mut self, now: Duration) -> Option<Work> {
         self.begin(now, |q| &mut q.async_ready)
+    }
+
+    /// Gives the slot of what runs to others, for a task that can't be ended.
+    /// Not without a bound: each is one more thread or coroutine.
+    pub fn free_slot(&mut self, work: &Work) -> bool {
+        if self.stuck.len() >= self.concurrency || !self.stuck.insert(work.serial) {
+            return false;
+        }
+        self.running -= 1;
+        if !work.is_async {
+            self.threads -= 1;
+        }
+        true
+    }
+
+    /// What ran has ended: its slot is free, unless others have it already.
+    pub fn ended(&mut self, work: &Work) {
+        if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
+            self.running -= 1;
+        } else if !work.is_async {
+            // Its thread goes on as one of those that wait for work.
+            self.threads += 1;
+        }
     }
 
     /// Async work that a free slot could begin, after the loop has taken its fill.

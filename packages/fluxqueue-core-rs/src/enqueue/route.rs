@@ -8,7 +8,7 @@ use super::encode::Arguments;
 use super::stamp::Stamp;
 use crate::connection::bulk;
 use crate::errors::{Error, Result};
-use crate::message::{DEFAULT_MAX_RETRIES, Envelope};
+use crate::message::{DEFAULT_MAX_RETRIES, Envelope, LONGEST_TIMEOUT};
 use crate::{ids, keys, names};
 
 /// Where a call goes, and its message but for id and arguments.
@@ -24,10 +24,10 @@ impl Target {
     pub fn new(queue: &str, name: &str, max_retries: u32, timeout: Option<f64>) -> Result<Target> {
         names::check_queue(queue)?;
         if let Some(seconds) = timeout
-            && !(seconds.is_finite() && seconds > 0.0)
+            && !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT)
         {
             return Err(Error::Configuration(format!(
-                "the timeout of task {name:?} is {seconds}; give seconds above 0, or None"
+                "the timeout of task {name:?} is {seconds}; give seconds above 0, at most a year, or None"
             )));
         }
         Ok(Target {
@@ -87,6 +87,7 @@ impl Target {
 pub struct Route {
     pub(super) target: Arc<Target>,
     max_retries: u32,
+    timeout: Option<f64>,
 }
 
 #[pymethods]
@@ -98,7 +99,7 @@ impl Route {
             None => DEFAULT_MAX_RETRIES,
             Some(number) => retries(number)?,
         };
-        Ok(Route { target: Arc::new(Target::new(queue, name, max_retries, timeout)?), max_retries })
+        Ok(Route { target: Arc::new(Target::new(queue, name, max_retries, timeout)?), max_retries, timeout })
     }
 
     #[getter]
@@ -114,6 +115,11 @@ impl Route {
     #[getter]
     fn max_retries(&self) -> u32 {
         self.max_retries
+    }
+
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.timeout
     }
 
     fn __repr__(&self) -> String {

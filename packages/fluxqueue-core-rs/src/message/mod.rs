@@ -27,6 +27,9 @@ pub use rewrite::{with_delivery, with_retry, with_unknown_since};
 /// How often a task is retried where its message does not say.
 pub const DEFAULT_MAX_RETRIES: u32 = 3;
 
+/// Seconds that one attempt may take at most: a year.
+pub const LONGEST_TIMEOUT: f64 = 365.0 * 86_400.0;
+
 /// The bytes before the id.
 pub const HEAD: &[u8] = br#"{"v":1,"id":""#;
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::headers::{self, Headers};
-use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, NAME};
+use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, LONGEST_TIMEOUT, NAME};
 use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
@@ -121,6 +121,13 @@ impl Message {
         }
         if parts.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
             return Err(malformed("kwargs is not an object"));
+        }
+        if let Some(timeout) = parts.timeout
+            && !(timeout > 0.0 && timeout <= LONGEST_TIMEOUT)
+        {
+            return Err(malformed(format!(
+                "its timeout is {timeout}, not a number of seconds above 0, at most a year"
+            )));
         }
         let args = range_in(&raw, parts.args.get());
         let kwargs = parts.kwargs.map(|k| range_in(&raw, k.get()));

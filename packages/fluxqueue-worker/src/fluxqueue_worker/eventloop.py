@@ -8,12 +8,14 @@ that somebody cancelled before it began.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
 from fluxqueue_core import Job
+from fluxqueue_core.errors import TaskTimeout
 
 from .context import build_context
 from .events import TaskEvents
@@ -64,7 +66,8 @@ class EventLoop:
         self._outcomes = outcomes
         self._events = events
         self._crashed = crashed
-        self._running: dict[asyncio.Task[Any], tuple[Job, float]] = {}
+        # With the id of its deadline, if it has one.
+        self._running: dict[asyncio.Task[Any], tuple[Job, float, int | None]] = {}
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
         self._stopping = False
@@ -130,7 +133,8 @@ class EventLoop:
             self._outcomes.failed(job, task, error, started, OWN_FRAMES)
             return
         # Also the strong reference that asyncio itself does not keep.
-        self._running[running] = (job, started)
+        deadline = None if task.timeout is None else self._limit(task, running)
+        self._running[running] = (job, started, deadline)
         running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
@@ -140,7 +144,7 @@ class EventLoop:
             self._failed(error)
 
     def _settle(self, running: asyncio.Task[Any]) -> None:
-        job, started = self._running.pop(running)
+        job, started, deadline = self._running.pop(running)
         error: BaseException | None
         if running.cancelled():
             error = asyncio.CancelledError("the task was cancelled")
@@ -148,21 +152,36 @@ class EventLoop:
             error = running.exception()
         if self._fork.in_child:
             leave(error)
+        if deadline is not None:
+            error = job.task.timeouts.end(deadline, job.task.timeout, running, error)
         if error is None:
             if not self._source.succeed(job):
                 self._outcomes.void(job, started)
             elif self._events.logs_success:
                 self._events.done(job, started)
-        elif running in self._cancelled_by_us:
+        elif running in self._cancelled_by_us and not isinstance(error, TaskTimeout):
             self._outcomes.release(job, started)
         else:
             self._outcomes.failed(job, job.task, error, started)
         self._cancelled_by_us.discard(running)
 
+    def _limit(self, task: RegisteredTask, running: asyncio.Task[Any]) -> int | None:
+        assert task.timeout is not None
+        return task.timeouts.begin(running, task.timeout) if task.timeouts is not None else None
+
+    def time_out(self, running: asyncio.Task[Any]) -> None:
+        """Cancels what is past its deadline; for any thread, returns at once."""
+        self._loop.call_soon_threadsafe(running.cancel)
+
+    def attempt(self, running: asyncio.Task[Any]) -> tuple[Job, float] | None:
+        """Which job that is, and since when it runs; for any thread."""
+        found = self._running.get(running)
+        return None if found is None else found[:2]
+
     def running(self) -> list[tuple[Job, float]]:
         """What runs now, with the `perf_counter()` of its beginning. May be
         called by any thread."""
-        return list(self._running.values())
+        return [(job, started) for job, started, _ in list(self._running.values())]
 
     def current_job(self) -> Job | None:
         """What runs at present, asked by the loop's own thread; None in others,
@@ -175,14 +194,19 @@ class EventLoop:
     def stacks(self) -> list[tuple[Job, str]]:
         """Where each running job's coroutine waits; for any thread, so a glance
         rather than a consistent picture."""
-        import io
+        return [(job, self.stack(running)) for running, (job, *_) in list(self._running.items())]
 
-        found: list[tuple[Job, str]] = []
-        for running, (job, _) in list(self._running.items()):
-            text = io.StringIO()
-            running.print_stack(file=text)
-            found.append((job, text.getvalue()))
-        return found
+    def stack(self, running: asyncio.Task[Any]) -> str:
+        """Where one coroutine waits, or what it does if it blocks the loop."""
+        import io
+        import traceback
+
+        if asyncio.current_task(self._loop) is running:
+            frame = sys._current_frames().get(self._thread.ident or 0)
+            return "".join(traceback.format_stack(frame))
+        text = io.StringIO()
+        running.print_stack(file=text)
+        return text.getvalue()
 
     def cancel_all(self) -> None:
         """Cancels what runs and gives it back; returns at once."""

@@ -66,6 +66,9 @@ class TaskEvents:
     def lost_lease(self, job: Job, started: float) -> None:
         self._logger.warning("task.lost_lease", **_fields(job, started))
 
+    def stuck(self, job: Job, started: float, timeout: float, stack: str) -> None:
+        self._logger.error("task.stuck", **_fields(job, started), timeout=timeout, exception=stack)
+
     def no_thread(self, threads: int, error: Exception) -> None:
         self._logger.error("worker.no_thread", threads=threads, error=str(error))
 

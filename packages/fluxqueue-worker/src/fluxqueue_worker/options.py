@@ -25,7 +25,8 @@ class Options:
         redis_url: None where it was not given: see `fluxqueue_core.Settings`.
         tasks_module_path: see `registry.load`.
         queues: in order of priority.
-        drain_timeout, lease, unknown_task_grace: seconds.
+        drain_timeout, lease, unknown_task_grace, timeout_grace: seconds.
+        max_stuck: so many tasks that can't be ended end the worker; 0: never.
         health_port: 0: no health endpoint.
         parent: the process that this one is the suspects' lane of, or None.
         folder: the working directory at the start.
@@ -41,6 +42,8 @@ class Options:
     drain_timeout: float
     lease: float
     unknown_task_grace: float
+    timeout_grace: float
+    max_stuck: int
     health_host: str
     health_port: int
     parent: int | None
@@ -61,6 +64,9 @@ class Options:
             "FLUXQUEUE_DRAIN_TIMEOUT": repr(self.drain_timeout),
             "FLUXQUEUE_LEASE": repr(self.lease),
             "FLUXQUEUE_UNKNOWN_TASK_GRACE": repr(self.unknown_task_grace),
+            "FLUXQUEUE_TIMEOUT_GRACE": repr(self.timeout_grace),
+            # One task at a time: a stuck one is in the way of the others.
+            "FLUXQUEUE_MAX_STUCK": "1",
             # The port is the parent's.
             "FLUXQUEUE_HEALTH_PORT": "0",
         }
@@ -135,6 +141,22 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         metavar="SECONDS",
         help="how long a task that no worker knows is kept for one that does",
     )
+    parser.setting(
+        "--timeout-grace",
+        env="FLUXQUEUE_TIMEOUT_GRACE",
+        default=5.0,
+        parse=seconds(0),
+        metavar="SECONDS",
+        help="how long after its timeout a task that has not ended counts as stuck",
+    )
+    parser.setting(
+        "--max-stuck",
+        env="FLUXQUEUE_MAX_STUCK",
+        default=0,
+        parse=whole_number(0, MOST_CONCURRENCY),
+        metavar="N",
+        help="drain and end when so many tasks are stuck; 0: never",
+    )
     add_health_settings(parser)
     parser.add_argument("--suspects-lane", type=int, default=None, help=argparse.SUPPRESS)
     values = parser.parse_args(argv)
@@ -155,6 +177,8 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         drain_timeout=values.drain_timeout,
         lease=values.lease,
         unknown_task_grace=values.unknown_task_grace,
+        timeout_grace=values.timeout_grace,
+        max_stuck=values.max_stuck,
         health_host=values.health_host,
         health_port=values.health_port,
         parent=values.suspects_lane,

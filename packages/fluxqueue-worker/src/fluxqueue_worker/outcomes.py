@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -101,6 +102,7 @@ class Outcomes:
     def __init__(self, consumer: Settler, events: TaskEvents) -> None:
         self._consumer = consumer
         self._events = events
+        self._failing = threading.Lock()
         # Set when running tasks are given back: from then on it is known that
         # the outcome of a task is void, and not worth a line.
         self.releasing = False
@@ -121,6 +123,20 @@ class Outcomes:
         """
         text = describe(error)
         trace = format_traceback(error, own_frames)
+        with self._failing:
+            # One that was stuck, and was given up when the worker was to end.
+            if not job.settled:
+                self._settle_failed(job, task, error, started, text, trace)
+
+    def _settle_failed(
+        self,
+        job: Job,
+        task: RegisteredTask,
+        error: BaseException,
+        started: float,
+        text: str,
+        trace: str,
+    ) -> None:
         if isinstance(error, TypeError) and not _fits(job, task):
             self._bury(job, "arguments", text, trace, started)
         elif job.retries < job.max_retries:

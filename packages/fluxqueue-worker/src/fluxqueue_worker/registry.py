@@ -13,11 +13,15 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluxqueue import FluxQueue
 from fluxqueue.task import AsyncTask, Task
+
+if TYPE_CHECKING:
+    from .timeouts import Timeouts
 
 AnyTask = Task[..., Any] | AsyncTask[..., Any]
 Tasks = dict[str, dict[str, "RegisteredTask"]]
@@ -38,6 +42,8 @@ class RegisteredTask:
         "retry_backoff",
         "retry_delay",
         "retry_max_delay",
+        "timeout",
+        "timeouts",
     )
 
     def __init__(self, task: AnyTask) -> None:
@@ -49,6 +55,26 @@ class RegisteredTask:
         self.retry_delay: float = task.retry_delay
         self.retry_backoff: float = task.retry_backoff
         self.retry_max_delay: float = task.retry_max_delay
+        self.timeout: float | None = task.timeout
+        self.timeouts: Timeouts | None = None
+
+    def limit(self, timeouts: Timeouts) -> None:
+        """Has its attempts watched, if they have a timeout."""
+        if self.timeouts is not None:
+            return  # it is served in several queues
+        self.timeouts = timeouts
+        if self.timeout is not None and not self.is_async:
+            self.func = timeouts.guard(self.func, self.timeout)
+
+    def with_timeout(self, seconds: float) -> RegisteredTask:
+        """What runs a message that has a timeout. The one that is declared here
+        wins: it is the newer word about the code that runs."""
+        if self.timeout is not None or self.timeouts is None:
+            return self
+        limited = copy(self)
+        limited.timeout, limited.timeouts = seconds, None
+        limited.limit(self.timeouts)
+        return limited
 
 
 def load(path: str, queues: Sequence[str]) -> Tasks:

@@ -6,7 +6,7 @@ per task. With one, `tracing` stands between the loops and the consumer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue_core import Consumer, Settings
@@ -70,6 +70,11 @@ class Telemetry:
         """An event of the consumer."""
         if self.tracing is not None:
             self.tracing.happened(event)
+
+    def watch_stuck(self, stuck: Callable[[], int]) -> None:
+        """Shows how many tasks did not end at their timeout."""
+        if self.tracing is not None and self.tracing.metrics is not None:
+            self.tracing.metrics.watch_stuck(stuck)
 
     def flush(self) -> bool:
         """Exports what is left; False where that took too long."""

@@ -8,9 +8,11 @@ that do nothing, which is why it is one long function.
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from time import monotonic, perf_counter
+from types import FrameType
 from typing import Any, Protocol
 
 from fluxqueue_core import Job
@@ -141,6 +143,30 @@ class ThreadPool:
             if not self._threads:
                 raise
             self.events.no_thread(len(self._threads), error)
+
+    def replace_thread(self) -> None:
+        """Starts another thread for one that is stuck, if its slot is free."""
+        if self.source.wants_thread():
+            self.start_thread()
+
+    def attempt(self, ident: int) -> tuple[Job, float] | None:
+        """What the thread with that identifier runs, and since when."""
+        for thread in list(self._threads):
+            if thread.thread.ident == ident and (job := thread.job) is not None:
+                return job, thread.started
+        return None
+
+    @staticmethod
+    def stack(ident: int) -> str:
+        """Where the task of that thread is at present."""
+        import traceback
+
+        frames: list[tuple[FrameType, int]] = []
+        frame = sys._current_frames().get(ident)
+        while frame is not None and frame.f_code is not _Thread._loop.__code__:
+            frames.append((frame, frame.f_lineno))
+            frame = frame.f_back
+        return "".join(traceback.StackSummary.extract(reversed(frames)).format())
 
     def running(self) -> list[tuple[Job, float]]:
         """What runs now, with the `perf_counter()` of its beginning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,16 @@ class WorkerMetrics:
         )
         self._meter.create_observable_up_down_counter(
             s.SLOTS, [slots], "{task}", "Tasks that may run at once."
+        )
+
+    def watch_stuck(self, stuck: Callable[[], int]) -> None:
+        """Shows how many tasks are past their timeout and can't be ended."""
+
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(stuck())]
+
+        self._meter.create_observable_up_down_counter(
+            s.TASKS_STUCK, [observe], "{task}", "Tasks that did not end at their timeout."
         )
 
     def began(self, job: Job) -> None:

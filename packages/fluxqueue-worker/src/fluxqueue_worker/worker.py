@@ -23,6 +23,7 @@ from .outcomes import Outcomes, describe, format_traceback
 from .registry import Tasks
 from .shutdown import Signals
 from .threads import ThreadPool
+from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from .eventloop import EventLoop
@@ -92,17 +93,33 @@ class Worker:
             source, self._outcomes = self._telemetry.stand_between(source, consumer, events)
             self._telemetry.export_lines(logger)
         self._health = WorkerHealth(consumer, options.lease)
+        self._timeouts = Timeouts(
+            consumer,
+            events,
+            options.timeout_grace,
+            # A suspect runs alone.
+            replaces_slots=not self._is_lane,
+            noticed=self._signals.wake,
+            crashed=self._crashed,
+        )
+        if self._telemetry is not None:
+            self._telemetry.watch_stuck(lambda: len(self._timeouts.stuck()))
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
         if False in kinds:
             self._pool = ThreadPool(source, self._outcomes, events, self._crashed)
+            self._timeouts.pool = self._pool
         if True in kinds:
             # Imported here: a worker without async tasks does without asyncio.
             from .eventloop import EventLoop
 
             loop_type = self._telemetry.event_loop if self._telemetry else EventLoop
             self._loop = loop_type(source, self._outcomes, events, self._crashed)
+            self._timeouts.loop = self._loop
+        for table in tasks.values():
+            for task in table.values():
+                task.limit(self._timeouts)
         traced = self._telemetry is not None and self._telemetry.tracing is not None
         log_context.install(logger, self._current_job, traced)
         metrics = self._telemetry.metrics if self._telemetry else None
@@ -163,6 +180,8 @@ class Worker:
                 return signal.Signals(self._ends.popleft()).name
             if self._failed or self._consumer_ended:
                 return "failure"
+            if (most := self._options.max_stuck) and len(self._timeouts.stuck()) >= most:
+                return "stuck tasks"
             if self._idle is not None:
                 if self._idle.idle():
                     return "no suspects"
@@ -233,7 +252,12 @@ class Worker:
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
-        if self._wait_until(self._is_drained, timeout, signals_cut=True):
+        ended = self._wait_until(self._only_stuck_are_left, timeout, signals_cut=True)
+        # They have had their time: the attempt has failed, or a task that hangs
+        # would go from worker to worker for ever.
+        for stuck in self._timeouts.stuck():
+            self._outcomes.failed(stuck.job, stuck.job.task, stuck.error(), stuck.started)
+        if ended and self._wait_until(self._is_drained, RELEASE_PATIENCE):
             return
         self._outcomes.releasing = True
         self._lanes.cut_short()
@@ -252,6 +276,16 @@ class Worker:
 
     def _is_drained(self) -> bool:
         return self._lanes_have_ended() and self._consumer.drained
+
+    def _only_stuck_are_left(self) -> bool:
+        if self._is_drained():
+            return True
+        stuck = {id(stuck.job) for stuck in self._timeouts.stuck()}
+        return (
+            bool(stuck)
+            and self._lanes_have_ended()
+            and all(id(job) in stuck for job, _ in self._running())
+        )
 
     def _lanes_have_ended(self) -> bool:
         self._lanes.reap()
@@ -276,6 +310,7 @@ class Worker:
         return True
 
     def _stop(self) -> None:
+        self._timeouts.stop()
         self._consumer.stop()
         for event in self._consumer.events():
             self._consumer_events.write(event)

@@ -1,0 +1,152 @@
+//! Which attempt is due next.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+/// How often an attempt that has been told to end is looked at again: see `next`.
+const TICK: Duration = Duration::from_millis(50);
+/// The same once it is stuck.
+const SLOW_TICK: Duration = Duration::from_secs(1);
+
+/// What an attempt has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has time.
+    Running,
+    /// Its time is over: it has been told to end.
+    TimedOut,
+    /// It has not ended within the grace.
+    Stuck,
+}
+
+struct Entry<T> {
+    token: T,
+    stage: Stage,
+    due: Instant,
+}
+
+/// Attempts with their deadlines, each under a number of its own.
+pub struct Attempts<T> {
+    entries: HashMap<u64, Entry<T>>,
+    due: BTreeSet<(Instant, u64)>,
+    timed_out: usize,
+    grace: Duration,
+    last: u64,
+}
+
+impl<T> Attempts<T> {
+    /// None yet; `grace` is the time that one has to end after its deadline.
+    pub fn new(grace: Duration) -> Attempts<T> {
+        Attempts { entries: HashMap::new(), due: BTreeSet::new(), timed_out: 0, grace, last: 0 }
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, token: T, due: Instant) -> u64 {
+        self.last += 1;
+        self.due.insert((due, self.last));
+        self.entries.insert(self.last, Entry { token, stage: Stage::Running, due });
+        self.last
+    }
+
+    /// It has ended; what it had come to. None where it is not there.
+    pub fn remove(&mut self, id: u64) -> Option<Stage> {
+        let entry = self.entries.remove(&id)?;
+        self.due.remove(&(entry.due, id));
+        if entry.stage == Stage::TimedOut {
+            self.timed_out -= 1;
+        }
+        Some(entry.stage)
+    }
+
+    /// What it has come to; None where it has ended.
+    pub fn stage(&self, id: u64) -> Option<Stage> {
+        self.entries.get(&id).map(|entry| entry.stage)
+    }
+
+    /// When to call `pass` next; None: not before something is added.
+    ///
+    /// While an exception may be on its way to a thread, that is soon: CPython
+    /// 3.11 and 3.12 have one flag for the pending exceptions of all threads,
+    /// and the first that is delivered clears it. Whoever asks for the GIL makes
+    /// the running thread look again.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let tick = match (self.timed_out > 0, self.entries.len() > self.due.len()) {
+            (true, _) => Some(now + TICK),
+            (false, true) => Some(now + SLOW_TICK),
+            (false, false) => None,
+        };
+        let due = self.due.first().map(|(due, _)| *due);
+        [due, tick].into_iter().flatten().min()
+    }
+
+    /// Moves what is due to its next stage and calls `tell` for it.
+    pub fn pass(&mut self, now: Instant, mut tell: impl FnMut(u64, &T, Stage)) {
+        while let Some(&(due, id)) = self.due.first()
+            && due <= now
+        {
+            self.due.remove(&(due, id));
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if entry.stage == Stage::Running {
+                entry.stage = Stage::TimedOut;
+                entry.due = now + self.grace;
+                self.timed_out += 1;
+                self.due.insert((entry.due, id));
+            } else {
+                entry.stage = Stage::Stuck;
+                self.timed_out -= 1;
+            }
+            tell(id, &entry.token, entry.stage);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn passed(attempts: &mut Attempts<&'static str>, now: Instant) -> Vec<(&'static str, Stage)> {
+        let mut told = Vec::new();
+        attempts.pass(now, |_, token, stage| told.push((*token, stage)));
+        told
+    }
+
+    #[test]
+    fn each_is_told_once_at_its_deadline_and_once_after_the_grace() {
+        let start = Instant::now();
+        let mut attempts = Attempts::new(SECOND);
+        let late = attempts.add("late", start + 5 * SECOND);
+        let soon = attempts.add("soon", start + 2 * SECOND);
+        attempts.add("latest", start + 9 * SECOND);
+        assert_eq!(attempts.next(start), Some(start + 2 * SECOND));
+        assert_eq!(passed(&mut attempts, start + SECOND), []);
+        assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("soon", Stage::TimedOut)]);
+        assert_eq!(passed(&mut attempts, start + 2 * SECOND), []);
+        // While it may not have heard, it is looked at often.
+        assert_eq!(attempts.next(start + 2 * SECOND), Some(start + 2 * SECOND + TICK));
+        assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Stage::Stuck)]);
+        assert_eq!(attempts.stage(soon), Some(Stage::Stuck));
+        assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 4 * SECOND));
+        assert_eq!(attempts.remove(soon), Some(Stage::Stuck));
+        assert_eq!(attempts.remove(soon), None);
+        assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 5 * SECOND));
+        assert_eq!(attempts.remove(late), Some(Stage::Running));
+    }
+
+    #[test]
+    fn what_has_ended_is_told_nothing_and_leaves_nothing() {
+        let start = Instant::now();
+        let mut attempts = Attempts::new(SECOND);
+        let id = attempts.add("a", start + SECOND);
+        assert_eq!(attempts.remove(id), Some(Stage::Running));
+        assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
+        assert_eq!(attempts.next(start), None);
+        let id = attempts.add("b", start + SECOND);
+        assert_eq!(passed(&mut attempts, start + SECOND), [("b", Stage::TimedOut)]);
+        assert_eq!(attempts.remove(id), Some(Stage::TimedOut));
+        assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
+        assert_eq!(attempts.next(start), None);
+        assert!(attempts.entries.is_empty() && attempts.due.is_empty());
+    }
+}

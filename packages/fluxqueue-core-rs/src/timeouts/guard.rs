@@ -1,0 +1,110 @@
+//! A sync task's function, with a deadline for each call.
+//!
+//! At its deadline the thread gets an exception by `PyThreadState_SetAsyncExc`,
+//! which CPython raises between two bytecodes. It must not be raised anywhere
+//! but in the task. So what begins and ends the attempt is here, in native code:
+//! from the task's last bytecode to the end of the attempt none runs in this
+//! thread, and an exception that is still pending then is raised, and caught, in
+//! a function of our own before anybody else's code goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyBaseException;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::python::{Shared, Token};
+use crate::fork;
+
+/// Stands in for a function whose calls have a deadline.
+#[pyclass(frozen, module = "fluxqueue_core._core")]
+pub struct TimedCall {
+    function: Py<PyAny>,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+impl TimedCall {
+    pub(super) fn new(function: Py<PyAny>, timeout: Duration, shared: Arc<Shared>) -> TimedCall {
+        TimedCall { function, timeout, shared }
+    }
+}
+
+#[pymethods]
+impl TimedCall {
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let thread = thread_ident(py)?;
+        let generation = fork::generation();
+        let id = self.shared.add(Token::Thread(thread), self.timeout);
+        let result = self.function.bind(py).call(args, kwargs);
+        // A child process that the task has forked has no deadlines: whoever
+        // held the lock at that moment is not there to release it.
+        if fork::generation() != generation || !self.shared.remove(id) {
+            return result;
+        }
+        deliver(py, thread)?;
+        Err(timed_out(py, self.timeout, result.err())?)
+    }
+}
+
+fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
+}
+
+/// `threading.get_ident()`, by which CPython finds a thread.
+fn thread_ident(py: Python<'_>) -> PyResult<u64> {
+    static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    GET_IDENT.import(py, "_thread", "get_ident")?.call0()?.extract()
+}
+
+/// Makes the thread raise TaskTimeout at its next bytecode.
+pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
+    let class = task_timeout(py)?;
+    // SAFETY: the GIL is held, and the class is a live object, of which CPython
+    // takes a reference of its own. A thread that is gone is not found.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class.as_ptr()) };
+    Ok(())
+}
+
+/// Has a TaskTimeout that may be pending in this very thread raised, and drops it.
+///
+/// It is set once more: whether or not the first has been raised in the task,
+/// one is pending then, and with it the flag that makes CPython look, which the
+/// delivery to another thread may have cleared. (Setting NULL would drop the
+/// exception but leave the flag set, and every thread on the slow path.)
+fn deliver(py: Python<'_>, thread: u64) -> PyResult<()> {
+    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let nothing = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind))?;
+    interrupt(py, thread)?;
+    match nothing.bind(py).call0() {
+        Err(error) if error.is_instance(py, task_timeout(py)?) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The exception for an attempt that ran past its deadline, whichever way it
+/// ended: with the traceback of what it raised, which is its context if it is
+/// another exception.
+pub(super) fn timed_out(py: Python<'_>, timeout: Duration, raised: Option<PyErr>) -> PyResult<PyErr> {
+    let class = task_timeout(py)?;
+    let error = class.call1((format!("the task ran for longer than its timeout of {} s", timeout.as_secs_f64()),))?;
+    if let Some(raised) = raised {
+        let raised = raised.into_value(py).into_bound(py).cast_into::<PyBaseException>()?;
+        error.setattr("__traceback__", raised.getattr("__traceback__")?)?;
+        if !raised.is_instance(class)? {
+            error.setattr("__context__", raised)?;
+        }
+    }
+    Ok(PyErr::from_value(error))
+}

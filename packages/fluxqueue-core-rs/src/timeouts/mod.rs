@@ -1,0 +1,12 @@
+//! How long an attempt may take: the deadlines, and the exception that a sync
+//! task gets at its own.
+//!
+//! The clock is `Instant` (CLOCK_MONOTONIC on Linux): nobody sets it, and time
+//! in which the machine sleeps does not count against a task.
+
+mod deadlines;
+mod guard;
+mod python;
+
+pub use guard::TimedCall;
+pub use python::Deadlines;
