@@ -1,0 +1,256 @@
+//! The steps of the model, and what each does.
+
+use crate::faults::Fault;
+use crate::list::Msg;
+use crate::process::*;
+use crate::properties::{Violation, check};
+use crate::scope::Scope;
+use crate::state::*;
+use crate::worker::slots;
+
+/// One step. `at` is a worker, or a scheduler.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Action {
+    /// Something goes wrong.
+    Strike {
+        fault: Fault,
+        at: usize,
+    },
+    /// Redis runs again.
+    RedisReturns,
+    /// SIGCONT.
+    Continue {
+        at: usize,
+    },
+    /// The network is there again.
+    Heal {
+        at: usize,
+    },
+    /// A request of a closed connection is executed.
+    ExecuteLate {
+        index: usize,
+    },
+    /// It never will be.
+    DropLate {
+        index: usize,
+    },
+    /// The worker sees that its connections are broken.
+    NoticeBreak {
+        at: usize,
+    },
+    /// It has waited too long for an answer.
+    LosePatience {
+        at: usize,
+    },
+    ReadScripts {
+        at: usize,
+    },
+    ReadBlocking {
+        at: usize,
+    },
+    /// Redis executes the script.
+    Execute {
+        at: usize,
+    },
+    /// BLMOVE takes a message.
+    Serve {
+        at: usize,
+    },
+    /// BLMOVE has waited long enough.
+    TimeOut {
+        at: usize,
+    },
+    Begin {
+        at: usize,
+    },
+    End {
+        at: usize,
+        outcome: Outcome,
+    },
+    /// The task kills its process.
+    Poison {
+        at: usize,
+    },
+    EndOrphan {
+        at: usize,
+    },
+    SendOpen {
+        at: usize,
+    },
+    SendExchange {
+        at: usize,
+        ahead: usize,
+    },
+    SendClose {
+        at: usize,
+    },
+    Shed {
+        at: usize,
+    },
+    /// The drain's deadline.
+    ReleaseRunning {
+        at: usize,
+    },
+    /// A drained worker that holds nothing and can't reach Redis ends.
+    LeaveWithoutGoodbye {
+        at: usize,
+    },
+    Start {
+        at: usize,
+    },
+    /// A sweep; then the rescue of one of those that it has found.
+    Sweep {
+        at: usize,
+        consumer: Option<u8>,
+    },
+    StepRescue {
+        at: usize,
+    },
+    /// A scheduler is killed in the middle of a rescue.
+    CrashScheduler {
+        at: usize,
+    },
+    /// A BLMOVE alone breaks; only for the mutant that minds.
+    BreakBlocking {
+        at: usize,
+    },
+    Promote {
+        message: Msg,
+    },
+    Enqueue {
+        task: usize,
+    },
+    Tick,
+}
+
+use Action::*;
+
+impl Action {
+    /// In which order things are done where nothing goes wrong, or None for what
+    /// need not happen then: faults, and what faults cause.
+    pub fn calm(&self) -> Option<u8> {
+        Some(match self {
+            RedisReturns | Continue { .. } | Heal { .. } => 0,
+            DropLate { .. } => 1,
+            NoticeBreak { .. } => 2,
+            ReadScripts { .. } | ReadBlocking { .. } => 3,
+            Execute { .. } => 4,
+            Serve { .. } => 5,
+            Begin { .. } => 6,
+            End { outcome: Outcome::Succeeded, .. } | Poison { .. } | EndOrphan { .. } => 7,
+            SendOpen { .. } => 8,
+            SendExchange { .. } | SendClose { .. } => 9,
+            Start { .. } => 11,
+            StepRescue { .. } | Promote { .. } | Enqueue { .. } => 12,
+            Sweep { consumer: Some(_), .. } => 13,
+            Sweep { consumer: None, .. } => 14,
+            Tick => 15,
+            _ => return None,
+        })
+    }
+}
+
+impl State {
+    /// Does it, and checks what must hold.
+    ///
+    /// # Errors
+    /// The property that it violates.
+    pub fn apply(&mut self, scope: &Scope, action: Action) -> Result<(), Violation> {
+        match action {
+            Strike { fault, at } => self.strike(scope, fault, at),
+            RedisReturns => self.redis = Redis::Up,
+            Continue { at } => self.workers[at].mode = Mode::Running,
+            Heal { at } => self.workers[at].cut = false,
+            DropLate { index } => self.late[index] = None,
+            ExecuteLate { index } => {
+                if let Some(request) = self.late[index].take() {
+                    self.execute(scope, request)?;
+                }
+            }
+            NoticeBreak { at } | LosePatience { at } => self.start_anew(scope, at),
+            ReadScripts { at } => self.read_scripts(scope, at)?,
+            ReadBlocking { at } => {
+                if let Blocking::Replied(message) = self.workers[at].blocking {
+                    self.read_blocking(scope, at, message);
+                }
+            }
+            Execute { at } => {
+                if let Some(pending) = self.workers[at].scripts {
+                    let reply = self.execute(scope, pending.request)?;
+                    if let Some(pending) = &mut self.workers[at].scripts {
+                        pending.reply = reply;
+                    }
+                }
+            }
+            Serve { at } => {
+                if let Some(id) = self.workers[at].current {
+                    let taken = self.block(id, at == LANE);
+                    self.workers[at].blocking = taken.map_or(Blocking::Idle, Blocking::Replied);
+                }
+            }
+            TimeOut { at } => self.workers[at].blocking = Blocking::Idle,
+            Begin { at } => self.begin(at)?,
+            End { at, outcome } => self.end(at, outcome),
+            Poison { at } => self.lose_process(at),
+            EndOrphan { at } => self.workers[at].orphans -= 1,
+            SendOpen { at } => {
+                if !self.send_open(scope, at) {
+                    return Err(Violation::Model);
+                }
+            }
+            SendExchange { at, ahead } => self.send_exchange(scope, at, ahead),
+            SendClose { at } => self.send_close(at),
+            BreakBlocking { at } => {
+                self.faults -= 1;
+                let worker = &mut self.workers[at];
+                let was = std::mem::replace(&mut worker.blocking, Blocking::Idle);
+                if let (Blocking::Sent, Some(id)) = (was, worker.current) {
+                    self.leave_behind(Request::Block { id, suspects: at == LANE });
+                }
+            }
+            Shed { at } => self.shed(at),
+            ReleaseRunning { at } => self.release_running(at),
+            LeaveWithoutGoodbye { at } => self.lose_process(at),
+            Start { at } => self.workers[at] = Worker { mode: Mode::Running, ..Worker::NEW },
+            Sweep { at, consumer } => {
+                self.sweeping = true;
+                self.sweep(scope);
+                self.schedulers[at] = consumer.map_or(Rescue::Idle, Rescue::Bury);
+            }
+            StepRescue { at } => self.step_rescue(scope, at)?,
+            CrashScheduler { at } => self.schedulers[at] = Rescue::Idle,
+            Promote { message } => self.promote(scope, message),
+            Enqueue { task } => {
+                self.fates[task] = Fate::Open;
+                self.pending.push(Msg::new(task));
+            }
+            Tick => self.tick(scope)?,
+        }
+        self.block_where_free(scope);
+        check(self, scope)
+    }
+
+    /// A free worker waits for the next task. The same turn of the driver that has
+    /// seen the free slot sends the BLMOVE, so this is no step of its own.
+    fn block_where_free(&mut self, scope: &Scope) {
+        for at in 0..self.workers.len() {
+            let worker = &mut self.workers[at];
+            let can = worker.mode == Mode::Running && !worker.broken && self.redis != Redis::Down;
+            if can && worker.may_block(scope, slots(scope, at)) {
+                worker.blocking = Blocking::Sent;
+            }
+        }
+    }
+
+    fn execute(&mut self, scope: &Scope, request: Request) -> Result<Option<Reply>, Violation> {
+        match request {
+            Request::Open { new, olds, keep } => self.open(scope, new, olds, keep).map(Some),
+            Request::Exchange { .. } => self.exchange(scope, request).map(Some),
+            Request::Block { id, suspects } => {
+                self.block(id, suspects);
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Which steps may come next.
+
+use crate::action::Action::{self, *};
+use crate::mutant::Mutant;
+use crate::process::*;
+use crate::scope::{Kind, Scope};
+use crate::state::*;
+use crate::worker::slots;
+
+impl State {
+    /// What may happen next.
+    pub fn actions(&self, scope: &Scope) -> Vec<Action> {
+        let mut out = Vec::with_capacity(32);
+        for at in 0..self.workers.len() {
+            self.faults_at(scope, at, &mut out);
+            self.actions_of_worker(scope, at, &mut out);
+        }
+        let up = self.redis == Redis::Up;
+        if !up {
+            out.push(RedisReturns);
+        }
+        for (index, request) in self.late.iter().enumerate() {
+            let Some(request) = request else { continue };
+            out.push(DropLate { index });
+            let waits = match request {
+                Request::Block { suspects: true, .. } => self.suspects.is_empty(),
+                Request::Block { suspects: false, .. } => self.pending.is_empty(),
+                _ => false,
+            };
+            if up && !waits {
+                out.push(ExecuteLate { index });
+            }
+        }
+        if up {
+            self.actions_of_schedulers(scope, &mut out);
+            out.extend(self.delayed.iter().map(|message| Promote { message }));
+            let waits = (0..2).filter(|t| self.fates[*t] == Fate::NotEnqueued);
+            out.extend(waits.map(|task| Enqueue { task }));
+        }
+        if self.may_tick() {
+            out.push(Tick);
+        }
+        out
+    }
+
+    fn faults_at(&self, scope: &Scope, at: usize, out: &mut Vec<Action>) {
+        if self.faults == 0 {
+            return;
+        }
+        let kinds = scope.kinds.iter().filter(|kind| self.can_strike(**kind, at));
+        out.extend(kinds.map(|fault| Strike { fault: *fault, at }));
+        if scope.is(Mutant::BlocksAgainAfterBreak) && self.workers[at].blocking != Blocking::Idle {
+            out.push(BreakBlocking { at });
+        }
+    }
+
+    fn actions_of_worker(&self, scope: &Scope, at: usize, out: &mut Vec<Action>) {
+        let worker = &self.workers[at];
+        let reachable = self.reachable(at);
+        match worker.mode {
+            Mode::Absent => {
+                // A new worker is as good as another that is well.
+                let needed = match at {
+                    LANE => !self.suspects.is_empty(),
+                    _ => at < scope.workers && !self.healthy(1 - at),
+                };
+                if needed && self.redis == Redis::Up {
+                    out.push(Start { at });
+                }
+                return;
+            }
+            // Redis works on what it was sent all the same.
+            Mode::Stopped => out.push(Continue { at }),
+            Mode::Running => self.actions_of_running(scope, at, out),
+        }
+        if worker.cut {
+            out.push(Heal { at });
+        }
+        if reachable && worker.scripts.is_some_and(|p| p.reply.is_none()) {
+            out.push(Execute { at });
+        }
+        let source = if at == LANE { &self.suspects } else { &self.pending };
+        if worker.blocking == Blocking::Sent && self.redis == Redis::Up {
+            if !source.is_empty() {
+                out.push(Serve { at });
+            } else if worker.age > 0 {
+                out.push(TimeOut { at });
+            }
+        }
+    }
+
+    fn actions_of_running(&self, scope: &Scope, at: usize, out: &mut Vec<Action>) {
+        let worker = &self.workers[at];
+        let slots = slots(scope, at);
+        self.actions_of_tasks(scope, at, out);
+        if worker.broken {
+            out.push(NoticeBreak { at });
+        }
+        if !worker.cut {
+            if worker.scripts.is_some_and(|p| p.reply.is_some()) {
+                out.push(ReadScripts { at });
+            }
+            if matches!(worker.blocking, Blocking::Replied(_)) {
+                out.push(ReadBlocking { at });
+            }
+        }
+        if worker.scripts.is_some_and(|p| p.age >= 1 && p.reply.is_none()) && !self.reachable(at) {
+            out.push(LosePatience { at });
+        }
+        if worker.draining && !worker.ready && !worker.owes && worker.holds().next().is_none() && !self.reachable(at) {
+            out.push(LeaveWithoutGoodbye { at });
+        }
+        if worker.broken || self.redis == Redis::Down {
+            return;
+        }
+        if worker.scripts.is_none() {
+            if !worker.ready {
+                if self.reachable(at) {
+                    out.push(SendOpen { at });
+                }
+            } else if worker.draining && worker.holds().next().is_none() && worker.doubles.is_empty() {
+                out.push(SendClose { at });
+            } else {
+                // The lane claims nothing ahead.
+                let most = if at == LANE { 0 } else { scope.ahead };
+                let asks = (0..=most).filter(|ahead| worker.has_cause_to_exchange(scope, slots, *ahead));
+                out.extend(asks.map(|ahead| SendExchange { at, ahead }));
+            }
+        }
+    }
+
+    fn actions_of_tasks(&self, scope: &Scope, at: usize, out: &mut Vec<Action>) {
+        let worker = &self.workers[at];
+        let waiting = worker.count(Stage::Waiting) > 0;
+        let full = worker.running() >= slots(scope, at);
+        let fresh = worker.age < LEASE || scope.is(Mutant::BeginsPastDeadline);
+        if waiting && !full && fresh && !worker.draining {
+            out.push(Begin { at });
+        }
+        if waiting && (full || !fresh) && worker.ready && worker.scripts.is_none() {
+            out.push(Shed { at });
+        }
+        let runs = worker.holds().find(|(_, stage)| *stage == Stage::Running);
+        if let Some((message, _)) = runs {
+            match scope.tasks[message.task()] {
+                Kind::Poison => out.push(Poison { at }),
+                kind => {
+                    out.push(End { at, outcome: Outcome::Succeeded });
+                    if kind == Kind::MayFail {
+                        let outcome = if message.retries() < MAX_RETRIES { Outcome::Retry } else { Outcome::Dead };
+                        out.push(End { at, outcome });
+                    }
+                }
+            }
+            if worker.draining {
+                out.push(ReleaseRunning { at });
+            }
+        }
+        if worker.orphans > 0 {
+            out.push(EndOrphan { at });
+        }
+    }
+
+    fn actions_of_schedulers(&self, scope: &Scope, out: &mut Vec<Action>) {
+        for at in 0..scope.schedulers {
+            if self.schedulers[at] == Rescue::Idle {
+                // As a rule a sweep is part of the tick.
+                if self.swept > 0 || !self.sweeping {
+                    out.push(Sweep { at, consumer: None });
+                }
+                let found = self.clone().sweep(scope);
+                out.extend(found.into_iter().map(|id| Sweep { at, consumer: Some(id) }));
+            } else {
+                out.push(StepRescue { at });
+                out.push(CrashScheduler { at });
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What goes wrong, and time.
+
+use crate::list::List;
+use crate::process::*;
+use crate::properties::Violation;
+use crate::scope::Scope;
+use crate::state::*;
+
+/// A kind of fault. Each costs one of the scope's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// SIGKILL of a worker.
+    Kill,
+    /// SIGSTOP of a worker; SIGCONT comes at any time.
+    Stop,
+    /// SIGTERM of a worker: no fault, but as rare.
+    Drain,
+    /// A worker's connections break: answers are lost, requests executed late.
+    Break,
+    /// The network of a worker is gone for a time.
+    Cut,
+    /// Redis is killed and started again, with its data.
+    Restart,
+    /// Redis is stopped for a time.
+    Hang,
+    /// The clock of Redis jumps ahead of all leases.
+    ClockJump,
+    /// No scheduler sweeps for a time.
+    NoScheduler,
+}
+
+/// Every kind.
+pub const ALL: [Fault; 9] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::Drain,
+    Fault::Break,
+    Fault::Cut,
+    Fault::Restart,
+    Fault::Hang,
+    Fault::ClockJump,
+    Fault::NoScheduler,
+];
+
+impl State {
+    /// Whether that fault can strike that worker (0 for those of Redis).
+    pub fn can_strike(&self, fault: Fault, at: usize) -> bool {
+        let worker = &self.workers[at];
+        let runs = worker.mode == Mode::Running;
+        match fault {
+            Fault::Kill => worker.mode != Mode::Absent,
+            Fault::Stop => runs && !worker.cut,
+            Fault::Drain => runs && !worker.draining,
+            Fault::Break => runs && !worker.broken && (worker.ready || worker.scripts.is_some()),
+            Fault::Cut => runs && !worker.cut,
+            Fault::Restart | Fault::Hang | Fault::ClockJump => at == 0 && self.redis == Redis::Up,
+            Fault::NoScheduler => at == 0 && self.sweeping,
+        }
+    }
+
+    /// It does.
+    pub fn strike(&mut self, scope: &Scope, fault: Fault, at: usize) {
+        self.faults -= 1;
+        match fault {
+            Fault::Kill => self.lose_process(at),
+            Fault::Stop => self.workers[at].mode = Mode::Stopped,
+            Fault::Drain => self.drain(scope, at),
+            Fault::Break => self.start_anew(scope, at),
+            Fault::Cut => self.workers[at].cut = true,
+            Fault::Hang => self.redis = Redis::Hung,
+            Fault::Restart => self.restart(),
+            Fault::NoScheduler => self.sweeping = false,
+            Fault::ClockJump => {
+                self.swept = GAP + 1;
+                self.quiet = 0;
+                for consumer in &mut self.consumers {
+                    if let Score::Alive(left) = &mut consumer.score {
+                        *left = 0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was not executed never is; what was answered may still be read.
+    fn restart(&mut self) {
+        self.redis = Redis::Down;
+        self.late = [None; LATE];
+        for worker in self.workers.iter_mut().filter(|w| w.mode != Mode::Absent) {
+            worker.broken |= worker.ready || worker.scripts.is_some();
+            worker.scripts = worker.scripts.filter(|p| p.reply.is_some());
+            if worker.blocking == Blocking::Sent {
+                worker.blocking = Blocking::Idle;
+            }
+        }
+    }
+
+    /// Time may go on only when every worker that nothing keeps from it is through
+    /// with what it has to say to Redis: that is what makes it healthy.
+    pub fn may_tick(&self) -> bool {
+        (0..self.workers.len()).all(|at| {
+            let worker = &self.workers[at];
+            if self.healthy(at) {
+                return worker.ready && worker.age == 0 && worker.scripts.is_none() && !worker.broken;
+            }
+            // Patience is shorter than a tick.
+            !(worker.mode == Mode::Running && worker.scripts.is_some_and(|p| p.age >= 1 && p.reply.is_none()))
+        })
+    }
+
+    /// A third of a lease passes. Then healthy workers renew theirs, and a scheduler
+    /// sweeps, unless something keeps them from it.
+    pub fn tick(&mut self, scope: &Scope) -> Result<(), Violation> {
+        self.swept = (self.swept + 1).min(GAP + 1);
+        self.quiet = self.quiet.saturating_sub(1);
+        for consumer in &mut self.consumers {
+            if let Score::Alive(left) = &mut consumer.score {
+                *left = left.saturating_sub(1);
+            }
+        }
+        for at in 0..self.workers.len() {
+            self.age(scope, at)?;
+        }
+        if self.sweeping && self.redis == Redis::Up {
+            self.sweep(scope);
+        }
+        Ok(())
+    }
+
+    fn age(&mut self, scope: &Scope, at: usize) -> Result<(), Violation> {
+        let healthy = self.healthy(at);
+        let worker = &mut self.workers[at];
+        if worker.mode == Mode::Absent {
+            return Ok(());
+        }
+        worker.age = (worker.age + 1).min(LEASE);
+        if let Some(pending) = &mut worker.scripts {
+            pending.age = (pending.age + 1).min(LEASE);
+        }
+        if healthy && let Some(id) = worker.current {
+            let (settled, outcomes) = (List::EMPTY, [None; 4]);
+            let renewal = Request::Exchange { id, settled, outcomes, claim: 0, suspects: false };
+            if self.exchange(scope, renewal)? != Reply::Exchanged(None) {
+                self.workers[at].age = 0;
+            }
+        } else if worker.mode == Mode::Stopped || worker.cut {
+            // Should the lease end before it is renewed, this fault has a part in it.
+            for id in self.workers[at].ids() {
+                self.consumers[id].lost = true;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! A model of the protocol between workers, schedulers and Redis, and a
+//! breadth-first search through everything that it can do; see README.md.
+
+#![warn(missing_docs)]
+
+pub mod action;
+pub mod enabled;
+pub mod faults;
+pub mod list;
+pub mod mutant;
+pub mod process;
+pub mod properties;
+pub mod redis;
+pub mod scheduler;
+pub mod scope;
+pub mod search;
+pub mod state;
+pub mod symmetry;
+pub mod worker;

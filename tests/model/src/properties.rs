@@ -1,0 +1,65 @@
+//! What must hold in every state.
+
+use crate::process::*;
+use crate::scope::Scope;
+use crate::state::*;
+use crate::worker::slots;
+
+/// What has gone wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// A task is nowhere.
+    Lost,
+    /// A task is in two places.
+    InTwoPlaces,
+    /// Without further faults a task never ends.
+    NeverEnds,
+    /// A worker settled what was not its any more.
+    SettledWhatItLost,
+    /// `deliveries` was raised although no worker was lost, or raised twice.
+    CountedTwice,
+    /// An attempt began a second time although nothing had happened.
+    RunTwiceWithoutCause,
+    /// The tasks of a worker were taken away from it although it was well.
+    HealthyWorkerRescued,
+    /// A task is dead as `worker_lost` that was not alone when its last worker was lost.
+    InnocentCondemned,
+    /// A worker with a free slot neither asks for tasks nor waits for one.
+    WakeUpLost,
+    /// A consumer lives that no worker knows, and no fault is the cause.
+    LeftOverConsumer,
+    /// The model contradicts itself.
+    Model,
+}
+
+/// Checks the properties of one state; those of steps are where the step is made.
+pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
+    for task in 0..2 {
+        let here = |list: &crate::list::List| list.iter().filter(|m| m.task() == task).count();
+        let mut places = here(&state.pending) + here(&state.suspects) + here(&state.delayed);
+        places += state.consumers.iter().map(|c| here(&c.claimed) + here(&c.inbox)).sum::<usize>();
+        places += usize::from(state.fates[task] != Fate::Open);
+        match places {
+            0 => return Err(Violation::Lost),
+            1 => (),
+            _ => return Err(Violation::InTwoPlaces),
+        }
+    }
+    for (at, worker) in state.workers.iter().enumerate() {
+        let idle = worker.scripts.is_none() && worker.blocking == Blocking::Idle && !worker.broken;
+        let free = worker.free(slots(scope, at)) > 0 && worker.ready && !worker.draining;
+        if idle && free && state.healthy(at) {
+            let asks = worker.has_cause_to_exchange(scope, slots(scope, at), 0);
+            if !asks && !worker.may_block(scope, slots(scope, at)) {
+                return Err(Violation::WakeUpLost);
+            }
+        }
+    }
+    for (id, consumer) in state.consumers.iter().enumerate() {
+        let known = state.workers.iter().any(|w| w.ids().any(|i| i == id));
+        if matches!(consumer.score, Score::Alive(_)) && !known && !consumer.lost {
+            return Err(Violation::LeftOverConsumer);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! The scripts, by their names, each in one atomic step; and what Redis does itself.
+
+use crate::list::{List, Msg};
+use crate::mutant::Mutant;
+use crate::process::*;
+use crate::properties::Violation;
+use crate::scope::{Kind, Scope};
+use crate::state::*;
+
+type Result<T> = std::result::Result<T, Violation>;
+
+impl State {
+    /// The list where a message belongs (`home` in prelude.lua).
+    pub fn home(&mut self, message: Msg, scope: &Scope) -> &mut List {
+        if message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers) {
+            &mut self.suspects
+        } else {
+            &mut self.pending
+        }
+    }
+
+    /// The message leaves its holder in Redis, and not by an outcome of its run:
+    /// every copy that a worker may have is void.
+    fn leaves(&mut self, field: Msg) {
+        let mark = |m: Msg| if m.field() == field.field() { m.stale() } else { m };
+        let in_request = |request: &mut Request| {
+            if let Request::Exchange { settled, .. } = request {
+                settled.map(mark);
+            }
+        };
+        for worker in &mut self.workers {
+            worker.held.iter_mut().flatten().for_each(|(m, _)| *m = mark(*m));
+            worker.doubles.map(mark);
+            if let Blocking::Replied(m) = &mut worker.blocking {
+                *m = mark(*m);
+            }
+            if let Some(pending) = &mut worker.scripts {
+                in_request(&mut pending.request);
+                if let Some(Reply::Exchanged(Some(claimed))) = &mut pending.reply {
+                    claimed.map(mark);
+                }
+            }
+        }
+        self.late.iter_mut().flatten().for_each(in_request);
+    }
+
+    fn hold(&mut self, id: usize, message: Msg) -> Result<()> {
+        if self.consumers[id].claimed.has(message) {
+            return Err(Violation::InTwoPlaces);
+        }
+        self.consumers[id].claimed.push(message);
+        Ok(())
+    }
+
+    fn adopt(&mut self, id: usize) -> Result<List> {
+        let inbox = std::mem::take(&mut self.consumers[id].inbox);
+        inbox.iter().try_for_each(|m| self.hold(id, m))?;
+        Ok(inbox)
+    }
+
+    fn has_living_owner(&self, id: usize) -> bool {
+        self.workers.iter().any(|w| w.mode != Mode::Absent && w.ids().any(|i| i == id))
+    }
+
+    /// open.lua
+    pub fn open(&mut self, scope: &Scope, new: Option<u8>, olds: u8, mut keep: List) -> Result<Reply> {
+        if new.is_some_and(|id| self.consumers[id as usize].score != Score::Absent) {
+            return Ok(Reply::Opened(None));
+        }
+        let mut holds = List::EMPTY;
+        for old in (0..IDS).filter(|id| olds >> id & 1 == 1) {
+            let known = self.consumers[old].score;
+            if matches!(known, Score::Alive(_)) && !scope.is(Mutant::OpenGivesNothingBack) {
+                let claimed = std::mem::take(&mut self.consumers[old].claimed);
+                let inbox = std::mem::take(&mut self.consumers[old].inbox);
+                let inbox = if scope.is(Mutant::OpenForgetsInboxes) { List::EMPTY } else { inbox };
+                for message in claimed.iter().chain(inbox.iter()) {
+                    match new {
+                        Some(new) if keep.remove(message) => {
+                            self.hold(new as usize, message)?;
+                            holds.push(message);
+                        }
+                        _ => {
+                            self.home(message, scope).push_first(message);
+                            self.leaves(message);
+                        }
+                    }
+                }
+            }
+            let spared = known == Score::Absent && scope.is(Mutant::SparesUnknownIds)
+                || matches!(known, Score::Alive(_)) && scope.is(Mutant::OpenGivesNothingBack);
+            if !spared {
+                self.consumers[old].score = Score::Tombstone;
+            }
+        }
+        if let Some(new) = new {
+            self.consumers[new as usize].score = Score::Alive(LEASE);
+        }
+        Ok(Reply::Opened(Some(holds)))
+    }
+
+    /// exchange.lua
+    pub fn exchange(&mut self, scope: &Scope, request: Request) -> Result<Reply> {
+        let Request::Exchange { id, settled, outcomes, claim, suspects } = request else {
+            return Err(Violation::Model);
+        };
+        let id = id as usize;
+        let alive = matches!(self.consumers[id].score, Score::Alive(_));
+        if !alive {
+            if scope.is(Mutant::OldIdSettles) {
+                let outcomes = settled.iter().zip(outcomes.into_iter().flatten());
+                outcomes.into_iter().try_for_each(|(message, outcome)| self.settle(scope, id, message, outcome))?;
+            }
+            if !scope.is(Mutant::OldIdClaims) {
+                return Ok(Reply::Exchanged(None));
+            }
+        }
+        if alive && !scope.is(Mutant::DoesNotRenew) {
+            self.consumers[id].score = Score::Alive(LEASE);
+            self.consumers[id].lost &= !self.has_living_owner(id);
+        }
+        let adopted = self.adopt(id)?;
+        for (message, outcome) in settled.iter().zip(outcomes.into_iter().flatten()) {
+            self.settle(scope, id, message, outcome)?;
+        }
+        let mut claimed = List::EMPTY;
+        if scope.is(Mutant::AdoptedIsHandedOut) {
+            claimed = adopted;
+        }
+        for _ in 0..claim {
+            let source = if suspects { &mut self.suspects } else { &mut self.pending };
+            let Some(message) = source.pop() else { break };
+            self.hold(id, message)?;
+            claimed.push(message);
+        }
+        Ok(Reply::Exchanged(Some(claimed)))
+    }
+
+    fn settle(&mut self, scope: &Scope, id: usize, message: Msg, outcome: Outcome) -> Result<()> {
+        let task = message.task();
+        if !self.consumers[id].claimed.remove(message) {
+            return Ok(()); // It is gone: somebody else has it.
+        }
+        if self.consumers[id].score == Score::Tombstone || message.is_stale() && outcome != Outcome::Release {
+            return Err(Violation::SettledWhatItLost);
+        }
+        let message = message.field();
+        match outcome {
+            Outcome::Succeeded => self.fates[task] = Fate::Done,
+            Outcome::Dead => self.fates[task] = Fate::Failed,
+            Outcome::Retry => {
+                self.delayed.push(message.retried());
+                self.begun[task] = false;
+            }
+            Outcome::Release => {
+                self.home(message, scope).push_first(message);
+                self.leaves(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// sweep.lua: the consumers that are late, and the tombstones that have left something.
+    pub fn sweep(&mut self, scope: &Scope) -> Vec<u8> {
+        if self.swept > GAP && !scope.is(Mutant::NoQuietPeriod) {
+            self.quiet = LEASE;
+        }
+        self.swept = 0;
+        let concerns = |c: &Consumer| match c.score {
+            Score::Alive(left) => left == 0 && self.quiet == 0,
+            Score::Tombstone => !c.claimed.is_empty() || !c.inbox.is_empty(),
+            Score::Absent => false,
+        };
+        (0..IDS).filter(|id| concerns(&self.consumers[*id])).map(|id| id as u8).collect()
+    }
+
+    /// bury.lua: what is to be raised.
+    pub fn bury(&mut self, scope: &Scope, id: usize) -> Result<List> {
+        if let Score::Alive(left) = self.consumers[id].score {
+            let late = left == 0 && self.swept <= GAP && self.quiet == 0;
+            if !late && !scope.is(Mutant::BuriesUnchecked) {
+                return Ok(List::EMPTY);
+            }
+            self.consumers[id].score = Score::Tombstone;
+            self.adopt(id)?;
+            let claimed = self.consumers[id].claimed;
+            if !self.consumers[id].lost && (!claimed.is_empty() || self.has_living_owner(id)) {
+                return Err(Violation::HealthyWorkerRescued);
+            }
+            self.consumers[id].held_several = claimed.len() > 1;
+            for message in claimed.iter() {
+                self.uncounted[message.task()] = true;
+                self.begun[message.task()] = false;
+            }
+        } else if scope.is(Mutant::BuryDoesNotGoOn) {
+            return Ok(List::EMPTY);
+        }
+        Ok(self.consumers[id].claimed)
+    }
+
+    /// move.lua
+    pub fn move_(&mut self, scope: &Scope, id: usize, messages: List) -> Result<()> {
+        for message in messages.iter() {
+            if !self.consumers[id].claimed.remove(message) && !scope.is(Mutant::MovesUnchecked) {
+                continue; // Another scheduler was quicker.
+            }
+            self.count_loss(message)?;
+            let raised = message.raised();
+            if raised.deliveries() < MAX_DELIVERIES {
+                self.home(raised, scope).push_first(raised);
+            } else {
+                self.fates[message.task()] = Fate::WorkerLost;
+                let innocent = scope.tasks[message.task()] != Kind::Poison;
+                if innocent && self.consumers[id].held_several {
+                    return Err(Violation::InnocentCondemned);
+                }
+            }
+            self.leaves(message);
+        }
+        Ok(())
+    }
+
+    fn count_loss(&mut self, message: Msg) -> Result<()> {
+        match std::mem::take(&mut self.uncounted[message.task()]) {
+            true => Ok(()),
+            false => Err(Violation::CountedTwice),
+        }
+    }
+
+    /// reclaim.lua
+    pub fn reclaim(&mut self, scope: &Scope, id: usize) -> Result<()> {
+        if matches!(self.consumers[id].score, Score::Alive(_)) {
+            return Ok(());
+        }
+        let inbox = std::mem::take(&mut self.consumers[id].inbox);
+        for mut message in inbox.iter() {
+            if scope.is(Mutant::ReclaimRaises) {
+                self.count_loss(message)?;
+                message = message.raised();
+            }
+            self.home(message, scope).push_first(message);
+            self.leaves(message);
+        }
+        Ok(())
+    }
+
+    /// promote.lua, for one message that is due.
+    pub fn promote(&mut self, scope: &Scope, message: Msg) {
+        if self.delayed.remove(message) {
+            self.home(message, scope).push(message);
+        }
+    }
+
+    /// BLMOVE: what it takes, if there is something.
+    pub fn block(&mut self, id: u8, suspects: bool) -> Option<Msg> {
+        let message = if suspects { self.suspects.pop() } else { self.pending.pop() }?;
+        self.consumers[id as usize].inbox.push(message);
+        Some(message)
+    }
+}

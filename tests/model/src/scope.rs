@@ -1,0 +1,112 @@
+//! What a search covers.
+
+use crate::faults::{ALL, Fault};
+use crate::mutant::Mutant;
+
+/// What becomes of a task when it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// It succeeds.
+    Good,
+    /// Its first attempt may fail; the second succeeds or fails for good.
+    MayFail,
+    /// It kills its process.
+    Poison,
+}
+
+/// How large a search is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// The two tasks.
+    pub tasks: [Kind; 2],
+    /// One or two, beside the process for suspects.
+    pub workers: usize,
+    /// How many tasks a worker runs at once (one or two).
+    pub slots: usize,
+    /// How many tasks it may claim beyond its free slots.
+    pub ahead: usize,
+    /// One or two.
+    pub schedulers: usize,
+    /// So many faults happen, at any moment and in any order.
+    pub faults: u8,
+    /// Of these kinds.
+    pub kinds: &'static [Fault],
+    /// What is done wrongly.
+    pub mutant: Option<Mutant>,
+}
+
+const GOOD: [Kind; 2] = [Kind::Good, Kind::Good];
+const MAY_FAIL: [Kind; 2] = [Kind::Good, Kind::MayFail];
+const POISON: [Kind; 2] = [Kind::Good, Kind::Poison];
+
+impl Scope {
+    /// Two workers with a slot each, a scheduler, two tasks that succeed, no fault.
+    pub const SMALL: Scope = Scope {
+        name: "small",
+        tasks: GOOD,
+        workers: 2,
+        slots: 1,
+        ahead: 1,
+        schedulers: 1,
+        faults: 0,
+        kinds: &[],
+        mutant: None,
+    };
+
+    /// With a poison task.
+    pub const POISON: Scope = Scope { name: "poison", tasks: POISON, ..Scope::SMALL };
+
+    /// One fault of that kind.
+    pub const fn one(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        Scope { name, faults: 1, kinds, ..Scope::SMALL }
+    }
+
+    /// Whether that is done wrongly.
+    pub fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// What the CI searches.
+    pub fn bounded() -> Vec<Scope> {
+        use Fault::*;
+        let one_worker = Scope { workers: 1, ..Scope::SMALL };
+        vec![
+            Scope { name: "no fault", tasks: MAY_FAIL, schedulers: 2, ahead: 2, ..Scope::SMALL },
+            Scope { name: "two slots", slots: 2, ..Scope::one("", &[Break, Kill]) },
+            Scope { tasks: MAY_FAIL, schedulers: 2, ..Scope::one("a worker is killed", &[Kill]) },
+            Scope { ahead: 2, ..Scope::one("a worker is drained", &[Drain]) },
+            Scope { tasks: MAY_FAIL, ..Scope::one("connections break", &[Break]) },
+            Scope::one("a worker is stopped", &[Stop]),
+            Scope::one("Redis restarts, or its clock jumps", &[Restart, ClockJump, NoScheduler]),
+            Scope { name: "a worker is cut off", faults: 1, kinds: &[Cut], ..one_worker },
+            Scope { name: "Redis hangs", faults: 1, kinds: &[Hang], ..one_worker },
+            Scope { name: "two breaks or kills", faults: 2, kinds: &[Break, Kill], ..one_worker },
+            Scope { name: "poison", tasks: POISON, schedulers: 2, ..Scope::SMALL },
+        ]
+    }
+
+    /// What takes longer.
+    pub fn long() -> Vec<Scope> {
+        use Fault::*;
+        let one_worker = Scope { workers: 1, ..Scope::SMALL };
+        let mut scopes = Scope::bounded();
+        scopes.extend([
+            Scope { schedulers: 2, ..Scope::one("stopped, two schedulers", &[Stop]) },
+            Scope::one("one of two is cut off", &[Cut]),
+            Scope::one("Redis hangs, two workers", &[Hang]),
+            Scope { name: "two faults, one worker", faults: 2, kinds: &ALL, ..one_worker },
+            Scope { name: "two of kill, break, drain", faults: 2, kinds: &[Kill, Break, Drain], ..Scope::SMALL },
+            Scope { name: "stopped, then killed or broken", faults: 2, kinds: &[Stop, Kill, Break], ..Scope::SMALL },
+            Scope {
+                name: "Redis restarts, and a kill or break",
+                faults: 2,
+                kinds: &[Restart, Kill, Break],
+                ..Scope::SMALL
+            },
+            Scope { name: "poison and a fault", faults: 1, kinds: &[Break, Drain, Restart], ..Scope::POISON },
+        ]);
+        scopes
+    }
+}

@@ -1,0 +1,280 @@
+//! What a worker does: the driver, the conversation and the state of the core,
+//! without connections and bytes.
+
+use crate::list::{List, Msg};
+use crate::mutant::Mutant;
+use crate::process::*;
+use crate::properties::Violation;
+use crate::scope::{Kind, Scope};
+use crate::state::*;
+
+type Result<T> = std::result::Result<T, Violation>;
+
+impl Worker {
+    fn insert(&mut self, message: Msg, stage: Stage) {
+        // As in a map: one entry for each field.
+        self.held = self.without(|m, _| m.field() == message.field()).held;
+        let end = self.holds().count();
+        self.held[end] = Some((message, stage));
+    }
+
+    fn without(&self, gone: impl Fn(Msg, Stage) -> bool) -> Worker {
+        let mut left = *self;
+        left.held = [None; 4];
+        let kept = self.holds().filter(|(m, s)| !gone(*m, *s));
+        kept.enumerate().for_each(|(i, entry)| left.held[i] = Some(entry));
+        left
+    }
+
+    /// Slots for which nothing has been claimed yet (`State::free`).
+    pub fn free(&self, slots: usize) -> usize {
+        slots.saturating_sub(self.running() + self.count(Stage::Waiting))
+    }
+
+    /// How many tasks an exchange may ask for (`Driver::wanted`).
+    pub fn wanted(&self, scope: &Scope, slots: usize, ahead: usize) -> usize {
+        let blocked = self.blocking != Blocking::Idle;
+        if self.draining || blocked && !self.maybe_more {
+            return 0;
+        }
+        let taken = self.count(Stage::Waiting);
+        let left = slots.saturating_sub(self.running());
+        let reserve = usize::from((blocked || scope.is(Mutant::ReserveWithoutBlock)) && left > taken + 1)
+            | usize::from(scope.is(Mutant::ReserveWithoutBlock));
+        (left.saturating_sub(reserve) + ahead).saturating_sub(taken).min(2)
+    }
+
+    /// Whether there is something to tell or to ask (`Driver::plan_exchange`).
+    pub fn has_cause_to_exchange(&self, scope: &Scope, slots: usize, ahead: usize) -> bool {
+        self.holds().any(|(_, s)| matches!(s, Stage::Settling(_)))
+            || self.age >= 1
+            || !self.doubles.is_empty()
+            || self.maybe_more && self.wanted(scope, slots, ahead) > 0
+    }
+
+    /// Whether a BLMOVE may be sent (`Driver::plan_block`).
+    pub fn may_block(&self, scope: &Scope, slots: usize) -> bool {
+        let asking = match self.scripts {
+            Some(Pending { request: Request::Exchange { claim, .. }, .. }) => claim as usize,
+            _ => 0,
+        };
+        let open = self.ready || scope.is(Mutant::BlocksBeforeOpen) && self.current.is_some();
+        let fresh = self.age < LEASE || !self.ready;
+        open && fresh
+            && !self.draining
+            && !self.maybe_more
+            && self.blocking == Blocking::Idle
+            && self.free(slots) > asking
+    }
+}
+
+/// How many tasks a process runs at once.
+pub fn slots(scope: &Scope, worker: usize) -> usize {
+    if worker == LANE { 1 } else { scope.slots }
+}
+
+impl State {
+    /// Sends `open`, with all that the worker still holds; false where the model
+    /// has no id left.
+    pub fn send_open(&mut self, scope: &Scope, at: usize) -> bool {
+        let Some(new) = self.fresh_id() else { return false };
+        self.consumers[new as usize] = Consumer::NEW;
+        let worker = &mut self.workers[at];
+        let keep = if scope.is(Mutant::KeepIsMissing) {
+            List::EMPTY
+        } else {
+            worker.holds().map(|(m, _)| m.field()).collect()
+        };
+        worker.current = Some(new);
+        let request = Request::Open { new: Some(new), olds: worker.olds, keep };
+        worker.scripts = Some(Pending { request, age: 0, reply: None });
+        true
+    }
+
+    /// Sends `exchange`, claiming up to `ahead` more than there are slots.
+    pub fn send_exchange(&mut self, scope: &Scope, at: usize, ahead: usize) {
+        let worker = &mut self.workers[at];
+        let claim = worker.wanted(scope, slots(scope, at), ahead) as u8;
+        let (mut settled, mut outcomes) = (List::EMPTY, [None; 4]);
+        for (message, stage) in worker.holds() {
+            if let Stage::Settling(outcome) = stage {
+                outcomes[settled.len()] = Some(outcome);
+                settled.push(message);
+            }
+        }
+        worker.doubles.map(|m| m.during(false));
+        let Some(id) = worker.current else { return };
+        let request = Request::Exchange { id, settled, outcomes, claim, suspects: at == LANE };
+        worker.scripts = Some(Pending { request, age: 0, reply: None });
+    }
+
+    /// Sends `open` with nothing to open.
+    pub fn send_close(&mut self, at: usize) {
+        let worker = &mut self.workers[at];
+        let olds = worker.olds | worker.current.map_or(0, |id| 1 << id);
+        let request = Request::Open { new: None, olds, keep: List::EMPTY };
+        worker.scripts = Some(Pending { request, age: 0, reply: None });
+    }
+
+    /// Reads the answer of a script.
+    pub fn read_scripts(&mut self, scope: &Scope, at: usize) -> Result<()> {
+        let worker = &mut self.workers[at];
+        let Some(Pending { request, age, reply: Some(reply) }) = worker.scripts.take() else {
+            return Err(Violation::Model);
+        };
+        let age = if scope.is(Mutant::DeadlineFromReply) { 0 } else { age };
+        match (request, reply) {
+            (Request::Open { new: None, .. }, _) => self.end_process(at),
+            (Request::Open { .. }, Reply::Opened(Some(fields))) => {
+                self.reopened(at, fields);
+                let worker = &mut self.workers[at];
+                (worker.ready, worker.owes, worker.olds, worker.maybe_more) = (true, false, 0, true);
+                worker.age = age;
+            }
+            (Request::Exchange { settled, claim, .. }, Reply::Exchanged(Some(claimed))) => {
+                for message in settled.iter() {
+                    *worker = worker.without(|m, _| m.field() == message.field());
+                }
+                if claim > 0 {
+                    worker.maybe_more = claimed.len() == claim as usize;
+                }
+                worker.age = age;
+                let doubles = std::mem::take(&mut worker.doubles);
+                for message in doubles.iter() {
+                    match message.came_during() {
+                        true => worker.doubles.push(message),
+                        false => worker.insert(message, Stage::Waiting),
+                    }
+                }
+                claimed.iter().for_each(|m| worker.insert(m, Stage::Waiting));
+            }
+            (_, Reply::Exchanged(None)) => {
+                self.reopened(at, List::EMPTY);
+                self.workers[at].age = LEASE;
+                self.start_anew(scope, at);
+            }
+            (_, Reply::Opened(None)) => self.start_anew(scope, at),
+            _ => return Err(Violation::Model),
+        }
+        Ok(())
+    }
+
+    /// The new conversation holds `fields`; what else runs has become an orphan.
+    fn reopened(&mut self, at: usize, fields: List) {
+        let worker = &mut self.workers[at];
+        let lost = worker.holds().filter(|(m, s)| *s == Stage::Running && !fields.has(*m)).count();
+        worker.orphans += lost as u8;
+        worker.doubles = List::EMPTY;
+        *worker = worker.without(|m, _| !fields.has(m));
+    }
+
+    /// Reads the answer of a BLMOVE.
+    pub fn read_blocking(&mut self, scope: &Scope, at: usize, message: Msg) {
+        let worker = &mut self.workers[at];
+        worker.blocking = Blocking::Idle;
+        worker.maybe_more = true;
+        let held = worker.holds().any(|(m, _)| m.field() == message.field());
+        if held && !scope.is(Mutant::DoublesAreAdmitted) {
+            worker.doubles.push(message.during(worker.scripts.is_some()));
+        } else {
+            worker.insert(message, Stage::Waiting);
+        }
+    }
+
+    /// A task begins, the oldest first.
+    pub fn begin(&mut self, at: usize) -> Result<()> {
+        let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Waiting);
+        let Some((message, stage)) = entry else { return Err(Violation::Model) };
+        *stage = Stage::Running;
+        let message = *message;
+        if message.is_stale() || std::mem::replace(&mut self.begun[message.task()], true) {
+            return Err(Violation::RunTwiceWithoutCause);
+        }
+        Ok(())
+    }
+
+    /// The oldest task that runs ends so.
+    pub fn end(&mut self, at: usize, outcome: Outcome) {
+        let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Running);
+        if let Some((_, stage)) = entry {
+            *stage = Stage::Settling(outcome);
+        }
+    }
+
+    /// Gives back what has waited here for too long (`State::shed`).
+    pub fn shed(&mut self, at: usize) {
+        for (_, stage) in self.workers[at].held.iter_mut().flatten() {
+            if *stage == Stage::Waiting {
+                *stage = Stage::Settling(Outcome::Release);
+            }
+        }
+    }
+
+    /// SIGTERM: what has not begun goes home with the next `open`.
+    pub fn drain(&mut self, scope: &Scope, at: usize) {
+        let worker = &mut self.workers[at];
+        worker.draining = true;
+        worker.owes = worker.count(Stage::Waiting) > 0;
+        *worker = worker.without(|_, s| s == Stage::Waiting);
+        self.start_anew(scope, at);
+    }
+
+    /// The drain's deadline: what runs is given back, which is a cause for a second run.
+    pub fn release_running(&mut self, at: usize) {
+        for (message, stage) in self.workers[at].held.iter_mut().flatten() {
+            if *stage == Stage::Running {
+                *stage = Stage::Settling(Outcome::Release);
+                self.begun[message.task()] &= message.is_stale();
+            }
+        }
+    }
+
+    /// Both connections are closed and a new conversation begins. Requests under
+    /// way may be executed later, or never.
+    pub fn start_anew(&mut self, scope: &Scope, at: usize) {
+        self.close_connections(at);
+        let worker = &mut self.workers[at];
+        if scope.is(Mutant::SameIdAfterBreak) && worker.ready {
+            return;
+        }
+        worker.ready = false;
+        worker.olds |= worker.current.take().map_or(0, |id| 1 << id);
+    }
+
+    fn close_connections(&mut self, at: usize) {
+        let worker = &mut self.workers[at];
+        worker.broken = false;
+        let scripts = worker.scripts.take().filter(|p| p.reply.is_none()).map(|p| p.request);
+        let blocking = std::mem::replace(&mut worker.blocking, Blocking::Idle);
+        let block = (blocking == Blocking::Sent).then_some(worker.current).flatten();
+        let block = block.map(|id| Request::Block { id, suspects: at == LANE });
+        scripts.into_iter().chain(block).for_each(|request| self.leave_behind(request));
+    }
+
+    /// A request of a closed connection; where there are too many, it is never executed.
+    pub fn leave_behind(&mut self, request: Request) {
+        if let Some(place) = self.late.iter_mut().find(|l| l.is_none()) {
+            *place = Some(request);
+        }
+    }
+
+    /// The process ends at its own will.
+    pub fn end_process(&mut self, at: usize) {
+        self.close_connections(at);
+        self.workers[at] = Worker::NEW;
+    }
+
+    /// The process ends by SIGKILL, by its own task, or without Redis: whatever
+    /// its ids hold is lost, and that is a cause.
+    pub fn lose_process(&mut self, at: usize) {
+        for id in self.workers[at].ids() {
+            self.consumers[id].lost = true;
+        }
+        self.end_process(at);
+    }
+
+    /// Whether a task runs there that kills its process.
+    pub fn runs_poison(&self, scope: &Scope, at: usize) -> bool {
+        self.workers[at].holds().any(|(m, s)| s == Stage::Running && scope.tasks[m.task()] == Kind::Poison)
+    }
+}

@@ -1,0 +1,58 @@
+//! Each broken rule is found out, by the property that it should violate. A model
+//! that finds none of them would prove nothing.
+
+use fluxqueue_model::faults::Fault;
+use fluxqueue_model::mutant::{self, Mutant};
+use fluxqueue_model::properties::Violation;
+use fluxqueue_model::scope::Scope;
+use fluxqueue_model::search::search;
+
+fn found_in(scope: Scope, mutant: Mutant) -> Option<Violation> {
+    search(&Scope { mutant: Some(mutant), ..scope }).failure.map(|failure| failure.violation)
+}
+
+macro_rules! caught {
+    ($($name:ident: $mutant:ident in $scope:expr => $violation:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                assert_eq!(found_in($scope, Mutant::$mutant), Some(Violation::$violation));
+            }
+        )*
+
+        #[test]
+        fn every_mutant_has_its_test() {
+            let tested = [$(Mutant::$mutant),*];
+            assert!(mutant::ALL.iter().all(|m| tested.contains(m)));
+        }
+    };
+}
+
+const KILL: Scope = Scope::one("kill", &[Fault::Kill]);
+const STOP: Scope = Scope::one("stop", &[Fault::Stop]);
+const BREAK: Scope = Scope::one("break", &[Fault::Break]);
+const RESTART: Scope = Scope::one("restart", &[Fault::Restart]);
+
+caught! {
+    an_adopted_message_is_handed_out_twice: AdoptedIsHandedOut in Scope::SMALL => RunTwiceWithoutCause;
+    an_old_id_settles: OldIdSettles in STOP => SettledWhatItLost;
+    an_old_id_claims: OldIdClaims in BREAK => CountedTwice;
+    blmove_before_open: BlocksBeforeOpen in BREAK => NeverEnds;
+    no_quiet_period_after_a_gap: NoQuietPeriod in RESTART => HealthyWorkerRescued;
+    bury_does_not_look_again: BuriesUnchecked in STOP => HealthyWorkerRescued;
+    bury_does_not_go_on: BuryDoesNotGoOn in KILL => NeverEnds;
+    move_does_not_look_again: MovesUnchecked in Scope { schedulers: 2, ..KILL } => CountedTwice;
+    unknown_ids_are_spared: SparesUnknownIds in Scope { faults: 2, workers: 1, ..BREAK } => LeftOverConsumer;
+    open_gives_nothing_back: OpenGivesNothingBack in BREAK => LeftOverConsumer;
+    open_forgets_inboxes: OpenForgetsInboxes in BREAK => Lost;
+    exchange_does_not_renew: DoesNotRenew in Scope::SMALL => HealthyWorkerRescued;
+    reclaim_raises: ReclaimRaises in KILL => CountedTwice;
+    tasks_begin_past_the_deadline: BeginsPastDeadline in STOP => RunTwiceWithoutCause;
+    the_deadline_counts_from_the_reply: DeadlineFromReply in STOP => RunTwiceWithoutCause;
+    keep_is_missing: KeepIsMissing in BREAK => RunTwiceWithoutCause;
+    the_same_id_after_a_break: SameIdAfterBreak in BREAK => RunTwiceWithoutCause;
+    a_blmove_again_in_the_same_conversation: BlocksAgainAfterBreak in BREAK => NeverEnds;
+    doubles_are_admitted: DoublesAreAdmitted in Scope { ahead: 2, ..Scope::SMALL } => NeverEnds;
+    suspects_among_others: SuspectsAmongOthers in Scope::POISON => InnocentCondemned;
+    a_reserve_without_a_blmove: ReserveWithoutBlock in Scope::SMALL => WakeUpLost;
+}
