@@ -248,7 +248,7 @@ impl Driver {
     /// Blocks on the queue when it was empty and a slot is free.
     fn plan_block(&mut self, state: &State, queue: usize, now: Duration) {
         let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
-        let conversation = &mut self.conversations[queue];
+        let conversation = &self.conversations[queue];
         let fresh_until = state.queues[queue].fresh_until;
         let may = conversation.ready
             && state.phase == Phase::Serving
@@ -256,11 +256,19 @@ impl Driver {
             && !conversation.maybe_more
             && conversation.blocked_until.is_none()
             && now >= conversation.block_not_before
-            && state.free() > asked
+            && (state.free() > asked || self.is_crowded_out(state, queue, asked))
             && now + Duration::from_millis(50) < fresh_until;
         if may {
-            conversation.send_block(&self.options, fresh_until, now);
+            self.conversations[queue].send_block(&self.options, fresh_until, now);
         }
+    }
+
+    /// Whether this queue has nothing here while the fast tasks of another one fill
+    /// what is claimed ahead: no slot is ever free then, and without a BLMOVE of its
+    /// own it would be asked for only when its lease is renewed.
+    fn is_crowded_out(&self, state: &State, queue: usize, asked: usize) -> bool {
+        let room = state.pace.ahead(state.concurrency);
+        !state.queues[queue].holds_something() && state.waiting() + asked < room
     }
 
     fn next_look(&self, state: &State, queue: usize, now: Duration) -> Option<Duration> {
