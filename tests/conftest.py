@@ -97,11 +97,12 @@ def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not unknown, f"keys that the protocol does not know: {unknown}"
 
 
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    """An OpenTelemetry SDK in memory that samples everything."""
+@pytest.fixture(params=["the SDK's spans", "direct spans"])
+def recorded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """An OpenTelemetry SDK in memory that samples everything: with a sampler that
+    wants to be asked for every span, and without."""
     from support.telemetry import Recorded
 
-    recorded = Recorded()
+    recorded = Recorded(watch=request.param == "the SDK's spans")
     recorded.install(monkeypatch)
     return recorded

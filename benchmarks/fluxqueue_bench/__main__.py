@@ -34,13 +34,16 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, help="how often each is measured (3; quick: 1)")
     parser.add_argument("--only", default="", help="only measures or libraries with this in them")
     parser.add_argument("--peers", help="only these, by name, with commas between them")
+    parser.add_argument(
+        "--instructions", action="store_true", help="telemetry: count instructions (by valgrind)"
+    )
     parser.add_argument("--output", type=Path, help="the file of the results (full: a new one)")
     options = parser.parse_args()
     repeats = options.repeats or (1 if options.quick else 3)
     match options.what:
         case "telemetry":
             print(", ".join(f"{name} {value}" for name, value in machine.describe().items()))
-            telemetry.main(options.quick, repeats)
+            telemetry.main(options.quick, repeats, options.instructions)
             return 0
         case "report":
             return report.main(options.output)

@@ -97,7 +97,10 @@ class Recorded:
         return found
 
     def shown(self, name: str) -> dict[str, Any]:
-        """The attributes that a span of this name had at its creation."""
+        """The attributes that a span of this name had at its creation; at its end
+        where the sampler was not asked."""
+        if not self.sampler.shown:
+            return dict(self.spans(name)[0].attributes or {})
         return next(attributes for seen, _, attributes in self.sampler.shown if seen == name)
 
     def logs(self) -> list[ReadableLogRecord]:

@@ -58,10 +58,10 @@ def test_what_is_not_a_header_is_none(header: str) -> None:
 
 
 def test_an_unsampled_remote_span_is_read_when_somebody_asks() -> None:
-    span = propagation.RemoteSpan(f"00-{TRACE}-{SPAN}-00", "a=1")
+    span = propagation.RemoteSpan((f"00-{TRACE}-{SPAN}-00", "a=1", None))
     assert not span.is_recording()
     assert span.get_span_context().trace_id == int(TRACE, 16)
-    assert not propagation.RemoteSpan("00-bad-00", None).get_span_context().is_valid
+    assert not propagation.RemoteSpan(("00-bad-00", None, None)).get_span_context().is_valid
 
 
 def test_headers_carry_what_is_there() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from fluxqueue_worker import options
 from fluxqueue_worker.registry import RegisteredTask
 from fluxqueue_worker.tracing import Tracing
 from fluxqueue_worker.tracing_loops import TracedConsumer
-from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode, get_current_span
 from support.fake_consumer import FakeConsumer, FakeJob
 from support.telemetry import Recorded
@@ -118,48 +116,6 @@ def test_every_outcome_reaches_the_consumer(
     assert len(recorded.spans()) == (2 if sampled == "01" else 0)
     for span in recorded.spans("process default"):
         assert (span.attributes or {})["messaging.fluxqueue.deliveries"] == 1
-
-
-@pytest.mark.parametrize("lost", [False, True])
-def test_an_ack_made_by_hand_is_as_the_sdk_makes_it(
-    lost: bool, consumer: FakeConsumer, job: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job.headers = {"traceparent": f"{HEADER}-01", "tracestate": "a=1"}
-    made = []
-    for by_sdk in (True, False):
-        recorded = Recorded(watch=by_sdk)
-        with monkeypatch.context() as patch:
-            recorded.install(patch)
-            traced = make(consumer)
-        assert (traced._acks is None) is by_sdk
-        traced.begin(job)
-        monkeypatch.setattr(traced, "_succeed", lambda job: not lost)
-        assert traced.succeed(job) is not lost
-        ack, process = recorded.span("ack default"), recorded.span("process default")
-        assert ack.context is not None and process.context is not None
-        assert (ack.parent, ack.context.trace_id) == (process.context, process.context.trace_id)
-        assert ack.context.span_id not in (0, process.context.span_id)
-        assert ack.start_time is not None and ack.end_time is not None
-        assert ack.start_time <= ack.end_time
-        as_json = json.loads(ack.to_json())
-        for changing in ("context", "parent_id", "start_time", "end_time", "resource"):
-            del as_json[changing]
-        made.append((as_json, ack.context.trace_state, ack.instrumentation_scope, ack.resource))
-    assert made[0] == made[1]
-
-
-@pytest.mark.parametrize("own", ["processor", "sampler"])
-def test_acks_are_made_by_the_sdk_where_somebody_watches(
-    own: str, consumer: FakeConsumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Watching(SpanProcessor):
-        def on_start(self, span: Any, parent_context: Any = None) -> None: ...
-
-    recorded = Recorded(watch=own == "sampler")
-    if own == "processor":
-        recorded.tracers.add_span_processor(Watching())
-    recorded.install(monkeypatch)
-    assert make(consumer)._acks is None
 
 
 def test_a_header_that_is_none_begins_a_trace(

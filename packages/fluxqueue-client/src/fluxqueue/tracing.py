@@ -3,40 +3,78 @@ OpenTelemetry SDK is set up; docs/telemetry.md has what it records."""
 
 from __future__ import annotations
 
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Producer, Route, new_task_id
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, TraceFlags, get_current_span
+from fluxqueue_core.telemetry.histograms import Histograms, Series
+from fluxqueue_core.telemetry.propagation import SAMPLED, SPAN_KEY
+from fluxqueue_core.telemetry.spans import Spans
+from fluxqueue_core.telemetry.tally import Count, Tally
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Span, SpanContext, SpanKind
 
 if TYPE_CHECKING:
     import asyncio
 
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
     from opentelemetry.trace import Tracer
 
 Stamp = Callable[[], tuple[bytes | None, str | None]]
 # Links that the span of a bulk call has at most; the SDK keeps 128 by default.
 MOST_LINKS = 128
+# Tasks whose names and attributes are kept. An application has far fewer; one
+# that makes them as it goes along must not fill the memory.
+MOST_TARGETS = 1000
+
+
+class Target:
+    """What is the same for all calls of a task.
+
+    Attributes:
+        name, attributes: of its spans `enqueue`.
+        create_name, create_attributes: of its spans `create`.
+        of_counts, of_durations: the attributes of its measurements, which all
+            tasks of a queue share; `place` tells such queues apart.
+    """
+
+    def __init__(self, producer: Producer, route: Route) -> None:
+        self.producer = producer
+        queue = route.queue
+        self.place = (queue, *producer.server)
+        common = {
+            s.SYSTEM: s.SYSTEM_FLUXQUEUE,
+            s.DESTINATION_NAME: queue,
+            **instruments.server_attributes(*producer.server),
+        }
+        task = {s.TASK_NAME: route.name}
+        # The conventions have a type of operation for durations alone.
+        self.of_counts = common | {s.OPERATION_NAME: s.ENQUEUE}
+        self.of_durations = self.of_counts | {s.OPERATION_TYPE: s.TYPE_SEND}
+        self.name = f"{s.ENQUEUE} {queue}"
+        self.attributes = self.of_durations | task
+        self.create_name = f"{s.CREATE} {queue}"
+        create = {s.OPERATION_NAME: s.CREATE, s.OPERATION_TYPE: s.TYPE_CREATE}
+        self.create_attributes = common | create | task
 
 
 class Tracing:
     """What is recorded, with the tracer and meter of the process."""
 
     def __init__(self, tracer: Tracer, meter: Meter | None) -> None:
-        self.tracer = tracer
+        self.spans = Spans(tracer)
         self.creates = instruments.switch(s.CREATE_SPANS_VARIABLE, default=True)
         self.carries_baggage = instruments.switch(s.BAGGAGE_VARIABLE, default=False)
         self.exceptions = instruments.Exceptions()
         self.metrics = None if meter is None else SendMetrics(meter)
-        # Metrics count what is not sampled as well.
-        self._skips = meter is None and instruments.follows_unsampled_parents(tracer)
+        # Below an unsampled parent nothing is recorded, and nobody need be asked.
+        self._skips = instruments.follows_unsampled_parents(tracer)
+        self._targets: dict[Route, Target] = {}
 
     @classmethod
     def of_process(cls) -> Tracing | None:
@@ -48,12 +86,12 @@ class Tracing:
         self, producer: Producer, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """`Producer.enqueue`, recorded."""
-        if (headers := self._unsampled()) is not None:
+        headers, sending = self._begin(producer, route)
+        if sending is None:
             producer.enqueue(route, args, kwargs, headers)
             return
-        sending = Sending(self, producer, route, new_task_id())
         try:
-            producer.enqueue(route, args, kwargs, sending.headers(), sending.task_id)
+            producer.enqueue(route, args, kwargs, headers, sending.task_id)
         except BaseException as error:
             sending.failed(error)
             raise
@@ -63,11 +101,11 @@ class Tracing:
         self, producer: Producer, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> asyncio.Future[None]:
         """`Producer.enqueue_async`, recorded until Redis has answered."""
-        if (headers := self._unsampled()) is not None:
+        headers, sending = self._begin(producer, route)
+        if sending is None:
             return producer.enqueue_async(route, args, kwargs, headers)
-        sending = Sending(self, producer, route, new_task_id())
         try:
-            future = producer.enqueue_async(route, args, kwargs, sending.headers(), sending.task_id)
+            future = producer.enqueue_async(route, args, kwargs, headers, sending.task_id)
         except RuntimeError:
             raise  # no event loop: the call comes again, and this span never ends
         except BaseException as error:
@@ -78,85 +116,134 @@ class Tracing:
 
     def bulk(self, producer: Producer, route: Route) -> BulkSending:
         """For one call that sends many tasks."""
-        return BulkSending(self, producer, route, self._unsampled())
+        around = get_current()
+        return BulkSending(self, self._target(producer, route), around, self.parent(around))
 
-    def _unsampled(self) -> bytes | None:
-        """The headers of a call inside a trace that is not recorded; None where
-        there is something to record."""
-        if not self._skips:
-            return None
-        context = get_current_span().get_span_context()
-        _, _, _, flags, _, is_valid = context
-        if not is_valid or flags & TraceFlags.SAMPLED:
-            return None
-        return propagation.headers(context, self.baggage() if self.carries_baggage else None)
+    def _begin(self, producer: Producer, route: Route) -> tuple[bytes, Sending | None]:
+        """The headers of a call, and what records it; None where nothing does."""
+        around = get_current()
+        metrics = self.metrics
+        parent: SpanContext | None = None
+        if (caller := around.get(SPAN_KEY)) is not None:
+            parent = caller.get_span_context()  # type: ignore[attr-defined]  # it is a Span
+            _, _, _, flags, _, is_valid = parent
+            if not is_valid:
+                parent = None
+            elif self._skips and not flags & SAMPLED:
+                headers = propagation.headers(parent, around if self.carries_baggage else None)
+                if metrics is None:
+                    return headers, None
+                return headers, Sending(self, self._target(producer, route), around)
+        target = self._target(producer, route)
+        task_id = new_task_id()
+        attributes = {
+            **target.attributes,
+            s.CLIENT_ID: instruments.client_id(),
+            s.MESSAGE_ID: task_id,
+        }
+        span = self.spans.start(target.name, parent, SpanKind.PRODUCER, attributes, around=around)
+        headers = self.headers(span.get_span_context())
+        if metrics is None and not span.is_recording():
+            return headers, None
+        return headers, Sending(self, target, around, span, task_id)
 
-    def baggage(self) -> Context | None:
-        """The context whose baggage travels with a message."""
-        return otel_context.get_current() if self.carries_baggage else None
+    def _target(self, producer: Producer, route: Route) -> Target:
+        target = self._targets.get(route)
+        if target is None or target.producer is not producer:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            target = self._targets[route] = Target(producer, route)
+        return target
+
+    def parent(self, around: Context) -> SpanContext | None:
+        """The caller's span; None where there is none."""
+        span = around.get(SPAN_KEY)
+        if not isinstance(span, Span):
+            return None
+        parent = span.get_span_context()
+        return parent if parent[5] else None  # whether it is valid
+
+    def leaves_out(self, parent: SpanContext) -> bool:
+        """Whether a call below this span is not recorded."""
+        return self._skips and not parent[3] & SAMPLED
+
+    def headers(self, span: SpanContext) -> bytes:
+        """A message's, with this span's context and the caller's baggage."""
+        return propagation.headers(span, get_current() if self.carries_baggage else None)
 
 
 class SendMetrics:
     """The conventions' metrics of a producer."""
 
     def __init__(self, meter: Meter) -> None:
-        self._sent = meter.create_counter(
-            s.SENT_MESSAGES, unit="{message}", description="Tasks that were to be enqueued."
+        self._histograms = Histograms(meter)
+        self._duration = self._histograms.create(
+            s.OPERATION_DURATION, "How long an operation of the client took.", s.DURATION_BUCKETS
         )
-        self._duration = instruments.duration_histogram(
-            meter, s.OPERATION_DURATION, "How long an operation of the client took."
+        self._sent = Tally()
+        self._known: dict[Any, tuple[Count, Series]] = {}
+        self._lock = threading.Lock()
+        meter.create_observable_counter(
+            s.SENT_MESSAGES,
+            [self._flush, self._sent.observe],
+            "{message}",
+            "Tasks that were to be enqueued.",
         )
 
-    def record(self, count: int, seconds: float, attributes: dict[str, Any]) -> None:
+    def _flush(self, options: CallbackOptions) -> Iterable[Observation]:
+        self._histograms.flush()
+        return ()
+
+    def record(
+        self,
+        target: Target,
+        count: int,
+        seconds: float,
+        error: str | None,
+        context: Context,
+        sampled: SpanContext | None,
+    ) -> None:
         """One operation that has ended, with or without `error.type`."""
-        # The conventions have no type of operation here.
-        self._sent.add(count, {k: v for k, v in attributes.items() if k != s.OPERATION_TYPE})
-        self._duration.record(seconds, attributes)
+        sent, duration = self._known.get((target.place, error)) or self._new(target, error)
+        sent.add(count)
+        duration.record(seconds, context, sampled)
+
+    def _new(self, target: Target, error: str | None) -> tuple[Count, Series]:
+        more = {} if error is None else {s.ERROR_TYPE: error}
+        with self._lock:
+            key = (target.place, error)
+            if key not in self._known:
+                self._known[key] = (
+                    self._sent.count(target.of_counts | more),
+                    self._duration.series(target.of_durations | more),
+                )
+            return self._known[key]
 
 
 class Sending:
-    """One operation `enqueue`, from its span's start to its end.
+    """One operation `enqueue`, from its beginning to its end.
 
     Args:
+        around: the caller's context.
+        span: None where none is recorded, but metrics are.
         task_id: None for a bulk, which has many.
-        kind: PRODUCER where the span's own context travels in the message.
     """
 
     def __init__(
         self,
         tracing: Tracing,
-        producer: Producer,
-        route: Route,
-        task_id: str | None,
-        kind: SpanKind = SpanKind.PRODUCER,
+        target: Target,
+        around: Context,
+        span: Span | None = None,
+        task_id: str | None = None,
     ) -> None:
         self.task_id = task_id
         self._tracing = tracing
+        self._target = target
+        self._around = around
+        self._span = span
         self._started = perf_counter()
         self._count = 1
-        # What metrics have as well.
-        self._common = {
-            s.SYSTEM: s.SYSTEM_FLUXQUEUE,
-            s.OPERATION_NAME: s.ENQUEUE,
-            s.OPERATION_TYPE: s.TYPE_SEND,
-            s.DESTINATION_NAME: route.queue,
-            **instruments.server_attributes(*producer.server),
-        }
-        self._of_span = {
-            **self._common,
-            s.TASK_NAME: route.name,
-            s.CLIENT_ID: instruments.client_id(),
-        }
-        attributes = dict(self._of_span)
-        if task_id is not None:
-            attributes[s.MESSAGE_ID] = task_id
-        self.span: Span = tracing.tracer.start_span(
-            f"{s.ENQUEUE} {route.queue}", kind=kind, attributes=attributes
-        )
-
-    def headers(self) -> bytes:
-        """With the span's own context."""
-        return propagation.headers(self.span.get_span_context(), self._tracing.baggage())
 
     def settled(self, future: asyncio.Future[None]) -> None:
         """The future of an async call is done."""
@@ -175,19 +262,24 @@ class Sending:
 
     def failed(self, error: BaseException) -> None:
         """It has ended with an error."""
-        if self.span.is_recording():
-            context = Context({propagation.SPAN_KEY: self.span})
+        span = self._span
+        if span is not None and span.is_recording():
+            context = Context({SPAN_KEY: span})
             trace = "".join(traceback.format_exception(error))
-            self._tracing.exceptions.record(self.span, context, s.TYPE_SEND, error, trace)
-        self.end({s.ERROR_TYPE: instruments.error_type(error)})
+            self._tracing.exceptions.record(span, context, s.TYPE_SEND, error, trace)
+        self.end(instruments.error_type(error))
 
-    def end(self, more: dict[str, Any] | None = None) -> None:
-        """It has ended; `more` are further attributes of its metrics."""
-        self.span.end()
+    def end(self, error: str | None = None) -> None:
+        """It has ended; `error` is the `error.type` of its metrics."""
+        if self._span is not None:
+            self._span.end()
         if (metrics := self._tracing.metrics) is not None:
-            attributes = self._common if more is None else self._common | more
             seconds = perf_counter() - self._started
-            metrics.record(self._count, seconds, attributes)
+            around = self._around
+            sampled = self._tracing.parent(around)
+            if sampled is not None and not sampled[3] & SAMPLED:
+                sampled = None
+            metrics.record(self._target, self._count, seconds, error, around, sampled)
 
 
 class BulkSending(Sending):
@@ -198,52 +290,46 @@ class BulkSending(Sending):
     """
 
     def __init__(
-        self, tracing: Tracing, producer: Producer, route: Route, unsampled: bytes | None
+        self, tracing: Tracing, target: Target, around: Context, parent: SpanContext | None
     ) -> None:
+        super().__init__(tracing, target, around)
         self.count = 0
-        self._headers = unsampled
-        self._recorded = unsampled is None
-        if not self._recorded:
+        self._parent = parent
+        self._creates = False
+        if parent is not None and tracing.leaves_out(parent):
+            self._headers = tracing.headers(parent)
             return
-        own_context = not tracing.creates
-        kind = SpanKind.PRODUCER if own_context else SpanKind.CLIENT
-        super().__init__(tracing, producer, route, None, kind)
-        self._creates = tracing.creates and self.span.is_recording()
-        self._create_name = f"{s.CREATE} {route.queue}"
-        self._create_attributes = {
-            **self._of_span,
-            s.OPERATION_NAME: s.CREATE,
-            s.OPERATION_TYPE: s.TYPE_CREATE,
-        }
+        kind = SpanKind.CLIENT if tracing.creates else SpanKind.PRODUCER
+        self._client = {s.CLIENT_ID: instruments.client_id()}
+        attributes = target.attributes | self._client
+        span = tracing.spans.start(target.name, parent, kind, attributes, around=around)
+        self._span = span
         # The messages' spans are beside this one, not below it.
-        self._around = otel_context.get_current()
-        if not self._creates:
-            self._headers = self.headers()
+        self._creates = tracing.creates and span.is_recording()
+        self._headers = tracing.headers(span.get_span_context())
 
     def stamp(self) -> tuple[bytes | None, str | None]:
         """Headers and id of the next message."""
         self.count += 1
-        if self._headers is not None:
+        if not self._creates:
             return self._headers, None
         task_id = new_task_id()
-        span = self._tracing.tracer.start_span(
-            self._create_name,
-            self._around,
+        tracing, target = self._tracing, self._target
+        span = tracing.spans.start(
+            target.create_name,
+            self._parent,
             SpanKind.PRODUCER,
-            {**self._create_attributes, s.MESSAGE_ID: task_id},
+            {**target.create_attributes, **self._client, s.MESSAGE_ID: task_id},
+            around=self._around,
         )
         context = span.get_span_context()
         span.end()
-        if self.count <= MOST_LINKS:
-            self.span.add_link(context)
-        return propagation.headers(context, self._tracing.baggage()), task_id
+        if self.count <= MOST_LINKS and self._span is not None:
+            self._span.add_link(context)
+        return tracing.headers(context), task_id
 
-    def failed(self, error: BaseException) -> None:
-        if self._recorded:
-            super().failed(error)
-
-    def end(self, more: dict[str, Any] | None = None) -> None:
-        if self._recorded:
-            self._count = self.count
-            self.span.set_attribute(s.BATCH_MESSAGE_COUNT, self.count)
-            super().end(more)
+    def end(self, error: str | None = None) -> None:
+        self._count = self.count
+        if self._span is not None:
+            self._span.set_attribute(s.BATCH_MESSAGE_COUNT, self.count)
+        super().end(error)

@@ -43,6 +43,13 @@ fn each<'a>(json: &'a str, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) -> ser
     serde_json::Deserializer::from_str(json).deserialize_map(Each(visit))
 }
 
+/// The value of a `traceparent` that stands alone, as nearly always: no parser
+/// need look at it.
+fn lone_traceparent(json: &str) -> Option<&str> {
+    let value = json.strip_prefix(r#"{"traceparent":""#)?.strip_suffix(r#""}"#)?;
+    value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(value)
+}
+
 impl<'a> Headers<'a> {
     /// Those of a message that has been read; see `check`.
     pub(super) fn checked(json: &'a str) -> Headers<'a> {
@@ -51,6 +58,9 @@ impl<'a> Headers<'a> {
 
     /// What a worker with telemetry wants of every task.
     pub fn trace(&self) -> TraceHeaders<'a> {
+        if let Some(value) = lone_traceparent(self.0) {
+            return (Some(value.into()), None, None);
+        }
         let mut found: TraceHeaders<'a> = (None, None, None);
         self.each(|name, value| match &*name {
             "traceparent" => found.0 = Some(value),
@@ -93,6 +103,9 @@ pub(super) fn check<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     let raw = Option::<&'de serde_json::value::RawValue>::deserialize(deserializer)?;
     let json = raw.map(serde_json::value::RawValue::get);
     let Some(json) = json else { return Ok(None) };
+    if json.len() <= HEADER_BYTES_MAX && lone_traceparent(json).is_some() {
+        return Ok(Some(json));
+    }
     let (mut count, mut bytes) = (0, 0);
     each(json, |name, value| {
         count += 1;
@@ -119,5 +132,16 @@ mod tests {
         assert_eq!(headers.get("x").as_deref(), Some("éé\""));
         assert_eq!(headers.get("y"), None);
         assert_eq!(headers.all().len(), 3);
+    }
+
+    #[test]
+    fn a_lone_traceparent_is_read_without_the_parser_and_nothing_else_is() {
+        let trace = |json| Headers(json).trace().0.map(Cow::into_owned);
+        assert_eq!(lone_traceparent(r#"{"traceparent":"00-ab-01"}"#), Some("00-ab-01"));
+        for json in [r#"{"traceparent":"a\u0062"}"#, r#"{"traceparent":"a","traceparent":"ab"}"#] {
+            assert_eq!(lone_traceparent(json), None);
+            assert!(trace(json).is_some());
+        }
+        assert_eq!(trace(r#"{"traceparent":"a","traceparent":"ab"}"#).as_deref(), Some("ab"));
     }
 }

@@ -12,19 +12,27 @@ from fluxqueue_core import Job, Producer, Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
-from fluxqueue_core.telemetry.propagation import FLAGS, NOT_SAMPLED, SPAN_KEY, TASK_ID_KEY
+from fluxqueue_core.telemetry.propagation import (
+    FLAGS,
+    NOT_SAMPLED,
+    SAMPLED,
+    SPAN_KEY,
+    TASK_ID_KEY,
+    RemoteSpan,
+)
+from fluxqueue_core.telemetry.spans import NO_ATTRIBUTES, Spans
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
     NonRecordingSpan,
     Span,
+    SpanContext,
     SpanKind,
     Status,
     StatusCode,
 )
 
-from .ack_spans import AckSpans
 from .options import Options
 from .tracing_metrics import WorkerMetrics
 
@@ -43,15 +51,20 @@ class Attempt:
 
     Attributes:
         context: one whose current span is `span`.
+        sampled: the span's own context, where it is sampled.
         error: what the task raised, with its traceback as text.
     """
 
-    __slots__ = ("context", "error", "job", "span", "stacktrace", "started")
+    __slots__ = ("context", "error", "job", "sampled", "span", "stacktrace", "started", "task_id")
 
-    def __init__(self, job: Job, span: Span, context: Context) -> None:
+    def __init__(
+        self, job: Job, task_id: str, span: Span, context: Context, sampled: SpanContext | None
+    ) -> None:
         self.job = job
+        self.task_id = task_id
         self.span = span
         self.context = context
+        self.sampled = sampled
         self.started = perf_counter()
         self.error: BaseException | None = None
         self.stacktrace = ""
@@ -62,7 +75,7 @@ class Tracing:
 
     Attributes:
         metrics: None where there is no meter.
-        acks: None where the tracer makes the spans of acks.
+        attempts: those that are recorded and not settled.
     """
 
     def __init__(
@@ -73,8 +86,9 @@ class Tracing:
         queues: tuple[str, ...],
         process_parent: str,
     ) -> None:
-        self._tracer = tracer
+        self._spans = None if tracer is None else Spans(tracer)
         self.metrics = metrics
+        self.attempts: dict[Job, Attempt] = {}
         self._is_child = process_parent == PARENT
         self._exceptions = instruments.Exceptions()
         # Below an unsampled parent nothing is recorded, and nobody need be asked.
@@ -97,7 +111,6 @@ class Tracing:
             }
             for operation in self._names
         }
-        self.acks = AckSpans.of(tracer, self._attributes[s.ACK])
 
     @classmethod
     def of_process(cls, options: Options, settings: Settings) -> Tracing | None:
@@ -115,70 +128,81 @@ class Tracing:
         client = {s.CLIENT_ID: instruments.client_id()}
         return cls(tracer, metrics, {**server, **client}, options.queues, process_parent())
 
-    def begin(self, job: Job) -> tuple[Context, Attempt | None]:
-        """An attempt begins: the context that the task is to run in, and what
-        `end` wants; None where nothing is recorded of it."""
-        traceparent, tracestate, baggage = job.trace_headers() or NO_HEADERS
-        if traceparent is not None:
-            if self._skips_unsampled and traceparent[FLAGS] in NOT_SAMPLED:
-                span: Span = propagation.RemoteSpan(traceparent, tracestate)
-                context = Context({SPAN_KEY: span, TASK_ID_KEY: job.task_id})
-                if baggage is not None:
-                    context = propagation.with_baggage(context, baggage)
-                return context, None if self.metrics is None else Attempt(job, span, context)
-            remote = propagation.parse(traceparent, tracestate)
+    def begin(self, job: Job) -> Context:
+        """An attempt begins: the context that the task is to run in. What is
+        recorded of it stands in `attempts` from now on."""
+        headers = job.trace_headers() or NO_HEADERS
+        traceparent, tracestate, baggage = headers
+        task_id = job.task_id
+        if traceparent is not None and self._skips_unsampled and traceparent[FLAGS] in NOT_SAMPLED:
+            span: Span = RemoteSpan(headers)
+            context = Context({SPAN_KEY: span, TASK_ID_KEY: task_id})
+            if baggage is not None:
+                context = propagation.with_baggage(context, baggage)
+            if self.metrics is None:
+                return context
+            attempt = Attempt(job, task_id, span, context, None)
         else:
-            remote = None
-        if self._tracer is None:
-            span = INVALID_SPAN if remote is None else NonRecordingSpan(remote)
-        else:
-            span = self._start(job, remote)
-        context = Context({SPAN_KEY: span, TASK_ID_KEY: job.task_id})
-        if baggage is not None:
-            context = propagation.with_baggage(context, baggage)
-        return context, Attempt(job, span, context)
+            remote = None if traceparent is None else propagation.parse(traceparent, tracestate)
+            if self._spans is not None:
+                span = self._start(job, task_id, remote)
+            else:
+                span = INVALID_SPAN if remote is None else NonRecordingSpan(remote)
+            context = Context({SPAN_KEY: span, TASK_ID_KEY: task_id})
+            if baggage is not None:
+                context = propagation.with_baggage(context, baggage)
+            own = span.get_span_context()
+            attempt = Attempt(job, task_id, span, context, own if own[3] & SAMPLED else None)
+        self.attempts[job] = attempt
+        if self.metrics is not None:
+            self.metrics.began(attempt)
+        return context
 
-    def _start(self, job: Job, remote: Any) -> Span:
-        assert self._tracer is not None
+    def _start(self, job: Job, task_id: str, remote: SpanContext | None) -> Span:
+        assert self._spans is not None
         queue = job.queue
         attributes = {
             **self._attributes[s.PROCESS][queue],
-            s.MESSAGE_ID: job.task_id,
+            s.MESSAGE_ID: task_id,
             s.TASK_NAME: job.name,
             s.ATTEMPT: job.retries + 1,
         }
         if deliveries := job.deliveries:
             attributes[s.DELIVERIES] = deliveries
-        parent = Context()
-        links = None
-        if remote is not None:
-            links = [Link(remote)]
-            if self._is_child:
-                parent = Context({SPAN_KEY: NonRecordingSpan(remote)})
-        return self._tracer.start_span(
-            self._names[s.PROCESS][queue], parent, SpanKind.CONSUMER, attributes, links
+        return self._spans.start(
+            self._names[s.PROCESS][queue],
+            remote if self._is_child else None,
+            SpanKind.CONSUMER,
+            attributes,
+            () if remote is None else (Link(remote, NO_ATTRIBUTES),),
         )
 
     def begin_settling(
         self, attempt: Attempt, operation: str, more: Mapping[str, Any] | None = None
     ) -> Span | None:
         """The task has ended, and is about to be settled by `operation`."""
-        if not attempt.span.is_recording() or self._tracer is None:
+        span = attempt.span
+        if self._spans is None or not span.is_recording():
             return None
         if attempt.error is not None:
             self._exceptions.record(
                 attempt.span, attempt.context, s.TYPE_PROCESS, attempt.error, attempt.stacktrace
             )
         job = attempt.job
+        queue = job.queue
         attributes = {
-            **self._attributes[operation][job.queue],
-            s.MESSAGE_ID: job.task_id,
+            **self._attributes[operation][queue],
+            s.MESSAGE_ID: attempt.task_id,
             s.TASK_NAME: job.name,
         }
         if more is not None:
             attributes |= more
-        return self._tracer.start_span(
-            self._names[operation][job.queue], attempt.context, SpanKind.CLIENT, attributes
+        return self._spans.start(
+            self._names[operation][queue],
+            span.get_span_context(),
+            SpanKind.CLIENT,
+            attributes,
+            around=attempt.context,
         )
 
     def end(
@@ -203,13 +227,12 @@ class Tracing:
             now = perf_counter()
             error = attempt.error
             metrics.ended(
-                attempt.job,
+                attempt,
                 operation,
                 now - attempt.started,
                 now - ended,
                 None if error is None else instruments.error_type(error),
                 None if counts else LEASE_LOST,
-                attempt.context,
             )
 
     def settle_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
@@ -235,7 +258,7 @@ class Tracing:
         self, event: Mapping[str, Any], operation: str, more: Mapping[str, Any]
     ) -> None:
         remote = propagation.parse(event.get("traceparent", ""))
-        if self._tracer is None or remote is None or not remote.trace_flags.sampled:
+        if self._spans is None or remote is None or not remote.trace_flags.sampled:
             return
         attributes = {
             **self._attributes[operation][event["queue"]],
@@ -243,9 +266,9 @@ class Tracing:
             s.TASK_NAME: event["name"],
             **more,
         }
-        parent = Context({SPAN_KEY: NonRecordingSpan(remote)})
         name = self._names[operation][event["queue"]]
-        self._tracer.start_span(name, parent, SpanKind.CLIENT, attributes, [Link(remote)]).end()
+        links = (Link(remote, NO_ATTRIBUTES),)
+        self._spans.start(name, remote, SpanKind.CLIENT, attributes, links).end()
 
 
 def process_parent() -> str:

@@ -4,7 +4,7 @@ out jobs and settles them, what decides about failures, and the event loop."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter, time_ns
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Job
@@ -15,7 +15,7 @@ from .eventloop import AsyncJobSource, EventLoop
 from .events import TaskEvents
 from .outcomes import Outcomes, Settler, format_traceback
 from .registry import RegisteredTask
-from .tracing import LEASE_LOST, VOID, Attempt, Tracing
+from .tracing import Attempt, Tracing
 
 if TYPE_CHECKING:
     from .telemetry import Source
@@ -44,23 +44,14 @@ class TracedConsumer:
         self._succeed = source.succeed
         self._settler = settler
         self._tracing = tracing
-        self._metrics = tracing.metrics
-        self._acks = tracing.acks
-        self._attempts: dict[Job, Attempt] = {}
+        self._attempts = tracing.attempts
+        # The context that a job is to run in.
+        self.begin = tracing.begin
 
     def take(self) -> Job | None:
         job = self._take()
         attach(NOTHING if job is None else self.begin(job))
         return job
-
-    def begin(self, job: Job) -> Context:
-        """The context that the job is to run in."""
-        context, attempt = self._tracing.begin(job)
-        if attempt is not None:
-            self._attempts[job] = attempt
-            if self._metrics is not None:
-                self._metrics.began(job)
-        return context
 
     def failed(self, job: Job, error: BaseException, own_frames: int) -> None:
         """Notes what the task raised, before it is settled."""
@@ -74,21 +65,7 @@ class TracedConsumer:
         attempt = self._attempts.pop(job, None)
         if attempt is None:
             return self._succeed(job)
-        if self._acks is None or not attempt.span.is_recording():
-            return self._settle(attempt, s.ACK, self._succeed, (), None)
-        ended, started = perf_counter(), time_ns()
-        try:
-            counts = self._succeed(job)
-        except Exception as error:
-            settling = self._tracing.begin_settling(attempt, s.ACK)
-            self._tracing.settle_failed(attempt, settling, error)
-            raise
-        more = {s.MESSAGE_ID: job.task_id, s.TASK_NAME: job.name}
-        if not counts:
-            more[s.ERROR_TYPE] = LEASE_LOST
-        self._acks.ended(attempt.span, job.queue, more, started, None if counts else VOID)
-        self._tracing.end(attempt, s.ACK, ended, None, counts)
-        return counts
+        return self._settle(attempt, s.ACK, self._succeed, (), None)
 
     def retry(self, job: Job, delay: float) -> bool:
         attempt = self._attempts.pop(job, None)

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Job
-from fluxqueue_core.telemetry import instruments
 from fluxqueue_core.telemetry import semconv as s
+from fluxqueue_core.telemetry.histograms import Histogram, Histograms, Series
+from fluxqueue_core.telemetry.tally import Tally
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from .options import Options
 
 if TYPE_CHECKING:
     from fluxqueue_core import Consumer
-    from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
-
-class Tally:
-    """Counts by queue, for a counter that is observed: an addition to one of
-    the SDK's own costs as much as the rest of a task."""
-
-    def __init__(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
-        self._attributes = attributes
-        self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def add(self, queue: str) -> None:
-        with self._lock:
-            self._counts[queue] += 1
-
-    def observe(self, options: CallbackOptions) -> Iterable[Observation]:
-        with self._lock:
-            counts = dict(self._counts)
-        return [Observation(count, self._attributes[queue]) for queue, count in counts.items()]
+    from .tracing import Attempt
 
 
 class WorkerMetrics:
@@ -54,7 +34,6 @@ class WorkerMetrics:
             }
             for queue in options.queues
         }
-        self._of_queue = of_queue
         self._of_operation = {
             operation: {
                 queue: {**attributes, s.OPERATION_NAME: operation}
@@ -65,33 +44,41 @@ class WorkerMetrics:
         for operation in (s.ACK, s.RETRY, s.DEAD, s.RELEASE):
             for attributes in self._of_operation[operation].values():
                 attributes[s.OPERATION_TYPE] = s.TYPE_SETTLE
-        self._consumed = Tally(self._of_operation[s.PROCESS])
-        self._retries = Tally(of_queue)
-        self._leases_lost = Tally(of_queue)
-        self._process = instruments.duration_histogram(
-            meter, s.PROCESS_DURATION, "How long an attempt took, to its settling."
+        consumed, retries, leases_lost = Tally(), Tally(), Tally()
+        of_process = self._of_operation[s.PROCESS]
+        self._consumed = {queue: consumed.count(of_process[queue]) for queue in of_queue}
+        self._retries = {queue: retries.count(of_queue[queue]) for queue in of_queue}
+        self._leases_lost = {queue: leases_lost.count(of_queue[queue]) for queue in of_queue}
+        self._histograms = histograms = Histograms(meter)
+        self._process = histograms.create(
+            s.PROCESS_DURATION, "How long an attempt took, to its settling.", s.DURATION_BUCKETS
         )
-        self._settle = instruments.duration_histogram(
-            meter, s.OPERATION_DURATION, "How long an operation of the client took."
+        self._settle = histograms.create(
+            s.OPERATION_DURATION, "How long an operation of the client took.", s.DURATION_BUCKETS
         )
-        self._wait = meter.create_histogram(
+        wait = histograms.create(
             s.WAIT_DURATION,
-            unit="s",
-            description="From enqueueing to the beginning of the first attempt.",
-            explicit_bucket_boundaries_advisory=list(s.LONG_BUCKETS),
+            "From enqueueing to the beginning of the first attempt.",
+            s.LONG_BUCKETS,
         )
+        self._known: dict[tuple[Histogram, str, str, str | None], Series] = {}
+        self._wait = {queue: wait.series(of_queue[queue]) for queue in options.queues}
         meter.create_observable_counter(
             s.CONSUMED_MESSAGES,
-            [self._consumed.observe],
+            [self._flush, consumed.observe],
             "{message}",
             "Tasks that were delivered to the application.",
         )
         meter.create_observable_counter(
-            s.RETRIES, [self._retries.observe], "{task}", "Failures that are tried again."
+            s.RETRIES, [retries.observe], "{task}", "Failures that are tried again."
         )
         meter.create_observable_counter(
-            s.LEASES_LOST, [self._leases_lost.observe], "{lease}", "Leases that were lost."
+            s.LEASES_LOST, [leases_lost.observe], "{lease}", "Leases that were lost."
         )
+
+    def _flush(self, options: CallbackOptions) -> Iterable[Observation]:
+        self._histograms.flush()
+        return ()
 
     def watch(self, consumer: Consumer) -> None:
         """Shows how busy the consumer is."""
@@ -119,22 +106,23 @@ class WorkerMetrics:
             s.TASKS_STUCK, [observe], "{task}", "Tasks that did not end at their timeout."
         )
 
-    def began(self, job: Job) -> None:
+    def began(self, attempt: Attempt) -> None:
         """An attempt begins."""
-        self._consumed.add(job.queue)
+        job = attempt.job
+        queue = job.queue
+        self._consumed[queue].add()
         if job.retries == 0 and job.deliveries == 0:
             waited = max(time() - job.enqueued_at / 1000, 0.0)
-            self._wait.record(waited, self._of_queue[job.queue])
+            self._wait[queue].record(waited, attempt.context, attempt.sampled)
 
     def ended(
         self,
-        job: Job,
+        attempt: Attempt,
         operation: str,
         seconds: float,
         settled_in: float,
         error: str | None,
         void: str | None,
-        context: Context,
     ) -> None:
         """An attempt has ended and is settled.
 
@@ -142,18 +130,25 @@ class WorkerMetrics:
             seconds, settled_in: of all of it, and of the call that settled it.
             error, void: `error.type` of the one and of the other.
         """
-        queue = job.queue
-        process = self._of_operation[s.PROCESS][queue]
-        settle = self._of_operation[operation][queue]
-        if error is not None:
-            process = {**process, s.ERROR_TYPE: error}
-        if void is not None:
-            settle = {**settle, s.ERROR_TYPE: void}
-        elif operation == s.RETRY:
-            self._retries.add(queue)
-        self._process.record(seconds, process, context)
-        self._settle.record(settled_in, settle, context)
+        queue = attempt.job.queue
+        if void is None and operation == s.RETRY:
+            self._retries[queue].add()
+        context, sampled = attempt.context, attempt.sampled
+        self._series(self._process, s.PROCESS, queue, error).record(seconds, context, sampled)
+        self._series(self._settle, operation, queue, void).record(settled_in, context, sampled)
+
+    def _series(
+        self, histogram: Histogram, operation: str, queue: str, error: str | None
+    ) -> Series:
+        series = self._known.get((histogram, operation, queue, error))
+        if series is None:
+            attributes = self._of_operation[operation][queue]
+            if error is not None:
+                attributes = {**attributes, s.ERROR_TYPE: error}
+            series = histogram.series(attributes)
+            self._known[histogram, operation, queue, error] = series
+        return series
 
     def lease_lost(self, queue: str) -> None:
         """Somebody else has this worker's tasks of the queue."""
-        self._leases_lost.add(queue)
+        self._leases_lost[queue].add()

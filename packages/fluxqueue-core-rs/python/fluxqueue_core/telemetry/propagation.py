@@ -32,6 +32,11 @@ TASK_ID_KEY = "fluxqueue-task-id"
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
+SAMPLED = TraceFlags.SAMPLED
+# The state of a context without one: to ask it for its length takes a tenth of all.
+_NO_STATE = INVALID_SPAN_CONTEXT.trace_state
+# Made once: to make one takes as long as to read the header.
+TRACE_FLAGS = tuple(TraceFlags(number) for number in range(256))
 # Where the last digit of a header's flags stands, and which of them say that its
 # sender has decided against recording the trace.
 FLAGS = slice(54, 55)
@@ -45,23 +50,32 @@ _BAGGAGE_MEMBERS = 180
 def parse(traceparent: str, tracestate: str | None = None) -> SpanContext | None:
     """The remote span's context; None where the header is not valid."""
     found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None or (found[1] == "00" and found[5]):
+    if found is None:
+        return None
+    version, trace_id, span_id, flags, more = found.groups()
+    if more and version == "00":
         return None
     state = TraceState.from_header([tracestate]) if tracestate else None
-    flags = TraceFlags(int(found[4], 16))
-    return SpanContext(int(found[2], 16), int(found[3], 16), True, flags, state)
+    return SpanContext(
+        int(trace_id, 16), int(span_id, 16), True, TRACE_FLAGS[int(flags, 16)], state
+    )
 
 
 class RemoteSpan(NonRecordingSpan):
     """The span that a message names, as the current span of a task that is not
-    recorded. Its header is read only where somebody asks: most tasks do not."""
+    recorded. Its headers (`Job.trace_headers`) are read only where somebody asks:
+    most tasks do not."""
 
-    def __init__(self, traceparent: str, tracestate: str | None) -> None:
-        self.traceparent = traceparent
-        self.tracestate = tracestate
+    _read: SpanContext | None = None
+
+    def __init__(self, headers: tuple[str | None, str | None, str | None]) -> None:
+        self._headers = headers
 
     def get_span_context(self) -> SpanContext:
-        return parse(self.traceparent, self.tracestate) or INVALID_SPAN_CONTEXT
+        if self._read is None:
+            traceparent, tracestate, _ = self._headers
+            self._read = parse(traceparent or "", tracestate) or INVALID_SPAN_CONTEXT
+        return self._read
 
 
 def with_baggage(context: Context, baggage: str) -> Context:
@@ -76,7 +90,7 @@ def headers(span: SpanContext, baggage: Context | None = None) -> bytes:
         baggage: the context whose baggage is to travel along; None: none is.
     """
     trace_id, span_id, _, flags, state, _ = span
-    if baggage is None and not state:
+    if baggage is None and (state is _NO_STATE or not state):
         # The quickest of the ways to write it.
         return b'{"traceparent":"00-%032x-%016x-%02x"}' % (trace_id, span_id, flags)
     carrier = {TRACEPARENT: f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"}

@@ -1,0 +1,133 @@
+"""Histograms that count here and hand their buckets to the SDK when somebody
+exports: 1 µs a measurement where the SDK's `record` takes 10.
+
+What the SDK does for each measurement (clean the attributes, sort and hash them,
+find the series) comes out alike every time. So a `Series` is one histogram with
+one set of attributes, and counts in buckets of its own. Its first measurement
+goes to the SDK as ever, which begins the series there; the others are added to it
+before a reader collects. Where `aggregations` doesn't know the SDK well enough,
+every measurement is recorded as ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext
+
+from . import aggregations
+from .aggregations import Buckets
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Histogram as Recorder
+    from opentelemetry.metrics import Meter
+
+Attributes = Mapping[str, Any]
+
+
+class Series:
+    """Measurements of one histogram with one set of attributes."""
+
+    def __init__(self, histogram: Recorder, attributes: Attributes) -> None:
+        self._histogram = histogram
+        self._attributes = attributes
+
+    def record(self, value: float, context: Context, sampled: SpanContext | None) -> None:
+        """One measurement, at least 0.
+
+        Args:
+            context: in which it was taken.
+            sampled: the context of its span, where that is sampled.
+        """
+        self._histogram.record(value, self._attributes, context)
+
+
+class CountedSeries(Series):
+    """The same, counted here; see the module's text."""
+
+    def __init__(
+        self, histogram: Recorder, attributes: Attributes, bounds: Sequence[float]
+    ) -> None:
+        super().__init__(histogram, attributes)
+        self._bounds = bounds
+        self._keeps_exemplars = aggregations.exemplars_wanted(histogram)
+        self._lock = threading.Lock()
+        self._buckets: Buckets | None = None
+
+    def record(self, value: float, context: Context, sampled: SpanContext | None) -> None:
+        bucket = bisect_left(self._bounds, value)
+        with self._lock:
+            buckets = self._buckets
+            if buckets is not None:
+                buckets.counts[bucket] += 1
+                buckets.total += value
+                if value < buckets.least:
+                    buckets.least = value
+                if value > buckets.most:
+                    buckets.most = value
+                if sampled is not None and self._keeps_exemplars:
+                    buckets.exemplars[bucket] = (value, time_ns(), sampled)
+                return
+            self._buckets = self._empty()
+        super().record(value, context, sampled)
+
+    def flush(self) -> None:
+        """Hands over what was counted."""
+        with self._lock:
+            buckets = self._buckets
+            if buckets is None or not any(buckets.counts):
+                return
+            self._buckets = self._empty()
+        aggregations.add(self._histogram, self._attributes, buckets)
+
+    def _empty(self) -> Buckets:
+        return Buckets([0] * (len(self._bounds) + 1))
+
+
+class Histograms:
+    """Those of one meter. Somebody must call `flush` before each collection: a
+    callback of an observable instrument of that meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._counted: list[CountedSeries] = []
+
+    def create(self, name: str, description: str, bounds: Sequence[float]) -> Histogram:
+        """A histogram of seconds."""
+        histogram = self._meter.create_histogram(
+            name,
+            unit="s",
+            description=description,
+            explicit_bucket_boundaries_advisory=list(bounds),
+        )
+        counts = aggregations.takes_buckets(histogram, bounds)
+        return Histogram(histogram, bounds if counts else None, self._counted)
+
+    def flush(self) -> None:
+        """Hands over what was counted."""
+        for series in list(self._counted):
+            series.flush()
+
+
+class Histogram:
+    """One of `Histograms`."""
+
+    def __init__(
+        self, histogram: Recorder, bounds: Sequence[float] | None, counted: list[CountedSeries]
+    ) -> None:
+        self._histogram = histogram
+        self._bounds = bounds
+        self._counted = counted
+
+    def series(self, attributes: Attributes) -> Series:
+        """That with these attributes, which are not to change. To be kept."""
+        if self._bounds is None:
+            return Series(self._histogram, attributes)
+        series = CountedSeries(self._histogram, attributes, self._bounds)
+        self._counted.append(series)
+        return series
