@@ -28,6 +28,8 @@ pub enum Error {
     Unavailable(String),
     /// The connection ended after a command was written, before its answer.
     Uncertain(String),
+    /// Redis has executed a command, but not all have it who are waited for.
+    Unacknowledged(String),
     /// A message is larger than the setting allows.
     TooLarge(String),
     /// Bytes are not a message of this protocol.
@@ -49,6 +51,7 @@ impl std::fmt::Display for Error {
             | Error::Denied(text)
             | Error::Unavailable(text)
             | Error::Uncertain(text)
+            | Error::Unacknowledged(text)
             | Error::TooLarge(text)
             | Error::Malformed(text) => f.write_str(text),
             Error::Misuse(text) => f.write_str(text),
@@ -63,7 +66,7 @@ impl From<Error> for PyErr {
             Error::Configuration(text) => ConfigurationError::new_err(text),
             Error::Broker(text) | Error::Denied(text) => BrokerError::new_err(text),
             Error::Unavailable(text) => BrokerUnavailable::new_err(text),
-            Error::Uncertain(text) => EnqueueUncertain::new_err(text),
+            Error::Uncertain(text) | Error::Unacknowledged(text) => EnqueueUncertain::new_err(text),
             Error::TooLarge(text) => MessageTooLarge::new_err(text),
             Error::Malformed(text) => MalformedMessage::new_err(text),
             Error::Misuse(text) => PyRuntimeError::new_err(text),

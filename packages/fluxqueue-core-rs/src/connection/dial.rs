@@ -1,88 +1,176 @@
-//! Opening a connection: the socket, TLS, AUTH and SELECT.
+//! Opening a connection to one server: the socket, TLS, and the first words.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::link::{Connection, Interrupt, Reply, SLICE, redis_error};
-use super::reach;
 use super::stream::Stream;
-use crate::config::{Config, Place};
+use super::{Arg, reach};
+use crate::config::{Config, Node, Place};
 use crate::errors::{Error, Result};
 
-fn unavailable(config: &Config, error: impl std::fmt::Display) -> Error {
-    Error::Unavailable(format!("Redis at {} can't be reached: {error}", config.display_url))
+/// User and password.
+type Credentials<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// One of the first commands on a connection.
+enum Greeting<'a> {
+    Auth(Credentials<'a>),
+    /// Also without need: the answer shows that Redis is ready to serve.
+    Select(u32),
+    /// Is this a master? Sentinels may name one that no longer is.
+    Role,
+    /// May we wait for replicas? Asked before there is a task to wait for.
+    Wait,
+    /// The same for the disk.
+    WaitAof,
+    /// Any other; the answer is the caller's.
+    Question(&'a [Arg<'a>]),
 }
 
-fn socket(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Stream> {
-    let stream = match &config.place {
-        Place::Unix(path) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
-        Place::Single(node) if config.encrypted => {
-            Stream::encrypt(reach::tcp(&node.host, node.port, deadline, interrupt)?, &node.host, &config.certificates)?
+impl Greeting<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Greeting::Auth((Some(user), password)) => {
+                // A user whom Redis asks for no password (`nopass`) takes any.
+                super::command(out, [b"AUTH", user.as_bytes(), password.unwrap_or_default().as_bytes()]);
+            }
+            Greeting::Auth((None, password)) => {
+                super::command(out, [b"AUTH".as_slice(), password.unwrap_or_default().as_bytes()]);
+            }
+            Greeting::Select(database) => super::command(out, [b"SELECT", database.to_string().as_bytes()]),
+            Greeting::Role => super::command(out, [b"ROLE".as_slice()]),
+            Greeting::Wait => super::command(out, [b"WAIT".as_slice(), b"0", b"1"]),
+            Greeting::WaitAof => super::command(out, [b"WAITAOF".as_slice(), b"1", b"0", b"1"]),
+            Greeting::Question(words) => super::command(out, words.iter().copied()),
         }
-        Place::Single(node) => Stream::Tcp(reach::tcp(&node.host, node.port, deadline, interrupt)?),
-        Place::Sentinel(_) | Place::Cluster(_) => {
-            return Err(Error::Configuration("this version connects to single servers alone".into()));
+    }
+
+    fn check(&self, reply: &Reply) -> Result<()> {
+        match (self, reply) {
+            (Greeting::WaitAof, Reply::Error(text)) if text.contains("unknown command") => {
+                Err(Error::Broker("wait_aof is on, but this server has no WAITAOF: it needs Redis 7.2".into()))
+            }
+            (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) => Err(Error::Broker(format!(
+                "Redis can't wait for replicas or the disk, as wait_replicas or wait_aof asks: {text}"
+            ))),
+            (_, Reply::Error(text)) => Err(redis_error(text)),
+            (Greeting::Role, Reply::Array(parts)) => match parts.first() {
+                Some(Reply::BulkString(role)) if &role[..] == b"master" => Ok(()),
+                _ => Err(Error::Unavailable("the Sentinels call it the master, but it is not (or not yet)".into())),
+            },
+            (Greeting::Auth(_) | Greeting::Select(_), Reply::SimpleString(_))
+            | (Greeting::Wait, Reply::Integer(_))
+            | (Greeting::WaitAof, Reply::Array(_))
+            | (Greeting::Question(_), _) => Ok(()),
+            // Also what a socket says that the kernel has connected to itself.
+            _ => Err(Error::Unavailable("what answers there is not Redis".into())),
         }
-    };
+    }
+}
+
+fn auth<'a>(credentials: Credentials<'a>) -> Option<Greeting<'a>> {
+    (credentials != (None, None)).then_some(Greeting::Auth(credentials))
+}
+
+/// Nothing of a task was written yet, so no outcome is open; and what speaks
+/// another protocol is not Redis.
+fn not_reached(error: Error) -> Error {
+    match error {
+        Error::Uncertain(text) | Error::Broker(text) => Error::Unavailable(text),
+        other => other,
+    }
+}
+
+fn tcp(config: &Config, node: &Node, deadline: Instant, interrupt: &mut Interrupt) -> Result<Stream> {
+    let socket = reach::tcp(&node.host, node.port, deadline, interrupt)?;
+    match config.encrypted {
+        true => Stream::encrypt(socket, &node.host, &config.certificates),
+        false => Ok(Stream::Tcp(socket)),
+    }
+}
+
+fn connection(config: &Config, stream: Stream, node: Option<Arc<Node>>) -> Result<Connection> {
     // A timeout shorter than a slice must not last a whole slice.
     let slice = SLICE.min(config.timeout).max(Duration::from_millis(1));
     stream.set_slice(slice).map_err(|e| Error::Unavailable(e.to_string()))?;
-    Ok(stream)
+    Ok(Connection::new(stream, node))
 }
 
-impl Connection {
-    /// One attempt, within the connect timeout. The connection blocks.
-    pub fn open(config: &Config, interrupt: &mut Interrupt) -> Result<Connection> {
-        Connection::open_by(config, Instant::now() + config.connect_timeout, interrupt)
+/// Says the greetings; returns the last answer.
+fn greet(
+    connection: &mut Connection,
+    greetings: &[Greeting],
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Reply> {
+    for greeting in greetings {
+        greeting.write(connection.outgoing());
     }
+    connection.send(deadline, interrupt).map_err(not_reached)?;
+    let mut last = Reply::Null;
+    for greeting in greetings {
+        last = connection.receive(deadline, interrupt).map_err(not_reached)?;
+        greeting.check(&last)?;
+    }
+    Ok(last)
+}
 
-    fn open_by(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
-        let lost = |e: Error| match e {
-            Error::Unavailable(_) | Error::Uncertain(_) | Error::Broker(_) => unavailable(config, e),
-            other => other,
-        };
-        if config.wait.is_on() {
-            return Err(Error::Configuration("this version can't wait for replicas or the disk yet".into()));
-        }
-        let mut connection = Connection::new(socket(config, deadline, interrupt).map_err(lost)?);
-        let database = config.database.to_string();
-        let mut greetings: Vec<Vec<&[u8]>> = Vec::new();
-        match (&config.username, &config.password) {
-            (Some(user), Some(password)) => greetings.push(vec![b"AUTH", user.as_bytes(), password.as_bytes()]),
-            (None, Some(password)) => greetings.push(vec![b"AUTH", password.as_bytes()]),
-            // A user whom Redis asks for no password (`nopass`) takes any.
-            (Some(user), None) => greetings.push(vec![b"AUTH", user.as_bytes(), b""]),
-            (None, None) => {}
-        }
-        // Also without need: the answer shows that Redis is ready to serve.
-        greetings.push(vec![b"SELECT", database.as_bytes()]);
-        for greeting in &greetings {
-            super::command(connection.outgoing(), greeting.iter().copied());
-        }
-        connection.send(deadline, interrupt).map_err(lost)?;
-        for _ in &greetings {
-            match connection.receive(deadline, interrupt).map_err(lost)? {
-                Reply::SimpleString(_) => {}
-                Reply::Error(text) => return Err(redis_error(&text)),
-                // Also what a socket says that the kernel has connected to itself.
-                _ => return Err(unavailable(config, "what answers there is not Redis")),
-            }
-        }
-        Ok(connection)
+fn introduce(
+    mut connection: Connection,
+    config: &Config,
+    is_watched: bool,
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Connection> {
+    let credentials = (config.username.as_deref(), config.password.as_deref());
+    let mut greetings: Vec<_> = auth(credentials).into_iter().collect();
+    greetings.push(Greeting::Select(config.database));
+    if is_watched {
+        greetings.push(Greeting::Role);
     }
+    if config.wait.replicas > 0 {
+        greetings.push(Greeting::Wait);
+    }
+    if config.wait.aof {
+        greetings.push(Greeting::WaitAof);
+    }
+    greet(&mut connection, &greetings, deadline, interrupt)?;
+    Ok(connection)
+}
 
-    /// Attempts until `deadline`, with pauses, while Redis is away or loading.
-    pub fn open_until(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
-        let mut backoff = Backoff::new();
-        loop {
-            let attempt = deadline.min(Instant::now() + config.connect_timeout);
-            let error = match Connection::open_by(config, attempt, interrupt) {
-                Err(error @ Error::Unavailable(_)) => error,
-                other => return other,
-            };
-            if !backoff.sleep(deadline, interrupt)? {
-                return Err(error);
-            }
-        }
-    }
+/// A connection to the one server of the URL.
+pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+    let stream = match (&config.place, config.place.nodes()) {
+        (Place::Unix(path), _) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
+        (_, [node, ..]) => tcp(config, node, deadline, interrupt)?,
+        (_, []) => return Err(Error::Configuration("the Redis URL has no host".into())),
+    };
+    introduce(connection(config, stream, None)?, config, false, deadline, interrupt)
+}
+
+/// A connection to one of several servers. `is_watched`: Sentinels call it the
+/// master, which is checked.
+pub(super) fn server(
+    config: &Config,
+    node: Arc<Node>,
+    is_watched: bool,
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Connection> {
+    let stream = tcp(config, &node, deadline, interrupt)?;
+    introduce(connection(config, stream, Some(node))?, config, is_watched, deadline, interrupt)
+}
+
+/// Asks one question on a connection of its own.
+pub(super) fn question(
+    config: &Config,
+    node: &Node,
+    credentials: Credentials,
+    words: &[Arg],
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Reply> {
+    let mut connection = connection(config, tcp(config, node, deadline, interrupt)?, None)?;
+    let greetings: Vec<_> = auth(credentials).into_iter().chain([Greeting::Question(words)]).collect();
+    greet(&mut connection, &greetings, deadline, interrupt)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -10,6 +11,7 @@ pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
 use super::denied;
 use super::stream::Stream;
+use crate::config::Node;
 use crate::errors::{Error, Result};
 
 /// How long a blocking read or write lasts before signals are looked at.
@@ -41,6 +43,8 @@ pub fn redis_error(text: &str) -> Error {
         }
         "OOM" => "; raise maxmemory or wait until workers have freed memory",
         "READONLY" => "; the URL leads to a replica, use the master's",
+        "MOVED" | "ASK" => "; this is a node of a cluster, use redis+cluster://host",
+        "ERR" if text.contains("cluster support disabled") => "; this is a single server, use redis://host",
         "WRONGTYPE" => "; another program uses a key of this queue",
         _ => "",
     };
@@ -50,15 +54,37 @@ pub fn redis_error(text: &str) -> Error {
 /// A connection to Redis.
 pub struct Connection {
     stream: Stream,
+    node: Option<Arc<Node>>,
     out: Vec<u8>,
     written: usize,
+    appendix: usize,
     incoming: BytesMut,
     scratch: Vec<u8>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Connection {
-        Connection { stream, out: Vec::new(), written: 0, incoming: BytesMut::new(), scratch: vec![0; *READ.start()] }
+    pub(super) fn new(stream: Stream, node: Option<Arc<Node>>) -> Connection {
+        Connection {
+            stream,
+            node,
+            out: Vec::new(),
+            written: 0,
+            appendix: 0,
+            incoming: BytesMut::new(),
+            scratch: vec![0; *READ.start()],
+        }
+    }
+
+    /// The server that it leads to, where there are several.
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref()
+    }
+
+    /// Appends what comes after the command that counts: that one is executed
+    /// also where not all of this is written.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.appendix = bytes.len();
     }
 
     /// The descriptor to poll.
@@ -93,7 +119,7 @@ impl Connection {
 
     /// Whether the server may have got the last command whole.
     pub fn is_written(&self) -> bool {
-        self.written == self.out.len() || (matches!(self.stream, Stream::Tls(_)) && self.written > 0)
+        self.written + self.appendix >= self.out.len() || (matches!(self.stream, Stream::Tls(_)) && self.written > 0)
     }
 
     /// Writes what the socket takes; true when nothing is left.
@@ -113,6 +139,7 @@ impl Connection {
         }
         self.out.clear();
         self.written = 0;
+        self.appendix = 0;
         // A rare huge message must not hold its memory for ever.
         self.out.shrink_to(KEEP);
         Ok(true)

@@ -7,8 +7,10 @@ mod dial;
 mod link;
 mod reach;
 mod stream;
+mod topology;
 
 pub use backoff::Backoff;
 pub use command::{Arg, arg, begin, bulk, command, eval, evalsha};
 pub use denied::remedy as missing_right;
 pub use link::{Connection, Interrupt, Reply, redis_error};
+pub use topology::{Deployment, Detour, Goal, Slot, slot_of};

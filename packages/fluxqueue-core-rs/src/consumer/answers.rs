@@ -12,7 +12,7 @@ use super::event::Event;
 use super::poll::Side;
 use super::replies::{self, Done, Exchanged, Opened};
 use super::state::{Phase, State};
-use crate::connection::{Reply, redis_error};
+use crate::connection::{Connection, Detour, Reply, redis_error};
 use crate::errors::{Error, Result};
 
 /// No sweep for so long: no scheduler is alive.
@@ -23,7 +23,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(1);
 const TELL_REFUSAL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Redis can't serve at present: nothing was executed, and the same again may be.
-fn is_temporary(text: &str) -> bool {
+pub(super) fn is_temporary(text: &str) -> bool {
     let codes = ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "NOREPLICAS", "MISCONF", "BUSY", "MASTERDOWN"];
     codes.contains(&code(text))
 }
@@ -81,13 +81,17 @@ impl Driver {
 
     /// The worker goes on without: only retries and rescues depend on it.
     fn not_registered(&mut self, state: &mut State, queue: usize, text: &str, now: Duration) {
-        let told = &mut self.told[queue].not_registered;
         // What is not ready yet refuses the `open` behind it as well, which comes again.
-        let refused = !is_temporary(text) && code(text) != "READONLY";
-        if refused && told.is_none_or(|at| now >= at + TELL_REFUSAL_AGAIN) {
+        if !is_temporary(text) && code(text) != "READONLY" {
+            self.tell_not_registered(state, queue, &redis_error(text), now);
+        }
+    }
+
+    pub(super) fn tell_not_registered(&mut self, state: &mut State, queue: usize, error: &Error, now: Duration) {
+        let told = &mut self.told[queue].not_registered;
+        if told.is_none_or(|at| now >= at + TELL_REFUSAL_AGAIN) {
             *told = Some(now);
-            let error = redis_error(text).to_string();
-            self.shared.tell(state, queue, Event::NotRegistered { error });
+            self.shared.tell(state, queue, Event::NotRegistered { error: error.to_string() });
         }
     }
 
@@ -179,13 +183,28 @@ impl Driver {
     /// An error reply: the command was not executed, or the conversation ends.
     fn refused(&mut self, state: &mut State, queue: usize, side: Side, text: &str, now: Duration) -> Result<()> {
         let conversation = &mut self.conversations[queue];
+        let link = match side {
+            Side::Scripts => &conversation.scripts,
+            Side::Blocking => &conversation.blocking,
+        };
+        let from = link.as_ref().and_then(Connection::node).map(AsRef::as_ref);
+        // The slot is on its way, and its keys are in two places: no script can run
+        // before it has arrived.
+        let on_its_way = match self.deployment.detour(text, from) {
+            None => false,
+            Some(Detour::Ask(_)) => true,
+            Some(Detour::Moved | Detour::Astray) => {
+                conversation.is_elsewhere();
+                return Err(Error::Unavailable(format!("this server does not serve the queue (now): {text}")));
+            }
+        };
         let unflagged = self.flags && side == Side::Scripts && text.contains("ompiling script");
         let again = match code(text) {
             "NOSCRIPT" => {
                 conversation.send_text = true;
                 true
             }
-            _ if is_temporary(text) => {
+            _ if on_its_way || is_temporary(text) => {
                 if side == Side::Blocking {
                     conversation.block_refused(now);
                     return Ok(());

@@ -80,7 +80,8 @@ pub struct Scripts {
 pub struct Conversation {
     /// Index of the queue.
     pub queue: usize,
-    name: String,
+    /// Its name.
+    pub name: String,
     keys: Vec<String>,
     /// This conversation's consumer id.
     pub current: String,
@@ -126,11 +127,13 @@ pub struct Conversation {
     pause: Duration,
     opened: bool,
     redis_ahead: i64,
+    registers: bool,
 }
 
 impl Conversation {
-    /// Of that queue, not connected.
-    pub fn new(queue: usize, name: &str) -> Conversation {
+    /// Of that queue, not connected. `registers`: the registry of queues is on the
+    /// same server as the queue.
+    pub fn new(queue: usize, name: &str, registers: bool) -> Conversation {
         Conversation {
             queue,
             name: name.to_owned(),
@@ -159,6 +162,7 @@ impl Conversation {
             pause: Duration::ZERO,
             opened: false,
             redis_ahead: 0,
+            registers,
         }
     }
 
@@ -216,9 +220,9 @@ impl Conversation {
     }
 
     /// Both connections are there.
-    pub fn connected(&mut self, (scripts, blocking): Pair) {
-        self.scripts = Some(scripts);
-        self.blocking = Some(blocking);
+    pub fn connected(&mut self, pair: Pair) {
+        self.scripts = Some(pair.scripts);
+        self.blocking = Some(pair.blocking);
     }
 
     /// `open` has answered: the old ids are behind us, and what had not begun is given back.
@@ -243,6 +247,14 @@ impl Conversation {
         self.blocked_until = None;
         self.block_not_before = now + PAUSES.1;
         self.maybe_more = true;
+    }
+
+    /// This server has refused what is under way, since it is not the one to ask.
+    /// An `open` has not made the consumer known then.
+    pub fn is_elsewhere(&mut self) {
+        if matches!(self.request, Some(Request::Open(_))) {
+            self.opened = false;
+        }
     }
 
     /// Redis refuses for the moment: the same again, later.
@@ -270,8 +282,8 @@ impl Conversation {
 
     /// Sends `open`, with all that we still hold.
     pub fn send_open(&mut self, state: &State, scripts: &Scripts, options: &Options, now: Duration) {
-        // Two commands at once: the registry of queues is in another slot of a cluster.
-        if let Some(connection) = &mut self.scripts {
+        // Two commands at once: the registry is no key of the queue.
+        if let Some(connection) = self.scripts.as_mut().filter(|_| self.registers) {
             command(connection.outgoing(), [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
             self.ignore += 1;
         }

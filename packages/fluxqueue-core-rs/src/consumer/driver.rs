@@ -16,8 +16,7 @@ use super::poll::{Poll, Side};
 use super::priority::Priority;
 use super::shared::Shared;
 use super::state::{Phase, State};
-use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::scripts::Script;
 
@@ -43,6 +42,7 @@ pub struct Driver {
     pub(super) flags: bool,
     pub(super) conversations: Vec<Conversation>,
     pub(super) told: Vec<Told>,
+    pub(super) deployment: Arc<Deployment>,
     connector: Connector,
     pub(super) started: Duration,
     claims: Priority,
@@ -62,12 +62,14 @@ pub(super) fn load(flags: bool) -> Result<Scripts> {
 
 impl Driver {
     /// For the queues of the shared state.
-    pub fn new(shared: Arc<Shared>, config: Arc<Config>, options: Options) -> Result<Driver> {
+    pub fn new(shared: Arc<Shared>, deployment: Arc<Deployment>, options: Options) -> Result<Driver> {
+        let registers = !deployment.is_cluster();
         let conversations: Vec<_> =
-            shared.lock().queues.iter().enumerate().map(|(i, q)| Conversation::new(i, &q.name)).collect();
+            shared.lock().queues.iter().enumerate().map(|(i, q)| Conversation::new(i, &q.name, registers)).collect();
         Ok(Driver {
             told: vec![Told::default(); conversations.len()],
-            connector: Connector::new(config, shared.clone()),
+            connector: Connector::new(deployment.clone(), shared.clone()),
+            deployment,
             scripts: load(true)?,
             flags: true,
             conversations,
@@ -99,7 +101,12 @@ impl Driver {
                 let now = clock::now();
                 self.conversations[queue].connecting = false;
                 match result {
-                    Ok(pair) => self.conversations[queue].connected(pair),
+                    Ok(pair) => {
+                        if let Some(error) = &pair.not_registered {
+                            self.tell_not_registered(&mut shared.lock(), queue, error, now);
+                        }
+                        self.conversations[queue].connected(pair);
+                    }
                     Err(error) => self.broken_by(&mut shared.lock(), queue, &error, now),
                 }
             }
@@ -162,7 +169,7 @@ impl Driver {
         }
         if conversation.scripts.is_none() {
             conversation.connecting = true;
-            if let Err(error) = self.connector.begin(queue) {
+            if let Err(error) = self.connector.begin(queue, &conversation.name) {
                 conversation.connecting = false;
                 self.broken(state, queue, &error.to_string(), now);
                 return Some(self.conversations[queue].not_before);

@@ -16,6 +16,7 @@ mod outcome;
 mod pace;
 mod poll;
 mod priority;
+mod registry;
 mod replies;
 mod requests;
 mod shared;

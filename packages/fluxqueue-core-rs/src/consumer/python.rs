@@ -19,7 +19,8 @@ use super::job::Job;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::{Phase, Tasks, Work};
-use crate::config::Config;
+use crate::config::{Config, Wait};
+use crate::connection::Deployment;
 use crate::errors::{Error, Result};
 use crate::message;
 use crate::names;
@@ -29,7 +30,7 @@ use crate::python::settings::Settings;
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Consumer {
     shared: Arc<Shared>,
-    config: Arc<Config>,
+    deployment: Arc<Deployment>,
     options: Mutex<Option<Options>>,
     driver: Mutex<Option<JoinHandle<()>>>,
     tasks: Vec<Py<PyAny>>,
@@ -144,7 +145,8 @@ impl Consumer {
         loads(py)?;
         Ok(Consumer {
             shared: Arc::new(Shared::new(per_queue, concurrency, grace)?),
-            config: settings.config.clone(),
+            // Only an enqueue waits for replicas.
+            deployment: Arc::new(Deployment::new(Config { wait: Wait::default(), ..Config::clone(&settings.config) })),
             options: Mutex::new(Some(options)),
             driver: Mutex::new(None),
             tasks: registered,
@@ -155,7 +157,7 @@ impl Consumer {
     fn start(&self) -> PyResult<()> {
         let options = self.options.lock().unwrap_or_else(|p| p.into_inner()).take();
         let options = options.ok_or(Error::Misuse("the consumer has been started already"))?;
-        let driver = Driver::new(self.shared.clone(), self.config.clone(), options)?;
+        let driver = Driver::new(self.shared.clone(), self.deployment.clone(), options)?;
         let shared = self.shared.clone();
         let run = move || {
             let ended = catch_unwind(AssertUnwindSafe(|| driver.run()));

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::lpush;
+use super::detours::{Detours, Pause};
+use super::lpush::{self, Frame};
 use super::route::Target;
 use super::thread::{Line, interrupt};
-use crate::config::Config;
-use crate::connection::{Backoff, Connection};
+use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::fork;
 
@@ -23,6 +23,8 @@ pub struct Chunk {
     /// How many they are.
     pub count: usize,
     deadline: Option<Instant>,
+    /// It was written behind ASKING.
+    asking: bool,
 }
 
 impl Chunk {
@@ -34,7 +36,7 @@ impl Chunk {
 
 /// Sends chunks, in their order. Answers are read when they are needed.
 pub struct Sender<'a> {
-    config: &'a Config,
+    deployment: &'a Deployment,
     target: &'a Target,
     line: &'a mut Line,
     generation: u32,
@@ -44,6 +46,11 @@ pub struct Sender<'a> {
     flying: VecDeque<Chunk>,
     /// Not executed, since Redis was not ready: to be sent again in their order.
     refused: VecDeque<Chunk>,
+    /// Redis has them, but not all who are waited for.
+    unacknowledged: usize,
+    detours: Detours,
+    /// The pause before what was cut or refused is sent again.
+    pause: Pause,
     /// The connection broke in the middle of a chunk: it can only be read from.
     cut: bool,
     /// Redis was not ready last time: one chunk at a time, so that none
@@ -61,9 +68,9 @@ pub struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// Nothing is connected before the first chunk.
-    pub fn new(config: &'a Config, target: &'a Target, line: &'a mut Line) -> Sender<'a> {
+    pub fn new(deployment: &'a Deployment, target: &'a Target, line: &'a mut Line) -> Sender<'a> {
         Sender {
-            config,
+            deployment,
             target,
             line,
             generation: fork::generation(),
@@ -71,6 +78,9 @@ impl<'a> Sender<'a> {
             unsent: VecDeque::new(),
             flying: VecDeque::new(),
             refused: VecDeque::new(),
+            unacknowledged: 0,
+            detours: Detours::new(target.slot),
+            pause: Pause::None,
             cut: false,
             doubtful: false,
             useless: false,
@@ -122,9 +132,14 @@ impl<'a> Sender<'a> {
         self.unanswered()
     }
 
-    /// How many calls were written and have no answer.
+    /// How many calls were written and have no answer, or not that of all who
+    /// are waited for.
     pub fn unanswered(&self) -> usize {
-        self.flying.iter().map(|chunk| chunk.count).sum()
+        self.unacknowledged + self.flying.iter().map(|chunk| chunk.count).sum::<usize>()
+    }
+
+    fn frame(&self, asking: bool) -> Frame {
+        Frame { asking, wait: self.deployment.config.wait }
     }
 
     /// The iterable may have forked: what flies is the parent's.
@@ -142,20 +157,32 @@ impl<'a> Sender<'a> {
 
     fn write(&mut self) -> Result<()> {
         let Some(mut chunk) = self.unsent.pop_front() else { return Ok(()) };
-        let deadline = *chunk.deadline.get_or_insert_with(|| Instant::now() + self.config.timeout);
-        let mut connection = match self.connection.take().or_else(|| self.line.take()) {
+        let deadline = *chunk.deadline.get_or_insert_with(|| Instant::now() + self.deployment.config.timeout);
+        let mut connection = match self.connection.take() {
+            // The chunk before this one is on its way there.
             Some(connection) => connection,
-            None => Connection::open_until(self.config, deadline, &mut interrupt)?,
+            None => {
+                let course = self.detours.course(self.deployment);
+                chunk.asking = course.asking;
+                match self.line.take(course.node.as_deref()) {
+                    Some(connection) => connection,
+                    None => match self.detours.open(self.deployment, &course, deadline, &mut interrupt) {
+                        Err(Error::Unavailable(reason)) if course.asking => {
+                            return self.write_again(chunk, reason);
+                        }
+                        opened => opened?,
+                    },
+                }
+            }
         };
+        let frame = self.frame(chunk.asking);
+        frame.before(connection.outgoing());
         lpush::head(connection.outgoing(), &self.target.key, chunk.count);
         connection.outgoing().extend_from_slice(&chunk.body);
+        connection.append(&frame.after());
         match connection.send(deadline, &mut interrupt) {
             Ok(()) => self.flying.push_back(chunk),
-            Err(Error::Unavailable(reason)) => {
-                self.cut = true;
-                self.reason = reason;
-                self.unsent.push_front(chunk);
-            }
+            Err(Error::Unavailable(reason)) => self.write_again(chunk, reason)?,
             Err(error) => {
                 self.flying.push_back(chunk);
                 return Err(error);
@@ -165,28 +192,49 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
+    /// Redis has nothing of the chunk, or a part of which it executes nothing.
+    fn write_again(&mut self, chunk: Chunk, reason: String) -> Result<()> {
+        self.cut = true;
+        self.pause = Pause::Needed;
+        self.reason = reason;
+        self.unsent.push_front(chunk);
+        Ok(())
+    }
+
     fn read(&mut self) -> Result<()> {
         let (Some(mut connection), Some(chunk)) = (self.connection.take(), self.flying.pop_front()) else {
             return Err(Error::Uncertain("the connection to Redis broke".into()));
         };
         let deadline = chunk.deadline.unwrap_or_else(Instant::now);
-        let answer = lpush::receive(&mut connection, deadline, &mut interrupt)
-            .map(|reply| (lpush::is_useless_after(&reply), lpush::outcome(&reply)));
-        let (useless, outcome) = match answer {
-            Ok((_, Err(error @ Error::Uncertain(_)))) | Err(error) => {
+        let frame = self.frame(chunk.asking);
+        let answer = match frame.receive(&mut connection, deadline, &mut interrupt) {
+            Ok(answer) => answer,
+            Err(error) => {
                 self.flying.push_front(chunk);
                 return Err(error);
             }
-            Ok(answer) => answer,
         };
-        self.useless |= useless;
+        let outcome = frame.outcome(&answer);
+        if matches!(outcome, Err(Error::Uncertain(_))) {
+            self.flying.push_front(chunk);
+            return outcome;
+        }
+        let detour = self.detours.follow(self.deployment, &answer.pushed, connection.node());
+        self.useless |= lpush::is_useless_after(&answer.pushed);
         if !self.flying.is_empty() || self.cut {
             self.connection = Some(connection);
-        } else if !self.useless {
+        } else if !std::mem::take(&mut self.useless) {
             self.line.keep(connection);
         }
-        match outcome {
-            Ok(()) => {
+        match (detour, outcome) {
+            (Some((pause, reason)), _) => {
+                if !self.detours.is_asking() {
+                    self.line.forget();
+                }
+                self.refuse(chunk, reason.to_string(), pause);
+                Ok(())
+            }
+            (None, Ok(())) => {
                 self.acknowledged += chunk.count;
                 self.backoff = Backoff::new();
                 self.doubtful = false;
@@ -195,14 +243,25 @@ impl<'a> Sender<'a> {
                 self.spare.push(body);
                 Ok(())
             }
-            Err(Error::Unavailable(reason)) => {
-                self.reason = reason;
-                self.refused.push_back(chunk);
-                self.doubtful = true;
+            (None, Err(Error::Unavailable(reason))) => {
+                self.refuse(chunk, reason, Pause::Needed);
                 Ok(())
             }
-            Err(error) => Err(error),
+            (None, Err(error)) => {
+                if matches!(error, Error::Unacknowledged(_)) {
+                    self.unacknowledged += chunk.count;
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Redis has executed nothing of the chunk.
+    fn refuse(&mut self, chunk: Chunk, reason: String, pause: Pause) {
+        self.reason = reason;
+        self.refused.push_back(chunk);
+        self.doubtful = true;
+        self.pause = pause;
     }
 
     /// Sends again what was cut or refused, after a pause.
@@ -214,9 +273,11 @@ impl<'a> Sender<'a> {
             self.unsent.push_front(chunk);
         }
         let deadline = self.unsent.front().and_then(|chunk| chunk.deadline).unwrap_or_else(Instant::now);
-        match self.backoff.sleep(deadline, &mut interrupt)? {
-            true => Ok(()),
-            false => Err(Error::Unavailable(std::mem::take(&mut self.reason))),
+        if std::mem::replace(&mut self.pause, Pause::None) == Pause::None
+            || self.backoff.sleep(deadline, &mut interrupt)?
+        {
+            return Ok(());
         }
+        Err(Error::Unavailable(std::mem::take(&mut self.reason)))
     }
 }

@@ -1,4 +1,5 @@
-//! The event loops that a producer serves, each with its connection.
+//! The event loops that a producer serves, each with its connection; to a
+//! cluster with one for each slot.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,13 +11,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::event_loop::LoopConnection;
-use crate::config::Config;
+use crate::connection::{Deployment, Slot};
 use crate::fork;
 
 static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// By the address of the loop, which its connection keeps alive.
-type Table = HashMap<usize, Py<LoopConnection>>;
+/// By the address of the loop, which its connection keeps alive, and the lane
+/// (`Deployment::lane`).
+type Table = HashMap<(usize, Slot), Py<LoopConnection>>;
 
 /// No Python code runs while the table is locked, or it could wait for itself.
 pub struct Loops {
@@ -33,27 +35,34 @@ impl Loops {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection of the loop that runs in this thread. RuntimeError: none runs.
-    pub fn running<'py>(&self, py: Python<'py>, config: &Arc<Config>) -> PyResult<Bound<'py, LoopConnection>> {
+    /// The connection of the loop that runs in this thread, for keys of that
+    /// slot. RuntimeError: none runs.
+    pub fn running<'py>(
+        &self,
+        py: Python<'py>,
+        deployment: &Arc<Deployment>,
+        slot: Slot,
+    ) -> PyResult<Bound<'py, LoopConnection>> {
         let running = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
         self.leave_to_parent();
-        let address = running.as_ptr() as usize;
-        if let Some(known) = self.lock().get(&address) {
+        let lane = deployment.lane(slot);
+        let place = (running.as_ptr() as usize, lane);
+        if let Some(known) = self.lock().get(&place) {
             return Ok(known.clone_ref(py).into_bound(py));
         }
         self.forget_closed(py);
-        let new = Bound::new(py, LoopConnection::new(config.clone(), running)?)?;
-        let connection = self.lock().entry(address).or_insert_with(|| new.clone().unbind()).clone_ref(py);
+        let new = Bound::new(py, LoopConnection::new(deployment.clone(), lane, running)?)?;
+        let connection = self.lock().entry(place).or_insert_with(|| new.clone().unbind()).clone_ref(py);
         Ok(connection.into_bound(py))
     }
 
     /// Forgets the loops that were closed, with their connections.
     pub fn forget_closed(&self, py: Python<'_>) {
         self.leave_to_parent();
-        let known: Vec<_> = self.lock().iter().map(|(address, c)| (*address, c.clone_ref(py))).collect();
-        for (address, connection) in known {
+        let known: Vec<_> = self.lock().iter().map(|(place, c)| (*place, c.clone_ref(py))).collect();
+        for (place, connection) in known {
             if connection.get().is_loop_closed(py) {
-                let forgotten = self.lock().remove(&address);
+                let forgotten = self.lock().remove(&place);
                 drop(forgotten);
             }
         }

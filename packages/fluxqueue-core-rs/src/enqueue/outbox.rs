@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lpush;
+use super::lpush::{self, Answer, Frame};
 use super::route::Target;
+use crate::connection::Reply;
 
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
 pub struct Call<F> {
@@ -25,9 +26,24 @@ pub struct Call<F> {
 /// The calls of one command.
 pub struct Batch<F> {
     pub calls: Vec<Call<F>>,
+    /// The answer to ASKING is still to come.
+    asking: bool,
+    /// The answer to the command, where that of WAIT is still to come.
+    pushed: Option<Reply>,
+    waits: bool,
     /// Where the command lies in the stream of this connection.
     begin: u64,
     end: u64,
+}
+
+/// What an answer of Redis is for.
+pub enum Answered<F> {
+    /// These calls.
+    Whole(Vec<Call<F>>, Answer),
+    /// The same calls as the next one.
+    InPart,
+    /// Nobody.
+    Nobody,
 }
 
 /// Dropping a future may run code of the application, which may enqueue. So
@@ -91,7 +107,8 @@ impl<F> Outbox<F> {
 
     /// Appends one command per queue and chunk to `out`. Calls of one queue keep
     /// their order.
-    pub fn compose(&mut self, mut calls: Vec<Call<F>>, out: &mut Vec<u8>) {
+    pub fn compose(&mut self, mut calls: Vec<Call<F>>, frame: &Frame, out: &mut Vec<u8>) {
+        let after = frame.after();
         calls.sort_by(|a, b| a.target.key.cmp(&b.target.key));
         let mut calls = calls.into_iter().peekable();
         while let Some(first) = calls.next() {
@@ -108,18 +125,37 @@ impl<F> Outbox<F> {
                 batch.push(call);
             }
             let (begin, before) = (self.appended, out.len());
+            frame.before(out);
             lpush::head(out, &target.key, count);
             for call in &batch {
                 out.extend_from_slice(&call.body);
             }
+            // Without what is behind it the command is executed all the same.
+            let end = begin + (out.len() - before) as u64;
+            out.extend_from_slice(&after);
             self.appended += (out.len() - before) as u64;
-            self.in_flight.push_back(Batch { calls: batch, begin, end: self.appended });
+            let (asking, waits) = (frame.asking, !after.is_empty());
+            self.in_flight.push_back(Batch { calls: batch, asking, pushed: None, waits, begin, end });
         }
     }
 
-    /// The calls that the next answer is for.
-    pub fn answered(&mut self) -> Option<Vec<Call<F>>> {
-        self.in_flight.pop_front().map(|batch| batch.calls)
+    /// The calls that this answer, the next one, is for.
+    pub fn answered(&mut self, reply: Reply) -> Answered<F> {
+        let Some(batch) = self.in_flight.front_mut() else { return Answered::Nobody };
+        if std::mem::take(&mut batch.asking) {
+            // Where it was refused, so is the command.
+            return Answered::InPart;
+        }
+        if std::mem::take(&mut batch.waits) {
+            batch.pushed = Some(reply);
+            return Answered::InPart;
+        }
+        let Some(batch) = self.in_flight.pop_front() else { return Answered::Nobody };
+        let answer = match batch.pushed {
+            None => Answer { pushed: reply, waited: None },
+            Some(pushed) => Answer { pushed, waited: Some(reply) },
+        };
+        Answered::Whole(batch.calls, answer)
     }
 
     /// The connection is gone, with so many bytes not taken by the socket. Hands
@@ -161,11 +197,21 @@ impl<F> Outbox<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Wait;
 
     fn call(future: u32, queue: &str, body: &[u8]) -> Call<u32> {
         let target = Target::new(queue, "t", 3, None).expect("valid names");
         let deadline = Duration::from_millis(u64::from(future));
         Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
+    }
+
+    const PLAIN: Frame = Frame { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };
+
+    fn answered(outbox: &mut Outbox<u32>) -> Option<Vec<Call<u32>>> {
+        match outbox.answered(Reply::Integer(1)) {
+            Answered::Whole(calls, _) => Some(calls),
+            _ => None,
+        }
     }
 
     fn numbers(calls: &[Call<u32>]) -> Vec<u32> {
@@ -184,14 +230,14 @@ mod tests {
             outbox([call(1, "b", b"$1\r\nx\r\n"), call(2, "a", b"$1\r\ny\r\n"), call(3, "b", b"$1\r\nz\r\n")]);
         let mut out = Vec::new();
         let calls = outbox.take();
-        outbox.compose(calls, &mut out);
+        outbox.compose(calls, &PLAIN, &mut out);
         let text = String::from_utf8(out).expect("ascii");
         let a = "*3\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{a}:pending\r\n$1\r\ny\r\n";
         let b = "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{b}:pending\r\n$1\r\nx\r\n$1\r\nz\r\n";
         assert_eq!(text, format!("{a}{b}"));
-        assert_eq!(numbers(&outbox.answered().expect("two commands")), [2]);
-        assert_eq!(numbers(&outbox.answered().expect("two commands")), [1, 3]);
-        assert!(outbox.answered().is_none());
+        assert_eq!(numbers(&answered(&mut outbox).expect("two commands")), [2]);
+        assert_eq!(numbers(&answered(&mut outbox).expect("two commands")), [1, 3]);
+        assert!(matches!(outbox.answered(Reply::Null), Answered::Nobody));
     }
 
     #[test]
@@ -199,8 +245,8 @@ mod tests {
         let mut outbox = outbox((0..2_500).map(|n| call(n, "q", b"$1\r\nx\r\n")));
         outbox.push(Call { count: 1_200, ..call(2_500, "q", b"many") });
         let calls = outbox.take();
-        outbox.compose(calls, &mut Vec::new());
-        let sizes: Vec<usize> = std::iter::from_fn(|| outbox.answered()).map(|calls| calls.len()).collect();
+        outbox.compose(calls, &PLAIN, &mut Vec::new());
+        let sizes: Vec<usize> = std::iter::from_fn(|| answered(&mut outbox)).map(|calls| calls.len()).collect();
         assert_eq!(sizes, [1_000, 1_000, 500, 1]);
     }
 
@@ -224,7 +270,7 @@ mod tests {
         let mut lengths = Vec::new();
         for call in calls {
             let before = out.len();
-            outbox.compose(vec![call], &mut out);
+            outbox.compose(vec![call], &PLAIN, &mut out);
             lengths.push(out.len() - before);
         }
         outbox.give_back(vec![last]);
@@ -253,12 +299,39 @@ mod tests {
     }
 
     #[test]
+    fn answers_around_the_command_are_told_apart() {
+        let wait = Wait { replicas: 1, aof: false, timeout: Duration::from_secs(1) };
+        let mut outbox = outbox([call(1, "a", b"$1\r\nx\r\n"), call(2, "b", b"$1\r\nx\r\n")]);
+        let calls = outbox.take();
+        outbox.compose(calls, &Frame { asking: true, wait }, &mut Vec::new());
+        for number in [1, 2] {
+            assert!(matches!(outbox.answered(Reply::SimpleString("OK".into())), Answered::InPart));
+            assert!(matches!(outbox.answered(Reply::Integer(7)), Answered::InPart));
+            let Answered::Whole(calls, answer) = outbox.answered(Reply::Integer(9)) else { panic!("the last answer") };
+            assert_eq!(numbers(&calls), [number]);
+            assert_eq!((answer.pushed, answer.waited), (Reply::Integer(7), Some(Reply::Integer(9))));
+        }
+    }
+
+    #[test]
+    fn a_command_is_written_whole_also_without_what_is_behind_it() {
+        let wait = Wait { replicas: 1, aof: false, timeout: Duration::from_secs(1) };
+        let frame = Frame { asking: false, wait };
+        for (missing, uncertain) in [(0, 1), (frame.after().len(), 1), (frame.after().len() + 1, 0)] {
+            let mut outbox = outbox([call(1, "a", b"$1\r\nx\r\n")]);
+            let calls = outbox.take();
+            outbox.compose(calls, &frame, &mut Vec::new());
+            assert_eq!(outbox.break_off(missing, false).len(), uncertain, "{missing}");
+        }
+    }
+
+    #[test]
     fn positions_begin_again_with_a_new_connection() {
         let (mut outbox, lengths) = three_in_flight();
         outbox.break_off(lengths.iter().sum(), false);
         let calls = outbox.take();
         let mut out = Vec::new();
-        outbox.compose(calls, &mut out);
+        outbox.compose(calls, &PLAIN, &mut out);
         assert_eq!(numbers(&outbox.break_off(out.len(), false)), [] as [u32; 0]);
         assert_eq!(numbers(&outbox.take_all()), [1, 2, 3, 4]);
     }
@@ -282,7 +355,7 @@ mod tests {
         assert_eq!(outbox.oldest(), Some(Duration::from_millis(3)));
         assert_eq!(outbox.oldest_in_flight(), None);
         let calls = outbox.take();
-        outbox.compose(calls, &mut Vec::new());
+        outbox.compose(calls, &PLAIN, &mut Vec::new());
         assert_eq!(outbox.oldest_in_flight(), Some(Duration::from_millis(3)));
         assert!(outbox.expire(Duration::from_secs(9)).is_empty());
     }

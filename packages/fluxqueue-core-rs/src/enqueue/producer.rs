@@ -20,6 +20,7 @@ use super::stamp::Stamp;
 use super::sync;
 use super::thread::{self, Line};
 use crate::config::{Config, Place};
+use crate::connection::Deployment;
 use crate::errors::{EnqueueUncertain, Error, Result};
 use crate::python::settings::Settings;
 
@@ -27,7 +28,7 @@ use crate::python::settings::Settings;
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Producer {
     /// Our own copy: it also tells this producer from others in the tables.
-    config: Arc<Config>,
+    deployment: Arc<Deployment>,
     loops: Loops,
 }
 
@@ -43,7 +44,15 @@ impl Producer {
     ) -> Result<()> {
         let mut chunk = sender.blank();
         for (index, call) in calls.try_iter()?.enumerate() {
-            calls::append(&mut chunk.body, target, &call?, check, stamp, index, self.config.max_message_bytes)?;
+            calls::append(
+                &mut chunk.body,
+                target,
+                &call?,
+                check,
+                stamp,
+                index,
+                self.deployment.config.max_message_bytes,
+            )?;
             chunk.count += 1;
             if chunk.is_full() {
                 sender.push(chunk);
@@ -68,15 +77,18 @@ impl Producer {
         check: &Bound<'_, PyAny>,
         stamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
-        let mut sender = Sender::new(&self.config, target, line);
+        let mut sender = Sender::new(&self.deployment, target, line);
         let Err(error) = self.send_many(py, &mut sender, target, calls, check, stamp) else {
             return Ok(sender.acknowledged);
         };
         // Ctrl+C does not wait for the answers that are still to come.
         let interrupted = matches!(&error, Error::Python(raised) if !raised.is_instance_of::<PyException>(py));
         let unknown = if interrupted { sender.unanswered() } else { py.detach(|| sender.settle()) };
-        let failed =
-            if matches!(error, Error::Uncertain(_)) { unknown } else { sender.taken - sender.acknowledged - unknown };
+        let failed = if matches!(error, Error::Uncertain(_) | Error::Unacknowledged(_)) {
+            unknown
+        } else {
+            sender.taken - sender.acknowledged - unknown
+        };
         let error = PyErr::from(target.failure(error, failed));
         if unknown > 0 && !error.is_instance_of::<EnqueueUncertain>(py) {
             error.add_note(py, format!("no answer was read for {unknown} calls, which may or may not be enqueued"))?;
@@ -91,7 +103,7 @@ impl Producer {
 impl Producer {
     #[new]
     fn new(settings: &Bound<'_, Settings>) -> Producer {
-        Producer { config: Arc::new(Config::clone(&settings.get().config)), loops: Loops::new() }
+        Producer { deployment: Arc::new(Deployment::new(Config::clone(&settings.get().config))), loops: Loops::new() }
     }
 
     #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
@@ -107,12 +119,12 @@ impl Producer {
         let target = &*route.get().target;
         let stamp = Stamp::new(headers, task_id)?;
         let arguments = Arguments::encode(args, kwargs)?;
-        let mut line = thread::take(&self.config);
+        let mut line = thread::take(&self.deployment);
         lpush::head(&mut line.command, &target.key, 1);
         let sent = target
-            .append(&mut line.command, &arguments, &stamp, self.config.max_message_bytes)
-            .and_then(|()| py.detach(|| sync::deliver(&self.config, &mut line)));
-        thread::put(&self.config, line);
+            .append(&mut line.command, &arguments, &stamp, self.deployment.config.max_message_bytes)
+            .and_then(|()| py.detach(|| sync::deliver(&self.deployment, target.slot, &mut line)));
+        thread::put(&self.deployment, line);
         sent.map_err(|error| target.failure(error, 1).into())
     }
 
@@ -127,11 +139,11 @@ impl Producer {
         task_id: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
-        let connection = self.loops.running(py, &self.config)?;
+        let connection = self.loops.running(py, &self.deployment, target.slot)?;
         let stamp = Stamp::new(headers, task_id)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let mut body = Vec::new();
-        target.append(&mut body, &arguments, &stamp, self.config.max_message_bytes)?;
+        target.append(&mut body, &arguments, &stamp, self.deployment.config.max_message_bytes)?;
         submit(&connection, target, body, 1)
     }
 
@@ -144,9 +156,9 @@ impl Producer {
         check: &Bound<'_, PyAny>,
         stamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
-        let mut line = thread::take(&self.config);
+        let mut line = thread::take(&self.deployment);
         let outcome = self.enqueue_all(py, &mut line, &route.get().target, calls, check, stamp);
-        thread::put(&self.config, line);
+        thread::put(&self.deployment, line);
         outcome
     }
 
@@ -160,11 +172,11 @@ impl Producer {
         stamp: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
-        let connection = self.loops.running(py, &self.config)?;
+        let connection = self.loops.running(py, &self.deployment, target.slot)?;
         let mut body = Vec::new();
         let mut count = 0;
         for call in calls.try_iter()? {
-            calls::append(&mut body, target, &call?, check, stamp, count, self.config.max_message_bytes)?;
+            calls::append(&mut body, target, &call?, check, stamp, count, self.deployment.config.max_message_bytes)?;
             count += 1;
         }
         if count == 0 {
@@ -177,7 +189,7 @@ impl Producer {
 
     #[getter]
     fn server(&self) -> (String, Option<u16>) {
-        match (&self.config.place, self.config.place.nodes()) {
+        match (&self.deployment.config.place, self.deployment.config.place.nodes()) {
             (Place::Unix(path), _) => (path.to_string_lossy().into_owned(), None),
             (_, [node, ..]) => (node.host.clone(), Some(node.port)),
             (_, []) => (String::new(), None),
@@ -185,7 +197,7 @@ impl Producer {
     }
 
     fn close(&self, py: Python<'_>) {
-        drop(thread::take(&self.config));
+        drop(thread::take(&self.deployment));
         self.loops.forget_closed(py);
     }
 
@@ -218,7 +230,7 @@ fn submit<'py>(
 impl Drop for Producer {
     /// Other threads close theirs when they open the next connection, or end.
     fn drop(&mut self) {
-        drop(thread::take(&self.config));
+        drop(thread::take(&self.deployment));
         let _ = Python::try_attach(|py| {
             // An exception may be on its way while objects die.
             let pending = PyErr::take(py);

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::encode::Arguments;
 use super::stamp::Stamp;
-use crate::connection::bulk;
+use crate::connection::{Slot, bulk, slot_of};
 use crate::errors::{Error, Result};
 use crate::message::{DEFAULT_MAX_RETRIES, Envelope, LONGEST_TIMEOUT};
 use crate::{ids, keys, names};
@@ -17,6 +17,8 @@ pub struct Target {
     pub name: String,
     /// The key of the queue's pending list.
     pub key: String,
+    /// Its slot, should Redis be a cluster.
+    pub slot: Slot,
     envelope: Envelope,
 }
 
@@ -33,6 +35,7 @@ impl Target {
         Ok(Target {
             queue: queue.to_owned(),
             name: name.to_owned(),
+            slot: slot_of(&keys::pending(queue)),
             key: keys::pending(queue),
             envelope: Envelope::new(name, max_retries, timeout)?,
         })
@@ -74,6 +77,13 @@ impl Target {
                 "{label}: {text}; {they} may or may not be enqueued, and {were} not sent again: \
                  call again only where running the task twice does no harm"
             )),
+            Error::Unacknowledged(text) => {
+                let are = if calls == 1 { "is" } else { "are" };
+                Error::Unacknowledged(format!(
+                    "{label}: {they} {are} in Redis and will run, but can be lost with its master: {text}; nothing was \
+                     sent again: call again only where running the task twice does no harm"
+                ))
+            }
             Error::Unavailable(text) => Error::Unavailable(format!("{label}: {text}; {they} {were} not enqueued")),
             Error::Broker(text) => Error::Broker(format!("{label}: {text}; {they} {were} not enqueued")),
             Error::Denied(text) => Error::Denied(format!("{label}: {text}; {they} {were} not enqueued")),

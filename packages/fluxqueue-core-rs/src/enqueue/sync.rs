@@ -2,48 +2,64 @@
 
 use std::time::Instant;
 
-use super::lpush;
+use super::detours::{Detours, Pause};
+use super::lpush::{self, Answer, Frame};
 use super::thread::{Line, interrupt};
-use crate::config::Config;
-use crate::connection::{Backoff, Connection};
+use crate::connection::{Backoff, Connection, Deployment, Slot};
 use crate::errors::{Error, Result};
 
 /// Sends `line.command` until Redis has executed or refused it, or the time is
 /// over. A command that was written whole is not sent again, except where the
 /// answer says that it was not executed.
-pub fn deliver(config: &Config, line: &mut Line) -> Result<()> {
-    let deadline = Instant::now() + config.timeout;
+pub fn deliver(deployment: &Deployment, slot: Slot, line: &mut Line) -> Result<()> {
+    let deadline = Instant::now() + deployment.config.timeout;
     let mut backoff = Backoff::new();
+    let mut detours = Detours::new(slot);
     loop {
+        let course = detours.course(deployment);
         // Every way out but the good ones drops the connection: a late answer
         // must not be taken for that of the next command.
-        let mut connection = match line.take() {
-            Some(connection) => connection,
-            None => Connection::open_until(config, deadline, &mut interrupt)?,
+        let reached = match line.take(course.node.as_deref()) {
+            Some(connection) => Ok(connection),
+            None => detours.open(deployment, &course, deadline, &mut interrupt),
         };
-        connection.outgoing().extend_from_slice(&line.command);
-        let failure = match exchange(&mut connection, deadline) {
-            Ok(reply) => {
-                let outcome = lpush::outcome(&reply);
-                if !matches!(outcome, Err(Error::Uncertain(_))) && !lpush::is_useless_after(&reply) {
+        let frame = Frame { asking: course.asking, wait: deployment.config.wait };
+        let sent = reached.and_then(|mut connection| {
+            let answer = exchange(&mut connection, &frame, &line.command, deadline)?;
+            Ok((connection, answer))
+        });
+        let (failure, pause) = match sent {
+            Ok((connection, answer)) => {
+                let outcome = frame.outcome(&answer);
+                let detour = detours.follow(deployment, &answer.pushed, connection.node());
+                if !matches!(outcome, Err(Error::Uncertain(_))) && !lpush::is_useless_after(&answer.pushed) {
                     line.keep(connection);
                 }
-                match outcome {
-                    Err(not_ready @ Error::Unavailable(_)) => not_ready,
-                    other => return other,
+                match (detour, outcome) {
+                    (Some((pause, reason)), _) => {
+                        if !detours.is_asking() {
+                            line.forget();
+                        }
+                        (reason, pause)
+                    }
+                    (None, Err(not_ready @ Error::Unavailable(_))) => (not_ready, Pause::Needed),
+                    (None, other) => return other,
                 }
             }
-            // Redis has only a part of the command, and executes none of it.
-            Err(cut @ Error::Unavailable(_)) => cut,
+            // Not connected, or Redis has only a part of the command, and executes none of it.
+            Err(cut @ Error::Unavailable(_)) => (cut, Pause::Needed),
             Err(other) => return Err(other),
         };
-        if !backoff.sleep(deadline, &mut interrupt)? {
+        if pause == Pause::Needed && !backoff.sleep(deadline, &mut interrupt)? {
             return Err(failure);
         }
     }
 }
 
-fn exchange(connection: &mut Connection, deadline: Instant) -> Result<crate::connection::Reply> {
+fn exchange(connection: &mut Connection, frame: &Frame, command: &[u8], deadline: Instant) -> Result<Answer> {
+    frame.before(connection.outgoing());
+    connection.outgoing().extend_from_slice(command);
+    connection.append(&frame.after());
     connection.send(deadline, &mut interrupt)?;
-    lpush::receive(connection, deadline, &mut interrupt)
+    frame.receive(connection, deadline, &mut interrupt)
 }

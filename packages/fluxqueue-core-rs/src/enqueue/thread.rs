@@ -1,4 +1,5 @@
-//! One connection per thread and producer.
+//! One connection per thread and producer; to a cluster one per node, from the
+//! first call that needs it.
 //!
 //! While a call uses it, the connection is out of the table: a signal handler or
 //! a finalizer that enqueues in the middle of the call opens another one. When
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::Python;
 
-use crate::config::Config;
-use crate::connection::Connection;
+use crate::config::Node;
+use crate::connection::{Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::fork;
 
@@ -24,36 +25,52 @@ const KEEP: usize = 64 * 1024;
 
 /// A thread's means of enqueueing.
 pub struct Line {
-    connection: Option<Connection>,
+    idle: Vec<Idle>,
     generation: u32,
-    last_used: Instant,
     /// For the command that is being written.
     pub command: Vec<u8>,
 }
 
+/// A connection between two calls.
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
 impl Line {
     fn new() -> Line {
-        Line { connection: None, generation: fork::generation(), last_used: Instant::now(), command: Vec::new() }
+        Line { idle: Vec::new(), generation: fork::generation(), command: Vec::new() }
     }
 
-    /// The connection, if there is one that can be written to.
-    pub fn take(&mut self) -> Option<Connection> {
-        let connection = self.connection.take()?;
-        // A child of `fork` drops its copy of the descriptor and leaves the
-        // conversation to its parent.
-        let ours = self.generation == fork::generation();
-        (ours && (self.last_used.elapsed() < IDLE || !connection.is_stale())).then_some(connection)
+    /// The connection to that node (None: there is only one server), if there
+    /// is one that can be written to.
+    pub fn take(&mut self, node: Option<&Node>) -> Option<Connection> {
+        if self.generation != fork::generation() {
+            // A child of `fork` drops its copies of the descriptors and leaves
+            // the conversations to its parent.
+            self.idle.clear();
+        }
+        let leads_there = |idle: &Idle| match node {
+            None => true,
+            Some(node) => idle.connection.node().is_some_and(|other| **other == *node),
+        };
+        let Idle { connection, since } = self.idle.swap_remove(self.idle.iter().position(leads_there)?);
+        (since.elapsed() < IDLE || !connection.is_stale()).then_some(connection)
     }
 
     /// Keeps the connection for the next call. All its answers have been read.
     pub fn keep(&mut self, connection: Connection) {
-        self.connection = Some(connection);
+        self.idle.push(Idle { connection, since: Instant::now() });
         self.generation = fork::generation();
-        self.last_used = Instant::now();
+    }
+
+    /// Closes what is idle: nodes may have left the cluster.
+    pub fn forget(&mut self) {
+        self.idle.clear();
     }
 }
 
-type Table = Vec<(Weak<Config>, Line)>;
+type Table = Vec<(Weak<Deployment>, Line)>;
 
 thread_local! {
     static LINES: RefCell<Table> = const { RefCell::new(Vec::new()) };
@@ -65,23 +82,23 @@ fn with_table<T>(f: impl FnOnce(&mut Table) -> T) -> Option<T> {
     LINES.try_with(|lines| lines.try_borrow_mut().ok().map(|mut table| f(&mut table))).ok().flatten()
 }
 
-/// This thread's line for the producer that owns `config`, out of the table.
-pub fn take(config: &Arc<Config>) -> Line {
+/// This thread's line for the producer that owns `deployment`, out of the table.
+pub fn take(deployment: &Arc<Deployment>) -> Line {
     let found = with_table(|table| {
-        let at = table.iter().position(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(config)))?;
+        let at = table.iter().position(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(deployment)))?;
         Some(table.swap_remove(at).1)
     });
     found.flatten().unwrap_or_else(Line::new)
 }
 
 /// Puts the line back.
-pub fn put(config: &Arc<Config>, mut line: Line) {
+pub fn put(deployment: &Arc<Deployment>, mut line: Line) {
     line.command.clear();
     line.command.shrink_to(KEEP);
     with_table(|table| {
         // Those of producers that are gone, and one that was opened meanwhile.
-        table.retain(|(owner, _)| owner.strong_count() > 0 && !std::ptr::eq(owner.as_ptr(), Arc::as_ptr(config)));
-        table.push((Arc::downgrade(config), line));
+        table.retain(|(owner, _)| owner.strong_count() > 0 && !std::ptr::eq(owner.as_ptr(), Arc::as_ptr(deployment)));
+        table.push((Arc::downgrade(deployment), line));
     });
 }
 

@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::{Link, LoopConnection, resolve};
-use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Deployment, Goal};
+use crate::enqueue::detours::Pause;
 use crate::errors::{Error, Result};
 
 static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -29,12 +29,12 @@ pub struct Dial {
 }
 
 impl Dial {
-    fn start(config: Arc<Config>) -> std::io::Result<Dial> {
+    fn start(deployment: Arc<Deployment>, goal: Goal) -> std::io::Result<Dial> {
         let (signal, mut done) = UnixStream::pair()?;
         let mailbox = Mailbox::default();
         let result = mailbox.clone();
         std::thread::Builder::new().name("fluxqueue-connect".into()).spawn(move || {
-            let outcome = Connection::open(&config, &mut || Ok(()));
+            let outcome = deployment.open(&goal, &mut || Ok(()));
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             // A byte, not only the end: a forked child may hold a copy of `done`.
             let _ = done.write_all(b".");
@@ -63,7 +63,9 @@ impl LoopConnection {
             if !state.outbox.has_waiting() {
                 return Ok(());
             }
-            Dial::start(this.config.clone()).map(|dial| {
+            let course = state.detours.course(&this.deployment);
+            state.asking = course.asking;
+            Dial::start(this.deployment.clone(), state.detours.goal(&course)).map(|dial| {
                 let fd = dial.signal.as_raw_fd();
                 state.link = Link::Connecting(dial);
                 fd
@@ -106,6 +108,7 @@ impl LoopConnection {
                     let mut state = this.state();
                     state.link = Link::Open(connection);
                     (state.writer, state.held, state.doubtful, state.proven) = (false, false, false, false);
+                    state.leaving = None;
                     state.reason.clear();
                 }
                 if let Err(error) = Self::watch(slf, fd, "_readable") {
@@ -113,6 +116,8 @@ impl LoopConnection {
                     return resolve::interruption(slf.py(), error);
                 }
                 Self::pump(slf)?;
+                // Where all whom it was for have given up, a later call asks the owner first.
+                Self::leave_if_answered(slf)?;
                 Self::retire_if_idle(slf)
             }
             Err(Error::Unavailable(reason)) => Self::connect_later(slf, reason),
@@ -139,7 +144,7 @@ impl LoopConnection {
     pub(super) fn disconnect(slf: &Bound<'_, Self>, reason: &str) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (connection, uncertain, writer, proven) = {
+        let (connection, uncertain, writer, at_once) = {
             let mut state = this.state();
             let connection = match std::mem::replace(&mut state.link, Link::Closed) {
                 Link::Open(connection) => connection,
@@ -151,7 +156,11 @@ impl LoopConnection {
             let uncertain = state.outbox.break_off(connection.unsent(), connection.is_encrypted());
             let writer = std::mem::take(&mut state.writer);
             state.held = false;
-            (connection, uncertain, writer, state.proven)
+            let at_once = match state.leaving.take() {
+                Some(pause) => pause == Pause::None,
+                None => state.proven,
+            };
+            (connection, uncertain, writer, at_once)
         };
         // The descriptor is closed after the loop has let go of it.
         let mut outcome = this.unwatch(py, "remove_reader", connection.fd());
@@ -161,11 +170,23 @@ impl LoopConnection {
         drop(connection);
         let broke = format!("the connection to Redis broke before its answer came: {reason}");
         outcome.and(resolve::fail(py, uncertain, &Error::Uncertain(broke)))?;
-        if proven {
+        if at_once {
             this.state().reason = format!("the connection to Redis broke: {reason}");
             return Self::connect(slf);
         }
         Self::connect_later(slf, format!("the connection to Redis broke: {reason}"))
+    }
+
+    /// Turns to another server, once the last answer of this one is here.
+    pub(super) fn leave_if_answered(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let leaves = {
+            let mut state = slf.get().state();
+            if state.asking && state.leaving.is_none() {
+                state.leaving = Some(Pause::None);
+            }
+            state.leaving.is_some() && !state.outbox.has_in_flight()
+        };
+        if leaves { Self::disconnect(slf, "another server serves this queue") } else { Ok(()) }
     }
 
     fn fail_waiting(&self, py: Python<'_>, error: &Error) -> PyResult<()> {

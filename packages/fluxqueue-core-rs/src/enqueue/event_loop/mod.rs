@@ -1,4 +1,4 @@
-//! The connection of one event loop. All of it runs in the loop's thread, but
+//! The connection of one event loop, to whoever serves its slot. All of it runs in the loop's thread, but
 //! for the attempt to connect.
 //!
 //! A call appends to the outbox. The first one of a turn of the loop schedules
@@ -20,12 +20,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use self::connect::Dial;
+use super::detours::{Detours, Pause};
 use super::live_clock::LiveClock;
 use super::loops::is_closed;
 use super::outbox::{Call, Outbox};
 use super::{resolve, thread};
-use crate::config::Config;
-use crate::connection::{Backoff, Connection};
+use crate::connection::{Backoff, Connection, Deployment, Slot};
 use crate::errors::Error;
 use crate::fork;
 
@@ -51,6 +51,12 @@ struct State {
     doubtful: bool,
     /// Redis has answered on this connection.
     proven: bool,
+    /// It leads to a node that ASK has named, for one turn of commands.
+    asking: bool,
+    /// This is not the server to ask: nothing more is written, and the next
+    /// one is connected to when all answers are here.
+    leaving: Option<Pause>,
+    detours: Detours,
     flush_due: bool,
     timer_due: bool,
     retired: bool,
@@ -64,7 +70,7 @@ struct State {
 /// The connection of one event loop; the methods are the loop's callbacks.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct LoopConnection {
-    config: Arc<Config>,
+    deployment: Arc<Deployment>,
     event_loop: Py<PyAny>,
     future_arguments: Py<PyDict>,
     generation: u32,
@@ -74,7 +80,7 @@ pub struct LoopConnection {
 type Calls = Vec<Call<Py<PyAny>>>;
 
 impl LoopConnection {
-    pub fn new(config: Arc<Config>, event_loop: Bound<'_, PyAny>) -> PyResult<LoopConnection> {
+    pub fn new(deployment: Arc<Deployment>, slot: Slot, event_loop: Bound<'_, PyAny>) -> PyResult<LoopConnection> {
         let future_arguments = PyDict::new(event_loop.py());
         future_arguments.set_item("loop", &event_loop)?;
         let state = State {
@@ -84,16 +90,19 @@ impl LoopConnection {
             held: false,
             doubtful: false,
             proven: false,
+            asking: false,
+            leaving: None,
+            detours: Detours::new(slot),
             flush_due: false,
             timer_due: false,
             retired: false,
             last_used: Instant::now(),
-            clock: LiveClock::new(config.timeout),
+            clock: LiveClock::new(deployment.config.timeout),
             backoff: Backoff::new(),
             reason: String::new(),
         };
         Ok(LoopConnection {
-            config,
+            deployment,
             event_loop: event_loop.unbind(),
             future_arguments: future_arguments.unbind(),
             generation: fork::generation(),
@@ -138,7 +147,7 @@ impl LoopConnection {
                 state.clock.start(now);
                 state.clock.next_tick(Duration::MAX)
             });
-            let deadline = state.clock.read(now) + this.config.timeout;
+            let deadline = state.clock.read(now) + this.deployment.config.timeout;
             state.outbox.push(Call { deadline, ..call });
             (!std::mem::replace(&mut state.flush_due, true), timer)
         };

@@ -7,8 +7,10 @@ use std::time::Instant;
 use pyo3::prelude::*;
 
 use super::{Calls, Link, LoopConnection, resolve, thread};
-use crate::connection::{Backoff, Connection, Reply};
-use crate::enqueue::lpush;
+use crate::connection::{Backoff, Connection};
+use crate::enqueue::detours::Pause;
+use crate::enqueue::lpush::{self, Answer, Frame};
+use crate::enqueue::outbox::Answered;
 use crate::errors::Error;
 
 /// Writes what the socket takes: (whether that is all, the descriptor).
@@ -31,7 +33,7 @@ impl LoopConnection {
                 let state = &mut *state;
                 let Link::Open(connection) = &state.link else { return Ok(()) };
                 // What the socket has not taken bounds how much is composed.
-                if state.held || connection.wants_write() || !state.outbox.has_waiting() {
+                if state.held || state.leaving.is_some() || connection.wants_write() || !state.outbox.has_waiting() {
                     return Ok(());
                 }
                 // Until Redis is ready one turn at a time, so that none overtakes another.
@@ -52,7 +54,11 @@ impl LoopConnection {
                     state.outbox.give_back(calls);
                     return Ok(());
                 };
-                state.outbox.compose(calls, connection.outgoing());
+                let frame = Frame { asking: state.asking, wait: this.deployment.config.wait };
+                state.outbox.compose(calls, &frame, connection.outgoing());
+                if state.asking {
+                    state.leaving = Some(Pause::None);
+                }
                 state.last_used = Instant::now();
                 write(connection)
             };
@@ -99,9 +105,9 @@ impl LoopConnection {
         let mut useless = false;
         let mut confused = None;
         let mut interrupted = Ok(());
-        for (calls, reply) in answers {
-            useless |= lpush::is_useless_after(&reply);
-            match Self::settle(slf, calls, &reply) {
+        for (calls, answer) in answers {
+            useless |= lpush::is_useless_after(&answer.pushed);
+            match Self::settle(slf, calls, &answer) {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => confused = Some(reason),
                 Err(error) => interrupted = Err(error),
@@ -114,11 +120,14 @@ impl LoopConnection {
         if useless && !slf.get().state().outbox.has_in_flight() {
             return Self::disconnect(slf, "it leads to a replica");
         }
+        if slf.get().state().leaving.is_some() {
+            return Self::leave_if_answered(slf);
+        }
         Self::pump(slf)?;
         Self::retire_if_idle(slf)
     }
 
-    fn read_answers(&self) -> (Vec<(Calls, Reply)>, Option<String>) {
+    fn read_answers(&self) -> (Vec<(Calls, Answer)>, Option<String>) {
         let mut state = self.state();
         let state = &mut *state;
         let mut answers = Vec::new();
@@ -137,11 +146,12 @@ impl LoopConnection {
                     Ok(None) => break,
                     Err(e) => return (answers, Some(e.to_string())),
                 };
-                let Some(calls) = state.outbox.answered() else {
-                    return (answers, Some("Redis sent what nobody had asked for".into()));
-                };
                 state.proven = true;
-                answers.push((calls, reply));
+                match state.outbox.answered(reply) {
+                    Answered::Whole(calls, answer) => answers.push((calls, answer)),
+                    Answered::InPart => {}
+                    Answered::Nobody => return (answers, Some("Redis sent what nobody had asked for".into())),
+                }
             }
             if !state.outbox.has_in_flight() {
                 return (answers, None);
@@ -151,9 +161,25 @@ impl LoopConnection {
 
     /// Ends the calls of one command as its answer says. An inner error: the
     /// answer makes no sense, and nor will the next ones.
-    fn settle(slf: &Bound<'_, Self>, calls: Calls, reply: &Reply) -> PyResult<Result<(), String>> {
+    fn settle(slf: &Bound<'_, Self>, calls: Calls, answer: &Answer) -> PyResult<Result<(), String>> {
         let py = slf.py();
-        match lpush::outcome(reply) {
+        let this = slf.get();
+        {
+            let mut state = this.state();
+            let state = &mut *state;
+            let from = match &state.link {
+                Link::Open(connection) => connection.node(),
+                _ => None,
+            };
+            if let Some((pause, reason)) = state.detours.follow(&this.deployment, &answer.pushed, from) {
+                state.outbox.give_back(calls);
+                state.reason = reason.to_string();
+                state.leaving = Some(pause);
+                return Ok(Ok(()));
+            }
+        }
+        let frame = Frame { asking: false, wait: this.deployment.config.wait };
+        match frame.outcome(answer) {
             Ok(()) => {
                 {
                     let mut state = slf.get().state();

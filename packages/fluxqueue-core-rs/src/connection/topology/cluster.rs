@@ -1,0 +1,265 @@
+//! Which node of a cluster serves which slot, as CLUSTER SLOTS said and as
+//! redirections have corrected it since.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::share;
+use super::slot::{SLOTS, Slot};
+use crate::config::{Config, Node};
+use crate::connection::dial;
+use crate::connection::link::{Interrupt, Reply};
+use crate::errors::{Error, Result};
+
+/// No node is known to serve the slot.
+const NOBODY: u16 = u16::MAX;
+
+/// The map, and who is asked for it.
+pub struct SlotMap {
+    seeds: Vec<Arc<Node>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// For each slot an index of `nodes`; empty before the first answer.
+    owners: Vec<u16>,
+    nodes: Vec<Arc<Node>>,
+    /// Ask before the next node is connected to: one could not be reached, or
+    /// was not in the map.
+    doubtful: bool,
+    /// Who is asked first. Another one each time, since a node that is cut off
+    /// from the others answers with a map of the past.
+    turn: usize,
+}
+
+impl SlotMap {
+    pub fn new(seeds: Vec<Node>) -> SlotMap {
+        let state = State { owners: Vec::new(), nodes: Vec::new(), doubtful: true, turn: 0 };
+        SlotMap { seeds: seeds.into_iter().map(Arc::new).collect(), state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The owner, as far as is known.
+    pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
+        self.lock().owner(slot)
+    }
+
+    /// The map may be wrong.
+    pub fn doubt(&self) {
+        self.lock().doubtful = true;
+    }
+
+    /// A node has said who serves the slot.
+    pub fn learn(&self, slot: Slot, node: Arc<Node>) {
+        let mut state = self.lock();
+        let known = state.nodes.iter().position(|other| *other == node);
+        let at = known.unwrap_or_else(|| {
+            // More has changed than this slot, and that node knows what.
+            state.doubtful = true;
+            state.turn = state.nodes.len();
+            state.nodes.push(node);
+            state.nodes.len() - 1
+        });
+        state.owners.resize(SLOTS, NOBODY);
+        state.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NOBODY);
+    }
+
+    /// The owner; asks the cluster where that is not known, or in doubt.
+    pub fn find(&self, slot: Slot, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Arc<Node>> {
+        let known = {
+            let state = self.lock();
+            if state.doubtful { None } else { state.owner(slot) }
+        };
+        if let Some(node) = known {
+            return Ok(node);
+        }
+        self.ask(config, deadline, interrupt)?;
+        self.owner(slot).ok_or_else(|| Error::Unavailable(format!("no node of the cluster serves slot {slot}")))
+    }
+
+    /// Asks one node after the other for the map.
+    fn ask(&self, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
+        let nodes = self.lock().next_turn(&self.seeds);
+        let credentials = (config.username.as_deref(), config.password.as_deref());
+        let mut said = Vec::new();
+        let mut refused = true;
+        for (turn, node) in nodes.iter().enumerate() {
+            let by = share(deadline, nodes.len() - turn);
+            let answer = dial::question(config, node, credentials, &[b"CLUSTER", b"SLOTS"], by, interrupt);
+            let error = match answer.and_then(|reply| read(&reply, node)) {
+                Ok(ranges) => {
+                    self.lock().replace(ranges);
+                    return Ok(());
+                }
+                Err(error @ (Error::Unavailable(_) | Error::Uncertain(_) | Error::Broker(_) | Error::Denied(_))) => {
+                    error
+                }
+                Err(error) => return Err(error),
+            };
+            refused &= matches!(error, Error::Broker(_) | Error::Denied(_));
+            said.push(format!("{node}: {error}"));
+        }
+        let text = format!("no node of the cluster says who serves what ({})", said.join("; "));
+        // A wrong password stays wrong.
+        Err(if refused { Error::Denied(text) } else { Error::Unavailable(text) })
+    }
+}
+
+impl State {
+    fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
+        self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?)).cloned()
+    }
+
+    /// All nodes known, and the seeds, in the order in which they are asked.
+    fn next_turn(&mut self, seeds: &[Arc<Node>]) -> Vec<Arc<Node>> {
+        let first = self.turn.checked_rem(self.nodes.len()).unwrap_or(0);
+        self.turn = first + 1;
+        let mut nodes: Vec<_> = self.nodes[first..].iter().chain(&self.nodes[..first]).cloned().collect();
+        nodes.extend(seeds.iter().filter(|seed| !self.nodes.contains(seed)).cloned());
+        nodes
+    }
+
+    fn replace(&mut self, ranges: Vec<(Slot, Slot, Node)>) {
+        self.nodes.clear();
+        self.owners.clear();
+        self.owners.resize(SLOTS, NOBODY);
+        for (first, last, node) in ranges {
+            let at = self.nodes.iter().position(|known| **known == node).unwrap_or_else(|| {
+                self.nodes.push(Arc::new(node));
+                self.nodes.len() - 1
+            });
+            self.owners[usize::from(first)..=usize::from(last)].fill(u16::try_from(at).unwrap_or(NOBODY));
+        }
+        self.doubtful = false;
+    }
+}
+
+/// Reads the answer of CLUSTER SLOTS: for each range of slots its master.
+fn read(reply: &Reply, from: &Node) -> Result<Vec<(Slot, Slot, Node)>> {
+    let Reply::Array(ranges) = reply else {
+        return Err(Error::Unavailable("what answers there is not a node of a Redis Cluster".into()));
+    };
+    if ranges.is_empty() {
+        return Err(Error::Unavailable("it belongs to no cluster yet".into()));
+    }
+    Ok(ranges.iter().filter_map(|range| range_of(range, from)).collect())
+}
+
+fn range_of(range: &Reply, from: &Node) -> Option<(Slot, Slot, Node)> {
+    let Reply::Array(parts) = range else { return None };
+    let [Reply::Integer(first), Reply::Integer(last), Reply::Array(master), ..] = &parts[..] else { return None };
+    let [host, Reply::Integer(port), rest @ ..] = &master[..] else { return None };
+    let slot = |n: &i64| Slot::try_from(*n).ok().filter(|slot| usize::from(*slot) < SLOTS);
+    let (first, last) = (slot(first)?, slot(last)?);
+    let host = match text(host) {
+        // Null or empty: the node knows no address of its own; that where we have asked.
+        None | Some("") => &from.host,
+        // The name that clients are to use is not set there; the address may be.
+        Some("?") => address(rest)?,
+        Some(host) => host,
+    };
+    let port = u16::try_from(*port).ok().filter(|port| *port > 0)?;
+    (first <= last).then(|| (first, last, Node { host: host.trim_matches(['[', ']']).to_owned(), port }))
+}
+
+fn text(reply: &Reply) -> Option<&str> {
+    match reply {
+        Reply::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}
+
+/// `ip` in what else is said about a node: its id, then names and values.
+fn address(rest: &[Reply]) -> Option<&str> {
+    let [_, Reply::Array(pairs), ..] = rest else { return None };
+    pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some("ip")).and_then(|pair| text(&pair[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(host: &str, port: u16) -> Node {
+        Node { host: host.into(), port }
+    }
+
+    fn string(text: &str) -> Reply {
+        Reply::BulkString(text.to_owned().into())
+    }
+
+    fn range(first: i64, last: i64, host: Reply, port: i64, more: Vec<Reply>) -> Reply {
+        let mut master = vec![host, Reply::Integer(port), string("id")];
+        master.extend(more);
+        let replica = Reply::Array(vec![string("replica"), Reply::Integer(9), string("id")]);
+        Reply::Array(vec![Reply::Integer(first), Reply::Integer(last), Reply::Array(master), replica])
+    }
+
+    fn map(ranges: Vec<Reply>) -> SlotMap {
+        let map = SlotMap::new(vec![node("seed", 1)]);
+        let ranges = read(&Reply::Array(ranges), &node("asked", 2)).expect("ranges");
+        map.lock().replace(ranges);
+        map
+    }
+
+    fn host(map: &SlotMap, slot: Slot) -> Option<String> {
+        map.owner(slot).map(|node| node.to_string())
+    }
+
+    #[test]
+    fn the_master_of_each_range_is_read() {
+        let named = vec![Reply::Array(vec![string("ip"), string("10.0.0.3")])];
+        let map = map(vec![
+            range(0, 99, string("10.0.0.1"), 1, vec![]),
+            range(100, 199, Reply::Null, 2, vec![]),
+            range(200, 299, string(""), 3, vec![]),
+            range(300, 399, string("?"), 4, named),
+            range(400, 499, string("?"), 5, vec![]),
+            range(16_000, 16_383, string("10.0.0.1"), 1, vec![]),
+            range(16_384, 16_390, string("x"), 1, vec![]),
+            range(9, 8, string("x"), 1, vec![]),
+            Reply::Null,
+        ]);
+        for (slot, owner) in [
+            (0, Some("10.0.0.1:1")),
+            (99, Some("10.0.0.1:1")),
+            (100, Some("asked:2")),
+            (299, Some("asked:3")),
+            (300, Some("10.0.0.3:4")),
+            (400, None),
+            (500, None),
+            (16_383, Some("10.0.0.1:1")),
+        ] {
+            assert_eq!(host(&map, slot).as_deref(), owner, "{slot}");
+        }
+        assert_eq!(map.lock().nodes.len(), 4);
+        assert!(read(&Reply::Array(vec![]), &node("asked", 2)).is_err());
+        assert!(read(&Reply::Integer(1), &node("asked", 2)).is_err());
+    }
+
+    #[test]
+    fn a_slot_that_moves_is_learnt_and_an_unknown_node_is_asked_first() {
+        let map = map(vec![range(0, 99, string("a"), 1, vec![]), range(100, 199, string("b"), 1, vec![])]);
+        map.learn(5, Arc::new(node("b", 1)));
+        assert_eq!((host(&map, 5).as_deref(), host(&map, 6).as_deref()), (Some("b:1"), Some("a:1")));
+        assert!(!map.lock().doubtful);
+        map.learn(5, Arc::new(node("c", 1)));
+        assert_eq!(host(&map, 5).as_deref(), Some("c:1"));
+        assert!(map.lock().doubtful);
+        let order = |map: &SlotMap| -> Vec<String> {
+            map.lock().next_turn(&map.seeds).iter().map(|node| node.host.clone()).collect()
+        };
+        assert_eq!(order(&map), ["c", "a", "b", "seed"]);
+        assert_eq!(order(&map), ["a", "b", "c", "seed"]);
+    }
+
+    #[test]
+    fn without_an_answer_nothing_is_known_but_what_was_learnt() {
+        let map = SlotMap::new(vec![node("seed", 1)]);
+        assert_eq!(map.owner(7), None);
+        map.learn(7, Arc::new(node("a", 1)));
+        assert_eq!((host(&map, 7).as_deref(), host(&map, 8)), (Some("a:1"), None));
+    }
+}

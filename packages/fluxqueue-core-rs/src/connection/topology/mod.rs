@@ -1,0 +1,183 @@
+//! Where a queue lives: behind the one address, with the master that the
+//! Sentinels name, or with the node of a cluster that owns its slot.
+
+mod cluster;
+mod redirect;
+mod sentinel;
+mod slot;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::cluster::SlotMap;
+use self::redirect::Redirect;
+use self::sentinel::Watched;
+use super::backoff::Backoff;
+use super::dial;
+use super::link::{Connection, Interrupt};
+use crate::config::{Config, Node, Place};
+use crate::errors::{Error, Result};
+
+pub use slot::Slot;
+pub use slot::of as slot_of;
+
+/// A deployment of Redis: how to reach it, and what has been learnt about who
+/// serves what.
+pub struct Deployment {
+    /// The settings.
+    pub config: Config,
+    finder: Finder,
+}
+
+enum Finder {
+    Fixed,
+    Sentinel(Watched),
+    Cluster(SlotMap),
+}
+
+/// Whom a connection is to lead to.
+#[derive(Clone)]
+pub enum Goal {
+    /// Whoever serves the slot.
+    Owner(Slot),
+    /// This server: one that a redirection has named, or that another connection
+    /// leads to.
+    Server(Arc<Node>),
+}
+
+/// What a refusal says about where to go. Nothing was executed.
+pub enum Detour {
+    /// Another node serves the slot, and is known now.
+    Moved,
+    /// Another node has the keys of this one command.
+    Ask(Arc<Node>),
+    /// This server serves nobody; who does must be found out anew.
+    Astray,
+}
+
+impl Deployment {
+    /// Nothing is connected yet.
+    pub fn new(config: Config) -> Deployment {
+        let finder = match &config.place {
+            Place::Unix(_) | Place::Single(_) => Finder::Fixed,
+            Place::Sentinel(sentinels) => Finder::Sentinel(Watched::new(sentinels.clone())),
+            Place::Cluster(seeds) => Finder::Cluster(SlotMap::new(seeds.clone())),
+        };
+        Deployment { config, finder }
+    }
+
+    /// Whether keys with different hash tags may be on different servers.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.finder, Finder::Cluster(_))
+    }
+
+    /// Keys of one lane are always on one server: those of one slot where this
+    /// is a cluster, else all.
+    pub fn lane(&self, slot: Slot) -> Slot {
+        if self.is_cluster() { slot } else { 0 }
+    }
+
+    /// The node of a cluster that serves the slot, as far as is known without
+    /// asking. None elsewhere: one connection is as good as another.
+    pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
+        match &self.finder {
+            Finder::Cluster(map) => map.owner(slot),
+            Finder::Fixed | Finder::Sentinel(_) => None,
+        }
+    }
+
+    /// What an error answer of the server `from` says about where to go.
+    pub fn detour(&self, error: &str, from: Option<&Node>) -> Option<Detour> {
+        let code = error.split_whitespace().next().unwrap_or_default();
+        match (&self.finder, code) {
+            (Finder::Fixed, _) => None,
+            (_, "READONLY" | "MASTERDOWN") | (Finder::Cluster(_), "CLUSTERDOWN") => {
+                self.doubt();
+                Some(Detour::Astray)
+            }
+            (Finder::Cluster(map), "MOVED" | "ASK") => match Redirect::read(error, from) {
+                Some(Redirect::Moved(slot, node)) => {
+                    map.learn(slot, node);
+                    Some(Detour::Moved)
+                }
+                Some(Redirect::Ask(node)) => Some(Detour::Ask(node)),
+                None => {
+                    map.doubt();
+                    Some(Detour::Astray)
+                }
+            },
+            _ => None,
+        }
+    }
+
+    fn doubt(&self) {
+        match &self.finder {
+            Finder::Fixed => {}
+            Finder::Sentinel(watched) => watched.doubt(),
+            Finder::Cluster(map) => map.doubt(),
+        }
+    }
+
+    /// One attempt, within the connect timeout. The connection blocks.
+    pub fn open(&self, goal: &Goal, interrupt: &mut Interrupt) -> Result<Connection> {
+        self.open_by(goal, Instant::now() + self.config.connect_timeout, interrupt)
+    }
+
+    /// Attempts until `deadline`, with pauses, while Redis is away or loading.
+    pub fn open_until(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+        let mut backoff = Backoff::new();
+        loop {
+            let attempt = deadline.min(Instant::now() + self.config.connect_timeout);
+            let error = match self.open_by(goal, attempt, interrupt) {
+                Err(error @ Error::Unavailable(_)) => error,
+                other => return other,
+            };
+            if !backoff.sleep(deadline, interrupt)? {
+                return Err(error);
+            }
+        }
+    }
+
+    fn open_by(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+        let opened = self.find_and_open(goal, deadline, interrupt);
+        opened.map_err(|error| match error {
+            Error::Unavailable(text) => {
+                self.doubt();
+                Error::Unavailable(format!("Redis at {} can't be reached: {text}", self.config.display_url))
+            }
+            other => other,
+        })
+    }
+
+    fn find_and_open(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+        let config = &self.config;
+        match (&self.finder, goal) {
+            (Finder::Fixed, _) => dial::first_server(config, deadline, interrupt),
+            (_, Goal::Server(node)) => self.open_server(node.clone(), deadline, interrupt),
+            (Finder::Sentinel(watched), Goal::Owner(_)) => {
+                let node = watched.master(config, deadline, interrupt)?;
+                self.open_server(node, deadline, interrupt)
+            }
+            (Finder::Cluster(map), Goal::Owner(slot)) => {
+                let node = map.find(*slot, config, deadline, interrupt)?;
+                self.open_server(node, deadline, interrupt)
+            }
+        }
+    }
+
+    fn open_server(&self, node: Arc<Node>, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+        let is_watched = matches!(self.finder, Finder::Sentinel(_));
+        let place = node.to_string();
+        dial::server(&self.config, node, is_watched, deadline, interrupt).map_err(|error| match error {
+            Error::Unavailable(text) => Error::Unavailable(format!("{place}: {text}")),
+            other => other,
+        })
+    }
+}
+
+/// The deadline for asking the first of so many servers, with time left for
+/// the others and for what follows.
+fn share(deadline: Instant, servers: usize) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / (servers as u32 + 1)
+}

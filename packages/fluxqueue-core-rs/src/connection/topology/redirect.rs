@@ -1,0 +1,73 @@
+//! The answers MOVED and ASK of a cluster's node: the command was not executed,
+//! another node is the one to ask.
+
+use std::sync::Arc;
+
+use super::slot::{SLOTS, Slot};
+use crate::config::Node;
+
+/// Where another node sends us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Redirect {
+    /// It serves the slot from now on.
+    Moved(Slot, Arc<Node>),
+    /// It has the keys of this one command; the slot is on its way there.
+    Ask(Arc<Node>),
+}
+
+impl Redirect {
+    /// Reads `MOVED 3999 host:port`. An empty host is that of `from`, the node
+    /// that has answered.
+    pub fn read(text: &str, from: Option<&Node>) -> Option<Redirect> {
+        let mut words = text.split_whitespace();
+        let (kind, slot, place) = (words.next()?, words.next()?, words.next()?);
+        let slot: Slot = slot.parse().ok().filter(|slot| usize::from(*slot) < SLOTS)?;
+        // Redis writes IPv6 without brackets.
+        let (host, port) = place.rsplit_once(':')?;
+        let host = match host.trim_matches(['[', ']']) {
+            "" => &from?.host,
+            // The node does not know its own name.
+            "?" => return None,
+            host => host,
+        };
+        let node = Arc::new(Node { host: host.to_owned(), port: port.parse().ok().filter(|port| *port > 0)? });
+        match kind {
+            "MOVED" => Some(Redirect::Moved(slot, node)),
+            "ASK" => Some(Redirect::Ask(node)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(host: &str, port: u16) -> Arc<Node> {
+        Arc::new(Node { host: host.into(), port })
+    }
+
+    #[test]
+    fn redirections_are_read() {
+        let from = node("asked", 1);
+        for (text, expected) in [
+            ("MOVED 3999 127.0.0.1:6381", Some(Redirect::Moved(3999, node("127.0.0.1", 6381)))),
+            ("ASK 0 redis-1.example.org:6381", Some(Redirect::Ask(node("redis-1.example.org", 6381)))),
+            ("MOVED 16383 ::1:6381", Some(Redirect::Moved(16383, node("::1", 6381)))),
+            ("MOVED 16383 [::1]:6381", Some(Redirect::Moved(16383, node("::1", 6381)))),
+            ("MOVED 1 :6381", Some(Redirect::Moved(1, node("asked", 6381)))),
+            ("MOVED 1 ?:6381", None),
+            ("MOVED 16384 a:1", None),
+            ("MOVED -1 a:1", None),
+            ("MOVED 1 a:0", None),
+            ("MOVED 1 a:65536", None),
+            ("MOVED 1 a", None),
+            ("MOVED", None),
+            ("", None),
+            ("MOVEDX 1 a:1", None),
+        ] {
+            assert_eq!(Redirect::read(text, Some(&*from)), expected, "{text}");
+        }
+        assert_eq!(Redirect::read("MOVED 1 :6381", None), None);
+    }
+}
