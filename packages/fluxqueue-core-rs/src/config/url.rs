@@ -54,6 +54,11 @@ pub fn read(text: &str) -> Result<Location> {
         "redis+cluster" | "rediss+cluster" => cluster(Parts::cut(rest)?, scheme.starts_with("rediss")),
         "redis" | "rediss" => {
             check_at_sign(rest)?;
+            let hosts = rest.split(['/', '?', '#']).next().and_then(|authority| authority.rsplit('@').next());
+            if hosts.is_some_and(|hosts| hosts.contains(',')) {
+                return Err(bad("the Redis URL has several hosts; write redis+cluster://host1,host2 for a cluster, \
+                     redis+sentinel://host1,host2/service for Sentinels"));
+            }
             single(text)
         }
         _ => single(text),
@@ -326,6 +331,7 @@ mod tests {
             ("redis+cluster://user:1?secret@h", "%3F"),
             ("redis+cluster://user:1#secret@h", "%23"),
             ("redis://user:1/secret@h", "%2F"),
+            ("rediss://:secret@h:1,i:2/0", "several hosts"),
             ("redis+cluster://user:secret/h", "host 1"),
             ("redis+cluster://%FF:secret@h", "user"),
             ("redis+cluster://:%FFsecret@h", "password"),
