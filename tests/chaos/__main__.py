@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -14,11 +15,11 @@ from .driver import orders, perform
 from .fault import Fault
 from .faults import load, names
 from .run import Result
-from .table import peers_table, table
+from .table import MEANING, peers_table, table
 
 QUICK_KILLS, QUICK_REPEATS = 20, 1
 LONG_KILLS, LONG_REPEATS = 1000, 12
-STACKS = 8
+STACKS = 10
 
 
 def _parse() -> argparse.Namespace:
@@ -42,6 +43,8 @@ def _parse() -> argparse.Namespace:
 
 def main() -> int:
     options = _parse()
+    # With it the runs end as well, and all that they have started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     faults = {name: load(name) for name in options.only or names()}
     if options.list:
         for name, fault in faults.items():
@@ -85,7 +88,7 @@ def _tell(result: Result, fault: Fault, number: int, of: int, folder: Path) -> l
 
 
 def _print_tables(faults: dict[str, Fault], results: list[Result]) -> None:
-    print(f"\n{table(faults, results)}\n")
+    print(f"\n{table(faults, results)}\n\n{MEANING}\n")
     print(peers_table([result for result in results if result.fault == "worker_killed"]))
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-MOST_SECONDS = 600
+LEAST_SECONDS, MOST_SECONDS = 60, 600
 SOURCE = Path(__file__).with_name("clock.c")
 
 
@@ -24,7 +24,7 @@ def no_compiler() -> str | None:
 
 
 def wrong_clock(role: str, number: int, folder: Path) -> Mapping[str, str]:
-    """A clock that is always wrong by the same, up to ten minutes either way."""
+    """A clock that is always wrong by the same."""
     variables = settable_clock(role, number, folder)
     offset = offset_of(random.Random(f"{folder.name} {role} {number}"))
     set_clock(Path(variables["CHAOS_CLOCK"]), offset)
@@ -56,8 +56,8 @@ def get_clock(file: Path) -> int:
 
 
 def offset_of(chance: random.Random) -> int:
-    """Seconds, at least one minute either way."""
-    return chance.choice((-1, 1)) * chance.randint(60, MOST_SECONDS)
+    """Seconds, from one minute to ten, either way."""
+    return chance.choice((-1, 1)) * chance.randint(LEAST_SECONDS, MOST_SECONDS)
 
 
 @functools.cache

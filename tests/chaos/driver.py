@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,23 +45,26 @@ def orders(faults: dict[str, Fault], seed: int, kills: int, repeats: int) -> lis
         if fault.kills:
             runs = max(1, math.ceil(kills / len(killing) / fault.trials))
         found += [Order(name, seed + number, fault.trials) for number in range(runs)]
-    return sorted(found, key=lambda order: -order.trials)
+    return sorted(found, key=lambda order: -order.trials * faults[order.fault].seconds)
 
 
 def perform(todo: Sequence[Order], folder: Path, stacks: int) -> Iterator[Result]:
-    """Makes the runs, `stacks` at a time, and yields each as it ends."""
+    """Makes the runs, `stacks` at a time, and yields each as it ends. When the
+    generator is left early, the runs under way are ended."""
+    processes: set[subprocess.Popen[bytes]] = set()
     with ThreadPoolExecutor(stacks) as pool:
-        running = [pool.submit(_perform, order, folder) for order in todo]
+        running = [pool.submit(_perform, order, folder, processes) for order in todo]
         try:
             for future in as_completed(running):
                 yield future.result()
-        except BaseException:
+        finally:
             for future in running:
                 future.cancel()
-            raise
+            for process in list(processes):
+                process.terminate()
 
 
-def _perform(order: Order, folder: Path) -> Result:
+def _perform(order: Order, folder: Path, processes: set[subprocess.Popen[bytes]]) -> Result:
     place = folder / f"{order.fault}-{order.seed}"
     command = [sys.executable, "-m", "chaos.run", order.fault, str(order.seed)]
     process = subprocess.Popen(
@@ -72,12 +74,15 @@ def _perform(order: Order, folder: Path) -> Result:
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": TESTS},
     )
+    processes.add(process)
     try:
         output, errors = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         output, errors = process.communicate()
         errors += f"it did not end in {PATIENCE:g} s".encode()
+    finally:
+        processes.discard(process)
     try:
         fields = json.loads(output)
     except ValueError:

@@ -75,8 +75,7 @@ class Fault:
         kills: whether `--kills` counts it.
         mixes: whether `mixed` may do it at the same time as others.
         limit: seconds that recovery may take; longer is a violation.
-        loses_writes: whether Redis may lose what it has acknowledged; see
-            `Stack.writes_lost`.
+        seconds: about how long a trial takes; the longest runs are made first.
     """
 
     title: str
@@ -86,4 +85,4 @@ class Fault:
     kills: bool = False
     mixes: bool = False
     limit: float = 60.0
-    loses_writes: bool = False
+    seconds: float = 5.0

@@ -21,6 +21,13 @@ HEADINGS = (
 )
 
 
+MEANING = """\
+Lost: the call returned, and the task did not come to its end. Not in flight: run twice although
+no lost worker was running it or had just ended it. Recovery: from the death, stop or cut of a
+worker until all that it ran has begun elsewhere; from the end of any other fault until a task that
+was called after it has ended; from the death or stop of a scheduler until a retry has begun."""
+
+
 def table(faults: Mapping[str, Fault], results: Sequence[Result]) -> str:
     """One row per fault that has been done, and the sum."""
     rows = []

@@ -35,4 +35,5 @@ FAULT = Fault(
     setup=Setup(proxied=frozenset(ROLES)),
     mixes=True,
     limit=12.0,
+    seconds=12.0,
 )

@@ -10,7 +10,16 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from chaos.clocks import clocks_of, get_clock, no_compiler, offset_of, set_clock, settable_clock
+from chaos.clocks import (
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    clocks_of,
+    get_clock,
+    no_compiler,
+    offset_of,
+    set_clock,
+    settable_clock,
+)
 from chaos.fault import Fault, Setup
 from chaos.ledger import now
 from chaos.pause import pause
@@ -18,7 +27,8 @@ from chaos.recovery import Flow, Recovery
 from chaos.stack import Stack
 
 SHORTEST, LONGEST = 1.0, 6.0
-MOST_FORWARD, MOST_BACK = 600, 30
+# The clock of Redis goes back by so many seconds.
+LEAST_BACK, MOST_BACK = 5, 30
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
@@ -33,8 +43,9 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
 
 
 def _jump_of_redis(clock: Path, chance: random.Random) -> None:
-    forward = chance.random() < 0.5
-    jump = chance.randint(60, MOST_FORWARD) if forward else -chance.randint(5, MOST_BACK)
+    jump = chance.randint(LEAST_SECONDS, MOST_SECONDS)
+    if chance.random() < 0.5:
+        jump = -chance.randint(LEAST_BACK, MOST_BACK)
     set_clock(clock, get_clock(clock) + jump)
 
 

@@ -49,5 +49,4 @@ FAULT = Fault(
     "Redis: power cut, appendfsync everysec",
     inject,
     setup=Setup(appendfsync="everysec"),
-    loses_writes=True,
 )

@@ -16,4 +16,4 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return Elsewhere(victim.pid, killed)
 
 
-FAULT = Fault("worker: SIGKILL", inject, trials=4, kills=True, mixes=True, limit=12.0)
+FAULT = Fault("worker: SIGKILL", inject, trials=4, kills=True, mixes=True, limit=12.0, seconds=12.0)

@@ -52,4 +52,6 @@ def _wait_for_second(stack: Stack, lost: list[Run]) -> WorkerProcess | None:
     return next((worker for worker in stack.workers if worker.pid in running), None)
 
 
-FAULT = Fault("worker: SIGKILL, and the next one too", inject, kills=True, limit=LIMIT)
+FAULT = Fault(
+    "worker: SIGKILL, and the next one too", inject, kills=True, trials=2, limit=LIMIT, seconds=25.0
+)

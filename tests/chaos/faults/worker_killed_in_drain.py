@@ -28,4 +28,6 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     raise FaultFailed(f"{ATTEMPTS} drains ended before they were killed")
 
 
-FAULT = Fault("worker: SIGKILL during a drain", inject, trials=4, kills=True, limit=12.0)
+FAULT = Fault(
+    "worker: SIGKILL during a drain", inject, trials=4, kills=True, limit=12.0, seconds=12.0
+)

@@ -29,4 +29,6 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return recovery
 
 
-FAULT = Fault("worker: SIGSTOP past its lease, SIGCONT", inject, mixes=True, limit=12.0)
+FAULT = Fault(
+    "worker: SIGSTOP past its lease, SIGCONT", inject, mixes=True, limit=12.0, seconds=12.0
+)
