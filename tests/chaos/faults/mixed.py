@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from chaos.fault import ROLES, Fault, Setup
+from chaos.fault import ROLES, Fault, FaultFailed, Setup
 from chaos.ledger import now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
@@ -23,17 +23,22 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     chosen = chance.sample(mixable, chance.randint(FEWEST, MOST))
     parts = [(load(name), random.Random(chance.random())) for name in chosen]
     with ThreadPoolExecutor(len(parts)) as pool:
-        running = [pool.submit(_one, fault, stack, own) for fault, own in parts]
-        for future in running:
-            future.result()
+        done = list(pool.map(lambda part: _one(part[0], stack, part[1]), parts))
+    if not any(done):
+        raise FaultFailed(f"none of these was possible together: {', '.join(chosen)}")
     # Not theirs: a grace that one of them brings about may save what another
     # would have lost.
     return Flow(now())
 
 
-def _one(fault: Fault, stack: Stack, chance: random.Random) -> None:
+def _one(fault: Fault, stack: Stack, chance: random.Random) -> bool:
+    """Whether it took place: another one may have been in its way."""
     pause(chance.uniform(0, LONGEST_OFFSET))
-    fault.inject(stack, chance)
+    try:
+        fault.inject(stack, chance)
+    except FaultFailed:
+        return False
+    return True
 
 
 FAULT = Fault(
