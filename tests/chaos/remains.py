@@ -23,8 +23,11 @@ def read_remains(client: Any, queue: str) -> Remains:
     if alive := client.zcount(key("consumers", queue), 0, "+inf"):
         remains.keys.append(f"{alive} consumers without a tombstone")
     remains.waiting = {_number(message) for message in waiting(client, queue)}
-    messages = client.hgetall(key("dead:messages", queue))
-    for entry, reason in client.hgetall(key("dead:reasons", queue)).items():
+    with client.pipeline(transaction=True) as both:
+        both.hgetall(key("dead:messages", queue))
+        both.hgetall(key("dead:reasons", queue))
+        messages, reasons = both.execute()
+    for entry, reason in reasons.items():
         remains.dead[_number(messages[entry])] = json.loads(reason)["reason"]
     remains.succeeded = int(client.hget(key("stats", queue), "succeeded") or 0)
     return remains

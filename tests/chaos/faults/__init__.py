@@ -41,6 +41,16 @@ ORDER = (
     "descriptors_of_client",
     "clocks_apart",
     "clocks_jump",
+    "task_exits",
+    "task_segfaults",
+    "task_out_of_memory",
+    "task_no_memory",
+    "task_holds_gil",
+    "task_blocks_sigterm",
+    "task_changes_signals",
+    "task_leaves_threads",
+    "task_closes_descriptors",
+    "task_forks",
     "mixed",
 )
 

@@ -1,0 +1,37 @@
+"""A task takes memory until the kernel kills its process: all that a process may
+have is bounded here (RLIMIT_AS), and what can't be had is a kill, as it is where the
+memory of a container ends."""
+
+from __future__ import annotations
+
+import random
+
+from chaos.fault import Fault, Setup
+from chaos.harmful_tasks import THREE_LOSSES, poison
+from chaos.recovery import Recovery
+from chaos.stack import Stack
+
+TASKS = """
+import resource
+import signal
+
+@fluxqueue.task_with_context()
+def take_all_memory(ctx: Context, number):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    most = pages * os.sysconf("SC_PAGE_SIZE") + (256 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    taken = []
+    with ledger.run(number, ctx.metadata.retries):
+        try:
+            while True:
+                taken.append(bytearray(1 << 20))
+        except MemoryError:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def inject(stack: Stack, chance: random.Random) -> Recovery:
+    return poison(stack, "take_all_memory")
+
+
+FAULT = Fault("task: out of memory, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES)
