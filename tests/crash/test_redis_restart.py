@@ -56,7 +56,7 @@ def check_all_ran_once(cluster: Cluster) -> None:
     assert cluster.stats() == {"succeeded": len(TASKS)}
 
 
-@pytest.mark.parametrize("name", ["work", "work_async"])
+@pytest.mark.parametrize("name", [pytest.param("work", marks=pytest.mark.versions), "work_async"])
 def test_redis_is_killed_three_times_and_started_again(
     tmp_path: Path, server: EmbeddedRedis, chance: random.Random, name: str
 ) -> None:

@@ -27,7 +27,7 @@ TASKS = range(2000)
 SLOTS = 10
 
 
-@pytest.mark.parametrize("name", ["work", "work_async"])
+@pytest.mark.parametrize("name", [pytest.param("work", marks=pytest.mark.versions), "work_async"])
 def test_every_task_runs_and_only_those_in_flight_run_twice(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str
 ) -> None:

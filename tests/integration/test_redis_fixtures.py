@@ -41,7 +41,8 @@ def test_a_cluster_moves_slots_and_replaces_masters(redis_cluster: RedisCluster)
     [there] = [name for name in names if name != here]
     with pytest.raises(redis.exceptions.AskError):
         source.client.get(there)
-    with pytest.raises(redis.exceptions.TryAgainError):
+    # Redis 6.2 says ASK, and the other one then TRYAGAIN.
+    with pytest.raises((redis.exceptions.TryAgainError, redis.exceptions.AskError)):
         source.client.mget(here, there)
     servers.move_keys(slot, target)
     servers.end_move(slot, target)

@@ -8,6 +8,8 @@ import json
 import pytest
 from support.scripts import LEASE, Outcome, Scripts, field, message, messages
 
+pytestmark = pytest.mark.versions
+
 
 def reason_of(scripts: Scripts, entry: bytes) -> str:
     text: str = json.loads(scripts.dead()[entry][1])["reason"]

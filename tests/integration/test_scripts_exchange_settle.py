@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from support.scripts import Outcome, Scripts, field, message, messages
 
+pytestmark = pytest.mark.versions
+
 
 def test_successes_are_forgotten_and_counted(scripts: Scripts) -> None:
     held = messages(range(3))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from support.scripts import LEASE, Scripts, field, message, messages
+
+pytestmark = pytest.mark.versions
 
 
 def test_it_registers_the_new_consumer_with_a_lease(scripts: Scripts) -> None:

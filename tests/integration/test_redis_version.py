@@ -1,0 +1,25 @@
+"""The tests run on the server that they are said to run on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from support.redis_cluster import RedisCluster
+
+
+def name_and_version(info: dict[str, Any]) -> str:
+    """Such as `redis-7.0` or `valkey-8.1`."""
+    name = str(info.get("server_name", "redis"))
+    version = str(info.get(f"{name}_version", info["redis_version"]))
+    return f"{name}-{version.rpartition('.')[0]}"
+
+
+@pytest.mark.versions
+def test_it_is_the_server_that_was_asked_for(redis: Any, redis_cluster: RedisCluster) -> None:
+    """scripts/redis-versions says by FLUXQUEUE_TEST_SERVER which one it has put on PATH."""
+    found = name_and_version(redis.info("server"))
+    assert found == os.environ.get("FLUXQUEUE_TEST_SERVER", found)
+    for node in redis_cluster.nodes:
+        assert name_and_version(node.client.info("server")) == found
