@@ -49,7 +49,7 @@ structlog.configure(
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.JSONRenderer(),
     ],
-    logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    logger_factory=structlog.WriteLoggerFactory(sys.stderr),
 )
 
 @fluxqueue.task()

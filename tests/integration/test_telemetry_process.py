@@ -25,7 +25,7 @@ import structlog
 log = logging.getLogger("shop")
 structlog.configure(
     processors=[structlog.processors.JSONRenderer()],
-    logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    logger_factory=structlog.WriteLoggerFactory(sys.stderr),
 )
 
 @fluxqueue.task()

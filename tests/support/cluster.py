@@ -113,6 +113,7 @@ class Cluster:
             self._worker_url,
             self._app if app is None else LEDGER + app,
             variables={"LEDGER": str(self._folder / "ledger"), "PYTHONPATH": _python_path()},
+            under=(),
             **(self._lease | options),
         )
         return self._keep(worker)

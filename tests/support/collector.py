@@ -19,14 +19,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span as it came, its ids in hexadecimal."""
+    """A span as it came, its ids in hexadecimal; `resource` says of which process."""
 
     name: str
     trace_id: str
     span_id: str
     parent_id: str
-    service: str
+    resource: dict[str, Any]
     attributes: dict[str, Any]
+
+    @property
+    def service(self) -> str:
+        name: str = self.resource["service.name"]
+        return name
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def spans_of(body: bytes) -> Iterator[ReceivedSpan]:
                     span.trace_id.hex(),
                     span.span_id.hex(),
                     span.parent_span_id.hex(),
-                    of_resource["service.name"],
+                    of_resource,
                     _values(span.attributes),
                 )
 

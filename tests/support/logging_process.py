@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,7 @@ class LoggingProcess:
         options: flags: `concurrency=2` is `--concurrency 2`, `no_save_dead_tasks=True`
             is a flag without a value.
         variables: added to its environment.
+        under: a command that is given the rest as its arguments.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class LoggingProcess:
         module: str,
         options: Mapping[str, object],
         variables: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         flags: list[str] = []
@@ -51,7 +53,7 @@ class LoggingProcess:
         self.other_output: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *flags],
+            [*under, sys.executable, "-m", module, *flags],
             cwd=folder,
             env=environment | dict(variables or {}),
             stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ The application is a module `app` of the folder. What its tasks write with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .logging_process import LoggingProcess
@@ -48,6 +49,7 @@ class WorkerProcess(LoggingProcess):
         options: flags: `concurrency=2` is `--concurrency 2`, `no_save_dead_tasks=True`
             is a flag without a value.
         variables: added to its environment.
+        under: a command that is given the rest as its arguments.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class WorkerProcess(LoggingProcess):
         app: str,
         *,
         variables: dict[str, str] | None = None,
+        under: Sequence[str] = (),
         **options: object,
     ) -> None:
         source = folder / "app.py"
@@ -64,7 +67,9 @@ class WorkerProcess(LoggingProcess):
         if not source.exists() or source.read_text() != PRELUDE + app:
             source.write_text(PRELUDE + app)
         own = {"FLUXQUEUE_TASKS_MODULE_PATH": "app", "NOTES": str(folder / "notes")}
-        super().__init__(folder, redis_url, "fluxqueue_worker", options, own | (variables or {}))
+        super().__init__(
+            folder, redis_url, "fluxqueue_worker", options, own | (variables or {}), under
+        )
 
     def notes(self) -> list[str]:
         return read_notes(self.folder)

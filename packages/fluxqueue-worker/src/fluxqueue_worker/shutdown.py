@@ -7,14 +7,12 @@ import faulthandler
 import os
 import signal
 import sys
-import threading
 from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from fluxqueue_core.service import log
-
-EXIT_PATIENCE = 5.0
+from fluxqueue_core.service.ending import limit_exit
 
 
 class Signals:
@@ -99,9 +97,7 @@ def exit_with(code: int, stuck: bool) -> int:
         The code, for a normal end, which is watched and cut short after five
         seconds: what the application does at exit has so long.
     """
-    watchdog = threading.Timer(EXIT_PATIENCE, os._exit, (code,))
-    watchdog.daemon = True
-    watchdog.start()
+    limit_exit(code)
     if not stuck:
         return code
     for stream in (sys.stdout, sys.stderr):

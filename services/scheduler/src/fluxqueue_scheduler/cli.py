@@ -9,6 +9,7 @@ from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, fail, seconds, whole_number
 from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
+from fluxqueue_core.service.ending import limit_exit
 from fluxqueue_core.service.health_settings import add_health_settings
 
 from . import __version__
@@ -100,6 +101,8 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     from .service import run
 
     try:
-        return run(settings, options, arguments.health_host, arguments.health_port)
+        code = run(settings, options, arguments.health_host, arguments.health_port)
     except ConfigurationError as error:
         fail(prog, str(error))
+    limit_exit(code)
+    return code
