@@ -1,8 +1,12 @@
-"""Spans as the trace viewer's API gives them."""
+"""Spans as the trace viewer's API gives them: /api/v3, which speaks OTLP in JSON.
+
+Its older API keeps one reference per span: of a span whose parent is also a link
+it tells of the link only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +17,10 @@ class Span:
 
     Attributes:
         task: the task's name, where it is about one.
-        parent: the id of the span in the same trace that it belongs below. The
-            viewer keeps one reference to each span: where a span has its parent
-            also as a link, it tells of the link only.
+        parent: the id of the span that it belongs below.
         links: (trace id, span id).
         events: the names of its events.
+        failed: its status is Error.
     """
 
     trace_id: str
@@ -30,18 +33,26 @@ class Span:
     links: tuple[tuple[str, str], ...]
     attributes: dict[str, Any]
     events: tuple[str, ...]
+    failed: bool
+
+
+KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+ERROR = 2
 
 
 class Trace(list[Span]):
     """The spans of one trace, or of several.
 
     Args:
-        data: the API's list of traces.
+        data: the API's answer, or {}.
     """
 
-    def __init__(self, data: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(
-            _span(span, trace["processes"]) for trace in data for span in trace["spans"]
+            _span(span, _values(of_process["resource"])["service.name"])
+            for of_process in data.get("result", {}).get("resourceSpans", ())
+            for scope in of_process["scopeSpans"]
+            for span in scope["spans"]
         )
 
     def named(self, name: str, task: str | None = None, **attributes: Any) -> list[Span]:
@@ -71,26 +82,27 @@ class Trace(list[Span]):
         return ", ".join(sorted(f"{s.service}: {s.name} {s.task or ''}".strip() for s in self))
 
 
-def _span(span: dict[str, Any], processes: dict[str, Any]) -> Span:
-    attributes = {tag["key"]: tag["value"] for tag in span["tags"]}
-    references = span["references"]
-    within = [r["spanID"] for r in references if r["traceID"] == span["traceID"]]
+def _span(span: Mapping[str, Any], service: str) -> Span:
+    attributes = _values(span)
     return Span(
-        trace_id=span["traceID"],
-        span_id=span["spanID"],
-        name=span["operationName"],
-        service=processes[span["processID"]]["serviceName"],
-        kind=attributes.get("span.kind", "internal"),
+        trace_id=span["traceId"],
+        span_id=span["spanId"],
+        name=span["name"],
+        service=service,
+        kind=KINDS[span.get("kind", 0)],
         task=attributes.get("messaging.fluxqueue.task.name"),
-        parent=within[0] if within else None,
-        links=tuple(
-            (r["traceID"], r["spanID"]) for r in references if r["refType"] == "FOLLOWS_FROM"
-        ),
+        parent=span.get("parentSpanId") or None,
+        links=tuple((link["traceId"], link["spanId"]) for link in span.get("links", ())),
         attributes=attributes,
-        events=tuple(
-            field["value"]
-            for log in span["logs"]
-            for field in log["fields"]
-            if field["key"] == "event"
-        ),
+        events=tuple(event["name"] for event in span.get("events", ())),
+        failed=span.get("status", {}).get("code") == ERROR,
     )
+
+
+def _values(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes: each value stands below the name of its type."""
+    found: dict[str, Any] = {}
+    for attribute in holder.get("attributes", ()):
+        ((kind, value),) = attribute["value"].items()
+        found[attribute["key"]] = int(value) if kind == "intValue" else value
+    return found

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .jaeger import Trace
@@ -106,16 +107,29 @@ class Stack:
     def trace(self, trace_id: str) -> Trace:
         """What the viewer knows of a trace by now."""
         try:
-            return Trace(get_json(f"{self.viewer_url}/api/traces/{trace_id}")["data"])
+            return Trace(get_json(f"{self.viewer_url}/api/v3/traces/{trace_id}"))
         except urllib.error.HTTPError as error:
             if error.code == 404:
-                return Trace([])
+                return Trace({})
             raise
 
     def traces_with(self, service: str, operation: str) -> Trace:
         """The newest traces with such a span."""
-        query = urllib.parse.urlencode({"service": service, "operation": operation, "limit": 50})
-        return Trace(get_json(f"{self.viewer_url}/api/traces?{query}")["data"])
+        now = datetime.now(UTC)
+        query = {
+            "query.service_name": service,
+            "query.operation_name": operation,
+            "query.start_time_min": (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "query.start_time_max": (now + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "query.num_traces": 50,
+        }
+        url = f"{self.viewer_url}/api/v3/traces?{urllib.parse.urlencode(query)}"
+        try:
+            return Trace(get_json(url))
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return Trace({})
+            raise
 
     def wait_for_trace(self, trace_id: str, condition: Callable[[Trace], bool]) -> Trace:
         """Waits until the trace has all that belongs into it: processes export

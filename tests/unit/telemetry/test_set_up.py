@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fluxqueue import FluxQueue, telemetry
@@ -70,6 +71,29 @@ def test_an_unknown_exporter_is_one_line_and_exit_code_2() -> None:
     )
     assert run.returncode == 2
     assert "OTEL_TRACES_EXPORTER: 'zipkin' is not known" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("module", ["fluxqueue_scheduler", "fluxqueue_worker"])
+def test_a_value_that_the_sdk_refuses_is_one_line_and_exit_code_2(
+    module: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "from fluxqueue import FluxQueue\n"
+        "queue = FluxQueue(None)\n"
+        "@queue.task()\n"
+        "def task() -> None: ...\n"
+    )
+    variables = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "0"}
+    run = subprocess.run(
+        [sys.executable, "-m", module],
+        env={**os.environ, **variables, "FLUXQUEUE_TASKS_MODULE_PATH": "tasks"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 2, run.stderr
+    assert "OTEL_* is not valid: max_queue_size must be a positive" in run.stderr.splitlines()[-1]
 
 
 WITHOUT = """

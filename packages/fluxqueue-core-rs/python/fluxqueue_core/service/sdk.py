@@ -124,13 +124,17 @@ def set_up(service: str, serves_metrics: bool) -> Sdk | None:
         serves_metrics: the process has an HTTP endpoint that can offer metrics.
 
     Raises:
-        ConfigurationError: an exporter that is not known or not installed.
+        ConfigurationError: an exporter that is not known or not installed, or a
+            variable whose value the SDK refuses.
     """
     if not is_wanted():
         return None
     from . import sdk_providers
 
-    return sdk_providers.set_up(service, serves_metrics)
+    try:
+        return sdk_providers.set_up(service, serves_metrics)
+    except ValueError as error:
+        raise ConfigurationError(f"a variable OTEL_* is not valid: {error}") from error
 
 
 def protocol(signal: str) -> str:
