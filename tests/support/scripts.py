@@ -9,6 +9,7 @@ from fluxqueue_core import key, message_field, queue_keys, script
 
 LEASE = 10_000
 GAP = 2_500
+GRACE = 300_000
 DAY = 86_400_000
 
 # A body that any script which decoded and encoded messages would spoil.
@@ -57,6 +58,7 @@ class Exchange(NamedTuple):
     parked: list[bytes]
     claimed: list[bytes]
     more: int
+    put_off: int
 
 
 class Scripts:
@@ -106,13 +108,14 @@ class Scripts:
         source: str = "pending",
         save_dead: bool = True,
         lease: int = LEASE,
+        grace: int = GRACE,
     ) -> Exchange | None:
         """None where the lease is lost."""
         flat = [part for outcome in outcomes for part in outcome]
         reply = self.call(
             "exchange",
             [
-                *(consumer, lease, limit, source, "1" if save_dead else "0"),
+                *(consumer, lease, limit, source, "1" if save_dead else "0", grace),
                 *(len(succeeded), *succeeded, *flat),
             ],
             self.keys_of(consumer),

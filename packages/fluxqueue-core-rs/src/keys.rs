@@ -9,7 +9,7 @@ pub const QUEUES: &str = "fluxqueue:queues";
 
 /// The keys of a queue, in the order in which every script takes them first
 /// (`lua/prelude.lua` names them).
-pub const OF_QUEUE: [&str; 10] = [
+pub const OF_QUEUE: [&str; 11] = [
     "consumers",
     "sweep",
     "pending",
@@ -20,6 +20,7 @@ pub const OF_QUEUE: [&str; 10] = [
     "dead:reasons",
     "stats",
     "paused",
+    "newer",
 ];
 
 /// The keys of one consumer of a queue.
@@ -43,7 +44,7 @@ pub fn suspects(queue: &str) -> String {
     queue_key("suspects", queue)
 }
 
-/// The ten keys that every script takes first.
+/// The eleven keys that every script takes first.
 pub fn of_queue(queue: &str) -> Vec<String> {
     OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
 }

@@ -1,6 +1,6 @@
 //! The golden vectors of the message, which the Python tests read as well.
 
-use _core::message::{Message, field, with_delivery, with_retry};
+use _core::message::{Message, field, is_newer, with_delivery, with_retry};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -38,6 +38,16 @@ fn malformed_messages_are_refused() {
     for vector in vectors("malformed") {
         let raw = bytes(&vector["message"]);
         assert_eq!(field(&raw).is_some(), vector["has_field"].as_bool().expect("a flag"), "{}", vector["what"]);
+        assert!(!is_newer(&raw), "{}", vector["what"]);
+        assert!(Message::parse(raw).is_err(), "{}", vector["what"]);
+    }
+}
+
+#[test]
+fn newer_messages_are_known_by_their_version_alone() {
+    for vector in vectors("newer") {
+        let raw = bytes(&vector["message"]);
+        assert!(is_newer(&raw) && field(&raw).is_none(), "{}", vector["what"]);
         assert!(Message::parse(raw).is_err(), "{}", vector["what"]);
     }
 }

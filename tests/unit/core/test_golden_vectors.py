@@ -44,6 +44,13 @@ def test_a_lost_worker_raises_the_deliveries(vector: dict[str, Any]) -> None:
     assert dead is (vector["deliveries"] + 1 >= 2)
 
 
+@pytest.mark.parametrize("vector", VECTORS["newer"], ids=describe)
+def test_the_count_of_a_newer_message_is_left_alone(vector: dict[str, Any]) -> None:
+    message = vector["message"].encode()
+    assert fluxqueue_core.message_field(message) is None
+    assert fluxqueue_core.raise_deliveries(message, 1) == (b"", message, False)
+
+
 @pytest.mark.parametrize("vector", VECTORS["malformed"], ids=describe)
 def test_malformed_messages_are_refused(vector: dict[str, Any]) -> None:
     message = vector["message"].encode()

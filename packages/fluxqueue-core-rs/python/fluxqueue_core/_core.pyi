@@ -329,7 +329,7 @@ class Consumer:
         Each is a dict with `kind` and `queue`, and by its kind: `connected`
         (consumer), `disconnected` (error), `lease_lost` (consumer, running),
         `outcome_void` (task_id), `parked` (task_id, name, reason),
-        `unknown_task` (task_id, name, delay), `suspects` (count), `no_scheduler`
+        `unknown_task` (task_id, name, delay), `newer_version` (count), `suspects` (count), `no_scheduler`
         (seconds, None: never), `released` (count), `failed` (error: the thread
         has ended by a fault of its own), `not_registered` (error: no scheduler
         learns of the queue).
@@ -430,7 +430,7 @@ def key(kind: str, queue: str = "", consumer: str = "") -> str:
     """
 
 def queue_keys(queue: str) -> list[str]:
-    """The ten keys of a queue that every script takes first, in the order of
+    """The eleven keys of a queue that every script takes first, in the order of
     the Lua prelude; the keys of consumers follow from KEYS[11] on."""
 
 def key_kinds() -> list[str]:
@@ -459,7 +459,8 @@ def message_field(message: bytes) -> bytes | None:
 
 def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool]:
     """For the rescue: (old field, message with `deliveries` raised by one,
-    whether it has reached `limit` and is dead as worker_lost).
+    whether it has reached `limit` and is dead as worker_lost). A message of a
+    newer version comes back as it is, with b'' for the field.
 
     Raises:
         MalformedMessage: it does not begin like a message.

@@ -141,14 +141,23 @@ impl Driver {
             state.admit(&self.shared, queue, message, now, done.redis_ms);
         }
         for entry in &parked {
-            let malformed = entry.starts_with(b"sha1:");
+            let reason = match () {
+                () if entry.starts_with(b"sha1:") => "malformed",
+                () if entry.starts_with(b"newer:") => "unknown_version",
+                () => "duplicate",
+            };
             let event = Event::Parked {
                 task_id: String::from_utf8_lossy(entry.split(|b| *b == b'"').next().unwrap_or_default()).into_owned(),
                 name: String::new(),
-                reason: if malformed { "malformed" } else { "duplicate" }.into(),
+                reason: reason.into(),
                 traceparent: None,
             };
             self.shared.tell(state, queue, event);
+        }
+        let told = &mut self.told[queue];
+        if done.put_off > 0 && now >= told.newer + TELL_AGAIN {
+            told.newer = now;
+            self.shared.tell(state, queue, Event::NewerVersion { count: done.put_off });
         }
         self.look_around(state, queue, done.suspects, done.since_sweep_ms, now);
         self.shared.announce_work(state);

@@ -30,6 +30,8 @@ pub struct Options {
     pub suspects: bool,
     /// Keep dead tasks.
     pub save_dead: bool,
+    /// How long messages of newer versions are put off before they are parked, ms.
+    pub unknown_grace: u64,
 }
 
 impl Options {
@@ -319,6 +321,7 @@ impl Conversation {
             claim: asked,
             suspects: options.suspects,
             save_dead: options.save_dead,
+            grace_ms: options.unknown_grace,
         };
         let args = requests::exchange(&what, &settlements);
         let keys = self.keys_with([keys::claimed(&self.name, &self.current), keys::inbox(&self.name, &self.current)]);

@@ -53,6 +53,7 @@ pub struct Driver {
 pub(super) struct Told {
     pub(super) suspects: Duration,
     pub(super) no_scheduler: Duration,
+    pub(super) newer: Duration,
     pub(super) not_registered: Option<Duration>,
 }
 

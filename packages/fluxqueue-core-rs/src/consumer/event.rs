@@ -19,6 +19,8 @@ pub enum Event {
     Parked { task_id: String, name: String, reason: String, traceparent: Option<String> },
     /// The name is not known here; given back for `delay` seconds.
     UnknownTask { task_id: String, name: String, delay: f64, traceparent: Option<String> },
+    /// So many messages that a newer version of FluxQueue has written were put off.
+    NewerVersion { count: i64 },
     /// Tasks that have lost two workers wait.
     Suspects { count: i64 },
     /// No scheduler has looked at this queue for so long; None: never.
@@ -66,6 +68,10 @@ impl Event {
                 dict.set_item("delay", delay)?;
                 set_traceparent(&dict, traceparent)?;
                 "unknown_task"
+            }
+            Event::NewerVersion { count } => {
+                dict.set_item("count", count)?;
+                "newer_version"
             }
             Event::Suspects { count } => {
                 dict.set_item("count", count)?;

@@ -128,8 +128,8 @@ impl Consumer {
             let text = format!("concurrency is {concurrency}; give 1 to 10000");
             return Err(Error::Configuration(text).into());
         }
-        let options = Options { lease: seconds(lease, "lease", 1.0)?, suspects, save_dead };
         let grace = seconds(unknown_task_grace, "unknown_task_grace", 0.0)?.as_millis() as u64;
+        let options = Options { lease: seconds(lease, "lease", 1.0)?, suspects, save_dead, unknown_grace: grace };
         let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
         for queue in &queues {
             names::check_queue(queue)?;

@@ -39,6 +39,8 @@ pub struct Done {
     pub claimed: Vec<Bytes>,
     /// More wait: they would have been too many bytes at once.
     pub more: bool,
+    /// Messages of newer versions that were put off.
+    pub put_off: i64,
 }
 
 fn odd(reply: &Reply) -> Error {
@@ -83,7 +85,7 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
     if items.len() == 1 && integer(&items[0])? == 0 {
         return Ok(Exchanged::Lost);
     }
-    let [_, now, paused, suspects, age, _gone, parked, claimed, more]: [Reply; 9] =
+    let [_, now, paused, suspects, age, _gone, parked, claimed, more, put_off]: [Reply; 10] =
         items.try_into().map_err(|items| odd(&Reply::Array(items)))?;
     Ok(Exchanged::Done(Done {
         redis_ms: integer(&now)? as u64,
@@ -93,5 +95,6 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
         parked: strings(parked)?,
         claimed: strings(claimed)?,
         more: integer(&more)? != 0,
+        put_off: integer(&put_off)?,
     }))
 }

@@ -28,6 +28,8 @@ pub struct Exchange<'a> {
     pub suspects: bool,
     /// Whether dead tasks are kept.
     pub save_dead: bool,
+    /// How long a message of a newer version is put off, ms.
+    pub grace_ms: u64,
 }
 
 /// ARGV of `exchange`.
@@ -41,6 +43,7 @@ pub fn exchange(what: &Exchange, settlements: &[Settlement]) -> Vec<Vec<u8>> {
         number(what.claim),
         source.to_vec(),
         flag(what.save_dead),
+        number(what.grace_ms),
         number(succeeded.clone().count()),
     ];
     args.extend(succeeded.map(|s| s.field.to_vec()));

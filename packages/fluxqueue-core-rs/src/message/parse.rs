@@ -25,6 +25,19 @@ pub fn field(raw: &[u8]) -> Option<Range<usize>> {
     memmem::find(window, NAME).map(|at| HEAD.len()..after + at)
 }
 
+/// Whether a later version of FluxQueue has written it: `{"v":2,` and the like. That
+/// a message begins with its version holds for all versions, and nothing else. The
+/// same rule as `newer` in `lua/prelude.lua`.
+pub fn is_newer(raw: &[u8]) -> bool {
+    let Some(rest) = raw.strip_prefix(br#"{"v":"#) else { return false };
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let version = &rest[..digits];
+    (1..=9).contains(&digits)
+        && version[0] != b'0'
+        && version != b"1"
+        && matches!(rest.get(digits), Some(b',' | b'}'))
+}
+
 /// The parts of a message; the bytes stay whole in `raw`.
 #[derive(Clone, Debug)]
 pub struct Message {

@@ -15,7 +15,7 @@ pub fn key(kind: &str, queue: &str, consumer: &str) -> Result<String> {
     keys::by_kind(kind, queue, consumer)
 }
 
-/// The ten keys of a queue that every script takes first.
+/// The eleven keys of a queue that every script takes first.
 #[pyfunction]
 pub fn queue_keys(queue: &str) -> Result<Vec<String>> {
     names::check_queue(queue)?;
@@ -71,7 +71,9 @@ pub fn message_field<'py>(py: Python<'py>, message: &[u8]) -> Option<Bound<'py, 
     message::field(message).map(|range| PyBytes::new(py, &message[range]))
 }
 
-/// For the rescue: (old field, raised message, whether it is dead now).
+/// For the rescue: (old field, raised message, whether it is dead now). What a later
+/// version has written comes back as it is, with no field: only who knows it can
+/// raise its count.
 #[pyfunction]
 #[pyo3(signature = (message, limit=3))]
 pub fn raise_deliveries<'py>(
@@ -79,6 +81,9 @@ pub fn raise_deliveries<'py>(
     message: &[u8],
     limit: u32,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, bool)> {
+    if message::is_newer(message) {
+        return Ok((PyBytes::new(py, b""), PyBytes::new(py, message), false));
+    }
     let (old, raised, deliveries) = message::with_delivery(Bytes::copy_from_slice(message))?;
     Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), deliveries >= limit))
 }

@@ -90,6 +90,7 @@ _LINES = {
     "lease_lost": ("warning", "worker.lease_lost"),
     "parked": ("error", "task.parked"),
     "unknown_task": ("warning", "task.unknown"),
+    "newer_version": ("warning", "task.newer_version"),
     "suspects": ("debug", "worker.suspects"),
     "no_scheduler": ("warning", "worker.no_scheduler"),
     "outcome_void": ("warning", "task.outcome_void"),

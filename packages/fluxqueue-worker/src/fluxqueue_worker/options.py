@@ -139,7 +139,8 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         default=300.0,
         parse=seconds(0),
         metavar="SECONDS",
-        help="how long a task that no worker knows is kept for one that does",
+        help="how long a task, or a version of messages, that no worker knows "
+        "is kept for one that does",
     )
     parser.setting(
         "--timeout-grace",

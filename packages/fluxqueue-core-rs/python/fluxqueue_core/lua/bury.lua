@@ -1,6 +1,6 @@
 -- bury: a late consumer becomes a tombstone; its messages are handed out to be raised.
 --
--- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- KEYS 12, 13  claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       gap, ms, as in sweep
 --      3       limit of messages returned (a small hash comes whole)
@@ -17,12 +17,12 @@ if ends > 0 then
   local quiet = (tonumber(redis.call('HGET', SWEEP, 'quiet') or '0') or 0)
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
-  adopt(KEYS[12], KEYS[11], t, {})
+  adopt(KEYS[13], KEYS[12], t, {})
 end
 -- A hash that has shrunk has empty stretches, where HSCAN finds nothing.
 local cursor, found = '0', {}
 repeat
-  local scanned = redis.call('HSCAN', KEYS[11], cursor, 'COUNT', ARGV[3])
+  local scanned = redis.call('HSCAN', KEYS[12], cursor, 'COUNT', ARGV[3])
   cursor, found = scanned[1], scanned[2]
 until #found > 0 or cursor == '0'
 return found

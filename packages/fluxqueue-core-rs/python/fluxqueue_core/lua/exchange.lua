@@ -1,13 +1,14 @@
 -- exchange: renews the lease, settles outcomes and claims, in one round trip.
 --
--- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- KEYS 12, 13  claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       lease, ms
 --      3       how many messages to claim at most (0..1000)
 --      4       'suspects' to claim from there, else from pending
 --      5       '1' to keep dead tasks
---      6       k, the number of tasks that succeeded (0..1000)
---      7...    their k fields, then four values for each other outcome:
+--      6       ms for which a message of a newer version is put off before it is parked
+--      7       k, the number of tasks that succeeded (0..1000)
+--      8...    their k fields, then four values for each other outcome:
 --              field, 'retry',   the new message, delay in ms
 --              field, 'later',   the new message, delay in ms (no failure is counted)
 --              field, 'dead',    the reason as JSON, '1' to keep it whatever ARGV 5 says
@@ -15,26 +16,27 @@
 -- Returns      {0} where the consumer is not alive: the lease is lost, nothing was done
 --              {1, now, paused, suspects waiting, ms since the last sweep or -1,
 --               outcomes of messages that it did not hold, {entries parked}, {messages claimed},
---               1 where more wait, that would have been too many bytes at once}
+--               1 where more wait, that would have been too many bytes at once,
+--               messages of newer versions that were put off}
 -- Complexity   O(outcomes + claimed)
 local MOST_BYTES = 4194304
 local id, lease, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local claimed, inbox = KEYS[11], KEYS[12]
+local claimed, inbox = KEYS[12], KEYS[13]
 local t = now()
 if tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0') <= 0 then return {0} end
 redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
 
-local parked, gone = {}, 0
-adopt(inbox, claimed, t, parked)
+local parked, gone, grace = {}, 0, tonumber(ARGV[6])
+adopt(inbox, claimed, t, parked, grace)
 
-local succeeded = tonumber(ARGV[6])
+local succeeded = tonumber(ARGV[7])
 if succeeded > 0 then
-  local settled = redis.call('HDEL', claimed, unpack(ARGV, 7, 6 + succeeded))
+  local settled = redis.call('HDEL', claimed, unpack(ARGV, 8, 7 + succeeded))
   gone = succeeded - settled
   redis.call('HINCRBY', STATS, 'succeeded', settled)
 end
 
-for i = 7 + succeeded, #ARGV, 4 do
+for i = 8 + succeeded, #ARGV, 4 do
   local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local message = redis.call('HGET', claimed, f)
   if not message then
@@ -92,7 +94,7 @@ if limit > 0 and paused == 0 then
   end
   if odd then
     for i, m in ipairs(popped) do
-      local done, held, entry = pcall(hold, claimed, t, m)
+      local done, held, entry = pcall(hold, claimed, t, m, grace)
       if not done then
         -- It can't even be parked (a key of another type): back where it was.
         for j = #popped, i, -1 do redis.call('RPUSH', source, popped[j]) end
@@ -109,4 +111,4 @@ end
 local last = redis.call('HGET', SWEEP, 'last')
 local age = -1
 if last then age = t - (tonumber(last) or 0) end
-return {1, t, paused, suspects, age, gone, parked, got, more}
+return {1, t, paused, suspects, age, gone, parked, got, more, put_off}

@@ -1,6 +1,6 @@
 -- move: the raised messages of a buried consumer go home, or are dead.
 --
--- KEYS 11      claimed:<c>
+-- KEYS 12      claimed:<c>
 -- ARGV         four values for each message: field, 'home' or 'dead', the
 --              raised message, the reason as JSON ('' for home)
 -- Returns      {sent home, dead}; what another scheduler has moved is not counted
@@ -11,7 +11,7 @@ local t = now()
 local sent, dead = 0, 0
 for i = 1, #ARGV, 4 do
   local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if redis.call('HEXISTS', KEYS[11], f) == 1 then
+  if redis.call('HEXISTS', KEYS[12], f) == 1 then
     if kind == 'dead' then
       dead = dead + 1
       park(t, f, message, reason)
@@ -19,7 +19,7 @@ for i = 1, #ARGV, 4 do
       sent = sent + 1
       redis.call('RPUSH', home(message), message)
     end
-    redis.call('HDEL', KEYS[11], f)
+    redis.call('HDEL', KEYS[12], f)
   end
 end
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end

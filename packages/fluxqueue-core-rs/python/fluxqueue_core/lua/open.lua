@@ -1,7 +1,7 @@
 -- open: a worker begins a new conversation and ends its old ones.
 --
--- KEYS 11      claimed:<new>
---      12, 13  claimed:<old>, inbox:<old> of the first old id, and so on
+-- KEYS 12      claimed:<new>
+--      13, 14  claimed:<old>, inbox:<old> of the first old id, and so on
 -- ARGV 1       the new consumer id; '' closes the old ones and opens nothing
 --      2       lease, ms
 --      3       number of old ids
@@ -22,7 +22,7 @@ for i = 4 + olds, #ARGV do keep[ARGV[i]] = true end
 
 local reply = {1, t}
 for i = 1, olds do
-  local old, claimed, inbox = ARGV[3 + i], KEYS[10 + 2 * i], KEYS[11 + 2 * i]
+  local old, claimed, inbox = ARGV[3 + i], KEYS[11 + 2 * i], KEYS[12 + 2 * i]
   local ends = tonumber(redis.call('ZSCORE', CONSUMERS, old) or '0')
   if ends > 0 then
     local messages = redis.call('HVALS', claimed)
@@ -33,7 +33,7 @@ for i = 1, olds do
       local f = field(m)
       if f and new ~= '' and keep[f] then
         keep[f] = nil
-        redis.call('HSET', KEYS[11], f, m)
+        redis.call('HSET', KEYS[12], f, m)
         reply[#reply + 1] = f
       else
         redis.call('RPUSH', home(m), m)

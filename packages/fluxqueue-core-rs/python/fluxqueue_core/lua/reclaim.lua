@@ -1,6 +1,6 @@
 -- reclaim: what a BLMOVE put into the inbox of a tombstone goes home, nothing raised.
 --
--- KEYS 11, 12  claimed:<c>, inbox:<c>
+-- KEYS 12, 13  claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       ms after which an empty tombstone is forgotten
 -- Returns      how many messages went home (100 at most a call); -1 where the
@@ -12,13 +12,13 @@ if ends > 0 then return -1 end
 local moved = 0
 while moved < 100 do
   -- The newest first: so the oldest is the next to be taken.
-  local message = redis.call('LINDEX', KEYS[12], 0)
+  local message = redis.call('LINDEX', KEYS[13], 0)
   if not message then break end
   moved = moved + 1
-  redis.call('LMOVE', KEYS[12], home(message), 'LEFT', 'RIGHT')
+  redis.call('LMOVE', KEYS[13], home(message), 'LEFT', 'RIGHT')
 end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
-  and redis.call('EXISTS', KEYS[11], KEYS[12]) == 0 then
+  and redis.call('EXISTS', KEYS[12], KEYS[13]) == 0 then
   redis.call('ZREM', CONSUMERS, id)
 end
 return moved

@@ -1,0 +1,82 @@
+"""Messages that a later version of FluxQueue has written: a rolling upgrade."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from fluxqueue_core import key
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+APP = """
+@fluxqueue.task()
+def work(number):
+    with ledger.run(number):
+        pass
+"""
+NEWER = [b'{"v":2,"task":"work","n":%d}' % number for number in range(20)]
+
+
+def wait_until_taken_by_a_newer_worker(cluster: Cluster) -> list[bytes]:
+    """All that today's worker has put off, taken when it is due."""
+    taken: list[bytes] = []
+
+    def all_taken() -> bool:
+        raw: Any = cluster.redis.rpop(key("pending", "default"))
+        if raw is not None:
+            taken.append(raw)
+        return len(taken) == len(NEWER)
+
+    wait_until(all_taken, what="all of the newer messages")
+    return taken
+
+
+def test_they_are_left_for_workers_that_know_them(tmp_path: Path, redis_url: str) -> None:
+    with Cluster(tmp_path, redis_url, APP) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(unknown_task_grace=60)
+        worker.wait_for("worker.connected")
+        # Some by a BLMOVE, some by an exchange.
+        for raw in NEWER:
+            cluster.redis.lpush(key("pending", "default"), raw)
+        cluster.enqueue("work", range(100))
+        cluster.wait_until_ended(range(100))
+        worker.wait_for("task.newer_version")
+        assert worker.stop() == 0
+        assert sorted(wait_until_taken_by_a_newer_worker(cluster)) == sorted(NEWER)
+        assert cluster.stats() == {"succeeded": 100}
+
+
+def test_after_the_grace_they_are_parked(tmp_path: Path, redis_url: str) -> None:
+    with Cluster(tmp_path, redis_url, APP) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(unknown_task_grace=1)
+        cluster.redis.lpush(key("pending", "default"), *NEWER)
+        cluster.enqueue("work", range(10))
+        cluster.wait_until_ended(range(10))
+        worker.wait_for("task.parked", count=len(NEWER), reason="unknown_version")
+        cluster.wait_until_settled()
+        parked = cluster.redis.hgetall(key("dead:messages", "default"))
+        assert sorted(parked.values()) == sorted(NEWER)
+        reasons = cluster.redis.hvals(key("dead:reasons", "default"))
+        assert {json.loads(text)["reason"] for text in reasons} == {"unknown_version"}
+        assert worker.stop() == 0
+
+
+def test_those_of_a_lost_worker_go_home_as_they_are(tmp_path: Path, redis_url: str) -> None:
+    """A newer worker held them; today's scheduler can't raise a count it can't read."""
+    with Cluster(tmp_path, redis_url, APP, lease=1) as cluster:
+        claimed = key("claimed", "default", "newer-worker")
+        cluster.redis.sadd(key("queues"), "default")
+        cluster.redis.hset(claimed, mapping={f"field {n}": raw for n, raw in enumerate(NEWER)})
+        cluster.redis.zadd(
+            key("consumers", "default"), {"newer-worker": int(time.time() * 1000) + 100}
+        )
+        scheduler = cluster.start_scheduler()
+        scheduler.wait_for("consumer.rescued", count=1, dead=0)
+        home: Any = cluster.redis.lrange(key("pending", "default"), 0, -1)
+        assert sorted(home) == sorted(NEWER)
+        assert not cluster.redis.exists(claimed)
