@@ -329,10 +329,10 @@ class Consumer:
         Each is a dict with `kind` and `queue`, and by its kind: `connected`
         (consumer), `disconnected` (error), `lease_lost` (consumer, running),
         `outcome_void` (task_id), `parked` (task_id, name, reason),
-        `unknown_task` (task_id, name, delay), `newer_version` (count), `suspects` (count), `no_scheduler`
-        (seconds, None: never), `released` (count), `failed` (error: the thread
-        has ended by a fault of its own), `not_registered` (error: no scheduler
-        learns of the queue).
+        `unknown_task` (task_id, name, delay), `newer_version` (count), `suspects`
+        (count), `no_scheduler` (seconds, None: never), `released` (count), `failed`
+        (error: the thread has ended by a fault of its own), `not_registered` (error: no
+        scheduler learns of the queue).
         """
 
     def succeed(self, job: Job) -> bool:
