@@ -32,10 +32,7 @@ pub fn is_newer(raw: &[u8]) -> bool {
     let Some(rest) = raw.strip_prefix(br#"{"v":"#) else { return false };
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     let version = &rest[..digits];
-    (1..=9).contains(&digits)
-        && version[0] != b'0'
-        && version != b"1"
-        && matches!(rest.get(digits), Some(b',' | b'}'))
+    (1..=9).contains(&digits) && version[0] != b'0' && version != b"1" && matches!(rest.get(digits), Some(b',' | b'}'))
 }
 
 /// The parts of a message; the bytes stay whole in `raw`.
