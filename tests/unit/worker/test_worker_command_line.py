@@ -130,6 +130,11 @@ def test_help_names_every_variable(folder: Path) -> None:
         "DRAIN_TIMEOUT",
         "LEASE",
         "UNKNOWN_TASK_GRACE",
+        "TIMEOUT_GRACE",
+        "PROCESSES",
+        "MAX_TASKS",
+        "MAX_RSS",
+        "MAX_STUCK",
         "HEALTH_PORT",
         "HEALTH_HOST",
     ):
@@ -157,10 +162,14 @@ def test_the_defaults(no_variables: None) -> None:
         lease=10.0,
         unknown_task_grace=300.0,
         timeout_grace=5.0,
+        processes=1,
+        max_tasks=0,
+        max_rss=0,
         max_stuck=0,
         health_host="127.0.0.1",
         health_port=0,
         parent=None,
+        place=None,
         folder=os.getcwd(),
     )
 

@@ -192,10 +192,17 @@ def imported_by(code: str) -> set[str]:
 
 def test_a_worker_without_async_tasks_and_terminal_goes_without_the_large_modules() -> None:
     modules = imported_by(
-        "import fluxqueue_worker.cli, fluxqueue\n"
+        "import fluxqueue_worker.cli, fluxqueue_worker.worker, fluxqueue\n"
         "from fluxqueue_core.service import log\n"
         "log.configure('json').info('worker.started')"
     )
     assert "fluxqueue_worker.worker" in modules
     large = {"asyncio", "uvloop", "structlog", "ssl", "logging", "traceback", "subprocess"}
     assert modules & large == set()
+
+
+def test_a_supervisor_goes_without_what_runs_tasks() -> None:
+    modules = imported_by("import fluxqueue_worker.cli, fluxqueue_worker.supervisor")
+    assert "fluxqueue_worker.process" in modules
+    ours = {"fluxqueue", "fluxqueue_worker.worker", "fluxqueue_worker.threads"}
+    assert modules & (ours | {"asyncio", "opentelemetry", "ssl", "logging"}) == set()

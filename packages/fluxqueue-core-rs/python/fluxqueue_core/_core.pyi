@@ -287,6 +287,7 @@ class Consumer:
         lease: seconds.
         unknown_task_grace: seconds that a task with an unknown name is given
             back, before it is parked.
+        max_tasks: how many tasks may begin, 1 or more; None: any number.
     """
 
     def __new__(
@@ -300,6 +301,7 @@ class Consumer:
         save_dead: bool = True,
         lease: float = 10.0,
         unknown_task_grace: float = 300.0,
+        max_tasks: int | None = None,
     ) -> Consumer: ...
     def start(self) -> None:
         """Starts the thread; returns at once, also when Redis is away."""
@@ -363,6 +365,10 @@ class Consumer:
     @property
     def drained(self) -> bool:
         """After `drain`: nothing is held any more and Redis knows it."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `max_tasks` have begun: no more will, call `drain`."""
 
     @property
     def running(self) -> int:

@@ -107,7 +107,8 @@ impl Drop for Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (
-        settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0, unknown_task_grace=300.0
+        settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0,
+        unknown_task_grace=300.0, max_tasks=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -120,6 +121,7 @@ impl Consumer {
         save_dead: bool,
         lease: f64,
         unknown_task_grace: f64,
+        max_tasks: Option<u64>,
     ) -> PyResult<Consumer> {
         if queues.is_empty() {
             return Err(Error::Configuration("no queue to serve; name at least one".into()).into());
@@ -127,6 +129,9 @@ impl Consumer {
         if !(1..=10_000).contains(&concurrency) {
             let text = format!("concurrency is {concurrency}; give 1 to 10000");
             return Err(Error::Configuration(text).into());
+        }
+        if max_tasks == Some(0) {
+            return Err(Error::Configuration("max_tasks is 0; give 1 or more, or None".into()).into());
         }
         let grace = seconds(unknown_task_grace, "unknown_task_grace", 0.0)?.as_millis() as u64;
         let options = Options { lease: seconds(lease, "lease", 1.0)?, suspects, save_dead, unknown_grace: grace };
@@ -143,8 +148,10 @@ impl Consumer {
             per_queue.push((queue.clone(), known));
         }
         loads(py)?;
+        let shared = Shared::new(per_queue, concurrency, grace)?;
+        shared.lock().left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
-            shared: Arc::new(Shared::new(per_queue, concurrency, grace)?),
+            shared: Arc::new(shared),
             // Only an enqueue waits for replicas.
             deployment: Arc::new(Deployment::new(Config { wait: Wait::default(), ..Config::clone(&settings.config) })),
             options: Mutex::new(Some(options)),
@@ -278,6 +285,11 @@ impl Consumer {
     fn drained(&self) -> bool {
         let state = self.shared.lock();
         state.phase != Phase::Serving && state.closed == state.queues.len()
+    }
+
+    #[getter]
+    fn exhausted(&self) -> bool {
+        self.shared.lock().left == 0
     }
 
     #[getter]

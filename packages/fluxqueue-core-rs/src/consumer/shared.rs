@@ -101,6 +101,9 @@ impl Shared {
             state.wake_when_idle = false;
             self.driver.set();
         }
+        if state.left == 0 {
+            self.for_events.set();
+        }
         // A sync thread takes its next task itself; the other kind must be told.
         let others =
             state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));

@@ -110,6 +110,8 @@ pub struct State {
     pub(super) serial: u64,
     pub(super) settling: usize,
     pub(super) async_signalled: bool,
+    /// How many tasks may still begin.
+    pub left: u64,
     /// Serials of those begun whose slot has been given to others.
     stuck: HashSet<u64>,
 }
@@ -136,6 +138,7 @@ impl State {
             serial: 0,
             settling: 0,
             async_signalled: false,
+            left: u64::MAX,
             stuck: HashSet::new(),
         }
     }
@@ -187,6 +190,11 @@ impl State {
             held.stage = Stage::Running;
         }
         self.running += 1;
+        self.left -= 1;
+        if self.left == 0 {
+            // The control plane sees it, and drains the rest.
+            self.phase = Phase::Draining;
+        }
         Some(work)
     }
 
@@ -225,7 +233,8 @@ impl State {
 
     /// Async work that a free slot could begin, after the loop has taken its fill.
     pub fn rearm_async(&mut self) -> bool {
-        let more = self.running < self.concurrency && self.queues.iter().any(|q| !q.async_ready.is_empty());
+        let room = self.running < self.concurrency && self.phase == Phase::Serving;
+        let more = room && self.queues.iter().any(|q| !q.async_ready.is_empty());
         self.async_signalled = more;
         more
     }

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import fail
 
-from . import registry, shutdown
+from . import shutdown
 from .options import Options, parse
-from .worker import Worker
+from .supervised import Line
+
+if TYPE_CHECKING:
+    from .registry import Tasks
 
 
 def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
@@ -25,7 +29,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
 
     Returns:
         The exit code: 0 after a drain, 1 where the application's modules or the
-        worker itself failed.
+        worker itself failed, or a process under a supervisor did so in its drain.
 
     Raises:
         SystemExit: with 2 and one line on stderr for a wrong setting.
@@ -36,11 +40,22 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     except ConfigurationError as error:
         fail(prog, str(error))
     logger = log.configure(options.log_format, options.log_level)
+    if options.wants_supervisor:
+        # It imports nothing of what follows.
+        from .supervisor import Supervisor
+
+        try:
+            return Supervisor(options, sys.argv[1:] if argv is None else argv, logger).run()
+        except ConfigurationError as error:
+            fail(prog, str(error))
+    line = Line(options.place) if options.place is not None else None
     tasks = _load_tasks(options, prog)
     if tasks is None:
         return 1
+    from .worker import Worker
+
     try:
-        worker = Worker(options, settings, tasks, logger)
+        worker = Worker(options, settings, tasks, logger, line)
     except ConfigurationError as error:
         fail(prog, str(error))
     # After the application and asyncio: both may have imported `logging`.
@@ -49,11 +64,13 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     return shutdown.exit_with(code, worker.stuck)
 
 
-def _load_tasks(options: Options, prog: str) -> registry.Tasks | None:
+def _load_tasks(options: Options, prog: str) -> Tasks | None:
     """The tasks; None where the application's modules raised, which is printed."""
     # As `python -m` does; the script's own folder is of no use to the application.
     if options.folder not in sys.path:
         sys.path.insert(0, options.folder)
+    from . import registry
+
     try:
         return registry.load(options.tasks_module_path, options.queues)
     except registry.TasksError as error:

@@ -80,6 +80,15 @@ def listen(options: Options, health: WorkerHealth, metrics: Metrics | None) -> H
     # Imported only where it is wanted.
     from fluxqueue_core.service.health import HealthServer
 
-    server = HealthServer(options.health_host, options.health_port, health.live, health.ready)
+    host, port = options.health_host, options.health_port
+    place = options.place
+    listener = None
+    if place is not None and place.health is not None:
+        # The supervisor answers at the port, and asks here.
+        import socket
+
+        listener = socket.socket(fileno=place.health)
+        listener.set_inheritable(False)
+    server = HealthServer(host, port, health.live, health.ready, listener)
     server.metrics = metrics
     return server

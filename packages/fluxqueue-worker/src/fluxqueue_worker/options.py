@@ -11,9 +11,14 @@ from fluxqueue_core.service.command_line import Parser, seconds, text, whole_num
 from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
 from fluxqueue_core.service.health_settings import add_health_settings
 
+from .supervised import Place
+
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
 # The core takes no more.
 MOST_CONCURRENCY = 10_000
+MOST_PROCESSES = 1_000
+MOST_TASKS = 2**53
+MOST_MIB = 2**32
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,14 @@ class Options:
         tasks_module_path: see `registry.load`.
         queues: in order of priority.
         drain_timeout, lease, unknown_task_grace, timeout_grace: seconds.
-        max_stuck: so many tasks that can't be ended end the worker; 0: never.
+        processes: worker processes; with more than one, or a limit, they have a
+            supervisor.
+        max_tasks: so many tasks end a process; 0: never, as for the next two.
+        max_rss: MiB of memory that end a process.
+        max_stuck: so many tasks that can't be ended end a process.
         health_port: 0: no health endpoint.
         parent: the process that this one is the suspects' lane of, or None.
+        place: where it stands under its supervisor, or None.
         folder: the working directory at the start.
     """
 
@@ -43,11 +53,22 @@ class Options:
     lease: float
     unknown_task_grace: float
     timeout_grace: float
+    processes: int
+    max_tasks: int
+    max_rss: int
     max_stuck: int
     health_host: str
     health_port: int
     parent: int | None
+    place: Place | None
     folder: str
+
+    @property
+    def wants_supervisor(self) -> bool:
+        """Whether this process is to start others that do the work."""
+        limited = self.max_tasks or self.max_rss or self.max_stuck
+        alone = self.parent is None and self.place is None
+        return alone and bool(self.processes > 1 or limited)
 
     def lane_environment(self, queue: str) -> dict[str, str]:
         """The environment of a child that serves the suspects of `queue`."""
@@ -67,6 +88,9 @@ class Options:
             "FLUXQUEUE_TIMEOUT_GRACE": repr(self.timeout_grace),
             # One task at a time: a stuck one is in the way of the others.
             "FLUXQUEUE_MAX_STUCK": "1",
+            "FLUXQUEUE_MAX_TASKS": "0",
+            "FLUXQUEUE_MAX_RSS": "0",
+            "FLUXQUEUE_PROCESSES": "1",
             # The port is the parent's.
             "FLUXQUEUE_HEALTH_PORT": "0",
         }
@@ -151,15 +175,43 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         help="how long after its timeout a task that has not ended counts as stuck",
     )
     parser.setting(
+        "--processes",
+        env="FLUXQUEUE_PROCESSES",
+        default=1,
+        parse=processes,
+        metavar="N|auto",
+        help="how many processes run tasks, each as many as --concurrency says; auto: as many"
+        " as there are cores for it",
+    )
+    parser.setting(
+        "--max-tasks",
+        env="FLUXQUEUE_MAX_TASKS",
+        default=0,
+        parse=whole_number(0, MOST_TASKS),
+        metavar="N",
+        help="replace a process after so many tasks; 0: never",
+    )
+    parser.setting(
+        "--max-rss",
+        env="FLUXQUEUE_MAX_RSS",
+        default=0,
+        parse=whole_number(0, MOST_MIB),
+        metavar="MIB",
+        help="replace a process that has so many MiB of resident memory; 0: never",
+    )
+    parser.setting(
         "--max-stuck",
         env="FLUXQUEUE_MAX_STUCK",
         default=0,
         parse=whole_number(0, MOST_CONCURRENCY),
         metavar="N",
-        help="drain and end when so many tasks are stuck; 0: never",
+        help="replace a process in which so many tasks are stuck; 0: never",
     )
     add_health_settings(parser)
     parser.add_argument("--suspects-lane", type=int, default=None, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--supervised", type=Place.parse, default=None, metavar="PLACE", help=argparse.SUPPRESS
+    )
     values = parser.parse_args(argv)
     if values.tasks_module_path is None:
         parser.error("-t/--tasks-module-path (or FLUXQUEUE_TASKS_MODULE_PATH) is required")
@@ -179,12 +231,32 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         lease=values.lease,
         unknown_task_grace=values.unknown_task_grace,
         timeout_grace=values.timeout_grace,
+        processes=values.processes,
+        max_tasks=values.max_tasks,
+        max_rss=values.max_rss,
         max_stuck=values.max_stuck,
         health_host=values.health_host,
         health_port=values.health_port,
         parent=values.suspects_lane,
+        place=values.supervised,
         folder=folder,
     )
+
+
+def processes(value: str) -> int:
+    """Reads a number of processes, or `auto` for one per usable core.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value.strip().lower() == "auto":
+        from .cores import usable_cores
+
+        return usable_cores()
+    try:
+        return whole_number(1, MOST_PROCESSES)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor auto") from None
 
 
 def queue_names(value: str) -> tuple[str, ...]:

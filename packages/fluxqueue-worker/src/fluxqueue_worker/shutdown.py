@@ -16,7 +16,7 @@ from fluxqueue_core.service.ending import limit_exit
 
 
 class Signals:
-    """Collects SIGTERM, SIGINT and SIGQUIT while it is entered.
+    """Collects signals while it is entered.
 
     A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints
     the stacks of all threads, at once and in C, so that it works where Python
@@ -26,9 +26,10 @@ class Signals:
     exit code, and one more SIGTERM is no reason for another.
     """
 
-    COLLECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
-    def __init__(self) -> None:
+    def __init__(
+        self, collected: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    ) -> None:
+        self._collected = collected
         self._received: deque[int] = deque()
         self._previous: dict[int, Any] = {}
         self.fd = -1
@@ -38,7 +39,7 @@ class Signals:
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write_fd, False)
         self._previous_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        for number in self.COLLECTED:
+        for number in self._collected:
             self._previous[number] = signal.signal(number, self._on_signal)
         faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=True)
         # A process that a task forks (multiprocessing) must die of SIGTERM like
@@ -71,7 +72,7 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         faulthandler.unregister(signal.SIGQUIT)
-        for number in self.COLLECTED:
+        for number in self._collected:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self.fd)

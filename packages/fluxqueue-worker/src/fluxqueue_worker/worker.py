@@ -18,10 +18,13 @@ from fluxqueue_core.service.log import Logger
 from . import log_context, suspects, telemetry
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth, listen
+from .limits import INTERVAL as LIMIT_INTERVAL
+from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes, describe, format_traceback
 from .registry import Tasks
 from .shutdown import Signals
+from .supervised import Line
 from .threads import ThreadPool
 from .timeouts import Timeouts
 
@@ -46,6 +49,7 @@ class Worker:
 
     Args:
         tasks: per served queue, what `registry.load` found.
+        line: to the supervisor, if there is one.
 
     Raises:
         ConfigurationError: a setting is not valid, or the health endpoint
@@ -55,7 +59,14 @@ class Worker:
         stuck: after `run`: a thread is still in a task's code.
     """
 
-    def __init__(self, options: Options, settings: Settings, tasks: Tasks, logger: Logger) -> None:
+    def __init__(
+        self,
+        options: Options,
+        settings: Settings,
+        tasks: Tasks,
+        logger: Logger,
+        line: Line | None = None,
+    ) -> None:
         self.stuck = False
         self._options = options
         self._settings = settings
@@ -69,6 +80,9 @@ class Worker:
         # A lane gets a SIGTERM for every thread of a parent that is killed, so
         # there it does not count as a second signal.
         self._cutting = {signal.SIGINT} if self._is_lane else {signal.SIGINT, signal.SIGTERM}
+        self._line = line
+        if line is not None:
+            self._cutting = set()
         self._consumer = consumer = Consumer(
             settings,
             options.queues,
@@ -81,6 +95,7 @@ class Worker:
             save_dead=options.save_dead_tasks,
             lease=options.lease,
             unknown_task_grace=options.unknown_task_grace,
+            max_tasks=max_tasks(options),
         )
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)
@@ -122,6 +137,7 @@ class Worker:
                 task.limit(self._timeouts)
         traced = self._telemetry is not None and self._telemetry.tracing is not None
         log_context.install(logger, self._current_job, traced)
+        self._limits = Limits(options, consumer, self._timeouts)
         metrics = self._telemetry.metrics if self._telemetry else None
         self._health_server = listen(options, self._health, metrics)
 
@@ -137,6 +153,8 @@ class Worker:
             self._poll = select.poll()
             self._poll.register(self._signals.fd, select.POLLIN)
             self._poll.register(self._consumer.event_fd, select.POLLIN)
+            if self._line is not None:
+                self._poll.register(self._line, select.POLLIN)
             self._start()
             reason = self._serve()
             self._drain(reason)
@@ -154,6 +172,7 @@ class Worker:
             concurrency=options.concurrency,
             redis=self._settings.display_url,
             **({"suspects_of": options.parent} if self._is_lane else {}),
+            **({"process": options.place.index} if options.place is not None else {}),
         )
         if self._is_lane:
             set_parent_death_signal(signal.SIGTERM)
@@ -164,6 +183,8 @@ class Worker:
             self._loop.start()
         if self._health_server is not None:
             self._health_server.start()
+        if self._line is not None:
+            self._line.up()
 
     def _serve(self) -> str:
         """The main thread's loop; returns why it ended."""
@@ -171,6 +192,8 @@ class Worker:
             return "parent ended"  # before it could be watched
         while True:
             timeout = HEARTBEAT if self._health_server is not None else None
+            if self._limits.any:
+                timeout = LIMIT_INTERVAL
             if self._lanes:
                 timeout = CHILD_INTERVAL
             if self._idle is not None:
@@ -180,8 +203,10 @@ class Worker:
                 return signal.Signals(self._ends.popleft()).name
             if self._failed or self._consumer_ended:
                 return "failure"
-            if (most := self._options.max_stuck) and len(self._timeouts.stuck()) >= most:
-                return "stuck tasks"
+            if (limit := self._limits.reached()) is not None:
+                return limit
+            if self._line is not None and self._line.ended:
+                return "supervisor ended"
             if self._idle is not None:
                 if self._idle.idle():
                     return "no suspects"
@@ -206,6 +231,8 @@ class Worker:
                 self._idle.connected()
             elif kind == "failed":
                 self._consumer_ended = True
+        if self._line is not None and not self._line.ended and self._line.read():
+            self._poll.unregister(self._line)
         for number in self._signals.take():
             if number == signal.SIGQUIT:
                 self._report()
@@ -303,6 +330,8 @@ class Worker:
             while self._ends:
                 if self._ends.popleft() in self._cutting and signals_cut:
                     return False
+            if signals_cut and self._line is not None and self._line.cut:
+                return False
             left = deadline - monotonic()
             if left <= 0:
                 return False

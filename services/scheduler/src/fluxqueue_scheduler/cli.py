@@ -59,7 +59,7 @@ def build_parser(prog: str) -> Parser:
         env="FLUXQUEUE_MAX_DELIVERIES",
         default=3,
         parse=whole_number(1, MOST_DELIVERIES),
-        help="a task that has lost so many workers is dead",
+        help="a task that has lost so many workers is dead; below 3 also one that they merely held",
         metavar="N",
     )
     parser.setting(

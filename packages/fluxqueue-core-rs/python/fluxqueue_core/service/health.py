@@ -26,8 +26,8 @@ from fluxqueue_core.errors import ConfigurationError
 
 # What is wrong at present, each in a few words; empty: nothing.
 Check = Callable[[], list[str]]
-# The content type, and the text.
-Metrics = Callable[[], tuple[str, bytes]]
+# The content type, and the text; None: there are none.
+Metrics = Callable[[], tuple[str, bytes] | None]
 
 # Seconds that a client has for its request, and the most that one may send.
 PATIENCE = 2.0
@@ -47,6 +47,7 @@ class HealthServer:
         host: the address to listen on.
         port: 0 takes a free one.
         live, ready: called for each request, by any thread.
+        listener: a listening socket that somebody else has made.
 
     Attributes:
         port: where it listens.
@@ -56,17 +57,17 @@ class HealthServer:
         ConfigurationError: it can't listen there.
     """
 
-    def __init__(self, host: str, port: int, live: Check, ready: Check) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        live: Check,
+        ready: Check,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.metrics: Metrics | None = None
         self._checks = {"/livez": live, "/readyz": ready}
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self._socket = socket.create_server((host, port), family=family, backlog=64)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the health endpoint can't listen on {host} port {port}: "
-                f"{error.strerror or error}; give another --health-port or --health-host"
-            ) from None
+        self._socket = listener if listener is not None else _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._closed = False
@@ -127,10 +128,23 @@ class HealthServer:
             if path in self._checks:
                 return report(self._checks[path]())
             if path == "/metrics" and self.metrics is not None:
-                return (200, *self.metrics())
+                found = self.metrics()
+                if found is not None:
+                    return (200, *found)
         except Exception as error:  # noqa: BLE001 - a probe must learn of it, not hang
             return report([f"the check itself failed: {type(error).__name__}: {error}"])
         return 404, TEXT, b"there are /livez, /readyz and, with telemetry, /metrics\n"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=64)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the health endpoint can't listen on {host} port {port}: "
+            f"{error.strerror or error}; give another --health-port or --health-host"
+        ) from None
 
 
 def read_request(connection: socket.socket) -> bytes:

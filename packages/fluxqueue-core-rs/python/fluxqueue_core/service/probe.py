@@ -31,13 +31,13 @@ def main(argv: list[str]) -> int:
     return 0 if status == 200 else 1
 
 
-def get(port: int, path: str) -> tuple[int, str]:
+def get(port: int, path: str, patience: float = PATIENCE) -> tuple[int, str]:
     """Status and body of a GET on this machine.
 
     Raises:
-        OSError: nobody answers within five seconds, or not by HTTP.
+        OSError: nobody answers within so many seconds, or not by HTTP.
     """
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), patience) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
         answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode(errors="replace")
