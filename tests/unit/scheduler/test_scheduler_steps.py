@@ -201,3 +201,18 @@ def test_a_sweep_may_be_slow_without_being_later_than_its_gap(lease: float) -> N
 )
 def test_keys_are_read_as_they_are_written(name: bytes, parts: tuple[str, str] | None) -> None:
     assert parse_key(name) == parts
+
+
+def test_without_redis_every_step_fails_also_where_no_queue_is_known() -> None:
+    """Else a scheduler that never had a Redis would have nothing to do, and so
+    nothing to complain of."""
+
+    class Away:
+        def command(self, *words: Any) -> Any:
+            raise redis.ConnectionError("refused")
+
+    client: Any = Away()
+    step = Promoter(client, RegisteredQueues(Complaints()), Complaints()).step
+    for _ in range(3):
+        with pytest.raises(redis.ConnectionError):
+            step()

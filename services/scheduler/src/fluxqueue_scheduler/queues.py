@@ -107,5 +107,7 @@ class RegisteredQueues(Registry):
         """Reads the names again where the last time is a second ago."""
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + REFRESH_INTERVAL
+            # Where Redis is away it stays due, or a scheduler that knows no queue
+            # yet would have nothing to do, and count as ready.
             self.read(client)
+            self._next = now + REFRESH_INTERVAL
