@@ -25,6 +25,12 @@ SLOTS = 16_384
 # Milliseconds after which a node believes that another one is down.
 NODE_TIMEOUT = 1_000
 PATIENCE = 60.0
+# The certificate is for a name, so clients have to be told names.
+TLS = {
+    "tls-cluster": "yes",
+    "cluster-announce-hostname": "localhost",
+    "cluster-preferred-endpoint-type": "hostname",
+}
 
 
 class RedisCluster:
@@ -37,6 +43,7 @@ class RedisCluster:
         password: of all nodes.
         full_coverage: whether all masters refuse to work while one is missing
             (Redis' own default; then a dead master stops all queues).
+        tls: whether all speak TLS, and nothing else; from Redis 7 on.
         options: more of redis.conf.
         binary: redis-server; the one on PATH if None.
 
@@ -52,6 +59,7 @@ class RedisCluster:
         replicas: int = 1,
         password: str | None = None,
         full_coverage: bool = False,
+        tls: bool = False,
         options: dict[str, object] | None = None,
         binary: str | None = None,
     ) -> None:
@@ -64,10 +72,13 @@ class RedisCluster:
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": NODE_TIMEOUT,
             "cluster-require-full-coverage": "yes" if full_coverage else "no",
+            **(TLS if tls else {}),
             **(options or {}),
         }
         self.nodes = [
-            RedisProcess(folder / f"node-{port}", port, common, password=password, binary=binary)
+            RedisProcess(
+                folder / f"node-{port}", port, common, password=password, tls=tls, binary=binary
+            )
             for port in free_ports(masters * (1 + replicas))
         ]
 
@@ -77,6 +88,9 @@ class RedisCluster:
         password = self.nodes[0].password
         credentials = f":{password}@" if password else ""
         nodes = ",".join(node.address for node in self.nodes[: self._masters])
+        how = self.nodes[0].how
+        if "ssl" in how:
+            return f"rediss+cluster://{credentials}{nodes}?ssl_ca_certs={how['ssl_ca_certs']}"
         return f"redis+cluster://{credentials}{nodes}"
 
     def __enter__(self) -> Self:
@@ -189,9 +203,9 @@ class RedisCluster:
     def client(self) -> Any:
         """redis-py's client of the cluster, for assertions; close it."""
         node = self.running()[0]
-        return redis.RedisCluster(
-            host=HOST, port=node.port, password=node.password, socket_timeout=2
-        )
+        # It calls `localhost` 127.0.0.1, for which the certificate is not.
+        unchecked = {"ssl_check_hostname": False} if "ssl" in node.how else {}
+        return redis.RedisCluster(**node.how, **unchecked, socket_timeout=2)
 
     # What happens to it
 
@@ -268,6 +282,10 @@ class RedisCluster:
                     return False
                 replication = node.client.info("replication")
                 if replication.get("master_link_status", "up") != "up":
+                    return False
+                # A node's name reaches the others after its address.
+                slots = node.client.execute_command("CLUSTER SLOTS")
+                if any(server[0] != node.host for row in slots for server in row[2:]):
                     return False
                 seen = self._seen_by(node)
                 if any("fail" in seen[i][1] for i in running):

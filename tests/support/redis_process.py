@@ -21,6 +21,8 @@ from fluxqueue.redis_binary import redis_server_path
 from .waiting import wait_until
 
 HOST = "127.0.0.1"
+# For `localhost`, signed by itself.
+CERTIFICATES = Path(__file__).parent / "tls"
 # Below the ports that the kernel gives to connections; the bus of a cluster is 10,000 higher.
 PORTS = range(12_000, 22_000)
 BUS = 10_000
@@ -39,6 +41,20 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError(f"no {count} free ports")
 
 
+def tls_options(port: int) -> dict[str, object]:
+    """Options of a server that speaks TLS alone, to other servers as well. Its
+    certificate is one for `localhost`."""
+    return {
+        "port": 0,
+        "tls-port": port,
+        "tls-cert-file": CERTIFICATES / "localhost.pem",
+        "tls-key-file": CERTIFICATES / "localhost.key",
+        "tls-ca-cert-file": CERTIFICATES / "localhost.pem",
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+    }
+
+
 class RedisProcess:
     """A server on 127.0.0.1 that ends with this process.
 
@@ -47,9 +63,11 @@ class RedisProcess:
         options: as in redis.conf.
         lines: further lines of redis.conf, such as those of a sentinel.
         sentinel: whether it is one.
+        tls: whether it speaks TLS, and nothing else.
         binary: the one on PATH if None.
 
     Attributes:
+        how: arguments of redis-py to connect by.
         client: a redis-py client with no retries.
     """
 
@@ -62,12 +80,14 @@ class RedisProcess:
         lines: Iterable[str] = (),
         password: str | None = None,
         sentinel: bool = False,
+        tls: bool = False,
         binary: str | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
         self.port = port
-        self.address = f"{HOST}:{port}"
+        self.host = "localhost" if tls else HOST
+        self.address = f"{self.host}:{port}"
         self.password = password
         self._sentinel = sentinel
         self._binary = binary or redis_server_path()
@@ -83,15 +103,18 @@ class RedisProcess:
             every["requirepass"] = password
             if not sentinel:
                 every["masterauth"] = password
+        if tls:
+            every |= tls_options(port)
         empty = '""'
         settings = [
             f"{name} {empty if value == '' else value}"
             for name, value in {**every, **options}.items()
         ]
         (folder / "redis.conf").write_text("\n".join([*settings, *lines, ""]))
-        self.client: Any = redis.Redis(
-            host=HOST, port=port, password=password, decode_responses=True, socket_timeout=5
-        )
+        self.how: dict[str, Any] = {"host": self.host, "port": port, "password": password}
+        if tls:
+            self.how |= {"ssl": True, "ssl_ca_certs": str(CERTIFICATES / "localhost.pem")}
+        self.client: Any = redis.Redis(**self.how, decode_responses=True, socket_timeout=5)
 
     @property
     def pid(self) -> int:

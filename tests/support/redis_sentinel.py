@@ -35,6 +35,7 @@ class RedisSentinel:
         sentinels: how many; more than half of them agree on a failover.
         password: of the master and the replicas.
         sentinel_password: of the sentinels.
+        tls: whether all speak TLS, and nothing else.
         options: more of redis.conf, for master and replicas.
         binary: redis-server; the one on PATH if None.
 
@@ -51,30 +52,36 @@ class RedisSentinel:
         sentinels: int = 3,
         password: str | None = None,
         sentinel_password: str | None = None,
+        tls: bool = False,
         options: dict[str, object] | None = None,
         binary: str | None = None,
     ) -> None:
         ports = free_ports(1 + replicas + sentinels)
+        host = "localhost" if tls else HOST
+        named: dict[str, object] = {"replica-announce-ip": host} if tls else {}
         common: dict[str, object] = {
             "save": "",
             "appendonly": "yes",
             "repl-diskless-sync-delay": 0,
+            **named,
             **(options or {}),
         }
         self.servers: list[RedisProcess] = []
         for port in ports[: 1 + replicas]:
-            role = {"replicaof": f"{HOST} {ports[0]}"} if self.servers else {}
+            role = {"replicaof": f"{host} {ports[0]}"} if self.servers else {}
             self.servers.append(
                 RedisProcess(
                     folder / f"server-{port}",
                     port,
                     common | role,
                     password=password,
+                    tls=tls,
                     binary=binary,
                 )
             )
         lines = [
-            f"sentinel monitor {SERVICE} {HOST} {ports[0]} {sentinels // 2 + 1}",
+            *(["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"] if tls else []),
+            f"sentinel monitor {SERVICE} {host} {ports[0]} {sentinels // 2 + 1}",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
             f"sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT}",
         ]
@@ -88,6 +95,7 @@ class RedisSentinel:
                 lines=lines,
                 password=sentinel_password,
                 sentinel=True,
+                tls=tls,
                 binary=binary,
             )
             for port in ports[1 + replicas :]
@@ -100,8 +108,13 @@ class RedisSentinel:
         credentials = f":{first}@" if first else ""
         nodes = ",".join(sentinel.address for sentinel in self.sentinels)
         other = self.sentinels[0].password
-        query = f"?sentinel_password={other}" if other else ""
-        return f"redis+sentinel://{credentials}{nodes}/{SERVICE}{query}"
+        query = [f"sentinel_password={other}"] if other else []
+        scheme = "redis"
+        if "ssl" in self.servers[0].how:
+            scheme = "rediss"
+            query.append(f"ssl_ca_certs={self.servers[0].how['ssl_ca_certs']}")
+        text = f"{scheme}+sentinel://{credentials}{nodes}/{SERVICE}"
+        return "?".join(filter(None, [text, "&".join(query)]))
 
     def __enter__(self) -> Self:
         try:
@@ -157,8 +170,7 @@ class RedisSentinel:
 
     def client(self) -> Any:
         """A redis-py client of today's master, for assertions; close it."""
-        master = self.master()
-        return redis.Redis(host=HOST, port=master.port, password=master.password)
+        return redis.Redis(**self.master().how)
 
     def failover(self) -> RedisProcess:
         """As an operator asks for it; returns the new master, which all sentinels
