@@ -204,7 +204,7 @@ class RedisCluster:
         """redis-py's client of the cluster, for assertions; close it."""
         node = self.running()[0]
         # It calls `localhost` 127.0.0.1, for which the certificate is not.
-        unchecked = {"ssl_check_hostname": False} if "ssl" in node.how else {}
+        unchecked: dict[str, Any] = {"ssl_check_hostname": False} if "ssl" in node.how else {}
         return redis.RedisCluster(**node.how, **unchecked, socket_timeout=2)
 
     # What happens to it

@@ -1,0 +1,217 @@
+"""The main path (client, worker, retry, scheduler, done) on a Redis Cluster whose slots
+move and whose masters are replaced, under load."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cluster import Cluster
+from support.feeder import Feeder
+from support.redis_cluster import RedisCluster
+from support.waiting import wait_until
+
+LEASE = 3.0
+TASKS = range(900)
+LAG = 1.0
+
+
+def app(queues: list[str]) -> str:
+    """The same task in each queue."""
+    return "\n".join(
+        f"""
+@fluxqueue.task_with_context(name="work", queue={queue!r}, retry_delay=0.1)
+def work_{n}(ctx: Context, number):
+    if number % 5 == 0 and ctx.metadata.retries == 0:
+        raise ValueError("a first attempt that fails")
+    with ledger.run(number):
+        time.sleep(0.01)
+"""
+        for n, queue in enumerate(queues)
+    )
+
+
+class Fleet:
+    """Workers and a scheduler on a cluster, with a queue on each master."""
+
+    def __init__(self, folder: Path, servers: RedisCluster, query: str = "") -> None:
+        self.queues = [servers.queue_on(node) for node in servers.masters()]
+        self.cluster = Cluster(
+            folder,
+            servers.url + query,
+            app(self.queues),
+            lease=LEASE,
+            redis_client=servers.client,
+        )
+
+    def start(self) -> None:
+        self.cluster.start_scheduler()
+        options: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
+        for _ in range(2):
+            self.cluster.start_worker(queue=",".join(self.queues), **options)
+
+    def enqueue(self, number: int) -> None:
+        queue = self.queues[number % len(self.queues)]
+        self.cluster.task("work", queue)(number)
+
+    def feed(self) -> Feeder:
+        return Feeder(self.enqueue, TASKS)
+
+    def wait_until_done(self, feeder: Feeder) -> None:
+        self.cluster.wait_until_ended(feeder.acknowledged, timeout=60)
+        for queue in self.queues:
+            self.cluster.wait_until_settled(queue)
+        for queue in self.queues:
+            assert "dead" not in self.cluster.stats(queue)
+
+
+@pytest.mark.versions
+def test_slots_that_move_under_load(
+    tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
+) -> None:
+    """Nothing is lost, and nothing runs twice: no write is lost when a slot moves."""
+    servers = redis_cluster
+    fleet = Fleet(tmp_path, servers)
+    with fleet.cluster as cluster:
+        fleet.start()
+        with fleet.feed() as feeder:
+            for ended in range(50, 650, 100):
+                cluster.wait_for_ends(ended)
+                queue = chance.choice(fleet.queues)
+                slot = servers.slot(f"{{{queue}}}")
+                owner = servers.owner(slot)
+                target = chance.choice([n for n in servers.masters() if n is not owner])
+                servers.move_slot(slot, target)
+        fleet.wait_until_done(feeder)
+        assert feeder.acknowledged == set(TASKS) and feeder.uncertain == set()
+        assert cluster.ledger.run_twice() == set()
+
+
+def test_failovers_that_are_asked_for(
+    tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
+) -> None:
+    """A master tells its replica all before it steps down: nothing is lost, and
+    nothing runs twice."""
+    servers = redis_cluster
+    fleet = Fleet(tmp_path, servers)
+    with fleet.cluster as cluster:
+        fleet.start()
+        with fleet.feed() as feeder:
+            for ended in (100, 300, 500):
+                cluster.wait_for_ends(ended)
+                servers.failover(chance.choice(servers.masters()))
+        fleet.wait_until_done(feeder)
+        assert feeder.acknowledged | feeder.uncertain == set(TASKS)
+        assert cluster.ledger.run_twice() == set()
+
+
+def test_a_master_is_killed(
+    tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
+) -> None:
+    """None that the client was told of is lost, since it waits for the replica. What
+    the replica had not heard of is as if it had not happened: tasks of that master
+    that were held or had just ended may run again, and no others."""
+    servers = redis_cluster
+    fleet = Fleet(tmp_path, servers, "?wait_replicas=1")
+    with fleet.cluster as cluster:
+        fleet.start()
+        with fleet.feed() as feeder:
+            cluster.wait_for_ends(chance.randrange(50, 500))
+            queue = chance.choice(fleet.queues)
+            victim = servers.owner(f"{{{queue}}}")
+            began = time.monotonic()
+            servers.kill(victim)
+            wait_until(lambda: len(servers.masters()) == 3, 60, servers.report)
+            # As a replica of the new one: until then no call is acknowledged there.
+            victim.start()
+            servers.wait_until_healthy()
+            over = time.monotonic()
+        fleet.wait_until_done(feeder)
+        place = fleet.queues.index(queue)
+        runs = [r for r in cluster.ledger.runs() if r.number % len(fleet.queues) == place]
+        resumed = min((r.start for r in runs if r.start > over), default=over)
+        held = {
+            run.number
+            for run in runs
+            if run.start <= resumed + LAG and (run.end is None or run.end >= began - LAG)
+        }
+        assert cluster.ledger.run_twice() <= held
+        assert len(feeder.uncertain) < len(TASKS) / 2
+        assert cluster.ledger.started() <= feeder.acknowledged | feeder.uncertain
+
+
+def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisCluster) -> None:
+    """With a dead master that nobody replaces, the others' tasks are enqueued, run,
+    retried and done."""
+    servers = redis_cluster
+    fleet = Fleet(tmp_path, servers)
+    victim = servers.owner(f"{{{fleet.queues[0]}}}")
+    [replica] = servers.replicas(victim)
+    with fleet.cluster as cluster:
+        fleet.start()
+        first = range(30)
+        for number in first:
+            fleet.enqueue(number)
+        cluster.wait_until_ended(first)
+        replica.pause()
+        victim.kill()
+        others = [n for n in itertools.islice(itertools.count(30), 90) if n % 3]
+        for number in others:
+            fleet.enqueue(number)
+        cluster.wait_until_ended(others)
+        replica.go_on()
+        wait_until(lambda: len(servers.masters()) == 3, 60, servers.report)
+        servers.wait_until_healthy()
+        for number in range(120, 150):
+            fleet.enqueue(number)
+        cluster.wait_until_ended(range(120, 150))
+        assert cluster.ledger.run_twice() == set()
+
+
+def test_it_takes_over_where_it_was_left(tmp_path: Path, redis_cluster: RedisCluster) -> None:
+    """A worker that is killed while its queue is on one master is rescued on another."""
+    servers = redis_cluster
+    fleet = Fleet(tmp_path, servers)
+    queue = fleet.queues[0]
+    with fleet.cluster as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(
+            app=f"""
+@fluxqueue.task(name="work", queue={queue!r})
+def work(number):
+    with ledger.run(number):
+        time.sleep(3600)
+""",
+            queue=queue,
+            concurrency=3,
+        )
+        task = cluster.task("work", queue)
+        for number in range(3):
+            task(number)
+        wait_until(lambda: cluster.ledger.started() == {0, 1, 2}, what=worker.output)
+        worker.kill()
+        owner = servers.owner(f"{{{queue}}}")
+        target = next(n for n in servers.masters() if n is not owner)
+        servers.move_slot(servers.slot(f"{{{queue}}}"), target)
+        cluster.start_worker(queue=queue, concurrency=3)
+        cluster.wait_until_ended(range(3))
+        assert cluster.ledger.times_run() == dict.fromkeys(range(3), 2)
+
+
+@pytest.mark.parametrize("coverage", [True, False])
+def test_a_worker_starts_while_a_master_is_away(tmp_path: Path, coverage: bool) -> None:
+    with RedisCluster(tmp_path / "redis", full_coverage=coverage) as servers:
+        fleet = Fleet(tmp_path, servers)
+        with fleet.cluster as cluster:
+            victim = servers.owner(f"{{{fleet.queues[0]}}}")
+            servers.kill(victim)
+            fleet.start()
+            wait_until(lambda: len(servers.masters()) == 3, 60, servers.report)
+            servers.wait_until_healthy()
+            for number in range(30):
+                fleet.enqueue(number)
+            cluster.wait_until_ended(range(30))

@@ -1,0 +1,103 @@
+"""The main path (client, worker, retry, scheduler, done) while Sentinels replace the
+master. Replication is asynchronous, so what the new master has not heard of is as if
+it had not happened: a task that was held or had just ended may run again. None that
+the client was told of is lost, since it waits for the replicas."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from support.cluster import Cluster
+from support.feeder import Feeder
+from support.redis_sentinel import SERVICE, RedisSentinel
+from support.waiting import wait_until
+
+APP = """
+@fluxqueue.task_with_context(retry_delay=0.1)
+def work(ctx: Context, number):
+    if number % 5 == 0 and ctx.metadata.retries == 0:
+        raise ValueError("a first attempt that fails")
+    with ledger.run(number):
+        time.sleep(0.01)
+"""
+LEASE = 3.0
+TASKS = range(1_000)
+# Seconds that replication may be behind here.
+LAG = 1.0
+
+
+def master_client(servers: RedisSentinel) -> Any:
+    """A redis-py client that follows the master."""
+    addresses = [("127.0.0.1", sentinel.port) for sentinel in servers.sentinels]
+    make: Any = redis.sentinel.Sentinel  # has no types
+    sentinels = make(addresses)
+    return sentinels.master_for(SERVICE)
+
+
+@pytest.mark.parametrize("how", [pytest.param("killed", marks=pytest.mark.versions), "asked for"])
+def test_nothing_acknowledged_is_lost(
+    tmp_path: Path, redis_sentinel: RedisSentinel, chance: random.Random, how: str
+) -> None:
+    servers = redis_sentinel
+    url = servers.url + "?wait_replicas=2"
+    options: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
+    with Cluster(
+        tmp_path, url, APP, lease=LEASE, redis_client=lambda: master_client(servers)
+    ) as cluster:
+        cluster.start_scheduler()
+        for _ in range(2):
+            cluster.start_worker(**options)
+        with Feeder(cluster.task("work"), TASKS) as feeder:
+            cluster.wait_for_ends(chance.randrange(50, 500))
+            began = time.monotonic()
+            if how == "killed":
+                old = servers.kill_master()
+                servers.wait_for_failover(old)
+                # As a replica of the new one: until then no call is acknowledged.
+                old.start()
+                servers.wait_until_healthy()
+            else:
+                servers.failover()
+            over = time.monotonic()
+        cluster.wait_until_ended(feeder.acknowledged, timeout=60)
+        cluster.wait_until_settled()
+        resumed = min((r.start for r in cluster.ledger.runs() if r.start > over), default=over)
+        held = {
+            run.number
+            for run in cluster.ledger.runs()
+            if run.start <= resumed + LAG and (run.end is None or run.end >= began - LAG)
+        }
+        assert cluster.ledger.run_twice() <= held
+        assert "dead" not in cluster.stats()
+        # Few calls were under way.
+        assert len(feeder.uncertain) < len(TASKS) / 2
+        # What was uncertain ran once or not at all, and nothing else ran.
+        assert cluster.ledger.started() <= feeder.acknowledged | feeder.uncertain
+
+
+def test_workers_and_scheduler_go_on_after_every_failover(
+    tmp_path: Path, redis_sentinel: RedisSentinel
+) -> None:
+    """Three in a row, with nothing under way: nothing runs twice."""
+    servers = redis_sentinel
+    with Cluster(
+        tmp_path, servers.url, APP, lease=LEASE, redis_client=lambda: master_client(servers)
+    ) as cluster:
+        cluster.start_scheduler()
+        worker = cluster.start_worker(concurrency=4)
+        for number in range(3):
+            some = range(100 * number, 100 * number + 20)
+            cluster.enqueue("work", some)
+            cluster.wait_until_ended(some)
+            cluster.wait_until_settled()
+            with servers.client() as client:
+                client.ping()  # WAIT is for what was there at the client's last command
+                wait_until(lambda: client.wait(2, 1_000) == 2)
+            servers.failover()
+        assert cluster.ledger.run_twice() == set()
+        assert worker.stop() == 0
