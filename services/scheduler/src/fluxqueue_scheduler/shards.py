@@ -69,6 +69,7 @@ class Shards:
         self._ending: list[Shard] = []
         self._lock = threading.Lock()
         self._registry = Registry(complaints)
+        self._unread = ""
         self._found: set[str] = set()
         self._moved = threading.Event()
         self._next = 0.0
@@ -90,7 +91,7 @@ class Shards:
     @property
     def error(self) -> str:
         """Why the names of the queues can't be read; empty where they can."""
-        return self._registry.error
+        return self._unread or self._registry.error
 
     def _step(self) -> float:
         if self._moved.is_set() or time.monotonic() >= self._next:
@@ -151,8 +152,10 @@ class Shards:
             self._registry.read(client)
         except UNAVAILABLE as error:
             outages.began("registry", error)
+            self._unread = f"the names of the queues can't be read: {error}"
             return
         outages.ended("registry")
+        self._unread = ""
         with self._lock:
             self._found -= set(self._registry.names)
 
