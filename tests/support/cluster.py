@@ -53,7 +53,8 @@ class Cluster:
         folder: for the application, the ledger and the notes.
         app: the application's source.
         lease: seconds, for workers and schedulers; their own default if None.
-        worker_url: where workers find Redis, if not where the test does.
+        client_url, worker_url, scheduler_url: where they find Redis, if not where
+            the test does.
         redis_client: makes a client for assertions, where redis-py can't read the URL.
 
     Attributes:
@@ -68,17 +69,20 @@ class Cluster:
         app: str,
         *,
         lease: float | None = None,
+        client_url: str | None = None,
         worker_url: str | None = None,
+        scheduler_url: str | None = None,
         redis_client: Callable[[], Any] | None = None,
     ) -> None:
         self.ledger = Ledger(folder / "ledger")
         self._redis_client = redis_client or (lambda: redis.Redis.from_url(redis_url))
         self.redis: Any = self._redis_client()
-        self._client = FluxQueue(redis_url)
+        self._client = FluxQueue(client_url or redis_url)
         self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
         self._folder = folder
         self._url = redis_url
         self._worker_url = worker_url or redis_url
+        self._scheduler_url = scheduler_url or redis_url
         self._app = LEDGER + app
         self._lease: dict[str, object] = {} if lease is None else {"lease": lease}
         self._stack = ExitStack()
@@ -120,7 +124,9 @@ class Cluster:
 
     def start_scheduler(self, **options: object) -> SchedulerProcess:
         """Starts a scheduler."""
-        return self._keep(SchedulerProcess(self._folder, self._url, **(self._lease | options)))
+        return self._keep(
+            SchedulerProcess(self._folder, self._scheduler_url, **(self._lease | options))
+        )
 
     def _keep(self, process: P) -> P:
         self._processes.append(process)

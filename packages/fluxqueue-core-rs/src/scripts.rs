@@ -48,7 +48,7 @@ pub fn command_at_fault(error: &str) -> Option<(&'static str, String)> {
             let script = Script::load(name, flags).ok()?;
             if error.contains(&script.digest) {
                 let source = script.text.lines().nth(line.checked_sub(1)?)?;
-                let (_, call) = source.split_once("redis.call('")?;
+                let (_, call) = source.split_once("redis.call('").or_else(|| source.split_once("redis.pcall('"))?;
                 return Some((name, call.split('\'').next()?.to_owned()));
             }
         }

@@ -87,23 +87,26 @@ if limit > 0 and paused == 0 then
     seen[f] = true
     fields[i], pairs_[2 * i - 1], pairs_[2 * i] = f, f, m
   end
+  -- An error from here on (a right that is missing) must not lose what was
+  -- popped. In one line with its command, which is found by the line.
+  local function give_back(from)
+    for j = #popped, from, -1 do redis.call('RPUSH', source, popped[j]) end
+  end
   if #popped > 0 and not odd then
-    for _, held in ipairs(redis.call('HMGET', claimed, unpack(fields))) do
+    local found = redis.pcall('HMGET', claimed, unpack(fields)) if found.err then give_back(1) error(found.err) end
+    for _, held in ipairs(found) do
       if held then odd = true break end
     end
   end
   if odd then
     for i, m in ipairs(popped) do
       local done, held, entry = pcall(hold, claimed, t, m, grace)
-      if not done then
-        -- It can't even be parked (a key of another type): back where it was.
-        for j = #popped, i, -1 do redis.call('RPUSH', source, popped[j]) end
-        error(held)
-      end
+      -- It can't even be parked (a key of another type): back where it was.
+      if not done then give_back(i) error(held) end
       if held then got[#got + 1] = m else parked[#parked + 1] = entry end
     end
   elseif #popped > 0 then
-    redis.call('HSET', claimed, unpack(pairs_))
+    local kept = redis.pcall('HSET', claimed, unpack(pairs_)) if type(kept) == 'table' then give_back(1) error(kept.err) end
     got = popped
   end
 end

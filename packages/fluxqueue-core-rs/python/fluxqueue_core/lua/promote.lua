@@ -9,6 +9,9 @@
 local t = now()
 local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, ARGV[1])
 if #due > 0 then
+  -- Without the right to remove it would add the same messages with every call:
+  -- so that is asked for before anything is written.
+  redis.call('ZREM', DELAYED, 'fluxqueue: no message')
   local going = {[PENDING] = {}, [SUSPECTS] = {}}
   for _, m in ipairs(due) do table.insert(going[home(m)], m) end
   for list, messages in pairs(going) do

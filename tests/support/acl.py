@@ -1,0 +1,68 @@
+"""The users of docs/security.md, as that page has them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
+PASSWORD = "p%2Fw-of-a-test"
+ROLES = ("client", "worker", "scheduler")
+VERSIONS = ("7", "6.2")
+_BLOCK = re.compile(r"^```acl-([\d.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A second set of rights stands in parentheses, and is one rule.
+_RULE = re.compile(r"\([^)]*\)|\S+")
+
+
+def lines(version: str) -> dict[str, list[str]]:
+    """Per role, the rules that the page has for that version of Redis."""
+    (block,) = (text for found, text in _BLOCK.findall(PAGE) if found == version)
+    users = {}
+    for line in block.splitlines():
+        _, name, *rules = _RULE.findall(line)
+        users[name.removeprefix("fluxqueue-")] = [
+            rule.replace(">PASSWORD", f">{PASSWORD}") for rule in rules
+        ]
+    return users
+
+
+def version_of(admin: Any) -> str:
+    """Which of the page's versions that server is to have."""
+    major = str(admin.info("server")["redis_version"]).partition(".")[0]
+    return "7" if int(major) >= 7 else "6.2"
+
+
+def versions_for(admin: Any) -> list[str]:
+    """The lines that the server understands: a new one those of the old as well."""
+    return list(VERSIONS) if version_of(admin) == "7" else ["6.2"]
+
+
+def refused(admin: Any) -> list[Any]:
+    """What Redis has not allowed anybody so far, but for `CLIENT SETINFO`, which
+    redis-py asks for and does without."""
+    return [entry for entry in admin.acl_log() if not str(entry["object"]).startswith("client")]
+
+
+def create(admin: Any, role: str, rules: list[str]) -> None:
+    """Makes the user anew; what it had before is gone."""
+    admin.execute_command("ACL", "DELUSER", f"fluxqueue-{role}")
+    admin.execute_command("ACL", "SETUSER", f"fluxqueue-{role}", *rules)
+
+
+def url(role: str, url: str) -> str:
+    """The URL with that role's user and password; `url` has none."""
+    scheme, rest = url.split("://")
+    return f"{scheme}://fluxqueue-{role}:{PASSWORD.replace('%', '%25')}@{rest}"
+
+
+def commands(rules: list[str]) -> set[str]:
+    """The commands that the rules grant, in parentheses or not."""
+    return set(re.findall(r"\+([\w|]+)", " ".join(rules)))
+
+
+def without(rules: list[str], command: str) -> list[str]:
+    """The rules without that command."""
+    granted = re.compile(rf"\+{re.escape(command)}(?![\w|])")
+    kept = (granted.sub("", rule).replace("( ", "(").strip() for rule in rules)
+    return [rule for rule in kept if rule]

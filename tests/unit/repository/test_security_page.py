@@ -1,0 +1,80 @@
+"""docs/security.md grants what the code asks for, no more and no less.
+
+`tests/integration/test_acl.py` shows the same on a real Redis; this one is quick,
+and says which line is to change when a script or the scheduler calls something new.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fluxqueue_core import script, script_names
+from support import acl
+
+ROOT = Path(__file__).parents[3]
+SCHEDULER = ROOT / "services/scheduler/src"
+# What a connection says first: the core, and redis-py with a name for `CLIENT LIST`.
+GREETING = {"client": {"select"}, "worker": {"select"}, "scheduler": {"select", "client|setname"}}
+PLAIN = {
+    "client": {"lpush"},
+    "worker": {"eval", "evalsha", "blmove", "sadd"},
+    "scheduler": {"evalsha", "script|load"},
+}
+WORKER_SCRIPTS = {"open", "exchange"}
+# Which part of `open` the scheduler reaches: it ends consumers that nobody knows.
+OPEN_OF_SCHEDULER = {"zscore", "time", "zadd"}
+
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)
+_CALL = re.compile(r"redis\.p?call\('(\w+)'")
+
+
+def called(text: str) -> set[str]:
+    """The commands that a script calls, with the functions of the prelude it uses."""
+    functions = {found[1]: found[0] for found in _FUNCTION.finditer(text)}
+    rest = _FUNCTION.sub("", text)
+    commands, unseen = set(), {"": rest}
+    seen: set[str] = set()
+    while unseen:
+        name, body = unseen.popitem()
+        seen.add(name)
+        commands |= {command.lower() for command in _CALL.findall(body)}
+        body = re.sub(r"^local function \w+", "", body)
+        used = {word for word in re.findall(r"\b\w+\b", body) if word in functions}
+        unseen |= {word: functions[word] for word in used - seen}
+    return commands
+
+
+def of_scripts(role: str) -> set[str]:
+    if role == "client":
+        return set()
+    if role == "worker":
+        return set().union(*(called(script(name)) for name in WORKER_SCRIPTS))
+    others = [called(script(name)) for name in script_names() if name not in WORKER_SCRIPTS]
+    assert called(script("open")) >= OPEN_OF_SCHEDULER
+    return OPEN_OF_SCHEDULER.union(*others)
+
+
+def of_scheduler_source() -> set[str]:
+    """The plain commands that the scheduler's modules name."""
+    source = "".join(file.read_text() for file in SCHEDULER.rglob("*.py"))
+    words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {"SCRIPT"}
+    return {word.lower() for word in words}
+
+
+@pytest.mark.parametrize("version", acl.VERSIONS)
+@pytest.mark.parametrize("role", acl.ROLES)
+def test_a_role_is_granted_what_its_code_calls(role: str, version: str) -> None:
+    wanted = GREETING[role] | PLAIN[role] | of_scripts(role)
+    if role == "scheduler":
+        wanted |= of_scheduler_source()
+    assert acl.commands(acl.lines(version)[role]) == wanted
+
+
+@pytest.mark.parametrize("version", acl.VERSIONS)
+@pytest.mark.parametrize("role", acl.ROLES)
+def test_nothing_is_granted_by_category(role: str, version: str) -> None:
+    rules = " ".join(acl.lines(version)[role])
+    assert "-@all" in rules
+    assert not re.search(r"\+@|allcommands|allkeys|nopass|~\*|&\*", rules)
