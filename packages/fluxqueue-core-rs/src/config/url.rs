@@ -76,6 +76,10 @@ fn single(text: &str) -> Result<Location> {
             path if path.len() > 1 => (Place::Unix(path.into()), ""),
             _ => return Err(bad("the Redis URL has no path; it looks like unix:///run/redis.sock?db=0")),
         },
+        // Without a scheme it is the user that stands before the first colon.
+        _ if !text.contains("://") => {
+            return Err(bad("the Redis URL does not begin with a scheme; it looks like redis://host:6379/0"));
+        }
         other => {
             return Err(bad(format!(
                 "the Redis URL begins with {other}://; use redis://, redis+sentinel://, redis+cluster:// (with TLS \
@@ -118,12 +122,18 @@ fn database(text: &str) -> Result<u32> {
         .map_err(|_| bad(format!("the database in the Redis URL is {text:?}; give a number from 0 to {}", u32::MAX)))
 }
 
-/// An @ behind the hosts: the password has a character that ends the hosts.
+/// An @ behind the hosts: the password has a character that ends the hosts, and
+/// what follows it is not to be repeated in an error as a database or a parameter.
 fn check_at_sign(rest: &str) -> Result<()> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    if !rest[..end].contains('@') && rest[end..].contains('@') {
+    let (hosts, tail) = rest.split_at(end);
+    let (before, fragment) = tail.split_once('#').unwrap_or((tail, ""));
+    let (path, query) = before.split_once('?').unwrap_or((before, ""));
+    let is_name = |pair: &str| pair.split('=').next().is_some_and(|name| name.contains('@'));
+    let is_cut = path.contains('@') || fragment.contains('@') || query.split('&').any(is_name);
+    if is_cut || (!hosts.contains('@') && tail.contains('@')) {
         return Err(bad(
-            "the Redis URL has an @ only behind the first / ? or #; write these as %2F %3F %23 in user and password, \
+            "the Redis URL has an @ behind the first / ? or #; write these as %2F %3F %23 in user and password, \
              and as %40 an @ that stands elsewhere",
         ));
     }
@@ -332,6 +342,9 @@ mod tests {
             ("redis+cluster://user:1#secret@h", "%23"),
             ("redis://user:1/secret@h", "%2F"),
             ("rediss://:secret@h:1,i:2/0", "several hosts"),
+            ("redis://user:p@s/secret@h", "%2F"),
+            ("redis://user:p@s?secret@h", "%3F"),
+            ("redis://user:p@secret#s@h", "%23"),
             ("redis+cluster://user:secret/h", "host 1"),
             ("redis+cluster://%FF:secret@h", "user"),
             ("redis+cluster://:%FFsecret@h", "password"),

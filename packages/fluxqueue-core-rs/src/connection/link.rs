@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use redis_protocol::resp2::decode::decode_bytes_mut;
 pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
 use super::denied;
+use super::framing::Frame;
 use super::stream::Stream;
 use crate::config::Node;
 use crate::errors::{Error, Result};
@@ -59,6 +59,7 @@ pub struct Connection {
     written: usize,
     appendix: usize,
     incoming: BytesMut,
+    frame: Frame,
     scratch: Vec<u8>,
 }
 
@@ -71,6 +72,7 @@ impl Connection {
             written: 0,
             appendix: 0,
             incoming: BytesMut::new(),
+            frame: Frame::default(),
             scratch: vec![0; *READ.start()],
         }
     }
@@ -163,13 +165,7 @@ impl Connection {
 
     /// The next whole reply among what was read.
     pub fn next_reply(&mut self) -> Result<Option<Reply>> {
-        if self.incoming.is_empty() {
-            return Ok(None);
-        }
-        match decode_bytes_mut(&mut self.incoming) {
-            Ok(frame) => Ok(frame.map(|(reply, _, _)| reply)),
-            Err(e) => Err(Error::Broker(format!("what answers there does not speak the Redis protocol: {e}"))),
-        }
+        self.frame.decode(&mut self.incoming)
     }
 
     /// Blocking: writes all that is outgoing. `Uncertain` where the server may

@@ -114,6 +114,7 @@ pub struct Conversation {
     pub not_before: Duration,
     /// The control plane knows that we are cut off.
     pub told_broken: bool,
+    told_denied: bool,
     /// Redis is to be sent the text of the script.
     pub send_text: bool,
     /// Nothing is held any more, and Redis knows.
@@ -155,6 +156,7 @@ impl Conversation {
             paused: false,
             not_before: Duration::ZERO,
             told_broken: false,
+            told_denied: false,
             send_text: false,
             closed: false,
             draining: None,
@@ -216,6 +218,13 @@ impl Conversation {
         }
     }
 
+    /// It is worth telling also where a break was told: this one does not end by itself.
+    pub fn tell_denied(&mut self) {
+        if !std::mem::replace(&mut self.told_denied, true) {
+            self.told_broken = false;
+        }
+    }
+
     /// The next conversation would be refused what this one was: it begins later.
     pub fn is_denied(&mut self, now: Duration) {
         self.not_before = self.not_before.max(now + WHILE_DENIED);
@@ -240,6 +249,7 @@ impl Conversation {
     pub fn prove(&mut self) -> bool {
         self.pause = Duration::ZERO;
         self.told_broken = false;
+        self.told_denied = false;
         !std::mem::replace(&mut self.proven, true)
     }
 

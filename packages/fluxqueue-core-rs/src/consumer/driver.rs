@@ -355,8 +355,12 @@ impl Driver {
     }
 
     fn broken_by(&mut self, state: &mut State, queue: usize, error: &Error, now: Duration) {
+        let denied = matches!(error, Error::Denied(_));
+        if denied {
+            self.conversations[queue].tell_denied();
+        }
         self.broken(state, queue, &error.to_string(), now);
-        if matches!(error, Error::Denied(_)) {
+        if denied {
             self.conversations[queue].is_denied(now);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::connection::Reply;
+use crate::connection::{Reply, redis_error};
 use crate::errors::{Error, Result};
 
 /// What `open` answered.
@@ -43,8 +43,16 @@ pub struct Done {
     pub put_off: i64,
 }
 
+/// Without what it holds: that may be megabytes, and somebody's arguments.
 fn odd(reply: &Reply) -> Error {
-    Error::Broker(format!("a script answered something unexpected: {reply:?}"))
+    let what = match reply {
+        Reply::SimpleString(_) | Reply::BulkString(_) => "a string".to_owned(),
+        Reply::Error(text) => return redis_error(text),
+        Reply::Integer(n) => n.to_string(),
+        Reply::Array(items) => format!("an array of {}", items.len()),
+        Reply::Null => "null".to_owned(),
+    };
+    Error::Broker(format!("a script answered something unexpected: {what}"))
 }
 
 fn integer(reply: &Reply) -> Result<i64> {
@@ -97,4 +105,64 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
         more: integer(&more)? != 0,
         put_off: integer(&put_off)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reply() -> impl Strategy<Value = Reply> {
+        let leaf = prop_oneof![
+            ".{0,20}".prop_map(|text| Reply::SimpleString(text.into())),
+            ".{0,20}".prop_map(|text| Reply::Error(text.into())),
+            prop_oneof![0..3i64, any::<i64>()].prop_map(Reply::Integer),
+            Just(Reply::Null),
+            prop::collection::vec(any::<u8>(), 0..60).prop_map(|bytes| Reply::BulkString(bytes.into())),
+        ];
+        leaf.prop_recursive(3, 40, 10, |inner| prop::collection::vec(inner, 0..10).prop_map(Reply::Array))
+    }
+
+    /// What an exchange answers, but for one part of it.
+    fn almost_exchanged() -> impl Strategy<Value = Reply> {
+        let whole = || {
+            let number = Reply::Integer;
+            let list = || Reply::Array(vec![Reply::BulkString("m".into())]);
+            vec![
+                number(1),
+                number(1_700_000_000_000),
+                number(0),
+                number(2),
+                number(-1),
+                number(0),
+                list(),
+                list(),
+                number(1),
+            ]
+        };
+        (0..9usize, reply()).prop_map(move |(at, part)| {
+            let mut parts = whole();
+            parts[at] = part;
+            Reply::Array(parts)
+        })
+    }
+
+    proptest! {
+        /// The error says what came, and not what was in it.
+        #[test]
+        fn any_reply_is_read_or_refused(reply in prop_oneof![reply(), almost_exchanged()]) {
+            for text in [opened(reply.clone()).err(), exchanged(reply.clone()).err()].into_iter().flatten() {
+                prop_assert!(text.to_string().len() < 200, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_arguments_of_a_task_stay_out_of_an_error() {
+        let message = Reply::BulkString("secret".into());
+        let error = exchanged(Reply::Array(vec![message.clone(), message])).err().expect("too short").to_string();
+        assert!(error.ends_with("an array of 2") || error.ends_with("a string"), "{error}");
+        assert!(!error.contains("secret"));
+    }
 }

@@ -8,50 +8,55 @@ use crate::errors::Result;
 
 const UNKNOWN_SINCE: &[u8] = br#","unknown_since":"#;
 
-/// What follows the counters, without a note that a worker did not know the name.
-fn rest(message: &Message) -> &[u8] {
-    let rest = &message.raw[message.field.end..];
+/// What follows the counters, up to the closing brace and without a note that a
+/// worker did not know the name; whether there is no such note any more.
+fn rest(message: &Message) -> (&[u8], bool) {
+    // JSON may end in white space.
+    let rest = message.raw[message.field.end..].trim_ascii_end();
+    let rest = rest.strip_suffix(b"}").unwrap_or(rest);
     if message.unknown_since.is_none() {
-        return rest;
+        return (rest, true);
     }
     // `with_unknown_since` wrote it last; written elsewhere by other hands it stays.
     match memchr::memmem::rfind(rest, UNKNOWN_SINCE) {
-        Some(at) if rest[at + UNKNOWN_SINCE.len()..rest.len() - 1].iter().all(u8::is_ascii_digit) => &rest[..at],
-        _ => rest,
+        Some(at) if rest[at + UNKNOWN_SINCE.len()..].iter().all(u8::is_ascii_digit) => (&rest[..at], true),
+        _ => (rest, false),
     }
 }
 
-fn rewrite(message: &Message, deliveries: u32, retries: u32, end: &str) -> Bytes {
+fn rewrite(message: &Message, deliveries: u32, retries: u32, unknown_since: Option<u64>) -> Bytes {
     let id = &message.raw[HEAD.len()..ID_END];
     let field = counters(&String::from_utf8_lossy(id), deliveries, retries);
-    let rest = rest(message);
-    let rest = rest.strip_suffix(b"}").unwrap_or(rest);
+    let (rest, has_no_note) = rest(message);
     let mut out = Vec::with_capacity(message.raw.len() + 40);
     out.extend_from_slice(HEAD);
     out.extend_from_slice(field.as_bytes());
     out.extend_from_slice(rest);
-    out.extend_from_slice(end.as_bytes());
+    if let Some(since) = unknown_since
+        && has_no_note
+    {
+        out.extend_from_slice(UNKNOWN_SINCE);
+        out.extend_from_slice(itoa::Buffer::new().format(since).as_bytes());
+    }
     out.push(b'}');
     out.into()
 }
 
 /// The next attempt, after a failure of the task.
 pub fn with_retry(message: &Message) -> Bytes {
-    rewrite(message, message.deliveries, message.retries.saturating_add(1), "")
+    rewrite(message, message.deliveries, message.retries.saturating_add(1), None)
 }
 
 /// The same attempt, noting when a worker first did not know its name.
 pub fn with_unknown_since(message: &Message, since_ms: u64) -> Bytes {
-    let note = format!(",\"unknown_since\":{since_ms}");
-    rewrite(message, message.deliveries, message.retries, &note)
+    rewrite(message, message.deliveries, message.retries, Some(since_ms))
 }
 
 /// The same attempt, after the loss of a worker that held it; with the new count.
 pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
     let message = Message::parse(raw)?;
     let deliveries = message.deliveries.saturating_add(1);
-    let note = message.unknown_since.map_or(String::new(), |since| format!(",\"unknown_since\":{since}"));
-    let raised = rewrite(&message, deliveries, message.retries, &note);
+    let raised = rewrite(&message, deliveries, message.retries, message.unknown_since);
     Ok((message, raised, deliveries))
 }
 
@@ -105,6 +110,32 @@ mod tests {
         assert_eq!((retried.unknown_since, retried.max_retries), (None, 5));
         let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
         assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
+    }
+
+    #[test]
+    fn a_note_behind_an_object_is_forgotten_without_harm() {
+        for last in [r#""headers":{"a":"b"}"#, r#""headers":{}"#, r#""kwargs":{"a":{}}"#] {
+            let raw = format!(r#"{{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[],{last}}}"#);
+            let first = Message::parse(raw.into()).expect("well formed");
+            let noted = Message::parse(with_unknown_since(&first, 123)).expect("well formed");
+            assert_eq!(with_retry(&noted), with_retry(&first));
+            let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
+            assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
+        }
+    }
+
+    #[test]
+    fn what_other_hands_have_written_can_be_rewritten() {
+        let head = r#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[]"#;
+        for (end, since) in
+            [(r#","unknown_since":7,"later":{}}"#, 7), (r#","unknown_since" : 7}"#, 7), ("}\n \t\r\n", 123)]
+        {
+            let message = Message::parse(format!("{head}{end}").into()).expect("JSON");
+            let noted = Message::parse(with_unknown_since(&message, 123)).expect("rewritten");
+            assert_eq!(noted.unknown_since, Some(since), "{end}");
+            assert_eq!(Message::parse(with_retry(&noted)).expect("rewritten").retries, 1);
+            assert!(with_delivery(with_delivery(message.raw).expect("rewritten").1).is_ok());
+        }
     }
 
     proptest! {
