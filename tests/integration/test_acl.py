@@ -18,7 +18,7 @@ from fluxqueue_scheduler.redis_client import BrokerNotReady, RedisClient, Script
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
-from support.scripts import DAY, GAP, LEASE, Outcome, Scripts, field, message
+from support.scripts import DAY, GAP, GRACE, LEASE, Outcome, Scripts, field, message
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -109,10 +109,9 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         scripts.open("a")
         exchange = script("exchange", by_hand.flags)
         digest = by_hand.redis.script_load(exchange)
-        user.execute_command(
-            *("EVALSHA", digest, 12, *queue_keys("q"), *scripts.keys_of("a")),
-            *("a", LEASE, 0, "pending", "1", 0),
-        )
+        keys = [*queue_keys("q"), *scripts.keys_of("a")]
+        arguments = ["a", LEASE, 0, "pending", "1", GRACE, 0]
+        user.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
         by_hand.enqueue(message(0))
         user.blmove(key("pending", "q"), key("inbox", "q", "a"), 1, "RIGHT", "LEFT")
         by_hand.enqueue(*(message(number) for number in range(1, 7)))
@@ -121,6 +120,11 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         # What is malformed, and what is there twice, is parked.
         by_hand.enqueue(b"malformed", held[0], message(7))
         assert len(scripts.exchange("a", 10).parked) == 2
+        # What a newer worker is to run is put off, and parked after the grace.
+        by_hand.enqueue(b'{"v":2,"new":1}')
+        scripts.exchange("a", 10)
+        by_hand.enqueue(b'{"v":2,"new":2}')
+        assert len(scripts.exchange("a", 10, grace=0).parked) == 1
         outcomes = [
             Outcome(field(held[1]), "retry", message(1, retries=1), "0"),
             Outcome(field(held[2]), "later", message(2), "0"),
@@ -254,7 +258,7 @@ FORBIDDEN = {
     ],
     "worker": [
         *("SMEMBERS fluxqueue:queues", "SCAN 0", "SCRIPT LOAD return"),
-        *("LPUSH fluxqueue:{q}:pending 1", "ZREM fluxqueue:{q}:delayed a", "SADD foreign x"),
+        *("LPUSH fluxqueue:{q}:pending 1", "ZREM foreign a", "SADD foreign x"),
         *(
             "RPOP foreign",
             "BLMOVE fluxqueue:{q}:pending foreign LEFT RIGHT 1",
