@@ -6,7 +6,6 @@ the page describes; without any single one of its commands the tour fails.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
 from support.scripts import DAY, GAP, GRACE, LEASE, Outcome, Scripts, field, message
+from support.sent import Sent
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -54,39 +54,6 @@ def rules(request: pytest.FixtureRequest, admin: Any) -> dict[str, list[str]]:
 
 def url(server: EmbeddedRedis, role: str) -> str:
     return acl.url(role, f"{server.url}/{DATABASE}")
-
-
-class Sent(Scripts):
-    """Of a queue whose messages are not to be lost, whatever goes wrong.
-
-    Attributes:
-        numbers: of the messages that were enqueued.
-    """
-
-    def __init__(self, admin: Any) -> None:
-        super().__init__(admin)
-        self.numbers: set[int] = set()
-
-    def enqueue(self, *of: bytes) -> None:
-        super().enqueue(*of)
-        self.numbers |= _numbers(*of)
-
-    def lost(self) -> set[int]:
-        """Those that stand nowhere any more."""
-        kept: list[bytes] = []
-        for name in self.redis.scan_iter():
-            kind = self.redis.type(name)
-            if kind == b"list":
-                kept += self.redis.lrange(name, 0, -1)
-            elif kind == b"hash":
-                kept += self.redis.hvals(name)
-            elif kind == b"zset":
-                kept += self.redis.zrange(name, 0, -1)
-        return self.numbers - _numbers(*kept)
-
-
-def _numbers(*of: bytes) -> set[int]:
-    return {int(n, 16) for raw in of for n in re.findall(rb'"id":"[^"]*-([0-9a-f]{12})"', raw)}
 
 
 def client_tour(server: EmbeddedRedis, sent: Sent) -> None:

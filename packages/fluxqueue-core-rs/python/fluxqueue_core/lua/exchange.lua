@@ -43,10 +43,11 @@ for i = 8 + succeeded, #ARGV, 4 do
     gone = gone + 1
   else
     if kind == 'retry' or kind == 'later' then
+      -- First: an error here must not leave a copy behind with every call.
+      if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end
       if redis.call('ZADD', DELAYED, 'NX', t + tonumber(extra), payload) == 0 then
         parked[#parked + 1] = park(t, f, message, DUPLICATE)
       end
-      if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end
     elseif kind == 'dead' then
       if ARGV[5] == '1' or extra == '1' then
         park(t, f, message, payload)

@@ -44,6 +44,7 @@ local function park(t, entry, message, reason)
     local found = redis.call('TYPE', key)['ok']
     if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
   end
+  redis.call('HINCRBY', STATS, 'dead', 0) -- is it a number?
   local name = entry
   while redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 do
     entry = name .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)

@@ -1,0 +1,160 @@
+"""Every script with garbage in every key that it is given: a clear error or none,
+nothing lost, and all goes on when the garbage is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fluxqueue_core import key_kinds, script_names
+from redis.exceptions import ResponseError
+from support.scripts import DAY, Outcome, field, message
+from support.sent import Sent
+
+REASON = b'{"reason":"failed","error":"e"}'
+
+
+def state(redis: Any) -> Sent:
+    """A queue with something in every key: `a` is alive, `late` is late, `t` is a
+    tombstone that has left something in its inbox."""
+    sent = Sent(redis)
+    sent.sweep()
+    sent.claim("a", *(message(number) for number in range(1, 5)))
+    sent.exchange("a", outcomes=[Outcome(field(message(4)), "dead", REASON, "1")])
+    sent.claim("late", message(5), message(6))
+    sent.open("t")
+    for consumer, number in (("a", 7), ("late", 8), ("t", 9)):
+        sent.enqueue(message(number))
+        sent.block(consumer)
+    sent.open("", ["none"])
+    redis.zadd(sent.key("consumers"), {"t": -1})
+    sent.be_swept()
+    sent.end_lease("late")
+    redis.zadd(sent.key("delayed"), {message(10): 1, message(11): sent.now() + DAY})
+    redis.rpush(sent.key("suspects"), message(12, deliveries=2))
+    sent.enqueue(message(13), message(14))
+    sent.numbers |= {10, 11, 12}
+    assert sent.lost() == set()
+    return sent
+
+
+def exchange(sent: Sent) -> None:
+    outcomes = [
+        Outcome(field(message(1)), "retry", message(1, retries=1), "60000"),
+        Outcome(field(message(2)), "later", message(2), "60000"),
+        Outcome(field(message(3)), "dead", REASON, "1"),
+    ]
+    sent.try_exchange("a", 10, outcomes=outcomes)
+
+
+def move(sent: Sent) -> None:
+    home = (field(message(5)), "home", message(5, deliveries=1), b"")
+    dead = (field(message(6)), "dead", message(6, deliveries=3), REASON)
+    sent.move("late", home, dead)
+
+
+# Per script: a call, and the consumer whose keys it gets.
+CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
+    "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
+    "exchange": (exchange, "a"),
+    "sweep": (lambda sent: sent.sweep(), ""),
+    "bury": (lambda sent: sent.bury("late"), "late"),
+    "move": (move, "late"),
+    "reclaim": (lambda sent: sent.reclaim("t"), "t"),
+    "promote": (lambda sent: sent.promote(), ""),
+    "trim_dead": (lambda sent: sent.trim_dead(100), ""),
+}
+GARBAGE: dict[str, Callable[[Any, str], Any]] = {
+    "string": lambda redis, name: redis.set(name, "garbage"),
+    "list": lambda redis, name: redis.rpush(name, "garbage"),
+    "set": lambda redis, name: redis.sadd(name, "garbage"),
+    "hash": lambda redis, name: redis.hset(name, "garbage", "garbage"),
+    "zset": lambda redis, name: redis.zadd(name, {"garbage": 1}),
+    "stream": lambda redis, name: redis.xadd(name, {"garbage": 1}),
+}
+KINDS = [kind for kind in key_kinds() if kind != "queues"]
+
+
+def refusals(call: Callable[[Sent], Any], sent: Sent) -> list[str]:
+    """The errors of a few calls, as a worker or a scheduler would make them."""
+    errors = []
+    for _ in range(4):
+        try:
+            call(sent)
+        except ResponseError as error:
+            errors.append(str(error))
+    return errors
+
+
+def test_there_is_a_call_for_each_script() -> None:
+    assert sorted(CALLS) == sorted(script_names())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_key_of_another_type(redis: Any, name: str, kind: str) -> None:
+    call, consumer = CALLS[name]
+    if kind in ("claimed", "inbox") and not consumer:
+        pytest.skip("the script gets no key of a consumer")
+    for type_, put in GARBAGE.items():
+        redis.flushdb()
+        sent = state(redis)
+        broken = sent.key(kind, consumer)
+        if redis.type(broken).decode() == type_:
+            continue
+        # What the vandal has destroyed is not the script's fault.
+        sent.numbers -= sent.holds(broken)
+        redis.delete(broken)
+        put(redis, broken)
+        errors = refusals(call, sent)
+        assert all("WRONGTYPE" in text or "not an integer" in text for text in errors), errors
+        assert sent.lost() == set(), f"{name} with {kind} as {type_}"
+        redis.delete(broken)
+        call(sent)
+        assert sent.lost() == set(), f"{name} after {kind} was {type_}"
+
+
+ODD_FIELDS = ["", "x", "-1", "1e400", "nan", "inf", "9" * 40, "\x00", "1.5"]
+ODD_MEMBERS = [b"", b"x", b"\xff\xfe", b'{"v":1,"id":"', b"{" * 200, b"a\r\nb", message(99)[:60]]
+ODD_SCORES = [float("inf"), float("-inf"), 0.0, -0.0, 1e300, -1e300, 5e-324]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_odd_fields_scores_and_members(redis: Any, name: str) -> None:
+    """Of the right type: each is either worked with, or a clear error."""
+    call, _ = CALLS[name]
+    for odd in ODD_FIELDS:
+        for kind, fields in {
+            "sweep": ("last", "quiet"),
+            "stats": ("succeeded", "dead", "retried", "rescued", "parked_twice"),
+        }.items():
+            redis.flushdb()
+            sent = state(redis)
+            redis.hset(sent.key(kind), mapping=dict.fromkeys(fields, odd))
+            parked = redis.zcard(sent.key("dead"))
+            errors = refusals(call, sent)
+            assert all("integer" in text or "overflow" in text for text in errors), errors
+            assert sent.lost() == set(), f"{name} with {kind} = {odd!r}"
+            # Nothing is kept again and again.
+            assert redis.zcard(sent.key("dead")) <= parked + 1, f"{name} with {kind} = {odd!r}"
+    for kind in ("consumers", "delayed", "dead", "newer"):
+        redis.flushdb()
+        sent = state(redis)
+        members = dict(zip(ODD_MEMBERS, ODD_SCORES, strict=True))
+        redis.zadd(sent.key(kind), members)
+        call(sent)
+        assert sent.lost() == set(), f"{name} with odd members of {kind}"
+    for kind in ("pending", "suspects", "inbox"):
+        redis.flushdb()
+        sent = state(redis)
+        for consumer in ("a", "late", "t") if kind == "inbox" else ("",):
+            redis.rpush(sent.key(kind, consumer), *ODD_MEMBERS)
+        call(sent)
+        assert sent.lost() == set(), f"{name} with odd messages in {kind}"
+    redis.flushdb()
+    sent = state(redis)
+    for consumer in ("a", "late"):
+        redis.hset(sent.key("claimed", consumer), mapping={odd: odd for odd in ODD_MEMBERS})
+    call(sent)
+    assert sent.lost() == set()

@@ -1,0 +1,45 @@
+"""The scripts of a queue whose messages are not to be lost, whatever goes wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .scripts import Scripts
+
+
+def numbers(*of: bytes) -> set[int]:
+    """Those of the messages (`scripts.message`) in these bytes."""
+    return {int(n, 16) for raw in of for n in re.findall(rb'"id":"[^"]*-([0-9a-f]{12})"', raw)}
+
+
+class Sent(Scripts):
+    """See the module's text.
+
+    Attributes:
+        numbers: of the messages that were enqueued.
+    """
+
+    def __init__(self, admin: Any) -> None:
+        super().__init__(admin)
+        self.numbers: set[int] = set()
+
+    def enqueue(self, *of: bytes) -> None:
+        super().enqueue(*of)
+        self.numbers |= numbers(*of)
+
+    def holds(self, name: str | bytes) -> set[int]:
+        """The messages in a key of any type."""
+        kind = self.redis.type(name)
+        if kind == b"list":
+            return numbers(*self.redis.lrange(name, 0, -1))
+        if kind == b"hash":
+            return numbers(*self.redis.hvals(name))
+        if kind == b"zset":
+            return numbers(*self.redis.zrange(name, 0, -1))
+        return set()
+
+    def lost(self) -> set[int]:
+        """Those that stand nowhere any more."""
+        kept = (self.holds(name) for name in self.redis.scan_iter())
+        return self.numbers.difference(*kept)
