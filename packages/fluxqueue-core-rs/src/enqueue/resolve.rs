@@ -64,6 +64,10 @@ fn again(error: &Error) -> Error {
         Error::Configuration(text) => Error::Configuration(text.clone()),
         Error::Unavailable(text) => Error::Unavailable(text.clone()),
         Error::Uncertain(text) => Error::Uncertain(text.clone()),
-        other => Error::Broker(other.to_string()),
+        Error::Unacknowledged(text) => Error::Unacknowledged(text.clone()),
+        Error::Denied(text) => Error::Denied(text.clone()),
+        Error::Broker(_) | Error::TooLarge(_) | Error::Malformed(_) | Error::Misuse(_) | Error::Python(_) => {
+            Error::Broker(error.to_string())
+        }
     }
 }
