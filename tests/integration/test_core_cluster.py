@@ -269,7 +269,7 @@ def test_a_master_is_killed(redis_cluster: RedisCluster, tmp_path: Path) -> None
     servers = redis_cluster
     victim, other = servers.masters()[:2]
     queues = [servers.queue_on(victim), servers.queue_on(other)]
-    sender = producer(servers.url, timeout=60, connect_timeout=1, wait_replicas=1)
+    sender = producer(servers.url, timeout=90, connect_timeout=1, wait_replicas=1, wait_timeout=30)
     stop = threading.Event()
     acknowledged: list[str] = []
     uncertain: list[str] = []
@@ -303,8 +303,8 @@ def test_a_master_is_killed(redis_cluster: RedisCluster, tmp_path: Path) -> None
         before = {queue: of(queue) for queue in queues}
         wait_until(
             lambda: all(of(q) > before[q] + 50 for q in queues),
-            60,
-            lambda: f"{before}, {uncertain}",
+            90,
+            lambda: f"{before}, {uncertain}; {servers.report()}",
         )
         stop.set()
         for thread in threads:
