@@ -132,6 +132,19 @@ def test_ctrl_c_in_a_terminal_is_one_signal(tmp_path: Path, redis_url: str, redi
     assert len([note for note in worker.notes() if note.startswith("end")]) == 2
 
 
+def test_sigquit_shows_what_all_processes_run(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP, processes=2, concurrency=1) as worker:
+        pids(worker, 2)
+        ids = {push(redis, "hold", text) for text in "ab"}
+        wait_until(lambda: len(worker.notes()) == 2)
+        worker.signal(signal.SIGQUIT)
+        worker.wait_for("task.running", count=2)
+        assert {line["task_id"] for line in worker.named("task.running")} == ids
+        (tmp_path / "open").touch()
+        worker.wait_for("task.done", count=2)
+        assert worker.stop() == 0
+
+
 def test_a_process_that_dies_is_replaced(tmp_path: Path, redis_url: str) -> None:
     with WorkerProcess(tmp_path, redis_url, APP, processes=2) as worker:
         found = pids(worker, 2)

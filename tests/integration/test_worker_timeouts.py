@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue_core import key
+from fluxqueue_core.service.probe import get
 from redis import Redis
 from support.raw_messages import dead, delayed, message, pending, push
 from support.worker_process import WorkerProcess, wait_until
@@ -275,3 +278,52 @@ def test_a_stuck_suspect_ends_its_lane_with_a_failure_counted(
         assert worker.stop() == 0
     ((waiting, _),) = delayed(redis)
     assert (waiting["retries"], waiting["deliveries"]) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["blocked", "stubborn_async"])
+def test_a_drain_does_not_wait_for_what_is_stuck(
+    tmp_path: Path, redis_url: str, redis: Redis, name: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    options: dict[str, Any] = {"timeout_grace": 0.1, "drain_timeout": 600}
+    with WorkerProcess(tmp_path, redis_url, APP, **options) as worker:
+        push(redis, name, max_retries=0)
+        worker.wait_for("task.stuck")
+        push(redis, "hold", "a")
+        wait_until(lambda: "hold a" in worker.notes())
+        worker.signal(signal.SIGTERM)
+        worker.wait_for("worker.draining", running=1)
+        assert worker.process.poll() is None
+        push(redis, "work", "left")
+        (tmp_path / "open").touch()
+        assert worker.wait() == 0
+    ((entry),) = dead(redis).values()
+    # The coroutine ends by the same file, and may have been quicker.
+    assert entry["error"].startswith(ERROR)
+    assert [line["name"] for line in worker.named("task.done")] == ["hold"]
+    assert [parts["name"] for parts in pending(redis)] == ["work"]
+
+
+def test_a_timeout_in_the_metrics(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    options: dict[str, Any] = {"timeout_grace": 0.1, "health_port": port}
+    variables = {"OTEL_METRICS_EXPORTER": "prometheus"}
+    with WorkerProcess(tmp_path, redis_url, APP, variables=variables, **options) as worker:
+        push(redis, "loop", max_retries=0)
+        push(redis, "sleep", max_retries=0)
+        worker.wait_for("task.dead", count=2)
+        push(redis, "blocked", max_retries=0)
+        worker.wait_for("task.stuck")
+        _, metrics = get(port, "/metrics")
+        (stuck,) = re.findall(r"^fluxqueue_worker_tasks_stuck.* (\S+)$", metrics, re.MULTILINE)
+        assert float(stuck) == 1
+        durations = re.findall(
+            r"^messaging_process_duration_seconds_count{(.*)} (\S+)$", metrics, re.MULTILINE
+        )
+        errors = {re.findall(r'error_type="([^"]*)"', labels)[0]: n for labels, n in durations}
+        assert errors == {"fluxqueue_core.errors.TaskTimeout": "2.0"}
+        os.close(os.open(tmp_path / "fifo", os.O_WRONLY))
+        worker.wait_for("task.dead", count=3)
+        assert worker.stop() == 0

@@ -158,8 +158,8 @@ def test_calls_that_end_about_at_their_deadline(watched: Watched, threads: int) 
     def run(number: int) -> None:
         try:
             for call in range(calls):
-                # A cycle of durations around the timeout.
-                duration = timeout + ((call * 7 + number) % 20 - 14) * 2e-5
+                # From nothing to a third more than it may take.
+                duration = timeout * ((call * 7 + number) % 20) / 14
                 try:
                     funcs[call % 3](duration)
                     end = "in time"

@@ -67,39 +67,41 @@ class Process:
         return None if child is None else child.pid
 
     def start(self) -> None:
-        """Starts one. Call it in the thread that lives as long as the supervisor:
-        on Linux the process gets a SIGTERM when that thread ends."""
+        """Starts one; where the system has none to give, that is logged, and
+        tried again later. Call it in the thread that lives as long as the
+        supervisor: on Linux the process gets a SIGTERM when that thread ends."""
+        self.was_up, self._started_at = False, self._clock()
+        try:
+            self._start()
+        except OSError as error:
+            pause = round(self._pause(), 1)
+            self._logger.error(
+                "process.not_started", process=self.index, error=str(error), restart_in=pause
+            )
+
+    def _start(self) -> None:
         with contextlib.ExitStack() as stack:
             ours, theirs = socket.socketpair()
             stack.callback(theirs.close)
+            ours.setblocking(False)
+            if self.line is not None:
+                self.line.close()
+            self.line = ours
             health = None
             if self._options.health_port:
                 # On a free port that only this machine reaches.
                 health = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
                 self.health_port = health.getsockname()[1]
             place = Place(self.index, theirs.fileno(), None if health is None else health.fileno())
-            ours.setblocking(False)
-            if self.line is not None:
-                self.line.close()
-            self.line, self.was_up, self._started_at = ours, False, self._clock()
-            try:
-                self._child = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "fluxqueue_worker",
-                        *self._arguments,
-                        f"--supervised={place}",
-                    ],
-                    cwd=self._options.folder,
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[fd for fd in (place.line, place.health) if fd is not None],
-                    # Ctrl+C goes to the terminal's group: it is passed on.
-                    process_group=0,
-                )
-            except OSError as error:
-                self._pause()
-                self._logger.error("process.not_started", process=self.index, error=str(error))
+            module = [sys.executable, "-m", "fluxqueue_worker"]
+            self._child = subprocess.Popen(
+                [*module, *self._arguments, f"--supervised={place}"],
+                cwd=self._options.folder,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[fd for fd in (place.line, place.health) if fd is not None],
+                # Ctrl+C goes to the terminal's group: it is passed on.
+                process_group=0,
+            )
 
     def is_up(self) -> bool:
         """Whether it has told that it works; to be asked when `line` is readable."""

@@ -1,0 +1,84 @@
+"""Thousands of tasks that take about as long as they may: each ends once, in time
+or timed out, and the worker goes on as if nothing had been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fluxqueue import FluxQueue
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+APP = """
+TIMEOUT = 0.01
+
+def duration(number):
+    # From nothing to a fifth more than it may take.
+    return TIMEOUT * (number % 40) / 32
+
+@fluxqueue.task(timeout=TIMEOUT, max_retries=0)
+def spin(number):
+    with ledger.run(number):
+        end = time.perf_counter() + duration(number)
+        while time.perf_counter() < end:
+            pass
+
+@fluxqueue.task(timeout=TIMEOUT, max_retries=0)
+def sleep(number):
+    with ledger.run(number):
+        time.sleep(duration(number))
+
+@fluxqueue.task(timeout=TIMEOUT, max_retries=0)
+async def sleep_async(number):
+    import asyncio
+    with ledger.run(number):
+        await asyncio.sleep(duration(number))
+
+@fluxqueue.task()
+def after(number):
+    with ledger.run(number):
+        pass
+
+@fluxqueue.task()
+async def after_async(number):
+    with ledger.run(number):
+        pass
+"""
+TASKS = range(1000)
+AFTER = range(10_000, 10_200)
+
+
+@pytest.mark.parametrize("name", ["spin", "sleep", "sleep_async"])
+def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: str) -> None:
+    with Cluster(tmp_path, redis_url, APP) as cluster:
+        worker = cluster.start_worker(concurrency=4)
+        # Whose failures are not tried again, as the message says.
+        task = FluxQueue(redis_url).task(name=name, max_retries=0)(lambda number: None)
+        task.enqueue_many((number,) for number in TASKS)
+        cluster.wait_until_settled(timeout=100)
+
+        def ends() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+            return worker.named("task.done", name=name), worker.named("task.dead", name=name)
+
+        # A line is written a moment after its outcome has left.
+        wait_until(lambda: sum(map(len, ends())) >= len(TASKS))
+        done, died = ends()
+        ids = [line["task_id"] for line in (*done, *died)]
+        assert len(ids) == len(set(ids)) == len(TASKS)
+        assert {line["error"] for line in died} == {
+            "fluxqueue_core.errors.TaskTimeout: the task ran for longer than its timeout of 0.01 s"
+        }
+        # Both happened, or it was no race.
+        assert done and died
+        # Who is done has come to its end, once.
+        assert len(cluster.ledger.ended()) >= len(done)
+        assert set(cluster.ledger.times_run().values()) == {1}
+        assert cluster.stats() == {"succeeded": len(done), "dead": len(died)}
+        # The worker is as it was.
+        after = "after_async" if name == "sleep_async" else "after"
+        cluster.enqueue(after, AFTER)
+        cluster.wait_until_ended(AFTER)
+        assert worker.stop() == 0
+    assert worker.named("worker.failed") == worker.named("task.stuck") == []
