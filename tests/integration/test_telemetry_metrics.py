@@ -77,6 +77,63 @@ def test_the_four_of_the_conventions(recorded: Recorded, client: FluxQueue, redi
     assert wait.count == 3 and 0 <= wait.sum < 60
 
 
+# The tables of docs/telemetry.md, as an exporter sees them: kind, unit, whether it only grows.
+GROWS, VARIES, GAUGE, HISTOGRAM = ("Sum", True), ("Sum", False), ("Gauge", None), "Histogram"
+CATALOGUE = {
+    "messaging.client.sent.messages": (*GROWS, "{message}"),
+    "messaging.client.consumed.messages": (*GROWS, "{message}"),
+    "messaging.client.operation.duration": (HISTOGRAM, None, "s"),
+    "messaging.process.duration": (HISTOGRAM, None, "s"),
+    "fluxqueue.task.wait.duration": (HISTOGRAM, None, "s"),
+    "fluxqueue.task.retries": (*GROWS, "{task}"),
+    "fluxqueue.worker.leases_lost": (*GROWS, "{lease}"),
+    "fluxqueue.worker.slots": (*VARIES, "{task}"),
+    "fluxqueue.worker.slots.busy": (*VARIES, "{task}"),
+    "fluxqueue.queue.depth": (*GAUGE, "{task}"),
+    "fluxqueue.queue.suspects": (*GAUGE, "{task}"),
+    "fluxqueue.queue.delayed": (*GAUGE, "{task}"),
+    "fluxqueue.queue.claimed": (*GAUGE, "{task}"),
+    "fluxqueue.queue.dead": (*GAUGE, "{task}"),
+    "fluxqueue.tasks.promoted": (*GROWS, "{task}"),
+    "fluxqueue.tasks.rescued": (*GROWS, "{task}"),
+    "fluxqueue.rescue.duration": (HISTOGRAM, None, "s"),
+}
+
+
+def test_every_metric_has_its_kind_and_unit(
+    recorded: Recorded, client: FluxQueue, redis_url: str
+) -> None:
+    @client.task(retry_delay=60)
+    def fails() -> None:
+        raise ValueError
+
+    scheduler = scheduler_telemetry.set_up(Settings(redis_url), serves_metrics=False)
+    assert scheduler is not None
+    tracing = scheduler.tracing
+    with TracedWorker(client, redis_url) as worker:
+        fails()
+        worker.wait_for_lines("task.retry")
+        lost = {"kind": "lease_lost", "queue": "default", "consumer": "c", "running": 1}
+        worker.telemetry.happened(lost)
+        queues = RegisteredQueues(Complaints())
+        reader = Reader(RedisClient(Settings(redis_url), 2), queues)
+        queues.refresh(reader.client)
+        scheduler.watch(lambda: [reader])
+        tracing.promoted("default", 1, [], 0)
+        tracing.rescued("default", 1)
+        tracing.rescue_took("default", 1.5)
+        found = {
+            metric.name: (
+                type(metric.data).__name__,
+                getattr(metric.data, "is_monotonic", None),
+                metric.unit,
+            )
+            for metric in recorded.metrics()
+        }
+        reader.client.close()
+    assert found == CATALOGUE
+
+
 def test_a_call_that_fails_counts_with_its_error(recorded: Recorded) -> None:
     client = FluxQueue("redis://127.0.0.1:1/0?timeout=0.1")
 

@@ -143,8 +143,9 @@ def test_lines_say_the_task_without_telemetry_as_well(redis_url: str, tmp_path: 
 def test_metrics_are_served_as_prometheus_text(
     redis_url: str, tmp_path: Path, collector: Collector
 ) -> None:
-    order, _, _ = declared(redis_url)
+    order, _, fails = declared(redis_url)
     order(1)
+    fails(2)
     ports = free_port(), free_port()
     with (
         WorkerProcess(
@@ -155,10 +156,19 @@ def test_metrics_are_served_as_prometheus_text(
         ) as scheduler,
     ):
         worker.wait_for("task.done")
+        worker.wait_for("task.dead")
         text = get(ports[0], "/metrics")[1]
         assert "# TYPE messaging_process_duration_seconds histogram" in text
         assert 'messaging_operation_name="process"' in text
-        assert "fluxqueue_worker_slots_busy" in text
+        for name in (
+            "messaging_client_operation_duration_seconds_count",
+            "messaging_client_consumed_messages_total",
+            "fluxqueue_task_wait_duration_seconds_count",
+            "fluxqueue_task_retries_total",
+            "fluxqueue_worker_slots_busy",
+            "fluxqueue_worker_slots",
+        ):
+            assert f"\n{name}{{" in text or f"\n{name} " in text, name
         wait_until(
             lambda: (
                 'fluxqueue_queue_dead{messaging_destination_name="default"'
@@ -166,7 +176,41 @@ def test_metrics_are_served_as_prometheus_text(
             ),
             what=lambda: f"the queue's metrics: {get(ports[1], '/metrics')}",
         )
+        text = get(ports[1], "/metrics")[1]
+        for name in ("depth", "delayed", "claimed", "dead", "suspects"):
+            assert f'fluxqueue_queue_{name}{{messaging_destination_name="default"' in text
+        assert "\nfluxqueue_tasks_promoted_total{" in text
         assert worker.stop() == 0 and scheduler.stop() == 0
+
+
+def test_metrics_are_exported_by_otlp_and_flushed_at_the_drain(
+    redis_url: str, tmp_path: Path, collector: Collector
+) -> None:
+    order, _, _ = declared(redis_url)
+    order(1)
+    # Nothing is exported before the end: what arrives was flushed.
+    variables = collector.variables | {"OTEL_METRICS_EXPORTER": "otlp"}
+    variables["OTEL_METRIC_EXPORT_INTERVAL"] = "600000"
+    with (
+        scheduler_process(tmp_path, redis_url, variables) as scheduler,
+        WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker,
+    ):
+        scheduler.wait_for("scheduler.started")
+        worker.wait_for("task.done")
+        assert not collector.metric_names()
+        assert worker.stop() == 0
+        of_worker = collector.metric_names()
+        assert scheduler.stop() == 0
+    assert of_worker >= {
+        "messaging.process.duration",
+        "messaging.client.operation.duration",
+        "messaging.client.consumed.messages",
+        "fluxqueue.task.wait.duration",
+        "fluxqueue.worker.slots.busy",
+    }
+    assert collector.metric_names() >= {
+        f"fluxqueue.queue.{name}" for name in ("depth", "delayed", "claimed", "dead")
+    }
 
 
 def test_a_wrong_switch_is_one_line_and_exit_code_2(

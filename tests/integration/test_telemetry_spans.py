@@ -4,11 +4,16 @@ In one process, with a real Redis."""
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import StatusCode
 from support.conventions import check
 from support.telemetry import Recorded, id_of, links_of, parent_of, trace_of
 from support.traced_worker import TracedWorker
@@ -166,8 +171,6 @@ def test_arguments_that_do_not_fit_are_the_reason(
 def test_what_still_runs_at_the_end_is_released(
     recorded: Recorded, client: FluxQueue, redis_url: str
 ) -> None:
-    import threading
-
     begun, go_on = threading.Event(), threading.Event()
 
     @client.task()
@@ -206,6 +209,102 @@ def test_an_unknown_task_is_released_in_its_trace(
     assert attributes["messaging.fluxqueue.reason"] == "unknown_task"
     assert attributes["messaging.fluxqueue.delay"] > 0
     assert parent_of(release) == id_of(enqueue) and links_of(release) == [id_of(enqueue)]
+
+
+def test_a_task_may_do_all_to_its_span_also_from_its_threads(
+    recorded: Recorded, client: FluxQueue, redis_url: str
+) -> None:
+    def touch(key: str) -> None:
+        span = trace.get_current_span()
+        span.set_attribute(key, 1)
+        span.add_event(key)
+        span.update_name(f"{key} renamed")
+        span.record_exception(ValueError(key))
+        span.set_status(StatusCode.ERROR, key)
+
+    @client.task()
+    def sync() -> None:
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(touch, "thread"))
+        thread.start()
+        thread.join()
+        touch("sync")
+
+    @client.task()
+    async def coroutine() -> None:
+        await asyncio.gather(asyncio.to_thread(touch, "thread"), asyncio.sleep(0))
+        touch("async")
+
+    @client.task()
+    async def other() -> None:
+        await asyncio.sleep(0.01)
+
+    with TracedWorker(client, redis_url) as worker:
+        sync()
+        for call in (coroutine(), other()):
+            asyncio.run(call)
+        worker.wait_for_lines("task.done", 3)
+    for name in ("sync", "async"):
+        span = recorded.span(f"{name} renamed")
+        attributes = span.attributes or {}
+        assert attributes["thread"] == attributes[name] == 1
+        assert attributes["messaging.operation.name"] == "process"
+        events = [event.name for event in span.events]
+        assert events == ["thread", "exception", name, "exception"]
+        assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, name)
+    assert not recorded.span("process default").events
+    assert len(recorded.spans("ack default")) == 3
+
+
+class Broken(SpanProcessor):
+    """Fails whenever it is asked."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise RuntimeError("broken at the start")
+
+    def on_end(self, span: Any) -> None:
+        raise RuntimeError("broken at the end")
+
+
+class BrokenAtTheEnd(Broken):
+    on_start = SpanProcessor.on_start
+
+
+@pytest.mark.parametrize("broken", [Broken, BrokenAtTheEnd])
+def test_a_processor_that_fails_fails_no_task(
+    broken: type[Broken],
+    recorded: Recorded,
+    client: FluxQueue,
+    redis_url: str,
+    redis: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("fluxqueue_core.telemetry.instruments._has_failed", False)
+    recorded.tracers.add_span_processor(broken())
+    ran: list[str] = []
+
+    @client.task(max_retries=0)
+    def order(good: bool) -> None:
+        ran.append("sync")
+        if not good:
+            raise ValueError("no good")
+
+    @client.task()
+    async def mail() -> None:
+        ran.append("async")
+
+    with TracedWorker(client, redis_url) as worker:
+        order(True)
+        order(False)
+        order.enqueue_many([(True,)])
+        asyncio.run(mail())
+        worker.wait_for_lines("task.done", 3)
+        worker.wait_for_lines("task.dead")
+    assert sorted(ran) == ["async", "sync", "sync", "sync"]
+    stats = redis.hmget(key("stats", "default"), "succeeded", "dead")
+    assert stats == [b"3", b"1"]
+    (line,) = [r for r in caplog.records if "telemetry has failed" in r.message]
+    assert line.exc_info is not None and "broken at the" in str(line.exc_info[1])
 
 
 def test_processing_can_be_linked_only(

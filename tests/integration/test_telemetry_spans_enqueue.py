@@ -138,6 +138,33 @@ def test_baggage_travels_where_it_is_asked_for(
     assert seen == ["ada"]
 
 
+def test_what_vendors_say_of_a_trace_goes_all_the_way(
+    recorded: Recorded, client: FluxQueue, redis_url: str
+) -> None:
+    from opentelemetry import trace
+
+    @client.task()
+    def order() -> None:
+        mail()
+
+    @client.task()
+    def mail() -> None: ...
+
+    state = trace.TraceState([("vendor", "abc"), ("other", "1")])
+    caller = trace.SpanContext(5, 6, True, trace.TraceFlags(1), state)
+    with (
+        trace.use_span(trace.NonRecordingSpan(caller)),
+        TracedWorker(client, redis_url) as worker,
+    ):
+        order()
+        worker.wait_for_lines("task.done", 2)
+    assert len(recorded.spans()) == 6
+    for span in recorded.spans():
+        assert span.context is not None and span.context.trace_state == state, span.name
+        for link in span.links:
+            assert link.context.trace_state == state
+
+
 def test_an_unsampled_trace_is_passed_on_and_not_recorded(
     client: FluxQueue, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,12 @@ def test_a_wheel_has_license_and_type_marker(built: Built, name: str) -> None:
     assert licenses == [(ROOT / "LICENSE").read_bytes()]
 
 
+def test_the_clients_telemetry_needs_the_api_alone(built: Built) -> None:
+    wants = metadata(wheel_files(built.wheels["fluxqueue"])).get_all("Requires-Dist") or []
+    otel = [w.partition(";")[0] for w in wants if re.search(r"extra == .otel", w)]
+    assert [re.split(r"[<>=~! ]", w)[0] for w in otel] == ["opentelemetry-api"]
+
+
 def test_the_core_has_its_stub_and_its_scripts(built: Built) -> None:
     files = wheel_files(built.wheels["fluxqueue-core"])
     assert "fluxqueue_core/_core.pyi" in files

@@ -107,30 +107,21 @@ class Recorded:
         """The log records."""
         return list(self._logs.get_finished_logs())
 
-    def points(self, name: str) -> list[Any]:
-        """The data points of a metric, collected now."""
+    def metrics(self) -> list[Any]:
+        """What was measured, collected now."""
         data = self._reader.get_metrics_data()
-        if data is None:
-            return []
         return [
-            point
-            for resource in data.resource_metrics
+            metric
+            for resource in (() if data is None else data.resource_metrics)
             for scope in resource.scope_metrics
             for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
         ]
 
-    def metric_names(self) -> set[str]:
-        """What was measured."""
-        data = self._reader.get_metrics_data()
-        assert data is not None
-        return {
-            metric.name
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
+    def points(self, name: str) -> list[Any]:
+        """The data points of a metric, collected now."""
+        return [
+            p for metric in self.metrics() if metric.name == name for p in metric.data.data_points
+        ]
 
 
 def id_of(span: ReadableSpan) -> int:

@@ -10,7 +10,14 @@ import pytest
 from fluxqueue_core.telemetry.spans import NO_ATTRIBUTES, DirectSpan, Spans
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SpanLimits,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import (
@@ -73,6 +80,7 @@ def shown(span: ReadableSpan) -> dict[str, Any]:
         "more": [span.parent, context.trace_flags, context.trace_state, context.is_remote],
         "dropped": dropped,
         "scope": span.instrumentation_scope and span.instrumentation_scope.name,
+        "info": repr(span._instrumentation_info),  # the older name, which exporters may read
         "resource": dict(span.resource.attributes),
     }
 
@@ -183,6 +191,26 @@ def test_a_processor_that_looks_sees_the_sdks_spans(kind: type[Watching], comes_
         provider.spans = Spans(provider.tracer)
     start(provider.spans).end()
     (seen,) = processor.seen
+    assert isinstance(seen, Span)
+
+
+class Around(SynchronousMultiSpanProcessor):
+    """Stands around all others, and looks at what passes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[Any] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.seen.append(span)
+        super().on_start(span, parent_context)
+
+
+def test_a_processor_around_all_others_sees_the_sdks_spans() -> None:
+    around = Around()
+    provider = TracerProvider(active_span_processor=around, shutdown_on_exit=False)
+    start(Spans(provider.get_tracer("fluxqueue"))).end()
+    (seen,) = around.seen
     assert isinstance(seen, Span)
 
 

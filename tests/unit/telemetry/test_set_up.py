@@ -48,6 +48,15 @@ def test_a_provider_of_the_application_is_used(recorded: Recorded) -> None:
     assert telemetry.active() is not None
 
 
+def test_a_meter_provider_alone_is_used(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", None)
+    assert sdk.is_wanted()
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", None)
+    assert not sdk.is_wanted()
+
+
 def test_what_a_signal_is_exported_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
@@ -119,6 +128,40 @@ def test_a_call_without_an_sdk_imports_nothing(block: str) -> None:
         timeout=60,
     )
     assert run.stdout == "called []\n", run.stderr
+
+
+API_ONLY = """
+import sys
+sys.modules["opentelemetry.sdk"] = None  # the extra of the client brings the API alone
+import fluxqueue
+from opentelemetry import trace
+
+class Provider(trace.TracerProvider):
+    def get_tracer(self, *args, **kwargs):
+        return Tracer()
+
+class Tracer(trace.NoOpTracer.__base__):
+    def start_span(self, name, *args, **kwargs):
+        print("started", name)
+        return trace.INVALID_SPAN
+    start_as_current_span = None
+
+trace.set_tracer_provider(Provider())
+queue = fluxqueue.FluxQueue("redis://127.0.0.1:1/0?timeout=0.1")
+@queue.task()
+def task(): ...
+try:
+    task()
+except fluxqueue.BrokerUnavailable:
+    print("called")
+"""
+
+
+def test_a_call_needs_no_more_than_the_api() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", API_ONLY], capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout == "started enqueue default\ncalled\n", run.stderr
 
 
 def test_a_provider_set_after_the_first_call_counts(

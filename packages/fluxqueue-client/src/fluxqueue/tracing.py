@@ -14,7 +14,7 @@ from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
 from fluxqueue_core.telemetry.histograms import Histograms, Series
 from fluxqueue_core.telemetry.propagation import SAMPLED, SPAN_KEY
-from fluxqueue_core.telemetry.spans import Spans
+from fluxqueue_core.telemetry.spans import Spans, finish
 from fluxqueue_core.telemetry.tally import Count, Tally
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind
@@ -272,7 +272,7 @@ class Sending:
     def end(self, error: str | None = None) -> None:
         """It has ended; `error` is the `error.type` of its metrics."""
         if self._span is not None:
-            self._span.end()
+            finish(self._span)
         if (metrics := self._tracing.metrics) is not None:
             seconds = perf_counter() - self._started
             around = self._around
@@ -323,7 +323,7 @@ class BulkSending(Sending):
             around=self._around,
         )
         context = span.get_span_context()
-        span.end()
+        finish(span)
         if self.count <= MOST_LINKS and self._span is not None:
             self._span.add_link(context)
         return tracing.headers(context), task_id

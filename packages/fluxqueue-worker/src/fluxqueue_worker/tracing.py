@@ -20,7 +20,7 @@ from fluxqueue_core.telemetry.propagation import (
     TASK_ID_KEY,
     RemoteSpan,
 )
-from fluxqueue_core.telemetry.spans import NO_ATTRIBUTES, Spans
+from fluxqueue_core.telemetry.spans import NO_ATTRIBUTES, Spans, finish
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -219,10 +219,10 @@ class Tracing:
             if not counts:
                 settling.set_attribute(s.ERROR_TYPE, LEASE_LOST)
                 settling.set_status(VOID)
-            settling.end()
+            finish(settling)
         if not counts:
             attempt.span.set_attribute(s.OUTCOME_VOID, True)
-        attempt.span.end()
+        finish(attempt.span)
         if (metrics := self.metrics) is not None:
             now = perf_counter()
             error = attempt.error
@@ -240,8 +240,8 @@ class Tracing:
         if settling is not None:
             context = Context({SPAN_KEY: settling})
             self._exceptions.record(settling, context, s.TYPE_SETTLE, error, repr(error))
-            settling.end()
-        attempt.span.end()
+            finish(settling)
+        finish(attempt.span)
 
     def happened(self, event: Mapping[str, Any]) -> None:
         """An event of the consumer: what it settles by itself, and lost leases."""
@@ -268,7 +268,7 @@ class Tracing:
         }
         name = self._names[operation][event["queue"]]
         links = (Link(remote, NO_ATTRIBUTES),)
-        self._spans.start(name, remote, SpanKind.CLIENT, attributes, links).end()
+        finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 
 
 def process_parent() -> str:

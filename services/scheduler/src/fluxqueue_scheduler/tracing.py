@@ -113,14 +113,17 @@ class Tracing:
             attributes[s.MESSAGE_ID] = parse_message(messages[0])["task_id"]
         else:
             attributes[s.BATCH_MESSAGE_COUNT] = count
-        self._tracer.start_span(
-            f"{operation} {queue}",
-            parent,
-            SpanKind.INTERNAL,
-            attributes,
-            [Link(context) for context in contexts],
-            started,
-        ).end()
+        try:
+            self._tracer.start_span(
+                f"{operation} {queue}",
+                parent,
+                SpanKind.INTERNAL,
+                attributes,
+                [Link(context) for context in contexts],
+                started,
+            ).end()
+        except Exception:  # noqa: BLE001 - of a processor that was set before us
+            instruments.failed_once()
 
 
 class RescueTrace:

@@ -26,6 +26,12 @@ _DEFAULT_PROTOCOL = "http/protobuf"
 # Seconds that the last export may take at the end of the process.
 FLUSH_PATIENCE = 3.0
 
+# Where the API keeps the providers that were set; None before.
+_PROVIDERS = (
+    ("opentelemetry.trace", "_TRACER_PROVIDER"),
+    ("opentelemetry.metrics._internal", "_METER_PROVIDER"),
+)
+
 Metrics = Callable[[], tuple[str, bytes]]
 
 
@@ -85,8 +91,7 @@ def is_wanted() -> bool:
     provider; decided without importing anything."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    api = sys.modules.get("opentelemetry.trace")
-    if getattr(api, "_TRACER_PROVIDER", None) is not None:
+    if any(getattr(sys.modules.get(api), name, None) is not None for api, name in _PROVIDERS):
         return True
     return any(exporters(signal) for signal in SIGNALS) and _is_installed()
 

@@ -131,7 +131,7 @@ class Direct:
             (),
             links,
             kind,
-            None,
+            self._tracer.instrumentation_info,
             _UNSET,
             started,
             ended,
@@ -161,6 +161,7 @@ class Direct:
             kind=kind,
             span_processor=self._processor,
             limits=tracer._span_limits,
+            instrumentation_info=tracer.instrumentation_info,
             instrumentation_scope=self._scope,
         )
         span.start(start_time=started)
@@ -169,10 +170,21 @@ class Direct:
 
 def _nobody_could_tell(tracer: Any) -> bool:
     """Whether the SDK does nothing for our spans that is not done here."""
-    from opentelemetry.sdk.trace import SpanProcessor, Tracer
+    from opentelemetry.sdk.trace import (
+        ConcurrentMultiSpanProcessor,
+        SpanProcessor,
+        SynchronousMultiSpanProcessor,
+        Tracer,
+    )
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
     if type(tracer) is not Tracer or not getattr(tracer, "_is_enabled", lambda: True)():
+        return False
+    # An application may put one of its own around all others.
+    if type(tracer.span_processor) not in (
+        SynchronousMultiSpanProcessor,
+        ConcurrentMultiSpanProcessor,
+    ):
         return False
     processors = tracer.span_processor._span_processors
     idle = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)

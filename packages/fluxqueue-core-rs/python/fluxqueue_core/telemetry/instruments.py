@@ -3,6 +3,7 @@ by client, worker and scheduler."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from fluxqueue_core.errors import ConfigurationError
 
 from . import semconv as s
 
+_log = logging.getLogger(__name__)
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
 Attributes = Mapping[str, Any]
@@ -73,7 +75,10 @@ def follows_unsampled_parents(tracer: Tracer | None) -> bool:
     sampler = getattr(tracer, "sampler", None)
     if sampler is ALWAYS_OFF:
         return True
-    return isinstance(sampler, ParentBased) and all(
+    # A sampler of one's own below `ParentBased` may decide in its own way.
+    if getattr(type(sampler), "should_sample", None) is not ParentBased.should_sample:
+        return False
+    return all(
         getattr(sampler, name, None) is ALWAYS_OFF
         for name in ("_remote_parent_not_sampled", "_local_parent_not_sampled")
     )
@@ -126,9 +131,27 @@ def error_type(error: BaseException) -> str:
 def text_of(error: BaseException) -> str:
     """The exception's text, whatever its `__str__` does."""
     try:
-        return str(error)
+        return printable(str(error))
     except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error
         return "<its text can't be printed>"
+
+
+_has_failed = False
+
+
+def failed_once() -> None:
+    """Logs the exception that is being handled, of a part that the application has
+    given to the SDK: the first one of the process, since it comes with each task."""
+    global _has_failed
+    if not _has_failed:
+        _has_failed = True
+        _log.exception("telemetry has failed, and this is not said again; the tasks go on")
+
+
+def printable(text: str) -> str:
+    """The text without lone surrogates, which UTF-8 does not have: an exporter
+    would lose the whole batch because of one."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class Exceptions:
@@ -158,15 +181,18 @@ class Exceptions:
         attributes = {
             s.EXCEPTION_TYPE: kind,
             s.EXCEPTION_MESSAGE: message,
-            s.EXCEPTION_STACKTRACE: stacktrace,
+            s.EXCEPTION_STACKTRACE: printable(stacktrace),
         }
         if self._on_span:
             span.add_event("exception", attributes)
         is_process = operation_type == s.TYPE_PROCESS
-        self._logger.emit(
-            context=context,
-            severity_number=SeverityNumber.ERROR if is_process else SeverityNumber.WARN,
-            severity_text="ERROR" if is_process else "WARN",
-            event_name=s.exception_event(operation_type),
-            attributes=attributes,
-        )
+        try:
+            self._logger.emit(
+                context=context,
+                severity_number=SeverityNumber.ERROR if is_process else SeverityNumber.WARN,
+                severity_text="ERROR" if is_process else "WARN",
+                event_name=s.exception_event(operation_type),
+                attributes=attributes,
+            )
+        except Exception:  # noqa: BLE001 - of the application's processor
+            failed_once()

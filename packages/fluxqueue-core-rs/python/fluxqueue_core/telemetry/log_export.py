@@ -27,6 +27,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from fluxqueue_core import __version__
 
 from . import semconv as s
+from .instruments import printable
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -115,11 +116,6 @@ def attribute(value: object) -> str | bool | int | float:
         except TypeError:
             pass
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 does not have."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class ExportHandler(logging.Handler):

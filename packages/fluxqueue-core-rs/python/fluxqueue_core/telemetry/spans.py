@@ -10,14 +10,23 @@ an attribute, adds an event, ...), it becomes one of the SDK's.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+)
 
+from . import instruments
 from .direct import Direct
 from .propagation import SAMPLED, SPAN_KEY
 
@@ -27,8 +36,17 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 # What the SDK gives to a link without any.
 NO_ATTRIBUTES: Attributes = {}
+# Held for microseconds; a child process must not inherit it in another thread's hands.
 _becoming = threading.Lock()
 _log = logging.getLogger(__name__)
+
+
+def _new_lock() -> None:
+    global _becoming
+    _becoming = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_lock)
 
 
 class Spans:
@@ -67,7 +85,19 @@ class Spans:
                 return NonRecordingSpan(context)
         if around is None:
             around = Context({} if parent is None else {SPAN_KEY: NonRecordingSpan(parent)})
-        return self._tracer.start_span(name, around, kind, attributes, links)
+        try:
+            return self._tracer.start_span(name, around, kind, attributes, links)
+        except Exception:  # noqa: BLE001 - of the application's sampler or processor
+            instruments.failed_once()
+            return NonRecordingSpan(parent or INVALID_SPAN_CONTEXT)
+
+
+def finish(span: Span) -> None:
+    """Ends a span. What a processor of the application raises there fails no task."""
+    try:
+        span.end()
+    except Exception:  # noqa: BLE001 - see above
+        instruments.failed_once()
 
 
 class DirectSpan(Span):
