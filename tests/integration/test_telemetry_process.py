@@ -224,6 +224,52 @@ def test_a_wrong_switch_is_one_line_and_exit_code_2(
         )
 
 
+ANOTHER_MAKE = """
+import sys
+sys.modules["opentelemetry.sdk"] = None  # as if it were not installed
+from opentelemetry import trace
+
+class Recording(trace.NonRecordingSpan):
+    def is_recording(self):
+        return True
+
+    def end(self, end_time=None):
+        note("ended")
+
+class Tracer(trace.NoOpTracer.__base__):
+    def start_span(self, name, *args, **kwargs):
+        note(name)
+        return Recording(trace.SpanContext(1, 2, False, trace.TraceFlags(1)))
+
+    start_as_current_span = None
+
+class Provider(trace.TracerProvider):
+    def get_tracer(self, *args, **kwargs):
+        return Tracer()
+
+trace.set_tracer_provider(Provider())
+
+@fluxqueue.task()
+def order(number): ...
+"""
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_provider_of_another_make_is_used_without_the_sdk(
+    asks: bool, redis_url: str, tmp_path: Path, collector: Collector
+) -> None:
+    order, _, _ = declared(redis_url)
+    order(1)
+    variables = collector.variables if asks else {}
+    with WorkerProcess(
+        tmp_path, redis_url, ANOTHER_MAKE, variables=variables, health_port=free_port()
+    ) as worker:
+        worker.wait_for("task.done")
+        assert worker.stop() == 0, worker.output()
+        assert worker.notes() == ["process default", "ack default", "ended", "ended"]
+        assert len(worker.named("telemetry.not_installed")) == asks
+
+
 RESCUED_APP = """
 from pathlib import Path
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from fluxqueue_core.telemetry import instruments, spans
+from fluxqueue_core.telemetry import instruments
 from fluxqueue_core.telemetry.spans import Spans
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
@@ -57,19 +57,27 @@ def test_an_error_whose_text_is_no_utf_8_can_be_exported(recorded: Recorded) -> 
     assert encode_logs(recorded.logs()).SerializeToString()
 
 
+FORK = """
+import os, threading
+from fluxqueue_core.telemetry import spans
+
+held, go_on = threading.Event(), threading.Event()
+
+def hold():
+    with spans._becoming:
+        held.set()
+        go_on.wait()
+
+threading.Thread(target=hold).start()
+held.wait()
+if (child := os.fork()) == 0:
+    os._exit(0 if spans._becoming.acquire(timeout=5) else 1)
+go_on.set()
+print(os.waitpid(child, 0)[1])
+"""
+
+
 def test_a_fork_does_not_inherit_a_held_lock() -> None:
-    held, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with spans._becoming:
-            held.set()
-            assert go_on.wait(30)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(30)
-    if (child := os.fork()) == 0:
-        os._exit(0 if spans._becoming.acquire(timeout=5) else 1)
-    go_on.set()
-    thread.join()
-    assert os.waitpid(child, 0)[1] == 0
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "0\n", run.stderr

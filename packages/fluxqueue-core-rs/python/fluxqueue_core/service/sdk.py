@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from fluxqueue_core.errors import ConfigurationError
 
@@ -93,12 +93,18 @@ def is_wanted() -> bool:
         return False
     if any(getattr(sys.modules.get(api), name, None) is not None for api, name in _PROVIDERS):
         return True
-    return any(exporters(signal) for signal in SIGNALS) and _is_installed()
+    return _asks_for_export() and (_is_installed() or _warn_of_absence())
+
+
+def _asks_for_export() -> bool:
+    return any(exporters(signal) for signal in SIGNALS)
 
 
 def _is_installed() -> bool:
-    if find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None:
-        return True
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+
+
+def _warn_of_absence() -> Literal[False]:
     get_logger().warning(
         "telemetry.not_installed",
         error="OTEL_* variables ask for telemetry, but the OpenTelemetry SDK is not installed; "
@@ -134,6 +140,11 @@ def set_up(service: str, serves_metrics: bool) -> Sdk | None:
     """
     if not is_wanted():
         return None
+    if not _is_installed():
+        # The application has set a provider of another make.
+        if _asks_for_export():
+            _warn_of_absence()
+        return Sdk()
     from . import sdk_providers
 
     try:
