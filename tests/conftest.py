@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,15 @@ def redis_cluster(tmp_path: Path) -> Iterator[RedisCluster]:
 
     with RedisCluster(tmp_path / "redis-cluster") as servers:
         yield servers
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """The test's randomness. The seed is printed, and shown where a test fails;
+    FLUXQUEUE_TEST_SEED sets it."""
+    seed = int(os.environ.get("FLUXQUEUE_TEST_SEED") or int.from_bytes(os.urandom(4)))
+    print(f"FLUXQUEUE_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(autouse=True)

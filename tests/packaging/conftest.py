@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.distributions import CARGO_TARGET, PACKAGES, ROOT, Built
-from support.virtual_environment import EnvironmentWith, VirtualEnvironment, run
+from support.virtual_environment import EnvironmentWith, VirtualEnvironment, build_path, run
 
 
 @pytest.fixture(scope="session")
@@ -29,17 +29,12 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         # setuptools would take what an earlier build has left there.
         shutil.rmtree(package.folder / "build", ignore_errors=True)
         options = ("--no-deps", "--no-build-isolation", "--wheel-dir", wheel_folder)
-        run(sys.executable, "-m", "pip", "wheel", *options, package.folder, PATH=_path())
+        run(sys.executable, "-m", "pip", "wheel", *options, package.folder, PATH=build_path())
         options = ("--sdist", "--no-isolation", "--outdir", sdist_folder)
-        run(sys.executable, "-m", "build", *options, package.folder, PATH=_path())
+        run(sys.executable, "-m", "build", *options, package.folder, PATH=build_path())
         (wheels[name],) = wheel_folder.glob(f"{package.module}-*.whl")
         (sdists[name],) = sdist_folder.glob(f"{package.module}-*.tar.gz")
     return Built(wheel_folder, wheels, sdists)
-
-
-def _path() -> str:
-    """PATH with the tools of this environment (maturin) first."""
-    return f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session")

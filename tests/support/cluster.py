@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -106,7 +107,9 @@ class Cluster:
                 unknown = unknown_keys(client)
                 assert not unknown, f"keys that the protocol does not know: {unknown}"
 
-    def start_worker(self, app: str | None = None, **options: object) -> WorkerProcess:
+    def start_worker(
+        self, app: str | None = None, *, python: str | Path = sys.executable, **options: object
+    ) -> WorkerProcess:
         """Starts a worker; with an `app` of its own, in a folder of its own."""
         folder = self._folder
         if app is not None:
@@ -118,14 +121,18 @@ class Cluster:
             self._app if app is None else LEDGER + app,
             variables={"LEDGER": str(self._folder / "ledger"), "PYTHONPATH": _python_path()},
             under=(),
+            python=python,
             **(self._lease | options),
         )
         return self._keep(worker)
 
-    def start_scheduler(self, **options: object) -> SchedulerProcess:
+    def start_scheduler(
+        self, *, python: str | Path = sys.executable, **options: object
+    ) -> SchedulerProcess:
         """Starts a scheduler."""
+        options = self._lease | options
         return self._keep(
-            SchedulerProcess(self._folder, self._scheduler_url, **(self._lease | options))
+            SchedulerProcess(self._folder, self._scheduler_url, python=python, **options)
         )
 
     def _keep(self, process: P) -> P:

@@ -26,6 +26,7 @@ class LoggingProcess:
             is a flag without a value.
         variables: added to its environment.
         under: a command that is given the rest as its arguments.
+        python: the interpreter, if not the one of the tests.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class LoggingProcess:
         options: Mapping[str, object],
         variables: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
+        python: str | Path = sys.executable,
     ) -> None:
         self.folder = folder
         flags: list[str] = []
@@ -53,7 +55,7 @@ class LoggingProcess:
         self.other_output: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [*under, sys.executable, "-m", module, *flags],
+            [*under, python, "-m", module, *flags],
             cwd=folder,
             env=environment | dict(variables or {}),
             stderr=subprocess.PIPE,

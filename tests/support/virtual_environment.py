@@ -38,13 +38,25 @@ def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
     return done.stdout
 
 
+def build_path() -> str:
+    """PATH with the tools of the environment that runs the tests (maturin) first."""
+    return f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
 class VirtualEnvironment:
     """A new environment of one interpreter, without pip: the one that runs the
-    tests installs into it."""
+    tests installs into it.
 
-    def __init__(self, folder: Path, python: str | Path = sys.executable) -> None:
+    Args:
+        make: False where the folder is an environment already.
+    """
+
+    def __init__(
+        self, folder: Path, python: str | Path = sys.executable, *, make: bool = True
+    ) -> None:
         self.folder = folder
-        run(python, "-m", "venv", "--without-pip", folder)
+        if make:
+            run(python, "-m", "venv", "--without-pip", folder)
 
     @property
     def bin(self) -> Path:

@@ -12,6 +12,7 @@ The application is a module `app` of the folder. What its tasks write with
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class WorkerProcess(LoggingProcess):
             is a flag without a value.
         variables: added to its environment.
         under: a command that is given the rest as its arguments.
+        python: the interpreter, if not the one of the tests.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class WorkerProcess(LoggingProcess):
         *,
         variables: dict[str, str] | None = None,
         under: Sequence[str] = (),
+        python: str | Path = sys.executable,
         **options: object,
     ) -> None:
         source = folder / "app.py"
@@ -67,9 +70,8 @@ class WorkerProcess(LoggingProcess):
         if not source.exists() or source.read_text() != PRELUDE + app:
             source.write_text(PRELUDE + app)
         own = {"FLUXQUEUE_TASKS_MODULE_PATH": "app", "NOTES": str(folder / "notes")}
-        super().__init__(
-            folder, redis_url, "fluxqueue_worker", options, own | (variables or {}), under
-        )
+        own |= variables or {}
+        super().__init__(folder, redis_url, "fluxqueue_worker", options, own, under, python)
 
     def notes(self) -> list[str]:
         return read_notes(self.folder)

@@ -1,0 +1,105 @@
+"""The previous minor version, built from its last commit into an environment of
+its own.
+
+It takes a few minutes, so it is kept in `.cache/upgrade`, by commit and
+interpreter; delete the folder to build it again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from .distributions import PACKAGES, ROOT
+from .virtual_environment import VirtualEnvironment, build_path, run
+
+RECORD = ROOT / "tests/upgrade/previous.toml"
+CACHE = ROOT / ".cache/upgrade"
+# Nobody measures it: a build without these takes three times as long.
+QUICKLY = {
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
+}
+
+
+class NoHistory(Exception):
+    """The commit is not in this repository: a shallow clone, or no repository."""
+
+
+def recorded() -> tuple[str, str]:
+    """The previous version, and its last commit."""
+    record = tomllib.loads(RECORD.read_text())
+    return record["version"], record["commit"]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sources(commit: str, folder: Path) -> None:
+    done = subprocess.run(
+        ["git", "-C", ROOT, "archive", "--format=tar", commit], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise NoHistory(
+            f"commit {commit} of the previous version is not here ({said}); "
+            "fetch the whole history: git fetch --unshallow"
+        )
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="tar")
+
+
+def _build(commit: str, folder: Path) -> VirtualEnvironment:
+    sources, wheels = folder / "sources", folder / "wheels"
+    _sources(commit, sources)
+    for package in PACKAGES.values():
+        options = ("--no-deps", "--no-build-isolation", "--wheel-dir", wheels)
+        run(
+            *(sys.executable, "-m", "pip", "wheel", *options),
+            sources / package.folder.relative_to(ROOT),
+            cwd=folder,
+            PATH=build_path(),
+            CARGO_TARGET_DIR=str(folder / "target"),
+            **QUICKLY,
+        )
+    environment = VirtualEnvironment(folder / "environment")
+    brings = sorted({name for package in PACKAGES.values() for name in package.brings})
+    environment.pip("install", "--constraint", sources / "requirements-dev.txt", *brings)
+    # From these files alone: an index may have packages of the same names.
+    environment.install(PACKAGES, wheels)
+    for done_with in (sources, folder / "target"):
+        shutil.rmtree(done_with)
+    return environment
+
+
+def previous_version() -> VirtualEnvironment:
+    """The environment with the four packages of the previous version.
+
+    Raises:
+        NoHistory: the commit is not in this repository.
+        AssertionError: it can't be built; the text has what was said.
+    """
+    _, commit = recorded()
+    tag = f"{commit[:12]}-{sys.implementation.cache_tag}"
+    with _locked(CACHE):
+        folder, made = CACHE / tag, CACHE / tag / "made"
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            _build(commit, folder)
+            made.touch()
+        return VirtualEnvironment(folder / "environment", make=False)
