@@ -11,8 +11,10 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from .fault import FaultFailed
 
 LEAST_SECONDS, MOST_SECONDS = 60, 600
 SOURCE = Path(__file__).with_name("clock.c")
@@ -53,6 +55,15 @@ def set_clock(file: Path, offset: int) -> None:
 def get_clock(file: Path) -> int:
     """By how many seconds it is wrong."""
     return int.from_bytes(file.read_bytes(), "little", signed=True)
+
+
+def check_preloaded(processes: Iterable[int]) -> None:
+    """Raises:
+    FaultFailed: one of these processes has the clock of the machine.
+    """
+    for pid in processes:
+        if "/clock.so" not in Path(f"/proc/{pid}/maps").read_text():
+            raise FaultFailed(f"the clock of process {pid} is the machine's")
 
 
 def offset_of(chance: random.Random) -> int:

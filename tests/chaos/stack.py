@@ -235,6 +235,12 @@ class Stack:
         tried = history.by_number()
         return bool(running) and all(len(tried[run.number]) == 1 for run in running)
 
+    def pids(self) -> list[int]:
+        """Of all processes that are there, Redis among them."""
+        with self.lock:
+            present = [*self.workers, *self.schedulers, *self.clients]
+            return [self.server.pid, *(process.pid for process in present)]
+
     def proxy_of(self, process: LoggingProcess) -> Proxy:
         """Between the process and Redis, where its role is in `Setup.proxied`."""
         return self._proxies[process.pid]
@@ -245,14 +251,25 @@ class Stack:
             present = [*self.workers, *self.schedulers, *self.clients]
             return [self._proxies[p.pid] for p in present if p.pid in self._proxies]
 
-    def kill(self, process: LoggingProcess) -> float:
-        """SIGKILL; returns when. A worker's tasks may run twice then."""
+    def kill(self, process: LoggingProcess, *, draining: bool = False) -> float:
+        """SIGKILL; returns when. A worker's tasks may run twice then.
+
+        Args:
+            draining: it may have come to its end meanwhile, with 0. It is not killed
+                then (`was_killed`), and what it ran may not run twice.
+
+        Raises:
+            AssertionError: it had ended before.
+        """
         with self.lock:
             self._ended.add(process.pid)
         began = now()
         process.kill()
-        if process in self.workers:
-            self.lose(process.pid, began, now())
+        if was_killed(process):
+            if process in self.workers:
+                self.lose(process.pid, began, now())
+        elif not (draining and process.process.returncode == 0):
+            raise AssertionError(f"it had ended before it was killed: {process.output()}")
         self._forget(process)
         return began
 
@@ -356,6 +373,11 @@ class Stack:
                 for process in group:
                     if process.pid not in self._ended and process.process.poll() is not None:
                         raise AssertionError(f"a process died by itself: {process.output()}")
+
+
+def was_killed(process: LoggingProcess) -> bool:
+    """Whether a SIGKILL has ended it, and not something before."""
+    return process.process.returncode == -signal.SIGKILL
 
 
 def _any(*arguments: Any) -> None: ...

@@ -65,12 +65,14 @@ class Proxy:
         cuts: how many connections have been cut on demand.
         black_hole: while True, connections are accepted and all that comes is
             swallowed; a connection that has lost bytes so is cut afterwards.
+        swallowed: how often something has been swallowed.
     """
 
     def __init__(self, target: int, *, delay: float = 0.0) -> None:
         self.delay = delay
         self.cuts = 0
         self.black_hole = False
+        self.swallowed = 0
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
@@ -211,6 +213,7 @@ class Proxy:
                     self._cut(link)
                 elif self.black_hole:
                     self._swallowed.add(link)
+                    self.swallowed += 1
                 elif link.half_open:
                     pass  # nobody is there to get it
                 elif self._is_to_be_cut(link, side) and len(chunk) > 1:

@@ -13,6 +13,7 @@ ORDER = (
     "worker_killed_again",
     "worker_killed_in_drain",
     "worker_drained",
+    "worker_drained_twice",
     "worker_stopped",
     "worker_stopped_past_lease",
     "scheduler_killed",

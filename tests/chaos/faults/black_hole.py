@@ -11,6 +11,7 @@ from chaos.ledger import now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
 from chaos.stack import Stack
+from support.waiting import wait_until
 
 # The lease was renewed up to 3.3 s before; then there is time to connect again.
 SHORTEST, LONGEST = 0.5, 4.0
@@ -20,7 +21,9 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     groups: list[list[Any]] = [stack.workers, stack.schedulers, stack.clients]
     with stack.take(chance.choice(groups), chance) as victim, stack.outage((victim.pid,)):
         proxy = stack.proxy_of(victim)
+        before = proxy.swallowed
         proxy.black_hole = True
+        wait_until(lambda: proxy.swallowed > before, what="something that is swallowed")
         pause(chance.uniform(SHORTEST, LONGEST))
         proxy.end_black_hole()
     return Flow(now())

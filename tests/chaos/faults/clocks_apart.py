@@ -7,7 +7,7 @@ import random
 import time
 from dataclasses import replace
 
-from chaos.clocks import LEAST_SECONDS, no_compiler, wrong_clock
+from chaos.clocks import LEAST_SECONDS, check_preloaded, no_compiler, wrong_clock
 from chaos.fault import FaultFailed, Setup
 from chaos.faults import worker_killed
 from chaos.recovery import Recovery
@@ -18,6 +18,7 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     seconds, _ = stack.admin(lambda client: client.time())
     if abs(seconds - time.time()) < LEAST_SECONDS - 5:
         raise FaultFailed(f"the clock of Redis is right ({seconds})")
+    check_preloaded(stack.pids())
     return worker_killed.inject(stack, chance)
 
 

@@ -8,11 +8,13 @@ for as long as the clock was set back (docs/guarantees.md).
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 from chaos.clocks import (
     LEAST_SECONDS,
     MOST_SECONDS,
+    check_preloaded,
     clocks_of,
     get_clock,
     no_compiler,
@@ -20,7 +22,7 @@ from chaos.clocks import (
     set_clock,
     settable_clock,
 )
-from chaos.fault import Fault, Setup
+from chaos.fault import Fault, FaultFailed, Setup
 from chaos.ledger import now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
@@ -32,21 +34,27 @@ LEAST_BACK, MOST_BACK = 5, 30
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
+    check_preloaded(stack.pids())
     began = now()
     for clock in clocks_of(stack.folder):
         if clock.name.startswith("clock-redis"):
-            _jump_of_redis(clock, chance)
+            _jump_of_redis(stack, clock, chance)
         else:
             set_clock(clock, offset_of(chance))
     pause(chance.uniform(SHORTEST, LONGEST))
     return Flow(began)
 
 
-def _jump_of_redis(clock: Path, chance: random.Random) -> None:
+def _jump_of_redis(stack: Stack, clock: Path, chance: random.Random) -> None:
     jump = chance.randint(LEAST_SECONDS, MOST_SECONDS)
     if chance.random() < 0.5:
         jump = -chance.randint(LEAST_BACK, MOST_BACK)
-    set_clock(clock, get_clock(clock) + jump)
+    offset = get_clock(clock) + jump
+    set_clock(clock, offset)
+    before = int(time.time())
+    seconds, _ = stack.admin(lambda client: client.time())
+    if not before <= seconds - offset <= time.time():
+        raise FaultFailed(f"the clock of Redis has not jumped to {offset} s ({seconds})")
 
 
 FAULT = Fault(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import resource
 
-from chaos.fault import WORKER, Fault, Setup
+from chaos.fault import WORKER, Fault, FaultFailed, Setup
 from chaos.ledger import ENDS, now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
@@ -45,7 +45,8 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     (victim,) = (worker for worker in stack.workers if worker.pid == pid)
     with stack.outage((victim.pid,)):
         pause(seconds / 4)
-        stack.proxy_of(victim).cut_all()
+        if stack.proxy_of(victim).cut_all() == 0:
+            raise FaultFailed("there was no connection to cut")
         wait_until(lambda: not _runs_in(stack, number), what="its end")
     return Flow(now())
 

@@ -1,5 +1,5 @@
-"""A task blocks SIGTERM in its thread for as long as it runs; the worker drains all
-the same."""
+"""A task blocks SIGTERM in its thread, and leaves it so; the worker drains all the
+same."""
 
 from __future__ import annotations
 

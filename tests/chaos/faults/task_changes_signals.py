@@ -4,9 +4,11 @@ which is what an orchestrator does after its grace period."""
 from __future__ import annotations
 
 import random
+import signal
 import time
+from pathlib import Path
 
-from chaos.fault import Fault, Setup
+from chaos.fault import Fault, FaultFailed, Setup
 from chaos.harmful_tasks import run_to_its_end
 from chaos.recovery import Elsewhere, Recovery
 from chaos.stack import Stack
@@ -28,11 +30,19 @@ GRACE = 3.0
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
     worker = run_to_its_end(stack, "ignore_sigterm")
+    if not _ignores(worker.pid, signal.SIGTERM):
+        raise FaultFailed("SIGTERM is not ignored")
     worker.process.terminate()
     time.sleep(GRACE)
     killed = stack.kill(worker)
     stack.start_worker()
     return Elsewhere(worker.pid, killed)
+
+
+def _ignores(pid: int, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 FAULT = Fault("task: ignores SIGTERM, SIGKILL after a while", inject, Setup(tasks=TASKS))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import time
 
-from chaos.fault import Fault, Setup
+from chaos.fault import Fault, FaultFailed, Setup
 from chaos.harmful_tasks import run_to_its_end
 from chaos.ledger import now
 from chaos.recovery import Flow, Recovery
@@ -37,7 +37,8 @@ def close_descriptors(ctx: Context, number):
 def inject(stack: Stack, chance: random.Random) -> Recovery:
     worker = run_to_its_end(stack, "close_descriptors")
     with stack.outage((worker.pid,)):
-        stack.admin(lambda client: client.client_kill_filter(_type="normal", skipme=True))
+        if not stack.admin(lambda client: client.client_kill_filter(_type="normal", skipme=True)):
+            raise FaultFailed("there was no connection to kill")
         time.sleep(6.0)  # as long as the lines are written
     return Flow(now())
 

@@ -8,7 +8,7 @@ import signal
 from chaos.fault import Fault, FaultFailed
 from chaos.pause import pause
 from chaos.recovery import Elsewhere, Recovery
-from chaos.stack import Stack
+from chaos.stack import Stack, was_killed
 
 # Some tasks take longer than that, so some drains do.
 LONGEST = 0.3
@@ -20,10 +20,9 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
         with stack.take(stack.workers, chance, busy=True) as victim:
             victim.signal(signal.SIGTERM)
             pause(chance.uniform(0, LONGEST))
-            draining = victim.process.poll() is None
-            killed = stack.kill(victim)
+            killed = stack.kill(victim, draining=True)
         stack.start_worker()
-        if draining:
+        if was_killed(victim):
             return Elsewhere(victim.pid, killed)
     raise FaultFailed(f"{ATTEMPTS} drains ended before they were killed")
 
