@@ -120,6 +120,13 @@ def test_a_span_is_as_the_sdk_makes_it(
     assert made[0] == made[1]
 
 
+@pytest.mark.parametrize("end", [0, 10**18])
+def test_a_span_ends_when_it_is_told_to(end: int) -> None:
+    provider = Provider()
+    start(provider.spans).end(end)
+    assert provider.ended().end_time == end
+
+
 def test_what_only_the_sdks_spans_have_can_be_asked() -> None:
     span: Any = start(Provider().spans)
     assert span.attributes["messaging.system"] == "fluxqueue"

@@ -172,6 +172,12 @@ def test_a_provider_set_after_the_first_call_counts(
     assert telemetry.active() is not None
 
 
+def test_an_sdk_that_is_disabled_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    Recorded().install(monkeypatch)
+    assert telemetry.active() is None and not sdk.is_wanted()
+
+
 def test_a_wrong_switch_is_a_clear_error_of_the_call(
     monkeypatch: pytest.MonkeyPatch, recorded: Recorded
 ) -> None:

@@ -105,9 +105,9 @@ class Direct:
         Args:
             started, ended: nanoseconds since 1970; None is now.
         """
-        span = self._ended_span(
-            name, context, parent, kind, attributes, links, started, ended or time_ns()
-        )
+        if ended is None:
+            ended = time_ns()
+        span = self._ended_span(name, context, parent, kind, attributes, links, started, ended)
         self._processor.on_end(span)
         return span
 
