@@ -25,6 +25,8 @@ pub enum Mutant {
     OpenGivesNothingBack,
     /// `open` deletes the inboxes of the old ids unread.
     OpenForgetsInboxes,
+    /// `open` deletes nothing of what it gives back.
+    OpenLeavesCopies,
     /// `exchange` does not renew the lease.
     DoesNotRenew,
     /// `reclaim` raises the deliveries of what nobody has begun.
@@ -48,7 +50,7 @@ pub enum Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 21] = [
+pub const ALL: [Mutant; 22] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -60,6 +62,7 @@ pub const ALL: [Mutant; 21] = [
     Mutant::SparesUnknownIds,
     Mutant::OpenGivesNothingBack,
     Mutant::OpenForgetsInboxes,
+    Mutant::OpenLeavesCopies,
     Mutant::DoesNotRenew,
     Mutant::ReclaimRaises,
     Mutant::BeginsPastDeadline,

@@ -32,6 +32,20 @@ pub enum Violation {
     Model,
 }
 
+/// All that a broken protocol can be found out by.
+pub const ALL: [Violation; 10] = [
+    Violation::Lost,
+    Violation::InTwoPlaces,
+    Violation::NeverEnds,
+    Violation::SettledWhatItLost,
+    Violation::CountedTwice,
+    Violation::RunTwiceWithoutCause,
+    Violation::HealthyWorkerRescued,
+    Violation::InnocentCondemned,
+    Violation::WakeUpLost,
+    Violation::LeftOverConsumer,
+];
+
 /// Checks the properties of one state; those of steps are where the step is made.
 pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     for task in 0..2 {

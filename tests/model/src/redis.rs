@@ -83,6 +83,9 @@ impl State {
                         _ => {
                             self.home(message, scope).push_first(message);
                             self.leaves(message);
+                            if scope.is(Mutant::OpenLeavesCopies) {
+                                self.consumers[old].claimed.push(message);
+                            }
                         }
                     }
                 }

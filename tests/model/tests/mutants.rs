@@ -3,7 +3,7 @@
 
 use fluxqueue_model::faults::Fault;
 use fluxqueue_model::mutant::{self, Mutant};
-use fluxqueue_model::properties::Violation;
+use fluxqueue_model::properties::{self, Violation};
 use fluxqueue_model::scope::Scope;
 use fluxqueue_model::search::search;
 
@@ -25,6 +25,12 @@ macro_rules! caught {
             let tested = [$(Mutant::$mutant),*];
             assert!(mutant::ALL.iter().all(|m| tested.contains(m)));
         }
+
+        #[test]
+        fn every_property_finds_a_mutant() {
+            let violated = [$(Violation::$violation),*];
+            assert!(properties::ALL.iter().all(|v| violated.contains(v)));
+        }
     };
 }
 
@@ -45,6 +51,7 @@ caught! {
     unknown_ids_are_spared: SparesUnknownIds in Scope { faults: 2, workers: 1, ..BREAK } => LeftOverConsumer;
     open_gives_nothing_back: OpenGivesNothingBack in BREAK => LeftOverConsumer;
     open_forgets_inboxes: OpenForgetsInboxes in BREAK => Lost;
+    open_leaves_copies: OpenLeavesCopies in BREAK => InTwoPlaces;
     exchange_does_not_renew: DoesNotRenew in Scope::SMALL => HealthyWorkerRescued;
     reclaim_raises: ReclaimRaises in KILL => CountedTwice;
     tasks_begin_past_the_deadline: BeginsPastDeadline in STOP => RunTwiceWithoutCause;
