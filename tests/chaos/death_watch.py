@@ -11,7 +11,7 @@ from .ledger import now
 if TYPE_CHECKING:
     from .stack import Stack
 
-INTERVAL = 0.02
+INTERVAL = 0.05
 # A zombie has died as well; its parent has only not looked yet.
 DEAD_STATES = ("Z", "X")
 

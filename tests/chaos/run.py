@@ -27,6 +27,8 @@ from .recovery import Recovery
 from .remains import read_remains, waiting
 from .stack import QUEUE, Stack
 
+# Seconds between two looks at the ledger, which cost something.
+INTERVAL = 0.05
 # Seconds that all tasks may take to come to their ends once the clients are gone.
 LAST_PATIENCE = 90.0
 
@@ -95,7 +97,7 @@ def _recover(recovery: Recovery, stack: Stack, limit: float) -> float:
             found.append(seconds)  # 0.0 is a time as well
         return bool(found)
 
-    wait_until(recovered, timeout=limit + 60, what=f"recovery ({recovery})")
+    wait_until(recovered, timeout=limit + 60, what=f"recovery ({recovery})", interval=INTERVAL)
     return found[0]
 
 
@@ -107,7 +109,7 @@ def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
         stack.stop(client)
     unfinished = ""
     try:
-        wait_until(lambda: _all_ended(stack), timeout=LAST_PATIENCE)
+        wait_until(lambda: _all_ended(stack), timeout=LAST_PATIENCE, interval=INTERVAL)
     except AssertionError:
         unfinished = f"not all tasks came to their ends in {LAST_PATIENCE:g} s"
     for process in [*stack.workers, *stack.schedulers]:

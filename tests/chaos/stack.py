@@ -196,7 +196,7 @@ class Stack:
                 and self.admin(lambda client: client.hexists(key("sweep", QUEUE), "last"))
             )
 
-        wait_until(steady, timeout=90, what="work in every process of the stack")
+        wait_until(steady, timeout=90, what="work in every process of the stack", interval=0.05)
 
     # What faults use
 

@@ -14,11 +14,13 @@ def wait_until(
     condition: Callable[[], T],
     timeout: float = PATIENCE,
     what: str | Callable[[], str] = "the condition",
+    interval: float = 0.01,
 ) -> T:
     """Asks until the answer is true, and returns it.
 
     Args:
         what: for the message; called only when it is needed.
+        interval: seconds between two questions.
 
     Raises:
         AssertionError: it is not within `timeout` seconds.
@@ -28,7 +30,7 @@ def wait_until(
         if time.monotonic() >= deadline:
             text = what if isinstance(what, str) else what()
             raise AssertionError(f"{text} did not come true in {timeout:g} s")
-        time.sleep(0.01)
+        time.sleep(interval)
     return answer
 
 

@@ -21,4 +21,6 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return poison(stack, "exit_now")
 
 
-FAULT = Fault("task: os._exit, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES)
+FAULT = Fault(
+    "task: os._exit, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES, seconds=40.0
+)

@@ -27,4 +27,4 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return Flow(now())
 
 
-FAULT = Fault("task: holds the GIL for 60 s", inject, Setup(tasks=TASKS))
+FAULT = Fault("task: holds the GIL for 60 s", inject, Setup(tasks=TASKS), seconds=65.0)

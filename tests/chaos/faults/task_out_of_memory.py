@@ -34,4 +34,6 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return poison(stack, "take_all_memory")
 
 
-FAULT = Fault("task: out of memory, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES)
+FAULT = Fault(
+    "task: out of memory, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES, seconds=40.0
+)

@@ -25,4 +25,6 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     return poison(stack, "segfault")
 
 
-FAULT = Fault("task: segfault, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES)
+FAULT = Fault(
+    "task: segfault, three times", inject, Setup(tasks=TASKS), limit=THREE_LOSSES, seconds=40.0
+)
