@@ -5,6 +5,7 @@ python -m chaos.run FAULT SEED TRIALS FOLDER    # prints a `Result` as JSON
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -14,7 +15,9 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from fluxqueue_core import key
 from support.waiting import wait_until
 
 from .application import ATTEMPTS_OF_DOOMED
@@ -31,6 +34,8 @@ from .stack import QUEUE, Stack
 INTERVAL = 0.05
 # Seconds that all tasks may take to come to their ends once the clients are gone.
 LAST_PATIENCE = 90.0
+# And that the lease of a worker that is gone may take to end.
+LEASES_END = 30.0
 
 
 @dataclass
@@ -112,8 +117,13 @@ def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
         wait_until(lambda: _all_ended(stack), timeout=LAST_PATIENCE, interval=INTERVAL)
     except AssertionError:
         unfinished = f"not all tasks came to their ends in {LAST_PATIENCE:g} s"
-    for process in [*stack.workers, *stack.schedulers]:
-        stack.stop(process)
+    for worker in list(stack.workers):
+        stack.stop(worker)
+    # A worker that was killed while it held nothing has its lease still.
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not stack.admin(_living), LEASES_END, interval=INTERVAL)
+    for scheduler in list(stack.schedulers):
+        stack.stop(scheduler)
     evidence = Evidence(
         history=stack.ledger.history(),
         remains=stack.admin(lambda client: read_remains(client, QUEUE)),
@@ -126,6 +136,11 @@ def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
     if unfinished:
         stack.violations.append(unfinished)
     return check(evidence)
+
+
+def _living(client: Any) -> int:
+    """How many consumers have no tombstone."""
+    return int(client.zcount(key("consumers", QUEUE), 0, "+inf"))
 
 
 def _all_ended(stack: Stack) -> bool:
