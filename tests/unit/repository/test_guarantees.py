@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chaos.faults import load, names
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/guarantees.md").read_text()
 
@@ -25,3 +27,13 @@ def test_every_promise_has_a_test() -> None:
     numbers = [int(text.split(".", 1)[0]) for text in promises]
     assert numbers == list(range(1, 11))
     assert all("\n- `tests/" in text for text in promises)
+
+
+def test_the_table_of_the_chaos_suite_has_its_faults() -> None:
+    titles = {load(name).title for name in names()}
+    section = PAGE.split("## Every fault")[1].split("\n## ")[0]
+    ours = section.split("| killed worker |")[0]
+    rows = re.findall(r"^\| ([^|]+) \| \d", ours, re.MULTILINE)
+    assert len(rows) > 30
+    assert set(rows) <= titles | {"all"}, "a fault has another name by now, or is gone"
+    assert re.search(r"^`scripts/chaos .*`, seed \d+", section, re.MULTILINE)
