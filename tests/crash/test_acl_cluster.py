@@ -1,0 +1,69 @@
+"""The main path on a Redis Cluster whose slots move, each role with the rights of
+docs/security.md and what that page adds for a cluster."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+from support import acl
+from support.cluster import Cluster
+from support.feeder import Feeder
+from support.redis_cluster import RedisCluster
+
+TASKS = range(450)
+# For all roles; for workers from Redis 7 on, and before.
+ADDED = re.compile(
+    r"in a Redis Cluster: `([^`]+)` for all roles, and `([^`]+)` for\s+workers \(`([^`]+)` before"
+)
+APP = """
+@fluxqueue.task_with_context(name="work", queue={queue!r}, retry_delay=0.1)
+def work_{number}(ctx: Context, number):
+    if number % 5 == 0 and ctx.metadata.retries == 0:
+        raise ValueError("a first attempt that fails")
+    with ledger.run(number):
+        time.sleep(0.01)
+"""
+
+
+def test_slots_that_move_with_the_rights_of_the_page(
+    tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
+) -> None:
+    servers = redis_cluster
+    ((for_all, new, old),) = ADDED.findall(acl.PAGE)
+    for node in servers.nodes:
+        version = acl.version_of(node.client)
+        for role, rules in acl.lines(version).items():
+            of_worker = [new if version == "7" else old] if role == "worker" else []
+            acl.create(node.client, role, [*rules, *for_all.split(), *of_worker])
+        node.client.acl_log_reset()
+    queues = [servers.queue_on(node) for node in servers.masters()]
+    with Cluster(
+        tmp_path,
+        servers.url,
+        "".join(APP.format(queue=queue, number=n) for n, queue in enumerate(queues)),
+        lease=3.0,
+        client_url=acl.url("client", servers.url),
+        worker_url=acl.url("worker", servers.url),
+        scheduler_url=acl.url("scheduler", servers.url),
+        redis_client=servers.client,
+    ) as cluster:
+        cluster.start_scheduler()
+        cluster.start_worker(queue=",".join(queues), concurrency=10, log_level="warning")
+
+        def enqueue(number: int) -> None:
+            cluster.task("work", queues[number % len(queues)])(number)
+
+        with Feeder(enqueue, TASKS) as feeder:
+            for ended in (50, 150, 250):
+                cluster.wait_for_ends(ended)
+                slot = servers.slot(f"{{{chance.choice(queues)}}}")
+                owner = servers.owner(slot)
+                servers.move_slot(
+                    slot, chance.choice([n for n in servers.masters() if n is not owner])
+                )
+        cluster.wait_until_ended(feeder.acknowledged, timeout=60)
+        assert feeder.acknowledged == set(TASKS)
+        assert cluster.ledger.run_twice() == set()
+    assert [entry for node in servers.nodes for entry in acl.refused(node.client)] == []
