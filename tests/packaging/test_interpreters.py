@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.distributions import CARGO, CARGO_TARGET, PACKAGES, Built
+from support.distributions import CARGO, CARGO_TARGET, PACKAGES, ROOT, Built
 from support.virtual_environment import VirtualEnvironment, run
 from support.worker_process import wait_until
 
@@ -93,6 +94,12 @@ def test_a_worker_runs_what_a_client_enqueues(
             worker.kill()
     assert (tmp_path / "sum").read_text() == "5"
     assert (tmp_path / "product").read_text() == "20"
+
+    # How an exception reaches a thread differs from one interpreter to the next.
+    environment.pip("install", "--constraint", ROOT / "requirements-dev.txt", "pytest")
+    options = ("-c", os.devnull, "--rootdir", tmp_path, "-p", "no:cacheprovider", "-q")
+    tests = ROOT / "tests" / "unit" / "core" / "test_deadlines.py"
+    environment.run("python", "-m", "pytest", *options, tests, cwd=tmp_path)
 
 
 def build_core(python: str, folder: Path) -> None:
