@@ -39,7 +39,10 @@ def test_poison_is_dead_after_so_many_kills_and_innocents_end_well(
         chance.shuffle(numbers)
         for number in numbers:
             cluster.enqueue("poison" if number in POISON else "innocent", [number])
-        cluster.start_scheduler(**({} if most == 3 else {"max_deliveries": most}))
+        if most == 3:  # the default
+            cluster.start_scheduler()
+        else:
+            cluster.start_scheduler(max_deliveries=most)
         workers: list[WorkerProcess] = []
 
         def all_is_settled() -> bool:

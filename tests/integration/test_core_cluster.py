@@ -204,12 +204,15 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
         worker.wait_for("worker.connected")
         for thread in threads:
             thread.start()
-        for _ in range(4):
+
+        def some_more_run() -> None:
             ran = len(worker.notes())
-            wait_until(lambda ran=ran: len(worker.notes()) > ran + 50, 60, worker.output)
+            wait_until(lambda: len(worker.notes()) > ran + 50, 60, worker.output)
+
+        for _ in range(4):
+            some_more_run()
             steady.move_slot(slot, another(steady, steady.owner(slot)))
-        ran = len(worker.notes())
-        wait_until(lambda: len(worker.notes()) > ran + 50, 60, worker.output)
+        some_more_run()
         stop.set()
         for thread in threads:
             thread.join(60)
