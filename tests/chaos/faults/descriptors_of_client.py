@@ -6,16 +6,16 @@ from __future__ import annotations
 import random
 import resource
 
-from chaos.fault import CLIENT, Fault, FaultFailed, Setup
-from chaos.ledger import REFUSED, now
+from chaos.fault import CLIENT, Fault, Setup
+from chaos.ledger import now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
+from chaos.refusals import wait_until_refused
 from chaos.stack import Stack
 
 # 0 to 2 are always taken, so none can be opened.
 NONE_LEFT = 3
-# A call tries to connect for five seconds before it gives up.
-SHORTEST, LONGEST = 5.5, 8.0
+LONGEST = 3.0
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
@@ -24,11 +24,11 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
         soft, hard = resource.prlimit(victim.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (NONE_LEFT, hard))
         stack.proxy_of(victim).cut_all()
-        pause(chance.uniform(SHORTEST, LONGEST))
-        resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (soft, hard))
-    calls = stack.ledger.history().calls.values()
-    if not any(call.outcome == REFUSED and call.called >= began for call in calls):
-        raise FaultFailed("no call was refused")
+        try:
+            wait_until_refused(stack, began)
+            pause(chance.uniform(0, LONGEST))
+        finally:
+            resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (soft, hard))
     return Flow(now())
 
 
@@ -37,5 +37,4 @@ FAULT = Fault(
     inject,
     setup=Setup(proxied=frozenset({CLIENT})),
     trials=2,
-    mixes=True,
 )
