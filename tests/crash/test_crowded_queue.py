@@ -21,7 +21,7 @@ def work(number):
 """
 # One after the other they would take longer than the backlog, if each waited for
 # the renewal of a lease (every 3.3 s) to be found.
-SMALL = 30
+SMALL = 8
 BACKLOG = 600_000
 IN_A_CALL = 1_000
 
