@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
+from fluxqueue_core import key
+from redis import Redis
 from support.collector import Collector
 from support.logging_process import LoggingProcess
 from support.probing import free_port, get
@@ -197,6 +199,9 @@ def test_metrics_are_exported_by_otlp_and_flushed_at_the_drain(
     ):
         scheduler.wait_for("scheduler.started")
         worker.wait_for("task.done")
+        # The scheduler looks once a second which queues there are.
+        with Redis.from_url(redis_url) as redis:
+            wait_until(lambda: redis.exists(key("sweep", "default")), what="a sweep of the queue")
         assert not collector.metric_names()
         assert worker.stop() == 0
         of_worker = collector.metric_names()
