@@ -26,9 +26,10 @@ from support.tls_proxy import LOCALHOST
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
-USER = "nutzer-5e1f"
-PASSWORD = "geheim-7f3a"
-SECRETS = (USER, PASSWORD, "5e1f", "7f3a")
+# Their ends are no hexadecimal digits: no random identifier of a span has them.
+USER = "nutzer-q5wk"
+PASSWORD = "geheim-x7vz"
+SECRETS = (USER, PASSWORD, "q5wk", "x7vz")
 TELEMETRY = {
     "OTEL_METRICS_EXPORTER": "prometheus",
     "OTEL_TRACES_EXPORTER": "console",
