@@ -202,7 +202,10 @@ def test_logs_probes_metrics_spans_and_command_lines_of_the_services(
         admin.lpush(key("pending", "default"), message("shows_its_client"))
         admin.lpush(key("suspects", "default"), message("work", 1, deliveries=2))
         started = worker.wait_for("suspects.started")
-        commands = [" ".join(psutil.Process(started["pid"]).cmdline())]
+        child = psutil.Process(started["pid"])
+        # A process that is just being executed has none for a moment.
+        wait_until(lambda: child.cmdline() != [], what=worker.output)
+        commands = [" ".join(child.cmdline())]
         assert "--suspects-lane" in commands[0]
         commands += [
             " ".join(psutil.Process(process.pid).cmdline()) for process in (worker, scheduler)
