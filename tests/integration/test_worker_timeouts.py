@@ -247,6 +247,28 @@ def test_concurrency_holds_while_tasks_are_stuck_and_afterwards(
     assert not [note for note in worker.notes() if note.startswith("end")]
 
 
+# What a debugger or a measurement of coverage does, for all threads that start after it.
+TRACED = """
+import threading
+threading.settrace(lambda frame, event, argument: None)
+"""
+
+
+def test_traced_threads_go_on_beside_a_task_that_is_blocked(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    # CPython 3.11 would hold them at the start of a function: see `clear_flag` in the core.
+    os.mkfifo(tmp_path / "fifo")
+    with WorkerProcess(tmp_path, redis_url, APP + TRACED, timeout_grace=0.1) as worker:
+        push(redis, "blocked", max_retries=0)
+        worker.wait_for("task.stuck")
+        push(redis, "work", "beside")
+        wait_until(lambda: "work beside" in worker.notes())
+        os.close(os.open(tmp_path / "fifo", os.O_WRONLY))
+        assert worker.wait_for("task.dead")["error"] == ERROR
+        assert worker.stop() == 0
+
+
 @pytest.mark.parametrize("name", ["blocked", "block_the_loop"])
 def test_max_stuck_replaces_the_process_and_the_attempt_has_failed(
     tmp_path: Path, redis_url: str, redis: Redis, name: str

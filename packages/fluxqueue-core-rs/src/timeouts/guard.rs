@@ -76,6 +76,25 @@ pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
     Ok(())
 }
 
+/// Clears the flag that says that some thread has an exception pending.
+///
+/// CPython 3.11 has one for all threads, and while it is set no traced function
+/// gets past its start, whichever thread runs it (`DO_TRACING` in
+/// `Python/ceval.c` looks at the flag before RESUME, and comes back to itself):
+/// with coverage or a debugger all would wait for one thread that is blocked in
+/// C. The delivery of another exception, to this thread, clears it, and nothing
+/// is lost: the thread that is meant does not have the GIL, and when it takes it
+/// CPython sets the flag again (`take_gil` in `Python/ceval_gil.h`).
+///
+/// From 3.12 on a function goes on past its start, and from 3.13 on each thread
+/// has a flag of its own.
+pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
+    if py.version_info() >= (3, 12) {
+        return Ok(());
+    }
+    deliver(py, thread_ident(py)?)
+}
+
 /// Has a TaskTimeout that may be pending in this very thread raised, and drops it.
 ///
 /// It is set once more: whether or not the first has been raised in the task,

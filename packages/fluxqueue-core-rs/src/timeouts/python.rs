@@ -116,6 +116,8 @@ impl Deadlines {
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<Option<Vec<Due>>> {
+        // What it needs is imported now, while the flag is not set.
+        guard::clear_flag(py)?;
         loop {
             if !py.detach(|| self.shared.wait()) {
                 return Ok(None);
@@ -135,6 +137,9 @@ impl Deadlines {
             if let Some(error) = failure {
                 return Err(error);
             }
+            // Without the lock, as it may release the GIL. Each time: a blocked
+            // thread sets the flag again where it takes the GIL in between.
+            guard::clear_flag(py)?;
             if !found.is_empty() {
                 return Ok(Some(found));
             }
