@@ -43,6 +43,39 @@ def test_a_thousand_at_once(scripts: Scripts) -> None:
     assert scripts.list("pending") == due
 
 
+def test_suspects_among_others_keep_their_order(scripts: Scripts) -> None:
+    due = [message(n, deliveries=2 if n % 3 == 0 or n > 150 else n % 2) for n in range(200)]
+    later = message(999, deliveries=2)
+    delay(scripts, {m: 10 + n for n, m in enumerate(due)})
+    delay(scripts, {later: scripts.now() + DAY})
+    while scripts.promote(limit=70)[0]:
+        pass
+    assert scripts.list("suspects") == [m for m in due if b'"deliveries":2' in m]
+    assert scripts.list("pending") == [m for m in due if b'"deliveries":2' not in m]
+    assert list(scripts.delayed()) == [later]
+
+
+def test_large_messages_are_moved_by_few_calls_each_of_bounded_bytes(scripts: Scripts) -> None:
+    large = [message(n, args=b'["%s"]' % (b"x" * 100_000)) for n in range(10)]
+    small = messages(range(10, 310))
+    due = [*large, *small]
+    delay(scripts, {m: 10 + n for n, m in enumerate(due)})
+    assert scripts.promote()[0] == 3, "two are below the bound, the third is beyond it"
+    calls = 1
+    while (reply := scripts.promote())[0]:
+        calls += 1
+        assert (reply[1] == 0) == bool(scripts.delayed()), "whether more is due is said"
+    assert scripts.list("pending") == due
+    assert calls <= 6
+
+
+def test_one_message_moves_however_large(scripts: Scripts) -> None:
+    huge = message(1, args=b'["%s"]' % (b"x" * 1_000_000))
+    delay(scripts, {huge: 1, message(2): 2})
+    assert scripts.promote() == [1, 0]
+    assert scripts.list("pending") == [huge]
+
+
 def test_suspects_go_to_their_list(scripts: Scripts) -> None:
     delay(scripts, {message(1, deliveries=2): 1, message(2, deliveries=1): 2, message(3): 3})
     scripts.promote()

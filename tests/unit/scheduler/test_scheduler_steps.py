@@ -17,6 +17,7 @@ from fluxqueue_scheduler.outages import Complaints
 from fluxqueue_scheduler.promote import LIMIT, SHORTEST_PAUSE, TICK, Promoter
 from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.redis_client import ScriptCall
+from fluxqueue_scheduler.rescue import BATCH, Rescue
 from fluxqueue_scheduler.sweep import Sweeper
 
 
@@ -67,6 +68,10 @@ def promoter(replies: dict[str, Any]) -> tuple[Promoter, FakeClient]:
         ({"a": [0, 20], "b": [0, 35]}, 0.02),
         ({"a": [0, 1], "b": [0, -1]}, SHORTEST_PAUSE),
         ({"a": [LIMIT, 0], "b": [0, -1]}, 0.0),
+        ({"a": [LIMIT, -1]}, TICK),
+        ({"a": [LIMIT, 30]}, 0.03),
+        # Large messages: the call has stopped at its bytes.
+        ({"a": [1, 0], "b": [0, 20]}, 0.0),
         ({}, TICK),
     ],
 )
@@ -175,6 +180,26 @@ def test_a_sweep_that_an_outage_made_late_is_none(sweeps: Sweeps, lines: list[Fi
     sweeps.sweeper.step()
     assert lines == []
     assert sweeps.calls == ["sweep"] * 2
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(100, 100), (10_000, 26), (1_000_000, 1)])
+def test_a_rescue_moves_fewer_large_messages_in_one_call(size: int, at_once: int) -> None:
+    head = b'{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-%012x","name":"n","args":["%s"]}'
+    limits, moved = [], []
+
+    def answer(call: ScriptCall) -> Any:
+        if call.name == "bury":
+            limits.append(call.arguments[2])
+            return [p for n in range(BATCH) for p in (b"field", head % (n, b"x" * size))]
+        assert call.name == "move"
+        moved.append(len(call.arguments) // 4)
+        return [moved[-1], 0]
+
+    client: Any = FakeClient(answer, [b"q"])
+    rescue = Rescue("q", "c", Options())
+    assert rescue.step(client) and rescue.step(client)
+    assert limits == [BATCH, at_once]
+    assert max(moved) == at_once and sum(moved) == 2 * BATCH, "all that was handed out"
 
 
 @pytest.mark.parametrize("lease", [1.0, 4.0, 10.0, 300.0])

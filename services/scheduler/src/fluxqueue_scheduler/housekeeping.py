@@ -20,7 +20,7 @@ from .outages import Complaints, remedy
 from .queues import Queues
 from .redis_client import RedisClient, ScriptCall
 
-TRIM_LIMIT = 1_000
+TRIM_LIMIT = 500
 # Keys that one step of the search passes, and the pause after it: a search of
 # many millions of keys must not keep Redis busy.
 PAGE = 1_000

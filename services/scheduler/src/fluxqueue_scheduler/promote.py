@@ -22,7 +22,9 @@ TICK = 0.05
 REFUSED_PAUSE = 1.0
 # Tasks due one after the other are moved together.
 SHORTEST_PAUSE = 0.01
-LIMIT = 1_000
+# Messages moved in one call. Redis serves nobody else meanwhile: 2 µs for each
+# make half a millisecond. The script itself stops earlier where they are large.
+LIMIT = 250
 # Moved tasks whose traces one span has links to.
 MOST_LINKS = 32
 
@@ -71,8 +73,9 @@ class Promoter:
                 if self._tracing is not None:
                     self._tracing.promoted(queue, moved, messages[0], started)
                 get_logger().debug("tasks.promoted", queue=queue, count=moved)
-            if moved >= LIMIT:
+            if due == 0:
+                # The call has stopped at one of its bounds.
                 pause = 0.0
-            elif due >= 0:
+            elif due > 0:
                 pause = min(pause, max(due / 1_000, SHORTEST_PAUSE))
         return pause

@@ -15,8 +15,10 @@ from .redis_client import RedisClient, ScriptCall
 if TYPE_CHECKING:
     from .tracing import RescueTrace
 
-# Messages moved in one call: they may be large.
+# Messages moved in one call, during which Redis serves nobody else: fewer where
+# they would come to more than so many bytes, which only the first `bury` can't know.
 BATCH = 100
+MOST_BYTES = 262_144
 # What `reclaim` moves at most in one call.
 RECLAIM_LIMIT = 100
 
@@ -33,6 +35,7 @@ class Rescue:
         self._home = 0
         self._dead = 0
         self._not_begun = 0
+        self._batch = BATCH
         self._trace = trace
 
     def step(self, client: RedisClient) -> bool:
@@ -45,15 +48,17 @@ class Rescue:
         if self._trace is not None:
             self._trace.began(client)
         gap = round(self._options.gap * 1_000)
-        buried = client.call(self._script("bury", self.consumer, gap, BATCH))
+        buried = client.call(self._script("bury", self.consumer, gap, self._batch))
         if buried:
             # The newest first: so the oldest is the next to be taken.
             held = sorted(
                 zip(buried[::2], buried[1::2], strict=True), key=lambda h: h[1], reverse=True
             )
-            for start in range(0, len(held), BATCH):
+            size = sum(len(message) for _, message in held)
+            self._batch = max(min(MOST_BYTES * len(held) // max(size, 1), BATCH), 1)
+            for start in range(0, len(held), self._batch):
                 arguments: list[bytes] = []
-                batch = held[start : start + BATCH]
+                batch = held[start : start + self._batch]
                 started = time_ns()
                 for field, message in batch:
                     arguments += self._raised(field, message)

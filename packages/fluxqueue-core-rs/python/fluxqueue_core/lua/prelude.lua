@@ -36,15 +36,23 @@ local function home(message)
   return PENDING
 end
 
--- Keeps what can't be run, with its reason (JSON). Never overwrites: an entry
--- of the same name gets a number behind it.
-local function park(t, entry, message, reason)
-  -- Before anything is written: half an entry would be written again and again.
+-- Whether everything can be parked: asked once in a call, before anything is
+-- written, since half an entry would be written again and again.
+local parkable = false
+
+local function check_parkable()
   for key, kind in pairs({[DEAD] = 'zset', [DEAD_MESSAGES] = 'hash', [DEAD_REASONS] = 'hash', [STATS] = 'hash'}) do
     local found = redis.call('TYPE', key)['ok']
     if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
   end
   redis.call('HINCRBY', STATS, 'dead', 0) -- is it a number?
+  parkable = true
+end
+
+-- Keeps what can't be run, with its reason (JSON). Never overwrites: an entry
+-- of the same name gets a number behind it.
+local function park(t, entry, message, reason)
+  if not parkable then check_parkable() end
   local name = entry
   while redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 do
     entry = name .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)

@@ -1,30 +1,43 @@
 -- promote: due messages go from the delayed set to their list.
 --
--- ARGV 1       limit (1..1000)
+-- ARGV 1       limit (1..1000); fewer are moved where they come to about 256 KiB
 --      2       how many of the moved messages are returned, for their traces;
 --              may be left out. Larger ones than 4 KiB are not returned.
 -- Returns      {moved, ms until the next one is due (a day at most), or -1 where none waits},
 --              and with ARGV 2 as a third {message...}
--- Complexity   O(limit log delayed)
+-- Complexity   O(limit + log delayed)
+local MOST_BYTES = 262144
 local t = now()
-local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, ARGV[1])
-if #due > 0 then
+local limit, shown = tonumber(ARGV[1]), ARGV[2] and {}
+local moved, bytes, step = 0, 0, 1
+while moved < limit and bytes < MOST_BYTES do
+  -- In growing steps, until the bytes are enough: large messages must not keep
+  -- Redis busy for long.
+  local asked = math.min(step, limit - moved)
+  local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, asked)
+  if #due == 0 then break end
   -- Without the right to remove it would add the same messages with every call:
-  -- so that is asked for before anything is written.
-  redis.call('ZREM', DELAYED, 'fluxqueue: no message')
-  local going = {[PENDING] = {}, [SUSPECTS] = {}}
-  for _, m in ipairs(due) do table.insert(going[home(m)], m) end
-  for list, messages in pairs(going) do
-    if #messages > 0 then
-      redis.call('LPUSH', list, unpack(messages))
-      redis.call('ZREM', DELAYED, unpack(messages))
-    end
+  -- so that is asked for before anything is written. This removes nothing.
+  if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
+  -- Neighbours that go to the same list go together. What is due stands first
+  -- in the set, so it is removed by rank: no message is searched for.
+  local from = 1
+  while from <= #due do
+    local list, to = home(due[from]), from
+    while to < #due and home(due[to + 1]) == list do to = to + 1 end
+    redis.call('LPUSH', list, unpack(due, from, to))
+    redis.call('ZREMRANGEBYRANK', DELAYED, 0, to - from)
+    from = to + 1
   end
-end
-local shown = ARGV[2] and {}
-for i = 1, math.min(#due, tonumber(ARGV[2] or 0)) do
-  if #due[i] <= 4096 then table.insert(shown, due[i]) end
+  for i = 1, #due do
+    local m = due[i]
+    bytes = bytes + #m
+    if shown and #m <= 4096 and #shown < tonumber(ARGV[2]) then shown[#shown + 1] = m end
+  end
+  moved = moved + #due
+  if #due < asked then break end
+  step = math.max(math.min(step * 4, 128, math.floor((MOST_BYTES - bytes) * moved / bytes)), 1)
 end
 local first = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
-if #first == 0 then return {#due, -1, shown} end
-return {#due, math.min(math.max(math.ceil(first[2] - t), 0), 86400000), shown}
+if #first == 0 then return {moved, -1, shown} end
+return {moved, math.min(math.max(math.ceil(first[2] - t), 0), 86400000), shown}
