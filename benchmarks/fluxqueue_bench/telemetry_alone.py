@@ -75,7 +75,7 @@ class NoConsumer:
     def __init__(self, job: NoJob) -> None:
         self._job = job
         self.wants_thread = bool
-        self.take_async = list
+        self.take_async = lambda: None
 
     def take(self) -> Any:
         return self._job

@@ -111,12 +111,12 @@ class FakeConsumer:
             self.threads += 1
             return True
 
-    def take_async(self, limit: int) -> list[Any]:
+    def take_async(self) -> Any:
         with self._changed:
-            jobs = [self._begin(self._async.popleft()) for _ in range(min(limit, len(self._async)))]
-            if jobs:
-                os.read(self.async_fd, len(jobs))
-            return jobs
+            if not self._async:
+                return None
+            os.read(self.async_fd, 1)
+            return self._begin(self._async.popleft())
 
     def events(self) -> list[dict[str, Any]]:
         events, self._events = self._events, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -130,6 +131,33 @@ def test_a_cancelled_task_has_failed_also_before_it_began(
     )
 
 
+def test_tasks_that_block_the_loop_leave_others_their_turn(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    order: list[str] = []
+
+    async def wait() -> None:
+        await asyncio.sleep(0)
+        order.append("waited")
+
+    async def block() -> None:
+        end = time.perf_counter() + eventloop.TURN
+        while time.perf_counter() < end:
+            pass
+        order.append("blocked")
+
+    gate = threading.Event()
+
+    async def hold() -> None:
+        gate.wait(10)
+
+    consumer.put(FakeJob(record(hold)))
+    consumer.put(FakeJob(record(wait)), *(FakeJob(record(block)) for _ in range(5)))
+    gate.set()
+    consumer.wait_settled(7)
+    assert order.index("waited") <= 2
+
+
 def test_arguments_that_do_not_fit_are_dead_at_once(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
 ) -> None:
@@ -195,7 +223,7 @@ def test_an_error_of_the_worker_itself_is_reported_once(
     reported = threading.Event()
     crashes: list[BaseException] = []
 
-    def fail(argument: Any) -> Any:
+    def fail(*arguments: Any) -> Any:
         raise failure
 
     def crashed(error: BaseException) -> None:

@@ -313,9 +313,9 @@ class Consumer:
         """True once for each further thread that should call `take`; the
         caller starts it. Called by a thread that has just taken a job."""
 
-    def take_async(self, limit: int) -> list[Job]:
-        """The next async tasks, at most `limit`; never blocks. Clears
-        `async_fd` when it has handed out all."""
+    def take_async(self) -> Job | None:
+        """The next async task; None where there is none, or no free slot. Never
+        blocks. `async_fd` stays readable until it has returned None."""
 
     @property
     def async_fd(self) -> int:

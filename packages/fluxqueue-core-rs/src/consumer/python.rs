@@ -200,18 +200,13 @@ impl Consumer {
         self.shared.lock().wants_thread()
     }
 
-    fn take_async(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<Job>> {
-        let mut jobs = Vec::new();
-        self.shared.for_loop.clear();
-        while jobs.len() < limit {
-            let work = self.shared.lock().begin_async(clock::now());
-            let Some(work) = work else { break };
-            jobs.extend(self.decode(py, work)?);
+    fn take_async(&self, py: Python<'_>) -> PyResult<Option<Job>> {
+        while let Some(work) = self.shared.begin_async(clock::now()) {
+            if let Some(job) = self.decode(py, work)? {
+                return Ok(Some(job));
+            }
         }
-        if self.shared.lock().rearm_async() {
-            self.shared.for_loop.set();
-        }
-        Ok(jobs)
+        Ok(None)
     }
 
     #[getter]

@@ -66,6 +66,18 @@ impl Shared {
         }
     }
 
+    /// The next async task, now begun. Where there is none the loop sleeps until
+    /// work is announced; before that it is not woken for each.
+    pub fn begin_async(&self, now: Duration) -> Option<Work> {
+        let mut state = self.lock();
+        let work = state.begin_async(now);
+        if work.is_none() && state.async_signalled {
+            state.async_signalled = false;
+            self.for_loop.clear();
+        }
+        work
+    }
+
     /// Wakes those for whom there is work now.
     pub fn announce_work(&self, state: &mut State) {
         let free = state.concurrency.saturating_sub(state.running);

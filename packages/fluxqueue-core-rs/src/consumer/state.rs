@@ -231,14 +231,6 @@ impl State {
         }
     }
 
-    /// Async work that a free slot could begin, after the loop has taken its fill.
-    pub fn rearm_async(&mut self) -> bool {
-        let room = self.running < self.concurrency && self.phase == Phase::Serving;
-        let more = room && self.queues.iter().any(|q| !q.async_ready.is_empty());
-        self.async_signalled = more;
-        more
-    }
-
     pub(super) fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
         let queue = &mut self.queues[work.queue];
         let field = work.message.field_bytes();

@@ -1,8 +1,8 @@
 """Async tasks: one event loop in a thread of its own.
 
 Each job is a plain asyncio task of the application's coroutine, without a
-wrapper around it. When it ends its callback settles the job; so does a task
-that somebody cancelled before it began.
+wrapper around it. It begins where it is made (see `first_step`); what ends there
+is settled there, and what waits for something by the callback at its end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from fluxqueue_core.errors import TaskTimeout
 
 from .context import build_context
 from .events import TaskEvents
+from .first_step import FirstSteps
 from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
 
-# Jobs that are begun before the loop's other work has its turn.
-BATCH = 256
+# Seconds for which jobs are begun before the loop's other work has its turn.
+TURN = 0.002
 # Where a call raises before there is a coroutine: the frame of `_begin`.
 OWN_FRAMES = 1
 
@@ -32,7 +33,7 @@ OWN_FRAMES = 1
 class AsyncJobSource(Protocol):
     """The part of `fluxqueue_core.Consumer` that hands out async jobs."""
 
-    def take_async(self, limit: int) -> list[Job]: ...
+    def take_async(self) -> Job | None: ...
     def succeed(self, job: Job) -> bool: ...
     @property
     def async_fd(self) -> int: ...
@@ -73,6 +74,7 @@ class EventLoop:
         self._stopping = False
         self._fork = ForkWatch()
         self._loop = new_event_loop()
+        self._first_steps = FirstSteps(self._loop)
         self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
 
     def start(self) -> None:
@@ -106,8 +108,13 @@ class EventLoop:
 
     def _pump(self) -> None:
         try:
-            for job in self._source.take_async(BATCH):
-                self._begin(job)
+            ends = perf_counter() + TURN
+            # The descriptor stays readable until there is no more to begin.
+            while (job := self._source.take_async()) is not None:
+                started = perf_counter()
+                self._begin(job, started)
+                if started > ends:
+                    break
         except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
             self._failed(error)
 
@@ -116,8 +123,7 @@ class EventLoop:
         self._loop.remove_reader(self._source.async_fd)
         self._crashed(error)
 
-    def _begin(self, job: Job) -> None:
-        started = perf_counter()
+    def _begin(self, job: Job, started: float) -> None:
         task: RegisteredTask = job.task
         try:
             args, kwargs = job.args, job.kwargs
@@ -128,14 +134,18 @@ class EventLoop:
             if task.context_type is not None:
                 args = [build_context(task.context_type, job, self._thread_storage), *args]
             coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
-            running = self._loop.create_task(coroutine)
+            running = self._first_steps.make(coroutine, job.name)
         except BaseException as error:  # noqa: BLE001 - no task may end the worker
             self._outcomes.failed(job, task, error, started, OWN_FRAMES)
             return
         # Also the strong reference that asyncio itself does not keep.
         deadline = None if task.timeout is None else self._limit(task, running)
         self._running[running] = (job, started, deadline)
-        running.add_done_callback(self._ended)
+        self._first_steps.run()
+        if running.done():
+            self._settle(running)
+        else:
+            running.add_done_callback(self._ended)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
         try:
@@ -163,7 +173,8 @@ class EventLoop:
             self._outcomes.release(job, started)
         else:
             self._outcomes.failed(job, job.task, error, started)
-        self._cancelled_by_us.discard(running)
+        if self._cancelled_by_us:
+            self._cancelled_by_us.discard(running)
 
     def _limit(self, task: RegisteredTask, running: asyncio.Task[Any]) -> int | None:
         assert task.timeout is not None

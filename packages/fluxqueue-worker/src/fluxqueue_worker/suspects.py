@@ -139,11 +139,11 @@ class IdleWatch:
         self._since = self._clock()
         return job
 
-    def take_async(self, limit: int) -> list[Job]:
-        jobs = self._consumer.take_async(limit)
-        if jobs:
+    def take_async(self) -> Job | None:
+        job = self._consumer.take_async()
+        if job is not None:
             self._since = self._clock()
-        return jobs
+        return job
 
     def idle(self) -> bool:
         """Whether nothing runs and nothing has come for two seconds."""

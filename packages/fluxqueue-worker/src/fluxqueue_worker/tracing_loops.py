@@ -155,9 +155,9 @@ class TracedEventLoop(EventLoop):
         assert isinstance(source, TracedConsumer)
         self._traced = source
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: Job, started: float) -> None:
         token = attach(self._traced.begin(job))
         try:
-            super()._begin(job)
+            super()._begin(job, started)
         finally:
             detach(token)

@@ -1,0 +1,171 @@
+"""The first step of an asyncio task, run where the task is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from fluxqueue_worker.first_step import FirstSteps
+from support.loops import LOOPS
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+variable: ContextVar[str] = ContextVar("variable", default="outside")
+
+
+def in_callback(
+    new_loop: NewLoop, check: Callable[[FirstSteps], Coroutine[Any, Any, None]]
+) -> None:
+    """Calls `check` in a callback of a loop, outside of any task, and waits for
+    what it returns."""
+    loop = new_loop()
+    results: list[BaseException | Coroutine[Any, Any, None]] = []
+
+    def call() -> None:
+        try:
+            results.append(check(FirstSteps(loop)))
+        except BaseException as error:  # noqa: BLE001 - shown below
+            results.append(error)
+        loop.stop()
+
+    try:
+        loop.call_soon(call)
+        loop.run_forever()
+        (result,) = results
+        if isinstance(result, BaseException):
+            raise result
+        loop.run_until_complete(result)
+    finally:
+        loop.close()
+
+
+async def nothing() -> None: ...
+
+
+@LOOPS
+def test_what_never_waits_has_ended_when_its_first_step_has(new_loop: NewLoop) -> None:
+    seen: list[Any] = []
+
+    async def look() -> str:
+        seen.append(asyncio.current_task())
+        variable.set("inside")
+        return "the result"
+
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        task = steps.make(look(), "its name")
+        assert not seen
+        steps.run()
+        assert seen == [task]
+        assert task.done() and task.result() == "the result"
+        assert task.get_name() == "its name"
+        assert variable.get() == "outside"
+        return nothing()
+
+    in_callback(new_loop, check)
+
+
+@LOOPS
+def test_what_waits_goes_on_as_any_task(new_loop: NewLoop) -> None:
+    seen: list[Any] = []
+
+    async def wait() -> None:
+        variable.set("inside")
+        await asyncio.sleep(0.001)
+        seen.extend([asyncio.current_task(), variable.get()])
+
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        task = steps.make(wait(), "a")
+        steps.run()
+        assert not task.done()
+        assert asyncio.all_tasks(task.get_loop()) == {task}
+
+        async def rest() -> None:
+            await task
+            assert seen == [task, "inside"]
+            assert variable.get() == "outside"
+
+        return rest()
+
+    in_callback(new_loop, check)
+
+
+@LOOPS
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()])
+def test_what_it_raises_is_its_own(new_loop: NewLoop, error: BaseException) -> None:
+    async def fail() -> None:
+        raise error
+
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        task = steps.make(fail(), "a")
+        steps.run()
+        assert task.exception() is error
+        return nothing()
+
+    in_callback(new_loop, check)
+
+
+@LOOPS
+def test_other_callbacks_are_called_by_the_loop(new_loop: NewLoop) -> None:
+    called: list[str] = []
+
+    class Calls:
+        """As a name it is asked for its text while the task is made."""
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.loop = loop
+
+        def __str__(self) -> str:
+            self.loop.call_soon(called.append, "later")
+            return "a name"
+
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        name: Any = Calls(steps._loop)
+        task = steps.make(nothing(), name)
+        steps.run()
+        assert task.done() and called == []
+        assert "call_soon" not in vars(steps._loop)
+
+        async def rest() -> None:
+            await asyncio.sleep(0)
+            assert called == ["later"]
+
+        return rest()
+
+    in_callback(new_loop, check)
+
+
+@LOOPS
+def test_a_factory_of_the_application_makes_the_tasks(new_loop: NewLoop) -> None:
+    made: list[Any] = []
+
+    def factory(loop: Any, coroutine: Any, **options: Any) -> Any:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
+        made.append(task)
+        return task
+
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        steps._loop.set_task_factory(factory)
+        task = steps.make(nothing(), "a")
+        steps.run()
+        assert made == [task]
+
+        async def rest() -> None:
+            await task
+
+        return rest()
+
+    in_callback(new_loop, check)
+
+
+@LOOPS
+def test_what_is_no_coroutine_is_refused(new_loop: NewLoop) -> None:
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        wrong: Any = 3
+        with pytest.raises(TypeError, match="coroutine"):
+            steps.make(wrong, "a")
+        assert "call_soon" not in vars(steps._loop)
+        return nothing()
+
+    in_callback(new_loop, check)
