@@ -68,26 +68,28 @@ if limit > 0 and paused == 0 then
   local source = PENDING
   if ARGV[4] == 'suspects' then source = SUSPECTS end
   -- In growing steps, until the bytes are enough: large messages must not keep
-  -- Redis, or a slow line, busy for seconds.
-  local popped, bytes, step = {}, 0, 1
-  while #popped < limit and bytes < MOST_BYTES do
-    local batch = redis.call('RPOP', source, math.min(step, limit - #popped))
+  -- Redis, or a slow line, busy for seconds. The plain case takes two commands
+  -- for all; where one is odd they go one by one.
+  local popped, bytes, step, n = {}, 0, 1, 0
+  local fields, pairs_, seen, odd = {}, {}, {}, false
+  while n < limit and bytes < MOST_BYTES do
+    local batch = redis.call('RPOP', source, math.min(step, limit - n))
     if not batch then break end
-    for _, m in ipairs(batch) do
-      popped[#popped + 1] = m
-      bytes = bytes + #m
+    for i = 1, #batch do
+      local m = batch[i]
+      local f = field(m)
+      n = n + 1
+      popped[n], bytes = m, bytes + #m
+      if not f or seen[f] then
+        odd = true
+      else
+        seen[f] = true
+        fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
+      end
     end
     step = math.min(step * 2, 64)
   end
   if bytes >= MOST_BYTES then more = 1 end
-  -- The plain case in two commands; anything odd goes one by one.
-  local fields, pairs_, seen, odd = {}, {}, {}, false
-  for i, m in ipairs(popped) do
-    local f = field(m)
-    if not f or seen[f] then odd = true break end
-    seen[f] = true
-    fields[i], pairs_[2 * i - 1], pairs_[2 * i] = f, f, m
-  end
   -- An error from here on (a right that is missing) must not lose what was
   -- popped. In one line with its command, which is found by the line.
   local function give_back(from)

@@ -17,15 +17,15 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+local byte, find, sub = string.byte, string.find, string.sub
+
 -- The bytes from the id up to `,"name"` (the id and the counters: one attempt),
 -- or nil where the message does not begin as `src/message.rs` writes it.
 local function field(message)
-  if string.sub(message, 1, 13) ~= '{"v":1,"id":"' or string.byte(message, 50) ~= 34 then
-    return nil
-  end
-  local stop = string.find(string.sub(message, 51, 120), ',"name":', 1, true)
-  if not stop then return nil end
-  return string.sub(message, 14, 49 + stop)
+  if byte(message, 50) ~= 34 or sub(message, 1, 13) ~= '{"v":1,"id":"' then return nil end
+  local stop = find(message, ',"name":', 51, true)
+  if not stop or stop > 113 then return nil end
+  return sub(message, 14, stop - 1)
 end
 
 -- Where a message belongs: with the suspects once it has lost two workers.
