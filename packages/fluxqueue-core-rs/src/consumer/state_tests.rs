@@ -225,3 +225,24 @@ fn what_can_not_be_read_is_dead_with_its_reason() {
     let retried = message::with_retry(&Message::parse(raw("sync")).expect("well formed"));
     assert_ne!(field(&retried), field(&raw("sync")));
 }
+
+#[test]
+fn the_loop_is_woken_until_it_has_begun_all_that_it_may() {
+    let shared = shared(&["q"], 2);
+    for _ in 0..3 {
+        admit(&shared, 0, &raw("async"));
+    }
+    shared.announce_work(&mut shared.lock());
+    assert!(shared.for_loop.is_set());
+    let first = shared.begin_async(at(1)).expect("a slot is free");
+    let second = shared.begin_async(at(1)).expect("a slot is free");
+    assert!(shared.for_loop.is_set()); // should it stop here it is called again
+    assert!(shared.begin_async(at(1)).is_none());
+    assert!(!shared.for_loop.is_set()); // no slot is free: it sleeps
+    assert!(shared.finish(&first, Outcome::Succeeded, at(2)));
+    assert!(shared.for_loop.is_set());
+    assert!(shared.begin_async(at(2)).is_some());
+    assert!(shared.finish(&second, Outcome::Succeeded, at(3)));
+    assert!(shared.begin_async(at(3)).is_none());
+    assert!(!shared.for_loop.is_set());
+}

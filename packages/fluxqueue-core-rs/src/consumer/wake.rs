@@ -51,4 +51,12 @@ impl Wake {
         {
         }
     }
+
+    /// Whether it is readable.
+    #[cfg(test)]
+    pub fn is_set(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one live entry, and no waiting.
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    }
 }
