@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -19,7 +20,9 @@ def command(argv: list[str], prog: str) -> int:
 
 def installed(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     entries = [EntryPoint(name, value, cli.GROUP) for name, value in values.items()]
-    monkeypatch.setattr(cli, "entry_points", lambda group: entries if group == cli.GROUP else [])
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: entries if group == cli.GROUP else []
+    )
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
@@ -29,9 +32,41 @@ def test_version(capsys: Any, flag: str) -> None:
 
 
 def test_a_subcommand_gets_its_arguments_and_its_name(monkeypatch: Any, capsys: Any) -> None:
-    installed(monkeypatch, start=f"{__name__}:command")
-    assert cli.main(["start", "-t", "--help"]) == 7
-    assert capsys.readouterr().out == "fluxqueue start -t --help\n"
+    installed(monkeypatch, extra=f"{__name__}:command")
+    assert cli.main(["extra", "-t", "--help"]) == 7
+    assert capsys.readouterr().out == "fluxqueue extra -t --help\n"
+
+
+def test_our_own_get_them_as_well(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["start", "--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"fluxqueue start {fluxqueue_core.__version__}\n"
+
+
+def test_our_own_are_the_entry_points_that_the_packages_have() -> None:
+    found = {entry.name: entry.value for entry in metadata.entry_points(group=cli.GROUP)}
+    assert {name: f"{own.module}:main" for name, own in cli.OWN.items()} == found
+    for name, own in cli.OWN.items():
+        assert metadata.distribution(own.package).entry_points.select(name=name)
+
+
+@pytest.mark.parametrize("name", sorted(cli.OWN))
+def test_our_own_run_without_what_finds_entry_points(name: str) -> None:
+    # It would stay in memory as long as the worker, the supervisor or the scheduler.
+    code = (
+        "import sys\n"
+        "from fluxqueue import cli\n"
+        "try:\n"
+        f"    cli.main([{name!r}, '--help'])\n"
+        "except SystemExit:\n"
+        "    print('importlib.metadata' in sys.modules)"
+    )
+    path = "import sys; sys.path[:0] = " + repr(sys.path) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", path + code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "help"])
@@ -54,16 +89,23 @@ def test_help_lists_what_is_installed_and_what_is_not(
     [
         (["start"], "`fluxqueue start` comes with fluxqueue-worker: run `pip install "),
         (["scheduler"], "`fluxqueue scheduler` comes with fluxqueue-scheduler: run `pip install "),
-        (["nonsense"], "no command 'nonsense'; the commands are: dev"),
-        (["--nonsense"], "no option '--nonsense'; the commands are: dev"),
+        (["nonsense"], "no command 'nonsense'; the commands are: dev, extra"),
+        (["--nonsense"], "no option '--nonsense'; the commands are: dev, extra"),
         (["\x1b[31m"], "no command '\\x1b[31m'"),
-        (["dev"], "`fluxqueue dev` needs no_such_module, which is not installed"),
+        (["dev"], "`fluxqueue dev` needs subprocess, which is not installed"),
+        (["extra"], "`fluxqueue extra` needs no_such_module, which is not installed"),
     ],
 )
 def test_what_is_not_there_is_one_line(
     monkeypatch: Any, capsys: Any, argv: list[str], said: str
 ) -> None:
-    installed(monkeypatch, dev="no_such_module:main")
+    installed(monkeypatch, dev="fluxqueue.dev:main", extra="no_such_module:main")
+    for name in ("start", "scheduler"):
+        not_there = cli.OWN[name]._replace(module="no_such_package.cli")
+        monkeypatch.setitem(cli.OWN, name, not_there)
+    # `fluxqueue.dev` is there, and imports this.
+    monkeypatch.delitem(sys.modules, "fluxqueue.dev", raising=False)
+    monkeypatch.setitem(sys.modules, "subprocess", None)
     assert cli.main(argv) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

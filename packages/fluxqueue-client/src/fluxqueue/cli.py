@@ -1,24 +1,46 @@
 """The command `fluxqueue`, whose subcommands come from the packages installed.
 
 A package offers one as an entry point of the group `fluxqueue.commands`: a
-function `main(argv: list[str], prog: str) -> int`.
+function `main(argv: list[str], prog: str) -> int`. Our own are imported by their
+name: who looks for entry points holds 2 MiB more, as long as the command runs.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "fluxqueue.commands"
 USAGE_ERROR = 2
 
-# Our own: the package that brings it, and what it does. Said here, so that the
-# help neither imports a worker nor is silent about one that is not installed.
+Command = Callable[[list[str], str], int]
+
+
+class Own(NamedTuple):
+    """One of our own: the package that brings it, its module, and what it does.
+    Said here, so that the help neither imports a worker nor is silent about one
+    that is not installed."""
+
+    package: str
+    module: str
+    summary: str
+
+
 OWN = {
-    "start": ("fluxqueue-worker", "run a worker for the tasks of a module"),
-    "scheduler": ("fluxqueue-scheduler", "run retries when they are due, and rescue lost tasks"),
-    "dev": ("fluxqueue", "run Redis, scheduler and worker in one terminal"),
+    "start": Own(
+        "fluxqueue-worker", "fluxqueue_worker.cli", "run a worker for the tasks of a module"
+    ),
+    "scheduler": Own(
+        "fluxqueue-scheduler",
+        "fluxqueue_scheduler.cli",
+        "run retries when they are due, and rescue lost tasks",
+    ),
+    "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
 }
 
 
@@ -37,27 +59,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"fluxqueue {__version__}")
         return 0
-    commands = _commands()
-    if name not in commands:
-        return _fail(_missing(name, commands))
     try:
-        command = commands[name].load()
+        command = _load(name)
     except ModuleNotFoundError as error:
         return _fail(f"`fluxqueue {name}` needs {error.name}, which is not installed")
-    code: int = command(rest, f"fluxqueue {name}")
-    return code
+    if command is None:
+        return _fail(_missing(name))
+    return command(rest, f"fluxqueue {name}")
 
 
-def _commands() -> dict[str, EntryPoint]:
+def _load(name: str) -> Command | None:
+    """The command; None where no installed package brings it.
+
+    Raises:
+        ModuleNotFoundError: one does, and something that it needs is missing.
+    """
+    command: Command
+    if name in OWN:
+        module = OWN[name].module
+        try:
+            command = import_module(module).main
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+            return None
+        return command
+    entry = _entry_points().get(name)
+    if entry is None:
+        return None
+    command = entry.load()
+    return command
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def _missing(name: str, commands: dict[str, EntryPoint]) -> str:
+def _missing(name: str) -> str:
     if name in OWN:
-        package = OWN[name][0]
+        package = OWN[name].package
         return f"`fluxqueue {name}` comes with {package}: run `pip install {package}`"
     kind = "option" if name.startswith("-") else "command"
-    return f"no {kind} {name!a}; the commands are: {', '.join(sorted(commands))}"
+    return f"no {kind} {name!a}; the commands are: {', '.join(sorted(_entry_points()))}"
 
 
 def _fail(message: str) -> int:
@@ -66,7 +111,7 @@ def _fail(message: str) -> int:
 
 
 def _help() -> str:
-    commands = _commands()
+    commands = _entry_points()
     width = max(map(len, commands), default=0)
     lines = [
         "usage: fluxqueue COMMAND [options]",
@@ -77,7 +122,7 @@ def _help() -> str:
     ]
     for name in sorted(commands):
         lines.append(f"  {name:<{width}}  {_summary(name, commands[name])}".rstrip())
-    absent = sorted({package for name, (package, _) in OWN.items() if name not in commands})
+    absent = sorted({own.package for name, own in OWN.items() if name not in commands})
     if absent:
         lines += ["", f"more commands: pip install {' '.join(absent)}"]
     return "\n".join(lines)
@@ -85,5 +130,5 @@ def _help() -> str:
 
 def _summary(name: str, entry: EntryPoint) -> str:
     if name in OWN:
-        return OWN[name][1]
+        return OWN[name].summary
     return f"from {entry.dist.name}" if entry.dist is not None else ""
