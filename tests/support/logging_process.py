@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from .waiting import PATIENCE
@@ -143,12 +142,7 @@ class LoggingProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         # A stopped process must be continued to be killed by its death signal.
         with contextlib.suppress(ProcessLookupError):
             self.signal(signal.SIGCONT)

@@ -14,12 +14,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 
-from .redis_process import HOST, RedisProcess, free_ports
+from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
 from .waiting import wait_until
 
 SLOTS = 16_384
@@ -36,7 +35,7 @@ TLS = {
 }
 
 
-class RedisCluster:
+class RedisCluster(RedisProcesses):
     """See the module's text.
 
     Args:
@@ -96,29 +95,12 @@ class RedisCluster:
             return f"rediss+cluster://{credentials}{nodes}?ssl_ca_certs={how['ssl_ca_certs']}"
         return f"redis+cluster://{credentials}{nodes}"
 
-    def __enter__(self) -> Self:
-        try:
-            for node in self.nodes:
-                node.launch()
-            for node in self.nodes:
-                node.wait_until_it_answers()
-            self._create()
-        except BaseException:
-            self._kill()
-            raise
-        return self
+    def start(self) -> None:
+        start_all(self.nodes)
+        self._create()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
-        for node in self.nodes:
-            node.kill()
+    def processes(self) -> list[RedisProcess]:
+        return self.nodes
 
     def _create(self) -> None:
         first = self.nodes[: self._masters]

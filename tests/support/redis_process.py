@@ -10,9 +10,10 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 from fluxqueue.child_process import bound_to_parent
@@ -203,3 +204,40 @@ class RedisProcess:
 
     def __repr__(self) -> str:
         return f"<{'sentinel' if self._sentinel else 'redis'} {self.address}>"
+
+
+class RedisProcesses(ABC):
+    """Servers that belong together: started at the beginning of a `with` block, killed
+    at its end, also where one has not started."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Starts all, and returns when they serve together."""
+
+    @abstractmethod
+    def processes(self) -> Sequence[RedisProcess]:
+        """All, in the order in which they are killed."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill_all()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill_all()
+
+    def kill_all(self) -> None:
+        for process in self.processes():
+            process.kill()
+
+
+def start_all(processes: Iterable[RedisProcess]) -> None:
+    """Starts them side by side."""
+    every = list(processes)
+    for process in every:
+        process.launch()
+    for process in every:
+        process.wait_until_it_answers()

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 
-from .redis_process import HOST, RedisProcess, free_ports
+from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
 from .waiting import wait_until
 
 SERVICE = "tasks"
@@ -26,7 +25,7 @@ FAILOVER_TIMEOUT = 3_000
 PATIENCE = 60.0
 
 
-class RedisSentinel:
+class RedisSentinel(RedisProcesses):
     """See the module's text.
 
     Args:
@@ -116,46 +115,27 @@ class RedisSentinel:
         text = f"{scheme}+sentinel://{credentials}{nodes}/{SERVICE}"
         return "?".join(filter(None, [text, "&".join(query)]))
 
-    def __enter__(self) -> Self:
-        try:
-            for server in self.servers:
-                server.launch()
-            for server in self.servers:
-                server.wait_until_it_answers()
-            # A sentinel asks a master every ten seconds which replicas it has.
-            master = self.servers[0]
-            wait_until(
-                lambda: all(self._follows(replica, master) for replica in self.servers[1:]),
-                PATIENCE,
-                lambda: f"replicas that follow; {self.report()}",
-            )
-            for sentinel in self.sentinels:
-                sentinel.launch()
-            for sentinel in self.sentinels:
-                sentinel.wait_until_it_answers()
-                _set_periods(sentinel, info=100, ping=100, publish=100)
-            self.wait_until_healthy()
-            for sentinel in self.sentinels:
-                # A sentinel that has not heard of a failover for four such periods
-                # would undo it.
-                _set_periods(sentinel, publish=500)
-        except BaseException:
-            self._kill()
-            raise
-        return self
+    def start(self) -> None:
+        start_all(self.servers)
+        # A sentinel asks a master every ten seconds which replicas it has.
+        master = self.servers[0]
+        wait_until(
+            lambda: all(self._follows(replica, master) for replica in self.servers[1:]),
+            PATIENCE,
+            lambda: f"replicas that follow; {self.report()}",
+        )
+        start_all(self.sentinels)
+        for sentinel in self.sentinels:
+            _set_periods(sentinel, info=100, ping=100, publish=100)
+        self.wait_until_healthy()
+        for sentinel in self.sentinels:
+            # A sentinel that has not heard of a failover for four such periods
+            # would undo it.
+            _set_periods(sentinel, publish=500)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
+    def processes(self) -> list[RedisProcess]:
         # The sentinels first: there is no failover at the end.
-        for process in [*self.sentinels, *self.servers]:
-            process.kill()
+        return [*self.sentinels, *self.servers]
 
     def master(self) -> RedisProcess:
         """The server that the first running sentinel calls the master."""

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 
 # What a test's script may answer instead of bytes.
 SILENCE = "silence"  # keep the connection, say nothing
@@ -69,12 +68,7 @@ class ScriptedRedis:
     def __enter__(self) -> ScriptedRedis:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def _accept(self) -> None:

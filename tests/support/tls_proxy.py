@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -42,12 +41,7 @@ class TlsProxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         # `close` alone leaves the port open as long as a thread waits in `accept`.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

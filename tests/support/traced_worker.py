@@ -3,7 +3,6 @@ the consumer, threads and event loop that `Worker` would put together."""
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any, Self
 
 from fluxqueue import FluxQueue
@@ -77,12 +76,7 @@ class TracedWorker:
             what=lambda: f"{count} lines {event}: {self.lines}",
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.consumer.drain()
         wait_until(lambda: self.consumer.drained, what="the drain")
         self.consumer.stop()

