@@ -205,15 +205,7 @@ def test_the_limits_themselves_are_allowed(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"name": ""},
-        {"name": "a\nb"},
-        {"name": "a\ud800"},
-        {"queue": "a}b"},
-        {"queue": ""},
-        {"queue": "\ud800"},
-    ],
+    "options", [{"name": ""}, {"name": "a\nb"}, {"queue": "a}b"}, {"queue": ""}]
 )
 def test_names_are_checked_by_the_core(options: Any) -> None:
     app = FluxQueue()

@@ -25,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(1);
 /// So many outcomes are enough to send.
 const ENOUGH: usize = 256;
 /// What one exchange carries at most.
-const MOST_SETTLED: usize = 500;
+const MOST_SETTLED: usize = 1000;
 const MOST_CLAIMED: usize = 1000;
 /// So many bytes of messages wait here, and no more are claimed ahead.
 const MOST_BYTES: usize = 4 << 20;
@@ -220,6 +220,11 @@ impl Driver {
         let taken = state.waiting() + asked;
         // Of large messages a few are enough.
         let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
+        // What has ended goes first: else tasks that are done and not settled pile up
+        // here and in Redis, and all of them run again if this process is killed.
+        if state.queues[queue].settlements.len() > MOST_SETTLED {
+            return 0;
+        }
         let slots = state.concurrency.saturating_sub(state.running);
         let reserve = usize::from(blocked && slots > taken + 1);
         (slots - reserve + ahead).min(MOST_AHEAD.max(state.concurrency)).saturating_sub(taken).min(MOST_CLAIMED)
@@ -331,13 +336,15 @@ impl Driver {
             let problem = match link.next_reply() {
                 Ok(Some(reply)) => {
                     let mut state = shared.lock();
-                    match self.reply(&mut state, queue, side, reply) {
-                        Ok(()) => continue,
-                        Err(error) => {
-                            self.broken_by(&mut state, queue, &error, clock::now());
-                            return;
-                        }
+                    let done = self.reply(&mut state, queue, side, reply);
+                    if let Err(error) = &done {
+                        self.broken_by(&mut state, queue, error, clock::now());
                     }
+                    shared.wake(state);
+                    if done.is_err() {
+                        return;
+                    }
+                    continue;
                 }
                 Ok(None) => match link.read_some() {
                     Ok(true) => {

@@ -25,7 +25,6 @@ use crate::errors::{Error, Result};
 use crate::message;
 use crate::names;
 use crate::python::settings::Settings;
-use crate::python::text::Name;
 
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -115,7 +114,7 @@ impl Consumer {
     fn new(
         py: Python<'_>,
         settings: &Settings,
-        queues: Vec<Name>,
+        queues: Vec<String>,
         tasks: &Bound<'_, PyAny>,
         concurrency: usize,
         suspects: bool,
@@ -124,7 +123,6 @@ impl Consumer {
         unknown_task_grace: f64,
         max_tasks: Option<u64>,
     ) -> PyResult<Consumer> {
-        let queues: Vec<String> = queues.into_iter().map(|queue| queue.0).collect();
         if queues.is_empty() {
             return Err(Error::Configuration("no queue to serve; name at least one".into()).into());
         }
@@ -150,7 +148,7 @@ impl Consumer {
             per_queue.push((queue.clone(), known));
         }
         loads(py)?;
-        let shared = Shared::new(per_queue, concurrency, grace, settings.config.max_message_bytes)?;
+        let shared = Shared::new(per_queue, concurrency, grace)?;
         shared.lock().left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
             shared: Arc::new(shared),
@@ -253,6 +251,7 @@ impl Consumer {
             return false;
         }
         self.shared.announce_work(&mut state);
+        self.shared.wake(state);
         self.shared.driver.set();
         true
     }

@@ -27,13 +27,8 @@ const MOST_EVENTS: usize = 10_000;
 
 impl Shared {
     /// A state for these queues, with their tasks.
-    pub fn new(
-        queues: Vec<(String, Tasks)>,
-        concurrency: usize,
-        unknown_grace: u64,
-        max_message_bytes: usize,
-    ) -> Result<Shared> {
-        let state = State::new(queues, concurrency, unknown_grace, max_message_bytes);
+    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> Result<Shared> {
+        let state = State::new(queues, concurrency, unknown_grace);
         Ok(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -83,17 +78,25 @@ impl Shared {
         work
     }
 
-    /// Wakes those for whom there is work now.
+    /// Wakes those for whom there is work now; threads only once the lock is free
+    /// (`wake`): they would sleep again at once at a lock that is still held.
     pub fn announce_work(&self, state: &mut State) {
         let free = state.concurrency.saturating_sub(state.running);
         let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
-        for _ in 0..sync.min(state.idle_threads).min(free) {
-            self.work.notify_one();
-        }
+        state.to_wake = sync.min(state.idle_threads).min(free);
         let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());
         if some_async && free > 0 && !state.async_signalled {
             state.async_signalled = true;
             self.for_loop.set();
+        }
+    }
+
+    /// Gives the lock back and wakes the threads that work was announced for.
+    pub fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let threads = std::mem::take(&mut state.to_wake);
+        drop(state);
+        for _ in 0..threads {
+            self.work.notify_one();
         }
     }
 
@@ -113,10 +116,10 @@ impl Shared {
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;
         // A void outcome frees a slot all the same, and no settlement tells of it.
-        if !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle) {
+        let tell_driver = !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle);
+        if tell_driver {
             state.wake_at = usize::MAX;
             state.wake_when_idle = false;
-            self.driver.set();
         }
         if state.left == 0 {
             self.for_events.set();
@@ -126,6 +129,10 @@ impl Shared {
             state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
         if others {
             self.announce_work(&mut state);
+        }
+        self.wake(state);
+        if tell_driver {
+            self.driver.set();
         }
         settled
     }

@@ -2,4 +2,3 @@
 
 pub mod functions;
 pub mod settings;
-pub mod text;
