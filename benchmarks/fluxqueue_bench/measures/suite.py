@@ -89,6 +89,7 @@ def _idle() -> dict[str, Run]:
         return lambda bench: working.idle(bench, *flags, asynchronous=asynchronous)
 
     return {
+        "*PING, 10 ms apart": working.round_trips,
         "*idle, concurrency 4": idle("-c", "4"),
         "*idle, concurrency 75": idle("-c", "75"),
         "idle, async tasks, concurrency 4": idle("-c", "4", asynchronous=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 from fluxqueue_bench import machine
@@ -79,6 +80,24 @@ def idle(bench: Bench, *flags: str, asynchronous: bool = False) -> Values:
         bench.enqueue(mode, 300)
         bench.wait_for(301)
     return {"PSS MiB": pss, "CPU %": cpu * 100, **latency(bench)}
+
+
+def round_trips(bench: Bench, count: int = 300) -> Values:
+    """PING, 10 ms apart: what waking up Redis and one waiting process takes.
+
+    An idle task needs one more wake-up, of the thread that runs it.
+    """
+    delays = []
+    with socket.create_connection(("127.0.0.1", bench.redis.port)) as link:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(count):
+            time.sleep(0.01)
+            began = time.perf_counter_ns()
+            link.sendall(b"PING\r\n")
+            link.recv(64)
+            delays.append((time.perf_counter_ns() - began) / 1e6)
+    delays.sort()
+    return {"p50 ms": delays[count // 2], "p99 ms": delays[count * 99 // 100]}
 
 
 def launch(bench: Bench, asynchronous: bool) -> Values:
