@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine
 from fluxqueue.task import Task
 
 from . import sdk
-from .tasks import PAYLOAD, async_nap, async_noop, in_small_queue, nap, noop
+from .async_tasks import async_nap, async_noop
+from .tasks import PAYLOAD, in_small_queue, nap, noop
 
 GATHERED = 100
 IN_A_CALL = 1_000

@@ -114,9 +114,11 @@ class Bench:
 
     @contextmanager
     def worker(
-        self, *flags: str, app: str = "fluxqueue_bench.tasks"
+        self, *flags: str, app: str | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A worker process at default settings but for `flags` and its log level."""
+        if app is None:
+            app = "fluxqueue_bench.async_tasks" if "async" in flags else "fluxqueue_bench.tasks"
         with self.process("fluxqueue_worker", "-t", app, "-r", self.redis.url, *flags) as process:
             yield process
 

@@ -1,12 +1,12 @@
 """The application that is measured.
 
 Each task leaves one fixed-size record in a file on a memory file system (about
-1 µs), which is all that the measurements read.
+1 µs), which is all that the measurements read. These are the sync ones: a worker that
+has no others does without an event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 
@@ -32,20 +32,9 @@ def noop(number: int, text: str, fields: dict[str, object]) -> None:
     record(number)
 
 
-@fluxqueue.task(queue="async")
-async def async_noop(number: int, text: str, fields: dict[str, object]) -> None:
-    record(number)
-
-
 @fluxqueue.task()
 def nap(number: int, seconds: float) -> None:
     time.sleep(seconds)
-    record(number)
-
-
-@fluxqueue.task(queue="async")
-async def async_nap(number: int, seconds: float) -> None:
-    await asyncio.sleep(seconds)
     record(number)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import sdk
-from .tasks import async_noop, fluxqueue, noop
+from .async_tasks import async_noop
+from .tasks import fluxqueue, noop
 
 __all__ = ["async_noop", "fluxqueue", "noop"]
 
