@@ -45,7 +45,8 @@ class Settings:
     Args:
         connect_timeout: seconds for one attempt to connect, 2 by default.
         timeout: seconds for one call, with all attempts to connect, 5 by default.
-        max_message_bytes: bytes that one message may have, 8 MiB by default.
+        max_message_bytes: bytes that one message may have, 8 MiB by default. A
+            client sends no larger one, a worker parks it.
         wait_replicas: replicas that must have an enqueued task before the call
             returns, 0 by default.
         wait_aof: whether it must be on disk, in the append-only file of the

@@ -10,18 +10,25 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
 use super::state::{Held, Stage, State, Work};
+use crate::errors::Error;
 use crate::message::{self, Message};
 
 impl State {
     /// Adds a message that an exchange has claimed.
     pub fn admit(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
-        let Some(field) = message::field(&raw).map(|range| raw.slice(range)) else {
+        let Some(range) = message::field(&raw) else {
             return; // The script has parked it.
         };
+        // The client's limit, and room for what retries and rescues add to a message
+        // that was just within it.
+        let is_too_large = raw.len() > self.max_message_bytes + message::GROWTH_MAX;
+        // A slice would keep all of it in memory until it is settled.
+        let field = if is_too_large { Bytes::copy_from_slice(&raw[range]) } else { raw.slice(range) };
         self.serial += 1;
         let serial = self.serial;
         self.queues[queue].held.insert(field.clone(), Held { serial, stage: Stage::Waiting });
-        let (outcome, event) = match Message::parse(raw) {
+        let parsed = if is_too_large { Err(too_large(raw.len(), self.max_message_bytes)) } else { Message::parse(raw) };
+        let (outcome, event) = match parsed {
             Err(error) => {
                 let event = Event::Parked {
                     task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
@@ -88,6 +95,15 @@ impl State {
             }
         }
     }
+}
+
+/// Whoever sent it did not keep to the limit, or has a larger one.
+fn too_large(len: usize, most: usize) -> Error {
+    Error::Malformed(format!(
+        "it has {len} bytes, more than max_message_bytes of this worker allows ({most}); where clients may send so \
+         much, give workers the same limit (FLUXQUEUE_MAX_MESSAGE_BYTES), else store the data elsewhere and pass \
+         a reference to it"
+    ))
 }
 
 /// A name that is not registered: back for a while, since a rolling deployment

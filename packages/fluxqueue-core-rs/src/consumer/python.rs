@@ -148,7 +148,7 @@ impl Consumer {
             per_queue.push((queue.clone(), known));
         }
         loads(py)?;
-        let shared = Shared::new(per_queue, concurrency, grace)?;
+        let shared = Shared::new(per_queue, concurrency, grace, settings.config.max_message_bytes)?;
         shared.lock().left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
             shared: Arc::new(shared),

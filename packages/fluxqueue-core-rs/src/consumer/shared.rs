@@ -27,8 +27,13 @@ const MOST_EVENTS: usize = 10_000;
 
 impl Shared {
     /// A state for these queues, with their tasks.
-    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> Result<Shared> {
-        let state = State::new(queues, concurrency, unknown_grace);
+    pub fn new(
+        queues: Vec<(String, Tasks)>,
+        concurrency: usize,
+        unknown_grace: u64,
+        max_message_bytes: usize,
+    ) -> Result<Shared> {
+        let state = State::new(queues, concurrency, unknown_grace, max_message_bytes);
         Ok(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),

@@ -12,6 +12,7 @@ use super::state::{Phase, State, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Message};
 
+const MAX_MESSAGE_BYTES: usize = 1000;
 const REDIS_MS: u64 = 1_764_000_000_000;
 const FOREVER: Duration = Duration::from_secs(1 << 30);
 
@@ -32,7 +33,7 @@ fn field(raw: &Bytes) -> Bytes {
 fn shared(queues: &[&str], concurrency: usize) -> Shared {
     let tasks = Tasks::from([("sync".to_owned(), (0, false)), ("async".to_owned(), (1, true))]);
     let queues = queues.iter().map(|q| ((*q).to_owned(), tasks.clone())).collect();
-    let shared = Shared::new(queues, concurrency, 60_000).expect("pipes");
+    let shared = Shared::new(queues, concurrency, 60_000, MAX_MESSAGE_BYTES).expect("pipes");
     for queue in &mut shared.lock().queues {
         queue.fresh_until = FOREVER;
     }
@@ -224,6 +225,47 @@ fn what_can_not_be_read_is_dead_with_its_reason() {
     assert!(String::from_utf8_lossy(&reason).contains("malformed"));
     let retried = message::with_retry(&Message::parse(raw("sync")).expect("well formed"));
     assert_ne!(field(&retried), field(&raw("sync")));
+}
+
+/// A message of the task `sync` that has so many bytes.
+fn sized(len: usize) -> Bytes {
+    let write = |args: &[u8]| {
+        let mut out = Vec::new();
+        Envelope::new("sync", 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), args, None, None);
+        out
+    };
+    let rest = write(br#"[""]"#).len();
+    write(format!(r#"["{}"]"#, "x".repeat(len - rest)).as_bytes()).into()
+}
+
+#[test]
+fn what_is_too_large_is_dead_with_its_reason_and_not_kept_in_memory() {
+    let shared = shared(&["q"], 1);
+    let bad = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX + 1);
+    admit(&shared, 0, &bad);
+    assert!(bad.is_unique(), "a part of it is held");
+    assert!(begin(&shared).is_none());
+    let settlement = settlements(&shared, 0).remove(0);
+    assert_eq!(settlement.field, field(&bad));
+    let Outcome::Dead { reason, keep: true } = settlement.outcome else { panic!("not dead") };
+    let reason = String::from_utf8_lossy(&reason).into_owned();
+    assert!(reason.contains("malformed") && reason.contains("it has 1083 bytes"), "{reason}");
+    assert!(reason.contains("FLUXQUEUE_MAX_MESSAGE_BYTES"), "{reason}");
+}
+
+#[test]
+fn what_was_within_the_limit_when_sent_runs_however_often_it_came_back() {
+    let shared = shared(&["q"], 1);
+    let mut raw = sized(MAX_MESSAGE_BYTES);
+    let since = Message::parse(raw.clone()).map(|m| message::with_unknown_since(&m, u64::MAX)).expect("well formed");
+    raw = message::with_delivery(since).expect("well formed").1;
+    assert!(raw.len() > MAX_MESSAGE_BYTES);
+    admit(&shared, 0, &raw);
+    assert_eq!(begin(&shared).expect("it can be run").message.raw, raw);
+    // As large as it can have become.
+    let largest = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX);
+    admit(&shared, 0, &largest);
+    assert_eq!(shared.lock().queues[0].sync_ready.len(), 1);
 }
 
 #[test]

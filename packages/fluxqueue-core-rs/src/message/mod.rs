@@ -45,5 +45,10 @@ pub const HEADERS_MAX: usize = 64;
 /// See `HEADERS_MAX`.
 pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 
+/// How many bytes at most a message has grown by since its client measured it: `,"deliveries":`
+/// and `,"retries":` with 10 digits each, `,"unknown_since":` with 20, 82 together. Nothing else
+/// is ever added: headers and the like are there when it is sent.
+pub const GROWTH_MAX: usize = 24 + 21 + 37;
+
 /// How far from `ID_END + 1` the scripts look for the end of `NAME`.
 const COUNTERS_MAX: usize = 70;

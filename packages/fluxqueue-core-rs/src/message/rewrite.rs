@@ -64,7 +64,7 @@ pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Envelope, field};
+    use super::super::{Envelope, GROWTH_MAX, field};
     use super::*;
 
     const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
@@ -96,6 +96,14 @@ mod tests {
         assert_eq!(deliveries, 1);
         let begin = br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","deliveries":1,"retries":1,"name":"n""#;
         assert!(raised.starts_with(begin));
+    }
+
+    #[test]
+    fn no_message_grows_by_more_than_the_bound() {
+        let sent = message("n", "[]", None, u32::MAX);
+        let mut grown = Message::parse(sent.clone()).expect("well formed");
+        (grown.deliveries, grown.retries) = (u32::MAX, u32::MAX);
+        assert_eq!(rewrite(&grown, u32::MAX, u32::MAX, Some(u64::MAX)).len(), sent.len() + GROWTH_MAX);
     }
 
     #[test]
