@@ -136,6 +136,8 @@ def test_the_largest_message_passes_and_one_byte_more_does_not(redis_url: str, r
     [
         (("", "t"), "queue name"),
         (("q", "a b"), "task name"),
+        (("q\ud800", "t"), r"'q\\ud800' has lone surrogates"),
+        (("q", "a\nb\ud800"), r"'a\\nb\\ud800' has lone surrogates"),
         (("q", "t", -1), "max_retries is -1"),
         (("q", "t", 2**40), "max_retries"),
         (("q", "t", 3, 0.0), "timeout"),

@@ -140,11 +140,15 @@ def test_an_error_of_the_client_with_its_traceback_and_its_span(
         f"redis+cluster://{USER}:{PASSWORD}@host,,host/3",
         f"unix://{USER}:{PASSWORD}@",
         f"\n{PASSWORD}",
+        f"redis://{USER}:{PASSWORD}\ud800@host",
+        f"redis://{USER}:{PASSWORD}@host\udcff",
     ],
 )
 def test_a_url_that_can_not_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         FluxQueue(url)
+    # An exception behind it would be repeated by whoever logs the chain.
+    assert caught.value.__context__ is None and caught.value.__cause__ is None
     shown = [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
     # The last lines of a traceback show the source of this test, not the value.
     assert leaks(*(text for text in shown if "parametrize" not in text)) == []
@@ -152,13 +156,15 @@ def test_a_url_that_can_not_be_read_is_not_repeated(url: str) -> None:
 
 @pytest.mark.parametrize("module", ["fluxqueue_worker", "fluxqueue_scheduler"])
 @pytest.mark.parametrize("by", ["flag", "variable"])
+@pytest.mark.parametrize("end", ["@host:99999", "\udcff@host"])
 def test_a_service_does_not_repeat_a_url_that_it_can_not_read(
-    module: str, by: str, tmp_path: Path
+    module: str, by: str, end: str, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text(
         "from fluxqueue import FluxQueue\nfluxqueue = FluxQueue(None)\n"
     )
-    url = f"redis://{USER}:{PASSWORD}@host:99999"
+    # `subprocess` makes a byte that is no UTF-8 of the lone surrogate.
+    url = f"redis://{USER}:{PASSWORD}{end}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
     environment["FLUXQUEUE_TASKS_MODULE_PATH"] = "app"
     command = [sys.executable, "-m", module]
@@ -172,6 +178,43 @@ def test_a_service_does_not_repeat_a_url_that_it_can_not_read(
     assert ended.returncode == 2
     assert "can't be read" in ended.stderr and ended.stderr.count("\n") == 1
     assert leaks(ended.stderr, ended.stdout) == []
+
+
+@pytest.mark.parametrize("name", ["FLUXQUEUE_REDIS_URL", "FLUXQUEUE_TIMEOUT"])
+def test_a_client_does_not_take_a_variable_that_is_no_utf_8_for_one_that_is_not_set(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f"redis://{USER}:{PASSWORD}\udcff@host")
+    with pytest.raises(ConfigurationError, match=f"{name} has bytes that are no UTF-8") as caught:
+        FluxQueue(None)
+    assert leaks(str(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("fluxqueue_worker", "FLUXQUEUE_QUEUE"),
+        ("fluxqueue_worker", "FLUXQUEUE_TASKS_MODULE_PATH"),
+        ("fluxqueue_worker", "FLUXQUEUE_CONCURRENCY"),
+        ("fluxqueue_worker", "FLUXQUEUE_LEASE"),
+        ("fluxqueue_worker", "FLUXQUEUE_TIMEOUT"),
+        ("fluxqueue_worker", "FLUXQUEUE_LOG_LEVEL"),
+        ("fluxqueue_scheduler", "FLUXQUEUE_TIMEOUT"),
+        ("fluxqueue_scheduler", "FLUXQUEUE_MAX_DELIVERIES"),
+    ],
+)
+def test_a_variable_that_is_no_utf_8_ends_a_service_with_one_line(
+    module: str, name: str, tmp_path: Path
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
+    environment |= {"FLUXQUEUE_TASKS_MODULE_PATH": "app", name: "a\udcff"}
+    (tmp_path / "app.py").write_text("from fluxqueue import FluxQueue\nqueue = FluxQueue(None)\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", module],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
 
 
 def all_output(process: LoggingProcess) -> list[str]:

@@ -205,7 +205,15 @@ def test_the_limits_themselves_are_allowed(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"name": ""}, {"name": "a\nb"}, {"queue": "a}b"}, {"queue": ""}]
+    "options",
+    [
+        {"name": ""},
+        {"name": "a\nb"},
+        {"name": "a\ud800"},
+        {"queue": "a}b"},
+        {"queue": ""},
+        {"queue": "\ud800"},
+    ],
 )
 def test_names_are_checked_by_the_core(options: Any) -> None:
     app = FluxQueue()

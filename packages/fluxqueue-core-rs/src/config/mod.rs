@@ -1,6 +1,7 @@
 //! Where Redis is, and how long to wait for it: a value given in code wins over
 //! the URL's query, that over the environment, that over the default.
 
+use std::env::VarError;
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -119,6 +120,15 @@ fn bytes(value: usize, name: &str) -> Result<usize> {
     }
 }
 
+/// A variable; None where it is not set or blank. An error does not repeat it.
+fn from_environment(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(text) if !text.trim().is_empty() => Ok(Some(text)),
+        Ok(_) | Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(bad(format!("the variable {name} has bytes that are no UTF-8"))),
+    }
+}
+
 /// A setting: from code, else from the query, else from the environment.
 fn setting<T: std::str::FromStr>(
     given: Option<T>,
@@ -136,17 +146,19 @@ fn setting<T: std::str::FromStr>(
         return parse(text, format!("{name} in the Redis URL"));
     }
     let variable = format!("FLUXQUEUE_{}", name.to_uppercase());
-    match std::env::var(&variable) {
-        Ok(text) if !text.trim().is_empty() => parse(&text, variable),
-        _ => Ok(None),
+    match from_environment(&variable)? {
+        Some(text) => parse(&text, variable),
+        None => Ok(None),
     }
 }
 
 impl Config {
     /// Reads a URL; None means `FLUXQUEUE_REDIS_URL`, or the default.
     pub fn new(url: Option<&str>, overrides: &Overrides) -> Result<Config> {
-        let from_environment = std::env::var("FLUXQUEUE_REDIS_URL").ok().filter(|v| !v.trim().is_empty());
-        let text = url.map(str::to_owned).or(from_environment).unwrap_or_else(|| DEFAULT_REDIS_URL.to_owned());
+        let text = match url {
+            Some(url) => url.to_owned(),
+            None => from_environment("FLUXQUEUE_REDIS_URL")?.unwrap_or_else(|| DEFAULT_REDIS_URL.to_owned()),
+        };
         let mut location = url::read(text.trim())?;
         let query = std::mem::take(&mut location.query);
         let timeout = |given, name, default| {

@@ -25,6 +25,7 @@ use crate::errors::{Error, Result};
 use crate::message;
 use crate::names;
 use crate::python::settings::Settings;
+use crate::python::text::Name;
 
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -114,7 +115,7 @@ impl Consumer {
     fn new(
         py: Python<'_>,
         settings: &Settings,
-        queues: Vec<String>,
+        queues: Vec<Name>,
         tasks: &Bound<'_, PyAny>,
         concurrency: usize,
         suspects: bool,
@@ -123,6 +124,7 @@ impl Consumer {
         unknown_task_grace: f64,
         max_tasks: Option<u64>,
     ) -> PyResult<Consumer> {
+        let queues: Vec<String> = queues.into_iter().map(|queue| queue.0).collect();
         if queues.is_empty() {
             return Err(Error::Configuration("no queue to serve; name at least one".into()).into());
         }

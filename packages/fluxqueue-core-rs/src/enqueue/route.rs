@@ -9,6 +9,7 @@ use super::stamp::Stamp;
 use crate::connection::{Slot, bulk, slot_of};
 use crate::errors::{Error, Result};
 use crate::message::{DEFAULT_MAX_RETRIES, Envelope, LONGEST_TIMEOUT};
+use crate::python::text::Name;
 use crate::{ids, keys, names};
 
 /// Where a call goes, and its message but for id and arguments.
@@ -104,12 +105,12 @@ pub struct Route {
 impl Route {
     #[new]
     #[pyo3(signature = (queue, name, max_retries=None, timeout=None), text_signature = "(queue, name, max_retries=3, timeout=None)")]
-    fn new(queue: &str, name: &str, max_retries: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<Route> {
+    fn new(queue: Name, name: Name, max_retries: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<Route> {
         let max_retries = match max_retries {
             None => DEFAULT_MAX_RETRIES,
             Some(number) => retries(number)?,
         };
-        Ok(Route { target: Arc::new(Target::new(queue, name, max_retries, timeout)?), max_retries, timeout })
+        Ok(Route { target: Arc::new(Target::new(&queue, &name, max_retries, timeout)?), max_retries, timeout })
     }
 
     #[getter]

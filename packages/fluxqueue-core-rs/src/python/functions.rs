@@ -6,20 +6,21 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::Result;
 use crate::message::{self, Message};
+use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
 
 /// The name of a key, by its kind.
 #[pyfunction]
-#[pyo3(signature = (kind, queue="", consumer=""))]
-pub fn key(kind: &str, queue: &str, consumer: &str) -> Result<String> {
-    keys::by_kind(kind, queue, consumer)
+#[pyo3(signature = (kind, queue=None, consumer=None), text_signature = "(kind, queue='', consumer='')")]
+pub fn key(kind: &str, queue: Option<Name>, consumer: Option<Name>) -> Result<String> {
+    keys::by_kind(kind, queue.as_deref().unwrap_or_default(), consumer.as_deref().unwrap_or_default())
 }
 
 /// The eleven keys of a queue that every script takes first.
 #[pyfunction]
-pub fn queue_keys(queue: &str) -> Result<Vec<String>> {
-    names::check_queue(queue)?;
-    Ok(keys::of_queue(queue))
+pub fn queue_keys(queue: Name) -> Result<Vec<String>> {
+    names::check_queue(&queue)?;
+    Ok(keys::of_queue(&queue))
 }
 
 /// Every kind that `key` knows.
@@ -43,8 +44,8 @@ pub fn script_names() -> Vec<&'static str> {
 
 /// Raises where a queue name is not valid.
 #[pyfunction]
-pub fn check_queue_name(queue: &str) -> Result<()> {
-    names::check_queue(queue)
+pub fn check_queue_name(queue: Name) -> Result<()> {
+    names::check_queue(&queue)
 }
 
 /// The parts of a message.

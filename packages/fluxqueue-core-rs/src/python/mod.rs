@@ -2,3 +2,4 @@
 
 pub mod functions;
 pub mod settings;
+pub mod text;

@@ -9,6 +9,7 @@ use pyo3::types::PyInt;
 
 use crate::config::{Certificates, Config, Overrides, Place, Sentinels};
 use crate::errors::ConfigurationError;
+use crate::python::text;
 
 /// Where Redis is and how long to wait for it.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -64,7 +65,7 @@ impl Settings {
         wait_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Settings> {
         let url = match redis_url {
-            Some(url) => Some(url.extract::<String>().map_err(|_| wrong_type("redis_url", "a str or None", url))?),
+            Some(url) => Some(text::url(url).unwrap_or_else(|| Err(wrong_type("redis_url", "a str or None", url)))?),
             None => None,
         };
         let (seconds, above) = ("seconds", "above 0");

@@ -1,0 +1,45 @@
+//! A `str` of Python as text of Rust. It may have lone surrogates, which UTF-8
+//! can't carry: bytes of a command line or a variable that are no UTF-8, for one.
+
+use std::ops::Deref;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::errors::{ConfigurationError, Error};
+
+/// The name of a queue, a task or a consumer, as an argument of a function.
+pub struct Name(pub String);
+
+impl<'py> FromPyObject<'_, 'py> for Name {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Name> {
+        let text = value.cast::<PyString>()?;
+        if let Ok(name) = text.to_str() {
+            return Ok(Name(name.to_owned()));
+        }
+        let shown: String = text.repr()?.to_string_lossy().chars().take(60).collect();
+        let problem = "has lone surrogates, which UTF-8 can't carry";
+        Err(Error::Configuration(format!("the name {shown} {problem}; use letters, digits and . _ - : /")).into())
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A URL; None where it is no `str`. An error does not repeat it: it has a
+/// password in it.
+pub fn url(value: &Bound<'_, PyAny>) -> Option<PyResult<String>> {
+    let text = value.cast::<PyString>().ok()?;
+    Some(text.to_str().map(str::to_owned).map_err(|_| {
+        ConfigurationError::new_err(
+            "the Redis URL can't be read: it has bytes that are no UTF-8, or lone surrogates; write it in UTF-8",
+        )
+    }))
+}
