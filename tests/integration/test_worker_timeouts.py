@@ -269,6 +269,27 @@ def test_traced_threads_go_on_beside_a_task_that_is_blocked(
         assert worker.stop() == 0
 
 
+def test_a_blocked_loop_holds_async_tasks_up_and_loses_none(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with WorkerProcess(tmp_path, redis_url, APP, concurrency=2, timeout_grace=0.1) as worker:
+        push(redis, "block_the_loop", max_retries=0)
+        worker.wait_for("task.stuck")
+        push(redis, "work_async", "async")
+        # Claimed, and given back to workers whose loop is free.
+        worker.wait_for("worker.released")
+        push(redis, "work", "sync")
+        wait_until(lambda: "work sync" in worker.notes())
+        assert worker.notes() == ["begin", "work sync"]
+        os.close(os.open(tmp_path / "fifo", os.O_WRONLY))
+        wait_until(lambda: "work async" in worker.notes())
+        assert worker.wait_for("task.dead")["error"] == ERROR
+        assert worker.stop() == 0
+    assert worker.notes() == ["begin", "work sync", "work async"]
+    assert (pending(redis), delayed(redis)) == ([], [])
+
+
 @pytest.mark.parametrize("name", ["blocked", "block_the_loop"])
 def test_max_stuck_replaces_the_process_and_the_attempt_has_failed(
     tmp_path: Path, redis_url: str, redis: Redis, name: str
