@@ -113,9 +113,7 @@ class Bench:
         return float(printed.splitlines()[-1].rsplit(",", 7)[1].strip('"'))
 
     @contextmanager
-    def worker(
-        self, *flags: str, app: str | None = None
-    ) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, *flags: str, app: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
         """A worker process at default settings but for `flags` and its log level."""
         if app is None:
             app = "fluxqueue_bench.async_tasks" if "async" in flags else "fluxqueue_bench.tasks"

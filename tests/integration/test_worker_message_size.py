@@ -81,3 +81,21 @@ def test_what_a_client_could_just_send_is_run_and_run_again(
         assert "max_message_bytes of this worker allows (1000)" in json.loads(reason)["error"]
         assert worker.stop() == 0
     app.close()
+
+
+def test_the_limit_of_the_application_holds_for_its_worker(
+    tmp_path: Path, redis: Any, redis_url: str
+) -> None:
+    large = 9 << 20
+    app = FluxQueue(redis_url, max_message_bytes=2 * large)
+
+    @app.task()
+    def work(text: str) -> None: ...
+
+    source = APP.replace("@fluxqueue", "@raised")
+    source = f"raised = FluxQueue(None, max_message_bytes={2 * large})\n{source}"
+    with WorkerProcess(tmp_path, redis_url, source) as worker:
+        work("x" * large)
+        wait_until(lambda: worker.notes() == [f"work {large}"], what=worker.output)
+        assert worker.stop() == 0
+    app.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
 from redis import Redis
+from support.proxy import Proxy
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -15,30 +18,62 @@ APP = """
 def fast():
     pass
 """
-BACKLOG, IN_A_CALL = 200_000, 1_000
+BACKLOG, BEHIND_A_SLOW_LINE, IN_A_CALL = 200_000, 30_000, 1_000
 # Claimed ahead (2,048), ended and gathered (1,000 and what ends during an exchange),
 # and one exchange on its way: not a share of the backlog.
 MOST_HELD = 8_000
+MOST_GROWN = 8 << 20
 
 
-def test_a_worker_holds_few_tasks_of_a_long_backlog(tmp_path: Path, redis_url: str) -> None:
+def fill(redis_url: str, backlog: int) -> None:
     def fast() -> None:
         raise AssertionError("only the worker runs it")
 
-    backlog = FluxQueue(redis_url).task()(fast)
-    for _ in range(BACKLOG // IN_A_CALL):
-        backlog.enqueue_many([()] * IN_A_CALL)
-    held = [0]
+    task = FluxQueue(redis_url).task()(fast)
+    for _ in range(backlog // IN_A_CALL):
+        task.enqueue_many([()] * IN_A_CALL)
+
+
+def watch(redis: Redis, worker: WorkerProcess, backlog: int) -> list[int]:
+    """How many tasks the worker held, again and again until all have been settled."""
+    held: list[int] = []
+
+    def settled() -> bool:
+        for claimed in redis.scan_iter(key("claimed", "default", "*"), count=1000):
+            held.append(redis.hlen(claimed))
+        return int(redis.hget(key("stats", "default"), "succeeded") or 0) == backlog
+
+    wait_until(settled, what=worker.output, timeout=120)
+    return held
+
+
+def test_a_worker_holds_few_tasks_of_a_long_backlog(tmp_path: Path, redis_url: str) -> None:
+    fill(redis_url, BACKLOG)
     with (
         Redis.from_url(redis_url) as redis,
         WorkerProcess(tmp_path, redis_url, APP, log_level="warning") as worker,
     ):
-
-        def settled() -> bool:
-            for claimed in redis.scan_iter(key("claimed", "default", "*"), count=1000):
-                held.append(redis.hlen(claimed))
-            return int(redis.hget(key("stats", "default"), "succeeded") or 0) == BACKLOG
-
-        wait_until(settled, what=worker.output, timeout=120)
+        held = watch(redis, worker, BACKLOG)
         assert worker.stop() == 0
     assert 0 < max(held) < MOST_HELD
+
+
+def test_a_slow_redis_does_not_fill_the_memory_of_a_worker(tmp_path: Path, redis_url: str) -> None:
+    fill(redis_url, BEHIND_A_SLOW_LINE)
+    port = int(urlsplit(redis_url).port or 0)
+    with (
+        Redis.from_url(redis_url) as redis,
+        Proxy(port, delay=0.01) as slow,
+        WorkerProcess(
+            tmp_path, redis_url.replace(str(port), str(slow.port)), APP, log_level="warning"
+        ) as worker,
+    ):
+        wait_until(lambda: redis.hget(key("stats", "default"), "succeeded"), what=worker.output)
+        process = psutil.Process(worker.pid)
+        before = process.memory_info().rss
+        held = watch(redis, worker, BEHIND_A_SLOW_LINE)
+        grown = process.memory_info().rss - before
+        assert worker.stop() == 0
+    assert 0 < max(held) < MOST_HELD
+    # Were all of them held they would take more than that.
+    assert grown < MOST_GROWN

@@ -40,8 +40,8 @@ class FluxQueue:
         timeout: seconds for one call, all attempts together (5; also
             `?timeout=`, or FLUXQUEUE_TIMEOUT).
         max_message_bytes: bytes that one task may have (8 MiB; also
-            `?max_message_bytes=`, or FLUXQUEUE_MAX_MESSAGE_BYTES). A worker parks
-            what is larger than its own limit, so raise that one as well.
+            `?max_message_bytes=`, or FLUXQUEUE_MAX_MESSAGE_BYTES). A worker that
+            runs tasks of this object has at least this limit too.
         wait_replicas: replicas that must have a task before the call returns
             (0; also `?wait_replicas=`, or FLUXQUEUE_WAIT_REPLICAS). Where they
             do not have it in time, the call raises EnqueueUncertain.

@@ -76,6 +76,11 @@ class BaseTask(Generic[P, R]):
         self._producer = producer
         self._route = route
 
+    @property
+    def max_message_bytes(self) -> int:
+        """Bytes that the message of a call may have, as its `FluxQueue` is set."""
+        return self._producer.max_message_bytes
+
     def enqueue_many(self, calls: Iterable[Call]) -> int:
         """Enqueues one task per call, in chunks, and returns their number.
 

@@ -220,6 +220,10 @@ class Producer:
         """Sends the calls as one command on the running loop's connection."""
 
     @property
+    def max_message_bytes(self) -> int:
+        """What a message that it sends may have."""
+
+    @property
     def server(self) -> tuple[str, int | None]:
         """Host and port, or the path of a socket and None."""
 
@@ -289,6 +293,7 @@ class Consumer:
         unknown_task_grace: seconds that a task with an unknown name is given
             back, before it is parked.
         max_tasks: how many tasks may begin, 1 or more; None: any number.
+        max_message_bytes: a larger message is parked; None: what the settings say.
     """
 
     def __new__(
@@ -303,6 +308,7 @@ class Consumer:
         lease: float = 10.0,
         unknown_task_grace: float = 300.0,
         max_tasks: int | None = None,
+        max_message_bytes: int | None = None,
     ) -> Consumer: ...
     def start(self) -> None:
         """Starts the thread; returns at once, also when Redis is away."""

@@ -215,7 +215,7 @@ impl Driver {
             return 0;
         }
         let blocked = self.conversations.iter().any(|c| c.blocked_until.is_some());
-        let ahead = if self.options.suspects { 0 } else { state.pace.ahead(state.concurrency) };
+        let ahead = self.ahead(state);
         let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
         let taken = state.waiting() + asked;
         // Of large messages a few are enough.
@@ -227,7 +227,14 @@ impl Driver {
         }
         let slots = state.concurrency.saturating_sub(state.running);
         let reserve = usize::from(blocked && slots > taken + 1);
-        (slots - reserve + ahead).min(MOST_AHEAD.max(state.concurrency)).saturating_sub(taken).min(MOST_CLAIMED)
+        let most = MOST_AHEAD.max(state.concurrency);
+        let wanted = (slots - reserve + ahead).min(most).saturating_sub(taken).min(MOST_CLAIMED);
+        wanted.max(usize::from(self.is_crowded_out(state, queue)))
+    }
+
+    /// About 50 ms of work; a suspect is never claimed beside another.
+    fn ahead(&self, state: &State) -> usize {
+        if self.options.suspects { 0 } else { state.pace.ahead(state.concurrency) }
     }
 
     fn plan_exchange(&mut self, state: &mut State, queue: usize, now: Duration) {
@@ -269,19 +276,19 @@ impl Driver {
             && !conversation.maybe_more
             && conversation.blocked_until.is_none()
             && now >= conversation.block_not_before
-            && (state.free() > asked || self.is_crowded_out(state, queue, asked))
+            && (state.free() > asked || self.is_crowded_out(state, queue))
             && now + Duration::from_millis(50) < fresh_until;
         if may {
             self.conversations[queue].send_block(&self.options, fresh_until, now);
         }
     }
 
-    /// Whether this queue has nothing here while the fast tasks of another one fill
-    /// what is claimed ahead: no slot is ever free then, and without a BLMOVE of its
-    /// own it would be asked for only when its lease is renewed.
-    fn is_crowded_out(&self, state: &State, queue: usize, asked: usize) -> bool {
-        let room = state.pace.ahead(state.concurrency);
-        !state.queues[queue].holds_something() && state.waiting() + asked < room
+    /// Whether nothing of this queue waits here while the fast tasks of others may
+    /// fill what is claimed ahead: no slot is ever free then. It may ask for one task
+    /// beyond what is wanted, so that it learns whether it has any and then blocks;
+    /// else it would be asked only when its turn comes or its lease is renewed.
+    fn is_crowded_out(&self, state: &State, queue: usize) -> bool {
+        self.ahead(state) > 0 && state.queues[queue].waiting() == 0
     }
 
     fn next_look(&self, state: &State, queue: usize, now: Duration) -> Option<Duration> {

@@ -109,7 +109,7 @@ impl Consumer {
     #[new]
     #[pyo3(signature = (
         settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0,
-        unknown_task_grace=300.0, max_tasks=None
+        unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -123,6 +123,7 @@ impl Consumer {
         lease: f64,
         unknown_task_grace: f64,
         max_tasks: Option<u64>,
+        max_message_bytes: Option<usize>,
     ) -> PyResult<Consumer> {
         let queues: Vec<String> = queues.into_iter().map(|queue| queue.0).collect();
         if queues.is_empty() {
@@ -150,7 +151,8 @@ impl Consumer {
             per_queue.push((queue.clone(), known));
         }
         loads(py)?;
-        let shared = Shared::new(per_queue, concurrency, grace, settings.config.max_message_bytes)?;
+        let largest = max_message_bytes.unwrap_or(settings.config.max_message_bytes);
+        let shared = Shared::new(per_queue, concurrency, grace, largest)?;
         shared.lock().left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
             shared: Arc::new(shared),

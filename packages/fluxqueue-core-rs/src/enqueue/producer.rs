@@ -188,6 +188,11 @@ impl Producer {
     }
 
     #[getter]
+    fn max_message_bytes(&self) -> usize {
+        self.deployment.config.max_message_bytes
+    }
+
+    #[getter]
     fn server(&self) -> (String, Option<u16>) {
         match (&self.deployment.config.place, self.deployment.config.place.nodes()) {
             (Place::Unix(path), _) => (path.to_string_lossy().into_owned(), None),

@@ -39,6 +39,7 @@ class RegisteredTask:
         "context_type",
         "func",
         "is_async",
+        "max_message_bytes",
         "retry_backoff",
         "retry_delay",
         "retry_max_delay",
@@ -52,6 +53,7 @@ class RegisteredTask:
         self.check: Callable[..., object] = inspect.signature(task).bind
         self.context_type: Callable[..., Any] | None = task.context_type
         self.is_async: bool = task.is_async
+        self.max_message_bytes = task.max_message_bytes
         self.retry_delay: float = task.retry_delay
         self.retry_backoff: float = task.retry_backoff
         self.retry_max_delay: float = task.retry_max_delay
@@ -200,6 +202,13 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
         queue: {name: records[id(task)] for name, task in (elsewhere | by_queue[queue]).items()}
         for queue in queues
     }
+
+
+def largest_message(tasks: Tasks, least: int) -> int:
+    """The most bytes that any of the tasks may send, as their applications are set
+    in code, and no fewer than `least`, the worker's own setting."""
+    limits = (task.max_message_bytes for table in tasks.values() for task in table.values())
+    return max(least, *limits)
 
 
 def _place(task: AnyTask) -> str:

@@ -22,7 +22,7 @@ from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes, describe, format_traceback
-from .registry import Tasks
+from .registry import Tasks, largest_message
 from .shutdown import Signals
 from .supervised import Line
 from .threads import ThreadPool
@@ -96,6 +96,7 @@ class Worker:
             lease=options.lease,
             unknown_task_grace=options.unknown_task_grace,
             max_tasks=max_tasks(options),
+            max_message_bytes=largest_message(tasks, settings.max_message_bytes),
         )
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)
