@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from support.redis_cluster import RedisCluster
     from support.redis_sentinel import RedisSentinel
     from support.telemetry import Recorded
+
+# A shell that runs the tests in the background has them ignore Ctrl+C, and so
+# would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATABASES = 64
 _numbers = itertools.count()

@@ -13,7 +13,7 @@ _RATE = 500
 
 
 def main() -> int:
-    """Writes worker.svg and enqueue.svg; 1 where py-spy fails."""
+    """Writes flame-worker.svg and flame-enqueue.svg; 1 where py-spy fails."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with Bench() as bench:
         bench.enqueue("fill", 1_500_000)

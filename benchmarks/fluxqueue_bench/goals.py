@@ -31,18 +31,23 @@ def _median(group: str, name: str, what: str) -> Callable[[Spreads], float]:
 
 
 def _at_least(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
-    return Goal(measure, text or f"at least {goal:,g}", value, lambda found: found >= goal)
+    return Goal(measure, text or f"at least {goal:,.10g}", value, lambda found: found >= goal)
 
 
 def _at_most(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
-    return Goal(measure, text or f"at most {goal:,g}", value, lambda found: found <= goal)
+    return Goal(measure, text or f"at most {goal:,.10g}", value, lambda found: found <= goal)
 
 
-def _cost_growth(what: str) -> Callable[[Spreads], float]:
-    """The worst cost with a large backlog, as a multiple of that with 10,000."""
+def _worst(group: str, name: str, what: str) -> Callable[[Spreads], float]:
+    """The most of all repeats, for what may never be exceeded."""
+    return lambda spreads: spreads["fluxqueue", group, name, what].high
+
+
+def _cost_growth(what: str, base: str) -> Callable[[Spreads], float]:
+    """The worst cost with a large backlog, as a multiple of that with the base."""
 
     def value(spreads: Spreads) -> float:
-        small = spreads["fluxqueue", "Backlog", "10,000 waiting", what].median
+        small = spreads["fluxqueue", "Backlog", base, what].median
         large = [
             spreads["fluxqueue", "Backlog", name, what].median
             for name in ("5,000,000 waiting", "100,000 waiting, 1,000,000 delayed")
@@ -133,12 +138,12 @@ GOALS = [
     _at_most(
         "enqueue cost with 5,000,000 waiting or 1,000,000 delayed, of that with 10,000",
         1.1,
-        _cost_growth("enqueued/s"),
+        _cost_growth("enqueued/s", "10,000 waiting"),
     ),
     _at_most(
-        "worker cost with 5,000,000 waiting or 1,000,000 delayed, of that with 10,000",
+        "worker cost with 5,000,000 waiting or 1,000,000 delayed, of that with 100,000",
         1.1,
-        _cost_growth("worked/s"),
+        _cost_growth("worked/s", "100,000 waiting"),
     ),
     _at_least(
         "promotion of due tasks, tasks/s",
@@ -146,9 +151,9 @@ GOALS = [
         _median("Scheduler", "promotion of 1,000,000 due tasks", "tasks/s"),
     ),
     _at_most(
-        "slowest script of the promotion, ms",
+        "slowest script of the promotion in any repeat, ms",
         2,
-        _median("Scheduler", "promotion of 1,000,000 due tasks", "slowest script ms"),
+        _worst("Scheduler", "promotion of 1,000,000 due tasks", "slowest script ms"),
     ),
     _at_most(
         "part of the busier of two workers, 200 tasks of 100 ms",

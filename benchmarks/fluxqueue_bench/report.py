@@ -2,6 +2,9 @@
 
 The text around the tables is written by hand, in docs/benchmarks.md itself; what
 is between the marks `<!-- begin: NAME -->` and `<!-- end: NAME -->` is made here.
+
+The comparison with the peers is always from `full.json`. Goals and FluxQueue's own
+measures are from a later run of FluxQueue alone, where there is one (`alone.json`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from .results import RESULTS, Results, spreads
 
 PAGE = FOLDER.parent / "docs" / "benchmarks.md"
 IMAGES = FOLDER.parent / "docs" / "images" / "benchmarks"
-OWN = ("fluxqueue", "fluxqueue_async")
+ALONE = "alone.json"
 
 
 def main(path: Path | None) -> int:
@@ -27,10 +30,12 @@ def main(path: Path | None) -> int:
     if not path.exists():
         print(f"{path} does not exist; make it: scripts/bench --full", file=sys.stderr)
         return 1
-    results = Results.load(path)
-    found = spreads(results.rows)
+    full = Results.load(path)
+    later = path.with_name(ALONE)
+    alone = Results.load(later) if later.exists() else None
+    found = together(full, alone)
     page = PAGE.read_text()
-    for name, text in sections(results, found).items():
+    for name, text in sections(full, alone, found).items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(page):
@@ -48,12 +53,23 @@ def main(path: Path | None) -> int:
     return 0
 
 
-def sections(results: Results, found: Spreads) -> dict[str, str]:
-    """The parts of the page that a run decides."""
+def together(full: Results, alone: Results | None) -> Spreads:
+    """What is shown: of the run with the peers what is compared, the rest of the
+    later run alone if there is one. No row has values of both."""
+    if alone is None:
+        return spreads(full.rows)
+    compared = [row for row in full.rows if row.group.endswith(", compared")]
+    return spreads([*alone.rows, *compared])
+
+
+def sections(full: Results, alone: Results | None, found: Spreads) -> dict[str, str]:
+    """The parts of the page that the runs decide."""
     groups = dict.fromkeys(group for _, group, _, _ in found)
     own = [group for group in groups if not group.endswith(", compared")]
     return {
-        "run": about(results),
+        "run": about(full)
+        if alone is None
+        else f"**Beside the peers.** {about(full)}\n\n**FluxQueue alone, later.** {about(alone)}",
         "goals": goals(found),
         "peers": peers(found),
         "own": "\n\n".join(f"### {group}\n\n{own_table(found, group)}" for group in own),
@@ -92,7 +108,7 @@ def goals(found: Spreads) -> str:
         except KeyError:
             rows.append([goal.measure, goal.text, "not measured", ""])
             continue
-        digits = 0 if value >= 1_000 else 4 if value < 0.1 else 2
+        digits = 0 if value >= 1_000 else 4 if value < 0.1 else 3 if value < 2 else 2
         verdict = "yes" if goal.reached(value) else "**no**"
         rows.append([goal.measure, goal.text, f"{value:,.{digits}f}", verdict])
     return _table(["measure", "goal", "measured", "reached"], rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,6 @@ def latency(bench: Bench) -> Values:
     count = len(delays)
     return {
         "p50 ms": delays[count // 2],
-        "p99 ms": delays[int(count * 0.99)],
+        "p99 ms": delays[math.ceil(count * 0.99) - 1],
         "max ms": delays[-1],
     }

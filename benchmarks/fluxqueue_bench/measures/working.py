@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 
@@ -97,7 +98,7 @@ def round_trips(bench: Bench, count: int = 300) -> Values:
             link.recv(64)
             delays.append((time.perf_counter_ns() - began) / 1e6)
     delays.sort()
-    return {"p50 ms": delays[count // 2], "p99 ms": delays[count * 99 // 100]}
+    return {"p50 ms": delays[count // 2], "p99 ms": delays[math.ceil(count * 0.99) - 1]}
 
 
 def launch(bench: Bench, asynchronous: bool) -> Values:

@@ -57,6 +57,19 @@ def test_peers_stand_side_by_side() -> None:
     assert row.startswith("| huey | - | - | - | 2,000 | - | 8,000 | - |")
 
 
+def test_a_later_run_alone_replaces_what_is_measured_alone_and_nothing_compared() -> None:
+    full = Results({"cores": "2"}, "scripts/bench --full", rows=rows())
+    name = "no-op, default settings"
+    later = [Row("fluxqueue", "Worker", name, 0, {"tasks/s": 170_000.0})]
+    alone = Results({"cores": "2"}, "scripts/bench --output alone.json", rows=later)
+    found = report.together(full, alone)
+    assert found["fluxqueue", "Worker", name, "tasks/s"] == Spread(170_000, 170_000, 170_000)
+    assert found["huey", "Worker, compared", "1 thread (default)", "tasks/s"].median == 2_000
+    assert report.together(full, None) == spreads(full.rows)
+    shown = report.sections(full, alone, found)["run"]
+    assert "`scripts/bench --full`" in shown and "`scripts/bench --output alone.json`" in shown
+
+
 def test_a_failure_is_in_the_report() -> None:
     text = report.about(Results({"cores": "2"}, "x", rows=rows()))
     assert "- rq, fork worker (default): no task ran" in text
@@ -88,6 +101,6 @@ def test_every_library_can_be_read_and_has_its_requirements() -> None:
 
 def test_the_page_has_a_place_for_every_section() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text()
-    made = report.sections(Results({}, "x", rows=rows()), spreads(rows()))
+    made = report.sections(Results({}, "x", rows=rows()), None, spreads(rows()))
     for name in made:
         assert page.count(f"<!-- begin: {name} -->") == page.count(f"<!-- end: {name} -->") == 1
