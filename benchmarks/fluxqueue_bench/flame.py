@@ -36,7 +36,8 @@ def main() -> int:
 
 def _record(name: str, *arguments: str) -> int:
     command = ["py-spy", "record", "--native", "--rate", str(_RATE), "--format", "flamegraph"]
-    run = subprocess.run([*command, "--output", str(IMAGES / name), *arguments], check=False)
+    # The command is the title of the image: no path of this machine in it.
+    run = subprocess.run([*command, "--output", name, *arguments], cwd=IMAGES, check=False)
     if run.returncode:
         print(f"py-spy ended with {run.returncode}; it has to run as root", file=sys.stderr)
     else:
