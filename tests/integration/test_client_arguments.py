@@ -16,6 +16,7 @@ from fluxqueue import ArgumentTypeError, ArgumentValueError, FluxQueue
 from fluxqueue_core import key, parse_message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.planting import plant
 from support.tasks import async_work_on, work_on
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -158,17 +159,6 @@ def test_of_a_call_with_a_value_that_json_lacks_nothing_arrives(client: Client, 
     for send in client.ways:
         send(good)
     assert arrived(redis) == [good] * 3 + [([1], {}), ([], {"a": 2})] * 2
-
-
-def plant(value: Any, bad: Any, data: st.DataObject) -> Any:
-    """The value with `bad` somewhere in it."""
-    if isinstance(value, list) and value:
-        index = data.draw(st.integers(0, len(value) - 1))
-        return [*value[:index], plant(value[index], bad, data), *value[index + 1 :]]
-    if isinstance(value, dict) and value:
-        name = data.draw(st.sampled_from(sorted(value)))
-        return {**value, name: plant(value[name], bad, data)}
-    return bad
 
 
 APP = """

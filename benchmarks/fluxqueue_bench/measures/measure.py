@@ -30,6 +30,11 @@ class Measure:
 def latency(bench: Bench) -> Values:
     """From the call to the end, of the tasks whose number is the time of their sending."""
     delays = sorted((end - sent) / 1e6 for sent, end, _ in bench.records() if sent > 10**15)
+    return percentiles(delays)
+
+
+def percentiles(delays: list[float]) -> Values:
+    """Of delays in ms, least first."""
     count = len(delays)
     return {
         "p50 ms": delays[count // 2],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import time
 
@@ -10,7 +9,7 @@ from fluxqueue_bench import machine
 from fluxqueue_bench.collector import collector
 from fluxqueue_bench.harness import Bench
 
-from .measure import Values, latency
+from .measure import Values, latency, percentiles
 
 
 def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
@@ -97,8 +96,7 @@ def round_trips(bench: Bench, count: int = 300) -> Values:
             link.sendall(b"PING\r\n")
             link.recv(64)
             delays.append((time.perf_counter_ns() - began) / 1e6)
-    delays.sort()
-    return {"p50 ms": delays[count // 2], "p99 ms": delays[math.ceil(count * 0.99) - 1]}
+    return percentiles(sorted(delays))
 
 
 def launch(bench: Bench, asynchronous: bool) -> Values:

@@ -19,6 +19,7 @@ from fluxqueue import ArgumentTypeError, ArgumentValueError, FluxQueue
 from fluxqueue.arguments import diagnose
 from hypothesis import given
 from hypothesis import strategies as st
+from support.planting import plant
 
 app = FluxQueue("redis://127.0.0.1:1", connect_timeout=0.1, timeout=0.1)
 
@@ -233,14 +234,3 @@ def test_the_path_leads_to_what_was_planted(value: Any, bad: Any, data: st.DataO
     if '"' not in path:  # a key with odd characters is shown escaped and shortened
         assert eval(path, {"second": planted}) is bad
     assert finding.is_type == isinstance(bad, set | bytes | decimal.Decimal | BadObject)
-
-
-def plant(value: Any, bad: Any, data: st.DataObject) -> Any:
-    """The value with `bad` somewhere in it."""
-    if isinstance(value, list) and value:
-        index = data.draw(st.integers(0, len(value) - 1))
-        return [*value[:index], plant(value[index], bad, data), *value[index + 1 :]]
-    if isinstance(value, dict) and value:
-        key = data.draw(st.sampled_from(sorted(value)))
-        return {**value, key: plant(value[key], bad, data)}
-    return bad
