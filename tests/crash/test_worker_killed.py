@@ -42,8 +42,8 @@ def test_every_task_runs_and_only_those_in_flight_run_twice(
 
         cluster.wait_for_ends(chance.randrange(50, 1500))
         victim = chance.choice(workers)
-        victim.kill()
         killed = time.monotonic()
+        victim.kill()
         cluster.start_worker(**options)
 
         left = len(cluster.ledger.lost(TASKS)) * 0.02 / SLOTS

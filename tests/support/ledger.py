@@ -34,10 +34,9 @@ class Run:
     start: float
     end: float | None = None
 
-    def in_flight_at(self, moment: float) -> bool:
-        """Whether it ran at that moment, or its outcome was just on its way."""
-        ended = float("inf") if self.end is None else self.end
-        return self.start <= moment <= ended + SETTLING
+    def open_at(self, moment: float) -> bool:
+        """Whether its outcome could be on its way then, or was still to come."""
+        return self.end is None or moment <= self.end + SETTLING
 
 
 class Ledger:
@@ -107,10 +106,14 @@ class Ledger:
         return {number for number, times in self.times_run().items() if times > 1}
 
     def in_flight(self, pid: int, moment: float) -> set[int]:
-        """The tasks of a process that ran at that moment, or had just ended."""
-        return {run.number for run in self.runs() if run.pid == pid and run.in_flight_at(moment)}
+        """The tasks that a killed process ran at its end, or had just ended.
+
+        `moment` is just before the signal: what began between the two died with
+        the process too, so there is no bound on the start.
+        """
+        return {run.number for run in self.runs() if run.pid == pid and run.open_at(moment)}
 
     def run_twice_unduly(self, pid: int, moment: float) -> set[int]:
         """The tasks that began more than once although they were not in flight
-        in the process that was killed at that moment."""
+        in the process that was killed just after that moment."""
         return self.run_twice() - self.in_flight(pid, moment)
