@@ -16,11 +16,10 @@ import redis
 from fluxqueue.embedded import EmbeddedRedis
 
 from . import machine
+from .commands import Commands, counted
 from .record import RECORD
 
 FOLDER = Path(__file__).parents[1]
-# Names of INFO commandstats that a client sent itself, one round trip each.
-_SENT = ("evalsha", "eval", "blmove", "lpush", "script|load")
 
 
 class Bench:
@@ -155,7 +154,7 @@ class Bench:
                 raise TimeoutError(f"only {self.count()} of {n} tasks have run")
             time.sleep(0.002)
 
-    def sent_commands(self) -> int:
-        """How many commands Redis was sent by clients of queues since `reset`."""
+    def commands(self) -> Commands:
+        """What Redis was asked for since `reset`, or since its statistics were reset."""
         stats: dict[str, Any] = self.client.info("commandstats")
-        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in _SENT)
+        return counted(stats)

@@ -23,14 +23,14 @@ def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
         before = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
         bench.wait_for(n)
         after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
-        sent = bench.sent_commands()
+        commands = bench.commands()
     ends = [end for _, end, _ in bench.records()]
     measured = n - done
     return {
         "tasks/s": (len(ends) - 1) / ((max(ends) - min(ends)) / 1e9),
         "worker CPU s/1k": (after[0] - before[0]) / measured * 1000,
         "Redis CPU s/1k": (after[1] - before[1]) / measured * 1000,
-        "round trips/1k": sent / n * 1000,
+        **commands.per_thousand(n),
     }
 
 

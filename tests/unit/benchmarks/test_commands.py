@@ -1,0 +1,31 @@
+"""What a client sent is told from what its scripts called."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import fluxqueue_core
+from fluxqueue_bench import commands
+from fluxqueue_bench.harness import Bench
+
+
+def test_a_command_in_a_script_is_no_round_trip() -> None:
+    script = "redis.call('RPOP', KEYS[1], 2) return redis.call('LLEN', KEYS[1])"
+    with Bench() as bench:
+        bench.reset()
+        bench.client.lpush("list", "a", "b", "c")
+        bench.client.eval(script, 1, "list")
+        found = bench.commands()
+    assert (found.sent, found.executed) == (2, 4)
+    assert found.per_thousand(4) == {"round trips/1k": 500, "commands/1k": 1_000}
+
+
+def test_no_script_of_a_worker_calls_what_counts_as_sent() -> None:
+    folder = Path(fluxqueue_core.__file__).parent / "lua"
+    called = set()
+    # promote.lua is the scheduler's, whose commands no measure counts.
+    for path in set(folder.glob("*.lua")) - {folder / "promote.lua"}:
+        called |= {name.lower() for name in re.findall(r"call\('(\w+)'", path.read_text())}
+    assert "rpop" in called
+    assert not called & set(commands._SENT)
