@@ -80,9 +80,9 @@ GOALS = [
         _median("Worker", "no-op, default settings", "tasks/s"),
     ),
     _at_least(
-        "worker no-op, two processes, tasks/s",
+        "worker no-op, a process per core, tasks/s",
         250_000,
-        _median("Worker", "no-op, two processes", "tasks/s"),
+        _median("Worker", "no-op, a process per core", "tasks/s"),
     ),
     _at_least(
         "worker async no-op, one process, tasks/s",

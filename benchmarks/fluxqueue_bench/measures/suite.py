@@ -67,16 +67,18 @@ def _worker(scale: int) -> dict[str, Run]:
 
     return {
         "*no-op, default settings": no_op("fill", 200_000),
-        "no-op, two processes": no_op("fill", 300_000, "--processes", "2"),
+        "no-op, a process per core": no_op("fill", 300_000, "--processes", "auto"),
         "*async no-op, default settings": no_op("fill-async", 150_000, "-q", "async"),
-        "async no-op, two processes": no_op(
-            "fill-async", 200_000, "-q", "async", "--processes", "2"
+        "async no-op, a process per core": no_op(
+            "fill-async", 200_000, "-q", "async", "--processes", "auto"
         ),
         "1 ms, concurrency 10": sleeping(0.001, 10),
         "1 ms, concurrency 100": sleeping(0.001, 100),
         "*50 ms, concurrency 10": sleeping(0.05, 10),
         "*50 ms, concurrency 100": sleeping(0.05, 100),
         "1 ms, async, concurrency 10": sleeping(0.001, 10, True),
+        "1 ms, async, concurrency 100": sleeping(0.001, 100, True),
+        "50 ms, async, concurrency 10": sleeping(0.05, 10, True),
         "50 ms, async, concurrency 100": sleeping(0.05, 100, True),
         "latency at half load": lambda b: working.half_load(b, 200_000),
         "launch to first task": lambda b: working.launch(b, False),
