@@ -61,6 +61,6 @@ def bytes_per_task(bench: Bench, n: int) -> Values:
 
 
 def import_time(bench: Bench) -> Values:
-    """Milliseconds that `import fluxqueue` takes in a new interpreter."""
+    """Milliseconds that `import fluxqueue` takes in a new interpreter; the median of seven."""
     code = "import time; a = time.perf_counter(); import fluxqueue; print(time.perf_counter() - a)"
-    return {"ms": min(float(bench.python("-c", code)) for _ in range(5)) * 1000}
+    return {"ms": statistics.median(float(bench.python("-c", code)) for _ in range(7)) * 1000}

@@ -110,7 +110,7 @@ def _backlog(scale: int) -> dict[str, Run]:
         "100,000 waiting": waiting(100_000),
         "1,000,000 waiting": waiting(1_000_000),
         "5,000,000 waiting": waiting(5_000_000),
-        "100,000 waiting, 1,000,000 delayed": waiting(100_000, 1_000_000),
+        "10,000 waiting, 1,000,000 delayed": waiting(10_000, 1_000_000),
     }
 
 
@@ -124,5 +124,6 @@ def _scheduler(scale: int) -> dict[str, Run]:
 def _fairness() -> dict[str, Run]:
     return {
         "two workers, 200 tasks of 100 ms": lambda b: fairness.two_workers(b, 200, 0.1),
+        "a small queue beside an empty one": lambda b: fairness.two_queues(b, 0),
         "a small queue beside one of 1,000,000": lambda b: fairness.two_queues(b, 1_000_000),
     }
