@@ -4,31 +4,71 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+# What a run writes itself; changes there leave what is measured as it was.
+_WRITTEN = ("benchmarks/results", "docs")
+
 
 def describe() -> dict[str, str]:
-    """Processor, cores and versions, for the head of a report."""
+    """Processor, cores, kernel, versions and commit, for the head of a report."""
     from fluxqueue import __version__
 
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
     redis = subprocess.run(
         ["redis-server", "--version"], capture_output=True, text=True, check=True
     )
     return {
-        "processor": model,
+        "processor": processor(Path("/proc/cpuinfo").read_text()),
         "cores": str(os.cpu_count()),
-        "system": platform.platform(terse=True),
+        "kernel": f"{platform.system()} {kernel_version(platform.release())}",
+        "libc": " ".join(platform.libc_ver()) or "unknown",
         "python": platform.python_version(),
         "redis": redis.stdout.split("v=", 1)[1].split()[0],
         "fluxqueue": __version__,
+        "commit": commit(Path(__file__).parent),
     }
+
+
+def processor(cpuinfo: str) -> str:
+    """The model, out of /proc/cpuinfo, with its numbers, where there are any: virtual
+    machines name a whole series of processors alike."""
+    pairs = (line.partition(":") for line in cpuinfo.splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in reversed(list(pairs))}
+    numbers = [
+        f"{text} {fields[name]}"
+        for name, text in (("cpu family", "family"), ("model", "model"), ("stepping", "stepping"))
+        if name in fields
+    ]
+    name = fields.get("model name", "unknown")
+    return f"{name} ({' '.join(numbers)})" if numbers else name
+
+
+def kernel_version(release: str) -> str:
+    """Without what its builder has added: "6.1.0" of "6.1.0-13-amd64"."""
+    found = re.match(r"\d+(\.\d+)*", release)
+    return found[0] if found else release
+
+
+def commit(folder: Path) -> str:
+    """The commit of the repository that has this folder, with `-dirty` where other
+    files than results and documents have changed since; "unknown" without one."""
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+        return run.stdout.strip()
+
+    try:
+        found = git("rev-parse", "--short=12", "HEAD")
+        left_out = [f":(top,exclude){path}" for path in _WRITTEN]
+        changed = git("status", "--porcelain", "--", ":(top)", *left_out)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{found}-dirty" if changed else found
 
 
 def tree(pid: int) -> Iterator[int]:
