@@ -61,12 +61,19 @@ class Bench:
         }
 
     @contextmanager
-    def pinned(self) -> Iterator[None]:
-        """Redis on the first core, all that is started meanwhile on the second."""
+    def pinned(self, *, together: bool = False) -> Iterator[None]:
+        """Redis on the first core, all that is started meanwhile on the second, or
+        on the first as well.
+
+        Raises:
+            RuntimeError: this machine has one core only, and two are needed.
+        """
         everywhere = os.sched_getaffinity(0)
-        first, second = sorted(everywhere)[:2]
+        first, *others = sorted(everywhere)
+        if not together and not others:
+            raise RuntimeError("two cores are needed to pin Redis and its client to one each")
         machine.pin(self.redis.pid, {first})
-        self.cores = {second}
+        self.cores = {first if together else others[0]}
         try:
             yield
         finally:

@@ -54,7 +54,7 @@ def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
     if delayed:
         delay(bench, delayed, time.time() + 86_400)
     bench.enqueue("fill", n)
-    with bench.pinned():
+    with bench.pinned(together=True):  # the steadiest, and it shows most of what Redis does
         seconds = bench.enqueue("one", SENT)
     with bench.worker():
         _until_done(bench, n)

@@ -20,14 +20,14 @@ def enqueue(bench: Bench, mode: str, n: int, value: float = 0) -> Values:
     return {"tasks/s": n / seconds, **bench.commands().per_thousand(n + 1)}
 
 
-def beside_the_limit(bench: Bench, n: int) -> Values:
-    """One at a time beside redis-benchmark with one client and the same bytes,
-    in turns, Redis pinned to one core and the client to another."""
+def beside_the_limit(bench: Bench, n: int, together: bool) -> Values:
+    """One at a time beside redis-benchmark with one client and the same bytes, in
+    turns, Redis pinned to one core and either client to another, or to the same."""
     bench.reset()
     bench.enqueue("bulk", 1)
     message: Any = bench.client.lindex(key("pending", "default"), 0)
     ours, limit = [], []
-    with bench.pinned():
+    with bench.pinned(together=together):
         for _ in range(3):
             bench.reset()
             limit.append(bench.lpush_limit(n, message))

@@ -38,10 +38,12 @@ def _enqueue(scale: int) -> dict[str, Run]:
     def mode(name: str, n: int, value: float = 0) -> Run:
         return lambda bench: enqueueing.enqueue(bench, name, n * scale, value)
 
+    def limit(together: bool) -> Run:
+        return lambda bench: enqueueing.beside_the_limit(bench, 10_000 * scale, together)
+
     return {
-        "*one at a time, beside redis-benchmark (pinned)": lambda b: enqueueing.beside_the_limit(
-            b, 10_000 * scale
-        ),
+        "*one at a time, beside redis-benchmark (pinned to one core each)": limit(False),
+        "*one at a time, beside redis-benchmark (pinned to the same core)": limit(True),
         "*one at a time": mode("one", 10_000),
         "one at a time, 4 threads": mode("threads", 20_000, 4),
         "one at a time, 16 threads": mode("threads", 20_000, 16),
