@@ -20,8 +20,6 @@ use crate::connection::{Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::scripts::Script;
 
-/// Outcomes are gathered for so long while work goes on.
-const GATHER: Duration = Duration::from_millis(1);
 /// So many outcomes are enough to send.
 const ENOUGH: usize = 256;
 /// What one exchange carries at most.
@@ -250,8 +248,8 @@ impl Driver {
         }
         let idle = state.running == 0 && state.waiting() == 0;
         let gathered = q.settlements.len();
-        let settle = gathered > 0
-            && (idle || gathered >= ENOUGH || state.phase == Phase::Draining || now >= q.waiting_since + GATHER);
+        let settle =
+            gathered > 0 && (idle || gathered >= ENOUGH || state.phase == Phase::Draining || now >= q.settle_at);
         let renew = now >= conversation.renew_at(&self.options);
         let wanted = self.wanted(state, queue);
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
@@ -305,7 +303,7 @@ impl Driver {
         if conversation.ready && conversation.request.is_none() {
             sooner(conversation.renew_at(&self.options));
             if !q.settlements.is_empty() {
-                sooner(q.waiting_since + GATHER);
+                sooner(q.settle_at);
             }
             if q.waiting() > 0 {
                 sooner(now + PATIENCE);

@@ -13,6 +13,9 @@ use super::priority::Priority;
 use super::ready::Ready;
 use crate::message::Message;
 
+/// Outcomes are gathered for so long while more of them are to be expected.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// An attempt that has been claimed.
 #[derive(Clone, Debug)]
 pub struct Work {
@@ -55,10 +58,11 @@ pub struct QueueState {
     pub tasks: Tasks,
     /// Nothing begins at or after this moment: the lease may be gone.
     pub fresh_until: Duration,
-    /// What is to be told to Redis, oldest first, and since when the first waits.
+    /// What is to be told to Redis, oldest first.
     pub settlements: VecDeque<Settlement>,
-    /// When the oldest settlement came.
-    pub waiting_since: Duration,
+    /// When the oldest of them is to leave.
+    pub settle_at: Duration,
+    last_outcome: Duration,
     /// A conversation is open, and no answer is overdue.
     pub connected: bool,
     pub(super) held: HashMap<Bytes, Held>,
@@ -373,8 +377,12 @@ impl QueueState {
 
     pub(super) fn push(&mut self, settlement: Settlement, now: Duration) {
         if self.settlements.is_empty() {
-            self.waiting_since = now;
+            // Where outcomes come one by one and nothing is here to be begun, waiting
+            // would bring no company.
+            let is_lone = self.waiting() == 0 && now.saturating_sub(self.last_outcome) > GATHER;
+            self.settle_at = if is_lone { now } else { now + GATHER };
         }
+        self.last_outcome = now;
         self.settlements.push_back(settlement);
     }
 }

@@ -116,6 +116,36 @@ fn an_outcome_travels_until_redis_has_executed_it() {
 }
 
 #[test]
+fn a_lone_outcome_leaves_at_once_and_others_gather() {
+    let shared = shared(&["q"], 2);
+    // Begins a task and ends it at that ms; when the first outcome that waits is to leave.
+    let end = |ms| {
+        admit(&shared, 0, &raw("sync"));
+        let work = begin(&shared).expect("a slot is free");
+        assert!(shared.finish(&work, Outcome::Succeeded, at(ms)));
+        shared.lock().queues[0].settle_at
+    };
+    admit(&shared, 0, &raw("sync"));
+    let long = begin(&shared).expect("a slot is free"); // the worker is never idle
+    assert_eq!(end(20), at(20));
+    // It is under way: what ends meanwhile goes with the next exchange.
+    assert_eq!(settlements(&shared, 0).len(), 1);
+    assert_eq!(end(21), at(22), "they come as fast as one can gather");
+    assert_eq!(end(23), at(22), "it does not wait for longer because of others");
+    assert_eq!(settlements(&shared, 0).len(), 2);
+    assert_eq!(end(40), at(40));
+    assert_eq!(settlements(&shared, 0).len(), 1);
+    // A stall is no reason to send one alone where more are about to end.
+    for _ in 0..2 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    assert_eq!(end(60), at(61));
+    assert_eq!(settlements(&shared, 0).len(), 1);
+    assert!(shared.finish(&long, Outcome::Succeeded, at(100)));
+    assert_eq!(shared.lock().queues[0].settle_at, at(101));
+}
+
+#[test]
 fn a_new_conversation_decides_what_is_still_ours() {
     let shared = shared(&["q"], 3);
     let (kept, lost, waiting, unsent) = (raw("sync"), raw("sync"), raw("sync"), raw("sync"));
