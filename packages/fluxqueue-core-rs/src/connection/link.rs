@@ -11,6 +11,7 @@ pub use redis_protocol::resp2::types::BytesFrame as Reply;
 use super::denied;
 use super::framing::Frame;
 use super::stream::Stream;
+use super::watch::{self, Watch};
 use crate::config::Node;
 use crate::errors::{Error, Result};
 
@@ -61,6 +62,7 @@ pub struct Connection {
     incoming: BytesMut,
     frame: Frame,
     scratch: Vec<u8>,
+    watch: Watch,
 }
 
 impl Connection {
@@ -74,6 +76,7 @@ impl Connection {
             incoming: BytesMut::new(),
             frame: Frame::default(),
             scratch: vec![0; *READ.start()],
+            watch: Watch::default(),
         }
     }
 
@@ -187,6 +190,10 @@ impl Connection {
 
     /// Blocking: the next reply.
     pub fn receive(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<Reply> {
+        match self.next_reply()? {
+            Some(reply) => return Ok(reply),
+            None => self.watch.wait(self.fd()),
+        }
         loop {
             if let Some(reply) = self.next_reply()? {
                 return Ok(reply);
@@ -214,10 +221,6 @@ impl Connection {
 
     /// Whether the server has closed an idle connection, or sent what nobody asked for.
     pub fn is_stale(&self) -> bool {
-        let mut byte = 0u8;
-        // SAFETY: the descriptor is open as long as `self`, and one byte may be
-        // written to `byte`. MSG_PEEK leaves the stream as it is.
-        let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-        n >= 0 || io::Error::last_os_error().kind() != ErrorKind::WouldBlock
+        watch::is_readable(self.fd())
     }
 }

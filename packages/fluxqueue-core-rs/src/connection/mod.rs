@@ -9,6 +9,7 @@ mod link;
 mod reach;
 mod stream;
 mod topology;
+mod watch;
 
 pub use backoff::Backoff;
 pub use command::{Arg, arg, begin, bulk, command, eval, evalsha};
