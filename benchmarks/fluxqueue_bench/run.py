@@ -73,6 +73,9 @@ class Runner:
         found = []
         for library in (library for library in all_libraries() if library.name in names):
             self._results.versions[library.name] = library.versions()
+            for left_out in (settings for settings in library.workers if not settings.available):
+                why = f"left out, as {left_out.needs} is not set (benchmarks/README.md)"
+                print(f"# {library.name}: {left_out.name}: {why}", flush=True)
             for measured in comparison.measures(library):
                 if self._wanted(library.name, measured.name):
                     run = bound(measured.run, library)

@@ -31,6 +31,8 @@ def measures(library: Library) -> list[Compared]:
         Compared("Enqueue, compared", mode, _enqueue(mode)) for mode in ("seq", "gather", "bulk")
     ]
     for settings in library.workers:
+        if not settings.available:
+            continue
         found.append(Compared("Worker, compared", settings.name, _worker(settings)))
         if settings.idle:
             found.append(Compared("Idle, compared", settings.name, _idle(settings)))

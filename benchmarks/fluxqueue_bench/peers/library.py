@@ -10,6 +10,10 @@
     tasks = 2000                    # of a no-op run
     idle = true                     # memory and latency are measured too
     variables = { BENCH_CONC = "4" }
+    needs = "BENCH_RQ_WORKER"       # left out where this environment variable is not set
+
+A command's words may name environment variables, "$BENCH_URL" and that of `needs`
+among them: so a program that no package has is found.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from fluxqueue_bench.harness import FOLDER
@@ -40,6 +45,16 @@ class WorkerSettings:
     tasks: int = 10_000
     idle: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    needs: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether what it needs is there."""
+        return self.needs is None or bool(os.environ.get(self.needs))
+
+    def words(self, environment: dict[str, str]) -> list[list[str]]:
+        """The commands, with the values of this environment."""
+        return [[Template(w).safe_substitute(environment) for w in ws] for ws in self.commands]
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ class Worker:
     def __init__(self, library: Library, settings: WorkerSettings, bench: Bench) -> None:
         variables = library.variables(bench.redis.url, bench.records_file, settings.variables)
         self._processes = []
-        for command in settings.commands:
-            words = [word.replace("$BENCH_URL", bench.redis.url) for word in command]
+        for command, *arguments in settings.words(variables):
             self._processes.append(
                 subprocess.Popen(
-                    [str(library.binaries / words[0]), *words[1:]],
+                    # A command that is an absolute path stays as it is.
+                    [str(library.binaries / command), *arguments],
                     cwd=library.folder,
                     env=variables,
                     stdout=subprocess.DEVNULL,
