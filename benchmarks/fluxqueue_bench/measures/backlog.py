@@ -6,6 +6,7 @@ import time
 
 from fluxqueue_core import key
 
+from fluxqueue_bench import machine
 from fluxqueue_bench.harness import Bench
 
 from .measure import Values
@@ -56,10 +57,18 @@ def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
     bench.enqueue("fill", n)
     with bench.pinned(together=True):  # the steadiest, and it shows most of what Redis does
         seconds = bench.enqueue("one", SENT)
-    with bench.worker():
-        _until_done(bench, n)
-    ends = sorted(end for number, end, _ in bench.records())
-    return {"enqueued/s": SENT / seconds, "worked/s": rate_after_warm_up(ends)}
+    with bench.worker() as worker:
+        first = _until(bench, WARM_UP, n)
+        before = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        last = _until(bench, WARM_UP + WORKED, n)
+        after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+    ends = sorted(end for _, end, _ in bench.records())
+    return {
+        "enqueued/s": SENT / seconds,
+        "worked/s": rate_after_warm_up(ends),
+        "worker CPU s/1k": (after[0] - before[0]) / (last - first) * 1000,
+        "Redis CPU s/1k": (after[1] - before[1]) / (last - first) * 1000,
+    }
 
 
 def rate_after_warm_up(ends: list[int], warm_up: int = WARM_UP, worked: int = WORKED) -> float:
@@ -82,11 +91,12 @@ def top_up(bench: Bench, n: int) -> None:
         continue
 
 
-def _until_done(bench: Bench, n: int, seconds: float = 120) -> None:
-    """Keeps n tasks waiting until enough have run."""
+def _until(bench: Bench, count: int, n: int, seconds: float = 120) -> int:
+    """Keeps n tasks waiting until so many have run; how many have."""
     deadline = time.monotonic() + seconds
-    while (done := bench.count()) < WARM_UP + WORKED:
+    while (done := bench.count()) < count:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"only {done} of {WARM_UP + WORKED} tasks have run")
+            raise TimeoutError(f"only {done} of {count} tasks have run")
         top_up(bench, n)
         time.sleep(0.002)
+    return done
