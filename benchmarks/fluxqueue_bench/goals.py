@@ -11,6 +11,32 @@ Spreads = dict[tuple[str, str, str, str], Spread]
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another library, or redis-benchmark, by the measure of a goal.
+
+    Attributes:
+        then: what it reached on the machine that the goals were written on.
+        where: what a run of ours has of the same (library, group, name, what).
+        unit: of both, where it is not that of the goal.
+    """
+
+    name: str
+    then: float
+    where: tuple[str, str, str, str]
+    unit: str = ""
+
+    def here(self, spreads: Spreads) -> float | None:
+        """What a run has found; None: it was not measured."""
+        spread = spreads.get(self.where)
+        return None if spread is None else spread.median
+
+
+def _peer(name: str, then: float, group: str, settings: str, what: str, unit: str = "") -> Peer:
+    """A library of the comparison, by its folder in `benchmarks/libraries`."""
+    return Peer(name, then, (name, f"{group}, compared", settings, what), unit)
+
+
+@dataclass(frozen=True)
 class Goal:
     """One line of the table of goals.
 
@@ -18,24 +44,26 @@ class Goal:
         text: the goal in words.
         value: reads the measured value from a run's spreads (KeyError: not measured).
         reached: whether a value reaches the goal.
+        peers: whom the goal was written beside, the best that there were.
     """
 
     measure: str
     text: str
     value: Callable[[Spreads], float]
     reached: Callable[[float], bool]
+    peers: tuple[Peer, ...] = ()
 
 
 def _median(group: str, name: str, what: str) -> Callable[[Spreads], float]:
     return lambda spreads: spreads["fluxqueue", group, name, what].median
 
 
-def _at_least(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
-    return Goal(measure, text or f"at least {goal:,.10g}", value, lambda found: found >= goal)
+def _at_least(measure: str, goal: float, value: Callable[[Spreads], float], *peers: Peer) -> Goal:
+    return Goal(measure, f"at least {goal:,.10g}", value, lambda found: found >= goal, peers)
 
 
-def _at_most(measure: str, goal: float, value: Callable[[Spreads], float], text: str = "") -> Goal:
-    return Goal(measure, text or f"at most {goal:,.10g}", value, lambda found: found <= goal)
+def _at_most(measure: str, goal: float, value: Callable[[Spreads], float], *peers: Peer) -> Goal:
+    return Goal(measure, f"at most {goal:,.10g}", value, lambda found: found <= goal, peers)
 
 
 def _worst(group: str, name: str, what: str) -> Callable[[Spreads], float]:
@@ -59,58 +87,90 @@ def _cost_growth(what: str) -> Callable[[Spreads], float]:
     return value
 
 
+_DRAMATIQ_ONE = "1 process, 2 threads, queue_prefetch 1000"
+_DRAMATIQ_TWO = "best: 2 processes, 3 threads, queue_prefetch 1000"
+_HUEY = _peer("huey", 7_955, "Enqueue", "seq", "tasks/s", "/s")
+_ARQ = _peer("arq", 25, "Idle", "1 process, max_jobs 10 (default)", "PSS MiB")
+
+
+def _of_redis_benchmark(where: str) -> Goal:
+    name = f"one at a time, beside redis-benchmark (pinned to {where})"
+    limit = ("fluxqueue", "Enqueue", name, "redis-benchmark LPUSH/s")
+    return _at_least(
+        f"enqueue one at a time, of redis-benchmark LPUSH, {where}",
+        0.95,
+        _median("Enqueue", name, "of redis-benchmark"),
+        _HUEY,
+        Peer("redis-benchmark", 17_472, limit, "/s"),
+    )
+
+
 GOALS = [
-    *(
-        _at_least(
-            f"enqueue one at a time, of redis-benchmark LPUSH, {where}",
-            0.95,
-            _median(
-                "Enqueue",
-                f"one at a time, beside redis-benchmark (pinned to {where})",
-                "of redis-benchmark",
-            ),
-        )
-        for where in ("one core each", "the same core")
-    ),
+    *(_of_redis_benchmark(where) for where in ("one core each", "the same core")),
     _at_least(
         "100 gathered, asyncio, tasks/s",
         170_000,
         _median("Enqueue", "100 gathered, asyncio", "tasks/s"),
+        _peer("saq", 10_852, "Enqueue", "gather", "tasks/s"),
     ),
     _at_least(
         "100 gathered, uvloop, tasks/s",
         240_000,
         _median("Enqueue", "100 gathered, uvloop", "tasks/s"),
     ),
-    _at_least("bulk, tasks/s", 1_000_000, _median("Enqueue", "bulk, 1,000 a call", "tasks/s")),
+    _at_least(
+        "bulk, tasks/s",
+        1_000_000,
+        _median("Enqueue", "bulk, 1,000 a call", "tasks/s"),
+        _peer("bullmq", 27_590, "Enqueue", "bulk", "tasks/s"),
+    ),
     _at_least(
         "worker no-op, one process, tasks/s",
         150_000,
         _median("Worker", "no-op, default settings", "tasks/s"),
+        _peer("dramatiq", 4_813, "Worker", _DRAMATIQ_ONE, "tasks/s"),
     ),
     _at_least(
         "worker no-op, a process per core, tasks/s",
         250_000,
         _median("Worker", "no-op, a process per core", "tasks/s"),
+        _peer("dramatiq", 10_730, "Worker", _DRAMATIQ_TWO, "tasks/s"),
     ),
     _at_least(
         "worker async no-op, one process, tasks/s",
         120_000,
         _median("Worker", "async no-op, default settings", "tasks/s"),
+        _peer("taskiq_stream", 3_676, "Worker", "1 process, 100 async", "tasks/s"),
     ),
     _at_most(
         "worker CPU, s per 1,000 tasks",
         0.006,
         _median("Worker", "no-op, default settings", "worker CPU s/1k"),
+        _peer("dramatiq", 0.14, "Worker", _DRAMATIQ_TWO, "worker CPU s/1k"),
     ),
     _at_most(
         "Redis CPU, s per 1,000 tasks",
         0.002,
         _median("Worker", "no-op, default settings", "Redis CPU s/1k"),
     ),
-    _at_most("latency idle p50, ms", 0.15, _median("Idle", "idle, concurrency 4", "p50 ms")),
-    _at_most("latency idle p99, ms", 0.4, _median("Idle", "idle, concurrency 4", "p99 ms")),
-    _at_most("idle PSS, concurrency 4, MiB", 18, _median("Idle", "idle, concurrency 4", "PSS MiB")),
+    _at_most(
+        "latency idle p50, ms",
+        0.15,
+        _median("Idle", "idle, concurrency 4", "p50 ms"),
+        _peer("huey", 0.33, "Idle", "1 thread (default)", "p50 ms"),
+    ),
+    _at_most(
+        "latency idle p99, ms",
+        0.4,
+        _median("Idle", "idle, concurrency 4", "p99 ms"),
+        _peer("huey", 0.76, "Idle", "1 thread (default)", "p99 ms"),
+    ),
+    _at_most(
+        "idle PSS, concurrency 4, MiB",
+        18,
+        _median("Idle", "idle, concurrency 4", "PSS MiB"),
+        _ARQ,
+    ),
     _at_most(
         "idle PSS, concurrency 75, MiB", 25, _median("Idle", "idle, concurrency 75", "PSS MiB")
     ),
@@ -118,6 +178,7 @@ GOALS = [
         "idle PSS with async tasks, concurrency 4, MiB",
         24,
         _median("Idle", "idle, async tasks, concurrency 4", "PSS MiB"),
+        _ARQ,
     ),
     _at_most(
         "idle PSS with async tasks, concurrency 75, MiB",
@@ -138,6 +199,7 @@ GOALS = [
         "Redis bytes per waiting task",
         140,
         _median("Enqueue", "Redis memory of a waiting task", "bytes"),
+        _peer("huey", 162, "Enqueue", "seq", "Redis bytes/task"),
     ),
     _at_least(
         "sleeping tasks of 50 ms at concurrency 100, of ideal",

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from .goals import GOALS, Spreads
+from .goals import GOALS, Peer, Spreads
 from .harness import FOLDER
 from .results import RESULTS, Results, spreads
 
@@ -100,18 +100,31 @@ def about(results: Results) -> str:
 
 
 def goals(found: Spreads) -> str:
-    """Goal, measured, reached."""
+    """Goal, measured, reached; beside it whom the goal was written beside, with what
+    these reached on that machine and on this one."""
     rows = []
     for goal in GOALS:
         try:
             value = goal.value(found)
         except KeyError:
-            rows.append([goal.measure, goal.text, "not measured", ""])
-            continue
-        digits = 0 if value >= 1_000 else 4 if value < 0.1 else 3 if value < 2 else 2
-        verdict = "yes" if goal.reached(value) else "**no**"
-        rows.append([goal.measure, goal.text, f"{value:,.{digits}f}", verdict])
-    return _table(["measure", "goal", "measured", "reached"], rows)
+            verdict = ["not measured", ""]
+        else:
+            verdict = [_number(value), "yes" if goal.reached(value) else "**no**"]
+        then = [f"{peer.name} {peer.then:,}{peer.unit}" for peer in goal.peers]
+        here = [_peer_here(peer, found) for peer in goal.peers]
+        rows.append([goal.measure, goal.text, *verdict, "; ".join(then), "; ".join(here)])
+    head = ["measure", "goal", "measured", "reached"]
+    return _table([*head, "best others where the goals were set", "the same ones here"], rows)
+
+
+def _peer_here(peer: Peer, found: Spreads) -> str:
+    value = peer.here(found)
+    return "-" if value is None else f"{_number(value)}{peer.unit}"
+
+
+def _number(value: float) -> str:
+    digits = 0 if value >= 100 else 4 if value < 0.1 else 3 if value < 2 else 2
+    return f"{value:,.{digits}f}"
 
 
 def peers(found: Spreads) -> str:

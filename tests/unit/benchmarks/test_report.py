@@ -7,6 +7,7 @@ from pathlib import Path
 from fluxqueue_bench import report
 from fluxqueue_bench.goals import GOALS
 from fluxqueue_bench.measures import suite
+from fluxqueue_bench.peers import comparison
 from fluxqueue_bench.peers.environments import REQUIREMENTS
 from fluxqueue_bench.peers.library import OWN, all_libraries
 from fluxqueue_bench.results import Results, Row, Spread, spreads
@@ -42,7 +43,8 @@ def test_a_figure_is_the_median_with_its_range() -> None:
 def test_goals_say_what_was_reached_and_what_was_not_measured() -> None:
     lines = report.goals(spreads(rows())).splitlines()
     (one,) = [line for line in lines if line.startswith("| worker no-op, one process")]
-    assert one == "| worker no-op, one process, tasks/s | at least 150,000 | 151,000 | yes |"
+    measured = "| worker no-op, one process, tasks/s | at least 150,000 | 151,000 | yes |"
+    assert one == f"{measured} dramatiq 4,813 | - |"
     (two,) = [line for line in lines if line.startswith("| worker no-op, a process per core")]
     assert "not measured" in two
 
@@ -50,6 +52,31 @@ def test_goals_say_what_was_reached_and_what_was_not_measured() -> None:
 def test_a_missed_goal_is_said_so() -> None:
     slow = [Row("fluxqueue", "Worker", "no-op, default settings", 0, {"tasks/s": 149_000.0})]
     assert "| 149,000 | **no** |" in report.goals(spreads(slow))
+
+
+def test_a_goal_has_its_peers_then_and_here() -> None:
+    name = "one at a time, beside redis-benchmark (pinned to the same core)"
+    values = {"of redis-benchmark": 0.96, "redis-benchmark LPUSH/s": 43_000.0}
+    rows = [
+        Row("huey", "Enqueue, compared", "seq", 0, {"tasks/s": 5_885.0}),
+        Row("fluxqueue", "Enqueue", name, 0, values),
+    ]
+    (line,) = [line for line in report.goals(spreads(rows)).splitlines() if "the same core" in line]
+    goal, here = line.split("huey 7,955/s; redis-benchmark 17,472/s")
+    assert goal.endswith("| at least 0.95 | 0.960 | yes | ")
+    assert here == " | 5,885/s; 43,000/s |"
+
+
+def test_every_peer_of_a_goal_can_be_measured() -> None:
+    settings = {
+        (library.name, measured.group, measured.name)
+        for library in all_libraries()
+        for measured in comparison.measures(library)
+    }
+    own = {("fluxqueue", measure.group, measure.name) for measure in suite(quick=False)}
+    asked = {peer.where[:3] for goal in GOALS for peer in goal.peers}
+    assert len(asked) > 8
+    assert asked <= settings | own
 
 
 def test_peers_stand_side_by_side() -> None:
