@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from .distribution import only_plotted
 from .goals import GOALS, Peer, Spreads
 from .harness import FOLDER
 from .results import RESULTS, Results, spreads
@@ -159,10 +160,10 @@ def peers(found: Spreads) -> str:
 
 
 def own_table(found: Spreads, group: str) -> str:
-    """Every value of one group."""
+    """Every value of one group, but what is for the plots only."""
     rows = [
         [name, what, str(spread)]
         for (library, where, name, what), spread in found.items()
-        if library == "fluxqueue" and where == group
+        if library == "fluxqueue" and where == group and not only_plotted(what)
     ]
     return _table(["measure", "unit", "median (least to most)"], rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import machine
+from .distribution import only_plotted
 from .harness import Bench
 from .measures import Values, suite
 from .peers import comparison
@@ -95,13 +96,16 @@ class Runner:
         self._results.rows.append(row)
         if self._output is not None:
             self._results.save(self._output)
-        shown = error or ", ".join(f"{what} {value:,.4g}" for what, value in values.items())
+        shown = error or ", ".join(
+            f"{what} {value:,.4g}" for what, value in values.items() if not only_plotted(what)
+        )
         took = time.monotonic() - began
         print(f"# {repeat + 1} {step.library}: {step.name}: {shown} [{took:.1f} s]", flush=True)
 
     def _print(self) -> None:
         print("\n| library | measure | unit | median (range) |\n|---|---|---|---|")
         for (library, group, name, what), spread in spreads(self._results.rows).items():
-            print(f"| {library} | {group}: {name} | {what} | {spread} |")
+            if not only_plotted(what):
+                print(f"| {library} | {group}: {name} | {what} | {spread} |")
         if self._output is not None:
             print(f"\nwritten: {self._output}")

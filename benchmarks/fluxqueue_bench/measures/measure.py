@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
 # What was measured, by its name and unit.
@@ -31,13 +31,3 @@ def latency(bench: Bench) -> Values:
     """From the call to the end, of the tasks whose number is the time of their sending."""
     delays = sorted((end - sent) / 1e6 for sent, end, _ in bench.records() if sent > 10**15)
     return percentiles(delays)
-
-
-def percentiles(delays: list[float]) -> Values:
-    """Of delays in ms, least first."""
-    count = len(delays)
-    return {
-        "p50 ms": delays[count // 2],
-        "p99 ms": delays[math.ceil(count * 0.99) - 1],
-        "max ms": delays[-1],
-    }

@@ -7,9 +7,10 @@ import time
 
 from fluxqueue_bench import machine
 from fluxqueue_bench.collector import collector
+from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
-from .measure import Values, latency, percentiles
+from .measure import Values, latency
 
 
 def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
