@@ -89,7 +89,9 @@ impl Driver {
                 if state.phase == Phase::Stopped {
                     return;
                 }
-                self.plan_all(&mut state)
+                let wait = self.plan_all(&mut state);
+                shared.wake(state);
+                wait
             };
             self.write_all();
             poll.wait(shared.driver.fd(), &self.conversations, wait);
@@ -119,8 +121,10 @@ impl Driver {
     fn plan_all(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
         state.turned_at = now;
-        state.pace.measure(now);
-        let mut next = None;
+        if state.measure(now) {
+            self.shared.announce_work(state);
+        }
+        let mut next = state.waits_for_one();
         for queue in self.claims.order(self.conversations.len()) {
             let due = self.plan(state, queue, now);
             next = next.into_iter().chain(due).min();

@@ -9,6 +9,7 @@ mod answers;
 mod clock;
 mod connector;
 mod conversation;
+mod crew;
 mod driver;
 mod event;
 mod job;
@@ -20,6 +21,7 @@ mod registry;
 mod replies;
 mod requests;
 mod shared;
+mod slots;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -24,6 +24,11 @@ impl Pace {
         self.ended += 1;
     }
 
+    /// How many have ended so far.
+    pub fn ended(&self) -> u64 {
+        self.ended
+    }
+
     /// Looks at the clock now and then.
     pub fn measure(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.since);

@@ -88,7 +88,7 @@ impl Shared {
     pub fn announce_work(&self, state: &mut State) {
         let free = state.concurrency.saturating_sub(state.running);
         let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
-        state.to_wake = sync.min(state.idle_threads).min(free);
+        state.to_wake = sync.min(state.idle_threads).min(free).min(state.free_threads());
         let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());
         if some_async && free > 0 && !state.async_signalled {
             state.async_signalled = true;

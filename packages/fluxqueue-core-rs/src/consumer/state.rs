@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::clock;
+use super::crew::Crew;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
@@ -29,6 +30,8 @@ pub struct Work {
     pub is_async: bool,
     /// When it came here.
     pub claimed_at: Duration,
+    /// The shift in which it began, if it is sync; see `State::measure`.
+    pub shift: u64,
     /// The message.
     pub message: Message,
 }
@@ -95,6 +98,14 @@ pub struct State {
     pub begun: Priority,
     /// How fast tasks end.
     pub pace: Pace,
+    /// Whether one thread serves at a time.
+    pub crew: Crew,
+    /// Sync tasks that run and began in the present shift.
+    pub(super) running_sync: usize,
+    /// A new one begins where the one thread that serves is in a slow task.
+    pub(super) shift: u64,
+    /// When a sync task last began.
+    pub(super) begun_sync_at: Duration,
     /// Serving, draining or stopped.
     pub phase: Phase,
     /// For the control plane: (queue, event).
@@ -121,7 +132,7 @@ pub struct State {
     /// How many tasks may still begin.
     pub left: u64,
     /// Serials of those begun whose slot has been given to others.
-    stuck: HashSet<u64>,
+    pub(super) stuck: HashSet<u64>,
 }
 
 impl State {
@@ -141,6 +152,10 @@ impl State {
             running: 0,
             begun: Priority::default(),
             pace: Pace::default(),
+            crew: Crew::default(),
+            running_sync: 0,
+            shift: 0,
+            begun_sync_at: Duration::ZERO,
             phase: Phase::Serving,
             events: VecDeque::new(),
             closed: 0,
@@ -168,82 +183,11 @@ impl State {
         self.queues.iter().map(|q| q.sync_ready.bytes() + q.async_ready.bytes()).sum()
     }
 
-    /// Slots for which nothing has been claimed yet.
-    pub fn free(&self) -> usize {
-        self.concurrency.saturating_sub(self.running + self.waiting())
-    }
-
     /// The queues that Redis does not serve us at present: no conversation is
     /// open, or the lease could not be renewed.
     pub fn disconnected(&self, now: Duration) -> impl Iterator<Item = usize> {
         let served = move |q: &QueueState| q.connected && now < q.fresh_until;
         self.queues.iter().enumerate().filter(move |(_, q)| !served(q)).map(|(index, _)| index)
-    }
-
-    /// True where one more thread should wait for work; the caller starts it.
-    pub fn wants_thread(&mut self) -> bool {
-        let wanted = self.phase == Phase::Serving && self.idle_threads == 0 && self.threads < self.concurrency;
-        if wanted {
-            self.threads += 1;
-        }
-        wanted
-    }
-
-    fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
-        if self.running >= self.concurrency || self.phase != Phase::Serving {
-            return None;
-        }
-        // Nothing begins once the lease may have ended: after a SIGCONT an old
-        // reply may have lain in the socket.
-        let work = self.begun.order(self.queues.len()).find_map(|queue| {
-            let queue = &mut self.queues[queue];
-            if now < queue.fresh_until { ready(queue).pop() } else { None }
-        })?;
-        self.begun.count();
-        let queue = &mut self.queues[work.queue];
-        if let Some(held) = queue.held.get_mut(&work.message.raw[work.message.field.clone()]) {
-            held.stage = Stage::Running;
-        }
-        self.running += 1;
-        self.left -= 1;
-        if self.left == 0 {
-            // The control plane sees it, and drains the rest.
-            self.phase = Phase::Draining;
-        }
-        Some(work)
-    }
-
-    /// The next sync task, now begun.
-    pub fn begin_sync(&mut self, now: Duration) -> Option<Work> {
-        self.begin(now, |q| &mut q.sync_ready)
-    }
-
-    /// The next async task, now begun.
-    pub fn begin_async(&mut self, now: Duration) -> Option<Work> {
-        self.begin(now, |q| &mut q.async_ready)
-    }
-
-    /// Gives the slot of what runs to others, for a task that can't be ended.
-    /// Not without a bound: each is one more thread or coroutine.
-    pub fn free_slot(&mut self, work: &Work) -> bool {
-        if self.stuck.len() >= self.concurrency || !self.stuck.insert(work.serial) {
-            return false;
-        }
-        self.running -= 1;
-        if !work.is_async {
-            self.threads -= 1;
-        }
-        true
-    }
-
-    /// What ran has ended: its slot is free, unless others have it already.
-    pub fn ended(&mut self, work: &Work) {
-        if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
-            self.running -= 1;
-        } else if !work.is_async {
-            // Its thread goes on as one of those that wait for work.
-            self.threads += 1;
-        }
     }
 
     pub(super) fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {

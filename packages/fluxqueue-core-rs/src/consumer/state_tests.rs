@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::crew::Crew;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
@@ -81,6 +82,52 @@ fn tasks_begin_by_priority_and_within_the_concurrency() {
     assert!(begin(&shared).is_none());
     assert!(shared.finish(&first, Outcome::Succeeded, at(2)));
     assert_eq!(begin(&shared).expect("a slot is free again").message.raw, low);
+}
+
+#[test]
+fn beside_a_slow_task_of_the_one_thread_another_serves() {
+    let shared = shared(&["q"], 3);
+    for _ in 0..5 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    shared.lock().crew = Crew::of_one();
+    let slow = begin(&shared).expect("one thread serves"); // at 1 ms
+    assert!(begin(&shared).is_none());
+    let mut state = shared.lock();
+    assert_eq!(state.waits_for_one(), Some(at(2)));
+    assert!(!state.measure(at(1)));
+    assert!(state.measure(at(2)), "another thread is to be woken");
+    let quick = state.begin_sync(at(2)).expect("it serves");
+    assert!(state.begin_sync(at(2)).is_none());
+    drop(state);
+    assert!(shared.finish(&quick, Outcome::Succeeded, at(3)));
+    let next = shared.lock().begin_sync(at(3)).expect("the same one goes on");
+    // The slow task's thread has no place any more while the other serves.
+    assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
+    assert!(begin(&shared).is_none());
+    assert!(shared.finish(&next, Outcome::Succeeded, at(3)));
+    assert!(begin(&shared).is_some());
+}
+
+#[test]
+fn all_threads_are_woken_when_they_are_to_serve_again() {
+    let shared = shared(&["q"], 3);
+    for _ in 0..5 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    let mut state = shared.lock();
+    state.idle_threads = 3;
+    state.crew = Crew::of_one();
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 1);
+    assert!(state.begin_sync(at(1)).is_some());
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 0);
+    // Nothing has ended within the window: they are slow.
+    state.begun_sync_at = at(25);
+    assert!(state.measure(at(25)));
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 2);
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! Whether sync tasks run in all threads or in one at a time.
+//!
+//! A task that lets go of the GIL for a moment (it writes to a file, it takes a
+//! lock) hands it over to another thread that has a task, and must wait to have
+//! it back. Where tasks take microseconds, this hand-over takes longer than they
+//! do. Whether it does depends on the tasks and the machine, so it is tried: now
+//! and then, for a moment, the other way, and what gets through more is kept.
+
+use std::time::Duration;
+
+/// How long the rate of one way is measured.
+const WINDOW: Duration = Duration::from_millis(20);
+/// Below so many tasks a second it is not worth trying, and all threads serve.
+const FAST: f64 = 20_000.0;
+/// How long until the next trial: after a change, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(6_400));
+/// The part of the other rate at which one thread is still preferred: it costs
+/// less processor time.
+const AS_GOOD: f64 = 0.97;
+/// Where nothing has begun for so long while work waits, the one thread is in a
+/// slow task, and another one is to serve beside it.
+pub const STALLED: Duration = Duration::from_millis(1);
+
+/// Which way it is, and what has been measured of it.
+pub struct Crew {
+    one: bool,
+    on_trial: bool,
+    rate: f64,
+    since: Duration,
+    counted: u64,
+    next: Duration,
+    pause: Duration,
+}
+
+impl Default for Crew {
+    fn default() -> Crew {
+        Crew {
+            one: false,
+            on_trial: false,
+            rate: 0.0,
+            since: Duration::ZERO,
+            counted: 0,
+            next: Duration::ZERO,
+            pause: PAUSES.0,
+        }
+    }
+}
+
+impl Crew {
+    /// As if a trial had found that one thread gets through more.
+    #[cfg(test)]
+    pub fn of_one() -> Crew {
+        Crew { one: true, ..Crew::default() }
+    }
+
+    /// Whether one thread serves at a time.
+    pub fn is_one(&self) -> bool {
+        self.one
+    }
+
+    /// Looks at the clock and at how many tasks have ended so far. True where
+    /// all threads are to serve from now on.
+    pub fn measure(&mut self, now: Duration, ended: u64) -> bool {
+        let passed = now.saturating_sub(self.since);
+        if passed < WINDOW {
+            return false;
+        }
+        let rate = (ended - self.counted) as f64 / passed.as_secs_f64();
+        (self.since, self.counted) = (now, ended);
+        let was_one = self.one;
+        if rate < FAST {
+            self.one = false;
+            self.on_trial = false;
+            self.rate = 0.0;
+        } else if self.on_trial {
+            self.judge(now, rate);
+        } else if now >= self.next && self.rate > 0.0 {
+            self.one = !self.one;
+            self.on_trial = true;
+        } else {
+            self.rate = rate;
+        }
+        was_one && !self.one
+    }
+
+    fn judge(&mut self, now: Duration, rate: f64) {
+        self.on_trial = false;
+        let is_better = if self.one { rate >= self.rate * AS_GOOD } else { rate * AS_GOOD > self.rate };
+        if is_better {
+            self.rate = rate;
+            self.pause = PAUSES.0;
+        } else {
+            self.one = !self.one;
+            self.pause = (self.pause * 2).min(PAUSES.1);
+        }
+        self.next = now + self.pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets time pass in steps of 20 ms, with so many tasks a second in each way;
+    /// gives how many steps were in the way with one thread.
+    fn run(crew: &mut Crew, start: u64, steps: u64, all: u64, one: u64) -> u64 {
+        let mut ended = crew.counted;
+        let mut in_one = 0;
+        for step in start..start + steps {
+            in_one += u64::from(crew.is_one());
+            ended += if crew.is_one() { one } else { all } / 50;
+            crew.measure(WINDOW * u32::try_from(step).expect("few steps"), ended);
+        }
+        in_one
+    }
+
+    #[test]
+    fn the_faster_way_is_kept_and_the_other_tried_more_and_more_rarely() {
+        let mut crew = Crew::default();
+        assert!(run(&mut crew, 1, 1000, 90_000, 180_000) > 980);
+        assert!(crew.is_one());
+        // The tasks have changed: 30 µs of each are waiting.
+        let soon = run(&mut crew, 1001, 330, 80_000, 30_000);
+        assert!((1..=330).contains(&soon), "the next trial finds it");
+        assert!(!crew.is_one());
+        assert!(run(&mut crew, 1331, 1000, 80_000, 30_000) <= 10);
+    }
+
+    #[test]
+    fn a_tie_is_for_one_thread() {
+        let mut crew = Crew::default();
+        run(&mut crew, 1, 100, 150_000, 148_000);
+        assert!(crew.is_one());
+    }
+
+    #[test]
+    fn slow_tasks_have_all_threads_and_no_trial() {
+        let mut crew = Crew::default();
+        assert_eq!(run(&mut crew, 1, 1000, 19_000, 100_000), 0);
+    }
+
+    #[test]
+    fn what_becomes_slow_has_all_threads_at_the_next_look() {
+        let mut crew = Crew::default();
+        run(&mut crew, 1, 100, 90_000, 180_000);
+        assert!(crew.is_one());
+        assert!(crew.measure(WINDOW * 101, crew.counted + 10));
+        assert!(!crew.is_one());
+    }
+}

@@ -1,0 +1,116 @@
+//! Slots: which task begins next, in which thread, and what its end gives free.
+
+use std::time::Duration;
+
+use super::crew;
+use super::ready::Ready;
+use super::state::{Phase, QueueState, Stage, State, Work};
+
+impl State {
+    /// Slots for which nothing has been claimed yet.
+    pub fn free(&self) -> usize {
+        self.concurrency.saturating_sub(self.running + self.waiting())
+    }
+
+    /// True where one more thread should wait for work; the caller starts it.
+    pub fn wants_thread(&mut self) -> bool {
+        let wanted = self.phase == Phase::Serving && self.idle_threads == 0 && self.threads < self.concurrency;
+        if wanted {
+            self.threads += 1;
+        }
+        wanted
+    }
+
+    fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
+        if self.running >= self.concurrency || self.phase != Phase::Serving {
+            return None;
+        }
+        // Nothing begins once the lease may have ended: after a SIGCONT an old
+        // reply may have lain in the socket.
+        let work = self.begun.order(self.queues.len()).find_map(|queue| {
+            let queue = &mut self.queues[queue];
+            if now < queue.fresh_until { ready(queue).pop() } else { None }
+        })?;
+        self.begun.count();
+        let queue = &mut self.queues[work.queue];
+        if let Some(held) = queue.held.get_mut(&work.message.raw[work.message.field.clone()]) {
+            held.stage = Stage::Running;
+        }
+        self.running += 1;
+        self.left -= 1;
+        if self.left == 0 {
+            // The control plane sees it, and drains the rest.
+            self.phase = Phase::Draining;
+        }
+        Some(work)
+    }
+
+    /// The next sync task, now begun.
+    pub fn begin_sync(&mut self, now: Duration) -> Option<Work> {
+        if self.free_threads() == 0 {
+            return None;
+        }
+        let mut work = self.begin(now, |q| &mut q.sync_ready)?;
+        work.shift = self.shift;
+        self.running_sync += 1;
+        self.begun_sync_at = now;
+        Some(work)
+    }
+
+    /// How many more sync tasks may begin.
+    pub fn free_threads(&self) -> usize {
+        let most = if self.crew.is_one() { 1 } else { self.concurrency };
+        most.saturating_sub(self.running_sync)
+    }
+
+    /// When to look whether the one thread that serves is in a slow task; None
+    /// where no work waits for it.
+    pub fn waits_for_one(&self) -> Option<Duration> {
+        let waits = self.crew.is_one() && self.queues.iter().any(|q| !q.sync_ready.is_empty());
+        waits.then(|| self.begun_sync_at + crew::STALLED)
+    }
+
+    /// Looks at what the threads get through. True where more of them are to be
+    /// woken. A slow task in the one thread that serves ends its shift: it is not
+    /// counted any more, and another thread serves beside it.
+    pub fn measure(&mut self, now: Duration) -> bool {
+        self.pace.measure(now);
+        if self.waits_for_one().is_some_and(|stalled| now >= stalled) {
+            self.shift += 1;
+            self.running_sync = 0;
+            self.begun_sync_at = now;
+            return true;
+        }
+        self.crew.measure(now, self.pace.ended())
+    }
+
+    /// The next async task, now begun.
+    pub fn begin_async(&mut self, now: Duration) -> Option<Work> {
+        self.begin(now, |q| &mut q.async_ready)
+    }
+
+    /// Gives the slot of what runs to others, for a task that can't be ended.
+    /// Not without a bound: each is one more thread or coroutine.
+    pub fn free_slot(&mut self, work: &Work) -> bool {
+        if self.stuck.len() >= self.concurrency || !self.stuck.insert(work.serial) {
+            return false;
+        }
+        self.running -= 1;
+        if !work.is_async {
+            self.running_sync -= usize::from(work.shift == self.shift);
+            self.threads -= 1;
+        }
+        true
+    }
+
+    /// What ran has ended: its slot is free, unless others have it already.
+    pub fn ended(&mut self, work: &Work) {
+        if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
+            self.running -= 1;
+            self.running_sync -= usize::from(!work.is_async && work.shift == self.shift);
+        } else if !work.is_async {
+            // Its thread goes on as one of those that wait for work.
+            self.threads += 1;
+        }
+    }
+}
