@@ -87,6 +87,8 @@ def _cost_growth(what: str) -> Callable[[Spreads], float]:
     return value
 
 
+# The package of this name in the public index, its worker built from source.
+_OLD = "fluxqueue_0_3_2"
 _DRAMATIQ_ONE = "1 process, 2 threads, queue_prefetch 1000"
 _DRAMATIQ_TWO = "best: 2 processes, 3 threads, queue_prefetch 1000"
 _HUEY = _peer("huey", 7_955, "Enqueue", "seq", "tasks/s", "/s")
@@ -128,12 +130,14 @@ GOALS = [
         "worker no-op, one process, tasks/s",
         150_000,
         _median("Worker", "no-op, default settings", "tasks/s"),
+        _peer(_OLD, 12_997, "Worker", "1 process, 16 executors", "tasks/s"),
         _peer("dramatiq", 4_813, "Worker", _DRAMATIQ_ONE, "tasks/s"),
     ),
     _at_least(
         "worker no-op, a process per core, tasks/s",
         250_000,
         _median("Worker", "no-op, a process per core", "tasks/s"),
+        _peer(_OLD, 13_679, "Worker", "best: 2 processes, 16 executors", "tasks/s"),
         _peer("dramatiq", 10_730, "Worker", _DRAMATIQ_TWO, "tasks/s"),
     ),
     _at_least(
@@ -146,6 +150,7 @@ GOALS = [
         "worker CPU, s per 1,000 tasks",
         0.006,
         _median("Worker", "no-op, default settings", "worker CPU s/1k"),
+        _peer(_OLD, 0.096, "Worker", "best: 2 processes, 16 executors", "worker CPU s/1k"),
         _peer("dramatiq", 0.14, "Worker", _DRAMATIQ_TWO, "worker CPU s/1k"),
     ),
     _at_most(
@@ -169,6 +174,7 @@ GOALS = [
         "idle PSS, concurrency 4, MiB",
         18,
         _median("Idle", "idle, concurrency 4", "PSS MiB"),
+        _peer(_OLD, 19, "Idle", "1 process, 4 executors (default)", "PSS MiB"),
         _ARQ,
     ),
     _at_most(
@@ -199,6 +205,7 @@ GOALS = [
         "Redis bytes per waiting task",
         140,
         _median("Enqueue", "Redis memory of a waiting task", "bytes"),
+        _peer(_OLD, 101, "Enqueue", "seq", "Redis bytes/task"),
         _peer("huey", 162, "Enqueue", "seq", "Redis bytes/task"),
     ),
     _at_least(
