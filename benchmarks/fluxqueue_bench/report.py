@@ -120,7 +120,7 @@ def goals(found: Spreads) -> str:
 
 def _peer_here(peer: Peer, found: Spreads) -> str:
     value = peer.here(found)
-    return "-" if value is None else f"{_number(value)}{peer.unit}"
+    return f"{peer.name} -" if value is None else f"{peer.name} {_number(value)}{peer.unit}"
 
 
 def _number(value: float) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import redis
 
 from . import machine
 from .distribution import only_plotted
@@ -14,6 +17,12 @@ from .measures import Values, suite
 from .peers import comparison
 from .peers.library import Library, all_libraries
 from .results import Results, Row, spreads
+
+# What one measurement may end with; the others of the run are taken all the same.
+_FAILURES = (
+    *(RuntimeError, OSError, ValueError, ArithmeticError),
+    *(subprocess.SubprocessError, redis.RedisError),
+)
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Runner:
         began = time.monotonic()
         try:
             values, error = step.run(), None
-        except (RuntimeError, TimeoutError, OSError, ValueError) as failure:
-            values, error = {}, str(failure)[-600:]
+        except _FAILURES as failure:
+            values, error = {}, (str(failure) or type(failure).__name__)[-600:]
         row = Row(step.library, step.group, step.name, repeat, values, error)
         self._results.rows.append(row)
         if self._output is not None:

@@ -27,6 +27,18 @@ class Measure:
     quick: bool = False
 
 
+def between(first: int, last: int) -> int:
+    """How many tasks ran between two looks at the records, for the CPU of each.
+
+    Raises:
+        RuntimeError: none, so that nothing can be said: the benchmark itself was
+            kept waiting in the meantime.
+    """
+    if last <= first:
+        raise RuntimeError(f"{first} tasks had run at the first look, and none came after it")
+    return last - first
+
+
 def latency(bench: Bench) -> Values:
     """From the call to the end, of the tasks whose number is the time of their sending."""
     delays = sorted((end - sent) / 1e6 for sent, end, _ in bench.records() if sent > 10**15)

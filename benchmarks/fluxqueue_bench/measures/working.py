@@ -10,7 +10,7 @@ from fluxqueue_bench.collector import collector
 from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
-from .measure import Values, latency
+from .measure import Values, between, latency
 
 
 def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
@@ -26,7 +26,7 @@ def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
         after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
         commands = bench.commands()
     ends = [end for _, end, _ in bench.records()]
-    measured = n - done
+    measured = between(done, n)
     return {
         "tasks/s": (len(ends) - 1) / ((max(ends) - min(ends)) / 1e9),
         "worker CPU s/1k": (after[0] - before[0]) / measured * 1000,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fluxqueue_bench import machine
 from fluxqueue_bench.harness import Bench
-from fluxqueue_bench.measures.measure import Values, latency
+from fluxqueue_bench.measures.measure import Values, between, latency
 
 from . import processes
 from .library import Library, WorkerSettings
@@ -71,7 +71,7 @@ def _worker(settings: WorkerSettings) -> Callable[[Bench, Library], Values]:
             bench.wait_for(settings.tasks)
             after = worker.cpu_seconds(), machine.cpu_seconds(bench.redis.pid)
         ends = sorted(end for _, end, _ in bench.records())
-        counted = settings.tasks - done
+        counted = between(done, settings.tasks)
         return {
             "tasks/s": (len(ends) - 1) / ((ends[-1] - ends[0]) / 1e9),
             "worker CPU s/1k": (after[0] - before[0]) / counted * 1000,
