@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import pytest
+from redis import Redis
 from support.scripts import LEASE, Outcome, Scripts, field, message, messages
 
 pytestmark = pytest.mark.versions
@@ -223,11 +224,42 @@ def test_large_messages_are_claimed_a_few_at_a_time(scripts: Scripts) -> None:
     waiting = [message(number, args=large) for number in range(12)]
     scripts.open("c")
     scripts.enqueue(*waiting)
-    first = scripts.exchange("c", 12)
-    assert 4 <= len(first.claimed) < 12 and first.more == 1
-    rest = scripts.exchange("c", 12)
-    assert first.claimed + rest.claimed == waiting[: len(first.claimed + rest.claimed)]
+    for begin in (0, 4, 8):
+        reply = scripts.exchange("c", 12)
+        assert reply.claimed == waiting[begin : begin + 4] and reply.more == 1
     assert scripts.exchange("c", 12).more == 0
+
+
+def small_and_large() -> list[bytes]:
+    """Messages whose sizes say nothing of those to come: 127 small ones, after which
+    64 are popped at once, and 20 of 1 MiB."""
+    large = b'["%s"]' % (b"x" * (1 << 20))
+    return messages(range(127)) + [message(number, args=large) for number in range(127, 147)]
+
+
+def test_no_more_large_ones_are_claimed_behind_many_small_ones(scripts: Scripts) -> None:
+    waiting = small_and_large()
+    scripts.open("c")
+    scripts.enqueue(*waiting)
+    first = scripts.exchange("c", 1_000)
+    assert first.claimed == waiting[:131] and first.more == 1
+    # The others are back where they were.
+    assert scripts.redis.lrange(scripts.key("pending"), 0, -1) == waiting[:130:-1]
+    assert scripts.exchange("c", 2).claimed == waiting[131:133]
+
+
+def test_where_nothing_can_be_put_back_nothing_is_lost(scripts: Scripts, redis_url: str) -> None:
+    waiting = small_and_large()
+    scripts.open("c")
+    scripts.enqueue(*waiting)
+    rules = ("on", ">x", "~*", "+@all", "-rpush")
+    scripts.redis.execute_command("ACL", "SETUSER", "no-rpush", *rules)
+    try:
+        with Redis.from_url(redis_url.replace("://", "://no-rpush:x@")) as limited:
+            claimed = Scripts(limited).exchange("c", 1_000).claimed
+    finally:
+        scripts.redis.execute_command("ACL", "DELUSER", "no-rpush")
+    assert claimed == waiting and len(scripts.held("c")) == len(waiting)
 
 
 @pytest.mark.parametrize("name", ["last", "quiet"])

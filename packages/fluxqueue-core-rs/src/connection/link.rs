@@ -24,6 +24,10 @@ const READ: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 /// How much memory the outgoing buffer keeps.
 const KEEP: usize = 1 << 20;
 
+/// After so large a reply the incoming buffer is a new one: what comes next would keep
+/// the memory of both.
+const KEEP_INCOMING: usize = 256 << 10;
+
 /// Called while a blocking call waits, and after signals: raises what Python
 /// wants raised (KeyboardInterrupt).
 pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
@@ -168,7 +172,12 @@ impl Connection {
 
     /// The next whole reply among what was read.
     pub fn next_reply(&mut self) -> Result<Option<Reply>> {
-        self.frame.decode(&mut self.incoming)
+        let had = self.incoming.len();
+        let reply = self.frame.decode(&mut self.incoming)?;
+        if reply.is_some() && self.incoming.is_empty() && had > KEEP_INCOMING {
+            self.incoming = BytesMut::new();
+        }
+        Ok(reply)
     }
 
     /// Blocking: writes all that is outgoing. `Uncertain` where the server may

@@ -22,8 +22,7 @@ impl State {
         // The client's limit, and room for what retries and rescues add to a message
         // that was just within it.
         let is_too_large = raw.len() > self.max_message_bytes + message::GROWTH_MAX;
-        // A slice would keep all of it in memory until it is settled.
-        let field = if is_too_large { Bytes::copy_from_slice(&raw[range]) } else { raw.slice(range) };
+        let field = message::field_of(&raw, range);
         self.serial += 1;
         let serial = self.serial;
         self.queues[queue].held.insert(field.clone(), Held { serial, stage: Stage::Waiting });

@@ -25,6 +25,9 @@ const ENOUGH: usize = 256;
 /// What one exchange carries at most.
 const MOST_SETTLED: usize = 1000;
 const MOST_CLAIMED: usize = 1000;
+/// So many bytes of outcomes are enough for one exchange: those of failed tasks carry
+/// their messages, and a slow line has to get them across before an answer is late.
+const ENOUGH_BYTES: usize = 1 << 20;
 /// So many bytes of messages wait here, and no more are claimed ahead.
 const MOST_BYTES: usize = 4 << 20;
 /// What has waited here for longer is given back.
@@ -222,11 +225,6 @@ impl Driver {
         let taken = state.waiting() + asked;
         // Of large messages a few are enough.
         let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
-        // What has ended goes first: else tasks that are done and not settled pile up
-        // here and in Redis, and all of them run again if this process is killed.
-        if state.queues[queue].settlements.len() > MOST_SETTLED {
-            return 0;
-        }
         let slots = state.concurrency.saturating_sub(state.running);
         let reserve = usize::from(blocked && slots > taken + 1);
         let most = MOST_AHEAD.max(state.concurrency);
@@ -259,10 +257,13 @@ impl Driver {
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
         let claim = wanted > 0 && conversation.maybe_more && state.waiting() <= state.pace.ahead(state.concurrency) / 2;
         if settle || renew || q.has_doubles() || claim {
+            let settlements = state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
+            // What has ended goes first: else tasks that are done and not settled pile up
+            // here and in Redis, and all of them run again if this process is killed.
+            let wanted = if state.queues[queue].settlements.is_empty() { wanted } else { 0 };
             if wanted > 0 {
                 self.claims.count();
             }
-            let settlements = state.take_settlements(queue, MOST_SETTLED);
             self.conversations[queue].send_exchange(settlements, wanted, &self.scripts, &self.options, now);
         }
     }

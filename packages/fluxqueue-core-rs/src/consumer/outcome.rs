@@ -25,3 +25,15 @@ pub struct Settlement {
     /// What has become of it.
     pub outcome: Outcome,
 }
+
+impl Settlement {
+    /// About how many bytes telling it takes.
+    pub fn bytes(&self) -> usize {
+        let payload = match &self.outcome {
+            Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
+            Outcome::Dead { reason, .. } => reason.len(),
+            Outcome::Succeeded | Outcome::Release => 0,
+        };
+        self.field.len() + payload
+    }
+}

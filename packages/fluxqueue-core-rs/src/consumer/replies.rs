@@ -73,6 +73,18 @@ fn strings(reply: Reply) -> Result<Vec<Bytes>> {
         .collect()
 }
 
+/// What an answer has at most whose parts stay where they are.
+const SHARED: usize = 256 << 10;
+
+/// The messages of one answer share its memory, so one task that runs for an hour would
+/// keep all of it. A large answer is worth a copy of each.
+fn apart(messages: Vec<Bytes>) -> Vec<Bytes> {
+    if messages.iter().map(Bytes::len).sum::<usize>() <= SHARED {
+        return messages;
+    }
+    messages.into_iter().map(|message| Bytes::copy_from_slice(&message)).collect()
+}
+
 /// Reads the answer of `open`.
 pub fn opened(reply: Reply) -> Result<Opened> {
     let Reply::Array(items) = reply else { return Err(odd(&reply)) };
@@ -101,7 +113,7 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
         suspects: integer(&suspects)?,
         since_sweep_ms: u64::try_from(integer(&age)?).ok(),
         parked: strings(parked)?,
-        claimed: strings(claimed)?,
+        claimed: apart(strings(claimed)?),
         more: integer(&more)? != 0,
         put_off: integer(&put_off)?,
     }))
@@ -156,6 +168,18 @@ mod tests {
                 prop_assert!(text.to_string().len() < 200, "{text}");
             }
         }
+    }
+
+    /// Messages of an answer, of so many bytes each.
+    fn claimed(bytes: usize) -> Vec<Bytes> {
+        let answer = Bytes::from(vec![b'x'; 4 * bytes]);
+        apart((0..4).map(|i| answer.slice(i * bytes..(i + 1) * bytes)).collect())
+    }
+
+    #[test]
+    fn a_large_answer_does_not_stay_in_memory_for_the_sake_of_one_message() {
+        assert!(claimed(SHARED / 4).iter().all(|message| !message.is_unique()), "small ones cost no copy");
+        assert!(claimed(SHARED / 4 + 1).iter().all(Bytes::is_unique));
     }
 
     #[test]

@@ -202,10 +202,16 @@ impl State {
         true
     }
 
-    /// Takes settlements to send, at most `limit`.
-    pub fn take_settlements(&mut self, queue: usize, limit: usize) -> Vec<Settlement> {
+    /// Takes settlements to send, at most `limit`, and no more once they have so many bytes.
+    pub fn take_settlements(&mut self, queue: usize, limit: usize, mut bytes: usize) -> Vec<Settlement> {
         let waiting = &mut self.queues[queue].settlements;
-        let taken: Vec<_> = waiting.drain(..limit.min(waiting.len())).collect();
+        let fits = |s: &Settlement| {
+            let is_room = bytes > 0;
+            bytes = bytes.saturating_sub(s.bytes());
+            is_room
+        };
+        let count = waiting.iter().take(limit).map(fits).take_while(|fits| *fits).count();
+        let taken: Vec<_> = waiting.drain(..count).collect();
         self.settling -= taken.len();
         taken
     }

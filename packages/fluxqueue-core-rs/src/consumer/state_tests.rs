@@ -50,7 +50,7 @@ fn begin(shared: &Shared) -> Option<Work> {
 }
 
 fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
-    shared.lock().take_settlements(queue, 100)
+    shared.lock().take_settlements(queue, 100, usize::MAX)
 }
 
 #[test]
@@ -160,6 +160,24 @@ fn an_outcome_travels_until_redis_has_executed_it() {
     assert_eq!(sent.len(), 1);
     shared.lock().settled(0, &sent);
     assert!(!shared.lock().queues[0].holds_something());
+}
+
+#[test]
+fn large_outcomes_are_taken_a_few_at_a_time() {
+    let shared = shared(&["q"], 4);
+    let outcome = |len| Outcome::Retry { message: vec![b'x'; len].into(), delay: 0 };
+    let mut fields = Vec::new();
+    for len in [600, 600, 5000, 1] {
+        admit(&shared, 0, &raw("sync"));
+        let work = begin(&shared).expect("a slot is free");
+        fields.push(work.message.field_bytes());
+        assert!(shared.finish(&work, outcome(len), at(2)));
+    }
+    let take = |bytes| shared.lock().take_settlements(0, 100, bytes).into_iter().map(|s| s.field).collect::<Vec<_>>();
+    assert_eq!(take(1000), fields[..2], "the one that makes it too many goes along: a large one must go as well");
+    assert_eq!(take(1000), fields[2..3]);
+    assert_eq!(take(1000), fields[3..]);
+    assert_eq!(shared.lock().settling, 0);
 }
 
 #[test]
@@ -316,11 +334,10 @@ fn sized(len: usize) -> Bytes {
 }
 
 #[test]
-fn what_is_too_large_is_dead_with_its_reason_and_not_kept_in_memory() {
+fn what_is_too_large_is_dead_with_its_reason() {
     let shared = shared(&["q"], 1);
     let bad = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX + 1);
     admit(&shared, 0, &bad);
-    assert!(bad.is_unique(), "a part of it is held");
     assert!(begin(&shared).is_none());
     let settlement = settlements(&shared, 0).remove(0);
     assert_eq!(settlement.field, field(&bad));
@@ -328,6 +345,23 @@ fn what_is_too_large_is_dead_with_its_reason_and_not_kept_in_memory() {
     let reason = String::from_utf8_lossy(&reason).into_owned();
     assert!(reason.contains("malformed") && reason.contains("it has 1083 bytes"), "{reason}");
     assert!(reason.contains("FLUXQUEUE_MAX_MESSAGE_BYTES"), "{reason}");
+}
+
+#[test]
+fn no_large_message_is_kept_in_memory_once_it_has_ended() {
+    let shared = shared(&["q"], 1);
+    let large = sized(100_000);
+    admit(&shared, 0, &large); // parked
+    assert!(large.is_unique(), "a part of it is held");
+    let sent = settlements(&shared, 0);
+    shared.lock().settled(0, &sent);
+    shared.lock().max_message_bytes = 1 << 20;
+    admit(&shared, 0, &large);
+    let work = begin(&shared).expect("it can be run");
+    assert!(shared.finish(&work, Outcome::Succeeded, at(2)));
+    drop(work);
+    assert!(large.is_unique(), "a part of it is held");
+    assert_eq!(settlements(&shared, 0)[0].field, field(&large));
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod rewrite;
 
 pub use envelope::Envelope;
 pub use headers::{Headers, TraceHeaders};
-pub use parse::{Message, field, is_newer};
+pub use parse::{Message, field, field_of, is_newer};
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};
 

@@ -25,6 +25,15 @@ pub fn field(raw: &[u8]) -> Option<Range<usize>> {
     memmem::find(window, NAME).map(|at| HEAD.len()..after + at)
 }
 
+/// Of a message with so many bytes the field is a copy.
+const LARGE: usize = 4096;
+
+/// A message's field, to be kept for longer than the message: a slice would keep
+/// all of its bytes in memory.
+pub fn field_of(raw: &Bytes, field: Range<usize>) -> Bytes {
+    if raw.len() > LARGE { Bytes::copy_from_slice(&raw[field]) } else { raw.slice(field) }
+}
+
 /// Whether a later version of FluxQueue has written it: `{"v":2,` and the like. That
 /// a message begins with its version holds for all versions, and nothing else. The
 /// same rule as `newer` in `lua/prelude.lua`.
@@ -173,7 +182,7 @@ impl Message {
 
     /// The field under which a claimed hash holds the message.
     pub fn field_bytes(&self) -> Bytes {
-        self.raw.slice(self.field.clone())
+        field_of(&self.raw, self.field.clone())
     }
 }
 

@@ -20,6 +20,16 @@
 --               messages of newer versions that were put off}
 -- Complexity   O(outcomes + claimed)
 local MOST_BYTES = 4194304
+
+-- What of a batch would be too many bytes goes back, the last one first. False
+-- where Redis refuses that (a right that is missing): then nothing was done.
+local function put_back(source, batch, from)
+  for i = #batch, from, -1 do
+    if type(redis.pcall('RPUSH', source, batch[i])) == 'table' then return false end
+  end
+  return true
+end
+
 local id, lease, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local claimed, inbox = KEYS[12], KEYS[13]
 local t = now()
@@ -77,6 +87,7 @@ if limit > 0 and paused == 0 then
     if not batch then break end
     for i = 1, #batch do
       local m = batch[i]
+      if bytes >= MOST_BYTES and put_back(source, batch, i) then break end
       local f = field(m)
       n = n + 1
       popped[n], bytes = m, bytes + #m
@@ -87,7 +98,8 @@ if limit > 0 and paused == 0 then
         fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
       end
     end
-    step = math.min(step * 2, 64)
+    -- By those so far; what is left of the bytes may be less than nothing.
+    step = math.max(math.min(step * 2, 64, math.floor((MOST_BYTES - bytes) * n / bytes)), 1)
   end
   if bytes >= MOST_BYTES then more = 1 end
   -- An error from here on (a right that is missing) must not lose what was
