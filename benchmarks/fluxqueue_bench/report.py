@@ -95,8 +95,9 @@ def about(results: Results) -> str:
     failed = [f"- {row.library}, {row.name}: {row.error}" for row in results.rows if row.error]
     text = (
         f"Made on {day} by `{results.command}`, each figure the median of {repeats} repeats"
-        f" (least to most in brackets).\n\nMachine: {machine}.\n\nVersions: {versions}."
+        f" (least to most in brackets).\n\nMachine: {machine}."
     )
+    text += f"\n\nVersions: {versions}." if versions else ""
     return text + ("\n\nFailed:\n\n" + "\n".join(failed) if failed else "")
 
 

@@ -108,6 +108,7 @@ def test_a_failure_is_in_the_report() -> None:
     text = report.about(Results({"cores": "2"}, "x", rows=rows()))
     assert "- rq, fork worker (default): no task ran" in text
     assert "the median of 3 repeats" in text
+    assert "Versions" not in text  # none were kept
 
 
 def test_every_goal_is_about_a_measure_that_there_is() -> None:
