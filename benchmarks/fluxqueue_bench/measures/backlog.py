@@ -31,7 +31,7 @@ _RESERVE = "bench:reserve"
 _AT_ONCE = 1_000
 # Enqueued one at a time; tasks of the worker before it is measured, and while it is.
 SENT = 20_000
-WARM_UP, WORKED = 30_000, 200_000
+WARM_UP, WORKED = 30_000, 400_000
 
 
 def delay(bench: Bench, n: int, due: float) -> None:
