@@ -53,6 +53,11 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
 
 
+def threads(pid: int) -> int:
+    (count,) = re.findall(r"^Threads:\s+(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(count)
+
+
 def gone(pid: int) -> bool:
     return (
         not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
@@ -84,6 +89,18 @@ def test_the_processes_share_the_work_and_drain_by_one_signal(
     ((waiting),) = pending(redis)
     assert (waiting["retries"], waiting["deliveries"]) == (0, 0)
     assert worker.named("process.died") == []
+
+
+def test_the_supervisor_has_one_thread_also_when_it_replaces_a_process(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP, processes=2, concurrency=1) as worker:
+        first, _ = pids(worker, 2)
+        assert threads(worker.pid) == 1
+        os.kill(first, signal.SIGKILL)
+        pids(worker, 3)
+        assert threads(worker.pid) == 1
+        assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("to", ["supervisor", "all"])

@@ -16,6 +16,7 @@ from fluxqueue_worker.options import Options, parse
 from fluxqueue_worker.process import Process
 from fluxqueue_worker.process_health import labelled, merged
 from fluxqueue_worker.supervised import CUT, UP, Line, Place
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -142,6 +143,26 @@ def test_a_line_tells_what_happens_at_its_other_end() -> None:
     ours.close()
     assert line.read() and line.ended
     line.up()  # nobody is there to hear it
+
+
+def test_no_python_runs_between_fork_and_exec(options: Options, lines: Any) -> None:
+    """Whatever other threads hold, the child does not wait for it."""
+    hooks: list[str] = []
+    os.register_at_fork(
+        before=lambda: hooks.append("before"),
+        after_in_parent=lambda: hooks.append("after"),
+    )
+    # The hooks see a fork that goes on in Python.
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert hooks == ["before", "after"]
+    process = Process(0, options, ["--version"], lines.logger())
+    process.start()
+    assert process.pid is not None and process.line is not None
+    wait_until(lambda: process.reap() is not None)
+    process.line.close()
+    assert hooks == ["before", "after"]
 
 
 def test_pauses_between_crashes_double_and_begin_anew(options: Options, lines: Any) -> None:

@@ -69,7 +69,12 @@ class Process:
     def start(self) -> None:
         """Starts one; where the system has none to give, that is logged, and
         tried again later. Call it in the thread that lives as long as the
-        supervisor: on Linux the process gets a SIGTERM when that thread ends."""
+        supervisor: on Linux the process gets a SIGTERM when that thread ends.
+
+        The supervisor has this one thread, beside those of the health endpoint
+        and of a log that nobody reads. They can't leave a held lock behind in the
+        child: from its fork (Linux: vfork) to its exec no Python runs there, since
+        there is no `preexec_fn`."""
         self.was_up, self._started_at = False, self._clock()
         try:
             self._start()

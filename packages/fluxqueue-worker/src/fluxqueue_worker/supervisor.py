@@ -2,7 +2,8 @@
 the place of those that end.
 
 It imports neither the application nor what runs tasks. A worker process is a
-fresh interpreter with the supervisor's own command line: nothing is forked.
+fresh interpreter with the supervisor's own command line (fork and exec, no
+copy of this process that goes on): see `Process.start`.
 """
 
 from __future__ import annotations
