@@ -10,24 +10,39 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
 use super::state::{Held, Stage, State, Work};
-use crate::errors::Error;
+use crate::errors::{Error, Result};
 use crate::message::{self, Message};
 
-impl State {
-    /// Adds a message that an exchange has claimed.
-    pub fn admit(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
-        let Some(range) = message::field(&raw) else {
-            return; // The script has parked it.
-        };
+/// A message as it came, read before the state is locked: threads that run tasks
+/// wait for that lock.
+pub struct Claimed {
+    /// None where it does not begin like a message.
+    field: Option<Bytes>,
+    message: Result<Message>,
+}
+
+impl Claimed {
+    /// Reads it; of one that is larger than `most` bytes only the field.
+    pub fn read(raw: Bytes, most: usize) -> Claimed {
         // The client's limit, and room for what retries and rescues add to a message
         // that was just within it.
-        let is_too_large = raw.len() > self.max_message_bytes + message::GROWTH_MAX;
-        let field = message::field_of(&raw, range);
+        let is_too_large = raw.len() > most + message::GROWTH_MAX;
+        let field = message::field(&raw).map(|range| message::field_of(&raw, range));
+        let message = if is_too_large { Err(too_large(raw.len(), most)) } else { Message::parse(raw) };
+        Claimed { field, message }
+    }
+}
+
+impl State {
+    /// Adds a message that has been claimed.
+    pub fn admit(&mut self, shared: &Shared, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
+        let Claimed { field: Some(field), message } = claimed else {
+            return; // The script has parked it.
+        };
         self.serial += 1;
         let serial = self.serial;
         self.queues[queue].held.insert(field.clone(), Held { serial, stage: Stage::Waiting });
-        let parsed = if is_too_large { Err(too_large(raw.len(), self.max_message_bytes)) } else { Message::parse(raw) };
-        let (outcome, event) = match parsed {
+        let (outcome, event) = match message {
             Err(error) => {
                 let event = Event::Parked {
                     task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
@@ -68,7 +83,7 @@ impl State {
         if held {
             self.queues[queue].doubles.push((raw, now));
         } else {
-            self.admit(shared, queue, raw, now, redis_ms);
+            self.admit(shared, queue, Claimed::read(raw, shared.max_message_bytes), now, redis_ms);
         }
     }
 
@@ -88,7 +103,7 @@ impl State {
                 continue;
             }
             if came < sent {
-                self.admit(shared, queue, raw, came, redis_ms);
+                self.admit(shared, queue, Claimed::read(raw, shared.max_message_bytes), came, redis_ms);
             } else {
                 self.queues[queue].doubles.push((raw, came));
             }

@@ -33,9 +33,34 @@ fn code(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
 
+/// An answer as far as it can be read without the state.
+pub(super) enum Answer {
+    /// Of an exchange, with its messages.
+    Exchange(Result<Exchanged>),
+    /// Any other.
+    Other(Reply),
+}
+
 impl Driver {
-    pub(super) fn reply(&mut self, state: &mut State, queue: usize, side: Side, reply: Reply) -> Result<()> {
+    pub(super) fn understand(&self, queue: usize, side: Side, reply: Reply) -> Answer {
+        let conversation = &self.conversations[queue];
+        let is_of_exchange = side == Side::Scripts
+            && conversation.ignore == 0
+            && matches!(conversation.request, Some(Request::Exchange { .. }))
+            && !matches!(reply, Reply::Error(_));
+        if is_of_exchange {
+            Answer::Exchange(replies::exchanged(reply, self.shared.max_message_bytes))
+        } else {
+            Answer::Other(reply)
+        }
+    }
+
+    pub(super) fn act(&mut self, state: &mut State, queue: usize, side: Side, answer: Answer) -> Result<()> {
         let now = clock::now();
+        let reply = match answer {
+            Answer::Exchange(exchanged) => return self.exchange_answered(state, queue, exchanged, now),
+            Answer::Other(reply) => reply,
+        };
         let conversation = &mut self.conversations[queue];
         if side == Side::Scripts && conversation.ignore > 0 {
             conversation.ignore -= 1;
@@ -59,22 +84,38 @@ impl Driver {
         }
         match conversation.request.take() {
             Some(Request::Open(sent)) => self.opened(state, queue, sent, replies::opened(reply)?, now),
-            Some(Request::Exchange { sent, settlements, asked }) => match replies::exchanged(reply) {
-                Ok(Exchanged::Done(done)) => {
-                    state.settled(queue, &settlements);
-                    self.exchanged(state, queue, sent, asked, done, now);
-                }
-                Ok(Exchanged::Lost) => {
-                    state.return_settlements(queue, settlements);
-                    self.lease_lost(state, queue, now);
-                }
-                Err(error) => {
-                    state.return_settlements(queue, settlements);
-                    return Err(error);
-                }
-            },
             Some(Request::Close(_)) => self.close(state, queue),
-            None => return Err(Error::Broker("Redis sent a reply that nobody waits for".into())),
+            other => {
+                conversation.request = other;
+                return Err(Error::Broker("Redis sent a reply that nobody waits for".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn exchange_answered(
+        &mut self,
+        state: &mut State,
+        queue: usize,
+        exchanged: Result<Exchanged>,
+        now: Duration,
+    ) -> Result<()> {
+        let Some(Request::Exchange { sent, settlements, asked }) = self.conversations[queue].request.take() else {
+            return Ok(());
+        };
+        match exchanged {
+            Ok(Exchanged::Done(done)) => {
+                state.settled(queue, &settlements);
+                self.exchanged(state, queue, sent, asked, done, now);
+            }
+            Ok(Exchanged::Lost) => {
+                state.return_settlements(queue, settlements);
+                self.lease_lost(state, queue, now);
+            }
+            Err(error) => {
+                state.return_settlements(queue, settlements);
+                return Err(error);
+            }
         }
         Ok(())
     }

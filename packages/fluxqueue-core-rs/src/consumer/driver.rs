@@ -345,8 +345,9 @@ impl Driver {
             let Some(link) = self.link(queue, side) else { return };
             let problem = match link.next_reply() {
                 Ok(Some(reply)) => {
+                    let answer = self.understand(queue, side, reply);
                     let mut state = shared.lock();
-                    let done = self.reply(&mut state, queue, side, reply);
+                    let done = self.act(&mut state, queue, side, answer);
                     if let Err(error) = &done {
                         self.broken_by(&mut state, queue, error, clock::now());
                     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::admission::Claimed;
 use crate::connection::{Reply, redis_error};
 use crate::errors::{Error, Result};
 
@@ -36,7 +37,7 @@ pub struct Done {
     /// Entries of the dead set that were parked just now.
     pub parked: Vec<Bytes>,
     /// Messages claimed.
-    pub claimed: Vec<Bytes>,
+    pub claimed: Vec<Claimed>,
     /// More wait: they would have been too many bytes at once.
     pub more: bool,
     /// Messages of newer versions that were put off.
@@ -99,8 +100,8 @@ pub fn opened(reply: Reply) -> Result<Opened> {
     }
 }
 
-/// Reads the answer of `exchange`.
-pub fn exchanged(reply: Reply) -> Result<Exchanged> {
+/// Reads the answer of `exchange`, and the messages of up to `most` bytes in it.
+pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
     let Reply::Array(items) = reply else { return Err(odd(&reply)) };
     if items.len() == 1 && integer(&items[0])? == 0 {
         return Ok(Exchanged::Lost);
@@ -113,7 +114,7 @@ pub fn exchanged(reply: Reply) -> Result<Exchanged> {
         suspects: integer(&suspects)?,
         since_sweep_ms: u64::try_from(integer(&age)?).ok(),
         parked: strings(parked)?,
-        claimed: apart(strings(claimed)?),
+        claimed: apart(strings(claimed)?).into_iter().map(|raw| Claimed::read(raw, most)).collect(),
         more: integer(&more)? != 0,
         put_off: integer(&put_off)?,
     }))
@@ -164,7 +165,7 @@ mod tests {
         /// The error says what came, and not what was in it.
         #[test]
         fn any_reply_is_read_or_refused(reply in prop_oneof![reply(), almost_exchanged()]) {
-            for text in [opened(reply.clone()).err(), exchanged(reply.clone()).err()].into_iter().flatten() {
+            for text in [opened(reply.clone()).err(), exchanged(reply.clone(), 1000).err()].into_iter().flatten() {
                 prop_assert!(text.to_string().len() < 200, "{text}");
             }
         }
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn the_arguments_of_a_task_stay_out_of_an_error() {
         let message = Reply::BulkString("secret".into());
-        let error = exchanged(Reply::Array(vec![message.clone(), message])).err().expect("too short").to_string();
+        let error = exchanged(Reply::Array(vec![message.clone(), message]), 1000).err().expect("too short").to_string();
         assert!(error.ends_with("an array of 2") || error.ends_with("a string"), "{error}");
         assert!(!error.contains("secret"));
     }

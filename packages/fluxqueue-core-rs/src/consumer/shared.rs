@@ -20,6 +20,8 @@ pub struct Shared {
     pub for_loop: Wake,
     /// For the control plane.
     pub for_events: Wake,
+    /// How large a message may have been when it was sent.
+    pub max_message_bytes: usize,
 }
 
 /// How many events are kept for a control plane that does not read them.
@@ -33,13 +35,14 @@ impl Shared {
         unknown_grace: u64,
         max_message_bytes: usize,
     ) -> Result<Shared> {
-        let state = State::new(queues, concurrency, unknown_grace, max_message_bytes);
+        let state = State::new(queues, concurrency, unknown_grace);
         Ok(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
             driver: Wake::new()?,
             for_loop: Wake::new()?,
             for_events: Wake::new()?,
+            max_message_bytes,
         })
     }
 

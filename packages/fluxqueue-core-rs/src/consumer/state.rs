@@ -120,8 +120,6 @@ pub struct State {
     pub wake_when_idle: bool,
     /// How long a task with an unknown name is given back, ms.
     pub unknown_grace: u64,
-    /// How large a message may have been when it was sent.
-    pub max_message_bytes: usize,
     pub(super) threads: usize,
     pub(super) idle_threads: usize,
     /// How many of them are woken when the lock is free.
@@ -137,18 +135,12 @@ pub struct State {
 
 impl State {
     /// Serving these queues, with their tasks; `unknown_grace` in ms.
-    pub fn new(
-        queues: Vec<(String, Tasks)>,
-        concurrency: usize,
-        unknown_grace: u64,
-        max_message_bytes: usize,
-    ) -> State {
+    pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> State {
         let queues = queues.into_iter().map(|(name, tasks)| QueueState { name, tasks, ..Default::default() }).collect();
         State {
             queues,
             concurrency,
             unknown_grace,
-            max_message_bytes,
             running: 0,
             begun: Priority::default(),
             pace: Pace::default(),

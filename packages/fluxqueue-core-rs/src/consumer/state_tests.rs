@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admission::Claimed;
 use super::crew::Crew;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
@@ -42,7 +43,8 @@ fn shared(queues: &[&str], concurrency: usize) -> Shared {
 }
 
 fn admit(shared: &Shared, queue: usize, raw: &Bytes) {
-    shared.lock().admit(shared, queue, raw.clone(), at(0), REDIS_MS);
+    let claimed = Claimed::read(raw.clone(), MAX_MESSAGE_BYTES);
+    shared.lock().admit(shared, queue, claimed, at(0), REDIS_MS);
 }
 
 fn begin(shared: &Shared) -> Option<Work> {
@@ -302,9 +304,10 @@ fn an_unknown_name_comes_back_until_the_grace_is_over() {
     admit(&shared, 0, &raw("nobody"));
     let Outcome::Later { message, delay } = settlements(&shared, 0).remove(0).outcome else { panic!("not later") };
     assert_eq!(delay, 1000);
-    shared.lock().admit(&shared, 0, message.clone(), at(0), REDIS_MS + 59_000);
+    let read = |message: &Bytes| Claimed::read(message.clone(), MAX_MESSAGE_BYTES);
+    shared.lock().admit(&shared, 0, read(&message), at(0), REDIS_MS + 59_000);
     assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Later { .. }));
-    shared.lock().admit(&shared, 0, message, at(0), REDIS_MS + 60_000);
+    shared.lock().admit(&shared, 0, read(&message), at(0), REDIS_MS + 60_000);
     assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Dead { keep: true, .. }));
     let last = shared.lock().events.pop_back().expect("told").1;
     assert!(matches!(last, Event::Parked { reason, .. } if reason == "unknown_task"));
