@@ -358,8 +358,7 @@ fn no_large_message_is_kept_in_memory_once_it_has_ended() {
     assert!(large.is_unique(), "a part of it is held");
     let sent = settlements(&shared, 0);
     shared.lock().settled(0, &sent);
-    shared.lock().max_message_bytes = 1 << 20;
-    admit(&shared, 0, &large);
+    shared.lock().admit(&shared, 0, Claimed::read(large.clone(), 1 << 20), at(0), REDIS_MS);
     let work = begin(&shared).expect("it can be run");
     assert!(shared.finish(&work, Outcome::Succeeded, at(2)));
     drop(work);
