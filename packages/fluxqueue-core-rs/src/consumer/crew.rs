@@ -68,12 +68,11 @@ impl Crew {
         let rate = (ended - self.counted) as f64 / passed.as_secs_f64();
         (self.since, self.counted) = (now, ended);
         let was_one = self.one;
-        if rate < FAST {
-            self.one = false;
-            self.on_trial = false;
-            self.rate = 0.0;
-        } else if self.on_trial {
+        if self.on_trial {
             self.judge(now, rate);
+        } else if rate < FAST {
+            self.one = false;
+            self.rate = 0.0;
         } else if now >= self.next && self.rate > 0.0 {
             self.one = !self.one;
             self.on_trial = true;
@@ -131,6 +130,12 @@ mod tests {
         let mut crew = Crew::default();
         run(&mut crew, 1, 100, 150_000, 148_000);
         assert!(crew.is_one());
+    }
+
+    #[test]
+    fn tasks_that_wait_have_all_threads_but_for_rare_trials() {
+        let mut crew = Crew::default();
+        assert!(run(&mut crew, 1, 1000, 28_000, 2_000) <= 10);
     }
 
     #[test]
