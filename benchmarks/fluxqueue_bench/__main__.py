@@ -38,6 +38,7 @@ def main() -> int:
         "--instructions", action="store_true", help="telemetry: count instructions (by valgrind)"
     )
     parser.add_argument("--output", type=Path, help="the file of the results (full: a new one)")
+    parser.add_argument("--results", type=Path, help="report: the file to read (that of --full)")
     options = parser.parse_args()
     repeats = options.repeats or (1 if options.quick else 3)
     match options.what:
@@ -46,7 +47,7 @@ def main() -> int:
             telemetry.main(options.quick, repeats, options.instructions)
             return 0
         case "report":
-            return report.main(options.output)
+            return report.main(options.results)
         case "flame":
             return flame.main()
     peers: list[str] = []

@@ -4,7 +4,8 @@ The text around the tables is written by hand, in docs/benchmarks.md itself; wha
 is between the marks `<!-- begin: NAME -->` and `<!-- end: NAME -->` is made here.
 
 The comparison with the peers is always from `full.json`. Goals and FluxQueue's own
-measures are from a later run of FluxQueue alone, where there is one (`alone.json`).
+measures are from a later run of FluxQueue alone, where there is one (`alone.json`);
+one that was started before the full run is of older code, and not read.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ def main(path: Path | None) -> int:
         print(f"{path} does not exist; make it: scripts/bench --full", file=sys.stderr)
         return 1
     full = Results.load(path)
-    later = path.with_name(ALONE)
-    alone = Results.load(later) if later.exists() else None
+    alone = later_alone(path.with_name(ALONE), full)
     found = together(full, alone)
     page = PAGE.read_text()
     for name, text in sections(full, alone, found).items():
@@ -52,6 +52,14 @@ def main(path: Path | None) -> int:
         print(f"written: {image}")
     print(f"written: {PAGE}")
     return 0
+
+
+def later_alone(path: Path, full: Results) -> Results | None:
+    """The run alone, if there is one that was started after the full run."""
+    if not path.exists():
+        return None
+    alone = Results.load(path)
+    return alone if alone.started > full.started else None
 
 
 def together(full: Results, alone: Results | None) -> Spreads:

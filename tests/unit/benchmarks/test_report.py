@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fluxqueue_bench import __main__ as command_line
 from fluxqueue_bench import report
 from fluxqueue_bench.goals import GOALS
 from fluxqueue_bench.measures import suite
@@ -102,6 +103,26 @@ def test_a_later_run_alone_replaces_what_is_measured_alone_and_nothing_compared(
     assert report.together(full, None) == spreads(full.rows)
     shown = report.sections(full, alone, found)["run"]
     assert "`scripts/bench --full`" in shown and "`scripts/bench --output alone.json`" in shown
+
+
+@pytest.mark.parametrize(("started", "read"), [(99.0, False), (101.0, True)])
+def test_a_run_alone_is_read_only_if_it_is_later(
+    tmp_path: Path, started: float, read: bool
+) -> None:
+    full = Results({}, "scripts/bench --full", started=100.0, rows=rows())
+    assert report.later_alone(tmp_path / "alone.json", full) is None
+    alone = Results({}, "scripts/bench --output alone.json", started=started, rows=rows()[:1])
+    alone.save(tmp_path / "alone.json")
+    assert report.later_alone(tmp_path / "alone.json", full) == (alone if read else None)
+
+
+def test_report_reads_the_file_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing.json"
+    monkeypatch.setattr("sys.argv", ["scripts/bench", "report", "--results", str(missing)])
+    assert command_line.main() == 1
+    assert f"{missing} does not exist" in capsys.readouterr().err
 
 
 def test_a_failure_is_in_the_report() -> None:
