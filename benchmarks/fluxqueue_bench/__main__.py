@@ -4,6 +4,7 @@ scripts/bench --quick      under three minutes; prints a table
 scripts/bench --full       every measure and every peer, three times; keeps the results
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
+scripts/bench redis        where Redis' share of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
 
@@ -14,7 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import flame, machine, report, telemetry
+from . import flame, machine, redis_time, report, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -26,7 +27,10 @@ def main() -> int:
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", choices=("run", "telemetry", "report", "flame"), default="run"
+        "what",
+        nargs="?",
+        choices=("run", "telemetry", "report", "redis", "flame"),
+        default="run",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="fewer measures and tasks, one repeat")
@@ -48,6 +52,8 @@ def main() -> int:
             return 0
         case "report":
             return report.main(options.results)
+        case "redis":
+            return redis_time.main()
         case "flame":
             return flame.main()
     peers: list[str] = []

@@ -78,12 +78,12 @@ impl State {
     /// Adds a message that a BLMOVE has brought. Where its field is held already
     /// (two messages made by hand with one id, or an outcome still under way),
     /// only the next exchange can tell what becomes of it.
-    pub fn admit_blocked(&mut self, shared: &Shared, queue: usize, raw: Bytes, now: Duration, redis_ms: u64) {
-        let held = message::field(&raw).is_some_and(|range| self.queues[queue].held.contains_key(&raw[range]));
-        if held {
-            self.queues[queue].doubles.push((raw, now));
+    pub fn admit_blocked(&mut self, shared: &Shared, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
+        let held = &self.queues[queue].held;
+        if claimed.field.as_ref().is_some_and(|field| held.contains_key(field)) {
+            self.queues[queue].doubles.push((claimed, now));
         } else {
-            self.admit(shared, queue, Claimed::read(raw, shared.max_message_bytes), now, redis_ms);
+            self.admit(shared, queue, claimed, now, redis_ms);
         }
     }
 
@@ -97,15 +97,14 @@ impl State {
         parked: &HashSet<Bytes>,
         redis_ms: u64,
     ) {
-        for (raw, came) in std::mem::take(&mut self.queues[queue].doubles) {
-            let is_parked = message::field(&raw).is_some_and(|range| parked.contains(&raw[range]));
-            if is_parked {
+        for (claimed, came) in std::mem::take(&mut self.queues[queue].doubles) {
+            if claimed.field.as_ref().is_some_and(|field| parked.contains(field)) {
                 continue;
             }
             if came < sent {
-                self.admit(shared, queue, Claimed::read(raw, shared.max_message_bytes), came, redis_ms);
+                self.admit(shared, queue, claimed, came, redis_ms);
             } else {
-                self.queues[queue].doubles.push((raw, came));
+                self.queues[queue].doubles.push((claimed, came));
             }
         }
     }

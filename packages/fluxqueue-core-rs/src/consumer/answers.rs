@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admission::Claimed;
 use super::clock;
 use super::conversation::Request;
 use super::driver::{Driver, load};
@@ -37,6 +38,8 @@ fn code(text: &str) -> &str {
 pub(super) enum Answer {
     /// Of an exchange, with its messages.
     Exchange(Result<Exchanged>),
+    /// Of a BLMOVE, with its message.
+    Moved(Claimed),
     /// Any other.
     Other(Reply),
 }
@@ -48,10 +51,11 @@ impl Driver {
             && conversation.ignore == 0
             && matches!(conversation.request, Some(Request::Exchange { .. }))
             && !matches!(reply, Reply::Error(_));
-        if is_of_exchange {
-            Answer::Exchange(replies::exchanged(reply, self.shared.max_message_bytes))
-        } else {
-            Answer::Other(reply)
+        let most = self.shared.max_message_bytes;
+        match reply {
+            reply if is_of_exchange => Answer::Exchange(replies::exchanged(reply, most)),
+            Reply::BulkString(message) if side == Side::Blocking => Answer::Moved(Claimed::read(message, most)),
+            reply => Answer::Other(reply),
         }
     }
 
@@ -59,6 +63,15 @@ impl Driver {
         let now = clock::now();
         let reply = match answer {
             Answer::Exchange(exchanged) => return self.exchange_answered(state, queue, exchanged, now),
+            Answer::Moved(claimed) => {
+                let conversation = &mut self.conversations[queue];
+                conversation.blocked_until = None;
+                conversation.maybe_more = true;
+                let redis_ms = conversation.redis_ms(now);
+                state.admit_blocked(&self.shared, queue, claimed, now, redis_ms);
+                self.shared.announce_work(state);
+                return Ok(());
+            }
             Answer::Other(reply) => reply,
         };
         let conversation = &mut self.conversations[queue];
@@ -74,12 +87,6 @@ impl Driver {
         }
         if side == Side::Blocking {
             conversation.blocked_until = None;
-            if let Reply::BulkString(message) = reply {
-                conversation.maybe_more = true;
-                let redis_ms = conversation.redis_ms(now);
-                state.admit_blocked(&self.shared, queue, message, now, redis_ms);
-                self.shared.announce_work(state);
-            }
             return Ok(());
         }
         match conversation.request.take() {

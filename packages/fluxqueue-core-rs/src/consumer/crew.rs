@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-/// How long the rate of one way is measured.
-const WINDOW: Duration = Duration::from_millis(20);
+use super::meter::Meter;
+
 /// Below so many tasks a second it is not worth trying, and all threads serve.
 const FAST: f64 = 20_000.0;
 /// How long until the next trial: after a change, and at most.
@@ -22,28 +22,14 @@ const AS_GOOD: f64 = 0.97;
 pub const STALLED: Duration = Duration::from_millis(1);
 
 /// Which way it is, and what has been measured of it.
+#[derive(Default)]
 pub struct Crew {
     one: bool,
     on_trial: bool,
+    meter: Meter,
     rate: f64,
-    since: Duration,
-    counted: u64,
     next: Duration,
     pause: Duration,
-}
-
-impl Default for Crew {
-    fn default() -> Crew {
-        Crew {
-            one: false,
-            on_trial: false,
-            rate: 0.0,
-            since: Duration::ZERO,
-            counted: 0,
-            next: Duration::ZERO,
-            pause: PAUSES.0,
-        }
-    }
 }
 
 impl Crew {
@@ -58,15 +44,11 @@ impl Crew {
         self.one
     }
 
-    /// Looks at the clock and at how many tasks have ended so far. True where
+    /// Looks at the clock and at how many sync tasks have ended so far. True where
     /// all threads are to serve from now on.
     pub fn measure(&mut self, now: Duration, ended: u64) -> bool {
-        let passed = now.saturating_sub(self.since);
-        if passed < WINDOW {
-            return false;
-        }
-        let rate = (ended - self.counted) as f64 / passed.as_secs_f64();
-        (self.since, self.counted) = (now, ended);
+        let Some(measured) = self.meter.look(now, ended) else { return false };
+        let rate = measured.per_second;
         let was_one = self.one;
         if self.on_trial {
             self.judge(now, rate);
@@ -90,7 +72,7 @@ impl Crew {
             self.pause = PAUSES.0;
         } else {
             self.one = !self.one;
-            self.pause = (self.pause * 2).min(PAUSES.1);
+            self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
         }
         self.next = now + self.pause;
     }
@@ -99,57 +81,68 @@ impl Crew {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumer::meter::WINDOW;
 
-    /// Lets time pass in steps of 20 ms, with so many tasks a second in each way;
-    /// gives how many steps were in the way with one thread.
-    fn run(crew: &mut Crew, start: u64, steps: u64, all: u64, one: u64) -> u64 {
-        let mut ended = crew.counted;
-        let mut in_one = 0;
-        for step in start..start + steps {
-            in_one += u64::from(crew.is_one());
-            ended += if crew.is_one() { one } else { all } / 50;
-            crew.measure(WINDOW * u32::try_from(step).expect("few steps"), ended);
+    /// A crew in a world where each way gets through so many tasks a second.
+    #[derive(Default)]
+    struct World {
+        crew: Crew,
+        steps: u32,
+        ended: u64,
+    }
+
+    impl World {
+        /// Lets time pass in windows; how many of them had one thread.
+        fn run(&mut self, windows: u32, all: u64, one: u64) -> u32 {
+            let mut with_one = 0;
+            for _ in 0..windows {
+                with_one += u32::from(self.crew.is_one());
+                self.step(if self.crew.is_one() { one } else { all });
+            }
+            with_one
         }
-        in_one
+
+        fn step(&mut self, per_second: u64) -> bool {
+            self.steps += 1;
+            self.ended += per_second / 50;
+            self.crew.measure(WINDOW * self.steps, self.ended)
+        }
     }
 
     #[test]
     fn the_faster_way_is_kept_and_the_other_tried_more_and_more_rarely() {
-        let mut crew = Crew::default();
-        assert!(run(&mut crew, 1, 1000, 90_000, 180_000) > 980);
-        assert!(crew.is_one());
+        let mut world = World::default();
+        assert!(world.run(1000, 90_000, 180_000) > 980);
+        assert!(world.crew.is_one());
         // The tasks have changed: 30 µs of each are waiting.
-        let soon = run(&mut crew, 1001, 330, 80_000, 30_000);
-        assert!((1..=330).contains(&soon), "the next trial finds it");
-        assert!(!crew.is_one());
-        assert!(run(&mut crew, 1331, 1000, 80_000, 30_000) <= 10);
+        world.run(330, 80_000, 30_000);
+        assert!(!world.crew.is_one(), "the next trial has found it");
+        assert!(world.run(1000, 80_000, 30_000) <= 10);
     }
 
     #[test]
     fn a_tie_is_for_one_thread() {
-        let mut crew = Crew::default();
-        run(&mut crew, 1, 100, 150_000, 148_000);
-        assert!(crew.is_one());
+        let mut world = World::default();
+        world.run(100, 150_000, 148_000);
+        assert!(world.crew.is_one());
     }
 
     #[test]
     fn tasks_that_wait_have_all_threads_but_for_rare_trials() {
-        let mut crew = Crew::default();
-        assert!(run(&mut crew, 1, 1000, 28_000, 2_000) <= 10);
+        assert!(World::default().run(1000, 28_000, 2_000) <= 10);
     }
 
     #[test]
     fn slow_tasks_have_all_threads_and_no_trial() {
-        let mut crew = Crew::default();
-        assert_eq!(run(&mut crew, 1, 1000, 19_000, 100_000), 0);
+        assert_eq!(World::default().run(1000, 19_000, 100_000), 0);
     }
 
     #[test]
     fn what_becomes_slow_has_all_threads_at_the_next_look() {
-        let mut crew = Crew::default();
-        run(&mut crew, 1, 100, 90_000, 180_000);
-        assert!(crew.is_one());
-        assert!(crew.measure(WINDOW * 101, crew.counted + 10));
-        assert!(!crew.is_one());
+        let mut world = World::default();
+        world.run(100, 90_000, 180_000);
+        assert!(world.crew.is_one());
+        assert!(world.step(1000));
+        assert!(!world.crew.is_one());
     }
 }

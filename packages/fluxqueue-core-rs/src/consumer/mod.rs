@@ -13,6 +13,7 @@ mod crew;
 mod driver;
 mod event;
 mod job;
+mod meter;
 mod outcome;
 mod pace;
 mod poll;
@@ -22,6 +23,8 @@ mod replies;
 mod requests;
 mod shared;
 mod slots;
+#[cfg(test)]
+mod slots_tests;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::meter::{Meter, WINDOW};
+
 /// How much work is claimed ahead.
 const AHEAD: Duration = Duration::from_millis(50);
-/// How long the rate is measured before it is believed.
-const WINDOW: Duration = Duration::from_millis(20);
 /// How many tasks wait in this process at most.
 pub const MOST_AHEAD: usize = 2048;
 
@@ -13,8 +13,7 @@ pub const MOST_AHEAD: usize = 2048;
 #[derive(Default)]
 pub struct Pace {
     ended: u64,
-    counted: u64,
-    since: Duration,
+    meter: Meter,
     per_second: f64,
 }
 
@@ -24,21 +23,13 @@ impl Pace {
         self.ended += 1;
     }
 
-    /// How many have ended so far.
-    pub fn ended(&self) -> u64 {
-        self.ended
-    }
-
-    /// Looks at the clock now and then.
+    /// Looks at the clock now and then. The average forgets half of what was in
+    /// each 20 ms: after a rest nothing is left of the rate before it.
     pub fn measure(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.since);
-        if passed < WINDOW {
-            return;
+        if let Some(measured) = self.meter.look(now, self.ended) {
+            let windows = measured.passed.as_secs_f64() / WINDOW.as_secs_f64();
+            self.per_second = measured.per_second + (self.per_second - measured.per_second) * 0.5f64.powf(windows);
         }
-        let rate = (self.ended - self.counted) as f64 / passed.as_secs_f64();
-        self.per_second = (self.per_second + rate) / 2.0;
-        self.counted = self.ended;
-        self.since = now;
     }
 
     /// What waited too long was given back: begin again from nothing.
@@ -73,6 +64,9 @@ mod tests {
         assert_eq!(pace(2).ahead(10), 0); // 100 a second on ten slots: 100 ms each
         assert!((490..=500).contains(&pace(200).ahead(10)));
         assert_eq!(pace(100_000).ahead(10), MOST_AHEAD);
+        let mut rested = pace(100_000);
+        rested.measure(WINDOW * 21 + Duration::from_secs(3));
+        assert_eq!(rested.ahead(4), 0);
         let mut fast = pace(200);
         fast.forget();
         assert_eq!(fast.ahead(1), 0);

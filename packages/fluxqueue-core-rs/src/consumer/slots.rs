@@ -53,7 +53,7 @@ impl State {
         let mut work = self.begin(now, |q| &mut q.sync_ready)?;
         work.shift = self.shift;
         self.running_sync += 1;
-        self.begun_sync_at = now;
+        self.moved_at = now;
         Some(work)
     }
 
@@ -64,24 +64,31 @@ impl State {
     }
 
     /// When to look whether the one thread that serves is in a slow task; None
-    /// where no work waits for it.
+    /// where no work waits for it, or no slot is free.
     pub fn waits_for_one(&self) -> Option<Duration> {
-        let waits = self.crew.is_one() && self.queues.iter().any(|q| !q.sync_ready.is_empty());
-        waits.then(|| self.begun_sync_at + crew::STALLED)
+        let waits = self.crew.is_one()
+            && self.running < self.concurrency
+            && self.queues.iter().any(|q| !q.sync_ready.is_empty());
+        waits.then(|| self.moved_at + crew::STALLED)
     }
 
-    /// Looks at what the threads get through. True where more of them are to be
-    /// woken. A slow task in the one thread that serves ends its shift: it is not
-    /// counted any more, and another thread serves beside it.
+    /// Looks at what the threads get through. True where more of them are to be woken.
     pub fn measure(&mut self, now: Duration) -> bool {
         self.pace.measure(now);
-        if self.waits_for_one().is_some_and(|stalled| now >= stalled) {
+        let all_serve = self.concurrency > 1 && self.crew.measure(now, self.ended_sync);
+        self.end_stalled_shift(now) || all_serve
+    }
+
+    /// A slow task in the one thread that serves ends its shift: what runs is not
+    /// counted any more, and another thread is to be woken to serve beside it.
+    fn end_stalled_shift(&mut self, now: Duration) -> bool {
+        let is_stalled = self.waits_for_one().is_some_and(|at| now >= at);
+        if is_stalled {
             self.shift += 1;
             self.running_sync = 0;
-            self.begun_sync_at = now;
-            return true;
+            self.moved_at = now;
         }
-        self.crew.measure(now, self.pace.ended())
+        is_stalled
     }
 
     /// The next async task, now begun.
@@ -105,6 +112,7 @@ impl State {
 
     /// What ran has ended: its slot is free, unless others have it already.
     pub fn ended(&mut self, work: &Work) {
+        self.ended_sync += u64::from(!work.is_async);
         if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
             self.running -= 1;
             self.running_sync -= usize::from(!work.is_async && work.shift == self.shift);

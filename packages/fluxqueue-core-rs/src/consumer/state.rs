@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admission::Claimed;
 use super::clock;
 use super::crew::Crew;
 use super::event::Event;
@@ -72,7 +73,7 @@ pub struct QueueState {
     pub(super) sync_ready: Ready,
     pub(super) async_ready: Ready,
     /// What a BLMOVE brought although its field was held; see `admit_blocked`.
-    pub(super) doubles: Vec<(Bytes, Duration)>,
+    pub(super) doubles: Vec<(Claimed, Duration)>,
 }
 
 /// How the process stands.
@@ -104,8 +105,10 @@ pub struct State {
     pub(super) running_sync: usize,
     /// A new one begins where the one thread that serves is in a slow task.
     pub(super) shift: u64,
-    /// When a sync task last began.
-    pub(super) begun_sync_at: Duration,
+    /// When a sync task last began, or a shift.
+    pub(super) moved_at: Duration,
+    /// How many sync tasks have ended so far.
+    pub(super) ended_sync: u64,
     /// Serving, draining or stopped.
     pub phase: Phase,
     /// For the control plane: (queue, event).
@@ -147,7 +150,8 @@ impl State {
             crew: Crew::default(),
             running_sync: 0,
             shift: 0,
-            begun_sync_at: Duration::ZERO,
+            moved_at: Duration::ZERO,
+            ended_sync: 0,
             phase: Phase::Serving,
             events: VecDeque::new(),
             closed: 0,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::admission::Claimed;
-use super::crew::Crew;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
@@ -18,11 +17,11 @@ const MAX_MESSAGE_BYTES: usize = 1000;
 const REDIS_MS: u64 = 1_764_000_000_000;
 const FOREVER: Duration = Duration::from_secs(1 << 30);
 
-fn at(ms: u64) -> Duration {
+pub(super) fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn raw(name: &str) -> Bytes {
+pub(super) fn raw(name: &str) -> Bytes {
     let mut out = Vec::new();
     Envelope::new(name, 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), b"[]", None, None);
     out.into()
@@ -32,7 +31,7 @@ fn field(raw: &Bytes) -> Bytes {
     raw.slice(message::field(raw).expect("well begun"))
 }
 
-fn shared(queues: &[&str], concurrency: usize) -> Shared {
+pub(super) fn shared(queues: &[&str], concurrency: usize) -> Shared {
     let tasks = Tasks::from([("sync".to_owned(), (0, false)), ("async".to_owned(), (1, true))]);
     let queues = queues.iter().map(|q| ((*q).to_owned(), tasks.clone())).collect();
     let shared = Shared::new(queues, concurrency, 60_000, MAX_MESSAGE_BYTES).expect("pipes");
@@ -42,12 +41,12 @@ fn shared(queues: &[&str], concurrency: usize) -> Shared {
     shared
 }
 
-fn admit(shared: &Shared, queue: usize, raw: &Bytes) {
+pub(super) fn admit(shared: &Shared, queue: usize, raw: &Bytes) {
     let claimed = Claimed::read(raw.clone(), MAX_MESSAGE_BYTES);
     shared.lock().admit(shared, queue, claimed, at(0), REDIS_MS);
 }
 
-fn begin(shared: &Shared) -> Option<Work> {
+pub(super) fn begin(shared: &Shared) -> Option<Work> {
     shared.lock().begin_sync(at(1))
 }
 
@@ -84,52 +83,6 @@ fn tasks_begin_by_priority_and_within_the_concurrency() {
     assert!(begin(&shared).is_none());
     assert!(shared.finish(&first, Outcome::Succeeded, at(2)));
     assert_eq!(begin(&shared).expect("a slot is free again").message.raw, low);
-}
-
-#[test]
-fn beside_a_slow_task_of_the_one_thread_another_serves() {
-    let shared = shared(&["q"], 3);
-    for _ in 0..5 {
-        admit(&shared, 0, &raw("sync"));
-    }
-    shared.lock().crew = Crew::of_one();
-    let slow = begin(&shared).expect("one thread serves"); // at 1 ms
-    assert!(begin(&shared).is_none());
-    let mut state = shared.lock();
-    assert_eq!(state.waits_for_one(), Some(at(2)));
-    assert!(!state.measure(at(1)));
-    assert!(state.measure(at(2)), "another thread is to be woken");
-    let quick = state.begin_sync(at(2)).expect("it serves");
-    assert!(state.begin_sync(at(2)).is_none());
-    drop(state);
-    assert!(shared.finish(&quick, Outcome::Succeeded, at(3)));
-    let next = shared.lock().begin_sync(at(3)).expect("the same one goes on");
-    // The slow task's thread has no place any more while the other serves.
-    assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
-    assert!(begin(&shared).is_none());
-    assert!(shared.finish(&next, Outcome::Succeeded, at(3)));
-    assert!(begin(&shared).is_some());
-}
-
-#[test]
-fn all_threads_are_woken_when_they_are_to_serve_again() {
-    let shared = shared(&["q"], 3);
-    for _ in 0..5 {
-        admit(&shared, 0, &raw("sync"));
-    }
-    let mut state = shared.lock();
-    state.idle_threads = 3;
-    state.crew = Crew::of_one();
-    shared.announce_work(&mut state);
-    assert_eq!(state.to_wake, 1);
-    assert!(state.begin_sync(at(1)).is_some());
-    shared.announce_work(&mut state);
-    assert_eq!(state.to_wake, 0);
-    // Nothing has ended within the window: they are slow.
-    state.begun_sync_at = at(25);
-    assert!(state.measure(at(25)));
-    shared.announce_work(&mut state);
-    assert_eq!(state.to_wake, 2);
 }
 
 #[test]
@@ -283,7 +236,8 @@ fn a_double_waits_for_the_exchange_that_tells_its_fate() {
     let message = raw("sync");
     admit(&shared, 0, &message);
     let work = begin(&shared).expect("admitted");
-    shared.lock().admit_blocked(&shared, 0, message.clone(), at(10), REDIS_MS);
+    let read = |message: &Bytes| Claimed::read(message.clone(), MAX_MESSAGE_BYTES);
+    shared.lock().admit_blocked(&shared, 0, read(&message), at(10), REDIS_MS);
     assert!(begin(&shared).is_none(), "one message must not run by two ways");
     assert!(shared.finish(&work, Outcome::Succeeded, at(11)));
     let sent = settlements(&shared, 0);
@@ -293,7 +247,7 @@ fn a_double_waits_for_the_exchange_that_tells_its_fate() {
     assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
     shared.lock().resolve_doubles(&shared, 0, at(12), &HashSet::new(), REDIS_MS);
     assert!(begin(&shared).is_some());
-    shared.lock().admit_blocked(&shared, 0, message.clone(), at(13), REDIS_MS);
+    shared.lock().admit_blocked(&shared, 0, read(&message), at(13), REDIS_MS);
     shared.lock().resolve_doubles(&shared, 0, at(14), &HashSet::from([field(&message)]), REDIS_MS);
     assert!(begin(&shared).is_none() && !shared.lock().queues[0].has_doubles());
 }

@@ -1,0 +1,77 @@
+//! Slots, and who serves in them.
+
+use super::crew::Crew;
+use super::outcome::Outcome;
+use super::state_tests::{admit, at, begin, raw, shared};
+
+#[test]
+fn beside_a_slow_task_of_the_one_thread_another_serves() {
+    let shared = shared(&["q"], 3);
+    for _ in 0..5 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    shared.lock().crew = Crew::of_one();
+    let slow = begin(&shared).expect("one thread serves"); // at 1 ms
+    assert!(begin(&shared).is_none());
+    let mut state = shared.lock();
+    assert_eq!(state.waits_for_one(), Some(at(2)));
+    assert!(!state.measure(at(1)));
+    assert!(state.measure(at(2)), "another thread is to be woken");
+    let quick = state.begin_sync(at(2)).expect("it serves");
+    assert!(state.begin_sync(at(2)).is_none());
+    drop(state);
+    assert!(shared.finish(&quick, Outcome::Succeeded, at(3)));
+    let next = shared.lock().begin_sync(at(3)).expect("the same one goes on");
+    // The slow task's thread has no place any more while the other serves.
+    assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
+    assert!(begin(&shared).is_none());
+    assert!(shared.finish(&next, Outcome::Succeeded, at(3)));
+    assert!(begin(&shared).is_some());
+}
+
+#[test]
+fn all_threads_are_woken_when_they_are_to_serve_again() {
+    let shared = shared(&["q"], 3);
+    for _ in 0..5 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    let mut state = shared.lock();
+    state.idle_threads = 3;
+    state.crew = Crew::of_one();
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 1);
+    assert!(state.begin_sync(at(1)).is_some());
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 0);
+    // Nothing has ended within the window: they are slow, whatever the shift says.
+    assert!(state.measure(at(25)));
+    assert!(!state.crew.is_one());
+    shared.announce_work(&mut state);
+    assert_eq!(state.to_wake, 2);
+}
+
+#[test]
+fn async_tasks_do_not_make_sync_ones_fast() {
+    let shared = shared(&["q"], 3);
+    shared.lock().crew = Crew::of_one();
+    for _ in 0..1000 {
+        admit(&shared, 0, &raw("async"));
+        let work = shared.begin_async(at(1)).expect("a slot is free");
+        assert!(shared.finish(&work, Outcome::Succeeded, at(2)));
+    }
+    let mut state = shared.lock();
+    assert!(state.measure(at(25)), "all threads serve");
+    assert!(!state.crew.is_one());
+}
+
+#[test]
+fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
+    let shared = shared(&["q"], 1);
+    shared.lock().crew = Crew::of_one();
+    for _ in 0..2 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    assert!(shared.lock().waits_for_one().is_some());
+    assert!(begin(&shared).is_some());
+    assert_eq!(shared.lock().waits_for_one(), None);
+}
