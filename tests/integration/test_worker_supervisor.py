@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -58,6 +60,21 @@ def threads(pid: int) -> int:
     return int(count)
 
 
+def sockets(pid: int) -> set[str]:
+    """The inodes of those that it has open."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
+def listeners(port: int) -> set[str]:
+    """The inodes of the sockets that listen on the port."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"}
+
+
 def gone(pid: int) -> bool:
     return (
         not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
@@ -91,7 +108,7 @@ def test_the_processes_share_the_work_and_drain_by_one_signal(
     assert worker.named("process.died") == []
 
 
-def test_the_supervisor_has_one_thread_also_when_it_replaces_a_process(
+def test_the_supervisor_without_an_endpoint_has_one_thread_also_when_it_replaces_a_process(
     tmp_path: Path, redis_url: str
 ) -> None:
     with WorkerProcess(tmp_path, redis_url, APP, processes=2, concurrency=1) as worker:
@@ -100,6 +117,43 @@ def test_the_supervisor_has_one_thread_also_when_it_replaces_a_process(
         os.kill(first, signal.SIGKILL)
         pids(worker, 3)
         assert threads(worker.pid) == 1
+        assert worker.stop() == 0
+
+
+def test_a_process_is_replaced_while_threads_of_the_health_endpoint_are_at_work(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    port = free_port()
+    options: dict[str, Any] = {"processes": 2, "concurrency": 1, "health_port": port}
+    with WorkerProcess(tmp_path, redis_url, APP, **options) as worker, ExitStack() as stack:
+        pids(worker, 2)
+        ended, answers = Event(), list[int]()
+
+        def ask() -> None:
+            while not ended.is_set():
+                answers.append(get(port, "/livez")[0])
+
+        for _ in range(4):
+            asking = Thread(target=ask)
+            asking.start()
+            stack.callback(asking.join)
+        stack.callback(ended.set)
+        # One after the other, each while requests are under way.
+        for count in range(3, 7):
+            begun, pid = len(answers), pids(worker, 2)[-1]
+            os.kill(pid, signal.SIGKILL)
+            pids(worker, count)
+            assert threads(worker.pid) > 1
+            wait_until(lambda begun=begun: len(answers) > begun)  # type: ignore[misc]
+        ended.set()
+        wait_until(lambda: get(port, "/livez")[0] == 200)
+        # The last one works, not only runs; its descriptors are its own.
+        last = pids(worker, 6)[-1]
+        wait_until(lambda: push(redis, "where", "x") and str(last) in "".join(worker.notes()))
+        listening = listeners(port)
+        assert len(listening) == 1
+        assert not listening & sockets(last)
+        assert listening <= sockets(worker.pid)
         assert worker.stop() == 0
 
 
@@ -172,49 +226,6 @@ def test_a_process_that_dies_is_replaced(tmp_path: Path, redis_url: str) -> None
         assert third["process"] == died["process"]
         assert worker.process.poll() is None
         assert worker.stop() == 0
-
-
-def test_a_loop_of_crashes_backs_off(tmp_path: Path, redis_url: str) -> None:
-    with WorkerProcess(tmp_path, redis_url, APP, processes=2) as worker:
-        pids(worker, 2)
-        # From now on no process can begin.
-        (tmp_path / "app.py").write_text("raise SystemExit(7)")
-        os.kill(pids(worker, 2)[0], signal.SIGKILL)
-        worker.wait_for("process.died", count=4)
-        pauses = [line["restart_in"] for line in worker.named("process.died")]
-        assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
-        assert {line["code"] for line in worker.named("process.died")[1:]} == {7}
-        # The other one works on.
-        assert worker.process.poll() is None
-        assert worker.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("app", "options", "code", "text"),
-    [
-        ("", {}, 2, "it has no tasks at all"),
-        ("raise RuntimeError('mine')", {}, 1, "RuntimeError: mine"),
-        (APP, {"redis-url": "redis://host:port"}, 2, "port"),
-        (APP, {"max_rss": 5}, 2, "--max-rss 5: the worker has "),
-    ],
-)
-def test_a_wrong_configuration_is_said_once_and_ends_it(
-    tmp_path: Path, redis_url: str, app: str, options: dict[str, Any], code: int, text: str
-) -> None:
-    with WorkerProcess(tmp_path, redis_url, app, processes=4, **options) as worker:
-        assert worker.wait() == code
-    said = [line for line in worker.other_output if text in line]
-    assert len(said) == 1, worker.output()
-    assert worker.named("worker.started") == worker.named("process.died") == []
-
-
-def test_the_health_port_is_in_use(tmp_path: Path, redis_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        with WorkerProcess(tmp_path, redis_url, APP, processes=2, health_port=port) as worker:
-            assert worker.wait() == 2
-    (line,) = worker.other_output
-    assert f"can't listen on 127.0.0.1 port {port}" in line
 
 
 def test_max_tasks_replaces_a_process_after_exactly_so_many(

@@ -145,7 +145,10 @@ def test_a_line_tells_what_happens_at_its_other_end() -> None:
     line.up()  # nobody is there to hear it
 
 
-def test_no_python_runs_between_fork_and_exec(options: Options, lines: Any) -> None:
+@pytest.mark.parametrize("health_port", [0, 1])
+def test_no_python_runs_between_fork_and_exec(
+    options: Options, lines: Any, health_port: int
+) -> None:
     """Whatever other threads hold, the child does not wait for it."""
     hooks: list[str] = []
     os.register_at_fork(
@@ -157,8 +160,10 @@ def test_no_python_runs_between_fork_and_exec(options: Options, lines: Any) -> N
         os._exit(0)
     os.waitpid(pid, 0)
     assert hooks == ["before", "after"]
-    process = Process(0, options, ["--version"], lines.logger())
+    changed = dataclasses.replace(options, health_port=health_port)
+    process = Process(0, changed, ["--version"], lines.logger())
     process.start()
+    assert (process.health_port is not None) == bool(health_port)
     assert process.pid is not None and process.line is not None
     wait_until(lambda: process.reap() is not None)
     process.line.close()
@@ -181,6 +186,12 @@ def test_pauses_between_crashes_double_and_begin_anew(options: Options, lines: A
     assert lines[-1]["signal"] == "SIGKILL"
     process.report(0)
     assert process.start_at == now
+    # One that was never up has not drained, whatever it says.
+    process.was_up = False
+    process.report(0)
+    process.report(0)
+    assert [line["restart_in"] for line in lines.named("process.died")[-2:]] == [0.5, 1.0]
+    assert process.start_at == now + 1.0
 
 
 def test_metrics_of_several_processes_are_one_text() -> None:

@@ -75,6 +75,12 @@ def _load_tasks(options: Options, prog: str) -> Tasks | None:
         return registry.load(options.tasks_module_path, options.queues)
     except registry.TasksError as error:
         fail(prog, str(error))
+    except SystemExit as error:
+        # A script that was given as a module. Other codes tell that it failed.
+        if error.code in (None, 0):
+            path = options.tasks_module_path
+            fail(prog, f"importing {path!r} calls sys.exit(); put that under __main__")
+        raise
     except Exception as error:  # noqa: BLE001 - the application's, shown as it is
         import traceback
 

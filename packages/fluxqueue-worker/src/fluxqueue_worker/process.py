@@ -71,8 +71,8 @@ class Process:
         tried again later. Call it in the thread that lives as long as the
         supervisor: on Linux the process gets a SIGTERM when that thread ends.
 
-        The supervisor has this one thread, beside those of the health endpoint
-        and of a log that nobody reads. They can't leave a held lock behind in the
+        The supervisor has threads beside this one where there is a health endpoint,
+        or a log that nobody reads. They can't leave a held lock behind in the
         child: from its fork (Linux: vfork) to its exec no Python runs there, since
         there is no `preexec_fn`."""
         self.was_up, self._started_at = False, self._clock()
@@ -126,8 +126,9 @@ class Process:
 
     def report(self, code: int) -> None:
         """Logs how it ended, and sets the time for the next one."""
-        if code == 0:
-            # It has drained, by itself or by a signal to it alone.
+        if code == 0 and self.was_up:
+            # It has drained, by itself or by a signal to it alone. (Before it is up
+            # it catches no signals: a 0 is the application's, and would come again.)
             self._deaths = 0
             self.start_at = self._clock()
             self._logger.info("process.ended", process=self.index, pid=self._last_pid)

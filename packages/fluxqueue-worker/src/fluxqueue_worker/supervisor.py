@@ -31,6 +31,10 @@ INTERVAL = 1.0
 # What a process has beyond the deadline of its drain before it is killed: it
 # needs some to give tasks back, to end its lanes and to export its telemetry.
 PATIENCE = 20.0
+ENDED_EARLY = (
+    "it ended with exit code 0 before it could take tasks; something that the tasks' module"
+    " imports ends the process"
+)
 
 
 class Supervisor:
@@ -75,8 +79,8 @@ class Supervisor:
         """Supervises until a signal comes and all processes have ended.
 
         Returns:
-            0 where all have drained. Where the first process fails before it
-            is up, its exit code: its message is about the configuration.
+            0 where all have drained. Where the first process ends before it
+            is up, its exit code, or 1 for a 0: why is in its message or in the log.
         """
         with self._signals:
             self._poll = select.poll()
@@ -102,9 +106,11 @@ class Supervisor:
                 if (code := process.reap()) is None:
                     continue
                 if not self.draining:
-                    if code > 0 and not self._proven and not process.was_up:
+                    if code >= 0 and not self._proven and not process.was_up:
                         # It has printed what is wrong, and is the only one.
-                        return code
+                        if code == 0:
+                            process.report_death(code, error=ENDED_EARLY)
+                        return code or 1
                     process.report(code)
                 # A SIGTERM ends what has not begun to catch signals.
                 elif code != 0 and (process.was_up or code != -signal.SIGTERM):
