@@ -89,17 +89,17 @@ def _worker(scale: int) -> dict[str, Run]:
 
 
 def _idle() -> dict[str, Run]:
-    def idle(*flags: str, asynchronous: bool = False) -> Run:
-        return lambda bench: working.idle(bench, *flags, asynchronous=asynchronous)
+    def idle(concurrency: int, asynchronous: bool = False) -> Run:
+        return lambda bench: working.idle(bench, concurrency, asynchronous)
 
     return {
         "*PING, 10 ms apart": working.round_trips,
-        "*idle, concurrency 4": idle("-c", "4"),
-        "*idle, concurrency 75": idle("-c", "75"),
-        "idle, async tasks, concurrency 4": idle("-c", "4", asynchronous=True),
-        "idle, async tasks, concurrency 75": idle("-c", "75", asynchronous=True),
-        "idle, OpenTelemetry, concurrency 4": lambda b: working.idle_traced(b, "-c", "4"),
-        "idle, OpenTelemetry, concurrency 75": lambda b: working.idle_traced(b, "-c", "75"),
+        "*idle, concurrency 4": idle(4),
+        "*idle, concurrency 75": idle(75),
+        "idle, async tasks, concurrency 4": idle(4, asynchronous=True),
+        "idle, async tasks, concurrency 75": idle(75, asynchronous=True),
+        "idle, OpenTelemetry, concurrency 4": lambda b: working.idle_traced(b, 4),
+        "idle, OpenTelemetry, concurrency 75": lambda b: working.idle_traced(b, 75),
     }
 
 

@@ -67,15 +67,18 @@ def half_load(bench: Bench, n: int) -> Values:
     return {"asked tasks/s": rate, "tasks/s": reached, **latency(bench)}
 
 
-def idle(bench: Bench, *flags: str, asynchronous: bool = False) -> Values:
-    """Memory of a worker that has worked a little, and its latency when idle."""
+def idle(bench: Bench, concurrency: int, asynchronous: bool = False) -> Values:
+    """Memory of a worker all of whose slots have worked, and its latency when idle."""
     bench.reset()
-    mode = "latency-async" if asynchronous else "latency"
-    queue = ("-q", "async") if asynchronous else ()
-    with bench.worker(*queue, *flags) as worker:
+    suffix, queue = ("-async", "async") if asynchronous else ("", "default")
+    mode = f"latency{suffix}"
+    with bench.worker("-q", queue, "-c", str(concurrency)) as worker:
         sent = 20
         bench.enqueue(mode, sent)
         bench.wait_for(sent + 1)
+        # A slot's thread is started with its first task, so all have one at once.
+        bench.enqueue(f"fill-nap{suffix}", concurrency, 0.2)
+        bench.wait_for(sent + 1 + concurrency)
         time.sleep(1)
         pss = machine.pss_mib(worker.pid)
         before = machine.cpu_seconds(worker.pid)
@@ -114,11 +117,11 @@ def launch(bench: Bench, asynchronous: bool) -> Values:
     return {"ms": (min(end for _, end, _ in bench.records()) - started) / 1e6}
 
 
-def idle_traced(bench: Bench, *flags: str) -> Values:
+def idle_traced(bench: Bench, concurrency: int) -> Values:
     """The same with an SDK, set up from the environment, that exports to a collector."""
     with collector() as url:
         bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
         try:
-            return idle(bench, *flags)
+            return idle(bench, concurrency)
         finally:
             del bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"]
