@@ -111,12 +111,15 @@ class Bench:
         """Seconds that a producer process took for n tasks; see `enqueue`."""
         return float(self.python("-m", "fluxqueue_bench.enqueue", mode, str(n), str(value)))
 
-    def lpush_limit(self, n: int, message: bytes) -> float:
-        """LPUSH of this message a second, as redis-benchmark reaches it with one client."""
-        command = ["redis-benchmark", "-p", str(self.redis.port), "-c", "1", "-n", str(n), "--csv"]
-        printed = self._output(*command, "LPUSH", "fluxqueue:{bench}:pending", message.decode())
+    def lpush_limit(self, n: int, message: bytes, together: int = 1) -> float:
+        """Messages a second, of n, as redis-benchmark reaches it with one client that
+        puts so many of them into each LPUSH."""
+        calls = str(n // together)
+        command = ["redis-benchmark", "-p", str(self.redis.port), "-c", "1", "-n", calls, "--csv"]
+        messages = [message.decode()] * together
+        printed = self._output(*command, "LPUSH", "fluxqueue:{bench}:pending", *messages)
         # "command","rps" and six latencies; the command itself has quotes and commas.
-        return float(printed.splitlines()[-1].rsplit(",", 7)[1].strip('"'))
+        return float(printed.splitlines()[-1].rsplit(",", 7)[1].strip('"')) * together
 
     @contextmanager
     def worker(self, *flags: str, app: str | None = None) -> Iterator[subprocess.Popen[bytes]]:

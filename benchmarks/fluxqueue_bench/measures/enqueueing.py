@@ -40,6 +40,27 @@ def beside_the_limit(bench: Bench, n: int, together: bool) -> Values:
     }
 
 
+def many_beside_the_limit(bench: Bench, mode: str, n: int, together: int) -> Values:
+    """Many a call beside redis-benchmark with as many of the same bytes in each LPUSH,
+    in turns, Redis pinned to one core and either client to another."""
+    asynchronous = mode.startswith("gather")
+    bench.reset()
+    bench.enqueue("fill-async" if asynchronous else "fill", 1)
+    message: Any = bench.client.lindex(key("pending", "async" if asynchronous else "default"), 0)
+    ours, limit = [], []
+    with bench.pinned():
+        for _ in range(3):
+            bench.reset()
+            limit.append(bench.lpush_limit(n, message, together))
+            bench.reset()
+            ours.append(n / bench.enqueue(mode, n))
+    return {
+        "tasks/s": statistics.median(ours),
+        f"redis-benchmark, {together:,} a command, tasks/s": statistics.median(limit),
+        "of redis-benchmark": statistics.median(ours) / statistics.median(limit),
+    }
+
+
 def sized(bench: Bench, size: int) -> Values:
     """One at a time with an argument of so many bytes, and its way through a worker."""
     n = max(200, min(20_000, (64 << 20) // size))

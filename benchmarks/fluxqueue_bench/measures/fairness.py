@@ -12,14 +12,18 @@ from fluxqueue_bench.harness import Bench
 from .measure import Values, latency
 
 
-def two_workers(bench: Bench, n: int, seconds: float) -> Values:
-    """Slow tasks in front of two workers: what part the busier one did."""
+def two_workers(bench: Bench, n: int, seconds: float, fast: int = 0) -> Values:
+    """Slow tasks in front of two workers: what part the busier one did. With `fast`,
+    they come right after so many no-ops, for which it is right to claim far ahead."""
     bench.reset()
     with bench.worker() as first, bench.worker() as second:
         # Both have begun to work before the tasks come.
         bench.enqueue("fill-nap", 40, 0.01)
         bench.wait_for(40)
         time.sleep(1)
+        if fast:
+            bench.enqueue("fill", fast)
+            bench.wait_for(40 + fast)
         bench.forget_records()
         bench.enqueue("fill-nap", n, seconds)
         bench.wait_for(n)

@@ -41,6 +41,9 @@ def _enqueue(scale: int) -> dict[str, Run]:
     def limit(together: bool) -> Run:
         return lambda bench: enqueueing.beside_the_limit(bench, 10_000 * scale, together)
 
+    def many(mode: str, n: int, together: int) -> Run:
+        return lambda b: enqueueing.many_beside_the_limit(b, mode, n * scale, together)
+
     return {
         "*one at a time, beside redis-benchmark (pinned to one core each)": limit(False),
         "*one at a time, beside redis-benchmark (pinned to the same core)": limit(True),
@@ -51,6 +54,8 @@ def _enqueue(scale: int) -> dict[str, Run]:
         "*100 gathered, asyncio": mode("gather", 100_000),
         "*100 gathered, uvloop": mode("gather-uvloop", 100_000),
         "*bulk, 1,000 a call": mode("bulk", 300_000),
+        "100 gathered, uvloop, beside redis-benchmark": many("gather-uvloop", 100_000, 100),
+        "*bulk, 1,000 a call, beside redis-benchmark": many("bulk", 300_000, 1_000),
         "*Redis memory of a waiting task": lambda b: enqueueing.bytes_per_task(b, 100_000 * scale),
         "argument of 1 KiB": lambda b: enqueueing.sized(b, 1 << 10),
         "argument of 10 KiB": lambda b: enqueueing.sized(b, 10 << 10),
@@ -126,6 +131,9 @@ def _scheduler(scale: int) -> dict[str, Run]:
 def _fairness() -> dict[str, Run]:
     return {
         "two workers, 200 tasks of 100 ms": lambda b: fairness.two_workers(b, 200, 0.1),
+        "two workers, 200 tasks of 100 ms, after 100,000 fast ones": lambda b: fairness.two_workers(
+            b, 200, 0.1, fast=100_000
+        ),
         "a small queue beside an empty one": lambda b: fairness.two_queues(b, 0),
         "a small queue beside one of 1,000,000": lambda b: fairness.two_queues(b, 1_000_000),
     }
