@@ -234,6 +234,16 @@ GOALS = [
         _worst("Scheduler", "promotion of 1,000,000 due tasks", "slowest script ms"),
     ),
     _at_most(
+        "slowest recovery from a worker's SIGKILL in any repeat, s",
+        12,
+        _worst("Scheduler", "SIGKILL recovery", "s"),
+    ),
+    _at_most(
+        "most tasks lost by a worker's SIGKILL in any repeat",
+        0,
+        _worst("Scheduler", "SIGKILL recovery", "lost"),
+    ),
+    _at_most(
         "part of the busier of two workers, 200 tasks of 100 ms",
         0.55,
         _median("Fairness", "two workers, 200 tasks of 100 ms", "part of the busier"),

@@ -133,7 +133,7 @@ def _peer_here(peer: Peer, found: Spreads) -> str:
 
 
 def _number(value: float) -> str:
-    digits = 0 if value >= 100 else 4 if value < 0.1 else 3 if value < 2 else 2
+    digits = 0 if value >= 100 or not value else 4 if value < 0.1 else 3 if value < 2 else 2
     return f"{value:,.{digits}f}"
 
 

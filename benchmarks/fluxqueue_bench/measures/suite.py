@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fluxqueue_bench.harness import Bench
 
-from . import backlog, enqueueing, fairness, scheduling, working
+from . import backlog, enqueueing, fairness, recovery, scheduling, working
 from .measure import Measure, Values
 
 Run = Callable[[Bench], Values]
@@ -125,6 +125,7 @@ def _scheduler(scale: int) -> dict[str, Run]:
     return {
         "promotion of 1,000,000 due tasks": lambda b: scheduling.promotion(b, 500_000 * scale),
         "rescue of 10,000 tasks": lambda b: scheduling.rescue(b, 10_000),
+        "SIGKILL recovery": lambda b: recovery.sigkill(b, 200, 0.05),
     }
 
 

@@ -59,6 +59,12 @@ def test_a_missed_goal_is_said_so() -> None:
     assert "| 149,000 | **no** |" in report.goals(spreads(slow))
 
 
+def test_none_lost_is_shown_as_a_whole_number() -> None:
+    values = {"s": 10.4, "lost": 0.0}
+    found = spreads([Row("fluxqueue", "Scheduler", "SIGKILL recovery", 0, values)])
+    assert "in any repeat | at most 0 | 0 | yes |" in report.goals(found)
+
+
 def test_a_goal_has_its_peers_then_and_here() -> None:
     name = "one at a time, beside redis-benchmark (pinned to the same core)"
     values = {"of redis-benchmark": 0.96, "redis-benchmark LPUSH/s": 43_000.0}
