@@ -4,7 +4,7 @@ scripts/bench --quick      under three minutes; prints a table
 scripts/bench --full       every measure and every peer, three times; keeps the results
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
-scripts/bench redis        where Redis' share of a task goes
+scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
 
@@ -15,7 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import flame, machine, redis_time, report, telemetry
+from . import flame, machine, report, shares, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("run", "telemetry", "report", "redis", "flame"),
+        choices=("run", "telemetry", "report", "shares", "flame"),
         default="run",
     )
     how = parser.add_mutually_exclusive_group()
@@ -52,8 +52,8 @@ def main() -> int:
             return 0
         case "report":
             return report.main(options.results)
-        case "redis":
-            return redis_time.main()
+        case "shares":
+            return shares.main()
         case "flame":
             return flame.main()
     peers: list[str] = []

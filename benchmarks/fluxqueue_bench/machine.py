@@ -86,13 +86,26 @@ def tree(pid: int) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """User and system seconds of a process so far, with all that come from it
     and those of them that it has waited for."""
-    ticks = 0
-    for process in tree(pid):
-        try:
-            stat = Path(f"/proc/{process}/stat").read_text()
-        except OSError:  # it has just ended
-            continue
-        ticks += sum(int(field) for field in stat.rpartition(")")[2].split()[11:15])
+    return sum(_seconds(Path(f"/proc/{process}"), last=15) for process in tree(pid))
+
+
+def by_thread(pid: int) -> dict[str, float]:
+    """User and system seconds of a process' threads so far, by their names; those of
+    one name together."""
+    found: dict[str, float] = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        name = (thread / "comm").read_text().strip()
+        found[name] = found.get(name, 0.0) + _seconds(thread, last=13)
+    return found
+
+
+def _seconds(folder: Path, last: int) -> float:
+    """Of utime, stime, cutime and cstime (proc(5)) in a `stat` file, those before `last`."""
+    try:
+        stat = (folder / "stat").read_text()
+    except OSError:  # it has just ended
+        return 0.0
+    ticks = sum(int(field) for field in stat.rpartition(")")[2].split()[11:last])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
