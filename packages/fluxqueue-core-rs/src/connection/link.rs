@@ -133,7 +133,14 @@ impl Connection {
 
     /// Writes what the socket takes; true when nothing is left.
     pub fn write_some(&mut self) -> io::Result<bool> {
+        self.write_while(|| true)
+    }
+
+    fn write_while(&mut self, goes_on: impl Fn() -> bool) -> io::Result<bool> {
         while self.written < self.out.len() {
+            if !goes_on() {
+                return Ok(false);
+            }
             match self.stream.write(&self.out[self.written..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => self.written += n,
@@ -184,7 +191,8 @@ impl Connection {
     /// have got it all the same.
     pub fn send(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         loop {
-            match self.write_some() {
+            // The socket may take a large message in drops.
+            match self.write_while(|| Instant::now() < deadline) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -204,11 +212,13 @@ impl Connection {
             None => self.watch.wait(self.fd()),
         }
         loop {
-            if let Some(reply) = self.next_reply()? {
-                return Ok(reply);
-            }
             match self.read_some() {
-                Ok(true) => continue,
+                // A part of a reply is no reason to wait for ever: the rest may come in drops.
+                Ok(true) => {
+                    if let Some(reply) = self.next_reply()? {
+                        return Ok(reply);
+                    }
+                }
                 Ok(false) => {}
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.broken(&e.to_string())),

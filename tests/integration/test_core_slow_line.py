@@ -1,0 +1,109 @@
+"""A line on which something always comes, and never all: a call ends in time there too."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fluxqueue import BrokerUnavailable, EnqueueUncertain, FluxQueue
+
+TIMEOUT = 1.0
+# Longer than a call may take, and shorter than what the server needs.
+LATE = 4.0
+LONGEST = 10.0
+LARGE = 32 << 20
+
+
+@contextmanager
+def serving(serve: Callable[[socket.socket, float], None]) -> Iterator[str]:
+    """The URL of a server that treats each connection so, until the moment it is given."""
+    end = time.monotonic() + LONGEST
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=one, args=(client,), daemon=True).start()
+
+    def one(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.recv(1 << 16)
+            client.sendall(b"+OK\r\n")  # to SELECT
+            serve(client, end)
+
+    listener = socket.socket()
+    # Little is on the way at a time.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def answers_drop_by_drop(client: socket.socket, end: float) -> None:
+    client.recv(1 << 16)
+    client.sendall(b"-ERR ")
+    while time.monotonic() < end:
+        client.sendall(b"x")
+        time.sleep(0.02)
+
+
+def reads_drop_by_drop(client: socket.socket, end: float) -> None:
+    # So slowly that all of it takes longer than `LATE`, so often that no write has to wait.
+    while time.monotonic() < end and client.recv(64 << 10):
+        time.sleep(0.05)
+
+
+def sync(url: str, argument: Any) -> None:
+    @FluxQueue(url, timeout=TIMEOUT, max_message_bytes=LARGE).task()
+    def work(a: Any) -> None: ...
+
+    work(argument)
+
+
+def bulk(url: str, argument: Any) -> None:
+    @FluxQueue(url, timeout=TIMEOUT, max_message_bytes=LARGE).task()
+    def work(a: Any) -> None: ...
+
+    work.enqueue_many([(argument,)])
+
+
+def in_loop(url: str, argument: Any) -> None:
+    import asyncio
+
+    @FluxQueue(url, timeout=TIMEOUT, max_message_bytes=LARGE).task()
+    async def work(a: Any) -> None: ...
+
+    async def main() -> None:
+        await work(argument)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("call", [sync, bulk, in_loop])
+def test_an_answer_that_never_ends_is_given_up_in_time(call: Callable[[str, Any], None]) -> None:
+    start = time.monotonic()
+    with serving(answers_drop_by_drop) as url, pytest.raises(EnqueueUncertain):
+        call(url, 1)
+    assert TIMEOUT <= time.monotonic() - start < LATE
+
+
+@pytest.mark.parametrize("call", [sync, bulk, in_loop])
+def test_a_message_that_is_taken_too_slowly_is_given_up_in_time(
+    call: Callable[[str, Any], None],
+) -> None:
+    start = time.monotonic()
+    with serving(reads_drop_by_drop) as url, pytest.raises(BrokerUnavailable):
+        # More than the sockets' buffers hold.
+        call(url, "x" * (LARGE - 1000))
+    assert TIMEOUT <= time.monotonic() - start < LATE
