@@ -1,8 +1,8 @@
 //! A look-out for a reply that is about to come, before the thread sleeps on it.
 //!
-//! A near Redis answers a small command within some 20 µs. A thread that goes to
-//! sleep for these has its core put to rest and woken up again, which takes
-//! longer than the answer, and more processor time than looking out for it.
+//! A near Redis answers a small command sooner than a thread falls asleep and
+//! wakes up again, and having a core put to rest and woken up takes no less
+//! processor time than looking out for the answer.
 //! Such waiting for a bounded time before sleeping is what adaptive mutexes do:
 //! Karlin et al., "Empirical Studies of Competitive Spinning for a Shared-Memory
 //! Multiprocessor", SOSP 1991.
