@@ -12,30 +12,40 @@ IMAGES = FOLDER.parent / "docs" / "images" / "benchmarks"
 _RATE = 500
 
 
+# By the name of the image: the mode of `enqueue`, and more tasks than are sampled.
+_ENQUEUEING = {
+    "flame-enqueue.svg": ("one", 400_000),
+    "flame-gathered.svg": ("gather-uvloop", 3_000_000),
+    "flame-bulk.svg": ("bulk", 10_000_000),
+}
+
+
 def main() -> int:
-    """Writes flame-worker.svg and flame-enqueue.svg; 1 where py-spy fails."""
+    """Writes the images; 1 where py-spy fails."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with Bench() as bench:
         bench.enqueue("fill", 1_500_000)
         with bench.worker() as worker:
             bench.wait_for(1)
-            failed = _record("flame-worker.svg", "--pid", str(worker.pid), "--duration", "5")
-        bench.reset()
-        producer = subprocess.Popen(
-            [sys.executable, "-m", "fluxqueue_bench.enqueue", "one", "400000"],
-            cwd=FOLDER,
-            env=bench.environment,
-            stdout=subprocess.DEVNULL,
-        )
-        time.sleep(1)  # past the imports
-        failed |= _record("flame-enqueue.svg", "--pid", str(producer.pid), "--duration", "5")
-        producer.terminate()
-        producer.wait()
+            failed = _record("flame-worker.svg", worker.pid, seconds=5)
+        for name, (mode, n) in _ENQUEUEING.items():
+            bench.reset()
+            producer = subprocess.Popen(
+                [sys.executable, "-m", "fluxqueue_bench.enqueue", mode, str(n)],
+                cwd=FOLDER,
+                env=bench.environment,
+                stdout=subprocess.DEVNULL,
+            )
+            time.sleep(1)  # past the imports
+            failed |= _record(name, producer.pid, seconds=3)
+            producer.terminate()
+            producer.wait()
     return failed
 
 
-def _record(name: str, *arguments: str) -> int:
+def _record(name: str, pid: int, seconds: int) -> int:
     command = ["py-spy", "record", "--native", "--rate", str(_RATE), "--format", "flamegraph"]
+    arguments = ["--pid", str(pid), "--duration", str(seconds)]
     # The command is the title of the image: no path of this machine in it.
     run = subprocess.run([*command, "--output", name, *arguments], cwd=IMAGES, check=False)
     if run.returncode:
