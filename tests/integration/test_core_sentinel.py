@@ -115,6 +115,10 @@ def test_a_failover_as_an_operator_asks_for_it(redis_sentinel: RedisSentinel) ->
     servers = redis_sentinel
     sender = producer(servers.url, timeout=60)
 
+    def fail_over() -> None:
+        servers.wait_for_replicas()
+        servers.failover()
+
     async def many(first: int) -> None:
         await asyncio.gather(
             *(sender.enqueue_async(ROUTE, (n,), {}) for n in range(first, first + 100))
@@ -122,14 +126,14 @@ def test_a_failover_as_an_operator_asks_for_it(redis_sentinel: RedisSentinel) ->
 
     async def over_the_failover() -> None:
         await many(0)
-        await asyncio.to_thread(servers.failover)
+        await asyncio.to_thread(fail_over)
         await many(100)
 
     asyncio.run(over_the_failover())
     sender.enqueue(ROUTE, (200,), {})
-    servers.failover()
+    fail_over()
     sender.enqueue(ROUTE, (201,), {})
-    servers.failover()
+    fail_over()
     assert sender.enqueue_many(ROUTE, [(n,) for n in range(202, 3_000)], lambda _: None) == 2_798
     assert in_master(servers) == list(range(3_000))
 

@@ -171,6 +171,19 @@ class RedisSentinel(RedisProcesses):
         wait_until(accepted, PATIENCE, lambda: f"a failover; {self.report()}")
         return self._wait_for_another(old)
 
+    def wait_for_replicas(self) -> None:
+        """Waits until the replicas have what the master has now: a failover promotes
+        one as it is, and what it had not got is lost, acknowledged or not."""
+        with self.client() as client:
+            wanted = client.info("replication")["master_repl_offset"]
+
+            def behind() -> list[Any]:
+                said = client.info("replication")
+                replicas = [said[f"slave{n}"] for n in range(said["connected_slaves"])]
+                return [one for one in replicas if one["offset"] < wanted] if replicas else [None]
+
+            wait_until(lambda: not behind(), PATIENCE, lambda: f"replicas at {wanted}; {behind()}")
+
     def kill_master(self) -> RedisProcess:
         """SIGKILL; returns the killed server at once. `start` it again to have it
         as a replica."""
