@@ -25,40 +25,48 @@ def beside_the_limit(bench: Bench, n: int, together: bool) -> Values:
     turns, Redis pinned to one core and either client to another, or to the same."""
     bench.reset()
     bench.enqueue("bulk", 1)
-    message: Any = bench.client.lindex(key("pending", "default"), 0)
-    ours, limit = [], []
-    with bench.pinned(together=together):
-        for _ in range(3):
-            bench.reset()
-            limit.append(bench.lpush_limit(n, message))
-            bench.reset()
-            ours.append(n / bench.enqueue("one", n))
+    ours, limit = _in_turns(bench, "one", n, together=together)
     return {
-        "tasks/s": statistics.median(ours),
-        "redis-benchmark LPUSH/s": statistics.median(limit),
-        "of redis-benchmark": statistics.median(ours) / statistics.median(limit),
+        "tasks/s": ours,
+        "redis-benchmark LPUSH/s": limit,
+        "of redis-benchmark": ours / limit,
     }
 
 
-def many_beside_the_limit(bench: Bench, mode: str, n: int, together: int) -> Values:
+def many_beside_the_limit(bench: Bench, mode: str, n: int, at_once: int) -> Values:
     """Many a call beside redis-benchmark with as many of the same bytes in each LPUSH,
     in turns, Redis pinned to one core and either client to another."""
     asynchronous = mode.startswith("gather")
     bench.reset()
     bench.enqueue("fill-async" if asynchronous else "fill", 1)
-    message: Any = bench.client.lindex(key("pending", "async" if asynchronous else "default"), 0)
+    ours, limit = _in_turns(bench, mode, n, "async" if asynchronous else "default", at_once)
+    return {
+        "tasks/s": ours,
+        f"redis-benchmark, {at_once:,} a command, tasks/s": limit,
+        "of redis-benchmark": ours / limit,
+    }
+
+
+def _in_turns(
+    bench: Bench,
+    mode: str,
+    n: int,
+    queue: str = "default",
+    at_once: int = 1,
+    *,
+    together: bool = False,
+) -> tuple[float, float]:
+    """Tasks a second of ours and of redis-benchmark, with the bytes of the message that
+    waits in the queue: the medians of three."""
+    message: Any = bench.client.lindex(key("pending", queue), 0)
     ours, limit = [], []
-    with bench.pinned():
+    with bench.pinned(together=together):
         for _ in range(3):
             bench.reset()
-            limit.append(bench.lpush_limit(n, message, together))
+            limit.append(bench.lpush_limit(n, message, at_once))
             bench.reset()
             ours.append(n / bench.enqueue(mode, n))
-    return {
-        "tasks/s": statistics.median(ours),
-        f"redis-benchmark, {together:,} a command, tasks/s": statistics.median(limit),
-        "of redis-benchmark": statistics.median(ours) / statistics.median(limit),
-    }
+    return statistics.median(ours), statistics.median(limit)
 
 
 def sized(bench: Bench, size: int) -> Values:
