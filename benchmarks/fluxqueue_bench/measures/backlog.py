@@ -9,7 +9,7 @@ from fluxqueue_core import key
 from fluxqueue_bench import machine
 from fluxqueue_bench.harness import Bench
 
-from .measure import Values, between
+from .measure import CpuSince, Values
 
 # Moves up to ARGV[1] messages from the end of a list into a sorted set.
 _TO_DELAYED = """
@@ -59,16 +59,13 @@ def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
         seconds = bench.enqueue("one", SENT)
     with bench.worker() as worker:
         first = _until(bench, WARM_UP, n)
-        before = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
-        last = _until(bench, WARM_UP + WORKED, n)
-        after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        since = CpuSince(bench, lambda: machine.cpu_seconds(worker.pid), first)
+        cpu = since.until(_until(bench, WARM_UP + WORKED, n))
     ends = sorted(end for _, end, _ in bench.records())
-    counted = between(first, last)
     return {
         "enqueued/s": SENT / seconds,
         "worked/s": rate_after_warm_up(ends),
-        "worker CPU s/1k": (after[0] - before[0]) / counted * 1000,
-        "Redis CPU s/1k": (after[1] - before[1]) / counted * 1000,
+        **cpu,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fluxqueue_bench import machine
 from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
@@ -37,6 +38,35 @@ def between(first: int, last: int) -> int:
     if last <= first:
         raise RuntimeError(f"{first} tasks had run at the first look, and none came after it")
     return last - first
+
+
+class CpuSince:
+    """What a worker and Redis take for a task, from now on.
+
+    Args:
+        worker: gives the worker's CPU seconds so far.
+        ran: how many tasks have run by now.
+    """
+
+    def __init__(self, bench: Bench, worker: Callable[[], float], ran: int) -> None:
+        self._bench, self._worker, self._ran = bench, worker, ran
+        self._before = self._look()
+
+    def _look(self) -> tuple[float, float]:
+        return self._worker(), machine.cpu_seconds(self._bench.redis.pid)
+
+    def until(self, ran: int) -> Values:
+        """For each 1,000 tasks, now that so many have run.
+
+        Raises:
+            RuntimeError: as `between`.
+        """
+        (worker_before, redis_before), (worker, redis) = self._before, self._look()
+        thousands = between(self._ran, ran) / 1000
+        return {
+            "worker CPU s/1k": (worker - worker_before) / thousands,
+            "Redis CPU s/1k": (redis - redis_before) / thousands,
+        }
 
 
 def latency(bench: Bench) -> Values:

@@ -10,7 +10,7 @@ from fluxqueue_bench.collector import collector
 from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
-from .measure import Values, between, latency
+from .measure import CpuSince, Values, latency
 
 
 def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
@@ -21,16 +21,14 @@ def no_op(bench: Bench, fill: str, n: int, *flags: str) -> Values:
     with bench.worker(*flags) as worker:
         bench.wait_for(1)
         done = bench.count()
-        before = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        since = CpuSince(bench, lambda: machine.cpu_seconds(worker.pid), done)
         bench.wait_for(n)
-        after = machine.cpu_seconds(worker.pid), machine.cpu_seconds(bench.redis.pid)
+        cpu = since.until(n)
         commands = bench.commands()
     ends = [end for _, end, _ in bench.records()]
-    measured = between(done, n)
     return {
         "tasks/s": (len(ends) - 1) / ((max(ends) - min(ends)) / 1e9),
-        "worker CPU s/1k": (after[0] - before[0]) / measured * 1000,
-        "Redis CPU s/1k": (after[1] - before[1]) / measured * 1000,
+        **cpu,
         **commands.per_thousand(n),
     }
 

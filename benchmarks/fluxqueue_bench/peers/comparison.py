@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fluxqueue_bench import machine
 from fluxqueue_bench.harness import Bench
-from fluxqueue_bench.measures.measure import Values, between, latency
+from fluxqueue_bench.measures.measure import CpuSince, Values, latency
 
 from . import processes
 from .library import Library, WorkerSettings
@@ -67,15 +66,13 @@ def _worker(settings: WorkerSettings) -> Callable[[Bench, Library], Values]:
         with processes.worker(library, settings, bench) as worker:
             bench.wait_for(1, 30)
             done = bench.count()
-            before = worker.cpu_seconds(), machine.cpu_seconds(bench.redis.pid)
+            since = CpuSince(bench, worker.cpu_seconds, done)
             bench.wait_for(settings.tasks)
-            after = worker.cpu_seconds(), machine.cpu_seconds(bench.redis.pid)
+            cpu = since.until(settings.tasks)
         ends = sorted(end for _, end, _ in bench.records())
-        counted = between(done, settings.tasks)
         return {
             "tasks/s": (len(ends) - 1) / ((ends[-1] - ends[0]) / 1e9),
-            "worker CPU s/1k": (after[0] - before[0]) / counted * 1000,
-            "Redis CPU s/1k": (after[1] - before[1]) / counted * 1000,
+            **cpu,
             "launch to first task ms": (ends[0] - launched) / 1e6,
         }
 
