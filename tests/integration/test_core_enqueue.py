@@ -261,6 +261,23 @@ def test_a_server_that_stops_reading_is_unavailable() -> None:
         done.set()
 
 
+def test_the_reason_is_told_where_the_last_attempt_was_cut_short() -> None:
+    def loading(connection: Any) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+    def silent(connection: Any) -> None:
+        done.wait(20)
+
+    done = threading.Event()
+    with RawServer(loading, silent) as server:
+        sender = producer(server.url, timeout=0.5)
+        with pytest.raises(BrokerUnavailable, match="LOADING"):
+            sender.enqueue(ROUTE, (), {})
+        assert server.connections == 2
+        done.set()
+
+
 def test_a_signal_handler_may_enqueue_in_the_middle_of_a_call() -> None:
     def script(number: int, command: list[bytes]) -> Any:
         if number == 0:

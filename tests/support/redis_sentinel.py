@@ -129,9 +129,12 @@ class RedisSentinel(RedisProcesses):
             _set_periods(sentinel, info=100, ping=100, publish=100)
         self.wait_until_healthy()
         for sentinel in self.sentinels:
-            # A sentinel that has not heard of a failover for four such periods
-            # would undo it.
-            _set_periods(sentinel, publish=500)
+            # A sentinel that has not heard of a failover for four periods of
+            # `publish` would undo it. It promotes no replica whose INFO is older
+            # than five of `ping`, and asks for it once a second while the master
+            # is away (`sentinelSelectSlave` and `sentinelSendPeriodicCommands` in
+            # redis/src/sentinel.c).
+            _set_periods(sentinel, publish=500, ping=1000)
 
     def processes(self) -> list[RedisProcess]:
         # The sentinels first: there is no failover at the end.
