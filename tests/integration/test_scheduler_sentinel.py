@@ -20,10 +20,11 @@ def works_on(server: RedisProcess, scheduler: SchedulerProcess, number: int) -> 
     client = redis.Redis(host="127.0.0.1", port=server.port, password=server.password)
     scripts = Scripts(client)
     assert scripts.redis.sismember(key("queues"), "q")
-    scripts.redis.zadd(scripts.key("delayed"), {message(number): 1})
     consumer = f"lost{number}"
     scripts.claim(consumer, message(number + 1))
     scripts.end_lease(consumer)
+    # Afterwards: the consumer would claim what is moved.
+    scripts.redis.zadd(scripts.key("delayed"), {message(number): 1})
     wanted = {message(number), message(number + 1, deliveries=1)}
     wait_until(lambda: wanted <= set(scripts.list("pending")), what=scheduler.output)
     client.delete(scripts.key("pending"))
