@@ -126,8 +126,7 @@ def test_one_master_away_delays_its_own_queues_alone(
             victim.kill()
         else:
             victim.pause()
-        line = scheduler.wait_for("redis.unavailable")
-        assert line["node"] == victim.address
+        scheduler.wait_for("redis.unavailable", node=victim.address)
         for _ in range(20):
             for other in others:
                 check_promotion(other, scheduler)
