@@ -86,7 +86,10 @@ def answer(connection: socket.socket, pushed: Callable[[list[bytes]], bytes | No
 
 def greet(connection: socket.socket) -> None:
     """Answers the SELECT with which every connection begins."""
-    assert connection.recv(64).startswith(b"*2\r\n$6\r\nSELECT")
+    said = connection.recv(64)
+    if not said:
+        raise ConnectionAbortedError("the client had no time left to say anything")
+    assert said.startswith(b"*2\r\n$6\r\nSELECT")
     connection.sendall(b"+OK\r\n")
 
 
