@@ -21,7 +21,7 @@ use crate::errors::{Error, Result};
 use crate::scripts::Script;
 
 /// So many outcomes are enough to send.
-const ENOUGH: usize = 256;
+pub(super) const ENOUGH: usize = 256;
 /// What one exchange carries at most.
 const MOST_SETTLED: usize = 1000;
 const MOST_CLAIMED: usize = 1000;
@@ -127,19 +127,15 @@ impl Driver {
         if state.measure(now) {
             self.shared.announce_work(state);
         }
+        for queue in 0..self.conversations.len() {
+            self.let_go(state, queue, now);
+        }
         let mut next = state.waits_for_one();
         for queue in self.claims.order(self.conversations.len()) {
             let due = self.plan(state, queue, now);
             next = next.into_iter().chain(due).min();
         }
-        let idle_link = self.conversations.iter().any(|c| c.ready && c.request.is_none());
-        let gathering = state.queues.iter().any(|q| !q.settlements.is_empty());
-        state.wake_when_idle = idle_link;
-        state.wake_at = match (idle_link, gathering) {
-            (false, _) => usize::MAX,
-            (true, true) => ENOUGH,
-            (true, false) => 1,
-        };
+        self.plan_to_be_woken(state, now);
         // Even where nothing is due a turn now and then shows that this thread lives.
         next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
     }
@@ -150,13 +146,8 @@ impl Driver {
             return None;
         }
         if state.phase == Phase::Draining && self.conversations[queue].draining.is_none() {
-            // What has not begun is dropped here and sent home by `open`.
             self.conversations[queue].draining = Some(now);
-            let count = state.drop_waiting(queue);
-            if count > 0 {
-                self.conversations[queue].owes = true;
-                self.shared.tell(state, queue, Event::Released { count });
-            }
+            self.drop_waiting(state, queue);
             self.conversations[queue].start_anew(state, now, false);
         }
         if self.has_nothing_to_say(state, queue, now) {

@@ -12,6 +12,8 @@ mod conversation;
 mod crew;
 mod driver;
 mod event;
+mod gathering;
+mod giving_back;
 mod job;
 mod meter;
 mod outcome;
