@@ -224,7 +224,7 @@ def test_without_the_right_certificates_nothing_is_sent(
 ) -> None:
     server, port = secured
     query = parameters(certificates, *names) if names else ""
-    app = FluxQueue(f"rediss://{host}:{port}/1?{query}".rstrip("?"), timeout=1)
+    app = FluxQueue(f"rediss://{host}:{port}/1?{query}".rstrip("?"), timeout=2)
 
     @app.task()
     def work() -> None: ...

@@ -82,7 +82,7 @@ def test_every_way_to_enqueue(tls_server: tuple[int, Redis]) -> None:
 def test_a_certificate_that_is_not_trusted(tls_server: tuple[int, Redis]) -> None:
     port, _ = tls_server
     for wrong in (f"rediss://localhost:{port}", url(port, "127.0.0.1")):
-        sender = Producer(Settings(wrong, timeout=1))
+        sender = Producer(Settings(wrong, timeout=2))
         with pytest.raises(BrokerUnavailable, match="invalid peer certificate"):
             sender.enqueue(ROUTE, (), {})
 

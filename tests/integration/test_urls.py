@@ -104,7 +104,7 @@ def test_a_certificate_that_can_not_be_trusted_is_refused(
     server: EmbeddedRedis, host: str, query: str, said: Any
 ) -> None:
     with TlsProxy(server.port) as proxy:
-        app = FluxQueue(f"rediss://{host}:{proxy.port}{query}", timeout=0.5)
+        app = FluxQueue(f"rediss://{host}:{proxy.port}{query}", timeout=2)
 
         @app.task()
         def work() -> None: ...

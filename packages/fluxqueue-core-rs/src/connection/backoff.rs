@@ -3,38 +3,46 @@
 use std::time::{Duration, Instant};
 
 use super::link::{Interrupt, SLICE};
-use crate::errors::Result;
+use crate::errors::{Error, Result};
 
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
 /// How long to wait before the next attempt: longer each time.
-pub struct Backoff(Duration);
+pub struct Backoff {
+    pause: Duration,
+    /// Why the last attempt failed that had time enough.
+    reason: Option<Error>,
+}
 
 impl Backoff {
     /// Begins with the shortest pause.
     pub const fn new() -> Backoff {
-        Backoff(FIRST)
+        Backoff { pause: FIRST, reason: None }
     }
 
     /// The pause before the next attempt.
     pub fn next_pause(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(LONGEST);
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST);
         pause
     }
 
-    /// Sleeps before the next attempt, in slices; false, without sleeping, where
-    /// `deadline` would be over before it.
-    pub fn sleep(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<bool> {
-        let end = Instant::now() + self.next_pause();
+    /// Sleeps before the next attempt, in slices, after one that failed so. Where
+    /// `deadline` would be over before the next, the failure is returned instead.
+    pub fn sleep(&mut self, failure: Error, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
+        let now = Instant::now();
+        // An attempt that was cut short says only that; the one before says why.
+        let reason = self.reason.take().filter(|_| now >= deadline).unwrap_or(failure);
+        let end = now + self.next_pause();
         if end >= deadline {
-            return Ok(false);
+            return Err(reason);
         }
+        self.reason = Some(reason);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(true);
+                return Ok(());
             }
             std::thread::sleep(left.min(SLICE));
             interrupt()?;
@@ -45,5 +53,31 @@ impl Backoff {
 impl Default for Backoff {
     fn default() -> Backoff {
         Backoff::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleep(backoff: &mut Backoff, failure: &str, left: Duration) -> Option<String> {
+        let failed = Error::Unavailable(failure.into());
+        let slept = backoff.sleep(failed, Instant::now() + left, &mut || Ok(()));
+        slept.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_attempt_that_was_cut_short_does_not_hide_why_the_one_before_failed() {
+        let mut backoff = Backoff::new();
+        assert_eq!(sleep(&mut backoff, "refused", Duration::from_secs(60)), None);
+        assert_eq!(sleep(&mut backoff, "timed out", Duration::ZERO).as_deref(), Some("refused"));
+    }
+
+    #[test]
+    fn the_last_failure_is_told_where_there_was_time() {
+        let mut backoff = Backoff::new();
+        assert_eq!(sleep(&mut backoff, "refused", Duration::from_secs(60)), None);
+        assert_eq!(sleep(&mut backoff, "loading", Duration::from_millis(5)).as_deref(), Some("loading"));
+        assert_eq!(sleep(&mut Backoff::new(), "timed out", Duration::ZERO).as_deref(), Some("timed out"));
     }
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -72,18 +72,35 @@ fn pem<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>> {
     if items.is_empty() { Err(unreadable("it has no such PEM section".into())) } else { Ok(items) }
 }
 
-fn tls(certificates: &Certificates) -> Result<ClientConfig> {
+/// What the host trusts, read once for a process: hundreds of files, which a disk
+/// that has not been asked for them lately hands out slowly.
+static HOST_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+
+fn host_roots() -> Result<Arc<RootCertStore>> {
+    if let Some(roots) = HOST_ROOTS.get() {
+        return Ok(roots.clone());
+    }
+    // Outside the lock: a child that is forked meanwhile would find it taken for ever.
+    let found = Arc::new(store(rustls_native_certs::load_native_certs().certs)?);
+    Ok(HOST_ROOTS.get_or_init(|| found).clone())
+}
+
+fn store(trusted: Vec<CertificateDer<'static>>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let trusted: Vec<CertificateDer> = match &certificates.ca {
-        Some(path) => pem(path, "ssl_ca_certs")?,
-        None => rustls_native_certs::load_native_certs().certs,
-    };
     roots.add_parsable_certificates(trusted);
     if roots.is_empty() {
         return Err(Error::Configuration(
             "no trusted certificates; name a file with ssl_ca_certs in the Redis URL".into(),
         ));
     }
+    Ok(roots)
+}
+
+fn tls(certificates: &Certificates) -> Result<ClientConfig> {
+    let roots = match &certificates.ca {
+        Some(path) => Arc::new(store(pem(path, "ssl_ca_certs")?)?),
+        None => host_roots()?,
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -47,8 +47,7 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
             None => return Ok(Some(redis_error(&text))),
         }
         // Also where the next node is known: two that do not agree would make us spin.
-        if !backoff.sleep(deadline, interrupt)? {
-            return Err(Error::Unavailable(format!("the queue can't be registered: {text}")));
-        }
+        let failure = Error::Unavailable(format!("the queue can't be registered: {text}"));
+        backoff.sleep(failure, deadline, interrupt)?;
     }
 }

@@ -273,11 +273,10 @@ impl<'a> Sender<'a> {
             self.unsent.push_front(chunk);
         }
         let deadline = self.unsent.front().and_then(|chunk| chunk.deadline).unwrap_or_else(Instant::now);
-        if std::mem::replace(&mut self.pause, Pause::None) == Pause::None
-            || self.backoff.sleep(deadline, &mut interrupt)?
-        {
-            return Ok(());
+        let failure = Error::Unavailable(std::mem::take(&mut self.reason));
+        match std::mem::replace(&mut self.pause, Pause::None) {
+            Pause::None => Ok(()),
+            Pause::Needed => self.backoff.sleep(failure, deadline, &mut interrupt),
         }
-        Err(Error::Unavailable(std::mem::take(&mut self.reason)))
     }
 }

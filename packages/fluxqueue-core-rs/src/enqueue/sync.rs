@@ -50,8 +50,8 @@ pub fn deliver(deployment: &Deployment, slot: Slot, line: &mut Line) -> Result<(
             Err(cut @ Error::Unavailable(_)) => (cut, Pause::Needed),
             Err(other) => return Err(other),
         };
-        if pause == Pause::Needed && !backoff.sleep(deadline, &mut interrupt)? {
-            return Err(failure);
+        if pause == Pause::Needed {
+            backoff.sleep(failure, deadline, &mut interrupt)?;
         }
     }
 }

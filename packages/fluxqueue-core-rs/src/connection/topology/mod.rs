@@ -126,20 +126,13 @@ impl Deployment {
     /// Attempts until `deadline`, with pauses, while Redis is away or loading.
     pub fn open_until(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let mut backoff = Backoff::new();
-        let mut earlier = None;
         loop {
             let attempt = deadline.min(Instant::now() + self.config.connect_timeout);
             let error = match self.open_by(goal, attempt, interrupt) {
                 Err(error @ Error::Unavailable(_)) => error,
                 other => return other,
             };
-            // An attempt that was cut short says only that; the one before says why.
-            let is_over = Instant::now() >= deadline;
-            let reason = earlier.take().filter(|_| is_over).unwrap_or(error);
-            if !backoff.sleep(deadline, interrupt)? {
-                return Err(reason);
-            }
-            earlier = Some(reason);
+            backoff.sleep(error, deadline, interrupt)?;
         }
     }
 
