@@ -111,6 +111,10 @@ class FakeConsumer:
             self.threads += 1
             return True
 
+    def give_up_threads(self, count: int) -> None:
+        with self._changed:
+            self.threads -= count
+
     def take_async(self) -> Any:
         with self._changed:
             if not self._async:

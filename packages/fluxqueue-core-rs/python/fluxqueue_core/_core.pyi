@@ -320,6 +320,10 @@ class Consumer:
         """True once for each further thread that should call `take`; the
         caller starts it. Called by a thread that has just taken a job."""
 
+    def give_up_threads(self, count: int) -> None:
+        """So many of the threads that `wants_thread` has asked for could not be
+        started; it asks again for them."""
+
     def take_async(self) -> Job | None:
         """The next async task; None where there is none, or no free slot. Never
         blocks. `async_fd` stays readable until it has returned None."""

@@ -204,6 +204,10 @@ impl Consumer {
         self.shared.lock().wants_thread()
     }
 
+    fn give_up_threads(&self, count: usize) {
+        self.shared.lock().give_up_threads(count);
+    }
+
     fn take_async(&self, py: Python<'_>) -> PyResult<Option<Job>> {
         while let Some(work) = self.shared.begin_async(clock::now()) {
             if let Some(job) = self.decode(py, work)? {

@@ -21,6 +21,11 @@ impl State {
         wanted
     }
 
+    /// So many of them could not be started.
+    pub fn give_up_threads(&mut self, count: usize) {
+        self.threads = self.threads.saturating_sub(count);
+    }
+
     fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
         if self.running >= self.concurrency || self.phase != Phase::Serving {
             return None;

@@ -128,6 +128,7 @@ class IdleWatch:
         self._since: float | None = None
         self.succeed = consumer.succeed
         self.wants_thread = consumer.wants_thread
+        self.give_up_threads = consumer.give_up_threads
         self.async_fd = consumer.async_fd
 
     def connected(self) -> None:

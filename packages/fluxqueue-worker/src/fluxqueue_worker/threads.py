@@ -25,6 +25,10 @@ from .registry import RegisteredTask
 
 # A failed function's traceback begins with the frame of `_Thread._loop`.
 OWN_FRAMES = 1
+# Seconds until it is tried again to start threads that the system had not to give;
+# doubled each time.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
 
 
 class JobSource(Protocol):
@@ -32,6 +36,7 @@ class JobSource(Protocol):
 
     def take(self) -> Job | None: ...
     def wants_thread(self) -> bool: ...
+    def give_up_threads(self, count: int) -> None: ...
     def succeed(self, job: Job) -> bool: ...
 
 
@@ -109,6 +114,8 @@ class ThreadPool:
     Args:
         source: the consumer.
         crashed: called when a thread ends by an error of the worker itself.
+        missed: called in any thread when one could not be started: `retry` is to be
+            called in `retry_in()` seconds.
     """
 
     def __init__(
@@ -117,22 +124,31 @@ class ThreadPool:
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
+        missed: Callable[[], None] = lambda: None,
     ) -> None:
         self.source = source
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
         self.fork = ForkWatch()
+        self._missed = missed
+        self._missing = 0
+        self._pause = FIRST_PAUSE
+        self._retry_at = 0.0
+        self._counting = threading.Lock()
         self._threads: list[_Thread] = []
         self._numbers = itertools.count(1)
 
     def start_thread(self) -> None:
-        """Starts one more thread. Where the system has none to give, the work
-        goes on with those there are.
+        """Starts one more thread, which `wants_thread` has asked for. Where the
+        system has none to give, the work goes on with those there are until `retry`.
 
         Raises:
             RuntimeError: not even a first thread can be started.
         """
+        if self._missing:
+            self._miss()
+            return
         thread = _Thread(self, next(self._numbers))
         # Before it starts: it may start the next one before this one goes on.
         self._threads.append(thread)
@@ -143,9 +159,35 @@ class ThreadPool:
             if not self._threads:
                 raise
             self.events.no_thread(len(self._threads), error)
+            self._miss()
+        else:
+            self._pause = FIRST_PAUSE
+
+    def _miss(self) -> None:
+        # The source counts it as started, and so does not ask at every task.
+        with self._counting:
+            if not self._missing:
+                self._retry_at = monotonic() + self._pause
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._missing += 1
+        self._missed()
+
+    def retry_in(self) -> float | None:
+        """Seconds until `retry` does something; None: all threads are there."""
+        return max(0.0, self._retry_at - monotonic()) if self._missing else None
+
+    def retry(self) -> None:
+        """Tries again to start the threads that could not be started."""
+        if not self._missing or monotonic() < self._retry_at:
+            return
+        with self._counting:
+            missing, self._missing = self._missing, 0
+        self.source.give_up_threads(missing)
+        # The others are asked for by those that come to work.
+        self.replace_thread()
 
     def replace_thread(self) -> None:
-        """Starts another thread for one that is stuck, if its slot is free."""
+        """Starts another thread for one that is stuck or missing, if a slot is free."""
         if self.source.wants_thread():
             self.start_thread()
 

@@ -39,6 +39,7 @@ class TracedConsumer:
     def __init__(self, source: Source, settler: Settler, tracing: Tracing) -> None:
         self.async_fd = source.async_fd
         self.wants_thread = source.wants_thread
+        self.give_up_threads = source.give_up_threads
         self.take_async = source.take_async
         self._take = source.take
         self._succeed = source.succeed

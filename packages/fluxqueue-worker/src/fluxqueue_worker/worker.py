@@ -124,7 +124,9 @@ class Worker:
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
         if False in kinds:
-            self._pool = ThreadPool(source, self._outcomes, events, self._crashed)
+            self._pool = ThreadPool(
+                source, self._outcomes, events, self._crashed, self._signals.wake
+            )
             self._timeouts.pool = self._pool
         if True in kinds:
             # Imported here: a worker without async tasks does without asyncio.
@@ -199,6 +201,8 @@ class Worker:
                 timeout = CHILD_INTERVAL
             if self._idle is not None:
                 timeout = LANE_INTERVAL
+            if self._pool is not None and (left := self._pool.retry_in()) is not None:
+                timeout = left if timeout is None else min(timeout, left)
             self._wait(timeout)
             if self._ends:
                 return signal.Signals(self._ends.popleft()).name
@@ -215,6 +219,8 @@ class Worker:
                 if sys.platform != "linux" and os.getppid() != self._options.parent:
                     return "parent ended"
             self._lanes.reap()
+            if self._pool is not None:
+                self._pool.retry()
 
     def _wait(self, timeout: float | None) -> None:
         """Waits for a signal or an event of the consumer, handles the events,
