@@ -119,12 +119,18 @@ impl Shared {
     /// Ends an attempt. False where the lease was lost meanwhile: it is void.
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();
+        let was_full = state.running >= state.concurrency;
         state.ended(work);
         state.pace.count();
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;
         // A void outcome frees a slot all the same, and no settlement tells of it.
-        let tell_driver = !settled || state.settling >= state.wake_at || (idle && state.wake_when_idle);
+        // Where all slots were taken, nobody has looked for a slow task in the thread that
+        // serves: this one may find that it is not its turn.
+        let tell_driver = !settled
+            || state.settling >= state.wake_at
+            || (idle && state.wake_when_idle)
+            || (was_full && state.waits_for_one().is_some());
         if tell_driver {
             state.wake_at = usize::MAX;
             state.wake_when_idle = false;

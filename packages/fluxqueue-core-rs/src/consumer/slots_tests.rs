@@ -65,6 +65,23 @@ fn async_tasks_do_not_make_sync_ones_fast() {
 }
 
 #[test]
+fn the_driver_is_told_of_a_free_slot_that_the_shift_leaves_to_nobody() {
+    let shared = shared(&["q"], 2);
+    for _ in 0..3 {
+        admit(&shared, 0, &raw("sync"));
+    }
+    shared.lock().crew = Crew::of_one();
+    let slow = begin(&shared).expect("one thread serves");
+    assert!(shared.lock().measure(at(2)));
+    assert!(begin(&shared).is_some(), "the next shift, of a slow task too");
+    assert!(!shared.driver.is_set());
+    assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
+    // Its thread finds nothing, and without a link to Redis nothing else wakes the driver.
+    assert!(begin(&shared).is_none());
+    assert!(shared.driver.is_set());
+}
+
+#[test]
 fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
     let shared = shared(&["q"], 1);
     shared.lock().crew = Crew::of_one();
