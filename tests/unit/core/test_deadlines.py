@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -181,3 +183,49 @@ def test_calls_that_end_about_at_their_deadline(watched: Watched, threads: int) 
     assert len(ends) == threads * calls
     # Both happened, or it was no race.
     assert {"in time", "late"} == set(ends)
+
+
+FIRST_IN_A_PROCESS = """
+import builtins, threading, time
+from fluxqueue_core import Deadlines
+from fluxqueue_core.errors import TaskTimeout
+
+found = builtins.__import__
+
+def found_slowly(name, *arguments, **keywords):
+    if name.startswith("fluxqueue_core"):
+        time.sleep(0.2)
+    return found(name, *arguments, **keywords)
+
+# Whoever imports gives up the GIL: here for long enough.
+builtins.__import__ = found_slowly
+deadlines = Deadlines(5.0)
+threading.Thread(target=deadlines.wait, daemon=True).start()
+in_time, ended = deadlines.guard(lambda: None, 60.0), False
+
+def others():
+    while not ended:
+        in_time()
+
+def spin():
+    while True:
+        pass
+
+threading.Thread(target=others, daemon=True).start()
+try:
+    deadlines.guard(spin, 0.5)()
+except TaskTimeout:
+    print("interrupted")
+ended = True
+"""
+
+
+def test_the_first_interruption_of_a_process_lets_calls_of_others_begin() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FIRST_IN_A_PROCESS],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert ran.stdout == "interrupted\n"

@@ -61,6 +61,23 @@ fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
+/// Imports what `interrupt` and `deliver` need, before they need it. Who imports gives up
+/// the GIL (so does the first look into a `PyOnceLock`), and `interrupt` is called under
+/// the lock for which threads wait with the GIL. Nor does an import of traced code end
+/// while the flag of `clear_flag` is set.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    task_timeout(py)?;
+    thread_ident(py)?;
+    nothing(py).map(drop)
+}
+
+/// A function of our own that does nothing.
+fn nothing(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let made = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind));
+    made.map(|nothing| nothing.bind(py))
+}
+
 /// `threading.get_ident()`, by which CPython finds a thread.
 fn thread_ident(py: Python<'_>) -> PyResult<u64> {
     static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -102,10 +119,9 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
 /// delivery to another thread may have cleared. (Setting NULL would drop the
 /// exception but leave the flag set, and every thread on the slow path.)
 fn deliver(py: Python<'_>, thread: u64) -> PyResult<()> {
-    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let nothing = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind))?;
+    let nothing = nothing(py)?;
     interrupt(py, thread)?;
-    match nothing.bind(py).call0() {
+    match nothing.call0() {
         Err(error) if error.is_instance(py, task_timeout(py)?) => Ok(()),
         Err(error) => Err(error),
         Ok(_) => Ok(()),

@@ -116,7 +116,7 @@ impl Deadlines {
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<Option<Vec<Due>>> {
-        // What it needs is imported now, while the flag is not set.
+        guard::prepare(py)?;
         guard::clear_flag(py)?;
         loop {
             if !py.detach(|| self.shared.wait()) {
