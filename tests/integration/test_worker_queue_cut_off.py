@@ -68,7 +68,7 @@ def admin(server: EmbeddedRedis) -> Iterator[Any]:
         yield admin
 
 
-def worker(folder: Path, server: EmbeddedRedis, **options: object) -> WorkerProcess:
+def worker(folder: Path, server: EmbeddedRedis, **options: Any) -> WorkerProcess:
     url = server.url.replace("://", "://worker:secret@")
     return WorkerProcess(folder, url, APP, queue="near,gone", **options)
 
