@@ -18,6 +18,9 @@ import psutil
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 
+# Port 6379 of the machine is theirs, one after the other.
+pytestmark = pytest.mark.xdist_group("dev")
+
 # Says when it is ready and when it ends; `linger` wants a second SIGTERM.
 STAND_IN = """
 import os, signal, socket, sys, urllib.parse

@@ -131,10 +131,11 @@ class RedisSentinel(RedisProcesses):
         for sentinel in self.sentinels:
             # A sentinel that has not heard of a failover for four periods of
             # `publish` would undo it. It promotes no replica whose INFO is older
-            # than five of `ping`, and asks for it once a second while the master
-            # is away (`sentinelSelectSlave` and `sentinelSendPeriodicCommands` in
+            # than three of `info`, or five of `ping` where the master is down, and
+            # asks for it once a second while a replica has no link to its master
+            # (`sentinelSelectSlave` and `sentinelSendPeriodicCommands` in
             # redis/src/sentinel.c).
-            _set_periods(sentinel, publish=500, ping=1000)
+            _set_periods(sentinel, publish=500, ping=1000, info=500)
 
     def processes(self) -> list[RedisProcess]:
         # The sentinels first: there is no failover at the end.
@@ -161,18 +162,21 @@ class RedisSentinel(RedisProcesses):
         old = self.master()
         sentinel = next(s for s in self.sentinels if s.running)
 
-        def accepted() -> bool:
+        def is_over() -> bool:
+            if self.master() is not old:
+                return self._is_healthy()
             try:
+                # Again and again: one that was accepted may be given up for want of a
+                # replica of which the sentinel has heard lately.
                 sentinel.client.execute_command("SENTINEL FAILOVER", SERVICE)
             except redis.ResponseError as error:
-                # It has not heard of the replicas lately, or is at it already.
+                # That is told at once as well, and so is one that is under way.
                 if "NOGOODSLAVE" not in str(error) and "INPROG" not in str(error):
                     raise
-                return self.master() is not old
-            return True
+            return False
 
-        wait_until(accepted, PATIENCE, lambda: f"a failover; {self.report()}")
-        return self._wait_for_another(old)
+        wait_until(is_over, PATIENCE, lambda: f"a failover; {self.report()}", interval=0.1)
+        return self.master()
 
     def wait_for_replicas(self) -> None:
         """Waits until the replicas have what the master has now: a failover promotes
@@ -196,9 +200,6 @@ class RedisSentinel(RedisProcesses):
 
     def wait_for_failover(self, old: RedisProcess) -> RedisProcess:
         """Waits until another server than `old` is the master; returns it."""
-        return self._wait_for_another(old)
-
-    def _wait_for_another(self, old: RedisProcess) -> RedisProcess:
         wait_until(
             lambda: self.master() is not old and self._is_healthy(),
             PATIENCE,

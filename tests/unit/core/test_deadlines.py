@@ -200,7 +200,6 @@ def found_slowly(name, *arguments, **keywords):
 # Whoever imports gives up the GIL: here for long enough.
 builtins.__import__ = found_slowly
 deadlines = Deadlines(5.0)
-threading.Thread(target=deadlines.wait, daemon=True).start()
 in_time, ended = deadlines.guard(lambda: None, 60.0), False
 
 def others():
@@ -211,12 +210,18 @@ def spin():
     while True:
         pass
 
-threading.Thread(target=others, daemon=True).start()
+# Daemons, since an interpreter that ends waits for all others, and this may hang.
+threads = [threading.Thread(target=target, daemon=True) for target in (deadlines.wait, others)]
+for thread in threads:
+    thread.start()
 try:
     deadlines.guard(spin, 0.5)()
 except TaskTimeout:
     print("interrupted")
 ended = True
+deadlines.stop()
+for thread in threads:
+    thread.join()
 """
 
 

@@ -121,6 +121,14 @@ class Timeouts:
         """Watches no more."""
         self._deadlines.stop()
 
+    def join(self, timeout: float) -> bool:
+        """Waits so many seconds for the thread that watches, after `stop`. False: it
+        goes on. A CPython before 3.14 that shuts down aborts the process where such a
+        thread comes back from Rust."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
     def _start(self) -> None:
         with self._starting:
             if self._thread.ident is None:

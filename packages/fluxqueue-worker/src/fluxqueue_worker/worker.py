@@ -353,6 +353,7 @@ class Worker:
         # What runs now has been given back, and may run for ever.
         patience = 0.0 if self._running() else JOIN_PATIENCE
         ended = [
+            self._timeouts.join(JOIN_PATIENCE),
             self._pool is None or self._pool.join(patience),
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
