@@ -60,11 +60,32 @@ def test_an_idle_queue_takes_nothing_from_a_busy_one(
         worker.wait_for("worker.connected", count=2)
         cluster.enqueue("high", tasks, 0.05, queue="high")
         cluster.wait_until_ended(tasks, timeout=8)
-        busiest = 0
-        for run in cluster.ledger.runs():
-            running = [o for o in cluster.ledger.runs() if o.start <= run.start < (o.end or 0)]
-            busiest = max(busiest, len(running))
-        assert busiest == concurrency
+        runs = cluster.ledger.runs()
+        running = [sum(o.start <= r.start < (o.end or 0) for o in runs) for r in runs]
+        assert max(running) == concurrency
+        # Not now and then: of those that begin in step half find the others running.
+        assert running.count(concurrency) > len(tasks) / 2 / concurrency
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("queue", ["high", "high,low"])
+def test_tasks_that_come_together_begin_together(
+    tmp_path: Path, redis_url: str, queue: str
+) -> None:
+    """An idle worker is woken by the first one, and asks for the others at once."""
+    rounds, concurrency, together = 8, 4, 0
+    with Cluster(tmp_path, redis_url, APP) as cluster:
+        worker = cluster.start_worker(queue=queue, concurrency=concurrency)
+        worker.wait_for("worker.connected", count=queue.count(",") + 1)
+        for number in range(rounds):
+            tasks = range(number * concurrency, (number + 1) * concurrency)
+            cluster.enqueue("high", tasks, 0.2, queue="high")
+            cluster.wait_until_ended(tasks)
+            cluster.wait_until_settled("high")
+            runs = [run for run in cluster.ledger.runs() if run.number in tasks]
+            first_end = min(run.end or 0 for run in runs)
+            together += all(run.start < first_end for run in runs)
+        assert together > rounds / 2
         assert worker.stop() == 0
 
 

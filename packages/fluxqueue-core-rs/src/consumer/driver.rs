@@ -246,7 +246,7 @@ impl Driver {
         let renew = now >= conversation.renew_at(&self.options);
         let wanted = self.wanted(state, queue);
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
-        let claim = wanted > 0 && conversation.maybe_more && state.waiting() <= state.pace.ahead(state.concurrency) / 2;
+        let claim = wanted > 0 && conversation.maybe_more && state.surplus() <= state.pace.ahead(state.concurrency) / 2;
         if settle || renew || q.has_doubles() || claim {
             let settlements = state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
             // What has ended goes first: else tasks that are done and not settled pile up

@@ -12,6 +12,11 @@ impl State {
         self.concurrency.saturating_sub(self.running + self.waiting())
     }
 
+    /// Claimed beyond the slots that are free: no slot is about to take them.
+    pub fn surplus(&self) -> usize {
+        self.waiting().saturating_sub(self.concurrency.saturating_sub(self.running))
+    }
+
     /// True where one more thread should wait for work; the caller starts it.
     pub fn wants_thread(&mut self) -> bool {
         let wanted = self.phase == Phase::Serving && self.idle_threads == 0 && self.threads < self.concurrency;

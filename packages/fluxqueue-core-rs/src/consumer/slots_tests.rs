@@ -30,6 +30,18 @@ fn beside_a_slow_task_of_the_one_thread_another_serves() {
 }
 
 #[test]
+fn what_a_free_slot_is_about_to_take_is_no_surplus() {
+    let shared = shared(&["q"], 2);
+    let surplus_after_one_more = || {
+        admit(&shared, 0, &raw("sync"));
+        shared.lock().surplus()
+    };
+    assert_eq!([(); 4].map(|()| surplus_after_one_more()), [0, 0, 1, 2]);
+    begin(&shared).expect("a slot is free");
+    assert_eq!(shared.lock().surplus(), 2);
+}
+
+#[test]
 fn all_threads_are_woken_when_they_are_to_serve_again() {
     let shared = shared(&["q"], 3);
     for _ in 0..5 {
