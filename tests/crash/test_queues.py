@@ -133,7 +133,7 @@ def test_a_pause_that_begins_under_load(tmp_path: Path, redis_url: str) -> None:
 
 def test_scripts_that_redis_has_forgotten_are_sent_again(tmp_path: Path, redis_url: str) -> None:
     tasks = range(600)
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
+    with Cluster(tmp_path, redis_url, APP) as cluster:
         scheduler = cluster.start_scheduler()
         worker = cluster.start_worker(concurrency=4, log_level="warning")
         cluster.enqueue("work", tasks, 0.01)
