@@ -87,6 +87,27 @@ def test_whatever_a_task_raises_is_its_own_failure(
     assert consumer.outcome(after)[0] == "succeed"
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_coroutine_that_nothing_awaits_is_a_failure(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    async def forgets() -> Any:
+        return nothing()
+
+    async def finishes() -> int:
+        await nothing()
+        return 1
+
+    job = FakeJob(record(forgets), max_retries=0)
+    after = FakeJob(record(finishes))
+    consumer.put(job, after)
+    consumer.wait_settled(2)
+    what, (reason, text, _) = consumer.outcome(job)
+    assert (what, reason) == ("bury", "failed")
+    assert text.startswith("TypeError: the task returned the coroutine nothing(), which nothing")
+    assert consumer.outcome(after)[0] == "succeed"
+
+
 def test_stopping_the_loop_does_not_stop_the_worker(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
 ) -> None:

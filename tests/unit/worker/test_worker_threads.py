@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import weakref
@@ -73,6 +74,34 @@ def test_whatever_a_task_raises_is_its_own_failure(
     consumer.put(job, after)
     consumer.wait_settled(2)
     assert consumer.outcome(job)[0] == "retry"
+    assert consumer.outcome(after)[0] == "succeed"
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_coroutine_that_nothing_runs_is_a_failure(
+    consumer: FakeConsumer, pool: ThreadPool, record: Record
+) -> None:
+    ran: list[int] = []
+
+    async def work(number: int) -> None:
+        ran.append(number)
+
+    @functools.wraps(work)
+    def decorated(*args: Any) -> Any:
+        return work(*args)
+
+    def finishes(number: int) -> int:
+        return number
+
+    job = FakeJob(record(decorated), [1], max_retries=0)
+    after = FakeJob(record(finishes), [2])
+    consumer.put(job, after)
+    consumer.wait_settled(2)
+    what, (reason, text, traceback) = consumer.outcome(job)
+    assert (what, reason, ran) == ("bury", "failed", [])
+    assert text.startswith("TypeError: the task returned the coroutine ")
+    assert "work(), which nothing runs; make the task, and what decorates it, an" in text
+    assert "fluxqueue_worker" not in traceback
     assert consumer.outcome(after)[0] == "succeed"
 
 

@@ -23,6 +23,7 @@ from .first_step import FirstSteps
 from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
+from .unawaited import unawaited
 
 # Seconds for which jobs are begun before the loop's other work has its turn.
 TURN = 0.002
@@ -164,6 +165,8 @@ class EventLoop:
             leave(error)
         if deadline is not None:
             error = job.task.timeouts.end(deadline, job.task.timeout, running, error)
+        if error is None and (result := running.result()) is not None:
+            error = unawaited(result)
         if error is None:
             if not self._source.succeed(job):
                 self._outcomes.void(job, started)

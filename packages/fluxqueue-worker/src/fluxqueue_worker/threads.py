@@ -22,6 +22,7 @@ from .events import TaskEvents
 from .forked import ForkWatch, leave
 from .outcomes import Outcomes
 from .registry import RegisteredTask
+from .unawaited import unawaited
 
 # A failed function's traceback begins with the frame of `_Thread._loop`.
 OWN_FRAMES = 1
@@ -87,10 +88,9 @@ class _Thread:
             try:
                 if task.context_type is not None:
                     args = [build_context(task.context_type, job, thread_storage), *args]
-                if kwargs is None:
-                    task.func(*args)
-                else:
-                    task.func(*args, **kwargs)
+                result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+                if result is not None and (lost := unawaited(result)) is not None:
+                    raise lost
             # SystemExit and KeyboardInterrupt are the task's failure as well: no
             # task may end the worker.
             except BaseException as error:  # noqa: BLE001
@@ -104,8 +104,9 @@ class _Thread:
                     outcomes.void(job, started)
                 elif done is not None:
                     done(job, started)
-            # While the thread waits, it must not keep the last arguments alive.
-            self.job = job = args = kwargs = None  # type: ignore[assignment]
+            # While the thread waits, it must not keep the last arguments alive, nor
+            # what came of them.
+            self.job = job = args = kwargs = result = lost = None  # type: ignore[assignment]
 
 
 class ThreadPool:
