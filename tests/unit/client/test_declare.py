@@ -187,7 +187,10 @@ def test_the_parentheses_are_needed(decorator: str) -> None:
         ({"retry_backoff": 0.5}, ConfigurationError, "retry_backoff is 0.5; .* 1 or more"),
         ({"retry_max_delay": float("inf")}, ConfigurationError, "retry_max_delay is inf"),
         ({"retry_max_delay": False}, TypeError, "retry_max_delay must be a number, not bool"),
+        ({"retry_backoff": 10**400}, ConfigurationError, "retry_backoff is 1000"),
         ({"name": 5}, TypeError, "the task's name must be a str, not int"),
+        ({"queue": None}, TypeError, "the queue must be a str, not NoneType"),
+        ({"queue": b"mail"}, TypeError, "the queue must be a str, not bytes"),
     ],
 )
 @pytest.mark.parametrize("decorator", ["task", "task_with_context"])

@@ -116,7 +116,7 @@ class FluxQueue:
             ConfigurationError: a value is out of range, a name is not valid,
                 or another function has this name in this queue.
         """
-        _check_name(name, "task")
+        _check_names(name, queue, "task")
         policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
         check_timeout(timeout)
 
@@ -143,7 +143,7 @@ class FluxQueue:
         Raises:
             TypeError: by the decorator also where there is no such parameter.
         """
-        _check_name(name, "task_with_context")
+        _check_names(name, queue, "task_with_context")
         policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
         check_timeout(timeout)
 
@@ -189,11 +189,13 @@ class FluxQueue:
         return f"FluxQueue({self.settings.display_url!r})"
 
 
-def _check_name(name: object, decorator: str) -> None:
+def _check_names(name: object, queue: object, decorator: str) -> None:
     if callable(name):
         raise TypeError(f"write @fluxqueue.{decorator}() with parentheses")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
+    if not isinstance(queue, str):
+        raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 
 from .errors import ConfigurationError
@@ -73,5 +73,6 @@ def _kind(value: object) -> str:
 def _check_number(name: str, value: object, least: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {_kind(value)}")
-    if not (math.isfinite(value) and value >= least):
+    # False for a NaN and for infinity; an int may be above every float.
+    if not least <= value <= sys.float_info.max:
         raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")
