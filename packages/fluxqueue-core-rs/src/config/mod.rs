@@ -194,10 +194,11 @@ fn wait(overrides: &Overrides, query: &[(String, String)], call: Duration) -> Re
     if replicas > MOST_REPLICAS {
         return Err(bad(format!("{source} is {replicas}; give 0 to {MOST_REPLICAS}")));
     }
-    let aof = match setting(overrides.wait_aof.map(u8::from), "wait_aof", query)? {
-        None | Some((0, _)) => false,
-        Some((1, _)) => true,
-        Some((other, source)) => return Err(bad(format!("{source} is {other}; give 0 or 1"))),
+    let given = overrides.wait_aof.map(|on| u8::from(on).to_string());
+    let aof = match setting(given, "wait_aof", query)?.as_ref().map(|(text, source)| (text.trim(), source)) {
+        None | Some(("0", _)) => false,
+        Some(("1", _)) => true,
+        Some((other, source)) => return Err(bad(format!("{source} is {other:?}; give 0 or 1"))),
     };
     let timeout = match setting(overrides.wait_timeout, "wait_timeout", query)? {
         None => WAIT_TIMEOUT.min(call / 2),
@@ -269,6 +270,7 @@ mod tests {
         for (url, part) in [
             ("redis://h?wait_timeout=5", "less than timeout, which is 5"),
             ("redis://h?wait_aof=2", "give 0 or 1"),
+            ("redis://h?wait_aof=true", "give 0 or 1"),
             ("redis://h?wait_replicas=-1", "not a number"),
             ("redis://h?wait_replicas=1001", "0 to 1000"),
         ] {

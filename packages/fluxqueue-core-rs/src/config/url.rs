@@ -49,12 +49,16 @@ fn take(query: &mut Vec<(String, String)>, name: &str) -> Option<String> {
 pub fn read(text: &str) -> Result<Location> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
+    // What a parser takes for a fragment was meant as a part of a path or a password.
+    if text.contains('#') {
+        return Err(bad("the Redis URL has a #; write it as %23"));
+    }
     match scheme.as_str() {
         "redis+sentinel" | "rediss+sentinel" => sentinel(Parts::cut(rest)?, scheme.starts_with("rediss")),
         "redis+cluster" | "rediss+cluster" => cluster(Parts::cut(rest)?, scheme.starts_with("rediss")),
         "redis" | "rediss" => {
             check_at_sign(rest)?;
-            let hosts = rest.split(['/', '?', '#']).next().and_then(|authority| authority.rsplit('@').next());
+            let hosts = rest.split(['/', '?']).next().and_then(|authority| authority.rsplit('@').next());
             if hosts.is_some_and(|hosts| hosts.contains(',')) {
                 return Err(bad("the Redis URL has several hosts; write redis+cluster://host1,host2 for a cluster, \
                      redis+sentinel://host1,host2/service for Sentinels"));
@@ -125,16 +129,15 @@ fn database(text: &str) -> Result<u32> {
 /// An @ behind the hosts: the password has a character that ends the hosts, and
 /// what follows it is not to be repeated in an error as a database or a parameter.
 fn check_at_sign(rest: &str) -> Result<()> {
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (hosts, tail) = rest.split_at(end);
-    let (before, fragment) = tail.split_once('#').unwrap_or((tail, ""));
-    let (path, query) = before.split_once('?').unwrap_or((before, ""));
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     let is_name = |pair: &str| pair.split('=').next().is_some_and(|name| name.contains('@'));
-    let is_cut = path.contains('@') || fragment.contains('@') || query.split('&').any(is_name);
+    let is_cut = path.contains('@') || query.split('&').any(is_name);
     if is_cut || (!hosts.contains('@') && tail.contains('@')) {
         return Err(bad(
-            "the Redis URL has an @ behind the first / ? or #; write these as %2F %3F %23 in user and password, \
-             and as %40 an @ that stands elsewhere",
+            "the Redis URL has an @ behind the first / or ?; write these as %2F %3F in user and password, and as \
+             %40 an @ that stands elsewhere",
         ));
     }
     Ok(())
@@ -152,7 +155,6 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn cut(rest: &'a str) -> Result<Parts<'a>> {
         check_at_sign(rest)?;
-        let rest = rest.split('#').next().unwrap_or_default();
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = before.split_once('/').unwrap_or((before, ""));
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -346,6 +348,8 @@ mod tests {
             ("redis://user:p@s?secret@h", "%3F"),
             ("redis://user:p@secret#s@h", "%23"),
             ("redis+cluster://user:secret/h", "host 1"),
+            ("unix:///tmp/secret#b.sock", "%23"),
+            ("redis://:secret@h/1#2", "%23"),
             ("redis+cluster://%FF:secret@h", "user"),
             ("redis+cluster://:%FFsecret@h", "password"),
             ("redis+else://:secret@h", "redis+cluster://"),
