@@ -300,7 +300,7 @@ def test_a_master_is_killed(redis_cluster: RedisCluster, tmp_path: Path) -> None
             thread.start()
         wait_until(lambda: all(of(queue) > 100 for queue in queues), what="enqueued tasks")
         servers.kill(victim)
-        wait_until(lambda: len(servers.masters()) == 3, 60, servers.report)
+        servers.wait_until_healthy()
         # The new master has no replica before this one is back.
         victim.start()
         before = {queue: of(queue) for queue in queues}

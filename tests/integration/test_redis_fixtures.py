@@ -6,7 +6,6 @@ import pytest
 import redis
 from support.redis_cluster import RedisCluster
 from support.redis_sentinel import RedisSentinel
-from support.waiting import wait_until
 
 
 def test_sentinels_make_a_replica_the_master(redis_sentinel: RedisSentinel) -> None:
@@ -53,7 +52,7 @@ def test_a_cluster_moves_slots_and_replaces_masters(redis_cluster: RedisCluster)
 
     assert target.client.wait(1, 5_000) == 1
     servers.kill(target)
-    wait_until(lambda: len(servers.masters()) == 3, what=servers.report)
+    servers.wait_until_healthy()
     assert servers.owner("{q}").client.mget("{q}a", "{q}b") == ["1", "2"]
     target.start()
     servers.wait_until_healthy()

@@ -133,7 +133,8 @@ def test_one_master_away_delays_its_own_queues_alone(
         for other in others:
             check_rescue(other, scheduler)
         replica.go_on()
-        wait_until(lambda: servers.role(replica) == "master", what=servers.report)
+        servers.wait_until_healthy()
+        assert servers.role(replica) == "master"
         scripts.redis.nodes_manager.initialize()
         check_promotion(scripts, scheduler)
         scripts.end_lease("lost")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +265,11 @@ class RedisCluster(RedisProcesses):
         self.end_move(slot, target)
 
     def wait_until_healthy(self) -> None:
-        """All running nodes agree on who has which slot, all slots are served, the
-        replicas follow their masters, and nobody takes a running node for dead."""
+        """All running nodes agree on who has which slot, each slot is one of a node
+        that runs, the replicas follow their masters, and nobody takes a running node
+        for dead. After a `kill` of a master that is: a replica serves in its place,
+        and all know. (That it calls itself a master is too early: a client may ask
+        another node, which sends it to the dead one.)"""
         wait_until(self._is_healthy, PATIENCE, lambda: f"a healthy cluster; {self.report()}")
 
     def _is_healthy(self) -> bool:
@@ -290,7 +293,9 @@ class RedisCluster(RedisProcesses):
                 views.append(
                     {i: (seen[i][2], tuple(f for f in seen[i][7:] if f[0] != "[")) for i in running}
                 )
-            return all(view == views[0] for view in views)
+            # Shortly after a node has died all agree that it serves.
+            served = sum(len(r) for _, slots in views[0].values() for r in _ranges(slots))
+            return served == SLOTS and all(view == views[0] for view in views)
         return False
 
     def report(self) -> str:
@@ -305,7 +310,7 @@ class RedisCluster(RedisProcesses):
         return "\n".join(parts)
 
 
-def _ranges(fields: list[str]) -> Iterator[range]:
+def _ranges(fields: Iterable[str]) -> Iterator[range]:
     """`7` and `3-5`; `[93->-id]` says what is on its way, and is left out."""
     for field in fields:
         if field[0] != "[":
