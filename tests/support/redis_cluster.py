@@ -73,6 +73,8 @@ class RedisCluster(RedisProcesses):
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": NODE_TIMEOUT,
+            # A test may pause a replica for long; Redis would promote it no more.
+            "cluster-replica-validity-factor": 0,
             "cluster-require-full-coverage": "yes" if full_coverage else "no",
             **(TLS if tls else {}),
             **(options or {}),
