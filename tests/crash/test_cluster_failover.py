@@ -157,6 +157,9 @@ def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisClus
         for number in first:
             fleet.enqueue(number)
         cluster.wait_until_ended(first)
+        # What the replica has not heard of would run again.
+        cluster.wait_until_settled(fleet.queues[0])
+        servers.wait_for_replicas(victim)
         replica.pause()
         victim.kill()
         others = [n for n in itertools.islice(itertools.count(30), 90) if n % 3]

@@ -39,6 +39,7 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
         with SchedulerProcess(tmp_path, s.url, lease=LEASE) as scheduler:
             works_on(first, scheduler, 10)
             # A crash; the sentinel that it has asked is gone as well.
+            s.wait_for_replicas()
             s.sentinels[0].kill()
             s.kill_master()
             second = s.wait_for_failover(first)
@@ -50,6 +51,7 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
             third = s.failover()
             works_on(third, scheduler, 30)
             # It hangs, and its connections stay open.
+            s.wait_for_replicas()
             third.pause()
             fourth = s.wait_for_failover(third)
             works_on(fourth, scheduler, 40)

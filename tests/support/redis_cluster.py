@@ -205,6 +205,17 @@ class RedisCluster(RedisProcesses):
 
     # What happens to it
 
+    def wait_for_replicas(self, master: RedisProcess) -> None:
+        """Waits until its replicas have what it has now: what they had not got is
+        lost when it dies, acknowledged or not."""
+        wanted = len(self.replicas(master))
+        master.client.ping()  # WAIT is for what was there at the client's last command
+        wait_until(
+            lambda: master.client.wait(wanted, 1_000) >= wanted,
+            PATIENCE,
+            lambda: f"replicas of {master} that have all; {self.report()}",
+        )
+
     def failover(self, master: RedisProcess) -> RedisProcess:
         """A replica takes over, as an operator asks for it; returns it."""
         [replica, *_] = self.replicas(master)
