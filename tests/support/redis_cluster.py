@@ -220,9 +220,16 @@ class RedisCluster(RedisProcesses):
         """A replica takes over, as an operator asks for it; returns it."""
         [replica, *_] = self.replicas(master)
         deadline = time.monotonic() + PATIENCE
+        refused: redis.ResponseError | None = None
         while self.role(replica) != "master":
-            assert time.monotonic() < deadline, f"no failover; {self.report()}"
-            replica.client.execute_command("CLUSTER FAILOVER")
+            assert time.monotonic() < deadline, f"no failover, {refused}; {self.report()}"
+            try:
+                replica.client.execute_command("CLUSTER FAILOVER")
+            except redis.ResponseError as error:
+                # The replica has just no link to its master.
+                refused = error
+                time.sleep(0.1)
+                continue
             # Redis gives up after five seconds, such as when the replica had just to
             # load all of its master's data again.
             with contextlib.suppress(AssertionError):
