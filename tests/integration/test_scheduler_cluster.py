@@ -206,6 +206,8 @@ def test_the_metrics_of_all_masters(
     try:
         wait_until(lambda: depths() == wanted, what=lambda: str(depths()))
         victim, scripts = next(iter(queues.items()))
+        [replica] = redis_cluster.replicas(victim)
+        replica.pause()  # nobody takes over
         victim.kill()
         wait_until(lambda: depths() == {k: v for k, v in wanted.items() if k != scripts.queue})
         assert any(victim.address in reason for reason in scheduler.health.ready())
