@@ -82,7 +82,7 @@ def test_errors_list_what_each_sentinel_said(
         assert old in url
         url = url.replace(old, new)
     with pytest.raises(kind) as caught:
-        producer(url, timeout=0.5).enqueue(ROUTE, (), {})
+        producer(url, timeout=2).enqueue(ROUTE, (), {})
     text = str(caught.value)
     assert said in text and "was not enqueued" in text
     if "p%2Fw%3A@" not in change:

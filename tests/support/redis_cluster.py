@@ -69,6 +69,9 @@ class RedisCluster(RedisProcesses):
         common: dict[str, object] = {
             "save": "",
             "appendonly": "yes",
+            # A kill loses nothing by that, and no slow disk stops a server for longer
+            # than the others wait for it.
+            "appendfsync": "no",
             "repl-diskless-sync-delay": 0,
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",

@@ -61,6 +61,9 @@ class RedisSentinel(RedisProcesses):
         common: dict[str, object] = {
             "save": "",
             "appendonly": "yes",
+            # A kill loses nothing by that, and no slow disk stops a server for longer
+            # than the others wait for it.
+            "appendfsync": "no",
             "repl-diskless-sync-delay": 0,
             **named,
             **(options or {}),
