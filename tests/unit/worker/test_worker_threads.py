@@ -176,13 +176,14 @@ def test_threads_start_as_there_is_work_up_to_the_concurrency(
     assert {what for _, what, _ in consumer.outcomes} == {"succeed"}
 
 
-def test_idle_threads_do_not_keep_arguments_alive(
+def test_idle_threads_keep_neither_arguments_nor_results_alive(
     consumer: FakeConsumer, pool: ThreadPool, record: Record
 ) -> None:
     class Big:
         pass
 
-    def use(big: Any) -> None: ...
+    def use(big: Any) -> Any:
+        return big
 
     big = Big()
     kept = weakref.ref(big)

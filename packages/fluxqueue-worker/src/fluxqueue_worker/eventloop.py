@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, Protocol
 
 from fluxqueue_core import Job
@@ -165,7 +166,11 @@ class EventLoop:
             leave(error)
         if deadline is not None:
             error = job.task.timeouts.end(deadline, job.task.timeout, running, error)
-        if error is None and (result := running.result()) is not None:
+        if (
+            error is None
+            and (result := running.result()) is not None
+            and type(result) is CoroutineType
+        ):
             error = unawaited(result)
         if error is None:
             if not self._source.succeed(job):

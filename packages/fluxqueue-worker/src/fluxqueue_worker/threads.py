@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from time import monotonic, perf_counter
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any, Protocol
 
 from fluxqueue_core import Job
@@ -89,8 +89,8 @@ class _Thread:
                 if task.context_type is not None:
                     args = [build_context(task.context_type, job, thread_storage), *args]
                 result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
-                if result is not None and (lost := unawaited(result)) is not None:
-                    raise lost
+                if result is not None and type(result) is CoroutineType:
+                    raise unawaited(result)
             # SystemExit and KeyboardInterrupt are the task's failure as well: no
             # task may end the worker.
             except BaseException as error:  # noqa: BLE001
@@ -106,7 +106,7 @@ class _Thread:
                     done(job, started)
             # While the thread waits, it must not keep the last arguments alive, nor
             # what came of them.
-            self.job = job = args = kwargs = result = lost = None  # type: ignore[assignment]
+            self.job = job = args = kwargs = result = None  # type: ignore[assignment]
 
 
 class ThreadPool:
