@@ -68,6 +68,14 @@ async def as_coroutine(made: EnqueueFuture) -> None:
     await made
 
 
+async def by_wait(made: EnqueueFuture) -> None:
+    # Itself, or by `ensure_future`, it is refused as the coroutine that it is as well.
+    with pytest.raises(TypeError, match="coroutines is forbidden"):
+        await asyncio.wait([asyncio.ensure_future(made)])
+    done, _ = await asyncio.wait([asyncio.create_task(made)])
+    await done.pop()
+
+
 WAYS: dict[str, Callable[[EnqueueFuture], Any]] = {
     "await": as_coroutine,
     "create_task": asyncio.create_task,
@@ -76,6 +84,7 @@ WAYS: dict[str, Callable[[EnqueueFuture], Any]] = {
     "wait_for": lambda made: asyncio.wait_for(made, 30),
     "shield": asyncio.shield,
     "TaskGroup": as_group,
+    "wait": by_wait,
 }
 
 

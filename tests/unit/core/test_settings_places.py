@@ -63,3 +63,23 @@ def test_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings("redis://h", wait_aof=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="less than timeout"):
         FluxQueue("redis://h", timeout=1, wait_timeout=1)
+
+
+def test_wait_aof_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUXQUEUE_WAIT_AOF", "true")
+    with pytest.raises(ConfigurationError, match='FLUXQUEUE_WAIT_AOF is "true"; give 0 or 1'):
+        Settings("redis://h")
+    with pytest.raises(ConfigurationError, match='wait_aof in the Redis URL is "on"; give 0 or 1'):
+        Settings("redis://h?wait_aof=on")
+    assert not Settings("redis://h", wait_aof=False).wait_aof
+
+
+@pytest.mark.parametrize("url", ["unix:///tmp/a#b.sock", "redis://h/1#2", "redis+cluster://h#1"])
+def test_nothing_of_a_url_is_ignored_behind_a_hash(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="has a #; write it as %23"):
+        FluxQueue(url)
+
+
+def test_a_hash_in_a_url_is_written_in_hex() -> None:
+    assert Settings("unix:///tmp/a%23b.sock").url.startswith("unix:///tmp/a%23b.sock")
+    assert Settings("redis://:p%23w@h").password == "p#w"

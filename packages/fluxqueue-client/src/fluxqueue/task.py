@@ -169,6 +169,10 @@ class AsyncTask(BaseTask[P, R]):
     task. Await it: what is not awaited by the time the loop ends may never be
     sent. Cancelled before the write, the task is not sent.
 
+    `gather`, `wait_for`, `shield` and task groups take the call as it is. `asyncio.wait`
+    takes no coroutines, and this counts as one: give it `asyncio.create_task(send(1))`.
+    `ensure_future` is not enough, it hands back what it gets.
+
     Called where no event loop runs it returns a coroutine that enqueues when a
     loop runs it (`asyncio.run(send(1))`).
     """
