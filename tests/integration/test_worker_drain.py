@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
 from redis import Redis
+from support.proxy import Proxy
 from support.raw_messages import delayed, pending, push
 from support.worker_process import PRELUDE, WorkerProcess, read_notes, wait_until
 
@@ -172,6 +174,22 @@ def test_without_redis_a_worker_that_holds_nothing_drains_at_once(tmp_path: Path
         worker.wait_for("worker.disconnected")
         assert worker.stop() == 0
     assert worker.named("worker.not_drained") == []
+
+
+def test_a_redis_that_answers_no_more_keeps_no_worker_that_holds_nothing(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """It is told by nobody that its time is over: not by who tries to connect."""
+    place, _, database = redis_url.rpartition("/")
+    options = {"connect_timeout": 60, "timeout": 60}
+    with Proxy(int(place.rpartition(":")[2])) as proxy:
+        url = f"{proxy.url}/{database}?{urlencode(options)}"
+        with WorkerProcess(tmp_path, url, APP, lease=60) as worker:
+            worker.wait_for("worker.connected")
+            proxy.black_hole = True
+            # Far less than it takes to give up the attempt, or to renew a lease.
+            assert worker.stop(timeout=12) == 0
+        assert worker.named("worker.not_drained") == []
 
 
 def test_without_redis_a_worker_that_holds_a_task_says_so_at_the_deadline(tmp_path: Path) -> None:

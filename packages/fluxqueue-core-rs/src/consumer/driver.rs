@@ -133,7 +133,7 @@ impl Driver {
         let mut next = state.waits_for_one();
         for queue in self.claims.order(self.conversations.len()) {
             let due = self.plan(state, queue, now);
-            next = next.into_iter().chain(due).min();
+            next = next.into_iter().chain(due).chain(self.farewell(queue, now)).min();
         }
         self.plan_to_be_woken(state, now);
         // Even where nothing is due a turn now and then shows that this thread lives.
@@ -188,8 +188,16 @@ impl Driver {
     /// the lease of an empty consumer ends by itself.
     fn has_nothing_to_say(&self, state: &State, queue: usize, now: Duration) -> bool {
         let conversation = &self.conversations[queue];
-        let Some(since) = conversation.draining else { return false };
-        !conversation.owes && !conversation.ready && !state.queues[queue].holds_something() && now >= since + FAREWELL
+        let is_over = conversation.draining.is_some_and(|since| now >= since + FAREWELL);
+        is_over && !conversation.owes && !conversation.ready && !state.queues[queue].holds_something()
+    }
+
+    /// When `has_nothing_to_say` may be true, whatever else is waited for: somebody who
+    /// connects may take longer, and so may what Redis refuses.
+    fn farewell(&self, queue: usize, now: Duration) -> Option<Duration> {
+        let conversation = &self.conversations[queue];
+        let at = conversation.draining? + FAREWELL;
+        (!conversation.closed && now < at).then_some(at)
     }
 
     pub(super) fn close(&mut self, state: &mut State, queue: usize) {
@@ -290,9 +298,6 @@ impl Driver {
         let q = &state.queues[queue];
         let mut next = conversation.due(&self.options);
         let mut sooner = |at: Duration| next = Some(next.map_or(at, |n| n.min(at)));
-        if conversation.draining.is_some() && !conversation.ready {
-            sooner(now + FAREWELL);
-        }
         if now < conversation.block_not_before {
             sooner(conversation.block_not_before);
         }
