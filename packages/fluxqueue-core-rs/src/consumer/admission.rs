@@ -55,7 +55,8 @@ impl State {
             }
             Ok(message) => match self.queues[queue].tasks.get(&message.name) {
                 Some(&(task, is_async)) => {
-                    let work = Work { queue, serial, task, is_async, claimed_at: now, shift: 0, message };
+                    let (claimed_at, begun_at) = (now, Duration::ZERO);
+                    let work = Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message };
                     let queue = &mut self.queues[queue];
                     if is_async {
                         queue.async_ready.push(work)

@@ -9,7 +9,7 @@ const AHEAD: Duration = Duration::from_millis(50);
 /// How many tasks wait in this process at most.
 pub const MOST_AHEAD: usize = 2048;
 
-/// The rate at which tasks end, as a moving average.
+/// The rate at which quick tasks end, as a moving average.
 #[derive(Default)]
 pub struct Pace {
     ended: u64,
@@ -18,9 +18,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// One task has ended.
-    pub fn count(&mut self) {
-        self.ended += 1;
+    /// One task has ended, that `took` so long. Slow ones that end together are no rate:
+    /// where all slots do, a moment of it looks like fast tasks.
+    pub fn count(&mut self, took: Duration) {
+        self.ended += u64::from(took <= AHEAD);
     }
 
     /// Looks at the clock now and then. The average forgets half of what was in
@@ -53,7 +54,7 @@ mod tests {
     fn pace(per_window: u64) -> Pace {
         let mut pace = Pace::default();
         for window in 1..=20 {
-            (0..per_window).for_each(|_| pace.count());
+            (0..per_window).for_each(|_| pace.count(WINDOW));
             pace.measure(WINDOW * window);
         }
         pace

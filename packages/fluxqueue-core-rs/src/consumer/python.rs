@@ -188,7 +188,7 @@ impl Consumer {
     fn take(&self, py: Python<'_>) -> PyResult<Option<Job>> {
         loop {
             // Without giving up the GIL, if there is work already.
-            let at_once = self.shared.try_lock().and_then(|mut state| state.begin_sync(clock::now()));
+            let at_once = self.shared.try_lock().and_then(|mut state| self.shared.begin_sync(&mut state, clock::now()));
             let work = match at_once {
                 Some(work) => Some(work),
                 None => py.detach(|| self.shared.wait_for_work(clock::now)),

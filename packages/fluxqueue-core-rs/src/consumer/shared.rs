@@ -65,7 +65,7 @@ impl Shared {
                 state.threads -= 1;
                 return None;
             }
-            if let Some(work) = state.begin_sync(now()) {
+            if let Some(work) = self.begin_sync(&mut state, now()) {
                 return Some(work);
             }
             state.idle_threads += 1;
@@ -74,16 +74,33 @@ impl Shared {
         }
     }
 
+    /// The next sync task, now begun.
+    pub fn begin_sync(&self, state: &mut State, now: Duration) -> Option<Work> {
+        let work = state.begin_sync(now);
+        self.tell_of_last(state, work.is_some());
+        work
+    }
+
     /// The next async task, now begun. Where there is none the loop sleeps until
     /// work is announced; before that it is not woken for each.
     pub fn begin_async(&self, now: Duration) -> Option<Work> {
         let mut state = self.lock();
         let work = state.begin_async(now);
+        self.tell_of_last(&state, work.is_some());
         if work.is_none() && state.async_signalled {
             state.async_signalled = false;
             self.for_loop.clear();
         }
         work
+    }
+
+    /// Where the last task has begun that may, what waits behind it is to be given back
+    /// now, and not when somebody happens to look.
+    fn tell_of_last(&self, state: &State, begun: bool) {
+        if begun && state.left == 0 {
+            self.driver.set();
+            self.for_events.set();
+        }
     }
 
     /// Wakes those for whom there is work now; threads only once the lock is free
@@ -121,7 +138,7 @@ impl Shared {
         let mut state = self.lock();
         let was_full = state.running >= state.concurrency;
         state.ended(work);
-        state.pace.count();
+        state.pace.count(now.saturating_sub(work.begun_at));
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;
         // A void outcome frees a slot all the same, and no settlement tells of it.
@@ -134,9 +151,6 @@ impl Shared {
         if tell_driver {
             state.wake_at = usize::MAX;
             state.wake_when_idle = false;
-        }
-        if state.left == 0 {
-            self.for_events.set();
         }
         // A sync thread takes its next task itself; the other kind must be told.
         let others =

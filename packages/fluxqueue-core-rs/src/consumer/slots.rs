@@ -37,10 +37,11 @@ impl State {
         }
         // Nothing begins once the lease may have ended: after a SIGCONT an old
         // reply may have lain in the socket.
-        let work = self.begun.order(self.queues.len()).find_map(|queue| {
+        let mut work = self.begun.order(self.queues.len()).find_map(|queue| {
             let queue = &mut self.queues[queue];
             if now < queue.fresh_until { ready(queue).pop() } else { None }
         })?;
+        work.begun_at = now;
         self.begun.count();
         let queue = &mut self.queues[work.queue];
         if let Some(held) = queue.held.get_mut(&work.message.raw[work.message.field.clone()]) {
@@ -49,7 +50,7 @@ impl State {
         self.running += 1;
         self.left -= 1;
         if self.left == 0 {
-            // The control plane sees it, and drains the rest.
+            // The rest is drained; `Shared::tell_of_last` wakes those who do.
             self.phase = Phase::Draining;
         }
         Some(work)

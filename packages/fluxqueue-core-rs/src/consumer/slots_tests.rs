@@ -2,6 +2,7 @@
 
 use super::crew::Crew;
 use super::outcome::Outcome;
+use super::state::Phase;
 use super::state_tests::{admit, at, begin, raw, shared};
 
 #[test]
@@ -103,4 +104,34 @@ fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
     assert!(shared.lock().waits_for_one().is_some());
     assert!(begin(&shared).is_some());
     assert_eq!(shared.lock().waits_for_one(), None);
+}
+
+#[test]
+fn the_beginning_of_the_last_task_wakes_those_who_give_the_rest_back() {
+    let shared = shared(&["q"], 4);
+    (0..2).for_each(|_| admit(&shared, 0, &raw("sync")));
+    (0..2).for_each(|_| admit(&shared, 0, &raw("async")));
+    shared.lock().left = 3;
+    shared.wait_for_work(|| at(1)).expect("the first one");
+    shared.begin_async(at(1)).expect("the second one");
+    assert!(!shared.driver.is_set() && !shared.for_events.is_set());
+    let last = shared.wait_for_work(|| at(1));
+    assert!(last.is_some() && shared.driver.is_set() && shared.for_events.is_set());
+    assert_eq!(shared.lock().phase, Phase::Draining);
+    assert!(shared.begin_async(at(1)).is_none());
+}
+
+#[test]
+fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
+    let ahead_after_tasks_of = |ms| {
+        let shared = shared(&["q"], 4);
+        (0..4).for_each(|_| admit(&shared, 0, &raw("sync")));
+        let works: Vec<_> = std::iter::from_fn(|| begin(&shared)).collect(); // at 1 ms
+        shared.lock().measure(at(ms));
+        works.iter().for_each(|work| assert!(shared.finish(work, Outcome::Succeeded, at(ms + 1))));
+        let mut state = shared.lock();
+        state.measure(at(ms + 20));
+        state.pace.ahead(4)
+    };
+    assert_eq!((ahead_after_tasks_of(50), ahead_after_tasks_of(300)), (5, 0));
 }

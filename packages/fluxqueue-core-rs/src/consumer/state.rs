@@ -31,6 +31,8 @@ pub struct Work {
     pub is_async: bool,
     /// When it came here.
     pub claimed_at: Duration,
+    /// When it began.
+    pub begun_at: Duration,
     /// The shift in which it began, if it is sync; see `State::measure`.
     pub shift: u64,
     /// The message.
