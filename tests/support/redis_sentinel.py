@@ -19,8 +19,9 @@ from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start
 from .waiting import wait_until
 
 SERVICE = "tasks"
-# Milliseconds after which a sentinel believes that a server is down.
-DOWN_AFTER = 500
+# Milliseconds after which a sentinel believes that a server is down: longer than a
+# machine under load stands still, which would be a failover of which no test knows.
+DOWN_AFTER = 1_500
 FAILOVER_TIMEOUT = 3_000
 PATIENCE = 60.0
 
