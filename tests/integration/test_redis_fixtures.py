@@ -18,7 +18,7 @@ def test_sentinels_make_a_replica_the_master(redis_sentinel: RedisSentinel) -> N
     assert second.client.get("kept") == "1"
     first.start()
     servers.wait_until_healthy()
-    assert first in servers.replicas()
+    assert first in servers.replicas(), servers.report()
     with pytest.raises(redis.ReadOnlyError):
         first.client.set("kept", "2")
     third = servers.failover()

@@ -48,6 +48,7 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
             first.start()
             s.sentinels[0].start()
             s.wait_until_healthy()
+            s.wait_for_replicas()
             third = s.failover()
             works_on(third, scheduler, 30)
             # It hangs, and its connections stay open.
