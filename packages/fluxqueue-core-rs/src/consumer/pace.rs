@@ -29,7 +29,12 @@ impl Pace {
     pub fn measure(&mut self, now: Duration) {
         if let Some(measured) = self.meter.look(now, self.ended) {
             let windows = measured.passed.as_secs_f64() / WINDOW.as_secs_f64();
-            self.per_second = measured.per_second + (self.per_second - measured.per_second) * 0.5f64.powf(windows);
+            // Each end wakes the driver, which looks. Where nobody has looked for so long, all
+            // that has ended did so at the beginning, and since then there was a rest.
+            let busy = if windows < 2.0 { windows } else { 1.0 };
+            let rate = measured.per_second * windows / busy;
+            let then = rate + (self.per_second - rate) * 0.5f64.powf(busy);
+            self.per_second = then * 0.5f64.powf(windows - busy);
         }
     }
 
@@ -68,6 +73,11 @@ mod tests {
         let mut rested = pace(100_000);
         rested.measure(WINDOW * 21 + Duration::from_secs(3));
         assert_eq!(rested.ahead(4), 0);
+        // Of what ended after the last look before the rest as well.
+        let mut rested = pace(0);
+        (0..1500).for_each(|_| rested.count(WINDOW));
+        rested.measure(WINDOW * 20 + Duration::from_millis(300));
+        assert_eq!(rested.ahead(2), 0);
         let mut fast = pace(200);
         fast.forget();
         assert_eq!(fast.ahead(1), 0);
