@@ -209,8 +209,13 @@ def test_sigquit_shows_what_all_processes_run(tmp_path: Path, redis_url: str, re
         ids = {push(redis, "hold", text) for text in "ab"}
         wait_until(lambda: len(worker.notes()) == 2)
         worker.signal(signal.SIGQUIT)
-        worker.wait_for("task.running", count=2)
-        assert {line["task_id"] for line in worker.named("task.running")} == ids
+
+        def shown() -> set[str]:
+            # The line of one may stand in the midst of the other's stacks.
+            lines = [*map(str, worker.named("task.running")), *worker.other_output]
+            return {task_id for task_id in ids if any(task_id in line for line in lines)}
+
+        wait_until(lambda: shown() == ids, what=worker.output)
         (tmp_path / "open").touch()
         worker.wait_for("task.done", count=2)
         assert worker.stop() == 0
