@@ -47,8 +47,7 @@ impl Crew {
     /// Looks at the clock and at how many sync tasks have ended so far. True where
     /// all threads are to serve from now on.
     pub fn measure(&mut self, now: Duration, ended: u64) -> bool {
-        let Some(measured) = self.meter.look(now, ended) else { return false };
-        let rate = measured.per_second;
+        let Some(rate) = self.meter.look(now, ended) else { return false };
         let was_one = self.one;
         if self.on_trial {
             self.judge(now, rate);

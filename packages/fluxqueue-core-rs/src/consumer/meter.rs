@@ -5,14 +5,6 @@ use std::time::Duration;
 /// How long a rate is measured before it is believed.
 pub const WINDOW: Duration = Duration::from_millis(20);
 
-/// A window that has ended.
-pub struct Measured {
-    /// How long it was: `WINDOW` or more, since nobody may have looked.
-    pub passed: Duration,
-    /// So many a second.
-    pub per_second: f64,
-}
-
 /// When the present window began, and the count then.
 #[derive(Default)]
 pub struct Meter {
@@ -21,15 +13,15 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Looks at the clock: what the window has measured if it has ended, and then
-    /// the next one begins. `count` is how many there have been so far.
-    pub fn look(&mut self, now: Duration, count: u64) -> Option<Measured> {
+    /// Looks at the clock: so many a second where the window has ended, and then the
+    /// next one begins. `count` is how many there have been so far.
+    pub fn look(&mut self, now: Duration, count: u64) -> Option<f64> {
         let passed = now.saturating_sub(self.since);
         if passed < WINDOW {
             return None;
         }
         let per_second = (count - self.counted) as f64 / passed.as_secs_f64();
         (self.since, self.counted) = (now, count);
-        Some(Measured { passed, per_second })
+        Some(per_second)
     }
 }

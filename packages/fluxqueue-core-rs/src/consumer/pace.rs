@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use super::meter::{Meter, WINDOW};
-
 /// How much work is claimed ahead.
 const AHEAD: Duration = Duration::from_millis(50);
+/// What takes longer is not claimed ahead: a bit more than `AHEAD`, since a task that
+/// sleeps for so long takes longer.
+const QUICK: Duration = Duration::from_millis(60);
 /// How many tasks wait in this process at most.
 pub const MOST_AHEAD: usize = 2048;
+/// After so long half of the average is forgotten.
+const HALF: Duration = Duration::from_millis(20);
+/// The clock is looked at again after so long.
+const STEP: Duration = Duration::from_millis(1);
 
-/// The rate at which quick tasks end, as a moving average.
+/// The rate at which quick tasks end, as an average that forgets.
 #[derive(Default)]
 pub struct Pace {
     ended: u64,
-    meter: Meter,
+    since: Duration,
     per_second: f64,
 }
 
@@ -21,20 +26,19 @@ impl Pace {
     /// One task has ended, that `took` so long. Slow ones that end together are no rate:
     /// where all slots do, a moment of it looks like fast tasks.
     pub fn count(&mut self, took: Duration) {
-        self.ended += u64::from(took <= AHEAD);
+        self.ended += u64::from(took <= QUICK);
     }
 
-    /// Looks at the clock now and then. The average forgets half of what was in
-    /// each 20 ms: after a rest nothing is left of the rate before it.
+    /// Looks at the clock. All that has ended counts as if it had at the last look: after
+    /// a burst nobody looks before the next task comes, and a rest forgets.
     pub fn measure(&mut self, now: Duration) {
-        if let Some(measured) = self.meter.look(now, self.ended) {
-            let windows = measured.passed.as_secs_f64() / WINDOW.as_secs_f64();
-            // Each end wakes the driver, which looks. Where nobody has looked for so long, all
-            // that has ended did so at the beginning, and since then there was a rest.
-            let busy = if windows < 2.0 { windows } else { 1.0 };
-            let rate = measured.per_second * windows / busy;
-            let then = rate + (self.per_second - rate) * 0.5f64.powf(busy);
-            self.per_second = then * 0.5f64.powf(windows - busy);
+        let passed = now.saturating_sub(self.since);
+        if passed >= STEP {
+            // So much each adds to the sum of what fades away, whose mean is the rate.
+            let weight = std::f64::consts::LN_2 / HALF.as_secs_f64();
+            let fade = 0.5f64.powf(passed.as_secs_f64() / HALF.as_secs_f64());
+            self.per_second = (self.per_second + self.ended as f64 * weight) * fade;
+            (self.ended, self.since) = (0, now);
         }
     }
 
@@ -56,29 +60,39 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(per_window: u64) -> Pace {
+    /// After so many have ended in each millisecond.
+    fn pace(per_ms: u64) -> Pace {
         let mut pace = Pace::default();
-        for window in 1..=20 {
-            (0..per_window).for_each(|_| pace.count(WINDOW));
-            pace.measure(WINDOW * window);
+        for ms in 1..=400 {
+            (0..per_ms).for_each(|_| pace.count(STEP));
+            pace.measure(STEP * ms);
         }
         pace
     }
 
     #[test]
     fn fast_tasks_are_claimed_ahead_and_slow_ones_are_not() {
-        assert_eq!(pace(2).ahead(10), 0); // 100 a second on ten slots: 100 ms each
-        assert!((490..=500).contains(&pace(200).ahead(10)));
-        assert_eq!(pace(100_000).ahead(10), MOST_AHEAD);
-        let mut rested = pace(100_000);
-        rested.measure(WINDOW * 21 + Duration::from_secs(3));
-        assert_eq!(rested.ahead(4), 0);
+        assert!((490..=500).contains(&pace(10).ahead(10)));
+        assert_eq!(pace(10).ahead(500), 0); // 50 ms each and more
+        assert_eq!(pace(5_000).ahead(10), MOST_AHEAD);
+        let mut rested = pace(5_000);
+        rested.measure(STEP * 400 + Duration::from_millis(500));
+        assert_eq!(rested.ahead(2), 0);
         // Of what ended after the last look before the rest as well.
         let mut rested = pace(0);
-        (0..1500).for_each(|_| rested.count(WINDOW));
-        rested.measure(WINDOW * 20 + Duration::from_millis(300));
+        (0..1500).for_each(|_| rested.count(STEP));
+        rested.measure(STEP * 400 + Duration::from_millis(300));
         assert_eq!(rested.ahead(2), 0);
-        let mut fast = pace(200);
+        // One millisecond is enough to see that they are fast.
+        let mut begins = Pace::default();
+        (0..50).for_each(|_| begins.count(STEP));
+        begins.measure(STEP);
+        assert!(begins.ahead(4) > 50);
+        let mut slow = Pace::default();
+        (0..50).for_each(|_| slow.count(QUICK + STEP));
+        slow.measure(STEP);
+        assert_eq!(slow.ahead(4), 0);
+        let mut fast = pace(10);
         fast.forget();
         assert_eq!(fast.ahead(1), 0);
     }

@@ -130,8 +130,8 @@ fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
         shared.lock().measure(at(ms));
         works.iter().for_each(|work| assert!(shared.finish(work, Outcome::Succeeded, at(ms + 1))));
         let mut state = shared.lock();
-        state.measure(at(ms + 20));
+        state.measure(at(ms + 2));
         state.pace.ahead(4)
     };
-    assert_eq!((ahead_after_tasks_of(50), ahead_after_tasks_of(300)), (5, 0));
+    assert_eq!((ahead_after_tasks_of(50), ahead_after_tasks_of(300)), (6, 0));
 }
