@@ -136,6 +136,7 @@ impl Driver {
             next = next.into_iter().chain(due).chain(self.farewell(queue, now)).min();
         }
         self.plan_to_be_woken(state, now);
+        state.pace.awaits = self.conversations.iter().any(|c| c.request.is_some());
         // Even where nothing is due a turn now and then shows that this thread lives.
         next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
     }

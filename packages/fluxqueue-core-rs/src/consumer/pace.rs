@@ -17,6 +17,8 @@ const STEP: Duration = Duration::from_millis(1);
 /// The rate at which quick tasks end, as an average that forgets.
 #[derive(Default)]
 pub struct Pace {
+    /// An answer of Redis is waited for: nobody looks before it comes, and tasks go on ending.
+    pub awaits: bool,
     ended: u64,
     since: Duration,
     per_second: f64,
@@ -29,22 +31,25 @@ impl Pace {
         self.ended += u64::from(took <= QUICK);
     }
 
-    /// Looks at the clock. All that has ended counts as if it had at the last look: after
-    /// a burst nobody looks before the next task comes, and a rest forgets.
+    /// Looks at the clock. While an answer was waited for tasks ended all the time;
+    /// else the last look was when they did, and since then there was a rest.
     pub fn measure(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.since);
         if passed >= STEP {
-            // So much each adds to the sum of what fades away, whose mean is the rate.
-            let weight = std::f64::consts::LN_2 / HALF.as_secs_f64();
-            let fade = 0.5f64.powf(passed.as_secs_f64() / HALF.as_secs_f64());
-            self.per_second = (self.per_second + self.ended as f64 * weight) * fade;
+            let (passed, half) = (passed.as_secs_f64(), HALF.as_secs_f64());
+            let ended = self.ended as f64;
+            let fade = 0.5f64.powf(passed / half);
+            // Of a steady rate both make that rate.
+            let added =
+                if self.awaits { ended / passed * (1.0 - fade) } else { ended * std::f64::consts::LN_2 / half * fade };
+            self.per_second = self.per_second * fade + added;
             (self.ended, self.since) = (0, now);
         }
     }
 
     /// What waited too long was given back: begin again from nothing.
     pub fn forget(&mut self) {
-        self.per_second = 0.0;
+        (self.ended, self.per_second) = (0, 0.0);
     }
 
     /// How many tasks to hold beyond the free slots. None where a slot does not
@@ -88,6 +93,13 @@ mod tests {
         (0..50).for_each(|_| begins.count(STEP));
         begins.measure(STEP);
         assert!(begins.ahead(4) > 50);
+        // Where Redis is far away nobody looks for long.
+        let mut far = Pace { awaits: true, ..Pace::default() };
+        for answer in 1..=20 {
+            (0..300).for_each(|_| far.count(STEP));
+            far.measure(STEP * 30 * answer);
+        }
+        assert!((490..=500).contains(&far.ahead(10)));
         let mut slow = Pace::default();
         (0..50).for_each(|_| slow.count(QUICK + STEP));
         slow.measure(STEP);
