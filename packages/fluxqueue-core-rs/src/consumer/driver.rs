@@ -225,7 +225,7 @@ impl Driver {
         let taken = state.waiting() + asked;
         // Of large messages a few are enough.
         let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
-        let slots = state.concurrency.saturating_sub(state.running);
+        let slots = state.vacant();
         let reserve = usize::from(blocked && slots > taken + 1);
         let most = MOST_AHEAD.max(state.concurrency);
         let wanted = (slots - reserve + ahead).min(most).saturating_sub(taken).min(MOST_CLAIMED);

@@ -106,7 +106,7 @@ impl Shared {
     /// Wakes those for whom there is work now; threads only once the lock is free
     /// (`wake`): they would sleep again at once at a lock that is still held.
     pub fn announce_work(&self, state: &mut State) {
-        let free = state.concurrency.saturating_sub(state.running);
+        let free = state.vacant();
         let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
         state.to_wake = sync.min(state.idle_threads).min(free).min(state.free_threads());
         let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());

@@ -7,14 +7,19 @@ use super::ready::Ready;
 use super::state::{Phase, QueueState, Stage, State, Work};
 
 impl State {
-    /// Slots for which nothing has been claimed yet.
-    pub fn free(&self) -> usize {
-        self.concurrency.saturating_sub(self.running + self.waiting())
+    /// Slots in which nothing runs.
+    pub fn vacant(&self) -> usize {
+        self.concurrency.saturating_sub(self.running)
     }
 
-    /// Claimed beyond the slots that are free: no slot is about to take them.
+    /// Slots for which nothing has been claimed yet.
+    pub fn free(&self) -> usize {
+        self.vacant().saturating_sub(self.waiting())
+    }
+
+    /// Claimed beyond the vacant slots: none is about to take them.
     pub fn surplus(&self) -> usize {
-        self.waiting().saturating_sub(self.concurrency.saturating_sub(self.running))
+        self.waiting().saturating_sub(self.vacant())
     }
 
     /// True where one more thread should wait for work; the caller starts it.
