@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cluster import Cluster
-from support.proxy import RESET, Proxy
+from support.proxy import RESET, Proxy, port_of
 from support.waiting import wait_until, wait_until_past
 
 APP = """
@@ -35,12 +35,6 @@ LEASE = 3.0
 CUTS = 100
 # A minute, or as the variable says; a third of that is enough to see each break.
 SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 20)
-
-
-def port_of(url: str) -> tuple[int, str]:
-    """The port and the database of a URL."""
-    place, _, database = url.rpartition("/")
-    return int(place.rpartition(":")[2]), database
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])

@@ -117,15 +117,15 @@ def test_a_read_only_replica_is_waited_for(
 
 
 def test_at_maxmemory_it_goes_on(server: EmbeddedRedis, own: Scripts, tmp_path: Path) -> None:
-    with SchedulerProcess(tmp_path, server.url, lease=1) as scheduler:
+    # Redis has a quarter of the lease for an answer: a slow machine is no outage.
+    with SchedulerProcess(tmp_path, server.url, lease=6) as scheduler:
         own.claim("lost", message(1))
         own.redis.zadd(own.key("delayed"), {message(2): own.now() + 1_000})
         own.end_lease("lost")
         own.redis.config_set("maxmemory", "1")
         if own.flags:
             wait_until(lambda: len(own.list("pending")) == 2, what=scheduler.output)
-            # Slow it may be: with such a lease an answer has little time.
-            assert "OOM" not in str(scheduler.named("redis.unavailable"))
+            assert scheduler.named("redis.unavailable") == []
         else:  # before Redis 7 nothing can be done until there is memory again
             scheduler.wait_for("redis.unavailable")
             own.redis.config_set("maxmemory", "0")

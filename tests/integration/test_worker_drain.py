@@ -15,7 +15,7 @@ import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
 from redis import Redis
-from support.proxy import Proxy
+from support.proxy import Proxy, port_of
 from support.raw_messages import delayed, pending, push
 from support.worker_process import PRELUDE, WorkerProcess, read_notes, wait_until
 
@@ -180,9 +180,9 @@ def test_a_redis_that_answers_no_more_keeps_no_worker_that_holds_nothing(
     tmp_path: Path, redis_url: str
 ) -> None:
     """It is told by nobody that its time is over: not by who tries to connect."""
-    place, _, database = redis_url.rpartition("/")
+    port, database = port_of(redis_url)
     options = {"connect_timeout": 60, "timeout": 60}
-    with Proxy(int(place.rpartition(":")[2])) as proxy:
+    with Proxy(port) as proxy:
         url = f"{proxy.url}/{database}?{urlencode(options)}"
         with WorkerProcess(tmp_path, url, APP, lease=60) as worker:
             worker.wait_for("worker.connected")

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 from fluxqueue_core import key
-from redis import Redis
 from support.cluster import Cluster
-from support.proxy import Proxy
+from support.proxy import Proxy, port_of
 
 APP = """
 @fluxqueue.task()
@@ -19,13 +18,13 @@ def work(number):
 SLOTS, WAY = 16, 0.015
 
 
-def test_what_is_claimed_covers_the_way(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+def test_what_is_claimed_covers_the_way(tmp_path: Path, redis_url: str) -> None:
     """At 1,600 a second 48 end before an answer comes: a worker that had claimed no more
     than its slots take would be idle for most of the time."""
-    place, _, database = redis_url.rpartition("/")
+    port, database = port_of(redis_url)
     with (
-        Proxy(int(place.rpartition(":")[2]), delay=WAY) as proxy,
-        Cluster(tmp_path, f"redis://127.0.0.1:{proxy.port}/{database}", APP) as cluster,
+        Proxy(port, delay=WAY) as proxy,
+        Cluster(tmp_path, redis_url, APP, worker_url=f"{proxy.url}/{database}") as cluster,
     ):
         worker = cluster.start_worker(concurrency=SLOTS, log_level="warning")
         cluster.enqueue("work", range(4_000))
@@ -34,7 +33,7 @@ def test_what_is_claimed_covers_the_way(tmp_path: Path, redis_url: str, redis: R
         claimed = []
         for _ in range(50):
             time.sleep(0.02)
-            names = list(redis.scan_iter(key("claimed", "default", "*")))
-            claimed.append(sum(redis.hlen(name) for name in names))
+            names = cluster.redis.scan_iter(key("claimed", "default", "*"))
+            claimed.append(sum(cluster.redis.hlen(name) for name in names))
         assert sum(number > 2 * SLOTS for number in claimed) > len(claimed) / 2, claimed
         assert worker.stop() == 0

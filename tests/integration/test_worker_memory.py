@@ -6,12 +6,11 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from fluxqueue_core import key
-from support.proxy import Proxy
+from support.proxy import Proxy, port_of
 from support.raw_messages import message
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -84,12 +83,12 @@ def test_few_large_messages_are_claimed_behind_a_slow_line(
 ) -> None:
     # Fast tasks first: what is claimed ahead is a number of them, up to 1,000 at once.
     small = [message("quick", "") for _ in range(10_000)]
-    port = int(urlsplit(redis_url).port or 0)
+    port, database = port_of(redis_url)
     with (
         Proxy(port, delay=0.01) as line,
         WorkerProcess(
             tmp_path,
-            redis_url.replace(str(port), str(line.port)),
+            f"{line.url}/{database}",
             APP,
             variables=EXACT,
             log_level="warning",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
 from redis import Redis
-from support.proxy import Proxy
+from support.proxy import Proxy, port_of
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -60,13 +59,11 @@ def test_a_worker_holds_few_tasks_of_a_long_backlog(tmp_path: Path, redis_url: s
 
 def test_a_slow_redis_does_not_fill_the_memory_of_a_worker(tmp_path: Path, redis_url: str) -> None:
     fill(redis_url, BEHIND_A_SLOW_LINE)
-    port = int(urlsplit(redis_url).port or 0)
+    port, database = port_of(redis_url)
     with (
         Redis.from_url(redis_url) as redis,
         Proxy(port, delay=0.01) as slow,
-        WorkerProcess(
-            tmp_path, redis_url.replace(str(port), str(slow.port)), APP, log_level="warning"
-        ) as worker,
+        WorkerProcess(tmp_path, f"{slow.url}/{database}", APP, log_level="warning") as worker,
     ):
         wait_until(lambda: redis.hget(key("stats", "default"), "succeeded"), what=worker.output)
         process = psutil.Process(worker.pid)

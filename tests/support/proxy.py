@@ -39,6 +39,12 @@ CHUNK = 64 * 1024
 LINGER = struct.pack("ii", 1, 0)
 
 
+def port_of(url: str) -> tuple[int, str]:
+    """The port and the database of a URL."""
+    place, _, database = url.rpartition("/")
+    return int(place.rpartition(":")[2]), database
+
+
 @dataclass(eq=False)
 class _Link:
     """A client's socket and ours to the server, each with what it is owed."""
