@@ -136,26 +136,6 @@ def test_arguments_that_do_not_fit_do_not_call_the_function(
     assert [details[0] for _, _, details in consumer.outcomes] == ["arguments"] * 3
 
 
-def test_arguments_that_can_not_be_read_are_dead(
-    consumer: FakeConsumer, pool: ThreadPool, record: Record
-) -> None:
-    class Unreadable(FakeJob):
-        @property
-        def args(self) -> list[Any]:
-            raise ValueError("surrogates not allowed")
-
-        @args.setter
-        def args(self, value: list[Any]) -> None: ...
-
-    job = Unreadable(record(lambda: None, name="nothing"))
-    consumer.put(job)
-    consumer.wait_settled(1)
-    assert consumer.outcome(job) == (
-        "bury",
-        ("arguments", "ValueError: surrogates not allowed", None),
-    )
-
-
 def test_threads_start_as_there_is_work_up_to_the_concurrency(
     consumer: FakeConsumer, pool: ThreadPool, record: Record
 ) -> None:

@@ -127,11 +127,7 @@ class EventLoop:
 
     def _begin(self, job: Job, started: float) -> None:
         task: RegisteredTask = job.task
-        try:
-            args, kwargs = job.args, job.kwargs
-        except Exception as error:  # noqa: BLE001 - whatever the decoder says
-            self._outcomes.undecodable(job, error, started)
-            return
+        args, kwargs = job.args, job.kwargs
         try:
             if task.context_type is not None:
                 args = [build_context(task.context_type, job, self._thread_storage), *args]

@@ -148,13 +148,7 @@ class Outcomes:
         else:
             self._bury(job, "failed", text, trace, started)
 
-    def undecodable(self, job: Job, error: Exception, started: float) -> None:
-        """The arguments are JSON, but none that can be read."""
-        self._bury(job, "arguments", describe(error), None, started)
-
-    def _bury(
-        self, job: Job, reason: str, error: str, traceback: str | None, started: float
-    ) -> None:
+    def _bury(self, job: Job, reason: str, error: str, traceback: str, started: float) -> None:
         if self._consumer.bury(job, reason, error, traceback):
             self._events.dead(job, started, reason, error, traceback)
         else:

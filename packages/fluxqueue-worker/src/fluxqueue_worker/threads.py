@@ -79,12 +79,7 @@ class _Thread:
             task: RegisteredTask = job.task
             self.job = job
             self.started = started = perf_counter()
-            try:
-                args, kwargs = job.args, job.kwargs
-            except Exception as error:  # noqa: BLE001 - whatever the decoder says
-                outcomes.undecodable(job, error, started)
-                self.job = job = None
-                continue
+            args, kwargs = job.args, job.kwargs
             try:
                 if task.context_type is not None:
                     args = [build_context(task.context_type, job, thread_storage), *args]

@@ -132,10 +132,6 @@ class TracedOutcomes(Outcomes):
         self._traced.failed(job, error, own_frames)
         super().failed(job, task, error, started, own_frames)
 
-    def undecodable(self, job: Job, error: Exception, started: float) -> None:
-        self._traced.failed(job, error, 0)
-        super().undecodable(job, error, started)
-
     def log_released(self, job: Job, started: float) -> None:
         self._traced.released(job)
         super().log_released(job, started)
