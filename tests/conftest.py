@@ -98,7 +98,7 @@ def chance() -> random.Random:
 
 @pytest.fixture(autouse=True)
 def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a key which the protocol does not know. (A `Cluster`
+    """Fails a test that leaves a key which the protocol does not know. (A `System`
     looks as well: it may be on a server of the test's own.)"""
     if "redis_url" not in request.fixturenames:
         yield

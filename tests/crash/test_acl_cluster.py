@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from support import acl
-from support.cluster import Cluster
 from support.feeder import Feeder
 from support.redis_cluster import RedisCluster
+from support.system import System
 
 TASKS = range(450)
 # For all roles; for workers from Redis 7 on, and before.
@@ -39,7 +39,7 @@ def test_slots_that_move_with_the_rights_of_the_page(
             acl.create(node.client, role, [*rules, *for_all.split(), *of_worker])
         node.client.acl_log_reset()
     queues = [servers.queue_on(node) for node in servers.masters()]
-    with Cluster(
+    with System(
         tmp_path,
         servers.url,
         "".join(APP.format(queue=queue, number=n) for n, queue in enumerate(queues)),
@@ -48,22 +48,22 @@ def test_slots_that_move_with_the_rights_of_the_page(
         worker_url=acl.url("worker", servers.url),
         scheduler_url=acl.url("scheduler", servers.url),
         redis_client=servers.client,
-    ) as cluster:
-        cluster.start_scheduler()
-        cluster.start_worker(queue=",".join(queues), concurrency=10, log_level="warning")
+    ) as system:
+        system.start_scheduler()
+        system.start_worker(queue=",".join(queues), concurrency=10, log_level="warning")
 
         def enqueue(number: int) -> None:
-            cluster.task("work", queues[number % len(queues)])(number)
+            system.task("work", queues[number % len(queues)])(number)
 
         with Feeder(enqueue, TASKS) as feeder:
             for ended in (50, 150, 250):
-                cluster.wait_for_ends(ended)
+                system.wait_for_ends(ended)
                 slot = servers.slot(f"{{{chance.choice(queues)}}}")
                 owner = servers.owner(slot)
                 servers.move_slot(
                     slot, chance.choice([n for n in servers.masters() if n is not owner])
                 )
-        cluster.wait_until_ended(feeder.acknowledged, timeout=60)
+        system.wait_until_ended(feeder.acknowledged, timeout=60)
         assert feeder.acknowledged == set(TASKS)
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
     assert [entry for node in servers.nodes for entry in acl.refused(node.client)] == []

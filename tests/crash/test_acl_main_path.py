@@ -19,9 +19,9 @@ from fluxqueue.embedded import EmbeddedRedis, RedisNotStarted
 from fluxqueue_core import key
 from redis import Redis
 from support import acl
-from support.cluster import Cluster
 from support.probing import free_port, get, reasons
 from support.raw_messages import message
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -66,7 +66,7 @@ def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
     base, _, query = server.partition("?")
     urls = {role: acl.url(role, f"{base}/{DATABASE}?{query}".rstrip("?")) for role in acl.ROLES}
     admin.acl_log_reset()
-    with Cluster(
+    with System(
         folder,
         admin_url,
         APP,
@@ -74,21 +74,21 @@ def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
         client_url=urls["client"],
         worker_url=urls["worker"],
         scheduler_url=urls["scheduler"],
-    ) as cluster:
+    ) as system:
         ports = free_port(), free_port()
-        scheduler = cluster.start_scheduler(health_port=ports[0])
-        worker = cluster.start_worker(concurrency=4, health_port=ports[1])
+        scheduler = system.start_scheduler(health_port=ports[0])
+        worker = system.start_worker(concurrency=4, health_port=ports[1])
         # Enqueued in every way, tried again, dead, parked.
-        cluster.enqueue("work", range(10))
-        cluster.enqueue("fails_once", range(10, 20))
-        cluster.enqueue("fails", [20])
+        system.enqueue("work", range(10))
+        system.enqueue("fails_once", range(10, 20))
+        system.enqueue("fails", [20])
         enqueue_async(urls["client"], range(30, 40))
         admin.lpush(key("pending", "default"), b"malformed", message("work", 1, 2, 3))
-        cluster.wait_until_ended([*range(20), *range(30, 40)])
+        system.wait_until_ended([*range(20), *range(30, 40)])
         wait_until(lambda: admin.zcard(key("dead", "default")) == 3, what=worker.output)
         # The lane of those that have lost two workers.
         admin.lpush(key("suspects", "default"), message("work", 40, deliveries=2))
-        cluster.wait_until_ended([40])
+        system.wait_until_ended([40])
         worker.wait_for("suspects.started")
         # Health and metrics.
         for port in ports:
@@ -97,22 +97,22 @@ def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
         depth = r'fluxqueue_queue_dead\{[^}]*"default"[^}]*\} 3.0'
         assert re.search(depth, get(ports[0], "/metrics")[1]), get(ports[0], "/metrics")[1]
         # A worker is killed: what it ran is rescued.
-        cluster.enqueue("hold", [50])
-        wait_until(lambda: 50 in cluster.ledger.started(), what=worker.output)
+        system.enqueue("hold", [50])
+        wait_until(lambda: 50 in system.ledger.started(), what=worker.output)
         worker.kill()
-        second = cluster.start_worker(concurrency=2)
-        wait_until(lambda: cluster.ledger.times_run().get(50) == 2, what=second.output)
+        second = system.start_worker(concurrency=2)
+        wait_until(lambda: system.ledger.times_run().get(50) == 2, what=second.output)
         # A worker drains: what has not begun goes back at once.
-        cluster.enqueue("hold", [51])
-        wait_until(lambda: 51 in cluster.ledger.started(), what=second.output)
-        cluster.enqueue("work", range(60, 70))
+        system.enqueue("hold", [51])
+        wait_until(lambda: 51 in system.ledger.started(), what=second.output)
+        system.enqueue("work", range(60, 70))
         second.signal(15)
         second.wait_for("worker.draining")
         (folder / "open").touch()
         assert second.wait() == 0
-        cluster.start_worker()
-        cluster.wait_until_ended([50, 51, *range(60, 70)])
-        cluster.wait_until_settled()
+        system.start_worker()
+        system.wait_until_ended([50, 51, *range(60, 70)])
+        system.wait_until_settled()
         assert scheduler.stop() == 0
         assert not scheduler.named("queue.failed") and not scheduler.named("search.failed")
         assert scheduler.other_output == []

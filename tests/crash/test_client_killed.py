@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -35,7 +35,7 @@ def test_what_was_acknowledged_is_there_and_runs(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     said = tmp_path / "said"
-    with Cluster(tmp_path, redis_url, APP) as cluster:
+    with System(tmp_path, redis_url, APP) as system:
         with said.open("wb") as output:
             client = subprocess.Popen([sys.executable, "-c", CLIENT, redis_url], stdout=output)
         most = chance.randrange(100, 2000)
@@ -45,10 +45,10 @@ def test_what_was_acknowledged_is_there_and_runs(
         # A last line may be cut off: that call's return was not recorded.
         returned = [int(line) for line in said.read_bytes().split(b"\n")[:-1]]
 
-        cluster.start_worker(log_level="warning")
-        cluster.wait_until_ended(range(len(returned)))
-        cluster.wait_until_settled()
+        system.start_worker(log_level="warning")
+        system.wait_until_ended(range(len(returned)))
+        system.wait_until_settled()
         assert returned == list(range(len(returned)))
         # One more may have been sent whose return nobody has seen.
-        assert cluster.stats()["succeeded"] - len(returned) in (0, 1)
-        assert cluster.ledger.run_twice() == set()
+        assert system.stats()["succeeded"] - len(returned) in (0, 1)
+        assert system.ledger.run_twice() == set()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cluster import Cluster
 from support.feeder import Feeder
 from support.redis_cluster import RedisCluster
+from support.system import System
 from support.waiting import wait_until
 
 LEASE = 3.0
@@ -40,7 +40,7 @@ class Fleet:
 
     def __init__(self, folder: Path, servers: RedisCluster, query: str = "") -> None:
         self.queues = [servers.queue_on(node) for node in servers.masters()]
-        self.cluster = Cluster(
+        self.system = System(
             folder,
             servers.url + query,
             app(self.queues),
@@ -49,24 +49,24 @@ class Fleet:
         )
 
     def start(self) -> None:
-        self.cluster.start_scheduler()
+        self.system.start_scheduler()
         options: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
         for _ in range(2):
-            self.cluster.start_worker(queue=",".join(self.queues), **options)
+            self.system.start_worker(queue=",".join(self.queues), **options)
 
     def enqueue(self, number: int) -> None:
         queue = self.queues[number % len(self.queues)]
-        self.cluster.task("work", queue)(number)
+        self.system.task("work", queue)(number)
 
     def feed(self) -> Feeder:
         return Feeder(self.enqueue, TASKS)
 
     def wait_until_done(self, feeder: Feeder) -> None:
-        self.cluster.wait_until_ended(feeder.acknowledged, timeout=60)
+        self.system.wait_until_ended(feeder.acknowledged, timeout=60)
         for queue in self.queues:
-            self.cluster.wait_until_settled(queue)
+            self.system.wait_until_settled(queue)
         for queue in self.queues:
-            assert "dead" not in self.cluster.stats(queue)
+            assert "dead" not in self.system.stats(queue)
 
 
 @pytest.mark.versions
@@ -76,11 +76,11 @@ def test_slots_that_move_under_load(
     """Nothing is lost, and nothing runs twice: no write is lost when a slot moves."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
-    with fleet.cluster as cluster:
+    with fleet.system as system:
         fleet.start()
         with fleet.feed() as feeder:
             for ended in range(50, 650, 100):
-                cluster.wait_for_ends(ended)
+                system.wait_for_ends(ended)
                 queue = chance.choice(fleet.queues)
                 slot = servers.slot(f"{{{queue}}}")
                 owner = servers.owner(slot)
@@ -88,7 +88,7 @@ def test_slots_that_move_under_load(
                 servers.move_slot(slot, target)
         fleet.wait_until_done(feeder)
         assert feeder.acknowledged == set(TASKS) and feeder.uncertain == set()
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
 
 
 def test_failovers_that_are_asked_for(
@@ -98,15 +98,15 @@ def test_failovers_that_are_asked_for(
     nothing runs twice."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
-    with fleet.cluster as cluster:
+    with fleet.system as system:
         fleet.start()
         with fleet.feed() as feeder:
             for ended in (100, 300, 500):
-                cluster.wait_for_ends(ended)
+                system.wait_for_ends(ended)
                 servers.failover(chance.choice(servers.masters()))
         fleet.wait_until_done(feeder)
         assert feeder.acknowledged | feeder.uncertain == set(TASKS)
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
 
 
 def test_a_master_is_killed(
@@ -117,10 +117,10 @@ def test_a_master_is_killed(
     that were held or had just ended may run again, and no others."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers, "?wait_replicas=1")
-    with fleet.cluster as cluster:
+    with fleet.system as system:
         fleet.start()
         with fleet.feed() as feeder:
-            cluster.wait_for_ends(chance.randrange(50, 500))
+            system.wait_for_ends(chance.randrange(50, 500))
             queue = chance.choice(fleet.queues)
             victim = servers.owner(f"{{{queue}}}")
             began = time.monotonic()
@@ -132,16 +132,16 @@ def test_a_master_is_killed(
             over = time.monotonic()
         fleet.wait_until_done(feeder)
         place = fleet.queues.index(queue)
-        runs = [r for r in cluster.ledger.runs() if r.number % len(fleet.queues) == place]
+        runs = [r for r in system.ledger.runs() if r.number % len(fleet.queues) == place]
         resumed = min((r.start for r in runs if r.start > over), default=over)
         held = {
             run.number
             for run in runs
             if run.start <= resumed + LAG and (run.end is None or run.end >= began - LAG)
         }
-        assert cluster.ledger.run_twice() <= held
+        assert system.ledger.run_twice() <= held
         assert len(feeder.uncertain) < len(TASKS) / 2
-        assert cluster.ledger.started() <= feeder.acknowledged | feeder.uncertain
+        assert system.ledger.started() <= feeder.acknowledged | feeder.uncertain
 
 
 def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisCluster) -> None:
@@ -151,27 +151,27 @@ def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisClus
     fleet = Fleet(tmp_path, servers)
     victim = servers.owner(f"{{{fleet.queues[0]}}}")
     [replica] = servers.replicas(victim)
-    with fleet.cluster as cluster:
+    with fleet.system as system:
         fleet.start()
         first = range(30)
         for number in first:
             fleet.enqueue(number)
-        cluster.wait_until_ended(first)
+        system.wait_until_ended(first)
         # What the replica has not heard of would run again.
-        cluster.wait_until_settled(fleet.queues[0])
+        system.wait_until_settled(fleet.queues[0])
         servers.wait_for_replicas(victim)
         replica.pause()
         victim.kill()
         others = [n for n in itertools.islice(itertools.count(30), 90) if n % 3]
         for number in others:
             fleet.enqueue(number)
-        cluster.wait_until_ended(others)
+        system.wait_until_ended(others)
         replica.go_on()
         servers.wait_until_healthy()
         for number in range(120, 150):
             fleet.enqueue(number)
-        cluster.wait_until_ended(range(120, 150))
-        assert cluster.ledger.run_twice() == set()
+        system.wait_until_ended(range(120, 150))
+        assert system.ledger.run_twice() == set()
 
 
 def test_it_takes_over_where_it_was_left(tmp_path: Path, redis_cluster: RedisCluster) -> None:
@@ -179,9 +179,9 @@ def test_it_takes_over_where_it_was_left(tmp_path: Path, redis_cluster: RedisClu
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
     queue = fleet.queues[0]
-    with fleet.cluster as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(
+    with fleet.system as system:
+        system.start_scheduler()
+        worker = system.start_worker(
             app=f"""
 @fluxqueue.task(name="work", queue={queue!r})
 def work(number):
@@ -191,28 +191,28 @@ def work(number):
             queue=queue,
             concurrency=3,
         )
-        task = cluster.task("work", queue)
+        task = system.task("work", queue)
         for number in range(3):
             task(number)
-        wait_until(lambda: cluster.ledger.started() == {0, 1, 2}, what=worker.output)
+        wait_until(lambda: system.ledger.started() == {0, 1, 2}, what=worker.output)
         worker.kill()
         owner = servers.owner(f"{{{queue}}}")
         target = next(n for n in servers.masters() if n is not owner)
         servers.move_slot(servers.slot(f"{{{queue}}}"), target)
-        cluster.start_worker(queue=queue, concurrency=3)
-        cluster.wait_until_ended(range(3))
-        assert cluster.ledger.times_run() == dict.fromkeys(range(3), 2)
+        system.start_worker(queue=queue, concurrency=3)
+        system.wait_until_ended(range(3))
+        assert system.ledger.times_run() == dict.fromkeys(range(3), 2)
 
 
 @pytest.mark.parametrize("coverage", [True, False])
 def test_a_worker_starts_while_a_master_is_away(tmp_path: Path, coverage: bool) -> None:
     with RedisCluster(tmp_path / "redis", full_coverage=coverage) as servers:
         fleet = Fleet(tmp_path, servers)
-        with fleet.cluster as cluster:
+        with fleet.system as system:
             victim = servers.owner(f"{{{fleet.queues[0]}}}")
             servers.kill(victim)
             fleet.start()
             servers.wait_until_healthy()
             for number in range(30):
                 fleet.enqueue(number)
-            cluster.wait_until_ended(range(30))
+            system.wait_until_ended(range(30))

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cluster import Cluster
 from support.proxy import RESET, Proxy, port_of
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 APP = """
@@ -43,18 +43,18 @@ def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, n
     # The delay makes it likely that a cut hits a request whose answer is under way.
     with (
         Proxy(port, delay=0.003) as proxy,
-        Cluster(
+        System(
             tmp_path, redis_url, APP, lease=LEASE, worker_url=f"{proxy.url}/{database}"
-        ) as cluster,
+        ) as system,
     ):
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=10, log_level="warning")
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=10, log_level="warning")
         wait_until(lambda: proxy.connections == 2)
         enqueued = 0
         while proxy.cuts < CUTS:
             # Now more than the slots hold, now nothing: cut when busy and when idle.
             more = chance.choice([0, 1, 10, 100])
-            cluster.enqueue(name, range(enqueued, enqueued + more))
+            system.enqueue(name, range(enqueued, enqueued + more))
             enqueued += more
             wait_until_past(time.monotonic() + chance.random() * 2 * SECONDS / CUTS)
             if chance.random() < 0.2:
@@ -62,10 +62,10 @@ def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, n
             else:
                 proxy.cut_one(chance)
         tasks = range(enqueued)
-        cluster.wait_until_ended(tasks, timeout=60)
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
-        assert cluster.stats() == {"succeeded": enqueued}
+        system.wait_until_ended(tasks, timeout=60)
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
+        assert system.stats() == {"succeeded": enqueued}
         assert worker.stop() == 0
 
 
@@ -76,15 +76,15 @@ def test_running_tasks_go_on_and_settle_under_the_new_id(
     port, database = port_of(redis_url)
     with (
         Proxy(port) as proxy,
-        Cluster(
+        System(
             tmp_path, redis_url, APP, lease=LEASE, worker_url=f"{proxy.url}/{database}"
-        ) as cluster,
+        ) as system,
     ):
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4)
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=4)
         first = worker.wait_for("worker.connected")["consumer"]
-        cluster.enqueue("long", range(4))
-        wait_until(lambda: len(cluster.ledger.started()) == 4)
+        system.enqueue("long", range(4))
+        wait_until(lambda: len(system.ledger.started()) == 4)
         if how == "cut":
             proxy.cut_all()
         else:
@@ -97,7 +97,7 @@ def test_running_tasks_go_on_and_settle_under_the_new_id(
         wait_until_past(time.monotonic() + 2 * LEASE)
         (tmp_path / "open").touch()
         worker.wait_for("task.done", count=4)
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
-        assert cluster.stats() == {"succeeded": 4}
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
+        assert system.stats() == {"succeeded": 4}
         assert worker.stop() == 0

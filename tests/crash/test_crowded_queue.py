@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -29,7 +29,7 @@ IN_A_CALL = 1_000
 def test_a_task_of_the_other_queue_does_not_wait_for_the_backlog(
     tmp_path: Path, redis_url: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
+    with System(tmp_path, redis_url, APP) as system:
 
         def fast() -> None:
             raise AssertionError("only the worker runs it")
@@ -38,12 +38,12 @@ def test_a_task_of_the_other_queue_does_not_wait_for_the_backlog(
         backlog = queue.task(queue="high")(fast)
         for _ in range(BACKLOG // IN_A_CALL):
             backlog.enqueue_many([()] * IN_A_CALL)
-        worker = cluster.start_worker(queue="high,low")
+        worker = system.start_worker(queue="high,low")
         waiting = key("pending", "high")
-        wait_until(lambda: cluster.redis.llen(waiting) < BACKLOG)
+        wait_until(lambda: system.redis.llen(waiting) < BACKLOG)
         for number in range(SMALL):
-            cluster.enqueue("work", [number], queue="low")
-            cluster.wait_until_ended(range(number + 1))
-        assert cluster.redis.llen(waiting) > 0, "they waited for the backlog"
-        cluster.redis.delete(waiting)
+            system.enqueue("work", [number], queue="low")
+            system.wait_until_ended(range(number + 1))
+        assert system.redis.llen(waiting) > 0, "they waited for the backlog"
+        system.redis.delete(waiting)
         assert worker.stop() == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
-from support.cluster import Cluster
 from support.logging_process import LoggingProcess
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 APP = """
@@ -37,17 +37,17 @@ def cpu_used(process: LoggingProcess) -> float:
 
 @pytest.mark.parametrize("state", ["never used", "used", "draining", "Redis away", "paused"])
 def test_nobody_spins(tmp_path: Path, state: str) -> None:
-    with EmbeddedRedis() as server, Cluster(tmp_path, server.url, APP, lease=3) as cluster:
-        scheduler = cluster.start_scheduler()
-        worker = cluster.start_worker(queue="default,other", concurrency=2)
+    with EmbeddedRedis() as server, System(tmp_path, server.url, APP, lease=3) as system:
+        scheduler = system.start_scheduler()
+        worker = system.start_worker(queue="default,other", concurrency=2)
         worker.wait_for("worker.connected", count=2)
         if state in ("used", "draining"):
-            cluster.enqueue("work", [0] * 50)
-            cluster.wait_until_ended([0])
-            cluster.wait_until_settled()
+            system.enqueue("work", [0] * 50)
+            system.wait_until_ended([0])
+            system.wait_until_settled()
         if state == "draining":
-            cluster.enqueue("work", [1, 2, 3])
-            wait_until(lambda: len(cluster.ledger.started()) == 3)
+            system.enqueue("work", [1, 2, 3])
+            wait_until(lambda: len(system.ledger.started()) == 3)
             worker.signal(signal.SIGTERM)
             worker.wait_for("worker.draining")
         if state == "Redis away":
@@ -56,6 +56,6 @@ def test_nobody_spins(tmp_path: Path, state: str) -> None:
             scheduler.wait_for("redis.unavailable")
         if state == "paused":
             for queue in ("default", "other"):
-                cluster.redis.set(key("paused", queue), "1")
+                system.redis.set(key("paused", queue), "1")
         assert cpu_used(worker) < MOST
         assert cpu_used(scheduler) < MOST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 LEASE = 1.5
@@ -39,33 +39,33 @@ def holds_the_gil(number):
 def test_it_is_held_during_a_task_longer_than_three_leases(
     tmp_path: Path, redis_url: str, name: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
-        first = cluster.start_worker()
-        cluster.enqueue(name, range(1))
-        wait_until(cluster.ledger.started)
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
+        system.start_scheduler()
+        first = system.start_worker()
+        system.enqueue(name, range(1))
+        wait_until(system.ledger.started)
         # Ready to run whatever the first one would lose.
-        second = cluster.start_worker()
+        second = system.start_worker()
         second.wait_for("worker.connected")
-        cluster.wait_until_ended(range(1))
-        cluster.wait_until_settled()
-        (run,) = cluster.ledger.runs()
+        system.wait_until_ended(range(1))
+        system.wait_until_settled()
+        (run,) = system.ledger.runs()
         assert run.end is not None and run.end - run.start > 3 * LEASE
         assert run.pid == first.pid
-        assert cluster.stats() == {"succeeded": 1}
+        assert system.stats() == {"succeeded": 1}
         assert first.named("worker.lease_lost") == first.named("worker.disconnected") == []
         assert first.stop() == 0
 
 
 def test_it_holds_to_the_end_of_a_drain(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
-        first = cluster.start_worker()
-        cluster.enqueue("long", range(3))
-        wait_until(lambda: len(cluster.ledger.started()) == 3)
-        cluster.start_worker().wait_for("worker.connected")
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
+        system.start_scheduler()
+        first = system.start_worker()
+        system.enqueue("long", range(3))
+        wait_until(lambda: len(system.ledger.started()) == 3)
+        system.start_worker().wait_for("worker.connected")
         assert first.stop() == 0
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
-        assert {run.pid for run in cluster.ledger.runs() if run.end} == {first.pid}
-        assert cluster.stats() == {"succeeded": 3}
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
+        assert {run.pid for run in system.ledger.runs() if run.end} == {first.pid}
+        assert system.stats() == {"succeeded": 3}

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 from fluxqueue_core import key
-from support.cluster import Cluster
 from support.malformed import MALFORMED, malformed
 from support.raw_messages import dead, message
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -42,30 +42,30 @@ def test_a_thousand_malformed_messages_between_good_ones(
     names = ["work", "work_async"]
     whole = [message(names[number % 2], number) for number in good] + [raw for _, raw in bad]
     chance.shuffle(whole)
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4, log_level="error")
-        cluster.redis.lpush(key("pending", "default"), *whole)
-        cluster.wait_until_ended(good)
-        cluster.wait_until_settled()
-        parked = cluster.redis.hgetall(key("dead:messages", "default"))
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=4, log_level="error")
+        system.redis.lpush(key("pending", "default"), *whole)
+        system.wait_until_ended(good)
+        system.wait_until_settled()
+        parked = system.redis.hgetall(key("dead:messages", "default"))
         kinds = {raw: kind for kind, raw in bad}
         assert Counter(parked.values()) == Counter(raw for _, raw in bad), (
             f"not as they came: {[kinds[raw] for raw in set(kinds) ^ set(parked.values())]}"
         )
-        reasons = cluster.redis.hgetall(key("dead:reasons", "default"))
+        reasons = system.redis.hgetall(key("dead:reasons", "default"))
         assert reasons.keys() == parked.keys()
-        assert cluster.redis.zcard(key("dead", "default")) == BAD
+        assert system.redis.zcard(key("dead", "default")) == BAD
         for entry, text in reasons.items():
             reason = json.loads(text)
             assert reason["reason"] == "malformed" and reason["error"], kinds[parked[entry]]
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
         assert worker.stop() == 0
 
 
-def wait_until_dead(cluster: Cluster, count: int, which: str) -> None:
+def wait_until_dead(system: System, count: int, which: str) -> None:
     wait_until(
-        lambda: cluster.redis.zcard(key("dead", "default")) == count,
+        lambda: system.redis.zcard(key("dead", "default")) == count,
         what=f"so many dead ({count}), the last one being {which!r}",
     )
 
@@ -75,43 +75,43 @@ def test_malformed_messages_that_come_one_by_one(
 ) -> None:
     """By a BLMOVE, and not in the batch of an exchange."""
     kinds = list(MALFORMED)
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        worker = cluster.start_worker()
+    with System(tmp_path, redis_url, APP) as system:
+        worker = system.start_worker()
         worker.wait_for("worker.connected")
         for count, kind in enumerate(kinds, start=1):
-            cluster.redis.lpush(key("pending", "default"), MALFORMED[kind](chance, "work"))
-            wait_until_dead(cluster, count, kind)
-        cluster.enqueue("work", range(1))
-        cluster.wait_until_ended(range(1))
-        cluster.wait_until_settled()
+            system.redis.lpush(key("pending", "default"), MALFORMED[kind](chance, "work"))
+            wait_until_dead(system, count, kind)
+        system.enqueue("work", range(1))
+        system.wait_until_ended(range(1))
+        system.wait_until_settled()
         assert len(worker.named("task.parked")) == len(kinds)
         assert worker.stop() == 0
 
 
 def test_copies_of_a_task_that_is_held_are_parked(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=3) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4)
+    with System(tmp_path, redis_url, APP, lease=3) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=4)
         worker.wait_for("worker.connected")
         raw = message("hold", 1)
-        cluster.redis.lpush(key("pending", "default"), raw, raw, raw)
-        wait_until_dead(cluster, 2, "two copies")
+        system.redis.lpush(key("pending", "default"), raw, raw, raw)
+        wait_until_dead(system, 2, "two copies")
         # As well when it comes alone, and with other arguments.
-        cluster.redis.lpush(key("pending", "default"), raw.replace(b"[1]", b"[2]"))
-        wait_until_dead(cluster, 3, "the third")
+        system.redis.lpush(key("pending", "default"), raw.replace(b"[1]", b"[2]"))
+        wait_until_dead(system, 3, "the third")
         (tmp_path / "open").touch()
-        cluster.wait_until_ended([1])
-        cluster.wait_until_settled()
-        assert cluster.ledger.times_run() == {1: 1}
-        assert {reason["reason"] for reason in dead(cluster.redis).values()} == {"duplicate"}
+        system.wait_until_ended([1])
+        system.wait_until_settled()
+        assert system.ledger.times_run() == {1: 1}
+        assert {reason["reason"] for reason in dead(system.redis).values()} == {"duplicate"}
         assert worker.stop() == 0
 
 
 def test_arguments_that_do_not_fit_are_parked_with_their_reason(
     tmp_path: Path, redis_url: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        worker = cluster.start_worker()
+    with System(tmp_path, redis_url, APP) as system:
+        worker = system.start_worker()
         for name in ("work", "work_async"):
             for raw in (
                 message(name),
@@ -120,11 +120,11 @@ def test_arguments_that_do_not_fit_are_parked_with_their_reason(
                 message(name, kwargs={"nummer": 1}),
                 message(name, kwargs={"": 1}),
             ):
-                cluster.redis.lpush(key("pending", "default"), raw)
-        cluster.enqueue("work", range(10))
-        cluster.wait_until_ended(range(10))
-        cluster.wait_until_settled()
-        reasons = [reason["reason"] for reason in dead(cluster.redis).values()]
+                system.redis.lpush(key("pending", "default"), raw)
+        system.enqueue("work", range(10))
+        system.wait_until_ended(range(10))
+        system.wait_until_settled()
+        reasons = [reason["reason"] for reason in dead(system.redis).values()]
         assert reasons == ["arguments"] * 10
-        assert cluster.ledger.started() == set(range(10))
+        assert system.ledger.started() == set(range(10))
         assert worker.stop() == 0

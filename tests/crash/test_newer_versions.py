@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxqueue_core import key
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -20,12 +20,12 @@ def work(number):
 NEWER = [b'{"v":2,"task":"work","n":%d}' % number for number in range(20)]
 
 
-def wait_until_taken_by_a_newer_worker(cluster: Cluster) -> list[bytes]:
+def wait_until_taken_by_a_newer_worker(system: System) -> list[bytes]:
     """All that today's worker has put off, taken when it is due."""
     taken: list[bytes] = []
 
     def all_taken() -> bool:
-        raw: Any = cluster.redis.rpop(key("pending", "default"))
+        raw: Any = system.redis.rpop(key("pending", "default"))
         if raw is not None:
             taken.append(raw)
         return len(taken) == len(NEWER)
@@ -35,48 +35,48 @@ def wait_until_taken_by_a_newer_worker(cluster: Cluster) -> list[bytes]:
 
 
 def test_they_are_left_for_workers_that_know_them(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(unknown_task_grace=60)
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler()
+        worker = system.start_worker(unknown_task_grace=60)
         worker.wait_for("worker.connected")
         # Some by a BLMOVE, some by an exchange.
         for raw in NEWER:
-            cluster.redis.lpush(key("pending", "default"), raw)
-        cluster.enqueue("work", range(100))
-        cluster.wait_until_ended(range(100))
+            system.redis.lpush(key("pending", "default"), raw)
+        system.enqueue("work", range(100))
+        system.wait_until_ended(range(100))
         worker.wait_for("task.newer_version")
         assert worker.stop() == 0
-        assert sorted(wait_until_taken_by_a_newer_worker(cluster)) == sorted(NEWER)
-        assert cluster.stats() == {"succeeded": 100}
+        assert sorted(wait_until_taken_by_a_newer_worker(system)) == sorted(NEWER)
+        assert system.stats() == {"succeeded": 100}
 
 
 def test_after_the_grace_they_are_parked(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(unknown_task_grace=1)
-        cluster.redis.lpush(key("pending", "default"), *NEWER)
-        cluster.enqueue("work", range(10))
-        cluster.wait_until_ended(range(10))
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler()
+        worker = system.start_worker(unknown_task_grace=1)
+        system.redis.lpush(key("pending", "default"), *NEWER)
+        system.enqueue("work", range(10))
+        system.wait_until_ended(range(10))
         worker.wait_for("task.parked", count=len(NEWER), reason="unknown_version")
-        cluster.wait_until_settled()
-        parked = cluster.redis.hgetall(key("dead:messages", "default"))
+        system.wait_until_settled()
+        parked = system.redis.hgetall(key("dead:messages", "default"))
         assert sorted(parked.values()) == sorted(NEWER)
-        reasons = cluster.redis.hvals(key("dead:reasons", "default"))
+        reasons = system.redis.hvals(key("dead:reasons", "default"))
         assert {json.loads(text)["reason"] for text in reasons} == {"unknown_version"}
         assert worker.stop() == 0
 
 
 def test_those_of_a_lost_worker_go_home_as_they_are(tmp_path: Path, redis_url: str) -> None:
     """A newer worker held them; today's scheduler can't raise a count it can't read."""
-    with Cluster(tmp_path, redis_url, APP, lease=1) as cluster:
+    with System(tmp_path, redis_url, APP, lease=1) as system:
         claimed = key("claimed", "default", "newer-worker")
-        cluster.redis.sadd(key("queues"), "default")
-        cluster.redis.hset(claimed, mapping={f"field {n}": raw for n, raw in enumerate(NEWER)})
-        cluster.redis.zadd(
+        system.redis.sadd(key("queues"), "default")
+        system.redis.hset(claimed, mapping={f"field {n}": raw for n, raw in enumerate(NEWER)})
+        system.redis.zadd(
             key("consumers", "default"), {"newer-worker": int(time.time() * 1000) + 100}
         )
-        scheduler = cluster.start_scheduler()
+        scheduler = system.start_scheduler()
         scheduler.wait_for("consumer.rescued", count=1, dead=0)
-        home: Any = cluster.redis.lrange(key("pending", "default"), 0, -1)
+        home: Any = system.redis.lrange(key("pending", "default"), 0, -1)
         assert sorted(home) == sorted(NEWER)
-        assert not cluster.redis.exists(claimed)
+        assert not system.redis.exists(claimed)

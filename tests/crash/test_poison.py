@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.cluster import Cluster
 from support.raw_messages import dead
+from support.system import System
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -34,51 +34,51 @@ POISON = range(1000, 1003)
 def test_poison_is_dead_after_so_many_kills_and_innocents_end_well(
     tmp_path: Path, redis_url: str, chance: random.Random, most: int
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         numbers = [*INNOCENT, *POISON]
         chance.shuffle(numbers)
         for number in numbers:
-            cluster.enqueue("poison" if number in POISON else "innocent", [number])
+            system.enqueue("poison" if number in POISON else "innocent", [number])
         if most == 3:  # the default
-            cluster.start_scheduler()
+            system.start_scheduler()
         else:
-            cluster.start_scheduler(max_deliveries=most)
+            system.start_scheduler(max_deliveries=most)
         workers: list[WorkerProcess] = []
 
         def all_is_settled() -> bool:
             """Starts another worker for each that has died."""
             alive = [worker for worker in workers if worker.process.poll() is None]
             while len(alive) < 2:
-                workers.append(cluster.start_worker(concurrency=4, log_level="warning"))
+                workers.append(system.start_worker(concurrency=4, log_level="warning"))
                 alive.append(workers[-1])
-            return not cluster.waiting()
+            return not system.waiting()
 
-        wait_until(all_is_settled, timeout=120, what=lambda: f"no task left: {cluster.waiting()}")
-        reasons = dead(cluster.redis).values()
+        wait_until(all_is_settled, timeout=120, what=lambda: f"no task left: {system.waiting()}")
+        reasons = dead(system.redis).values()
         assert [reason["reason"] for reason in reasons] == ["worker_lost"] * len(POISON)
-        assert cluster.ledger.lost(INNOCENT) == set()
-        kills = cluster.ledger.times_run()
+        assert system.ledger.lost(INNOCENT) == set()
+        kills = system.ledger.times_run()
         # The lost worker of a count may have claimed it without having begun it.
         assert all(1 <= kills[number] <= most for number in POISON)
         # Each died by its own hand, and took no suspect beside it along.
-        assert cluster.stats()["succeeded"] == len(INNOCENT)
-        assert cluster.stats()["dead"] == len(POISON)
+        assert system.stats()["succeeded"] == len(INNOCENT)
+        assert system.stats()["dead"] == len(POISON)
         # The main process dies at most twice by each; later kills hit a child.
         assert len(workers) <= 2 + 2 * len(POISON)
 
 
 def test_with_a_count_of_one_the_first_kill_is_the_last(tmp_path: Path, redis_url: str) -> None:
     """Also for what the worker merely held: nothing is given a second chance."""
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler(max_deliveries=1)
-        cluster.enqueue("poison", POISON)
-        cluster.enqueue("innocent", INNOCENT)
-        first = cluster.start_worker(concurrency=1, log_level="warning")
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
+        system.start_scheduler(max_deliveries=1)
+        system.enqueue("poison", POISON)
+        system.enqueue("innocent", INNOCENT)
+        first = system.start_worker(concurrency=1, log_level="warning")
         assert first.wait() == -signal.SIGKILL
-        held = cluster.waiting()
+        held = system.waiting()
         claimed = sum(count for name, count in held.items() if "claimed" in name or "inbox" in name)
         assert claimed >= 1
-        wait_until(lambda: len(dead(cluster.redis)) == claimed)
-        assert {reason["reason"] for reason in dead(cluster.redis).values()} == {"worker_lost"}
-        assert max(cluster.ledger.times_run().values()) == 1
-        assert "suspects" not in cluster.waiting()
+        wait_until(lambda: len(dead(system.redis)) == claimed)
+        assert {reason["reason"] for reason in dead(system.redis).values()} == {"worker_lost"}
+        assert max(system.ledger.times_run().values()) == 1
+        assert "suspects" not in system.waiting()

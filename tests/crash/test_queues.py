@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fluxqueue_core import key
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -33,19 +33,19 @@ HIGH, LOW = range(100), range(1000, 1100)
 def test_by_priority_and_without_starvation(
     tmp_path: Path, redis_url: str, concurrency: int
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.enqueue("high", HIGH, 0.02, queue="high")
-        cluster.enqueue("low", LOW, 0.02, queue="low")
-        worker = cluster.start_worker(queue="high,low", concurrency=concurrency)
-        cluster.wait_until_ended([*HIGH, *LOW])
+    with System(tmp_path, redis_url, APP) as system:
+        system.enqueue("high", HIGH, 0.02, queue="high")
+        system.enqueue("low", LOW, 0.02, queue="low")
+        worker = system.start_worker(queue="high,low", concurrency=concurrency)
+        system.wait_until_ended([*HIGH, *LOW])
         for queue in ("high", "low"):
-            cluster.wait_until_settled(queue)
-        order = [run.number in HIGH for run in cluster.ledger.runs()]
+            system.wait_until_settled(queue)
+        order = [run.number in HIGH for run in system.ledger.runs()]
         while_high_waited = order[: len(order) - order[::-1].index(True)]
         low_meanwhile = while_high_waited.count(False)
         assert low_meanwhile > 0, "the low queue has starved"
         assert low_meanwhile < len(HIGH) / 2, "the high queue has no priority"
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
         assert worker.stop() == 0
 
 
@@ -55,12 +55,12 @@ def test_an_idle_queue_takes_nothing_from_a_busy_one(
 ) -> None:
     """The worker waits for both when the tasks come; one of the two stays empty."""
     tasks = range(40)
-    with Cluster(tmp_path, redis_url, APP, lease=20) as cluster:
-        worker = cluster.start_worker(queue="high,low", concurrency=concurrency)
+    with System(tmp_path, redis_url, APP, lease=20) as system:
+        worker = system.start_worker(queue="high,low", concurrency=concurrency)
         worker.wait_for("worker.connected", count=2)
-        cluster.enqueue("high", tasks, 0.05, queue="high")
-        cluster.wait_until_ended(tasks, timeout=8)
-        runs = cluster.ledger.runs()
+        system.enqueue("high", tasks, 0.05, queue="high")
+        system.wait_until_ended(tasks, timeout=8)
+        runs = system.ledger.runs()
         running = [sum(o.start <= r.start < (o.end or 0) for o in runs) for r in runs]
         assert max(running) == concurrency
         # Not now and then: of those that begin in step half find the others running.
@@ -74,15 +74,15 @@ def test_tasks_that_come_together_begin_together(
 ) -> None:
     """An idle worker is woken by the first one, and asks for the others at once."""
     rounds, concurrency, together = 8, 4, 0
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        worker = cluster.start_worker(queue=queue, concurrency=concurrency)
+    with System(tmp_path, redis_url, APP) as system:
+        worker = system.start_worker(queue=queue, concurrency=concurrency)
         worker.wait_for("worker.connected", count=queue.count(",") + 1)
         for number in range(rounds):
             tasks = range(number * concurrency, (number + 1) * concurrency)
-            cluster.enqueue("high", tasks, 0.2, queue="high")
-            cluster.wait_until_ended(tasks)
-            cluster.wait_until_settled("high")
-            runs = [run for run in cluster.ledger.runs() if run.number in tasks]
+            system.enqueue("high", tasks, 0.2, queue="high")
+            system.wait_until_ended(tasks)
+            system.wait_until_settled("high")
+            runs = [run for run in system.ledger.runs() if run.number in tasks]
             first_end = min(run.end or 0 for run in runs)
             together += all(run.start < first_end for run in runs)
         assert together > rounds / 2
@@ -91,79 +91,79 @@ def test_tasks_that_come_together_begin_together(
 
 def test_a_paused_queue_is_left_alone_until_it_is_resumed(tmp_path: Path, redis_url: str) -> None:
     tasks = range(50)
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
-        cluster.redis.set(key("paused", "default"), "1")
-        worker = cluster.start_worker()
+    with System(tmp_path, redis_url, APP, lease=2) as system:
+        system.redis.set(key("paused", "default"), "1")
+        worker = system.start_worker()
         worker.wait_for("worker.connected")
-        cluster.enqueue("work", tasks, 0)
+        system.enqueue("work", tasks, 0)
         # It lives on meanwhile, for longer than a lease.
-        ends = _ends(cluster)
-        wait_until(lambda: _ends(cluster) > ends + 3_000)
-        assert cluster.ledger.started() == set()
-        assert cluster.waiting() == {"pending": len(tasks)}
-        cluster.redis.delete(key("paused", "default"))
-        cluster.wait_until_ended(tasks)
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
+        ends = _ends(system)
+        wait_until(lambda: _ends(system) > ends + 3_000)
+        assert system.ledger.started() == set()
+        assert system.waiting() == {"pending": len(tasks)}
+        system.redis.delete(key("paused", "default"))
+        system.wait_until_ended(tasks)
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
         assert worker.named("worker.lease_lost") == []
         assert worker.stop() == 0
 
 
-def _ends(cluster: Cluster) -> float:
+def _ends(system: System) -> float:
     """When the lease of the only consumer ends, ms."""
-    scores = cluster.redis.zrange(key("consumers", "default"), 0, -1, withscores=True)
+    scores = system.redis.zrange(key("consumers", "default"), 0, -1, withscores=True)
     (score,) = [score for _, score in scores if score > 0]
     return float(score)
 
 
 def test_a_pause_that_begins_under_load(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
-        worker = cluster.start_worker(concurrency=4, log_level="warning")
-        cluster.enqueue("work", range(400), 0.02)
-        cluster.wait_for_ends(50)
-        cluster.redis.set(key("paused", "default"), "1")
+    with System(tmp_path, redis_url, APP, lease=2) as system:
+        worker = system.start_worker(concurrency=4, log_level="warning")
+        system.enqueue("work", range(400), 0.02)
+        system.wait_for_ends(50)
+        system.redis.set(key("paused", "default"), "1")
         # What it had claimed runs, then it is idle.
-        wait_until(lambda: set(cluster.waiting()) == {"pending"})
-        ran = len(cluster.ledger.ended())
-        assert ran == len(cluster.ledger.started()) < 400
-        cluster.redis.delete(key("paused", "default"))
-        cluster.wait_until_ended(range(400))
+        wait_until(lambda: set(system.waiting()) == {"pending"})
+        ran = len(system.ledger.ended())
+        assert ran == len(system.ledger.started()) < 400
+        system.redis.delete(key("paused", "default"))
+        system.wait_until_ended(range(400))
         assert worker.stop() == 0
 
 
 def test_scripts_that_redis_has_forgotten_are_sent_again(tmp_path: Path, redis_url: str) -> None:
     tasks = range(600)
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        scheduler = cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4, log_level="warning")
-        cluster.enqueue("work", tasks, 0.01)
+    with System(tmp_path, redis_url, APP) as system:
+        scheduler = system.start_scheduler()
+        worker = system.start_worker(concurrency=4, log_level="warning")
+        system.enqueue("work", tasks, 0.01)
         for at in (50, 200, 350):
-            cluster.wait_for_ends(at)
-            cluster.redis.script_flush()
-        cluster.wait_until_ended(tasks)
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
+            system.wait_for_ends(at)
+            system.redis.script_flush()
+        system.wait_until_ended(tasks)
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
         assert worker.named("worker.disconnected") == []
         assert worker.stop() == 0 and scheduler.stop() == 0
         assert scheduler.named("queue.failed") == []
 
 
 def test_without_a_scheduler_the_worker_says_so(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        worker = cluster.start_worker()
-        cluster.enqueue("work", range(10), 0)
-        cluster.wait_until_ended(range(10))
+    with System(tmp_path, redis_url, APP) as system:
+        worker = system.start_worker()
+        system.enqueue("work", range(10), 0)
+        system.wait_until_ended(range(10))
         assert worker.wait_for("worker.no_scheduler")["queue"] == "default"
         assert worker.stop() == 0
 
 
 def test_with_a_scheduler_it_does_not(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
-        scheduler = cluster.start_scheduler()
-        worker = cluster.start_worker()
+    with System(tmp_path, redis_url, APP, lease=2) as system:
+        scheduler = system.start_scheduler()
+        worker = system.start_worker()
         worker.wait_for("worker.connected")
-        ended = _ends(cluster)
-        wait_until(lambda: _ends(cluster) > ended + 8_000)
+        ended = _ends(system)
+        wait_until(lambda: _ends(system) > ended + 8_000)
         assert worker.named("worker.no_scheduler") == []
         # One that has gone is missed as well.
         assert scheduler.stop() == 0

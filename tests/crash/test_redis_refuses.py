@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 APP = """
@@ -39,29 +39,29 @@ def server() -> Iterator[EmbeddedRedis]:
         yield server
 
 
-def conversations(cluster: Cluster) -> int:
+def conversations(system: System) -> int:
     """How many consumer ids there have been; each stays for a day as a tombstone."""
-    return int(cluster.redis.zcard(key("consumers", "default")))
+    return int(system.redis.zcard(key("consumers", "default")))
 
 
-def check_no_hurry(cluster: Cluster) -> None:
-    before = conversations(cluster)
+def check_no_hurry(system: System) -> None:
+    before = conversations(system)
     wait_until_past(time.monotonic() + WATCHED)
-    assert conversations(cluster) - before <= MOST
+    assert conversations(system) - before <= MOST
 
 
 def test_out_of_memory_an_idle_worker_waits(tmp_path: Path, server: EmbeddedRedis) -> None:
-    with Cluster(tmp_path, server.url, APP, lease=3) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker()
+    with System(tmp_path, server.url, APP, lease=3) as system:
+        system.start_scheduler()
+        worker = system.start_worker()
         worker.wait_for("worker.connected")
-        cluster.redis.config_set("maxmemory", "1mb")
-        check_no_hurry(cluster)
-        cluster.redis.config_set("maxmemory", "0")
-        cluster.enqueue("work", range(10))
-        cluster.wait_until_ended(range(10))
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
+        system.redis.config_set("maxmemory", "1mb")
+        check_no_hurry(system)
+        system.redis.config_set("maxmemory", "0")
+        system.enqueue("work", range(10))
+        system.wait_until_ended(range(10))
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
         assert worker.stop() == 0
 
 
@@ -70,55 +70,55 @@ def test_out_of_memory_what_is_there_is_run_and_settled(
 ) -> None:
     """Settling is what frees memory, so it must be allowed; the lease holds as well."""
     tasks = range(1, 200)
-    with Cluster(tmp_path, server.url, APP, lease=2) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4)
-        cluster.enqueue("hold", [0])
-        wait_until(cluster.ledger.started)
-        cluster.enqueue("work", tasks)
-        cluster.redis.config_set("maxmemory", "1mb")
-        cluster.wait_until_ended(tasks)
+    with System(tmp_path, server.url, APP, lease=2) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=4)
+        system.enqueue("hold", [0])
+        wait_until(system.ledger.started)
+        system.enqueue("work", tasks)
+        system.redis.config_set("maxmemory", "1mb")
+        system.wait_until_ended(tasks)
         wait_until_past(time.monotonic() + 2 * 2)
         (tmp_path / "open-0").touch()
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
         assert worker.named("worker.lease_lost") == []
         assert worker.stop() == 0
 
 
 def test_a_key_of_another_type_is_waited_for(tmp_path: Path, server: EmbeddedRedis) -> None:
-    with Cluster(tmp_path, server.url, APP, lease=3) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker()
+    with System(tmp_path, server.url, APP, lease=3) as system:
+        system.start_scheduler()
+        worker = system.start_worker()
         worker.wait_for("worker.connected")
-        cluster.redis.set(key("suspects", "default"), "of another program")
+        system.redis.set(key("suspects", "default"), "of another program")
         worker.wait_for("worker.disconnected")
-        check_no_hurry(cluster)
-        cluster.redis.delete(key("suspects", "default"))
-        cluster.enqueue("work", range(10))
-        cluster.wait_until_ended(range(10))
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
+        check_no_hurry(system)
+        system.redis.delete(key("suspects", "default"))
+        system.enqueue("work", range(10))
+        system.wait_until_ended(range(10))
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
         assert worker.stop() == 0
 
 
 def test_after_the_loss_of_all_data_the_worker_goes_on(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
-    with Cluster(tmp_path, server.url, APP, lease=2) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=2)
-        cluster.enqueue("hold", [0])
-        wait_until(cluster.ledger.started)
-        cluster.redis.flushall()
+    with System(tmp_path, server.url, APP, lease=2) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=2)
+        system.enqueue("hold", [0])
+        wait_until(system.ledger.started)
+        system.redis.flushall()
         worker.wait_for("worker.lease_lost", running=1)
         worker.wait_for("worker.connected", count=2)
-        cluster.enqueue("work", range(1, 11))
-        cluster.wait_until_ended(range(1, 11))
+        system.enqueue("work", range(1, 11))
+        system.wait_until_ended(range(1, 11))
         (tmp_path / "open-0").touch()
         worker.wait_for("task.lost_lease")
-        cluster.wait_until_settled()
-        assert cluster.stats() == {"succeeded": 10}
+        system.wait_until_settled()
+        assert system.stats() == {"succeeded": 10}
         assert worker.stop() == 0
 
 
@@ -126,22 +126,22 @@ def test_a_slot_is_free_again_when_a_task_with_a_lost_lease_ends(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
     """At once, and not only when the lease is renewed next."""
-    with Cluster(tmp_path, server.url, APP, lease=60) as cluster:
-        worker = cluster.start_worker(concurrency=2)
-        cluster.enqueue("hold", [0, 1])
-        wait_until(lambda: len(cluster.ledger.started()) == 2)
-        cluster.redis.flushall()
+    with System(tmp_path, server.url, APP, lease=60) as system:
+        worker = system.start_worker(concurrency=2)
+        system.enqueue("hold", [0, 1])
+        wait_until(lambda: len(system.ledger.started()) == 2)
+        system.redis.flushall()
         # At an outcome the worker learns that its lease is lost.
         (tmp_path / "open-0").touch()
         worker.wait_for("worker.lease_lost", running=1)
         worker.wait_for("worker.connected", count=2)
-        cluster.enqueue("hold", [2, 3, 4])
-        wait_until(lambda: cluster.ledger.started() == {0, 1, 2})
+        system.enqueue("hold", [2, 3, 4])
+        wait_until(lambda: system.ledger.started() == {0, 1, 2})
         wait_until_past(time.monotonic() + 1)  # until the worker sleeps
         (tmp_path / "open-1").touch()
-        wait_until(lambda: cluster.ledger.started() == {0, 1, 2, 3}, timeout=5)
+        wait_until(lambda: system.ledger.started() == {0, 1, 2, 3}, timeout=5)
         for number in (2, 3, 4):
             (tmp_path / f"open-{number}").touch()
-        cluster.wait_until_ended(range(5))
+        system.wait_until_ended(range(5))
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 APP = """
@@ -40,20 +40,20 @@ def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
         yield server
 
 
-def wait_for_a_start(cluster: Cluster, moment: float) -> None:
+def wait_for_a_start(system: System, moment: float) -> None:
     """The workers go on within two seconds."""
     wait_until(
-        lambda: any(run.start > moment for run in cluster.ledger.runs()),
+        lambda: any(run.start > moment for run in system.ledger.runs()),
         timeout=2.0,
         what="a task that begins after the return of Redis",
     )
 
 
-def check_all_ran_once(cluster: Cluster) -> None:
-    cluster.wait_until_ended(TASKS)
-    cluster.wait_until_settled()
-    assert cluster.ledger.run_twice() == set()
-    assert cluster.stats() == {"succeeded": len(TASKS)}
+def check_all_ran_once(system: System) -> None:
+    system.wait_until_ended(TASKS)
+    system.wait_until_settled()
+    assert system.ledger.run_twice() == set()
+    assert system.stats() == {"succeeded": len(TASKS)}
 
 
 @pytest.mark.parametrize("name", [pytest.param("work", marks=pytest.mark.versions), "work_async"])
@@ -61,34 +61,34 @@ def test_redis_is_killed_three_times_and_started_again(
     tmp_path: Path, server: EmbeddedRedis, chance: random.Random, name: str
 ) -> None:
     """Away for a moment, and for longer than the lease."""
-    with Cluster(tmp_path, server.url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
+    with System(tmp_path, server.url, APP, lease=LEASE) as system:
+        system.start_scheduler()
         for _ in range(2):
-            cluster.start_worker(**OPTIONS)
-        cluster.enqueue(name, TASKS)
+            system.start_worker(**OPTIONS)
+        system.enqueue(name, TASKS)
         for away in (0.0, 1.5 * LEASE, 0.2):
-            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 700))
+            system.wait_for_ends(len(system.ledger.ended()) + chance.randrange(50, 700))
             server.kill()
             wait_until_past(time.monotonic() + away)
             server.start()
-            wait_for_a_start(cluster, time.monotonic())
-        check_all_ran_once(cluster)
+            wait_for_a_start(system, time.monotonic())
+        check_all_ran_once(system)
 
 
 def test_redis_is_stopped_for_longer_than_the_lease(
     tmp_path: Path, server: EmbeddedRedis, chance: random.Random
 ) -> None:
-    with Cluster(tmp_path, server.url, APP, lease=LEASE) as cluster:
-        schedulers = [cluster.start_scheduler() for _ in range(2)]
-        workers = [cluster.start_worker(**OPTIONS) for _ in range(2)]
-        cluster.enqueue("work", TASKS)
+    with System(tmp_path, server.url, APP, lease=LEASE) as system:
+        schedulers = [system.start_scheduler() for _ in range(2)]
+        workers = [system.start_worker(**OPTIONS) for _ in range(2)]
+        system.enqueue("work", TASKS)
         for _ in range(2):
-            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 900))
+            system.wait_for_ends(len(system.ledger.ended()) + chance.randrange(50, 900))
             os.kill(server.pid, signal.SIGSTOP)
             wait_until_past(time.monotonic() + 1.5 * LEASE)
             os.kill(server.pid, signal.SIGCONT)
-            wait_for_a_start(cluster, time.monotonic())
-        check_all_ran_once(cluster)
+            wait_for_a_start(system, time.monotonic())
+        check_all_ran_once(system)
         for process in (*schedulers, *workers):
             assert process.stop() == 0
 
@@ -98,12 +98,12 @@ def test_workers_and_scheduler_started_before_redis_begin_when_it_comes(
 ) -> None:
     url = server.url
     server.kill()
-    with Cluster(tmp_path, url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker()
+    with System(tmp_path, url, APP, lease=LEASE) as system:
+        system.start_scheduler()
+        worker = system.start_worker()
         worker.wait_for("worker.disconnected")
         server.start()
-        cluster.enqueue("work", range(10))
-        cluster.wait_until_ended(range(10))
-        cluster.wait_until_settled()
+        system.enqueue("work", range(10))
+        system.wait_until_ended(range(10))
+        system.wait_until_settled()
         assert worker.stop() == 0

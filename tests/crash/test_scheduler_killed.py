@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 DELAY = 2.0
@@ -30,46 +30,46 @@ TASKS = range(500)
 OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "error"}
 
 
-def kill_in_the_middle(cluster: Cluster, chance: random.Random, pid: int) -> None:
+def kill_in_the_middle(system: System, chance: random.Random, pid: int) -> None:
     """SIGKILL while some retries have run and most still wait."""
-    cluster.enqueue("fails_once", TASKS)
-    cluster.wait_for_ends(chance.randrange(1, 350))
+    system.enqueue("fails_once", TASKS)
+    system.wait_for_ends(chance.randrange(1, 350))
     os.kill(pid, signal.SIGKILL)
 
 
-def check_each_ran_twice(cluster: Cluster) -> None:
-    cluster.wait_until_settled()
-    assert set(cluster.ledger.times_run().values()) == {2}
-    assert cluster.stats() == {"retried": 500, "succeeded": 500}
+def check_each_ran_twice(system: System) -> None:
+    system.wait_until_settled()
+    assert set(system.ledger.times_run().values()) == {2}
+    assert system.stats() == {"retried": 500, "succeeded": 500}
 
 
 def test_the_only_scheduler_is_killed_in_the_middle_of_retries(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=3) as cluster:
-        scheduler = cluster.start_scheduler()
-        cluster.start_worker(**OPTIONS)
-        kill_in_the_middle(cluster, chance, scheduler.pid)
+    with System(tmp_path, redis_url, APP, lease=3) as system:
+        scheduler = system.start_scheduler()
+        system.start_worker(**OPTIONS)
+        kill_in_the_middle(system, chance, scheduler.pid)
         scheduler.process.wait()
-        assert len(cluster.ledger.ended()) < len(TASKS), "it was killed too late"
-        cluster.start_scheduler()
-        cluster.wait_until_ended(TASKS)
-        check_each_ran_twice(cluster)
+        assert len(system.ledger.ended()) < len(TASKS), "it was killed too late"
+        system.start_scheduler()
+        system.wait_until_ended(TASKS)
+        check_each_ran_twice(system)
 
 
 def test_one_of_two_schedulers_is_killed_and_nothing_is_late(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=10) as cluster:
-        schedulers = [cluster.start_scheduler() for _ in range(2)]
+    with System(tmp_path, redis_url, APP, lease=10) as system:
+        schedulers = [system.start_scheduler() for _ in range(2)]
         for scheduler in schedulers:
             scheduler.wait_for("scheduler.started")
-        cluster.start_worker(**OPTIONS)
-        kill_in_the_middle(cluster, chance, chance.choice(schedulers).pid)
-        cluster.wait_until_ended(TASKS)
-        check_each_ran_twice(cluster)
+        system.start_worker(**OPTIONS)
+        kill_in_the_middle(system, chance, chance.choice(schedulers).pid)
+        system.wait_until_ended(TASKS)
+        check_each_ran_twice(system)
         first: dict[int, float] = {}
-        for run in cluster.ledger.runs():
+        for run in system.ledger.runs():
             waited = run.start - first.setdefault(run.number, run.start)
             # A fraction of the lease, which is what waiting for a rescue would take.
             assert waited < DELAY + 2
@@ -80,17 +80,17 @@ def test_one_of_two_schedulers_is_killed_while_they_rescue(
 ) -> None:
     """Both see the lost worker; its tasks lose it once, and no task is lost."""
     tasks = range(40)
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
-        schedulers = [cluster.start_scheduler() for _ in range(2)]
-        worker = cluster.start_worker(concurrency=40)
-        cluster.enqueue("hold", tasks)
-        wait_until(lambda: len(cluster.ledger.started()) == len(tasks))
+    with System(tmp_path, redis_url, APP, lease=2) as system:
+        schedulers = [system.start_scheduler() for _ in range(2)]
+        worker = system.start_worker(concurrency=40)
+        system.enqueue("hold", tasks)
+        wait_until(lambda: len(system.ledger.started()) == len(tasks))
         worker.kill()
         # About when they see that its lease has ended.
         wait_until_past(time.monotonic() + 2 - chance.random() * 0.5)
         chance.choice(schedulers).kill()
-        cluster.start_worker(concurrency=40)
-        cluster.wait_until_ended(tasks)
-        cluster.wait_until_settled()
-        assert set(cluster.ledger.times_run().values()) == {2}
-        assert cluster.stats() == {"rescued": len(tasks), "succeeded": len(tasks)}
+        system.start_worker(concurrency=40)
+        system.wait_until_ended(tasks)
+        system.wait_until_settled()
+        assert set(system.ledger.times_run().values()) == {2}
+        assert system.stats() == {"rescued": len(tasks), "succeeded": len(tasks)}

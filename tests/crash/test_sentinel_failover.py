@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import redis
-from support.cluster import Cluster
 from support.feeder import Feeder
 from support.redis_sentinel import SERVICE, RedisSentinel
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -46,14 +46,14 @@ def test_nothing_acknowledged_is_lost(
     servers = redis_sentinel
     url = servers.url + "?wait_replicas=2"
     options: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
-    with Cluster(
+    with System(
         tmp_path, url, APP, lease=LEASE, redis_client=lambda: master_client(servers)
-    ) as cluster:
-        cluster.start_scheduler()
+    ) as system:
+        system.start_scheduler()
         for _ in range(2):
-            cluster.start_worker(**options)
-        with Feeder(cluster.task("work"), TASKS) as feeder:
-            cluster.wait_for_ends(chance.randrange(50, 500))
+            system.start_worker(**options)
+        with Feeder(system.task("work"), TASKS) as feeder:
+            system.wait_for_ends(chance.randrange(50, 500))
             began = time.monotonic()
             if how == "killed":
                 old = servers.kill_master()
@@ -64,20 +64,20 @@ def test_nothing_acknowledged_is_lost(
             else:
                 servers.failover()
             over = time.monotonic()
-        cluster.wait_until_ended(feeder.acknowledged, timeout=60)
-        cluster.wait_until_settled()
-        resumed = min((r.start for r in cluster.ledger.runs() if r.start > over), default=over)
+        system.wait_until_ended(feeder.acknowledged, timeout=60)
+        system.wait_until_settled()
+        resumed = min((r.start for r in system.ledger.runs() if r.start > over), default=over)
         held = {
             run.number
-            for run in cluster.ledger.runs()
+            for run in system.ledger.runs()
             if run.start <= resumed + LAG and (run.end is None or run.end >= began - LAG)
         }
-        assert cluster.ledger.run_twice() <= held
-        assert "dead" not in cluster.stats()
+        assert system.ledger.run_twice() <= held
+        assert "dead" not in system.stats()
         # Few calls were under way.
         assert len(feeder.uncertain) < len(TASKS) / 2
         # What was uncertain ran once or not at all, and nothing else ran.
-        assert cluster.ledger.started() <= feeder.acknowledged | feeder.uncertain
+        assert system.ledger.started() <= feeder.acknowledged | feeder.uncertain
 
 
 def test_workers_and_scheduler_go_on_after_every_failover(
@@ -85,19 +85,19 @@ def test_workers_and_scheduler_go_on_after_every_failover(
 ) -> None:
     """Three in a row, with nothing under way: nothing runs twice."""
     servers = redis_sentinel
-    with Cluster(
+    with System(
         tmp_path, servers.url, APP, lease=LEASE, redis_client=lambda: master_client(servers)
-    ) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=4)
+    ) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=4)
         for number in range(3):
             some = range(100 * number, 100 * number + 20)
-            cluster.enqueue("work", some)
-            cluster.wait_until_ended(some)
-            cluster.wait_until_settled()
+            system.enqueue("work", some)
+            system.wait_until_ended(some)
+            system.wait_until_settled()
             with servers.client() as client:
                 client.ping()  # WAIT is for what was there at the client's last command
                 wait_until(lambda: client.wait(2, 1_000) == 2)
             servers.failover()
-        assert cluster.ledger.run_twice() == set()
+        assert system.ledger.run_twice() == set()
         assert worker.stop() == 0

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until, wait_until_past
 
 LEASE = 2.0
@@ -44,20 +44,20 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
 ) -> None:
     """Its tasks end before or after it has learned that its lease is lost."""
     tasks, later = range(SLOTS), range(100, 100 + SLOTS)
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
-        stopped = cluster.start_worker(concurrency=SLOTS)
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
+        system.start_scheduler()
+        stopped = system.start_worker(concurrency=SLOTS)
         first_id = stopped.wait_for("worker.connected")["consumer"]
-        cluster.enqueue(name, tasks)
-        wait_until(lambda: cluster.ledger.started() == set(tasks))
+        system.enqueue(name, tasks)
+        wait_until(lambda: system.ledger.started() == set(tasks))
         stopped.signal(signal.SIGSTOP)
         since = time.monotonic()
-        other = cluster.start_worker(concurrency=SLOTS)
+        other = system.start_worker(concurrency=SLOTS)
         (tmp_path / f"open-{other.pid}").touch()
-        cluster.wait_until_ended(tasks)
+        system.wait_until_ended(tasks)
         wait_until_past(since + 2 * LEASE)
         other.wait_for("task.done", count=SLOTS)
-        cluster.wait_until_settled()
+        system.wait_until_settled()
         # The other one is gone before the first goes on: what runs from now on
         # can only be its own.
         assert other.stop() == 0
@@ -71,45 +71,45 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
             (tmp_path / f"open-{stopped.pid}").touch()
             stopped.wait_for("task.lost_lease", count=SLOTS)
             assert stopped.named("task.done") == []
-        wait_until(lambda: all(run.end is not None for run in cluster.ledger.runs()))
+        wait_until(lambda: all(run.end is not None for run in system.ledger.runs()))
         # Each is said to be void: by the task's own line, or after it once the
         # loss is known.
         void = ("task.lost_lease", "task.outcome_void")
         wait_until(lambda: sum(len(stopped.named(name)) for name in void) == SLOTS)
         assert stopped.wait_for("worker.connected", count=2)["consumer"] != first_id
 
-        cluster.enqueue(name, later)
-        cluster.wait_until_ended(later)
-        cluster.wait_until_settled()
+        system.enqueue(name, later)
+        system.wait_until_ended(later)
+        system.wait_until_settled()
         assert stopped.stop() == 0
-        begun = {run.number for run in cluster.ledger.runs() if run.start > continued}
+        begun = {run.number for run in system.ledger.runs() if run.start > continued}
         assert begun == set(later)
         # Only what it did under its new id has counted.
-        assert cluster.stats() == {"rescued": SLOTS, "succeeded": 2 * SLOTS}
+        assert system.stats() == {"rescued": SLOTS, "succeeded": 2 * SLOTS}
 
 
 def test_tasks_that_it_had_claimed_ahead_do_not_begin(tmp_path: Path, redis_url: str) -> None:
     """Stopped in the middle of fast tasks, of which it holds many not begun."""
     tasks = range(40_000)
-    with Cluster(tmp_path, redis_url, APP, lease=LEASE) as cluster:
-        cluster.start_scheduler()
-        stopped = cluster.start_worker(concurrency=SLOTS, log_level="warning")
-        cluster.enqueue("fast", tasks)
-        cluster.wait_for_ends(2000)
+    with System(tmp_path, redis_url, APP, lease=LEASE) as system:
+        system.start_scheduler()
+        stopped = system.start_worker(concurrency=SLOTS, log_level="warning")
+        system.enqueue("fast", tasks)
+        system.wait_for_ends(2000)
         stopped.signal(signal.SIGSTOP)
         moment = time.monotonic()
-        (claimed,) = [n for place, n in cluster.waiting().items() if "claimed" in place]
+        (claimed,) = [n for place, n in system.waiting().items() if "claimed" in place]
         assert claimed > 10 * SLOTS, "nothing was claimed ahead"
-        other = cluster.start_worker(concurrency=SLOTS, log_level="warning")
+        other = system.start_worker(concurrency=SLOTS, log_level="warning")
         wait_until_past(moment + 2 * LEASE)
-        cluster.wait_until_ended(tasks)
-        cluster.wait_until_settled()
+        system.wait_until_ended(tasks)
+        system.wait_until_settled()
         continued = time.monotonic()
         stopped.signal(signal.SIGCONT)
         stopped.wait_for("worker.lease_lost")
         assert other.stop() == 0
         assert stopped.stop() == 0
         # A thread may have been stopped between taking a task and its first line.
-        begun = [run for run in cluster.ledger.runs() if run.start > continued]
+        begun = [run for run in system.ledger.runs() if run.start > continued]
         assert len(begun) <= SLOTS
-        assert cluster.stats() == {"rescued": claimed, "succeeded": len(tasks)}
+        assert system.stats() == {"rescued": claimed, "succeeded": len(tasks)}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cluster import Cluster
 from support.raw_messages import delayed, pending
+from support.system import System
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -46,50 +46,50 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def check_nothing_was_spent(cluster: Cluster) -> None:
-    parts = [*pending(cluster.redis), *(parts for parts, _ in delayed(cluster.redis))]
+def check_nothing_was_spent(system: System) -> None:
+    parts = [*pending(system.redis), *(parts for parts, _ in delayed(system.redis))]
     assert {(p["retries"], p["deliveries"]) for p in parts} <= {(0, 0)}
-    assert not {"retried", "rescued", "dead"} & cluster.stats().keys()
-    assert cluster.ledger.run_twice() == set()
+    assert not {"retried", "rescued", "dead"} & system.stats().keys()
+    assert system.ledger.run_twice() == set()
 
 
 def test_a_process_is_killed_and_another_takes_its_place(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=2) as cluster:
-        cluster.start_scheduler().wait_for("scheduler.started")
-        worker = cluster.start_worker(**OPTIONS)
-        cluster.enqueue("work", TASKS)
-        wait_until(lambda: len({run.pid for run in cluster.ledger.runs()}) == 2)
-        cluster.wait_for_ends(chance.randrange(50, 1500))
+    with System(tmp_path, redis_url, APP, lease=2) as system:
+        system.start_scheduler().wait_for("scheduler.started")
+        worker = system.start_worker(**OPTIONS)
+        system.enqueue("work", TASKS)
+        wait_until(lambda: len({run.pid for run in system.ledger.runs()}) == 2)
+        system.wait_for_ends(chance.randrange(50, 1500))
         victim = chance.choice(children(worker))
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
         worker.wait_for("process.died", pid=victim, signal="SIGKILL")
-        cluster.wait_until_ended(TASKS)
-        cluster.wait_until_settled()
-        assert len({run.pid for run in cluster.ledger.runs()}) == 3
+        system.wait_until_ended(TASKS)
+        system.wait_until_settled()
+        assert len({run.pid for run in system.ledger.runs()}) == 3
         assert worker.stop() == 0
-        assert cluster.ledger.run_twice_unduly(victim, killed) == set()
-        assert cluster.stats()["succeeded"] == len(TASKS)
+        assert system.ledger.run_twice_unduly(victim, killed) == set()
+        assert system.stats()["succeeded"] == len(TASKS)
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])
 def test_the_supervisor_is_killed_and_its_processes_drain(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=NEVER) as cluster:
-        worker = cluster.start_worker(**OPTIONS)
-        cluster.enqueue(name, TASKS)
-        cluster.wait_for_ends(chance.randrange(50, 1500))
+    with System(tmp_path, redis_url, APP, lease=NEVER) as system:
+        worker = system.start_worker(**OPTIONS)
+        system.enqueue(name, TASKS)
+        system.wait_for_ends(chance.randrange(50, 1500))
         orphans = children(worker)
         assert len(orphans) == 2
         worker.kill()
         wait_until(lambda: all(map(is_gone, orphans)))
-        left = cluster.waiting()
+        left = system.waiting()
         assert left.keys() <= {"pending"}
-        assert left.get("pending", 0) == len(cluster.ledger.lost(TASKS))
-        check_nothing_was_spent(cluster)
+        assert left.get("pending", 0) == len(system.ledger.lost(TASKS))
+        check_nothing_was_spent(system)
 
 
 def test_the_supervisor_is_killed_while_its_processes_start(
@@ -97,8 +97,8 @@ def test_the_supervisor_is_killed_while_its_processes_start(
 ) -> None:
     """Wherever they are: before signals are caught, or while the application loads."""
     for _ in range(8):
-        with Cluster(tmp_path, redis_url, APP, lease=NEVER) as cluster:
-            worker = cluster.start_worker(**OPTIONS)
+        with System(tmp_path, redis_url, APP, lease=NEVER) as system:
+            worker = system.start_worker(**OPTIONS)
             orphans = wait_until(lambda worker=worker: children(worker))  # type: ignore[misc]
             time.sleep(chance.random() * 0.4)  # a random moment of the start
             orphans = children(worker)
@@ -110,34 +110,34 @@ def test_the_supervisor_is_killed_while_its_processes_start(
 def test_it_is_ended_under_load(
     tmp_path: Path, redis_url: str, chance: random.Random, number: signal.Signals
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=NEVER) as cluster:
-        first = cluster.start_worker(**OPTIONS)
-        cluster.enqueue("work", TASKS)
-        cluster.wait_for_ends(chance.randrange(50, 1500))
+    with System(tmp_path, redis_url, APP, lease=NEVER) as system:
+        first = system.start_worker(**OPTIONS)
+        system.enqueue("work", TASKS)
+        system.wait_for_ends(chance.randrange(50, 1500))
         first.signal(number)
         assert first.wait() == 0
-        assert set(cluster.waiting()) <= {"pending"}
-        second = cluster.start_worker(**OPTIONS)
-        cluster.wait_until_ended(TASKS)
-        cluster.wait_until_settled()
+        assert set(system.waiting()) <= {"pending"}
+        second = system.start_worker(**OPTIONS)
+        system.wait_until_ended(TASKS)
+        system.wait_until_settled()
         assert second.stop() == 0
-        check_nothing_was_spent(cluster)
-        assert cluster.stats() == {"succeeded": len(TASKS)}
+        check_nothing_was_spent(system)
+        assert system.stats() == {"succeeded": len(TASKS)}
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])
 def test_processes_are_replaced_under_load(tmp_path: Path, redis_url: str, name: str) -> None:
-    with Cluster(tmp_path, redis_url, APP, lease=NEVER) as cluster:
-        worker = cluster.start_worker(max_tasks=400, **OPTIONS)
-        cluster.enqueue(name, TASKS)
-        cluster.wait_until_ended(TASKS)
-        cluster.wait_until_settled()
+    with System(tmp_path, redis_url, APP, lease=NEVER) as system:
+        worker = system.start_worker(max_tasks=400, **OPTIONS)
+        system.enqueue(name, TASKS)
+        system.wait_until_ended(TASKS)
+        system.wait_until_settled()
         assert worker.stop() == 0
         per_process: dict[int, int] = {}
-        for run in cluster.ledger.runs():
+        for run in system.ledger.runs():
             per_process[run.pid] = per_process.get(run.pid, 0) + 1
         assert len(per_process) >= len(TASKS) / 400
         assert max(per_process.values()) <= 400
         assert worker.named("process.died") == []
-        check_nothing_was_spent(cluster)
-        assert cluster.stats() == {"succeeded": len(TASKS)}
+        check_nothing_was_spent(system)
+        assert system.stats() == {"succeeded": len(TASKS)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -52,12 +52,12 @@ AFTER = range(10_000, 10_200)
 
 @pytest.mark.parametrize("name", ["spin", "sleep", "sleep_async"])
 def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        worker = cluster.start_worker(concurrency=4)
+    with System(tmp_path, redis_url, APP) as system:
+        worker = system.start_worker(concurrency=4)
         # Whose failures are not tried again, as the message says.
         task = FluxQueue(redis_url).task(name=name, max_retries=0)(lambda number: None)
         task.enqueue_many((number,) for number in TASKS)
-        cluster.wait_until_settled(timeout=100)
+        system.wait_until_settled(timeout=100)
 
         def ends() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             return worker.named("task.done", name=name), worker.named("task.dead", name=name)
@@ -73,12 +73,12 @@ def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: 
         # Both happened, or it was no race.
         assert done and died
         # Who is done has come to its end, once.
-        assert len(cluster.ledger.ended()) >= len(done)
-        assert set(cluster.ledger.times_run().values()) == {1}
-        assert cluster.stats() == {"succeeded": len(done), "dead": len(died)}
+        assert len(system.ledger.ended()) >= len(done)
+        assert set(system.ledger.times_run().values()) == {1}
+        assert system.stats() == {"succeeded": len(done), "dead": len(died)}
         # The worker is as it was.
         after = "after_async" if name == "sleep_async" else "after"
-        cluster.enqueue(after, AFTER)
-        cluster.wait_until_ended(AFTER)
+        system.enqueue(after, AFTER)
+        system.wait_until_ended(AFTER)
         assert worker.stop() == 0
     assert worker.named("worker.failed") == worker.named("task.stuck") == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.cluster import Cluster
 from support.raw_messages import dead, delayed, pending
+from support.system import System
 
 OLD = """
 @fluxqueue.task()
@@ -25,37 +25,37 @@ def new(ctx: Context, number):
 def test_during_the_grace_period_it_is_kept_for_a_worker_that_knows_it(
     tmp_path: Path, redis_url: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, OLD) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(unknown_task_grace=12)
+    with System(tmp_path, redis_url, OLD) as system:
+        system.start_scheduler()
+        worker = system.start_worker(unknown_task_grace=12)
         worker.wait_for("worker.connected")
-        cluster.enqueue("new", range(20))
-        cluster.enqueue("old", range(100, 120))
+        system.enqueue("new", range(20))
+        system.enqueue("old", range(100, 120))
         worker.wait_for("task.unknown", count=40)
-        cluster.wait_until_ended(range(100, 120))
-        waiting = [*pending(cluster.redis), *(parts for parts, _ in delayed(cluster.redis))]
+        system.wait_until_ended(range(100, 120))
+        waiting = [*pending(system.redis), *(parts for parts, _ in delayed(system.redis))]
         assert {(p["retries"], p["deliveries"]) for p in waiting} <= {(0, 0)}
-        other = cluster.start_worker(NEW, unknown_task_grace=12)
-        cluster.wait_until_ended(range(20))
+        other = system.start_worker(NEW, unknown_task_grace=12)
+        system.wait_until_ended(range(20))
         # Each of them gives back what it does not know, and loses nothing.
-        cluster.enqueue("old", range(120, 140))
-        cluster.wait_until_ended(range(120, 140))
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice() == set()
-        assert cluster.stats() == {"succeeded": 60}
+        system.enqueue("old", range(120, 140))
+        system.wait_until_ended(range(120, 140))
+        system.wait_until_settled()
+        assert system.ledger.run_twice() == set()
+        assert system.stats() == {"succeeded": 60}
         assert worker.stop() == 0 and other.stop() == 0
 
 
 def test_after_it_they_are_parked_and_the_others_run(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, OLD) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(unknown_task_grace=1)
-        cluster.enqueue("new", range(20))
-        cluster.enqueue("old", range(100, 120))
-        cluster.wait_until_ended(range(100, 120))
+    with System(tmp_path, redis_url, OLD) as system:
+        system.start_scheduler()
+        worker = system.start_worker(unknown_task_grace=1)
+        system.enqueue("new", range(20))
+        system.enqueue("old", range(100, 120))
+        system.wait_until_ended(range(100, 120))
         worker.wait_for("task.parked", count=20, reason="unknown_task", name="new")
-        cluster.wait_until_settled()
-        reasons = dead(cluster.redis).values()
+        system.wait_until_settled()
+        reasons = dead(system.redis).values()
         assert [reason["reason"] for reason in reasons] == ["unknown_task"] * 20
         assert all("'new'" in r["error"] or '"new"' in r["error"] for r in reasons)
         assert worker.stop() == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -32,27 +32,27 @@ def test_every_task_runs_and_only_those_in_flight_run_twice(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str
 ) -> None:
     """With the default lease of 10 seconds."""
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler().wait_for("scheduler.started")
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler().wait_for("scheduler.started")
         options: dict[str, Any] = {"concurrency": SLOTS, "log_level": "warning"}
-        workers = [cluster.start_worker(**options) for _ in range(2)]
-        cluster.enqueue(name, TASKS)
+        workers = [system.start_worker(**options) for _ in range(2)]
+        system.enqueue(name, TASKS)
         pids = {worker.pid for worker in workers}
-        wait_until(lambda: {run.pid for run in cluster.ledger.runs()} == pids)
+        wait_until(lambda: {run.pid for run in system.ledger.runs()} == pids)
 
-        cluster.wait_for_ends(chance.randrange(50, 1500))
+        system.wait_for_ends(chance.randrange(50, 1500))
         victim = chance.choice(workers)
         killed = time.monotonic()
         victim.kill()
-        cluster.start_worker(**options)
+        system.start_worker(**options)
 
-        left = len(cluster.ledger.lost(TASKS)) * 0.02 / SLOTS
-        cluster.wait_until_ended(TASKS, timeout=15 + left)
-        cluster.wait_until_settled()
-        assert cluster.ledger.run_twice_unduly(victim.pid, killed) == set()
-        assert max(cluster.ledger.times_run().values()) <= 2
-        stats = cluster.stats()
+        left = len(system.ledger.lost(TASKS)) * 0.02 / SLOTS
+        system.wait_until_ended(TASKS, timeout=15 + left)
+        system.wait_until_settled()
+        assert system.ledger.run_twice_unduly(victim.pid, killed) == set()
+        assert max(system.ledger.times_run().values()) <= 2
+        stats = system.stats()
         # Redis counts each task once, and gives back no more than was held.
         assert stats["succeeded"] == len(TASKS)
         assert "dead" not in stats and "retried" not in stats
-        assert len(cluster.ledger.run_twice()) <= stats["rescued"]
+        assert len(system.ledger.run_twice()) <= stats["rescued"]

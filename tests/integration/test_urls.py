@@ -11,7 +11,7 @@ import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from redis import Redis
-from support.cluster import Cluster
+from support.system import System
 from support.tls_proxy import AUTHORITY, LOCALHOST, TlsProxy
 
 APP = """
@@ -62,13 +62,13 @@ def url(request: pytest.FixtureRequest, server: EmbeddedRedis) -> Iterator[str]:
 
 
 def test_a_task_runs_and_is_tried_again(tmp_path: Path, url: str) -> None:
-    with Cluster(tmp_path, url, APP) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker()
-        cluster.enqueue("fails_once", range(20))
-        cluster.wait_until_ended(range(20))
-        cluster.wait_until_settled()
-        assert cluster.stats() == {"retried": 20, "succeeded": 20}
+    with System(tmp_path, url, APP) as system:
+        system.start_scheduler()
+        worker = system.start_worker()
+        system.enqueue("fails_once", range(20))
+        system.wait_until_ended(range(20))
+        system.wait_until_settled()
+        assert system.stats() == {"retried": 20, "succeeded": 20}
         assert worker.stop() == 0
 
 

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from fluxqueue_core import key
-from support.cluster import Cluster
 from support.proxy import Proxy, port_of
+from support.system import System
 
 APP = """
 @fluxqueue.task()
@@ -24,16 +24,16 @@ def test_what_is_claimed_covers_the_way(tmp_path: Path, redis_url: str) -> None:
     port, database = port_of(redis_url)
     with (
         Proxy(port, delay=WAY) as proxy,
-        Cluster(tmp_path, redis_url, APP, worker_url=f"{proxy.url}/{database}") as cluster,
+        System(tmp_path, redis_url, APP, worker_url=f"{proxy.url}/{database}") as system,
     ):
-        worker = cluster.start_worker(concurrency=SLOTS, log_level="warning")
-        cluster.enqueue("work", range(4_000))
+        worker = system.start_worker(concurrency=SLOTS, log_level="warning")
+        system.enqueue("work", range(4_000))
         # Not as it begins, when there is no rate yet.
-        cluster.wait_for_ends(1_000)
+        system.wait_for_ends(1_000)
         claimed = []
         for _ in range(50):
             time.sleep(0.02)
-            names = cluster.redis.scan_iter(key("claimed", "default", "*"))
-            claimed.append(sum(cluster.redis.hlen(name) for name in names))
+            names = system.redis.scan_iter(key("claimed", "default", "*"))
+            claimed.append(sum(system.redis.hlen(name) for name in names))
         assert sum(number > 2 * SLOTS for number in claimed) > len(claimed) / 2, claimed
         assert worker.stop() == 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.cluster import Cluster
+from support.system import System
 from support.waiting import wait_until
 
 APP = """
@@ -30,17 +30,17 @@ def hold(number):
 MANY = 100_000
 
 
-def wait_for_started(cluster: Cluster, numbers: Iterable[int]) -> None:
+def wait_for_started(system: System, numbers: Iterable[int]) -> None:
     wanted = set(numbers)
     wait_until(
-        lambda: cluster.ledger.started() == wanted,
-        what=lambda: f"the start of {wanted}; begun: {cluster.ledger.started()}",
+        lambda: system.ledger.started() == wanted,
+        what=lambda: f"the start of {wanted}; begun: {system.ledger.started()}",
     )
 
 
-def wait_for_succeeded(cluster: Cluster, count: int) -> None:
+def wait_for_succeeded(system: System, count: int) -> None:
     wait_until(
-        lambda: cluster.stats().get("succeeded", 0) >= count, what=f"the end of {count} tasks"
+        lambda: system.stats().get("succeeded", 0) >= count, what=f"the end of {count} tasks"
     )
 
 
@@ -49,40 +49,40 @@ def test_slow_tasks_behind_fast_ones_have_all_slots(
     tmp_path: Path, redis_url: str, concurrency: int
 ) -> None:
     slow = range(concurrency)
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.enqueue("quick", range(MANY))
-        cluster.enqueue("hold", slow)
-        cluster.start_worker(concurrency=concurrency)
-        wait_for_started(cluster, slow)
+    with System(tmp_path, redis_url, APP) as system:
+        system.enqueue("quick", range(MANY))
+        system.enqueue("hold", slow)
+        system.start_worker(concurrency=concurrency)
+        wait_for_started(system, slow)
         (tmp_path / "open").touch()
-        wait_for_succeeded(cluster, MANY + concurrency)
-        cluster.wait_until_settled()
+        wait_for_succeeded(system, MANY + concurrency)
+        system.wait_until_settled()
 
 
 def test_slow_tasks_among_fast_ones_hold_up_nobody(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
+    with System(tmp_path, redis_url, APP) as system:
         for number in range(3):
-            cluster.enqueue("quick", range(MANY // 3))
-            cluster.enqueue("hold", [number])
-        cluster.enqueue("quick", range(MANY // 3))
-        cluster.start_worker(concurrency=4)
-        wait_for_started(cluster, range(3))
+            system.enqueue("quick", range(MANY // 3))
+            system.enqueue("hold", [number])
+        system.enqueue("quick", range(MANY // 3))
+        system.start_worker(concurrency=4)
+        wait_for_started(system, range(3))
         # In the one slot that is left.
-        wait_for_succeeded(cluster, MANY // 3 * 4)
+        wait_for_succeeded(system, MANY // 3 * 4)
         (tmp_path / "open").touch()
-        cluster.wait_until_ended(range(3))
-        cluster.wait_until_settled()
+        system.wait_until_ended(range(3))
+        system.wait_until_settled()
 
 
 def test_fast_async_tasks_take_no_slot_from_slow_sync_ones(tmp_path: Path, redis_url: str) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.enqueue("quick", range(MANY))
-        cluster.enqueue("quick_async", range(MANY))
-        cluster.enqueue("hold", range(3))
-        cluster.enqueue("quick_async", range(MANY))
-        cluster.start_worker(concurrency=4)
-        wait_for_started(cluster, range(3))
-        wait_for_succeeded(cluster, 3 * MANY)
+    with System(tmp_path, redis_url, APP) as system:
+        system.enqueue("quick", range(MANY))
+        system.enqueue("quick_async", range(MANY))
+        system.enqueue("hold", range(3))
+        system.enqueue("quick_async", range(MANY))
+        system.start_worker(concurrency=4)
+        wait_for_started(system, range(3))
+        wait_for_succeeded(system, 3 * MANY)
         (tmp_path / "open").touch()
-        cluster.wait_until_ended(range(3))
-        cluster.wait_until_settled()
+        system.wait_until_ended(range(3))
+        system.wait_until_settled()

@@ -11,8 +11,8 @@ from typing import Any
 
 import fluxqueue_core
 import pytest
-from support.cluster import Cluster
 from support.previous_version import recorded
+from support.system import System
 from support.virtual_environment import VirtualEnvironment
 from support.waiting import wait_until
 
@@ -56,19 +56,19 @@ client.close()
 def enqueue_by(
     previous: VirtualEnvironment, folder: Path, url: str, name: str, numbers: Iterable[int]
 ) -> None:
-    """As `Cluster.enqueue`, by the client of the previous version."""
+    """As `System.enqueue`, by the client of the previous version."""
     wanted = list(numbers)
     text = json.dumps(wanted)
     said = previous.run("python", "-c", CLIENT, url, name, text, cwd=folder)
     assert int(said) == len(wanted)
 
 
-def check_all_ended_well(cluster: Cluster, succeeded: int, retried: int) -> None:
-    cluster.wait_until_settled()
-    stats = cluster.stats()
+def check_all_ended_well(system: System, succeeded: int, retried: int) -> None:
+    system.wait_until_settled()
+    stats = system.stats()
     stats.pop("rescued", None)
     assert stats == {"succeeded": succeeded} | ({"retried": retried} if retried else {})
-    assert cluster.redis.zcard(fluxqueue_core.key("dead", "default")) == 0
+    assert system.redis.zcard(fluxqueue_core.key("dead", "default")) == 0
 
 
 def test_both_are_what_they_are_said_to_be(previous: VirtualEnvironment, tmp_path: Path) -> None:
@@ -97,27 +97,27 @@ def test_the_keys_are_the_same(previous: VirtualEnvironment, tmp_path: Path) -> 
 def test_an_old_client_and_a_new_worker(
     previous: VirtualEnvironment, tmp_path: Path, redis_url: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(**OPTIONS)
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler()
+        worker = system.start_worker(**OPTIONS)
         for number, name in enumerate(("work", "fails_once", "work_async")):
             start = number * 50
             enqueue_by(previous, tmp_path, redis_url, name, range(start, start + 50))
-        cluster.wait_until_ended(range(150))
-        check_all_ended_well(cluster, succeeded=150, retried=50)
+        system.wait_until_ended(range(150))
+        check_all_ended_well(system, succeeded=150, retried=50)
         assert worker.stop() == 0
 
 
 def test_a_new_client_and_an_old_worker(
     previous: VirtualEnvironment, tmp_path: Path, redis_url: str
 ) -> None:
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        cluster.start_scheduler(python=previous.python)
-        worker = cluster.start_worker(python=previous.python, **OPTIONS)
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler(python=previous.python)
+        worker = system.start_worker(python=previous.python, **OPTIONS)
         for number, name in enumerate(("work", "fails_once", "work_async")):
-            cluster.enqueue(name, range(number * 50, number * 50 + 50))
-        cluster.wait_until_ended(range(150))
-        check_all_ended_well(cluster, succeeded=150, retried=50)
+            system.enqueue(name, range(number * 50, number * 50 + 50))
+        system.wait_until_ended(range(150))
+        check_all_ended_well(system, succeeded=150, retried=50)
         assert worker.stop() == 0
 
 
@@ -128,20 +128,20 @@ def test_workers_are_replaced_under_load(
     """SIGTERM to the workers that go, as a rolling deployment does it."""
     old: dict[str, Any] = {"python": previous.python}
     before, after = (old, {}) if upgrade else ({}, old)
-    with Cluster(tmp_path, redis_url, APP) as cluster:
-        schedulers = [cluster.start_scheduler(**before)]
-        going = [cluster.start_worker(**OPTIONS, **before) for _ in range(2)]
-        cluster.enqueue("work", range(400))
+    with System(tmp_path, redis_url, APP) as system:
+        schedulers = [system.start_scheduler(**before)]
+        going = [system.start_worker(**OPTIONS, **before) for _ in range(2)]
+        system.enqueue("work", range(400))
         enqueue_by(previous, tmp_path, redis_url, "fails_once", range(400, 500))
         for worker in going:
-            cluster.wait_for_ends(len(cluster.ledger.ended()) + 20)
-            cluster.start_worker(**OPTIONS, **after).wait_for("worker.connected")
+            system.wait_for_ends(len(system.ledger.ended()) + 20)
+            system.start_worker(**OPTIONS, **after).wait_for("worker.connected")
             assert worker.stop() == 0
-        schedulers.append(cluster.start_scheduler(**after))
+        schedulers.append(system.start_scheduler(**after))
         assert schedulers[0].stop() == 0
-        cluster.wait_until_ended(range(500))
-        check_all_ended_well(cluster, succeeded=500, retried=100)
-        twice = {number for number in cluster.ledger.run_twice() if number < 400}
+        system.wait_until_ended(range(500))
+        check_all_ended_well(system, succeeded=500, retried=100)
+        twice = {number for number in system.ledger.run_twice() if number < 400}
         assert twice == set()
 
 
@@ -151,28 +151,28 @@ def test_one_of_each_is_killed(
     """Two workers and a scheduler of each version; what dies is rescued by the
     other's scheduler, and run by whoever comes first."""
     old: dict[str, Any] = {"python": previous.python}
-    with Cluster(tmp_path, redis_url, APP, lease=3) as cluster:
-        schedulers = [cluster.start_scheduler(**version) for version in (old, {})]
+    with System(tmp_path, redis_url, APP, lease=3) as system:
+        schedulers = [system.start_scheduler(**version) for version in (old, {})]
         workers = [
-            cluster.start_worker(**OPTIONS, **version) for version in (old, {}) for _ in range(2)
+            system.start_worker(**OPTIONS, **version) for version in (old, {}) for _ in range(2)
         ]
-        cluster.enqueue("work", range(500))
+        system.enqueue("work", range(500))
         enqueue_by(previous, tmp_path, redis_url, "work", range(500, 1000))
-        cluster.enqueue("fails_once", range(1000, 1100))
+        system.enqueue("fails_once", range(1000, 1100))
         enqueue_by(previous, tmp_path, redis_url, "fails_once", range(1100, 1200))
 
         in_flight: set[int] = set()
         for victim in (workers[0], workers[2]):
-            cluster.wait_for_ends(len(cluster.ledger.ended()) + chance.randrange(50, 150))
+            system.wait_for_ends(len(system.ledger.ended()) + chance.randrange(50, 150))
             moment = time.monotonic()
             victim.kill()
-            in_flight |= cluster.ledger.in_flight(victim.pid, moment)
+            in_flight |= system.ledger.in_flight(victim.pid, moment)
         schedulers[chance.randrange(2)].kill()
 
-        cluster.wait_until_ended(range(1200))
-        wait_until(lambda: cluster.stats().get("rescued", 0) > 0, what="a rescue")
-        check_all_ended_well(cluster, succeeded=1200, retried=200)
-        times = cluster.ledger.times_run()
+        system.wait_until_ended(range(1200))
+        wait_until(lambda: system.stats().get("rescued", 0) > 0, what="a rescue")
+        check_all_ended_well(system, succeeded=1200, retried=200)
+        times = system.ledger.times_run()
         twice = {number for number, count in times.items() if count > (2 if number >= 1000 else 1)}
         assert twice <= in_flight, "run again although they were not in flight at a kill"
         assert all(worker.stop() == 0 for worker in (workers[1], workers[3]))

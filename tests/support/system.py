@@ -1,10 +1,10 @@
 """Scheduler and workers of one test, with what the crash tests ask of them.
 
-    with Cluster(folder, redis_url, APP, lease=3) as cluster:
-        cluster.start_scheduler()
-        worker = cluster.start_worker(concurrency=10)
-        cluster.enqueue("work", range(100))
-        cluster.wait_until_ended(range(100))
+    with System(folder, redis_url, APP, lease=3) as system:
+        system.start_scheduler()
+        worker = system.start_worker(concurrency=10)
+        system.enqueue("work", range(100))
+        system.wait_until_ended(range(100))
 
 The application finds a `ledger` beside what `worker_process.PRELUDE` has. All
 processes are ended, by their pid, when the `with` block ends.
@@ -47,7 +47,7 @@ def _python_path() -> str:
     return os.pathsep.join(filter(None, [TESTS, os.environ.get("PYTHONPATH")]))
 
 
-class Cluster:
+class System:
     """See the module's text.
 
     Args:
