@@ -1,0 +1,117 @@
+"""The prose of the repository is plain English: docs/style.md, as far as a pattern can tell.
+
+`not_plain_yet.txt` lists the folders and pages that have not been rewritten. It only shrinks.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.plain_english import RULES, Text, find, read
+
+ROOT = Path(__file__).parents[3]
+LIST = Path(__file__).with_name("not_plain_yet.txt")
+# They show each tic as an example.
+EXAMPLES = {
+    "docs/style.md",
+    "tests/support/plain_english.py",
+    "tests/unit/repository/" + Path(__file__).name,
+}
+SUFFIXES = {"md", "py", "pyi", "rs", "lua", "sh"}
+
+
+def sources() -> list[str]:
+    """The files with prose: the tracked ones and those that are about to be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    if listed.returncode:
+        pytest.skip("this is not a repository")
+    return [name for name in listed.stdout.splitlines() if is_read(name)]
+
+
+def is_read(name: str) -> bool:
+    file = ROOT / name
+    if name in EXAMPLES or not file.is_file():
+        return False
+    if file.suffix:
+        return file.suffix[1:] in SUFFIXES
+    with file.open("rb") as opened:
+        return opened.readline().rstrip().endswith((b"bash", b"/sh"))
+
+
+def is_listed(name: str, listed: list[str]) -> bool:
+    """Whether the list has the file, or the folder that it is in."""
+    return name in listed or name.rpartition("/")[0] + "/" in listed
+
+
+@pytest.fixture(scope="module")
+def tics() -> dict[str, list[str]]:
+    """What a reader should change, by file."""
+    found = {}
+    for name in sources():
+        source = (ROOT / name).read_text()
+        found[name] = [
+            f"{name}:{tic.line}: {tic.words!r}: write {RULES[tic.rule].hint}"
+            for text in read(name, source)
+            for tic in find(text)
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[str]:
+    return LIST.read_text().split()
+
+
+def test_prose_has_no_tics(tics: dict[str, list[str]], listed: list[str]) -> None:
+    assert len(tics) > 400
+    wrong = [line for name, lines in tics.items() if not is_listed(name, listed) for line in lines]
+    assert wrong == [], "docs/style.md has the rules"
+
+
+def test_the_list_only_shrinks(tics: dict[str, list[str]], listed: list[str]) -> None:
+    assert listed == sorted(set(listed))
+    dirty = [name for name, lines in tics.items() if lines]
+    clean = [entry for entry in listed if not any(is_listed(name, [entry]) for name in dirty)]
+    assert clean == [], f"these are plain now: delete their lines from {LIST.name}"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_each_rule_tells_good_from_bad(name: str) -> None:
+    rule = RULES[name]
+    assert [tic.rule for tic in find(Text(1, rule.bad))] == [name]
+    assert list(find(Text(1, rule.good))) == []
+
+
+PAGE = """# Nobody
+
+Waits so
+many seconds.
+
+`nobody` and
+
+```
+nobody
+```
+nobody
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "lines"),
+    [
+        ("page.md", PAGE, [3, 11]),
+        ("code.py", '"""Head: nobody."""\n\n# Comment of nobody.\nraise E("nobody")\n', [1, 3]),
+        ("code.py", "def test_nobody_waits(): ...\ndef nobody(): ...\n", [1]),
+        ("code.py", 'add("--flag", help="nobody")\nadd("nobody")\n', [1]),
+        ("code.rs", '//! Waits so\n//! many seconds.\nlet x = "nobody"; // nobody\n', [1, 3]),
+        ("code.rs", "#[test]\nfn nobody_waits() {}\nfn nobody() {}\n", [2]),
+        ("code.lua", "-- nobody\nredis.call('nobody')\n", [1]),
+        ("scripts/tool", "#!/bin/sh\n# nobody\necho nobody # nobody\n", [2, 3]),
+    ],
+)
+def test_only_prose_is_read(file: str, source: str, lines: list[int]) -> None:
+    found = [tic.line for text in read(file, source) for tic in find(text)]
+    assert sorted(found) == lines
