@@ -73,6 +73,7 @@ def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, n
 def test_running_tasks_go_on_and_settle_under_the_new_id(
     tmp_path: Path, redis_url: str, how: str
 ) -> None:
+    # Rule 2.
     port, database = port_of(redis_url)
     with (
         Proxy(port) as proxy,

@@ -34,6 +34,7 @@ POISON = range(1000, 1003)
 def test_poison_is_dead_after_so_many_kills_and_innocents_end_well(
     tmp_path: Path, redis_url: str, chance: random.Random, most: int
 ) -> None:
+    # Rule 12.
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         numbers = [*INNOCENT, *POISON]
         chance.shuffle(numbers)

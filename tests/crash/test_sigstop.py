@@ -89,6 +89,7 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
 
 
 def test_tasks_that_it_had_claimed_ahead_do_not_begin(tmp_path: Path, redis_url: str) -> None:
+    # Rule 7.
     """Stopped in the middle of fast tasks, of which it holds many not begun."""
     tasks = range(40_000)
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:

@@ -173,6 +173,7 @@ def test_a_redis_that_goes_on_loading_is_unavailable() -> None:
     "answers", [b"+OK\r\n", b"$-1\r\n", b"*0\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"]
 )
 def test_an_answer_that_makes_no_sense_is_uncertain(answers: bytes) -> None:
+    # Rule 13.
     def script(number: int, command: list[bytes]) -> bytes:
         return answers if number == 0 else integer(number, command)
 
@@ -361,6 +362,7 @@ def test_a_forked_child_leaves_the_conversation_to_its_parent(redis_url: str, re
 
 @pytest.mark.parametrize("script", [CLOSE, SILENCE])
 def test_the_call_after_an_uncertain_one_is_sent_once(script: str) -> None:
+    # Rule 13.
     def once(number: int, command: list[bytes]) -> Any:
         return script if number == 0 else integer(number, command)
 

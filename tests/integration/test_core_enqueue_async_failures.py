@@ -17,6 +17,7 @@ from support.scripted_redis import CLOSE, SILENCE, ScriptedRedis, integer
 
 @LOOPS
 def test_written_without_an_answer_is_uncertain(new_loop: NewLoop) -> None:
+    # Rule 13.
     async def main() -> None:
         calls = [sender.enqueue_async(ROUTE, (n,), {}) for n in range(3)]
         ends = await asyncio.gather(*calls, return_exceptions=True)
@@ -165,6 +166,7 @@ def test_a_reader_that_stops_leaves_nothing_hanging(new_loop: NewLoop) -> None:
 
 @LOOPS
 def test_a_server_that_dies_before_each_answer_is_not_asked_again(new_loop: NewLoop) -> None:
+    # Rule 13.
     async def main() -> None:
         for _ in range(3):
             with pytest.raises(EnqueueUncertain):

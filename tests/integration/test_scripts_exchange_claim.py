@@ -47,6 +47,7 @@ def test_it_renews_the_lease(scripts: Scripts) -> None:
 
 @pytest.mark.parametrize("state", ["tombstone", "absent"])
 def test_a_consumer_that_is_not_alive_can_do_nothing(scripts: Scripts, state: str) -> None:
+    # Rule 2: a tombstone settles and claims nothing.
     held, inboxed, waiting = messages(range(3))
     scripts.claim("c", held)
     if state == "tombstone":
@@ -76,6 +77,7 @@ def test_a_consumer_that_is_not_alive_can_do_nothing(scripts: Scripts, state: st
 
 
 def test_the_inbox_is_adopted_silently(scripts: Scripts) -> None:
+    # Rule 5.
     # The reply of BLMOVE has handed it out: it must not come by a second way.
     first, second, third = messages(range(3))
     scripts.open("c")
@@ -125,6 +127,7 @@ def test_what_does_not_begin_like_a_message_is_parked(scripts: Scripts, way: str
 
 
 def test_a_message_whose_field_is_held_is_parked_not_overwritten(scripts: Scripts) -> None:
+    # Rule 11.
     held, twin, good = message(1), message(1, args=b'["twin"]'), message(2)
     scripts.claim("c", held)
     scripts.enqueue(twin, good)
@@ -220,6 +223,7 @@ def test_what_can_not_even_be_parked_stays_in_the_queue(scripts: Scripts) -> Non
 
 
 def test_large_messages_are_claimed_a_few_at_a_time(scripts: Scripts) -> None:
+    # Rule 15.
     large = b'["%s"]' % (b"x" * (1 << 20))
     waiting = [message(number, args=large) for number in range(12)]
     scripts.open("c")
@@ -238,6 +242,7 @@ def small_and_large() -> list[bytes]:
 
 
 def test_no_more_large_ones_are_claimed_behind_many_small_ones(scripts: Scripts) -> None:
+    # Rule 15.
     waiting = small_and_large()
     scripts.open("c")
     scripts.enqueue(*waiting)

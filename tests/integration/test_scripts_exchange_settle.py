@@ -118,6 +118,7 @@ def test_released_messages_go_home_and_are_next(scripts: Scripts) -> None:
     ("deliveries", "home"), [(0, "pending"), (1, "pending"), (2, "suspects"), (12, "suspects")]
 )
 def test_home_is_where_the_losses_say(scripts: Scripts, deliveries: int, home: str) -> None:
+    # Rule 12.
     held = message(1, deliveries=deliveries, retries=2)
     scripts.claim("c", held)
     scripts.exchange("c", outcomes=[Outcome(field(held), "release")])

@@ -26,6 +26,7 @@ def test_an_id_that_is_known_is_refused_alive_or_ended(scripts: Scripts) -> None
 
 
 def test_what_is_kept_moves_and_the_rest_goes_home_in_order(scripts: Scripts) -> None:
+    # Rule 3.
     held = messages(range(1, 7))
     scripts.claim("old", *held[:4])
     scripts.enqueue(*held[4:])
@@ -72,6 +73,7 @@ def test_what_is_no_message_goes_home_as_it_is(scripts: Scripts) -> None:
 
 
 def test_an_unknown_old_id_becomes_a_tombstone(scripts: Scripts) -> None:
+    # Rule 4.
     # Its own open may still be under way: it must find itself refused.
     assert scripts.open("new", olds=["unknown"]) == []
     assert scripts.is_tombstone("unknown")

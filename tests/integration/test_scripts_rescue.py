@@ -40,6 +40,7 @@ def test_swept_in_time_it_finds_those_whose_lease_has_ended(scripts: Scripts) ->
 
 @pytest.mark.parametrize("ago", [GAP + 100, 10 * LEASE])
 def test_after_a_gap_it_is_quiet_again(scripts: Scripts, ago: int) -> None:
+    # Rule 8.
     scripts.open("late")
     scripts.end_lease("late")
     scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - ago)
@@ -50,6 +51,7 @@ def test_after_a_gap_it_is_quiet_again(scripts: Scripts, ago: int) -> None:
 
 
 def test_when_the_clock_ran_backwards_it_is_quiet_and_leases_are_cut(scripts: Scripts) -> None:
+    # Rule 8.
     # All were written an hour ahead of the clock as it is now: a consumer that
     # died would hold its tasks for that hour.
     ahead = scripts.now() + 3_600_000
@@ -201,6 +203,7 @@ def test_the_third_loss_is_the_death(scripts: Scripts) -> None:
 
 
 def test_two_schedulers_move_a_message_once(scripts: Scripts) -> None:
+    # Rule 9.
     held = message(1)
     lose(scripts, "c", held)
     first, second = scripts.bury("c"), scripts.bury("c")

@@ -85,6 +85,7 @@ def consumers_alive(redis: Redis) -> list[bytes]:
 def test_running_tasks_end_and_waiting_ones_go_back(
     tmp_path: Path, redis_url: str, redis: Redis, number: signal.Signals
 ) -> None:
+    # Rule 10.
     with WorkerProcess(tmp_path, redis_url, APP, concurrency=2) as worker:
         push(redis, "hold", "sync")
         push(redis, "hold_async", "async")

@@ -212,7 +212,7 @@ impl State {
             Shed { at } => self.shed(at),
             ReleaseRunning { at } => self.release_running(at),
             LeaveWithoutGoodbye { at } => self.lose_process(at),
-            Start { at } => self.workers[at] = Worker { mode: Mode::Running, ..Worker::NEW },
+            Start { at } => self.workers[at].mode = Mode::Running,
             Sweep { at, consumer } => {
                 self.sweeping = true;
                 self.sweep(scope);
@@ -223,6 +223,7 @@ impl State {
             Promote { message } => self.promote(scope, message),
             Enqueue { task } => {
                 self.fates[task] = Fate::Open;
+                self.bound[task] = scope.version2[task];
                 self.pending.push(Msg::new(task));
             }
             Tick => self.tick(scope)?,

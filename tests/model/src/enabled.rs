@@ -59,10 +59,10 @@ impl State {
         let reachable = self.reachable(at);
         match worker.mode {
             Mode::Absent => {
-                // A new worker is as good as another that is well.
+                // A new worker is as good as another that is well and as new.
                 let needed = match at {
                     LANE => !self.suspects.is_empty(),
-                    _ => at < scope.workers && !self.healthy(1 - at),
+                    _ => at < scope.workers && (!self.healthy(1 - at) || self.workers[1 - at].older),
                 };
                 if needed && self.redis == Redis::Up {
                     out.push(Start { at });

@@ -139,7 +139,8 @@ impl State {
         }
         if healthy && let Some(id) = worker.current {
             let (settled, outcomes) = (List::EMPTY, [None; 4]);
-            let renewal = Request::Exchange { id, settled, outcomes, claim: 0, suspects: false };
+            let older = self.workers[at].older;
+            let renewal = Request::Exchange { id, settled, outcomes, claim: 0, suspects: false, older };
             if self.exchange(scope, renewal)? != Reply::Exchanged(None) {
                 self.workers[at].age = 0;
             }

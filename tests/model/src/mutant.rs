@@ -47,10 +47,18 @@ pub enum Mutant {
     SuspectsAmongOthers,
     /// The slot kept for a BLMOVE is kept when there is none (rule 6).
     ReserveWithoutBlock,
+    /// A success of version 2 ends by its field alone, without `finish`.
+    EndsByField,
+    /// `move` ends a task that has lost its third worker without `finish`.
+    MoveEndsAside,
+    /// A retry frees what belongs to the task.
+    RetryFrees,
+    /// A worker that knows version 1 only drops a message of version 2.
+    ForgetsNewerVersions,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 22] = [
+pub const ALL: [Mutant; 26] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -73,4 +81,8 @@ pub const ALL: [Mutant; 22] = [
     Mutant::DoublesAreAdmitted,
     Mutant::SuspectsAmongOthers,
     Mutant::ReserveWithoutBlock,
+    Mutant::EndsByField,
+    Mutant::MoveEndsAside,
+    Mutant::RetryFrees,
+    Mutant::ForgetsNewerVersions,
 ];

@@ -40,6 +40,8 @@ pub enum Request {
         claim: u8,
         /// From the suspects instead of from pending.
         suspects: bool,
+        /// It is the script of the previous release.
+        older: bool,
     },
     /// BLMOVE into an inbox.
     Block {
@@ -106,6 +108,8 @@ pub enum Mode {
 /// A worker process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Worker {
+    /// It is of the previous release: it puts a message of version 2 off.
+    pub older: bool,
     /// Whether it runs.
     pub mode: Mode,
     /// The network between it and Redis is gone.
@@ -141,6 +145,7 @@ pub struct Worker {
 impl Worker {
     /// Not started.
     pub const NEW: Worker = Worker {
+        older: false,
         mode: Mode::Absent,
         cut: false,
         broken: false,

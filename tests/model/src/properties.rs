@@ -28,12 +28,16 @@ pub enum Violation {
     WakeUpLost,
     /// A consumer lives that no worker knows, and no fault is the cause.
     LeftOverConsumer,
+    /// What belongs to a task of version 2 has outlived it.
+    LeftBehind,
+    /// What belongs to a task of version 2 is gone before its end.
+    FreedTooSoon,
     /// The model contradicts itself.
     Model,
 }
 
 /// All that a broken protocol can be found out by.
-pub const ALL: [Violation; 10] = [
+pub const ALL: [Violation; 12] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -44,6 +48,8 @@ pub const ALL: [Violation; 10] = [
     Violation::InnocentCondemned,
     Violation::WakeUpLost,
     Violation::LeftOverConsumer,
+    Violation::LeftBehind,
+    Violation::FreedTooSoon,
 ];
 
 /// Checks the properties of one state; those of steps are where the step is made.
@@ -57,6 +63,12 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
             0 => return Err(Violation::Lost),
             1 => (),
             _ => return Err(Violation::InTwoPlaces),
+        }
+        let open = scope.version2[task] && state.fates[task] == Fate::Open;
+        match (open, state.bound[task]) {
+            (true, false) => return Err(Violation::FreedTooSoon),
+            (false, true) => return Err(Violation::LeftBehind),
+            _ => (),
         }
     }
     for (at, worker) in state.workers.iter().enumerate() {

@@ -52,10 +52,36 @@ impl State {
         Ok(())
     }
 
-    fn adopt(&mut self, id: usize) -> Result<List> {
+    /// Puts a message of version 2 off where the script knows version 1 only; whether it did.
+    fn puts_off(&mut self, scope: &Scope, older: bool, message: Msg) -> bool {
+        let newer = older && scope.version2[message.task()];
+        if newer && !scope.is(Mutant::ForgetsNewerVersions) {
+            self.delayed.push(message);
+        }
+        newer
+    }
+
+    fn adopt(&mut self, scope: &Scope, id: usize, older: bool) -> Result<List> {
         let inbox = std::mem::take(&mut self.consumers[id].inbox);
-        inbox.iter().try_for_each(|m| self.hold(id, m))?;
+        for message in inbox.iter() {
+            if !self.puts_off(scope, older, message) {
+                self.hold(id, message)?;
+            }
+        }
         Ok(inbox)
+    }
+
+    /// The end of a task. What belongs to one of version 2 is freed in the same step.
+    fn finish(&mut self, scope: &Scope, message: Msg, fate: Fate) -> Result<()> {
+        let task = message.task();
+        if self.fates[task] != Fate::Open {
+            return Err(Violation::Model);
+        }
+        self.fates[task] = fate;
+        let by_field = fate == Fate::Done && scope.is(Mutant::EndsByField);
+        let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside);
+        self.bound[task] &= by_field || aside;
+        Ok(())
     }
 
     fn has_living_owner(&self, id: usize) -> bool {
@@ -104,7 +130,7 @@ impl State {
 
     /// exchange.lua
     pub fn exchange(&mut self, scope: &Scope, request: Request) -> Result<Reply> {
-        let Request::Exchange { id, settled, outcomes, claim, suspects } = request else {
+        let Request::Exchange { id, settled, outcomes, claim, suspects, older } = request else {
             return Err(Violation::Model);
         };
         let id = id as usize;
@@ -122,7 +148,7 @@ impl State {
             self.consumers[id].score = Score::Alive(LEASE);
             self.consumers[id].lost &= !self.has_living_owner(id);
         }
-        let adopted = self.adopt(id)?;
+        let adopted = self.adopt(scope, id, older)?;
         for (message, outcome) in settled.iter().zip(outcomes.into_iter().flatten()) {
             self.settle(scope, id, message, outcome)?;
         }
@@ -133,6 +159,9 @@ impl State {
         for _ in 0..claim {
             let source = if suspects { &mut self.suspects } else { &mut self.pending };
             let Some(message) = source.pop() else { break };
+            if self.puts_off(scope, older, message) {
+                continue;
+            }
             self.hold(id, message)?;
             claimed.push(message);
         }
@@ -142,16 +171,17 @@ impl State {
     fn settle(&mut self, scope: &Scope, id: usize, message: Msg, outcome: Outcome) -> Result<()> {
         let task = message.task();
         if !self.consumers[id].claimed.remove(message) {
-            return Ok(()); // It is gone: somebody else has it.
+            return Ok(()); // It is gone: another consumer has it.
         }
         if self.consumers[id].score == Score::Tombstone || message.is_stale() && outcome != Outcome::Release {
             return Err(Violation::SettledWhatItLost);
         }
         let message = message.field();
         match outcome {
-            Outcome::Succeeded => self.fates[task] = Fate::Done,
-            Outcome::Dead => self.fates[task] = Fate::Failed,
+            Outcome::Succeeded => self.finish(scope, message, Fate::Done)?,
+            Outcome::Dead => self.finish(scope, message, Fate::Failed)?,
             Outcome::Retry => {
+                self.bound[task] &= !scope.is(Mutant::RetryFrees);
                 self.delayed.push(message.retried());
                 self.begun[task] = false;
             }
@@ -185,7 +215,7 @@ impl State {
                 return Ok(List::EMPTY);
             }
             self.consumers[id].score = Score::Tombstone;
-            self.adopt(id)?;
+            self.adopt(scope, id, false)?;
             let claimed = self.consumers[id].claimed;
             if !self.consumers[id].lost && (!claimed.is_empty() || self.has_living_owner(id)) {
                 return Err(Violation::HealthyWorkerRescued);
@@ -212,7 +242,7 @@ impl State {
             if raised.deliveries() < MAX_DELIVERIES {
                 self.home(raised, scope).push_first(raised);
             } else {
-                self.fates[message.task()] = Fate::WorkerLost;
+                self.finish(scope, message, Fate::WorkerLost)?;
                 let innocent = scope.tasks[message.task()] != Kind::Poison;
                 if innocent && self.consumers[id].held_several {
                     return Err(Violation::InnocentCondemned);

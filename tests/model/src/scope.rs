@@ -21,6 +21,11 @@ pub struct Scope {
     pub name: &'static str,
     /// The two tasks.
     pub tasks: [Kind; 2],
+    /// Which of them have a message of version 2: something in Redis belongs to the
+    /// task, such as a lock, and its end frees it.
+    pub version2: [bool; 2],
+    /// One worker is of the previous release, which knows version 1 only.
+    pub older_worker: bool,
     /// One or two, beside the process for suspects.
     pub workers: usize,
     /// How many tasks a worker runs at once (one or two).
@@ -46,6 +51,8 @@ impl Scope {
     pub const SMALL: Scope = Scope {
         name: "small",
         tasks: GOOD,
+        version2: [false; 2],
+        older_worker: false,
         workers: 2,
         slots: 1,
         ahead: 1,
@@ -84,6 +91,18 @@ impl Scope {
             Scope { name: "Redis hangs", faults: 1, kinds: &[Hang], ..one_worker },
             Scope { name: "two breaks or kills", faults: 2, kinds: &[Break, Kill], ..one_worker },
             Scope { name: "poison", tasks: POISON, schedulers: 2, ..Scope::SMALL },
+            Scope {
+                tasks: MAY_FAIL,
+                version2: [true; 2],
+                ..Scope::one("version 2, and a kill or break", &[Kill, Break])
+            },
+            Scope { version2: [false, true], ..Scope::one("version 2, and a worker is drained", &[Drain]) },
+            Scope { name: "poison of version 2", tasks: POISON, version2: [true; 2], schedulers: 2, ..Scope::SMALL },
+            Scope {
+                version2: [false, true],
+                older_worker: true,
+                ..Scope::one("a worker knows version 1 only", &[Kill, Break])
+            },
         ]
     }
 

@@ -122,6 +122,8 @@ pub struct State {
     pub delayed: List,
     /// What has become of the tasks.
     pub fates: [Fate; 2],
+    /// What belongs to a task of version 2 beside its message is in Redis.
+    pub bound: [bool; 2],
     /// For the properties: this attempt has begun, and no fault excuses another run.
     pub begun: [bool; 2],
     /// For the properties: a worker was lost while it held the task, and that is
@@ -160,10 +162,15 @@ impl State {
             suspects: List::EMPTY,
             delayed: List::EMPTY,
             fates: [Fate::Open, Fate::NotEnqueued],
+            bound: [scope.version2[0], false],
             begun: [false; 2],
             uncounted: [false; 2],
             consumers,
-            workers: [opened(0), if scope.workers == 2 { opened(1) } else { Worker::NEW }, Worker::NEW],
+            workers: [
+                opened(0),
+                Worker { older: scope.older_worker, ..if scope.workers == 2 { opened(1) } else { Worker::NEW } },
+                Worker::NEW,
+            ],
             schedulers: [Rescue::Idle; 2],
             late: [None; LATE],
         }

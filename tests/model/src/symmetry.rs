@@ -15,7 +15,8 @@ impl State {
         if plain(&self.workers[1]) < plain(&self.workers[0]) {
             self.workers.swap(0, 1);
         }
-        if scope.tasks[0] == scope.tasks[1] && self.second_task_comes_first() {
+        if scope.tasks[0] == scope.tasks[1] && scope.version2[0] == scope.version2[1] && self.second_task_comes_first()
+        {
             self.swap_tasks();
         }
         self.delayed.sort();
@@ -31,7 +32,7 @@ impl State {
 
     /// By what is known of them, else by the first place that mentions one.
     fn second_task_comes_first(&self) -> bool {
-        let key = |t: usize| (self.fates[t], self.begun[t], self.uncounted[t]);
+        let key = |t: usize| (self.fates[t], self.bound[t], self.begun[t], self.uncounted[t]);
         let mentioned = || {
             let held = self.workers.iter().flat_map(|w| w.holds().map(|(m, _)| m));
             let claimed = self.consumers.iter().flat_map(|c| c.claimed.iter().chain(c.inbox.iter()));
@@ -47,6 +48,7 @@ impl State {
             Request::Block { .. } => (),
         };
         self.fates.swap(0, 1);
+        self.bound.swap(0, 1);
         self.begun.swap(0, 1);
         self.uncounted.swap(0, 1);
         self.pending.map(swap);
@@ -144,8 +146,8 @@ impl Pending {
     fn plain(self) -> Pending {
         let request = match self.request {
             Request::Open { new, keep, .. } => Request::Open { new: new.map(|_| 0), olds: 0, keep },
-            Request::Exchange { settled, outcomes, claim, suspects, .. } => {
-                Request::Exchange { id: 0, settled, outcomes, claim, suspects }
+            Request::Exchange { settled, outcomes, claim, suspects, older, .. } => {
+                Request::Exchange { id: 0, settled, outcomes, claim, suspects, older }
             }
             Request::Block { suspects, .. } => Request::Block { id: 0, suspects },
         };

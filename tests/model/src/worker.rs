@@ -104,7 +104,8 @@ impl State {
         }
         worker.doubles.map(|m| m.during(false));
         let Some(id) = worker.current else { return };
-        let request = Request::Exchange { id, settled, outcomes, claim, suspects: at == LANE };
+        let older = worker.older;
+        let request = Request::Exchange { id, settled, outcomes, claim, suspects: at == LANE, older };
         worker.scripts = Some(Pending { request, age: 0, reply: None });
     }
 
@@ -173,6 +174,9 @@ impl State {
         let worker = &mut self.workers[at];
         worker.blocking = Blocking::Idle;
         worker.maybe_more = true;
+        if worker.older && scope.version2[message.task()] {
+            return; // The next exchange puts it off.
+        }
         let held = worker.holds().any(|(m, _)| m.field() == message.field());
         if held && !scope.is(Mutant::DoublesAreAdmitted) {
             worker.doubles.push(message.during(worker.scripts.is_some()));
@@ -261,7 +265,7 @@ impl State {
     /// The process ends at its own will.
     pub fn end_process(&mut self, at: usize) {
         self.close_connections(at);
-        self.workers[at] = Worker::NEW;
+        self.workers[at] = Worker { older: self.workers[at].older, ..Worker::NEW };
     }
 
     /// The process ends by SIGKILL, by its own task, or without Redis: whatever

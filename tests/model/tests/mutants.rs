@@ -4,7 +4,7 @@
 use fluxqueue_model::faults::Fault;
 use fluxqueue_model::mutant::{self, Mutant};
 use fluxqueue_model::properties::{self, Violation};
-use fluxqueue_model::scope::Scope;
+use fluxqueue_model::scope::{Kind, Scope};
 use fluxqueue_model::search::search;
 
 fn found_in(scope: Scope, mutant: Mutant) -> Option<Violation> {
@@ -62,4 +62,8 @@ caught! {
     doubles_are_admitted: DoublesAreAdmitted in Scope { ahead: 2, ..Scope::SMALL } => NeverEnds;
     suspects_among_others: SuspectsAmongOthers in Scope::POISON => InnocentCondemned;
     a_reserve_without_a_blmove: ReserveWithoutBlock in Scope::SMALL => WakeUpLost;
+    version_2_ends_by_its_field: EndsByField in Scope { version2: [true; 2], ..Scope::SMALL } => LeftBehind;
+    move_ends_a_task_aside: MoveEndsAside in Scope { version2: [true; 2], ..Scope::POISON } => LeftBehind;
+    a_retry_frees: RetryFrees in Scope { version2: [true; 2], tasks: [Kind::Good, Kind::MayFail], ..Scope::SMALL } => FreedTooSoon;
+    newer_versions_are_forgotten: ForgetsNewerVersions in Scope { version2: [true; 2], older_worker: true, ..Scope::SMALL } => Lost;
 }

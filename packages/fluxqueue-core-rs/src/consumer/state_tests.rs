@@ -219,6 +219,7 @@ fn a_drain_drops_what_has_not_begun_and_keeps_what_runs() {
 
 #[test]
 fn what_waits_too_long_is_given_back_newest_first() {
+    // Rule 14.
     let shared = shared(&["q"], 1);
     let (first, second) = (raw("sync"), raw("async"));
     admit(&shared, 0, &first);
