@@ -11,7 +11,7 @@ from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_worker import options, telemetry
 from fluxqueue_worker.eventloop import EventLoop
 from fluxqueue_worker.events import TaskEvents
-from fluxqueue_worker.registry import RegisteredTask
+from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.threads import ThreadPool
 
 from .waiting import wait_until

@@ -35,8 +35,8 @@ CALLS = {
 # (file, call) -> what it is made of.
 ALLOWED = {
     ("client/src/fluxqueue/signature.py", "eval"): "parameter names of the decorated function",
-    ("worker/src/fluxqueue_worker/registry.py", "import_module"): "--tasks-module-path",
-    ("worker/src/fluxqueue_worker/registry.py", "find_spec"): "--tasks-module-path",
+    ("worker/src/fluxqueue_worker/task_loader.py", "import_module"): "--tasks-module-path",
+    ("worker/src/fluxqueue_worker/task_loader.py", "find_spec"): "--tasks-module-path",
     ("client/src/fluxqueue/context.py", "eval"): "an annotation in the application's source",
     ("core-rs/python/fluxqueue_core/service/sdk.py", "find_spec"): "the name opentelemetry",
     (

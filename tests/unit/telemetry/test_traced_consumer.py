@@ -9,7 +9,7 @@ import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import Settings
 from fluxqueue_worker import options
-from fluxqueue_worker.registry import RegisteredTask
+from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.tracing import Tracing
 from fluxqueue_worker.tracing_loops import TracedConsumer
 from opentelemetry.trace import StatusCode, get_current_span

@@ -54,8 +54,8 @@ def queue() -> FluxQueue:
 
 @pytest.fixture
 def record(queue: FluxQueue) -> Callable[..., Any]:
-    """Makes what the registry makes of a function decorated as a task."""
-    from fluxqueue_worker.registry import RegisteredTask
+    """Makes the worker's record of a function, decorated as a task."""
+    from fluxqueue_worker.registered_task import RegisteredTask
 
     def make(func: Callable[..., Any], *, context: bool = False, **options: Any) -> RegisteredTask:
         decorate = queue.task_with_context if context else queue.task

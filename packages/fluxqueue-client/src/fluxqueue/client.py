@@ -18,9 +18,7 @@ from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
 from .retry_policy import RetryPolicy, check_timeout
-from .task import AsyncTask, Task
-
-AnyTask = Task[..., Any] | AsyncTask[..., Any]
+from .task import AnyTask, AsyncTask, Task
 
 
 class FluxQueue:

@@ -224,6 +224,9 @@ class AsyncTask(BaseTask[P, R]):
             raise self._explain(error, args, kwargs) from None
 
 
+AnyTask = Task[..., Any] | AsyncTask[..., Any]
+
+
 def _loop_is_running() -> bool:
     import asyncio
 

@@ -17,7 +17,7 @@ from .options import Options, parse
 from .supervised import Line
 
 if TYPE_CHECKING:
-    from .registry import Tasks
+    from .registered_task import Tasks
 
 
 def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
@@ -69,11 +69,11 @@ def _load_tasks(options: Options, prog: str) -> Tasks | None:
     # As `python -m` does; the script's own folder is of no use to the application.
     if options.folder not in sys.path:
         sys.path.insert(0, options.folder)
-    from . import registry
+    from . import task_loader
 
     try:
-        return registry.load(options.tasks_module_path, options.queues)
-    except registry.TasksError as error:
+        return task_loader.load(options.tasks_module_path, options.queues)
+    except task_loader.TasksError as error:
         fail(prog, str(error))
     except SystemExit as error:
         # A script that was given as a module. Other codes tell that it failed.

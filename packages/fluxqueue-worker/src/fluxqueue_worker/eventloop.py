@@ -23,7 +23,7 @@ from .events import TaskEvents
 from .first_step import FirstSteps
 from .forked import ForkWatch, leave
 from .outcomes import Outcomes
-from .registry import RegisteredTask
+from .registered_task import RegisteredTask
 from .unawaited import unawaited
 
 # Seconds for which jobs are begun before the loop's other work has its turn.

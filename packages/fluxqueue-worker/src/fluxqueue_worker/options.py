@@ -28,7 +28,7 @@ class Options:
     Attributes:
         concurrency: tasks that may run at once.
         redis_url: None where it was not given: see `fluxqueue_core.Settings`.
-        tasks_module_path: see `registry.load`.
+        tasks_module_path: see `task_loader.load`.
         queues: in order of priority.
         drain_timeout, lease, unknown_task_grace, timeout_grace: seconds.
         processes: worker processes; with more than one, or a limit, they have a

@@ -10,7 +10,7 @@ from typing import Protocol
 from fluxqueue_core import Job
 
 from .events import TaskEvents
-from .registry import RegisteredTask
+from .registered_task import RegisteredTask
 
 TRACEBACK_BYTES = 32 * 1024
 ERROR_BYTES = 2 * 1024

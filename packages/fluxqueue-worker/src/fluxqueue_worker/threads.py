@@ -21,7 +21,7 @@ from .context import build_context
 from .events import TaskEvents
 from .forked import ForkWatch, leave
 from .outcomes import Outcomes
-from .registry import RegisteredTask
+from .registered_task import RegisteredTask
 from .unawaited import unawaited
 
 # A failed function's traceback begins with the frame of `_Thread._loop`.

@@ -14,7 +14,7 @@ from opentelemetry.context import Context, attach, detach
 from .eventloop import AsyncJobSource, EventLoop
 from .events import TaskEvents
 from .outcomes import Outcomes, Settler, format_traceback
-from .registry import RegisteredTask
+from .registered_task import RegisteredTask
 from .tracing import Attempt, Tracing
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes, describe, format_traceback
-from .registry import Tasks, largest_message
+from .registered_task import Tasks
 from .shutdown import Signals
 from .supervised import Line
+from .task_loader import largest_message
 from .threads import ThreadPool
 from .timeouts import Timeouts
 
@@ -48,7 +49,7 @@ class Worker:
     """One worker process.
 
     Args:
-        tasks: per served queue, what `registry.load` found.
+        tasks: per served queue, what `task_loader.load` found.
         line: to the supervisor, if there is one.
 
     Raises:

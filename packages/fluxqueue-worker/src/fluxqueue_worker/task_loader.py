@@ -1,82 +1,27 @@
-"""Finds the application's module and the tasks that it has.
+"""Finds the application's module and the tasks that it declares.
 
-What can be wrong with the given path is a `TasksError` of one line. What goes
-wrong inside the application's own modules is not caught here: it keeps its
-traceback.
+A wrong path is a `TasksError` of one line. An error inside the application's own
+modules passes through with its traceback.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fluxqueue import FluxQueue
-from fluxqueue.task import AsyncTask, Task
+from fluxqueue.task import AnyTask, AsyncTask, Task
 
-if TYPE_CHECKING:
-    from .timeouts import Timeouts
-
-AnyTask = Task[..., Any] | AsyncTask[..., Any]
-Tasks = dict[str, dict[str, "RegisteredTask"]]
+from .registered_task import RegisteredTask, Tasks
 
 
 class TasksError(Exception):
-    """The tasks can't be found; the text is one line for the user."""
-
-
-class RegisteredTask:
-    """What running a task needs, in plain slots: it is read for every job."""
-
-    __slots__ = (
-        "check",
-        "context_type",
-        "func",
-        "is_async",
-        "max_message_bytes",
-        "retry_backoff",
-        "retry_delay",
-        "retry_max_delay",
-        "timeout",
-        "timeouts",
-    )
-
-    def __init__(self, task: AnyTask) -> None:
-        self.func: Callable[..., Any] = task.func
-        # Without the context, as the caller sees it.
-        self.check: Callable[..., object] = inspect.signature(task).bind
-        self.context_type: Callable[..., Any] | None = task.context_type
-        self.is_async: bool = task.is_async
-        self.max_message_bytes = task.max_message_bytes
-        self.retry_delay: float = task.retry_delay
-        self.retry_backoff: float = task.retry_backoff
-        self.retry_max_delay: float = task.retry_max_delay
-        self.timeout: float | None = task.timeout
-        self.timeouts: Timeouts | None = None
-
-    def limit(self, timeouts: Timeouts) -> None:
-        """Has its attempts watched, if they have a timeout."""
-        if self.timeouts is not None:
-            return  # it is served in several queues
-        self.timeouts = timeouts
-        if self.timeout is not None and not self.is_async:
-            self.func = timeouts.guard(self.func, self.timeout)
-
-    def with_timeout(self, seconds: float) -> RegisteredTask:
-        """What runs a message that has a timeout. The one that is declared here
-        wins: it is the newer word about the code that runs."""
-        if self.timeout is not None or self.timeouts is None:
-            return self
-        limited = copy(self)
-        limited.timeout, limited.timeouts = seconds, None
-        limited.limit(self.timeouts)
-        return limited
+    """No tasks were found; the text is one line for the user."""
 
 
 def load(path: str, queues: Sequence[str]) -> Tasks:
@@ -85,7 +30,7 @@ def load(path: str, queues: Sequence[str]) -> Tasks:
     Args:
         path: "myapp.tasks", "myapp/tasks", "myapp/tasks.py" or
             "myapp.tasks:fluxqueue".
-        queues: the queues that are served; each must have a task.
+        queues: the queues to serve; each must have a task.
 
     Raises:
         TasksError: no such module or object, or a queue without a task.
@@ -101,10 +46,10 @@ def load(path: str, queues: Sequence[str]) -> Tasks:
 
 
 def module_name(place: str) -> str:
-    """The dotted name of a module that is given as a name or a path.
+    """The dotted name of a module, given as a name or a path.
 
     Raises:
-        TasksError: it can't be the name of a module.
+        TasksError: no module can have this name.
     """
     name = place
     if os.sep in place or place.endswith(".py"):
@@ -123,11 +68,11 @@ def module_name(place: str) -> str:
 
 
 def import_tasks_module(name: str) -> ModuleType:
-    """Imports the module, package by package, so that "there is no such module"
-    is told apart from "the module imports something that is missing".
+    """Imports the module package by package. This tells a module that does not
+    exist from one that imports something missing.
 
     Raises:
-        TasksError: there is no such module.
+        TasksError: the module does not exist.
         Exception: whatever the imported modules raise.
     """
     parts = name.split(".")
@@ -151,7 +96,7 @@ def find_object(module: ModuleType, attribute: str) -> FluxQueue | AnyTask:
     """The FluxQueue or task object with that name in the module.
 
     Raises:
-        TasksError: there is none.
+        TasksError: the module has no such object.
     """
     found: Any = module
     for part in attribute.split("."):
@@ -175,11 +120,11 @@ def tasks_of(objects: Iterable[object]) -> list[AnyTask]:
 
 
 def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
-    """The tasks per served queue. A task that is registered for another queue
-    only is served as well, since a producer may send it here by its name.
+    """The tasks per served queue. A queue also serves a task that only another
+    queue declares, because a producer may send it here by its name.
 
     Raises:
-        TasksError: a queue has no task of its own, or one name twice.
+        TasksError: a queue declares no task, or two with the same name.
     """
     by_queue: dict[str, dict[str, AnyTask]] = {}
     by_name: dict[str, list[AnyTask]] = {}
@@ -205,8 +150,8 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
 
 
 def largest_message(tasks: Tasks, least: int) -> int:
-    """The most bytes that any of the tasks may send, as their applications are set
-    in code, and no fewer than `least`, the worker's own setting."""
+    """The highest message limit that an application sets in code for one of the
+    tasks, but at least `least`, the worker's own setting."""
     limits = (task.max_message_bytes for table in tasks.values() for task in table.values())
     return max(least, *limits)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_worker.registry import TasksError, load, module_name, served, tasks_of
+from fluxqueue_worker.task_loader import TasksError, load, module_name, served, tasks_of
 
 APP = """
 from fluxqueue import FluxQueue

@@ -1,0 +1,84 @@
+"""What a worker knows of a task that it runs: the object behind `Job.task`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from fluxqueue.task import AnyTask
+
+
+class Watch(Protocol):
+    """Watches the deadlines of attempts; the worker's is `timeouts.Timeouts`."""
+
+    def guard(self, func: Callable[..., Any], timeout: float) -> Callable[..., Any]: ...
+    def begin(self, running: asyncio.Task[Any], timeout: float) -> int: ...
+    def end(
+        self,
+        deadline: int,
+        timeout: float,
+        running: asyncio.Task[Any],
+        error: BaseException | None,
+    ) -> BaseException | None: ...
+
+
+class RegisteredTask:
+    """What running a task needs, in plain slots: every job reads it.
+
+    Attributes:
+        check: binds arguments to the signature that callers see, without the context.
+        timeout: seconds for each attempt; None means no limit.
+        timeouts: watches the attempts; None until `limit` has been called.
+    """
+
+    __slots__ = (
+        "check",
+        "context_type",
+        "func",
+        "is_async",
+        "max_message_bytes",
+        "retry_backoff",
+        "retry_delay",
+        "retry_max_delay",
+        "timeout",
+        "timeouts",
+    )
+
+    def __init__(self, task: AnyTask) -> None:
+        self.func: Callable[..., Any] = task.func
+        self.check: Callable[..., object] = inspect.signature(task).bind
+        self.context_type: Callable[..., Any] | None = task.context_type
+        self.is_async: bool = task.is_async
+        self.max_message_bytes = task.max_message_bytes
+        self.retry_delay: float = task.retry_delay
+        self.retry_backoff: float = task.retry_backoff
+        self.retry_max_delay: float = task.retry_max_delay
+        self.timeout: float | None = task.timeout
+        self.timeouts: Watch | None = None
+
+    def limit(self, timeouts: Watch) -> None:
+        """Has its attempts watched if they have a timeout."""
+        if self.timeouts is not None:
+            return  # several queues serve this task
+        self.timeouts = timeouts
+        if self.timeout is not None and not self.is_async:
+            self.func = timeouts.guard(self.func, self.timeout)
+
+    def with_timeout(self, seconds: float) -> RegisteredTask:
+        """The task that runs a message with a timeout of its own. A timeout that
+        the code declares wins, because it was written for the code that runs."""
+        if self.timeout is not None or self.timeouts is None:
+            return self
+        limited = copy(self)
+        limited.timeout, limited.timeouts = seconds, None
+        limited.limit(self.timeouts)
+        return limited
+
+
+# Per served queue, by name.
+Tasks = dict[str, dict[str, RegisteredTask]]
