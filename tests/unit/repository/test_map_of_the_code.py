@@ -1,40 +1,74 @@
-"""CONTRIBUTING.md names every source file, and none that is gone."""
+"""`scripts/map` has a sentence for each source file; CONTRIBUTING.md has the folders."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 SUFFIXES = (".py", ".pyi", ".rs", ".lua")
-# Python's own names for a package and for its start; they say nothing of their own.
-UNNAMED = ("__init__.py", "__main__.py")
-
-SECTIONS = re.findall(r"^### `([^`]+)`: .*\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
 
 
-def test_every_package_has_a_section() -> None:
-    folders = {folder for folder, _ in SECTIONS}
-    roots = [*ROOT.glob("packages/*/src"), *ROOT.glob("services/*/src")]
-    assert len(roots) == 4
-    for root in roots:
-        assert any(Path(ROOT, folder).is_relative_to(root) for folder in folders), root
+def printed(*folders: str) -> dict[str, str]:
+    """What the script prints: the files and their sentences."""
+    command = [str(ROOT / "scripts/map"), *folders]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    names = lines.stdout.splitlines()
+    return dict(zip(names[::2], (words.strip() for words in names[1::2]), strict=True))
 
 
-@pytest.mark.parametrize(("folder", "table"), SECTIONS, ids=[name for name, _ in SECTIONS])
-def test_the_table_is_the_folder(folder: str, table: str) -> None:
-    named = re.findall(r"^\| `([^`]+)` \| \S", table, re.MULTILINE)
-    sections = [ROOT / other for other, _ in SECTIONS if other != folder]
-    there = {
-        str(file.relative_to(ROOT / folder))
-        for file in (ROOT / folder).rglob("*")
+def there() -> set[str]:
+    """The source files of the packages."""
+    return {
+        str(file.relative_to(ROOT))
+        for root in [*ROOT.glob("packages/*"), *ROOT.glob("services/*")]
+        for folder in (root / "src", root / "python")
+        for file in folder.rglob("*")
         if file.suffix in SUFFIXES
-        and file.name not in UNNAMED
-        and not any(
-            file.is_relative_to(other) for other in sections if other.is_relative_to(ROOT / folder)
-        )
     }
-    assert sorted(named) == sorted(there)
+
+
+def test_each_source_file_begins_with_a_sentence_about_it() -> None:
+    files = printed()
+    assert len(files) > 150
+    assert set(files) == there()
+    dumb = {
+        name: words for name, words in files.items() if not re.match(r"\S.{8,250}[.;:]$", words)
+    }
+    assert dumb == {}, "the first line of a file says what it has"
+
+
+def test_a_folder_is_printed_alone() -> None:
+    folder = "services/scheduler"
+    assert printed(folder) == {n: w for n, w in printed().items() if n.startswith(folder + "/")}
+
+
+def test_every_folder_of_the_page_exists() -> None:
+    named = re.findall(r"^\| `([^`]+)` \| [^|]+ \|$", PAGE, re.MULTILINE)
+    folders = [
+        folder.replace("...", "packages/fluxqueue-core-rs").replace("{" + some + "}", one)
+        for folder in named
+        for some in re.findall(r"\{(.*)\}", folder) or [""]
+        for one in some.split(",")
+    ]
+    assert len(folders) > 18
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+
+
+def test_the_page_has_every_folder() -> None:
+    """Each package, and each folder of the core and of the tests."""
+    roots = [*ROOT.glob("packages/*"), *ROOT.glob("services/*")]
+    rust = (ROOT / "packages/fluxqueue-core-rs/src").glob("*/")
+    tests = [file.parent for file in ROOT.glob("tests/*/*.py") if file.parent.name != "__pycache__"]
+    missing = [root.name for root in roots if f"/{root.name}" not in PAGE]
+    missing += [folder.name for folder in rust if f"`.../src/{folder.name}`" not in PAGE]
+    missing += [
+        folder.name for folder in tests if not re.search(rf"`tests/.*\b{folder.name}\b", PAGE)
+    ]
+    assert missing == []
+
+
+def test_the_page_is_short() -> None:
+    assert len(PAGE.splitlines()) <= 120
