@@ -71,8 +71,12 @@ def test_the_counters_are_those_of_the_scripts() -> None:
 
 
 def test_the_errors_after_which_nothing_was_executed_are_those_of_the_driver() -> None:
-    answers = (CORE / "src/consumer/answers.rs").read_text()
-    arm = answers.split('"LOADING"', 1)[1].split("=> {", 1)[0]
-    in_code = {"NOSCRIPT", "LOADING", *re.findall(r'"([A-Z]+)"', arm)}
+    refusal = (CORE / "src/connection/refusal.rs").read_text()
+    arms = re.findall(r'^\s+("[A-Z"| ]+") => Refusal::(\w+),$', refusal, re.MULTILINE)
+    temporary = refusal.split("pub fn is_temporary", 1)[1].split("}", 1)[0]
+    tried_again = {"NoScript", *re.findall(r"Refusal::(\w+)", temporary)}
+    codes = [re.findall(r"[A-Z]+", arm) for arm, refused in arms if refused in tried_again]
+    in_code = {code for of_arm in codes for code in of_arm}
+    assert len(codes) == len(tried_again)
     sentence = PAGE.split("two seconds past", 1)[1].split("mean that nothing", 1)[0]
     assert set(re.findall(r"`([A-Z]+)`", sentence)) == in_code

@@ -17,6 +17,7 @@ __all__ = [
     "check_queue_name",
     "dead_reason",
     "fork_generation",
+    "is_temporary",
     "key",
     "key_kinds",
     "message_field",
@@ -492,6 +493,11 @@ def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
 def missing_right(error: str) -> str | None:
     """What to do about an error of Redis (with its code) that says that a right is
     missing; None where it says something else."""
+
+def is_temporary(text: str) -> bool:
+    """Whether an error of Redis says that this server can't work at present: it
+    starts, is busy, is out of memory or is a replica. The code (`LOADING`, `OOM`,
+    ...) may stand anywhere in `text`."""
 
 def fork_generation() -> int:
     """How many forks lie between this process and the one that loaded the

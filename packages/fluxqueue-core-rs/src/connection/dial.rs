@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::link::{Connection, Interrupt, Reply, SLICE, redis_error};
+use super::command::{Arg, command};
+use super::framing::Reply;
+use super::link::{Connection, Interrupt, SLICE};
+use super::reach;
+use super::refusal::redis_error;
 use super::stream::Stream;
-use super::{Arg, reach};
 use crate::config::{Config, Node, Place};
 use crate::errors::{Error, Result};
 
@@ -32,16 +35,16 @@ impl Greeting<'_> {
         match self {
             Greeting::Auth((Some(user), password)) => {
                 // A user whom Redis asks for no password (`nopass`) takes any.
-                super::command(out, [b"AUTH", user.as_bytes(), password.unwrap_or_default().as_bytes()]);
+                command(out, [b"AUTH", user.as_bytes(), password.unwrap_or_default().as_bytes()]);
             }
             Greeting::Auth((None, password)) => {
-                super::command(out, [b"AUTH".as_slice(), password.unwrap_or_default().as_bytes()]);
+                command(out, [b"AUTH".as_slice(), password.unwrap_or_default().as_bytes()]);
             }
-            Greeting::Select(database) => super::command(out, [b"SELECT", database.to_string().as_bytes()]),
-            Greeting::Role => super::command(out, [b"ROLE".as_slice()]),
-            Greeting::Wait => super::command(out, [b"WAIT".as_slice(), b"0", b"1"]),
-            Greeting::WaitAof => super::command(out, [b"WAITAOF".as_slice(), b"1", b"0", b"1"]),
-            Greeting::Question(words) => super::command(out, words.iter().copied()),
+            Greeting::Select(database) => command(out, [b"SELECT", database.to_string().as_bytes()]),
+            Greeting::Role => command(out, [b"ROLE".as_slice()]),
+            Greeting::Wait => command(out, [b"WAIT".as_slice(), b"0", b"1"]),
+            Greeting::WaitAof => command(out, [b"WAITAOF".as_slice(), b"1", b"0", b"1"]),
+            Greeting::Question(words) => command(out, words.iter().copied()),
         }
     }
 

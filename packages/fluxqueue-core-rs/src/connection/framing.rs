@@ -6,8 +6,8 @@
 
 use bytes::BytesMut;
 use redis_protocol::resp2::decode::decode_bytes_mut;
+pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
-use super::link::Reply;
 use crate::errors::{Error, Result};
 
 /// Our scripts answer with arrays in an array.

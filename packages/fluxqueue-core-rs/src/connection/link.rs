@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
-use super::denied;
-use super::framing::Frame;
+use super::framing::{Frame, Reply};
 use super::stream::Stream;
 use super::watch::{self, Watch};
 use crate::config::Node;
@@ -31,30 +29,6 @@ const KEEP_INCOMING: usize = 256 << 10;
 /// Called while a blocking call waits, and after signals: raises what Python
 /// wants raised (KeyboardInterrupt).
 pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
-
-/// What an error reply of Redis means for whoever sent the command: in every
-/// case it was not executed.
-pub fn redis_error(text: &str) -> Error {
-    let code = text.split_whitespace().next().unwrap_or_default();
-    if text.contains("max number of clients") {
-        return Error::Unavailable(format!("Redis is not ready: {text}"));
-    }
-    if let Some(remedy) = denied::remedy(text) {
-        return Error::Denied(format!("Redis refused: {text}; {remedy}"));
-    }
-    let remedy = match code {
-        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => {
-            return Error::Unavailable(format!("Redis is not ready: {text}"));
-        }
-        "OOM" => "; raise maxmemory or wait until workers have freed memory",
-        "READONLY" => "; the URL leads to a replica, use the master's",
-        "MOVED" | "ASK" => "; this is a node of a cluster, use redis+cluster://host",
-        "ERR" if text.contains("cluster support disabled") => "; this is a single server, use redis://host",
-        "WRONGTYPE" => "; another program uses a key of this queue",
-        _ => "",
-    };
-    Error::Broker(format!("Redis refused: {text}{remedy}"))
-}
 
 /// A connection to Redis.
 pub struct Connection {

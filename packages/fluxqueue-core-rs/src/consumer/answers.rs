@@ -13,7 +13,7 @@ use super::event::Event;
 use super::poll::Side;
 use super::replies::{self, Done, Exchanged, Opened};
 use super::state::{Phase, State};
-use crate::connection::{Connection, Detour, Reply, redis_error};
+use crate::connection::{Connection, Detour, Refusal, Reply, redis_error};
 use crate::errors::{Error, Result};
 
 /// No sweep for so long: no scheduler is alive.
@@ -22,17 +22,6 @@ const NO_SCHEDULER: Duration = Duration::from_secs(5);
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 /// The same for what only an operator can change.
 const TELL_REFUSAL_AGAIN: Duration = Duration::from_secs(60);
-
-/// Redis can't serve at present: nothing was executed, and the same again may be.
-pub(super) fn is_temporary(text: &str) -> bool {
-    let codes = ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "NOREPLICAS", "MISCONF", "BUSY", "MASTERDOWN"];
-    codes.contains(&code(text))
-}
-
-/// The first word of an error reply.
-fn code(text: &str) -> &str {
-    text.split_whitespace().next().unwrap_or_default()
-}
 
 /// An answer as far as it can be read without the state.
 pub(super) enum Answer {
@@ -130,7 +119,8 @@ impl Driver {
     /// The worker goes on without: only retries and rescues depend on it.
     fn not_registered(&mut self, state: &mut State, queue: usize, text: &str, now: Duration) {
         // What is not ready yet refuses the `open` behind it as well, which comes again.
-        if !is_temporary(text) && code(text) != "READONLY" {
+        let refusal = Refusal::read(text);
+        if !refusal.is_temporary() && refusal != Refusal::ReadOnly {
             self.tell_not_registered(state, queue, &redis_error(text), now);
         }
     }
@@ -256,12 +246,12 @@ impl Driver {
             }
         };
         let unflagged = self.flags && side == Side::Scripts && text.contains("ompiling script");
-        let again = match code(text) {
-            "NOSCRIPT" => {
+        let again = match Refusal::read(text) {
+            Refusal::NoScript => {
                 conversation.send_text = true;
                 true
             }
-            _ if on_its_way || is_temporary(text) => {
+            refusal if on_its_way || refusal.is_temporary() => {
                 if side == Side::Blocking {
                     conversation.block_refused(now);
                     return Ok(());

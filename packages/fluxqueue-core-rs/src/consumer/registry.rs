@@ -3,8 +3,7 @@
 
 use std::time::Instant;
 
-use super::answers::is_temporary;
-use crate::connection::{Backoff, Deployment, Detour, Goal, Interrupt, Reply, command, redis_error, slot_of};
+use crate::connection::{Backoff, Deployment, Detour, Goal, Interrupt, Refusal, Reply, command, redis_error, slot_of};
 use crate::errors::{Error, Result};
 use crate::keys;
 
@@ -43,7 +42,7 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
         match deployment.detour(&text, connection.node().map(AsRef::as_ref)) {
             Some(Detour::Ask(node)) => goal = Goal::Server(node),
             Some(Detour::Moved | Detour::Astray) => {}
-            None if is_temporary(&text) => {}
+            None if Refusal::read(&text).is_temporary() => {}
             None => return Ok(Some(redis_error(&text))),
         }
         // Also where the next node is known: two that do not agree would make us spin.

@@ -103,6 +103,12 @@ pub fn missing_right(error: &str) -> Option<String> {
     connection::missing_right(error)
 }
 
+/// Whether an error of Redis says that this server can't work at present.
+#[pyfunction]
+pub fn is_temporary(text: &str) -> bool {
+    connection::can_not_work(text)
+}
+
 /// A new task id, as text.
 #[pyfunction]
 pub fn new_task_id() -> String {

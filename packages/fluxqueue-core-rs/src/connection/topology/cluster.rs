@@ -8,7 +8,8 @@ use super::share;
 use super::slot::{SLOTS, Slot};
 use crate::config::{Config, Node};
 use crate::connection::dial;
-use crate::connection::link::{Interrupt, Reply};
+use crate::connection::framing::Reply;
+use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
 /// No node is known to serve the slot.

@@ -8,7 +8,8 @@ use std::time::Instant;
 use super::share;
 use crate::config::{Config, Node, Sentinels};
 use crate::connection::dial;
-use crate::connection::link::{Interrupt, Reply};
+use crate::connection::framing::Reply;
+use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
 /// A service and the Sentinels that watch it.
