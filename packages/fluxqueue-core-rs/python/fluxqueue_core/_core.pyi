@@ -388,6 +388,12 @@ class Consumer:
         do not count."""
 
     @property
+    def idle_for(self) -> float | None:
+        """Seconds since a task last ran or a queue was connected: 0 while a task
+        runs, None before the first connection. A task whose slot was freed does not
+        count as running."""
+
+    @property
     def turn_age(self) -> float:
         """Seconds since the thread last went round its loop. While it runs that
         is never more than a third of the lease, also when Redis is away."""

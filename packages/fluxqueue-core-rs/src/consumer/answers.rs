@@ -146,13 +146,14 @@ impl Driver {
         let proven = conversation.proven;
         state.reopened(queue, &fields, self.options.fresh_until(sent));
         if proven {
-            self.tell_connected(state, queue);
+            self.tell_connected(state, queue, now);
         }
         self.shared.announce_work(state);
     }
 
-    fn tell_connected(&mut self, state: &mut State, queue: usize) {
+    fn tell_connected(&mut self, state: &mut State, queue: usize, now: Duration) {
         state.queues[queue].connected = true;
+        state.used_at = Some(now);
         // The conversation of a drain is no news.
         if state.phase == Phase::Serving {
             let consumer = self.conversations[queue].current.clone();
@@ -162,7 +163,7 @@ impl Driver {
 
     fn exchanged(&mut self, state: &mut State, queue: usize, sent: Duration, asked: usize, done: Done, now: Duration) {
         if self.conversations[queue].prove() {
-            self.tell_connected(state, queue);
+            self.tell_connected(state, queue, now);
         }
         let conversation = &mut self.conversations[queue];
         conversation.set_redis_clock(done.redis_ms, now);

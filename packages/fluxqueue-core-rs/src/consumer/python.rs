@@ -255,7 +255,7 @@ impl Consumer {
 
     fn free_slot(&self, job: &Job) -> bool {
         let mut state = self.shared.lock();
-        if job.is_settled() || !state.free_slot(&job.work) {
+        if job.is_settled() || !state.free_slot(&job.work, clock::now()) {
             return false;
         }
         self.shared.announce_work(&mut state);
@@ -299,6 +299,11 @@ impl Consumer {
     #[getter]
     fn running(&self) -> usize {
         self.shared.lock().running
+    }
+
+    #[getter]
+    fn idle_for(&self) -> Option<f64> {
+        self.shared.lock().idle_for(clock::now()).map(|idle| idle.as_secs_f64())
     }
 
     #[getter]

@@ -137,7 +137,7 @@ impl Shared {
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();
         let was_full = state.running >= state.concurrency;
-        state.ended(work);
+        state.ended(work, now);
         state.pace.count(now.saturating_sub(work.begun_at));
         let settled = state.settle(work, outcome, Stage::Running, now);
         let idle = state.running == 0 && state.waiting() == 0;

@@ -22,6 +22,11 @@ impl State {
         self.waiting().saturating_sub(self.vacant())
     }
 
+    /// How long nothing has run; None before a queue was first connected.
+    pub fn idle_for(&self, now: Duration) -> Option<Duration> {
+        self.used_at.map(|at| if self.running > 0 { Duration::ZERO } else { now.saturating_sub(at) })
+    }
+
     /// True where one more thread should wait for work; the caller starts it.
     pub fn wants_thread(&mut self) -> bool {
         let wanted = self.phase == Phase::Serving && self.idle_threads == 0 && self.threads < self.concurrency;
@@ -114,11 +119,12 @@ impl State {
 
     /// Gives the slot of what runs to others, for a task that can't be ended.
     /// Not without a bound: each is one more thread or coroutine.
-    pub fn free_slot(&mut self, work: &Work) -> bool {
+    pub fn free_slot(&mut self, work: &Work, now: Duration) -> bool {
         if self.stuck.len() >= self.concurrency || !self.stuck.insert(work.serial) {
             return false;
         }
         self.running -= 1;
+        self.used_at = Some(now);
         if !work.is_async {
             self.running_sync -= usize::from(work.shift == self.shift);
             self.threads -= 1;
@@ -127,7 +133,8 @@ impl State {
     }
 
     /// What ran has ended: its slot is free, unless others have it already.
-    pub fn ended(&mut self, work: &Work) {
+    pub fn ended(&mut self, work: &Work, now: Duration) {
+        self.used_at = Some(now);
         self.ended_sync += u64::from(!work.is_async);
         if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
             self.running -= 1;

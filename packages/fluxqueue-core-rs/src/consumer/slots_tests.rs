@@ -135,3 +135,20 @@ fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
     };
     assert_eq!((ahead_after_tasks_of(50), ahead_after_tasks_of(300)), (6, 0));
 }
+
+#[test]
+fn a_consumer_is_idle_from_its_connection_or_its_last_task_on() {
+    let shared = shared(&["q"], 1);
+    assert_eq!(shared.lock().idle_for(at(5)), None);
+    shared.lock().used_at = Some(at(10));
+    assert_eq!(shared.lock().idle_for(at(12)), Some(at(2)));
+    admit(&shared, 0, &raw("sync"));
+    let work = begin(&shared).expect("a slot is free");
+    assert_eq!(shared.lock().idle_for(at(50)), Some(at(0)));
+    assert!(shared.finish(&work, Outcome::Succeeded, at(60)));
+    assert_eq!(shared.lock().idle_for(at(67)), Some(at(7)));
+    admit(&shared, 0, &raw("sync"));
+    let stuck = begin(&shared).expect("a slot is free");
+    assert!(shared.lock().free_slot(&stuck, at(80)));
+    assert_eq!(shared.lock().idle_for(at(81)), Some(at(1)));
+}

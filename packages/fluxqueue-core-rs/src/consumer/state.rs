@@ -136,6 +136,8 @@ pub struct State {
     pub left: u64,
     /// Serials of those begun whose slot has been given to others.
     pub(super) stuck: HashSet<u64>,
+    /// When a task last ended, or a conversation began; None before the first one.
+    pub(super) used_at: Option<Duration>,
 }
 
 impl State {
@@ -168,6 +170,7 @@ impl State {
             async_signalled: false,
             left: u64::MAX,
             stuck: HashSet::new(),
+            used_at: None,
         }
     }
 
