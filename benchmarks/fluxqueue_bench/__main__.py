@@ -2,6 +2,7 @@
 
 scripts/bench --quick      under three minutes; prints a table
 scripts/bench --full       every measure and every peer, three times; keeps the results
+scripts/bench --against FOLDER    this build beside that of another checkout, in alternation
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
 scripts/bench shares       where the processor time of a task goes
@@ -15,7 +16,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import flame, machine, report, shares, telemetry
+from . import against, flame, machine, report, shares, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -35,6 +36,9 @@ def main() -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="fewer measures and tasks, one repeat")
     how.add_argument("--full", action="store_true", help="with the peers")
+    parser.add_argument(
+        "--against", type=Path, help="another checkout, set up: measure both in alternation"
+    )
     parser.add_argument("--repeats", type=int, help="how often each is measured (3; quick: 1)")
     parser.add_argument("--only", default="", help="only measures or libraries with this in them")
     parser.add_argument("--peers", help="only these, by name, with commas between them")
@@ -45,6 +49,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="report: the file to read (that of --full)")
     options = parser.parse_args()
     repeats = options.repeats or (1 if options.quick else 3)
+    if options.against is not None:
+        return against.main(options.against, options.quick, repeats, options.only)
     match options.what:
         case "telemetry":
             print(", ".join(f"{name} {value}" for name, value in machine.describe().items()))
