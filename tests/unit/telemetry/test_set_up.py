@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fluxqueue import FluxQueue, telemetry
 from fluxqueue_core.errors import ConfigurationError
-from fluxqueue_core.service import sdk
+from fluxqueue_core.service import sdk, sdk_environment
 from support.telemetry import Recorded
 
 
@@ -61,13 +61,17 @@ def test_what_a_signal_is_exported_with(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "console, otlp")
-    assert [sdk.exporters(signal) for signal in sdk.SIGNALS] == [["otlp"], [], ["console", "otlp"]]
+    assert [sdk_environment.exporters(signal) for signal in sdk_environment.SIGNALS] == [
+        ["otlp"],
+        [],
+        ["console", "otlp"],
+    ]
 
 
 def test_a_protocol_that_is_not_spoken_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(ConfigurationError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc'"):
-        sdk.protocol("traces")
+        sdk_environment.protocol("traces")
 
 
 def test_an_unknown_exporter_is_one_line_and_exit_code_2() -> None:

@@ -15,7 +15,7 @@ from fluxqueue_worker.limits import MIB, Limits, max_tasks, resident_bytes
 from fluxqueue_worker.options import Options, parse
 from fluxqueue_worker.process import Process
 from fluxqueue_worker.process_health import labelled, merged
-from fluxqueue_worker.supervised import CUT, UP, Line, Place
+from fluxqueue_worker.supervised import CUT, UP, ProcessSlot, SupervisorLink
 from support.waiting import wait_until
 
 
@@ -64,7 +64,7 @@ def test_who_needs_a_supervisor(options: Options) -> None:
         wants = dataclasses.replace(options, **changed)
         assert wants.wants_supervisor
         assert not dataclasses.replace(wants, parent=1).wants_supervisor
-        assert not dataclasses.replace(wants, place=Place(0, 1, None)).wants_supervisor
+        assert not dataclasses.replace(wants, process_slot=ProcessSlot(0, 1, None)).wants_supervisor
 
 
 def test_auto_is_the_number_of_cores() -> None:
@@ -130,19 +130,19 @@ def test_a_memory_limit_below_what_the_worker_begins_with(options: Options) -> N
     assert resident_bytes() > 5 * MIB
 
 
-def test_a_line_tells_what_happens_at_its_other_end() -> None:
+def test_a_link_reports_what_happens_at_the_supervisors_end() -> None:
     ours, theirs = socket.socketpair()
-    place = Place(3, theirs.detach(), None)
-    assert Place.parse(str(place)) == place
-    line = Line(place)
-    assert not line.read()
-    line.up()
+    slot = ProcessSlot(3, theirs.detach(), None)
+    assert ProcessSlot.parse(str(slot)) == slot
+    link = SupervisorLink(slot)
+    assert not link.read()
+    link.up()
     assert ours.recv(9) == UP
     ours.send(CUT)
-    assert (line.read(), line.cut, line.ended) == (False, True, False)
+    assert (link.read(), link.cut, link.ended) == (False, True, False)
     ours.close()
-    assert line.read() and line.ended
-    line.up()  # nobody is there to hear it
+    assert link.read() and link.ended
+    link.up()  # does not raise, though nothing reads it
 
 
 @pytest.mark.parametrize("health_port", [0, 1])
@@ -164,9 +164,9 @@ def test_no_python_runs_between_fork_and_exec(
     process = Process(0, changed, ["--version"], lines.logger())
     process.start()
     assert (process.health_port is not None) == bool(health_port)
-    assert process.pid is not None and process.line is not None
+    assert process.pid is not None and process.link is not None
     wait_until(lambda: process.reap() is not None)
-    process.line.close()
+    process.link.close()
     assert hooks == ["before", "after"]
 
 

@@ -1,16 +1,16 @@
-"""The suspects' lane: when a child starts, what is told of it, when it is idle."""
+"""The suspects' lane: when a child starts, which lines report it, when it is idle."""
 
 from __future__ import annotations
 
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fluxqueue_worker import suspects
 from fluxqueue_worker.options import Options, parse
-from support.fake_consumer import FakeConsumer, FakeJob
 from support.worker_process import wait_until
 
 
@@ -112,30 +112,11 @@ def test_a_child_that_can_not_start_is_told(
     assert len(lines.named("suspects.failed")) == 1
 
 
-def test_a_lane_is_idle_two_seconds_after_its_last_task(consumer: FakeConsumer) -> None:
-    now = 100.0
-    watch: Any = suspects.IdleWatch(consumer, clock=lambda: now)  # type: ignore[arg-type]
-    task = type("Task", (), {"is_async": False})()
-    asynchronous = type("Task", (), {"is_async": True})()
-    now = 200.0
-    assert not watch.idle()  # not connected yet: nothing can have come
-    watch.connected()
-    now = 201.9
-    assert not watch.idle()
-    job = FakeJob(task)
-    consumer.put(job)
-    assert watch.take() is job
-    now = 300.0
-    assert not watch.idle()  # it runs
-    watch.succeed(job)
-    now = 301.9
-    assert not watch.idle()
-    quick = FakeJob(asynchronous)
-    consumer.put(quick)
-    assert watch.take_async() is quick
-    watch.succeed(quick)
-    now = 303.8
-    assert watch.take_async() is None
-    assert not watch.idle()
-    now = 303.9
-    assert watch.idle()
+@pytest.mark.parametrize(
+    ("idle_for", "is_idle"), [(None, False), (0.0, False), (1.9, False), (2.0, True), (9.0, True)]
+)
+def test_a_lane_is_idle_two_seconds_after_its_last_task(
+    idle_for: float | None, is_idle: bool
+) -> None:
+    consumer: Any = SimpleNamespace(idle_for=idle_for)
+    assert suspects.is_idle(consumer) is is_idle

@@ -11,10 +11,11 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import fail
+from fluxqueue_core.service.process import adopt_standard_logging
 
 from . import shutdown
 from .options import Options, parse
-from .supervised import Line
+from .supervised import SupervisorLink
 
 if TYPE_CHECKING:
     from .registered_task import Tasks
@@ -48,18 +49,19 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
             return Supervisor(options, sys.argv[1:] if argv is None else argv, logger).run()
         except ConfigurationError as error:
             fail(prog, str(error))
-    line = Line(options.place) if options.place is not None else None
+    slot = options.process_slot
+    link = SupervisorLink(slot) if slot is not None else None
     tasks = _load_tasks(options, prog)
     if tasks is None:
         return 1
     from .worker import Worker
 
     try:
-        worker = Worker(options, settings, tasks, logger, line)
+        worker = Worker(options, settings, tasks, logger, link)
     except ConfigurationError as error:
         fail(prog, str(error))
     # After the application and asyncio: both may have imported `logging`.
-    log.adopt_standard_logging()
+    adopt_standard_logging()
     code = worker.run()
     return shutdown.exit_with(code, worker.stuck)
 

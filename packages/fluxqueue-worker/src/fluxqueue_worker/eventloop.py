@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any
 
 from fluxqueue_core import Job
 from fluxqueue_core.errors import TaskTimeout
@@ -22,6 +22,7 @@ from .context import build_context
 from .events import TaskEvents
 from .first_step import FirstSteps
 from .forked import ForkWatch, leave
+from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .unawaited import unawaited
@@ -30,15 +31,6 @@ from .unawaited import unawaited
 TURN = 0.002
 # Where a call raises before there is a coroutine: the frame of `_begin`.
 OWN_FRAMES = 1
-
-
-class AsyncJobSource(Protocol):
-    """The part of `fluxqueue_core.Consumer` that hands out async jobs."""
-
-    def take_async(self) -> Job | None: ...
-    def succeed(self, job: Job) -> bool: ...
-    @property
-    def async_fd(self) -> int: ...
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -60,7 +52,7 @@ class EventLoop:
 
     def __init__(
         self,
-        source: AsyncJobSource,
+        source: Jobs,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],

@@ -1,4 +1,4 @@
-"""What the worker says of itself to whoever watches it."""
+"""The worker's answers to health probes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .options import Options
 if TYPE_CHECKING:
     from fluxqueue_core.service.health import HealthServer, Metrics
 
-# How often an idle main loop goes round where somebody may ask (seconds).
+# Seconds between two turns of an idle main loop if there is a health endpoint.
 HEARTBEAT = 1.0
 
 
 class WorkerHealth:
-    """Answers from what the main loop and the consumer's thread last did.
+    """Answers from the last turns of the main loop and of the consumer's thread.
 
     A task that takes long, or that blocks the event loop, is no sign of a stuck
     worker: a restart would only run it again.
 
     Args:
-        patience: seconds without a turn after which a loop counts as stuck. The
-            lease: a consumer's thread that slept so long has lost it.
+        patience: seconds without a turn after which a loop counts as stuck: the
+            lease, which a consumer's thread that slept longer has lost.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class WorkerHealth:
         self._draining = False
 
     def turn(self) -> None:
-        """The main loop goes round."""
+        """Notes a turn of the main loop."""
         self._turned_at = self._clock()
 
     def draining(self) -> None:
-        """From now on it is not ready."""
+        """Makes the worker not ready from now on."""
         self._draining = True
 
     def live(self) -> list[str]:
-        """Why only a restart helps; empty: all is well."""
+        """The reasons why only a restart helps; empty if all is well."""
         ages = {
             "the main loop": self._clock() - self._turned_at,
             "the thread that talks to Redis": self._consumer.turn_age,
@@ -58,7 +58,7 @@ class WorkerHealth:
         ]
 
     def ready(self) -> list[str]:
-        """Why it takes no tasks; empty: it does."""
+        """The reasons why the worker takes no tasks; empty if it does."""
         reasons = self.live()
         if self._draining:
             reasons.append("the worker drains")
@@ -70,24 +70,24 @@ class WorkerHealth:
 
 
 def listen(options: Options, health: WorkerHealth, metrics: Metrics | None) -> HealthServer | None:
-    """The endpoint, not started yet; None where the options want none.
+    """Makes the endpoint without starting it; None if the options ask for none.
 
     Raises:
-        ConfigurationError: it can't listen there.
+        ConfigurationError: it can't listen at the port.
     """
     if not options.health_port:
         return None
-    # Imported only where it is wanted.
+    # Imported only if the options ask for the endpoint.
     from fluxqueue_core.service.health import HealthServer
 
     host, port = options.health_host, options.health_port
-    place = options.place
+    slot = options.process_slot
     listener = None
-    if place is not None and place.health is not None:
-        # The supervisor answers at the port, and asks here.
+    if slot is not None and slot.health is not None:
+        # The supervisor answers at the public port, and asks this socket.
         import socket
 
-        listener = socket.socket(fileno=place.health)
+        listener = socket.socket(fileno=slot.health)
         listener.set_inheritable(False)
     server = HealthServer(host, port, health.live, health.ready, listener)
     server.metrics = metrics

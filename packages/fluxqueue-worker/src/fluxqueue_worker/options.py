@@ -11,7 +11,7 @@ from fluxqueue_core.service.command_line import Parser, seconds, text, whole_num
 from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
 from fluxqueue_core.service.health_settings import add_health_settings
 
-from .supervised import Place
+from .supervised import ProcessSlot
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
 # The core takes no more.
@@ -38,7 +38,7 @@ class Options:
         max_stuck: so many tasks that can't be ended end a process.
         health_port: 0: no health endpoint.
         parent: the process that this one is the suspects' lane of, or None.
-        place: where it stands under its supervisor, or None.
+        process_slot: its position under its supervisor, or None.
         folder: the working directory at the start.
     """
 
@@ -60,14 +60,14 @@ class Options:
     health_host: str
     health_port: int
     parent: int | None
-    place: Place | None
+    process_slot: ProcessSlot | None
     folder: str
 
     @property
     def wants_supervisor(self) -> bool:
         """Whether this process is to start others that do the work."""
         limited = self.max_tasks or self.max_rss or self.max_stuck
-        alone = self.parent is None and self.place is None
+        alone = self.parent is None and self.process_slot is None
         return alone and bool(self.processes > 1 or limited)
 
     def lane_environment(self, queue: str) -> dict[str, str]:
@@ -210,7 +210,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
     add_health_settings(parser)
     parser.add_argument("--suspects-lane", type=int, default=None, help=argparse.SUPPRESS)
     parser.add_argument(
-        "--supervised", type=Place.parse, default=None, metavar="PLACE", help=argparse.SUPPRESS
+        "--supervised", type=ProcessSlot.parse, default=None, metavar="SLOT", help=argparse.SUPPRESS
     )
     values = parser.parse_args(argv)
     if values.tasks_module_path is None:
@@ -238,7 +238,7 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         health_host=values.health_host,
         health_port=values.health_port,
         parent=values.suspects_lane,
-        place=values.supervised,
+        process_slot=values.supervised,
         folder=folder,
     )
 

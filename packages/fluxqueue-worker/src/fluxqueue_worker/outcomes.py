@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from fluxqueue_core import Job
 
 from .events import TaskEvents
+from .jobs import Jobs
 from .registered_task import RegisteredTask
 
 TRACEBACK_BYTES = 32 * 1024
@@ -17,14 +17,6 @@ ERROR_BYTES = 2 * 1024
 TRACEBACK_FRAMES = 100
 # Seconds. What the core takes at most: a year.
 LONGEST_DELAY = 365 * 86_400.0
-
-
-class Settler(Protocol):
-    """The part of `fluxqueue_core.Consumer` that ends jobs."""
-
-    def retry(self, job: Job, delay: float) -> bool: ...
-    def bury(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool: ...
-    def release(self, job: Job) -> bool: ...
 
 
 def chance() -> float:
@@ -99,7 +91,7 @@ def format_traceback(error: BaseException, own_frames: int) -> str:
 class Outcomes:
     """Settles what did not simply succeed."""
 
-    def __init__(self, consumer: Settler, events: TaskEvents) -> None:
+    def __init__(self, consumer: Jobs, events: TaskEvents) -> None:
         self._consumer = consumer
         self._events = events
         self._failing = threading.Lock()

@@ -1,4 +1,4 @@
-"""One of the supervisor's worker processes, and those started in its place."""
+"""One of the supervisor's worker processes, and the processes that replace it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from time import monotonic
 from fluxqueue_core.service.log import Logger
 
 from .options import Options
-from .supervised import CUT, UP, Place
+from .supervised import CUT, UP, ProcessSlot
 
-# Seconds between the death of a process and the start of the next, doubled with
-# each that does not live for `STABLE` seconds.
+# Seconds between the death of a process and the start of the next. Each process
+# that does not live for `STABLE` seconds doubles it.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STABLE = 10.0
 
 
 class Process:
-    """See the module's text. Its methods are called by the supervisor's thread.
+    """See the module's text. Only the supervisor's thread calls its methods.
 
     Attributes:
-        was_up: the process that runs, or the last one, has begun to work.
-        start_at: by the clock, when the next one may be started.
-        line: the supervisor's end of the line to it (`supervised`); None before
-            the first.
-        health_port: where it answers on this machine; None without an endpoint.
+        was_up: the running process, or the last one, has begun to work.
+        start_at: when the next one may start, by the clock.
+        link: the supervisor's end of the link to the process (`supervised`); None
+            before the first process.
+        health_port: the port on which it answers on this machine; None without a
+            health endpoint.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Process:
         self.was_up = False
         self.start_at = 0.0
         self.health_port: int | None = None
-        self.line: socket.socket | None = None
+        self.link: socket.socket | None = None
         self._options = options
         self._arguments = arguments
         self._logger = logger
@@ -57,24 +58,24 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """Whether there is one that has not been collected."""
+        """Whether there is a process that has not been collected."""
         return self._child is not None
 
     @property
     def pid(self) -> int | None:
-        """Of the one that runs."""
+        """The running process's number."""
         child = self._child
         return None if child is None else child.pid
 
     def start(self) -> None:
-        """Starts one; where the system has none to give, that is logged, and
-        tried again later. Call it in the thread that lives as long as the
+        """Starts a process. If the system can't create one, logs that and sets the
+        time for another try. Call it in the thread that lives as long as the
         supervisor: on Linux the process gets a SIGTERM when that thread ends.
 
-        The supervisor has threads beside this one where there is a health endpoint,
-        or a log that nobody reads. They can't leave a held lock behind in the
-        child: from its fork (Linux: vfork) to its exec no Python runs there, since
-        there is no `preexec_fn`."""
+        The supervisor has other threads if it has a health endpoint, or if the reader
+        of its log stalls. They can't leave a held lock behind in the child: without a
+        `preexec_fn`, no Python code runs between its fork (Linux: vfork) and its exec.
+        """
         self.was_up, self._started_at = False, self._clock()
         try:
             self._start()
@@ -89,34 +90,37 @@ class Process:
             ours, theirs = socket.socketpair()
             stack.callback(theirs.close)
             ours.setblocking(False)
-            if self.line is not None:
-                self.line.close()
-            self.line = ours
+            if self.link is not None:
+                self.link.close()
+            self.link = ours
             health = None
             if self._options.health_port:
-                # On a free port that only this machine reaches.
+                # On a free port that only this machine can reach.
                 health = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
                 self.health_port = health.getsockname()[1]
-            place = Place(self.index, theirs.fileno(), None if health is None else health.fileno())
+            slot = ProcessSlot(
+                self.index, theirs.fileno(), None if health is None else health.fileno()
+            )
             module = [sys.executable, "-m", "fluxqueue_worker"]
             self._child = subprocess.Popen(
-                [*module, *self._arguments, f"--supervised={place}"],
+                [*module, *self._arguments, f"--supervised={slot}"],
                 cwd=self._options.folder,
                 stdin=subprocess.DEVNULL,
-                pass_fds=[fd for fd in (place.line, place.health) if fd is not None],
-                # Ctrl+C goes to the terminal's group: it is passed on.
+                pass_fds=[fd for fd in (slot.link, slot.health) if fd is not None],
+                # Ctrl+C goes to the terminal's process group; the supervisor forwards it.
                 process_group=0,
             )
 
     def is_up(self) -> bool:
-        """Whether it has told that it works; to be asked when `line` is readable."""
-        if self.line is not None:
+        """Whether the process has reported that it works. Ask when `link` is readable."""
+        if self.link is not None:
             with contextlib.suppress(OSError):
-                self.was_up |= UP in self.line.recv(64)
+                self.was_up |= UP in self.link.recv(64)
         return self.was_up
 
     def reap(self) -> int | None:
-        """Collects it if it has ended: its exit code, negative for a signal."""
+        """Collects the process if it has ended. Returns its exit code, negative for a
+        signal."""
         child = self._child
         if child is None or (code := child.poll()) is None:
             return None
@@ -125,10 +129,11 @@ class Process:
         return code
 
     def report(self, code: int) -> None:
-        """Logs how it ended, and sets the time for the next one."""
+        """Logs how the process ended, and sets the time for the next one."""
         if code == 0 and self.was_up:
-            # It has drained, by itself or by a signal to it alone. (Before it is up
-            # it catches no signals: a 0 is the application's, and would come again.)
+            # It has drained, either by itself or because a signal reached it alone.
+            # (Before it is up it catches no signals: the application caused that 0 and
+            # would cause it again.)
             self._deaths = 0
             self.start_at = self._clock()
             self._logger.info("process.ended", process=self.index, pid=self._last_pid)
@@ -137,7 +142,7 @@ class Process:
         self.report_death(code, restart_in=round(pause, 1))
 
     def report_death(self, code: int, **fields: object) -> None:
-        """Logs that it did not end well."""
+        """Logs that the process failed."""
         how: dict[str, object] = {"code": code}
         if code < 0:
             with contextlib.suppress(ValueError):
@@ -145,7 +150,7 @@ class Process:
         self._logger.error("process.died", process=self.index, pid=self._last_pid, **how, **fields)
 
     def _pause(self) -> float:
-        """Seconds until the next may be started."""
+        """The seconds until the next process may start."""
         lived = self._clock() - self._started_at
         self._deaths = 1 if self.was_up and lived >= STABLE else self._deaths + 1
         pause = min(FIRST_PAUSE * 2.0 ** min(self._deaths - 1, 16), LONGEST_PAUSE)
@@ -153,18 +158,19 @@ class Process:
         return pause
 
     def signal(self, number: int) -> None:
-        """Sends a signal, if it runs."""
+        """Sends a signal to the process, if it runs."""
         if self._child is not None:
             self._child.send_signal(number)
 
     def cut_short(self) -> None:
-        """Has it give back what it runs. One that can't read it is past listening."""
-        if self.line is not None:
+        """Tells the process to give back what it runs. A process that can't read that
+        no longer listens to anything."""
+        if self.link is not None:
             with contextlib.suppress(OSError):
-                self.line.send(CUT)
+                self.link.send(CUT)
 
     def kill(self) -> None:
-        """Ends it; its tasks are rescued later."""
+        """Kills the process; its tasks are rescued later."""
         if self._child is not None:
             self._logger.error("process.killed", process=self.index, pid=self._child.pid)
             self._child.kill()

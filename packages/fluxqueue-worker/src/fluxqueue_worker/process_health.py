@@ -1,7 +1,7 @@
-"""The health of all worker processes at one endpoint, the supervisor's.
+"""The health of all worker processes at the supervisor's endpoint.
 
-Each process answers on a port of its own, that only this machine reaches; the
-supervisor asks them whenever it is asked itself.
+Each process answers on its own port, which only this machine can reach. The
+supervisor asks them for each request that it gets.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from fluxqueue_core.service.probe import get
 
-if TYPE_CHECKING:
-    from .process import Process
-    from .supervisor import Supervisor
+from .process import Process
 
-# Seconds that processes have for their answers: less than a probe would wait.
+# Seconds that the processes have for their answers: less than a probe waits.
 PATIENCE = 3.0
-# Seconds without a turn after which the supervisor itself counts as stuck.
+# Seconds without a turn of its loop after which the supervisor counts as stuck.
 STUCK = 10.0
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,17 +28,30 @@ Answer = tuple[int, str] | None
 
 
 class ProcessHealth:
-    """Answers for the supervisor."""
+    """Answers for the supervisor.
 
-    def __init__(self, supervisor: Supervisor, clock: Callable[[], float] = monotonic) -> None:
-        self._supervisor = supervisor
+    Args:
+        turned_at: tells when the supervisor's loop last went round, by the clock.
+        draining: tells whether the supervisor drains.
+    """
+
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        turned_at: Callable[[], float],
+        draining: Callable[[], bool],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._processes = processes
+        self._turned_at = turned_at
+        self._draining = draining
         self._clock = clock
 
     def live(self) -> list[str]:
-        """Why only a restart helps. A process that has died is not among it: it is
-        started again; nor one that is still loading the application."""
+        """The reasons why only a restart helps. A dead process is none of them, since
+        the supervisor replaces it; nor is a process that still loads the application."""
         reasons = []
-        if (age := self._clock() - self._supervisor.turned_at) > STUCK:
+        if (age := self._clock() - self._turned_at()) > STUCK:
             reasons.append(f"the supervisor has not gone round for {age:.1f} s")
         for process, answer in self._ask("/livez"):
             if answer is None or answer[0] != 200:
@@ -49,8 +59,8 @@ class ProcessHealth:
         return reasons
 
     def ready(self) -> list[str]:
-        """Why no process takes tasks; empty: at least one does."""
-        if self._supervisor.draining:
+        """The reasons why no process takes tasks; empty if one does."""
+        if self._draining():
             return ["the worker drains"]
         reasons = []
         for process, answer in self._ask("/readyz"):
@@ -60,7 +70,7 @@ class ProcessHealth:
         return reasons or ["no process is up"]
 
     def metrics(self) -> tuple[str, bytes] | None:
-        """What all processes tell, each with the label `process`; None where
+        """The metrics of all processes, each with the label `process`; None if
         telemetry is off."""
         texts = {
             str(process.index): answer[1]
@@ -79,8 +89,8 @@ class ProcessHealth:
             return [f"{who} answers {answer[0]}"]
 
     def _ask(self, path: str) -> list[tuple[Process, Answer]]:
-        """The answers of all that are up, asked side by side."""
-        asked = [p for p in self._supervisor.processes if p.runs and p.was_up]
+        """Asks all processes that are up, at the same time."""
+        asked = [p for p in self._processes if p.runs and p.was_up]
         answers: list[Answer] = [None] * len(asked)
 
         def ask(number: int, port: int) -> None:
@@ -101,16 +111,16 @@ class ProcessHealth:
         return [
             (process, answer)
             for process, answer in zip(asked, list(answers), strict=True)
-            # One that has ended meanwhile says nothing, and is no reason for anything.
+            # A process that has ended meanwhile gives no answer, and that is no fault.
             if answer is not None or (process.runs and process.was_up)
         ]
 
 
 def merged(texts: dict[str, str]) -> str:
-    """Several texts in the Prometheus exposition format as one.
+    """Joins several texts in the Prometheus exposition format.
 
-    The lines of one metric stand together, as the format wants it, and each
-    sample gets the label `process`, whose value is the text's key.
+    The format wants the lines of one metric together. Each sample gets the label
+    `process`; its value is the text's key.
     """
     headers: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
@@ -134,7 +144,7 @@ def merged(texts: dict[str, str]) -> str:
 
 
 def labelled(sample: str, process: str) -> str:
-    """The sample with the label `process` before its others."""
+    """Puts the label `process` before the sample's other labels."""
     name = _NAME.match(sample)
     if name is None:
         return sample

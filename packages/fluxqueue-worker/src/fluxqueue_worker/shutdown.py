@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, Self
 
 from fluxqueue_core.service import log
-from fluxqueue_core.service.ending import limit_exit
+from fluxqueue_core.service.process import limit_exit
 
 
 class Signals:

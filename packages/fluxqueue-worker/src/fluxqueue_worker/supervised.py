@@ -1,9 +1,9 @@
-"""A worker process's line to its supervisor: a pair of sockets, one end each.
+"""The link between a worker process and its supervisor: a socket pair, one end each.
 
-The supervisor's end is closed when it dies, however it dies: then the worker
-drains. A signal to a worker always means "drain", however often it comes: a
-service manager signals every process of a service, and the supervisor passes
-its own on as well. What cuts a drain short comes by this line alone.
+The supervisor's end closes when the supervisor dies, whatever kills it; the worker
+then drains. A signal to a worker always means "drain", however often it arrives: a
+service manager signals every process of a service, and the supervisor forwards its
+own signals too. Only a message on this link cuts a drain short.
 """
 
 from __future__ import annotations
@@ -20,66 +20,66 @@ CUT = b"c"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a worker process stands under its supervisor; the text form is the
-    value of the hidden flag `--supervised`.
+class ProcessSlot:
+    """A worker process's position under its supervisor. The text form is the value
+    of the hidden flag `--supervised`.
 
     Attributes:
-        index: from 0; a process that is started in place of another has its index.
-        line: the descriptor of this end of the line.
-        health: that of the listening socket on which the supervisor asks for
-            the process's health; None without a health endpoint.
+        index: counts from 0. A process that replaces another keeps its index.
+        link: the descriptor of the worker's end of the link.
+        health: the descriptor of the listening socket on which the supervisor asks
+            for the process's health; None without a health endpoint.
     """
 
     index: int
-    line: int
+    link: int
     health: int | None
 
     def __str__(self) -> str:
         health = "" if self.health is None else str(self.health)
-        return f"{self.index},{self.line},{health}"
+        return f"{self.index},{self.link},{health}"
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> ProcessSlot:
         """Reads the text form.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text has another form.
         """
-        index, line, health = text.split(",")
-        return cls(int(index), int(line), int(health) if health else None)
+        index, link, health = text.split(",")
+        return cls(int(index), int(link), int(health) if health else None)
 
 
-class Line:
+class SupervisorLink:
     """The worker's end.
 
     Attributes:
         ended: the supervisor has died.
-        cut: the drain is to be cut short.
+        cut: the supervisor wants the drain cut short.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, slot: ProcessSlot) -> None:
         self.ended = False
         self.cut = False
-        # Without `socket`, which a worker does not need otherwise.
-        self._fd = place.line
+        # Read with `os`: the worker needs `socket` for nothing else.
+        self._fd = slot.link
         os.set_blocking(self._fd, False)
         os.set_inheritable(self._fd, False)
-        # Until signals are caught this ends the process, which has nothing yet.
-        # Who died before this call has closed the line.
+        # Until the worker catches signals, this one ends the process, which holds
+        # nothing yet. If the supervisor died before this call, the link is closed.
         set_parent_death_signal(signal.SIGTERM)
-        os.register_at_fork(after_in_child=lambda: os.close(place.line))
+        os.register_at_fork(after_in_child=lambda: os.close(slot.link))
 
     def fileno(self) -> int:
         return self._fd
 
     def up(self) -> None:
-        """Tells that the configuration is good and the worker begins."""
+        """Tells the supervisor that the configuration is good and the worker starts."""
         with contextlib.suppress(OSError):
             os.write(self._fd, UP)
 
     def read(self) -> bool:
-        """Reads what has come; whether the supervisor has ended."""
+        """Reads what has arrived. Returns whether the supervisor has ended."""
         with contextlib.suppress(BlockingIOError):
             received = os.read(self._fd, 64)
             self.cut |= CUT in received

@@ -1,9 +1,8 @@
-"""The supervisor: starts worker processes, watches them and starts new ones in
-the place of those that end.
+"""The supervisor: starts worker processes, watches them, and replaces those that end.
 
-It imports neither the application nor what runs tasks. A worker process is a
-fresh interpreter with the supervisor's own command line (fork and exec, no
-copy of this process that goes on): see `Process.start`.
+It imports neither the application nor the modules that run tasks. A worker process is
+a fresh interpreter with the supervisor's own command line (fork and exec, no copy of
+this process that goes on): see `Process.start`.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from .shutdown import Signals
 if TYPE_CHECKING:
     from fluxqueue_core.service.health import HealthServer
 
-# How often processes are looked at when nothing tells of them (seconds).
+# Seconds between two looks at the processes if nothing reports a change.
 INTERVAL = 1.0
-# What a process has beyond the deadline of its drain before it is killed: it
-# needs some to give tasks back, to end its lanes and to export its telemetry.
+# Seconds that a process has beyond the deadline of its drain before it is killed: to
+# give tasks back, to end its lanes and to export its telemetry.
 PATIENCE = 20.0
 ENDED_EARLY = (
     "it ended with exit code 0 before it could take tasks; something that the tasks' module"
@@ -41,7 +40,7 @@ class Supervisor:
     """Keeps `options.processes` worker processes running.
 
     Args:
-        arguments: the command line that they get.
+        arguments: the command line for the processes.
 
     Raises:
         ConfigurationError: the health endpoint can't listen.
@@ -56,7 +55,7 @@ class Supervisor:
         ]
         self.draining = False
         self.turned_at = monotonic()
-        # One has shown that the configuration is good.
+        # A process was up, so the configuration is good.
         self._proven = False
         self._kill_at = float("inf")
         self._health_server = self._listen()
@@ -64,23 +63,23 @@ class Supervisor:
     def _listen(self) -> HealthServer | None:
         if not self._options.health_port:
             return None
-        # Imported only where it is wanted.
+        # Imported only if the options ask for the endpoint.
         from fluxqueue_core.service.health import HealthServer
 
         from .process_health import ProcessHealth
 
-        health = ProcessHealth(self)
+        health = ProcessHealth(self.processes, lambda: self.turned_at, lambda: self.draining)
         host, port = self._options.health_host, self._options.health_port
         server = HealthServer(host, port, health.live, health.ready)
         server.metrics = health.metrics
         return server
 
     def run(self) -> int:
-        """Supervises until a signal comes and all processes have ended.
+        """Supervises until a signal arrives and all processes have ended.
 
         Returns:
-            0 where all have drained. Where the first process ends before it
-            is up, its exit code, or 1 for a 0: why is in its message or in the log.
+            0 if all have drained. If the first process ends before it is up, its exit
+            code, or 1 for a 0; its message or the log says why.
         """
         with self._signals:
             self._poll = select.poll()
@@ -107,12 +106,12 @@ class Supervisor:
                     continue
                 if not self.draining:
                     if code >= 0 and not self._proven and not process.was_up:
-                        # It has printed what is wrong, and is the only one.
+                        # It has printed the error, and is the only process so far.
                         if code == 0:
                             process.report_death(code, error=ENDED_EARLY)
                         return code or 1
                     process.report(code)
-                # A SIGTERM ends what has not begun to catch signals.
+                # A SIGTERM kills a process that does not catch signals yet.
                 elif code != 0 and (process.was_up or code != -signal.SIGTERM):
                     process.report_death(code)
                     worst = 1
@@ -132,28 +131,28 @@ class Supervisor:
                 process.start()
 
     def _startable(self) -> list[Process]:
-        """Those to be started, at their time. The others wait for the first one's
-        proof that the configuration is good: what is wrong is said once."""
+        """The processes to start, each at its time. The first one proves that the
+        configuration is good before the others start, so an error is reported once."""
         if self.draining:
             return []
         candidates = self.processes if self._proven else self.processes[:1]
         return [process for process in candidates if not process.runs]
 
     def _wait(self) -> None:
-        """Waits for a signal, or for a process to be up."""
+        """Waits for a signal, or until a process is up."""
         waiting = {
-            process.line: process
+            process.link: process
             for process in self.processes
-            if process.line is not None and process.runs and not process.was_up
+            if process.link is not None and process.runs and not process.was_up
         }
-        for line in waiting:
-            self._poll.register(line, select.POLLIN)
+        for link in waiting:
+            self._poll.register(link, select.POLLIN)
         until = min([process.start_at for process in self._startable()], default=float("inf"))
         left = min(until - monotonic(), INTERVAL)
         self._poll.poll(max(0, ceil(left * 1000)))
         self.turned_at = monotonic()
-        for line, process in waiting.items():
-            self._poll.unregister(line)
+        for link, process in waiting.items():
+            self._poll.unregister(link)
             self._proven |= process.is_up()
         for number in self._signals.take():
             self._on_signal(number)

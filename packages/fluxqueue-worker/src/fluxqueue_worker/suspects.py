@@ -1,9 +1,9 @@
-"""The suspects' lane: a child process that runs, one at a time, tasks that have
-lost their worker twice.
+"""The suspects' lane: a child process that runs tasks that have lost two workers, one
+at a time.
 
-Such a task may be what killed the workers. In a process of its own it takes
-nobody along. The child is an ordinary worker with the hidden flag
-`--suspects-lane`; it ends by itself when no suspects are left.
+Rule 12: such a task may have killed both workers. In a child process it kills no other
+task. The child is an ordinary worker with the hidden flag `--suspects-lane`; it ends
+when no suspects are left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from fluxqueue_core import Consumer, Job
+from fluxqueue_core import Consumer
 from fluxqueue_core.service.log import Logger
 
 from .options import Options
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import subprocess
 
 IDLE_SECONDS = 2.0
-# Seconds between two starts of a child that fails by itself; doubled each time.
+# Seconds between two starts of a child that exits with an error; doubled each time.
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
 
@@ -33,8 +33,8 @@ class Lanes:
     """The parent's side: at most one child per queue.
 
     Args:
-        options: the parent's, which the child takes over by its environment:
-            there no other user of the machine sees a password.
+        options: the parent's. The child gets them in its environment, where no
+            other user of the machine can read a password.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Lanes:
         return bool(self._children)
 
     def ensure(self, queue: str) -> None:
-        """Starts the lane of a queue unless it runs. Call it in the main thread:
-        the child asks to be told when the thread that started it ends."""
+        """Starts the lane of a queue unless it runs. Call it in the main thread: the
+        kernel signals the child when the thread that started it ends."""
         self.reap()
         if self._closed or queue in self._children:
             return
@@ -67,7 +67,7 @@ class Lanes:
                 env=self._options.lane_environment(queue),
                 cwd=self._options.folder,
                 stdin=subprocess.DEVNULL,
-                # Ctrl+C goes to the terminal's group: the parent passes it on.
+                # Ctrl+C goes to the terminal's process group; the parent forwards it.
                 process_group=0,
             )
         except OSError as error:
@@ -77,15 +77,15 @@ class Lanes:
         self._logger.info("suspects.started", queue=queue, pid=child.pid)
 
     def reap(self) -> None:
-        """Collects the children that have ended. One that died had the poison:
-        the next `suspects` event starts another."""
+        """Collects the children that have ended. After a death, the next `suspects`
+        event starts another child."""
         for queue, child in list(self._children.items()):
             code = child.poll()
             if code is None:
                 continue
             del self._children[queue]
-            # Killed by a signal is what a lane is for. A code is a failure of its
-            # own, such as a module that can't be imported any more.
+            # A lane is there to be killed by a signal. An exit code means another
+            # failure, such as a module that can't be imported any more.
             if code > 0:
                 pause = min(self._pauses.get(queue, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
                 self._pauses[queue] = pause
@@ -98,16 +98,16 @@ class Lanes:
                 self._logger.warning("suspects.died", queue=queue, pid=child.pid, code=code)
 
     def close(self) -> None:
-        """Starts no more children and lets those there are drain."""
+        """Starts no more children and lets the running ones drain."""
         self._closed = True
         self._signal(signal.SIGTERM)
 
     def cut_short(self) -> None:
-        """Tells the children to give back what they run."""
+        """Tells the children to give back the tasks that they run."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Ends what has not listened; its task is rescued later."""
+        """Kills the children that have not ended; their tasks are rescued later."""
         self._signal(signal.SIGKILL)
         for child in self._children.values():
             child.wait()
@@ -119,36 +119,8 @@ class Lanes:
             child.send_signal(number)
 
 
-class IdleWatch:
-    """The child's side: hands a consumer's jobs on, and knows when the last came."""
-
-    def __init__(self, consumer: Consumer, clock: Callable[[], float] = monotonic) -> None:
-        self._consumer = consumer
-        self._clock = clock
-        self._since: float | None = None
-        self.succeed = consumer.succeed
-        self.wants_thread = consumer.wants_thread
-        self.give_up_threads = consumer.give_up_threads
-        self.async_fd = consumer.async_fd
-
-    def connected(self) -> None:
-        """Time counts from here: before, no task can have come."""
-        self._since = self._clock()
-
-    def take(self) -> Job | None:
-        job = self._consumer.take()
-        self._since = self._clock()
-        return job
-
-    def take_async(self) -> Job | None:
-        job = self._consumer.take_async()
-        if job is not None:
-            self._since = self._clock()
-        return job
-
-    def idle(self) -> bool:
-        """Whether nothing runs and nothing has come for two seconds."""
-        if self._consumer.running:
-            self._since = self._clock()
-            return False
-        return self._since is not None and self._clock() - self._since >= IDLE_SECONDS
+def is_idle(consumer: Consumer) -> bool:
+    """Whether the lane that has this consumer is to end: for two seconds it has run
+    nothing. Time counts from its first connection, since no task can arrive before."""
+    idle = consumer.idle_for
+    return idle is not None and idle >= IDLE_SECONDS

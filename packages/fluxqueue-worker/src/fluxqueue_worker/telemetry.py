@@ -7,22 +7,19 @@ per task. With one, `tracing` stands between the loops and the consumer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Consumer, Settings
 from fluxqueue_core.service import sdk
 
 from .events import TaskEvents
+from .jobs import Jobs
 from .options import Options
 from .outcomes import Outcomes
-from .threads import JobSource
 
 if TYPE_CHECKING:
-    from .eventloop import AsyncJobSource, EventLoop
+    from .eventloop import EventLoop
     from .tracing import Tracing
-
-    class Source(JobSource, AsyncJobSource, Protocol):
-        """Hands out jobs of both kinds."""
 
 
 SERVICE = "fluxqueue-worker"
@@ -43,8 +40,8 @@ class Telemetry:
         self.export_lines = own.export_lines
 
     def stand_between(
-        self, source: Source, consumer: Consumer, events: TaskEvents
-    ) -> tuple[Source, Outcomes]:
+        self, source: Jobs, consumer: Consumer, events: TaskEvents
+    ) -> tuple[Jobs, Outcomes]:
         """What the loops are to have in place of `source`, and their outcomes."""
         if self.tracing is None:
             return source, Outcomes(consumer, events)

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable
 from time import monotonic, perf_counter
 from types import CoroutineType, FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from fluxqueue_core import Job
 
 from .context import build_context
 from .events import TaskEvents
 from .forked import ForkWatch, leave
+from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .unawaited import unawaited
@@ -30,15 +31,6 @@ OWN_FRAMES = 1
 # doubled each time.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-
-
-class JobSource(Protocol):
-    """The part of `fluxqueue_core.Consumer` that hands out sync jobs."""
-
-    def take(self) -> Job | None: ...
-    def wants_thread(self) -> bool: ...
-    def give_up_threads(self, count: int) -> None: ...
-    def succeed(self, job: Job) -> bool: ...
 
 
 class _Thread:
@@ -116,7 +108,7 @@ class ThreadPool:
 
     def __init__(
         self,
-        source: JobSource,
+        source: Jobs,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],

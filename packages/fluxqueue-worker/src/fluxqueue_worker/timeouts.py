@@ -1,9 +1,9 @@
-"""How long an attempt may take: what happens at its deadline, and to what does
-not end then.
+"""The deadlines of attempts: ends an attempt at its deadline, and reports one that
+does not end.
 
-A sync task's function is guarded by the core (`Deadlines.guard`); an async task
-is cancelled by the event loop. One thread watches all deadlines; it starts with
-the first task that has one, and nothing is done for those that have none.
+The core guards a sync task's function (`Deadlines.guard`); the event loop cancels an
+async task. One thread watches all deadlines. It starts with the first task that has a
+deadline; a task without one costs nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue_core import Consumer, Deadlines, Job
 from fluxqueue_core.errors import TaskTimeout
@@ -21,8 +21,24 @@ from .events import TaskEvents
 if TYPE_CHECKING:
     import asyncio
 
-    from .eventloop import EventLoop
-    from .threads import ThreadPool
+
+class Runner(Protocol):
+    """Runs attempts. A token is the identifier of a thread, or an asyncio task."""
+
+    def attempt(self, token: Any, /) -> tuple[Job, float] | None: ...
+    def stack(self, token: Any, /) -> str: ...
+
+
+class ThreadRunner(Runner, Protocol):
+    """Runs sync attempts."""
+
+    def replace_thread(self) -> None: ...
+
+
+class LoopRunner(Runner, Protocol):
+    """Runs async attempts."""
+
+    def time_out(self, token: Any, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,7 @@ class Stuck:
     """An attempt that was told to end and did not.
 
     Attributes:
-        started: `perf_counter()` when it began.
+        started: `perf_counter()` at its beginning.
         timeout: seconds.
     """
 
@@ -39,7 +55,7 @@ class Stuck:
     timeout: float
 
     def error(self) -> TaskTimeout:
-        """What it failed of, where it is given up."""
+        """The error recorded when the worker gives up on the attempt."""
         return TaskTimeout(
             f"the task ran for longer than its timeout of {self.timeout} s, and could not be"
             " interrupted before its worker ended"
@@ -50,13 +66,13 @@ class Timeouts:
     """The deadlines of a worker.
 
     Args:
-        grace: seconds from its deadline after which an attempt is stuck.
-        replaces_slots: whether the slot of a stuck attempt goes to others.
-        noticed: called in the watching thread when an attempt is stuck.
-        crashed: called there when the watching fails.
+        grace: seconds after its deadline until an attempt counts as stuck.
+        replaces_slots: whether other tasks get the slot of a stuck attempt.
+        noticed: the watcher thread calls it when an attempt is stuck.
+        crashed: the watcher thread calls it when it fails.
 
     Attributes:
-        pool, loop: who runs the attempts; set before the first begins.
+        pool, loop: run the attempts; set them before the first begins.
     """
 
     def __init__(
@@ -68,8 +84,8 @@ class Timeouts:
         noticed: Callable[[], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
-        self.pool: ThreadPool | None = None
-        self.loop: EventLoop | None = None
+        self.pool: ThreadRunner | None = None
+        self.loop: LoopRunner | None = None
         self._consumer = consumer
         self._events = events
         self._replaces_slots = replaces_slots
@@ -81,12 +97,12 @@ class Timeouts:
         self._starting = threading.Lock()
 
     def guard(self, func: Callable[..., Any], timeout: float) -> Callable[..., Any]:
-        """A sync task's function, each call of which has `timeout` seconds."""
+        """Gives each call of a sync task's function `timeout` seconds."""
         self._start()
         return self._deadlines.guard(func, timeout)
 
     def begin(self, running: asyncio.Task[Any], timeout: float) -> int:
-        """An async attempt begins; for `end`."""
+        """Begins an async attempt. Returns its id for `end`."""
         self._start()
         return self._deadlines.add(running, timeout)
 
@@ -97,34 +113,36 @@ class Timeouts:
         running: asyncio.Task[Any],
         error: BaseException | None,
     ) -> BaseException | None:
-        """It has ended with `error`; with what it counts as ended."""
+        """Ends an async attempt. Returns the error that counts, which is a `TaskTimeout`
+        if the attempt was past its deadline, or else `error`."""
         if not self._deadlines.remove(deadline):
             return error
         late = TaskTimeout(f"the task ran for longer than its timeout of {timeout} s")
         if running.cancelled():
             try:
                 running.result()
-            except BaseException as cancelled:  # noqa: BLE001 - for its traceback
+            except BaseException as cancelled:  # noqa: BLE001 - it has the traceback
                 trace = cancelled.__traceback__
                 return late.with_traceback(trace.tb_next if trace is not None else None)
         late.__context__ = error
         return late.with_traceback(error.__traceback__ if error is not None else None)
 
     def stuck(self) -> list[Stuck]:
-        """The attempts that are stuck at present."""
+        """The attempts that are stuck now."""
         for deadline in list(self._stuck):
             if not self._deadlines.runs(deadline):
                 self._stuck.pop(deadline, None)
         return list(self._stuck.values())
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Stops watching."""
         self._deadlines.stop()
 
     def join(self, timeout: float) -> bool:
-        """Waits so many seconds for the thread that watches, after `stop`. False: it
-        goes on. A CPython before 3.14 that shuts down aborts the process where such a
-        thread comes back from Rust."""
+        """Joins the watcher thread after `stop`; returns False if it is still running.
+
+        A CPython before 3.14 aborts the process at its shutdown if such a thread
+        returns from Rust then."""
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -151,12 +169,12 @@ class Timeouts:
             return
         job, started = attempt
         stack = runner.stack(token)
-        # What was read just now is of this attempt if it still runs.
+        # If the attempt still runs, the stack just read is its own.
         if not self._deadlines.runs(deadline):
             return
         timeout: float = job.task.timeout
         self._stuck[deadline] = Stuck(job, started, timeout)
         self._events.stuck(job, started, timeout, stack)
-        if self._replaces_slots and self._consumer.free_slot(job) and runner is self.pool:
-            runner.replace_thread()
+        if self._replaces_slots and self._consumer.free_slot(job) and self.pool is runner:
+            self.pool.replace_thread()
         self._noticed()

@@ -33,6 +33,7 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
+from .attempt import Attempt
 from .options import Options
 from .tracing_metrics import WorkerMetrics
 
@@ -44,30 +45,6 @@ LINK = "link"
 LEASE_LOST = "lease_lost"
 NO_HEADERS = (None, None, None)
 VOID = Status(StatusCode.ERROR, "the lease was lost: another worker has the task")
-
-
-class Attempt:
-    """One attempt at a task that is recorded, from its beginning to its end.
-
-    Attributes:
-        context: one whose current span is `span`.
-        sampled: the span's own context, where it is sampled.
-        error: what the task raised, with its traceback as text.
-    """
-
-    __slots__ = ("context", "error", "job", "sampled", "span", "stacktrace", "started", "task_id")
-
-    def __init__(
-        self, job: Job, task_id: str, span: Span, context: Context, sampled: SpanContext | None
-    ) -> None:
-        self.job = job
-        self.task_id = task_id
-        self.span = span
-        self.context = context
-        self.sampled = sampled
-        self.started = perf_counter()
-        self.error: BaseException | None = None
-        self.stacktrace = ""
 
 
 class Tracing:

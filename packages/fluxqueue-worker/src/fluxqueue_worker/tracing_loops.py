@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fluxqueue_core import Job
 from fluxqueue_core.telemetry import semconv as s
 from opentelemetry.context import Context, attach, detach
 
-from .eventloop import AsyncJobSource, EventLoop
+from .attempt import Attempt
+from .eventloop import EventLoop
 from .events import TaskEvents
-from .outcomes import Outcomes, Settler, format_traceback
+from .jobs import Jobs
+from .outcomes import Outcomes, format_traceback
 from .registered_task import RegisteredTask
-from .tracing import Attempt, Tracing
-
-if TYPE_CHECKING:
-    from .telemetry import Source
-
+from .tracing import Tracing
 
 NOTHING = Context()
 
@@ -36,7 +34,7 @@ class TracedConsumer:
         settler: the consumer.
     """
 
-    def __init__(self, source: Source, settler: Settler, tracing: Tracing) -> None:
+    def __init__(self, source: Jobs, settler: Jobs, tracing: Tracing) -> None:
         self.async_fd = source.async_fd
         self.wants_thread = source.wants_thread
         self.give_up_threads = source.give_up_threads
@@ -143,7 +141,7 @@ class TracedEventLoop(EventLoop):
 
     def __init__(
         self,
-        source: AsyncJobSource,
+        source: Jobs,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],

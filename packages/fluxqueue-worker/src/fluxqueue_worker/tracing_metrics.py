@@ -11,13 +11,12 @@ from fluxqueue_core.telemetry.histograms import Histogram, Histograms, Series
 from fluxqueue_core.telemetry.tally import Tally
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from .attempt import Attempt
 from .options import Options
 
 if TYPE_CHECKING:
     from fluxqueue_core import Consumer
     from opentelemetry.metrics import Meter
-
-    from .tracing import Attempt
 
 
 class WorkerMetrics:

@@ -24,14 +24,14 @@ from .options import Options
 from .outcomes import Outcomes, describe, format_traceback
 from .registered_task import Tasks
 from .shutdown import Signals
-from .supervised import Line
+from .supervised import SupervisorLink
 from .task_loader import largest_message
 from .threads import ThreadPool
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from .eventloop import EventLoop
-    from .telemetry import Source
+    from .jobs import Jobs
 
 # Seconds. How often what has no descriptor is looked at: children, the drain.
 CHILD_INTERVAL = 0.5
@@ -50,7 +50,7 @@ class Worker:
 
     Args:
         tasks: per served queue, what `task_loader.load` found.
-        line: to the supervisor, if there is one.
+        link: to the supervisor, if there is one.
 
     Raises:
         ConfigurationError: a setting is not valid, or the health endpoint
@@ -66,7 +66,7 @@ class Worker:
         settings: Settings,
         tasks: Tasks,
         logger: Logger,
-        line: Line | None = None,
+        link: SupervisorLink | None = None,
     ) -> None:
         self.stuck = False
         self._options = options
@@ -81,8 +81,8 @@ class Worker:
         # A lane gets a SIGTERM for every thread of a parent that is killed, so
         # there it does not count as a second signal.
         self._cutting = {signal.SIGINT} if self._is_lane else {signal.SIGINT, signal.SIGTERM}
-        self._line = line
-        if line is not None:
+        self._link = link
+        if link is not None:
             self._cutting = set()
         self._consumer = consumer = Consumer(
             settings,
@@ -101,8 +101,7 @@ class Worker:
         )
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)
-        self._idle = suspects.IdleWatch(consumer) if self._is_lane else None
-        source: Source = self._idle or consumer
+        source: Jobs = consumer
         events = TaskEvents(logger)
         self._outcomes = Outcomes(consumer, events)
         self._telemetry = telemetry.set_up(options, settings)
@@ -157,8 +156,8 @@ class Worker:
             self._poll = select.poll()
             self._poll.register(self._signals.fd, select.POLLIN)
             self._poll.register(self._consumer.event_fd, select.POLLIN)
-            if self._line is not None:
-                self._poll.register(self._line, select.POLLIN)
+            if self._link is not None:
+                self._poll.register(self._link, select.POLLIN)
             self._start()
             reason = self._serve()
             self._drain(reason)
@@ -176,7 +175,7 @@ class Worker:
             concurrency=options.concurrency,
             redis=self._settings.display_url,
             **({"suspects_of": options.parent} if self._is_lane else {}),
-            **({"process": options.place.index} if options.place is not None else {}),
+            **({"process": options.process_slot.index} if options.process_slot is not None else {}),
         )
         if self._is_lane:
             set_parent_death_signal(signal.SIGTERM)
@@ -187,8 +186,8 @@ class Worker:
             self._loop.start()
         if self._health_server is not None:
             self._health_server.start()
-        if self._line is not None:
-            self._line.up()
+        if self._link is not None:
+            self._link.up()
 
     def _serve(self) -> str:
         """The main thread's loop; returns why it ended."""
@@ -200,7 +199,7 @@ class Worker:
                 timeout = LIMIT_INTERVAL
             if self._lanes:
                 timeout = CHILD_INTERVAL
-            if self._idle is not None:
+            if self._is_lane:
                 timeout = LANE_INTERVAL
             if self._pool is not None and (left := self._pool.retry_in()) is not None:
                 timeout = left if timeout is None else min(timeout, left)
@@ -211,10 +210,10 @@ class Worker:
                 return "failure"
             if (limit := self._limits.reached()) is not None:
                 return limit
-            if self._line is not None and self._line.ended:
+            if self._link is not None and self._link.ended:
                 return "supervisor ended"
-            if self._idle is not None:
-                if self._idle.idle():
+            if self._is_lane:
+                if suspects.is_idle(self._consumer):
                     return "no suspects"
                 # Linux sends a SIGTERM.
                 if sys.platform != "linux" and os.getppid() != self._options.parent:
@@ -235,12 +234,10 @@ class Worker:
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
-            elif kind == "connected" and self._idle is not None:
-                self._idle.connected()
             elif kind == "failed":
                 self._consumer_ended = True
-        if self._line is not None and not self._line.ended and self._line.read():
-            self._poll.unregister(self._line)
+        if self._link is not None and not self._link.ended and self._link.read():
+            self._poll.unregister(self._link)
         for number in self._signals.take():
             if number == signal.SIGQUIT:
                 self._report()
@@ -338,7 +335,7 @@ class Worker:
             while self._ends:
                 if self._ends.popleft() in self._cutting and signals_cut:
                     return False
-            if signals_cut and self._line is not None and self._line.cut:
+            if signals_cut and self._link is not None and self._link.cut:
                 return False
             left = deadline - monotonic()
             if left <= 0:

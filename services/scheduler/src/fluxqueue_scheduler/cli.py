@@ -9,8 +9,8 @@ from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, fail, seconds, whole_number
 from fluxqueue_core.service.common_settings import add_log_settings, add_redis_setting
-from fluxqueue_core.service.ending import limit_exit
 from fluxqueue_core.service.health_settings import add_health_settings
+from fluxqueue_core.service.process import limit_exit
 
 from . import __version__
 from .options import Options

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 
 from fluxqueue_core import Settings, __version__
 from fluxqueue_core.service.health_settings import DEFAULT_HOST
-from fluxqueue_core.service.log import adopt_standard_logging, get_logger
+from fluxqueue_core.service.log import get_logger
+from fluxqueue_core.service.process import adopt_standard_logging
 
 from .connect import Node
 from .health import SchedulerHealth

@@ -231,12 +231,3 @@ def console_renderer(colors: bool) -> Callable[[Fields], bytes]:
         return (text + "\n").encode("utf-8", "backslashreplace")
 
     return render
-
-
-def adopt_standard_logging() -> None:
-    """Sends what the application logs with `logging` to our lines, unless it
-    has configured handlers of its own or does not use `logging` at all."""
-    if "logging" in sys.modules:
-        from .standard_logging import adopt
-
-        adopt(get_logger())

@@ -1,46 +1,46 @@
-"""Sets up the OpenTelemetry SDK of a long-running process, as the standard
-variables say.
+"""Sets up the OpenTelemetry SDK of a long-running process from the standard
+variables.
 
-Nothing is set up, and `opentelemetry` is not imported, unless there is somewhere
-to export to: an endpoint (OTEL_EXPORTER_OTLP_ENDPOINT or one for a signal), or a
-named exporter (OTEL_TRACES_EXPORTER, ...). What the application or
-`opentelemetry-instrument` has set up is left alone, and used.
+Nothing is set up, and `opentelemetry` is not imported, unless there is a target
+for the export: an endpoint (OTEL_EXPORTER_OTLP_ENDPOINT or one for a signal), or a
+named exporter (OTEL_TRACES_EXPORTER, ...). Providers that the application or
+`opentelemetry-instrument` has set stay as they are and are used.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import monotonic
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fluxqueue_core.errors import ConfigurationError
 
 from .log import Logger, get_logger
+from .sdk_environment import asks_for_export, is_disabled
 
-SIGNALS = ("traces", "metrics", "logs")
-_DEFAULT_PROTOCOL = "http/protobuf"
-# Seconds that the last export may take at the end of the process.
+if TYPE_CHECKING:
+    from .sdk_providers import Metrics
+
+# Seconds for the last export at the end of the process.
 FLUSH_PATIENCE = 3.0
 
-# Where the API keeps the providers that were set; None before.
+# Where the API keeps the providers; None until one is set.
 _PROVIDERS = (
     ("opentelemetry.trace", "_TRACER_PROVIDER"),
     ("opentelemetry.metrics._internal", "_METER_PROVIDER"),
 )
-
-Metrics = Callable[[], tuple[str, bytes]]
 
 
 class Sdk:
     """What this process exports with.
 
     Args:
-        metrics: for `HealthServer.metrics`: the Prometheus text; None without.
-        exports_lines: whether log lines are to be exported.
+        metrics: for `HealthServer.metrics`: makes the Prometheus text; None if
+            the process does not offer it.
+        exports_lines: whether log lines are exported.
     """
 
     def __init__(self, metrics: Metrics | None = None, exports_lines: bool = False) -> None:
@@ -48,19 +48,19 @@ class Sdk:
         self.exports_lines = exports_lines
 
     def export_lines(self, logger: Logger) -> None:
-        """Has the logger export its lines, where that is wanted. It comes before
-        `adopt_standard_logging`."""
+        """Makes the logger export its lines, if the environment asks for that. Call
+        it before `adopt_standard_logging`."""
         if self.exports_lines:
             from fluxqueue_core.telemetry.log_export import LogExport
 
             logger.export = LogExport()
 
     def flush(self, patience: float = FLUSH_PATIENCE) -> bool:
-        """Exports what is left, of the application's providers as well; False
-        where that did not end within `patience` seconds.
+        """Exports what is left, of the application's providers as well. Returns
+        False if that took longer than `patience` seconds.
 
-        Each signal in a thread of its own: an exporter whose collector hangs
-        does not listen to a time-out, and must not keep the others.
+        Each signal has its own thread: an exporter whose collector hangs ignores
+        its time-out, and must not delay the others.
         """
         flushes = _flushes()
         done = [threading.Event() for _ in flushes]
@@ -68,7 +68,7 @@ class Sdk:
         def run(flush: Callable[[int], Any], ended: threading.Event) -> None:
             try:
                 flush(round(patience * 1000))
-            except Exception as error:  # noqa: BLE001 - telemetry fails nobody
+            except Exception as error:  # noqa: BLE001 - telemetry must not break the exit
                 get_logger().debug("telemetry.flush_failed", error=str(error))
             ended.set()
 
@@ -87,17 +87,13 @@ def _flushes() -> list[Callable[[int], Any]]:
 
 
 def is_wanted() -> bool:
-    """Whether there is something to export to, or the application has set a
-    provider; decided without importing anything."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    """Whether there is a target for the export, or the application has set a
+    provider. Imports nothing to find out."""
+    if is_disabled():
         return False
     if any(getattr(sys.modules.get(api), name, None) is not None for api, name in _PROVIDERS):
         return True
-    return _asks_for_export() and (_is_installed() or _warn_of_absence())
-
-
-def _asks_for_export() -> bool:
-    return any(exporters(signal) for signal in SIGNALS)
+    return asks_for_export() and (_is_installed() or _warn_of_absence())
 
 
 def _is_installed() -> bool:
@@ -113,60 +109,27 @@ def _warn_of_absence() -> Literal[False]:
     return False
 
 
-def exporters(signal: str) -> list[str]:
-    """The exporters that the environment names for a signal: `otlp`, `console`,
-    for metrics also `prometheus`."""
-    if named := named_exporters(signal):
-        return [name for word in named.split(",") if (name := word.strip()) not in ("", "none")]
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    return ["otlp"] if any(os.environ.get(name) for name in endpoints) else []
-
-
-def named_exporters(signal: str) -> str:
-    """The variable that names a signal's exporters."""
-    return os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
-
-
 def set_up(service: str, serves_metrics: bool) -> Sdk | None:
-    """Sets up what the environment asks for; None where that is nothing.
+    """Sets up what the environment asks for; None if it asks for nothing.
 
     Args:
-        service: the `service.name` where the environment has none.
+        service: the `service.name` if the environment has none.
         serves_metrics: the process has an HTTP endpoint that can offer metrics.
 
     Raises:
-        ConfigurationError: an exporter that is not known or not installed, or a
-            variable whose value the SDK refuses.
+        ConfigurationError: an exporter is unknown or not installed, or the SDK
+            refuses a variable's value.
     """
     if not is_wanted():
         return None
     if not _is_installed():
-        # The application has set a provider of another make.
-        if _asks_for_export():
+        # The application has set a provider that is not the SDK's.
+        if asks_for_export():
             _warn_of_absence()
         return Sdk()
     from . import sdk_providers
 
     try:
-        return sdk_providers.set_up(service, serves_metrics)
+        return Sdk(*sdk_providers.set_up(service, serves_metrics))
     except ValueError as error:
         raise ConfigurationError(f"a variable OTEL_* is not valid: {error}") from error
-
-
-def protocol(signal: str) -> str:
-    """How OTLP is spoken for a signal.
-
-    Raises:
-        ConfigurationError: we do not speak it.
-    """
-    names = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    for name in names:
-        value = os.environ.get(name, "").strip()
-        if value and value != _DEFAULT_PROTOCOL:
-            raise ConfigurationError(
-                f"variable {name}: {value!r} is not supported; give {_DEFAULT_PROTOCOL}, or run "
-                f"the process under opentelemetry-instrument"
-            )
-        if value:
-            return value
-    return _DEFAULT_PROTOCOL

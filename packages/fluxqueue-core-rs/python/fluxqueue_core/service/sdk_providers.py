@@ -1,11 +1,13 @@
-"""The SDK's providers, made as the variables say; see `sdk`."""
+"""Makes the SDK's providers from the standard variables; see `sdk`."""
 
 from __future__ import annotations
 
 import os
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import get_logger_provider
@@ -23,14 +25,19 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from fluxqueue_core.errors import ConfigurationError
 
-from .sdk import Metrics, Sdk, exporters, named_exporters, protocol
+from .sdk_environment import exporters, named_exporters, protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+# The content type and the text of the Prometheus format.
+Metrics = Callable[[], tuple[str, bytes]]
 
 
-def set_up(service: str, serves_metrics: bool) -> Sdk:
-    """Sets the providers that nobody has set yet."""
+def set_up(service: str, serves_metrics: bool) -> tuple[Metrics | None, bool]:
+    """Sets each provider that is not set yet.
+
+    Returns:
+        What serves the metrics, if an endpoint can; and whether log lines are
+        exported.
+    """
     resource = _resource(service)
     exports_lines, serve = False, None
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -39,7 +46,7 @@ def set_up(service: str, serves_metrics: bool) -> Sdk:
         exports_lines = _log_records(resource)
     if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
         serve = _metrics(resource, serves_metrics)
-    return Sdk(serve, exports_lines)
+    return serve, exports_lines
 
 
 def _resource(service: str) -> Resource:
@@ -48,7 +55,7 @@ def _resource(service: str) -> Resource:
     if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in given:
         attributes["service.name"] = service
     if "service.instance.id=" not in given:
-        # Tells the series of two processes of one service apart.
+        # Keeps the series of two processes of one service apart.
         attributes["service.instance.id"] = str(uuid.uuid4())
     return Resource.create(attributes)
 
@@ -57,7 +64,7 @@ def _traces(resource: Resource) -> None:
     names = exporters("traces")
     if not names:
         return
-    # We flush ourselves, with a bound; the SDK's own exit has none.
+    # `Sdk.flush` has a time limit; the SDK's own exit handler has none.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     for name in names:
         console = ConsoleSpanExporter(out=sys.stderr) if name == "console" else None
@@ -67,8 +74,8 @@ def _traces(resource: Resource) -> None:
 
 
 def _log_records(resource: Resource) -> bool:
-    """Returns whether log lines are to be exported. That is so where the variable
-    names an exporter; with an endpoint alone, only exceptions are."""
+    """Returns whether to export log lines: only if the variable names an exporter.
+    With an endpoint alone, only exceptions are exported."""
     names = exporters("logs")
     if not names:
         return False
@@ -112,8 +119,6 @@ def _otlp(signal: str, name: str, what: str) -> Any:
     protocol(signal)
     module, _, kind = what.partition(".")
     try:
-        from importlib import import_module
-
         found: Callable[[], Any] = getattr(
             import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), kind
         )

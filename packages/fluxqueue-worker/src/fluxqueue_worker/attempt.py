@@ -1,0 +1,33 @@
+"""One recorded attempt at a task: what the spans and the metrics of a worker share."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from fluxqueue_core import Job
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext
+
+
+class Attempt:
+    """A recorded attempt, from its beginning to its settling.
+
+    Attributes:
+        context: its current span is `span`.
+        sampled: the span's own context if the span is sampled.
+        error: the exception of the task, with its traceback as text.
+    """
+
+    __slots__ = ("context", "error", "job", "sampled", "span", "stacktrace", "started", "task_id")
+
+    def __init__(
+        self, job: Job, task_id: str, span: Span, context: Context, sampled: SpanContext | None
+    ) -> None:
+        self.job = job
+        self.task_id = task_id
+        self.span = span
+        self.context = context
+        self.sampled = sampled
+        self.started = perf_counter()
+        self.error: BaseException | None = None
+        self.stacktrace = ""
