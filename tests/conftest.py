@@ -48,6 +48,14 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         yield server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def lateness() -> None:
+    """Measures from the beginning of the session how late the machine is."""
+    from support.lateness import machine
+
+    machine()
+
+
 @pytest.fixture
 def redis_url(redis_server: EmbeddedRedis) -> str:
     """The URL of an empty database. Numbers come round after 64 tests, so that

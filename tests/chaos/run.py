@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from fluxqueue_core import key
+from support.lateness import Lateness
 from support.waiting import wait_until
 
 from .application import ATTEMPTS_OF_DOOMED
 from .checker import Evidence, Verdict, check
 from .fault import Fault
 from .faults import load
-from .lateness import Lateness
 from .ledger import ENDS, RETURNED, now
 from .recovery import Recovery
 from .remains import read_remains, waiting
@@ -63,7 +63,7 @@ def run(name: str, seed: int, trials: int, folder: Path) -> Result:
     # The same decisions for the same seed, whatever other faults there are.
     chance = random.Random(f"{name} {seed}")
     try:
-        with Lateness() as lateness, Stack(folder, fault.setup, chance) as stack:
+        with Lateness(now) as lateness, Stack(folder, fault.setup, chance) as stack:
             disturbances: list[tuple[float, float]] = []
             for _ in range(trials):
                 disturbances.append(_trial(fault, stack, chance, result, lateness))
@@ -85,7 +85,7 @@ def _trial(
     result.trials += 1
     seconds = _recover(recovery, stack, fault.limit)
     result.recoveries.append(round(seconds, 3))
-    late = lateness.allowance(began)
+    late = lateness.waking(began)
     if seconds > fault.limit + late:
         text = f"recovery took {seconds:.1f} s, more than {fault.limit:g} s"
         result.violations.append(f"{text} (and {late:.1f} s for a machine that is late)")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 import redis
 from fluxqueue import redis_binary
 from fluxqueue.embedded import EmbeddedRedis, RedisNotFound, RedisNotStarted
+from support.waiting import wait_until
 
 
 @contextlib.contextmanager
@@ -29,13 +29,14 @@ def client(server: EmbeddedRedis) -> Iterator[Any]:
 
 def await_end(pid: int) -> None:
     """Returns when no process of this id runs (a zombie does not)."""
-    deadline = time.monotonic() + 20
-    while psutil.pid_exists(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return
-        assert time.monotonic() < deadline, f"process {pid} still runs"
-        time.sleep(0.01)
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_until(ended, what=f"the end of process {pid}")
 
 
 def test_it_runs_with_an_append_only_file_and_no_snapshots(tmp_path: Path) -> None:
@@ -115,10 +116,8 @@ def test_it_outlives_the_thread_that_started_it() -> None:
 
 def await_end_of_thread(thread: threading.Thread) -> None:
     """Until the kernel has it no longer either, and would have sent its signal."""
-    deadline = time.monotonic() + 10
-    while os.path.exists(f"/proc/self/task/{thread.native_id}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    task = f"/proc/self/task/{thread.native_id}"
+    wait_until(lambda: not os.path.exists(task), what="the end of the thread", interval=0.001)
 
 
 PARENT = """

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
-from support.waiting import PATIENCE, wait_until
+from support.waiting import exit_code, wait_until
 from support.worker_process import PRELUDE, read_notes
 
 APP = """
@@ -87,7 +87,7 @@ def test_tasks_and_drain_go_on_while_nobody_reads_the_log(
         )
         assert sorted(map(int, read_notes(tmp_path))) == list(range(count))
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(PATIENCE) == 0
+        assert exit_code(worker.process) == 0
     finally:
         worker.close()
     # The lease was never lost, and nothing is held by a worker that is gone.
@@ -106,7 +106,7 @@ def test_the_log_says_how_many_lines_are_missing(
         wait_until(lambda: redis.zcard(key("dead", "default")) == count, what="all tasks")
         worker.process.send_signal(signal.SIGTERM)
         lines = worker.read_to_end()
-        assert worker.process.wait(PATIENCE) == 0
+        assert exit_code(worker.process) == 0
     finally:
         worker.close()
     events = [line["event"] for line in lines]
@@ -130,7 +130,7 @@ def test_no_line_is_missing_where_somebody_reads_late(
         wait_until(lambda: redis.zcard(key("dead", "default")) == 40, what="all tasks")
         worker.process.send_signal(signal.SIGTERM)
         events = [line["event"] for line in worker.read_to_end()]
-        assert worker.process.wait(PATIENCE) == 0
+        assert exit_code(worker.process) == 0
     finally:
         worker.close()
     assert events.count("task.dead") == events.count("about to fail") == 40

@@ -14,7 +14,7 @@ from fluxqueue_core import key
 from redis import Redis
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_past
 
 
 @pytest.fixture
@@ -42,8 +42,7 @@ def test_after_a_restart_of_redis_nobody_is_rescued_before_a_lease_has_passed(
         server.kill()
         scheduler.wait_for("redis.unavailable")
         # Away until both leases have ended: this is what an outage does.
-        ended = time.monotonic() + lease
-        wait_until(lambda: time.monotonic() > ended)
+        wait_until_past(time.monotonic() + lease)
         server.start()
         back = own.now()
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fluxqueue_core import key
+from support.lateness import machine
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message, messages
-from support.waiting import wait_until
+from support.waiting import PATIENCE, Deadline, wait_until, wait_until_past
 
 
 def register(scripts: Scripts) -> None:
@@ -22,11 +23,12 @@ def test_due_tasks_move_soon_after_their_time_and_never_before(
     register(scripts)
     with SchedulerProcess(tmp_path, redis_url, log_level="debug") as scheduler:
         wait_until(lambda: scripts.redis.exists(scripts.key("sweep")))
-        now = scripts.now()
+        began, now = time.monotonic(), scripts.now()
         waiting = messages(range(20))
         due = {m: now + 200 + 10 * n for n, m in enumerate(waiting)}
         scripts.redis.zadd(scripts.key("delayed"), due)
         arrived: dict[bytes, int] = {}
+        deadline = Deadline(PATIENCE)
         while len(arrived) < len(due):
             before = scripts.now()
             here = scripts.list("pending")
@@ -34,10 +36,11 @@ def test_due_tasks_move_soon_after_their_time_and_never_before(
             for m in here:
                 assert after >= due[m], "moved before its time"
                 arrived.setdefault(m, before)
-            assert after < now + 30_000, scheduler.output()
+            assert not deadline.over(), scheduler.output()
         assert scripts.list("pending") == waiting
-        # 0.1 s is what is promised; a busy machine gets ten times as much.
-        assert max(arrived[m] - due[m] for m in due) < 1_000
+        late = machine().allowance(began)
+        # The scheduler promises 0.1 s; this test grants it ten times as much.
+        assert max(arrived[m] - due[m] for m in due) < 1_000 * (1 + late)
         scheduler.wait_for("tasks.promoted", queue="q")
         assert scheduler.stop() == 0
 
@@ -116,8 +119,7 @@ def test_what_is_wrong_with_one_queue_does_not_stop_another(
         redis.zadd(good.key("delayed"), {message(2): 1})
         wait_until(lambda: len(good.list("pending")) == 2, what=scheduler.output)
         assert set(good.list("pending")) == {message(1, deliveries=1), message(2)}
-        ticks = time.monotonic() + 1
-        wait_until(lambda: time.monotonic() > ticks)
+        wait_until_past(time.monotonic() + 1)
         failures = scheduler.named("queue.failed", queue="bad")
         assert len(failures) == len({line["doing"] for line in failures}), "said again and again"
         assert scheduler.stop() == 0

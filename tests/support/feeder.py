@@ -10,7 +10,7 @@ from typing import Self
 
 from fluxqueue import BrokerError, EnqueueUncertain
 
-from .waiting import PATIENCE
+from .waiting import PATIENCE, Deadline, wait_until
 
 # Between two attempts of a call that has sent nothing (seconds).
 PAUSE = 0.02
@@ -47,7 +47,7 @@ class Feeder:
             self._failure = error
 
     def _feed(self, number: int) -> None:
-        deadline = time.monotonic() + 2 * PATIENCE
+        deadline = Deadline(2 * PATIENCE)
         while True:
             try:
                 self._enqueue(number)
@@ -55,7 +55,7 @@ class Feeder:
                 self.uncertain.add(number)
                 return
             except BrokerError:  # nothing was enqueued
-                if time.monotonic() > deadline:
+                if deadline.over():
                     raise
                 time.sleep(PAUSE)
             else:
@@ -74,7 +74,6 @@ class Feeder:
     ) -> None:
         if kind is not None:
             return
-        self._thread.join(4 * PATIENCE)
-        assert not self._thread.is_alive(), "it still enqueues"
+        wait_until(lambda: not self._thread.is_alive(), 4 * PATIENCE, "the last call")
         if self._failure is not None:
             raise self._failure

@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from .waiting import PATIENCE
+from .waiting import PATIENCE, Deadline
+
+# Seconds between two looks at a deadline.
+INTERVAL = 0.2
 
 
 class LoggingProcess:
@@ -88,22 +91,28 @@ class LoggingProcess:
         """Waits for the line number `count` of this event, and returns it.
 
         Raises:
-            AssertionError: it did not come; shows what did.
+            AssertionError: the line did not come; shows the lines that did.
         """
-        with self._changed:
-            came = self._changed.wait_for(
-                lambda: len(self.named(event, **fields)) >= count, timeout
-            )
-        assert came, f"no line {event} {fields} (number {count}) in {timeout:g} s; {self.output()}"
+        self._wait_for(
+            lambda: len(self.named(event, **fields)) >= count,
+            timeout,
+            f"line {event} {fields} (number {count})",
+        )
         return self.named(event, **fields)[count - 1]
 
     def wait_for_output(self, text: str, timeout: float = PATIENCE) -> None:
         """Waits for a line that is not of the log and has this text."""
+        self._wait_for(
+            lambda: any(text in line for line in self.other_output),
+            timeout,
+            f"output with {text!r}",
+        )
+
+    def _wait_for(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        deadline = Deadline(timeout)
         with self._changed:
-            came = self._changed.wait_for(
-                lambda: any(text in line for line in self.other_output), timeout
-            )
-        assert came, f"no output with {text!r} in {timeout:g} s; {self.output()}"
+            while not self._changed.wait_for(condition, INTERVAL):
+                assert not deadline.over(), f"no {what} in {deadline}; {self.output()}"
 
     def output(self) -> str:
         """All that was written, for the message of a failed assertion."""
@@ -121,11 +130,15 @@ class LoggingProcess:
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for the end; returns the exit code (negative: the signal)."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not end in {timeout:g} s; {self.output()}") from None
-        self._reader.join(timeout)
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                code = self.process.wait(INTERVAL)
+            except subprocess.TimeoutExpired:
+                assert not deadline.over(), f"it did not end in {deadline}; {self.output()}"
+            else:
+                break
+        self._reader.join(PATIENCE)
         return code
 
     def stop(self, timeout: float = PATIENCE) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import redis
 
 from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
-from .waiting import wait_until
+from .waiting import Deadline, wait_until
 
 SLOTS = 16_384
 # Milliseconds after which a node believes that another one is down.
@@ -222,10 +222,10 @@ class RedisCluster(RedisProcesses):
     def failover(self, master: RedisProcess) -> RedisProcess:
         """A replica takes over, as an operator asks for it; returns it."""
         [replica, *_] = self.replicas(master)
-        deadline = time.monotonic() + PATIENCE
+        deadline = Deadline(PATIENCE)
         refused: redis.ResponseError | None = None
         while self.role(replica) != "master":
-            assert time.monotonic() < deadline, f"no failover, {refused}; {self.report()}"
+            assert not deadline.over(), f"no failover, {refused}; {self.report()}"
             try:
                 replica.client.execute_command("CLUSTER FAILOVER")
             except redis.ResponseError as error:

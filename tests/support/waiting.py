@@ -1,10 +1,17 @@
-"""Waiting for a condition, in place of sleeping and hoping."""
+"""Waits for a condition, in place of sleeping and hoping.
+
+A deadline is in seconds of a quiet machine: it moves by what the machine was late
+(`support.lateness`). So a test has one scale of patience wherever it runs.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from .lateness import machine
 
 T = TypeVar("T")
 PATIENCE = 30.0
@@ -16,26 +23,60 @@ def wait_until(
     what: str | Callable[[], str] = "the condition",
     interval: float = 0.01,
 ) -> T:
-    """Asks until the answer is true, and returns it.
+    """Calls the condition until its result is true, and returns the result.
 
     Args:
-        what: for the message; called only when it is needed.
-        interval: seconds between two questions.
+        timeout: seconds, not counting those that the machine was late.
+        what: names the condition in the message; called only for the message.
+        interval: seconds between two calls.
 
     Raises:
-        AssertionError: it is not within `timeout` seconds.
+        AssertionError: the time is over.
     """
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(timeout)
     while not (answer := condition()):
-        if time.monotonic() >= deadline:
+        if deadline.over():
             text = what if isinstance(what, str) else what()
-            raise AssertionError(f"{text} did not come true in {timeout:g} s")
+            raise AssertionError(f"{text} did not come true in {deadline}")
         time.sleep(interval)
     return answer
 
 
+class Deadline:
+    """The end of some seconds that begin now, moved by the machine's lateness."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        machine()  # takes samples from now on
+        self._began = time.monotonic()
+
+    def over(self) -> bool:
+        taken = time.monotonic() - self._began
+        return taken >= self._seconds and taken >= self._seconds + machine().allowance(self._began)
+
+    def __str__(self) -> str:
+        late = machine().allowance(self._began)
+        return f"{self._seconds:g} s (and {late:.1f} s that the machine was late)"
+
+
+def seconds_since(moment: float) -> float:
+    """The seconds since that `time.monotonic()`, without those that the machine was
+    late: for a time that the product promises."""
+    return time.monotonic() - moment - machine().allowance(moment)
+
+
+def exit_code(process: subprocess.Popen[Any], timeout: float = PATIENCE) -> int:
+    """Waits for the end of a process; negative: the signal that ended it.
+
+    Raises:
+        AssertionError: the process still runs after `timeout` seconds.
+    """
+    wait_until(lambda: process.poll() is not None, timeout, f"the end of process {process.pid}")
+    return int(process.returncode)
+
+
 def wait_until_past(moment: float) -> None:
-    """Waits until `time.monotonic()` is past that moment: for what can only be
-    seen in time, such as that nothing happens during a lease."""
+    """Waits until `time.monotonic()` is past that moment: for what only time can
+    show, such as that nothing happens during a lease."""
     while (left := moment - time.monotonic()) >= 0:
         time.sleep(max(left, 0.001))
