@@ -1,0 +1,61 @@
+"""The records in docs/decisions have one form, and the index has them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[3] / "docs/decisions"
+RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
+NEVER_USED = {38, 39, 40}
+FORM = re.compile(
+    r"\A# (?P<number>\d{4}): (?P<title>[^\n]+)\n\n"
+    r"Status: (?P<status>accepted|replaced by \d{4})\n\n"
+    r"\*\*Decision\.\*\*\s.+\n\n"
+    r"\*\*Why\.\*\*\s.+\n\n"
+    r"\*\*What would change it\.\*\*\s.+\n\Z",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=[record.stem[:4] for record in RECORDS])
+def test_a_record_has_the_form(record: Path) -> None:
+    found = FORM.match(record.read_text())
+    assert found, "docs/decisions/README.md shows the form"
+    assert record.name.startswith(found["number"] + "-")
+    replacement = found["status"].removeprefix("replaced by ")
+    assert replacement == "accepted" or list(FOLDER.glob(f"{replacement}-*.md"))
+
+
+def test_the_index_has_each_record() -> None:
+    page = (FOLDER / "README.md").read_text()
+    rows = re.findall(r"^\| (\d{4}) \| \[(.+)\]\((.+)\) \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    wanted = []
+    for record in RECORDS:
+        found = FORM.match(record.read_text())
+        assert found
+        wanted.append((found["number"], found["title"], record.name, found["status"]))
+    assert [row[:4] for row in rows] == wanted
+
+
+def test_no_number_is_used_twice() -> None:
+    numbers = [int(record.name[:4]) for record in RECORDS]
+    assert len(numbers) >= 41
+    assert len(set(numbers)) == len(numbers)
+    assert NEVER_USED.isdisjoint(numbers)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# 45. Title\n\nStatus: accepted\n\n**Decision.** A.\n\n**Why.** B.\n\n"
+        "**What would change it.** C.\n",
+        "# 0045: Title\n\nStatus: maybe\n\n**Decision.** A.\n\n**Why.** B.\n\n"
+        "**What would change it.** C.\n",
+        "# 0045: Title\n\nStatus: accepted\n\n**Decision.** A.\n\n**Why.** B.\n",
+    ],
+)
+def test_another_form_is_found(text: str) -> None:
+    assert not FORM.match(text)
