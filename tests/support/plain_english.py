@@ -111,7 +111,7 @@ RULES = {
         "The message returns to its list.",
     ),
     "it is said": Rule(
-        r"(?i:\bit is (?:said|told|waited|asked|tried|looked|noted|tested)\b)",
+        r"(?i:\bit is (?:said|told|waited|tried|looked|noted)\b)",
         "say who does it",
         "It is waited for the reply.",
         "The driver waits for the reply.",
@@ -195,7 +195,8 @@ def read(name: str, source: str) -> Iterator[Text]:
 
 
 def _without_code(words: str) -> str:
-    """The text with each `code span` as one word."""
+    """The text with each `code span` as one word, and without the targets of links."""
+    words = re.sub(r"\]\([^)\s]*\)", "]", words)
     return re.sub(r"(`+)(?:(?!\1).)+\1", "`code`", words, flags=re.DOTALL)
 
 
