@@ -5,7 +5,7 @@
 # run, or it can't, on every server that speaks this protocol. A script that
 # bounds its own work by time relies on the former.
 #
-# What happens: on Redis 6.2 the second TIME is later than the first by what the
+# Instead: on Redis 6.2 the second TIME is later than the first by what the
 # script took. On Valkey 9.1 both are equal to the microsecond, however long the
 # script runs between them, so a bound by time is no bound there. Bound a script
 # by a count instead, and measure from outside.

@@ -4,7 +4,7 @@
 # You would expect: a client that asks a server for its version gets one answer,
 # whether it reads `redis_version` from INFO or `version` from HELLO.
 #
-# What happens: Valkey 9.1.2 says `redis_version:7.2.4` in INFO, whatever its own
+# Instead: Valkey 9.1.2 says `redis_version:7.2.4` in INFO, whatever its own
 # version is, and 9.1.2 in the reply to HELLO, beside `server: valkey`. Code that
 # compares "the version" with a Redis version is right by the one way and wrong
 # by the other: 9.1.2 is "above 8", so it looks as if it had what Redis 8 brought.
