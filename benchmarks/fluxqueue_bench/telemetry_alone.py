@@ -15,7 +15,7 @@ from time import thread_time_ns
 from typing import Any
 
 from fluxqueue import FluxQueue
-from fluxqueue.retry_policy import RetryPolicy
+from fluxqueue.options import Terms
 from fluxqueue.task import Task
 from fluxqueue_core import Route, Settings
 from fluxqueue_worker.options import parse
@@ -99,13 +99,13 @@ def microseconds(call: Callable[[], object]) -> float:
 
 def main() -> None:
     mode = sdk.set_up()
-    route, policy = Route("default", "noop"), RetryPolicy(3, 1, 2, 3600)
+    route, terms = Route("default", "noop"), Terms(3)
     producer: Any = NoProducer()
 
     def noop(number: int, text: str) -> None: ...
 
-    task: Task[..., Any] = Task(noop, producer, route, policy)
-    unasking = UnaskingTask(noop, producer, route, policy)
+    task: Task[..., Any] = Task(noop, producer, route, terms)
+    unasking = UnaskingTask(noop, producer, route, terms)
     with sdk.request(mode):
         enqueue = microseconds(lambda: task(1, "a")) - microseconds(lambda: unasking(1, "a"))
     plain: Any = NoConsumer(NoJob(HEADERS.get("sampled" if mode == "metrics" else mode)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fluxqueue import ArgumentTypeError, ArgumentValueError, BrokerUnavailable, FluxQueue, Task
 from fluxqueue.bulk import CHUNK, IN_FLIGHT
-from fluxqueue.retry_policy import RetryPolicy
+from fluxqueue.options import Terms
 from fluxqueue_core import Route
 from fluxqueue_core.future import EnqueueFuture
 
@@ -58,7 +58,7 @@ class ChunkProducer:
 
 
 def task_on(producer: Any) -> Task[..., None]:
-    return Task(work, producer, Route("q", "work"), RetryPolicy(3, 1.0, 2.0, 60.0))
+    return Task(work, producer, Route("q", "work"), Terms(3))
 
 
 def send(task: Task[..., None], how: str, calls: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
-from fluxqueue.retry_policy import MOST_RETRIES
+from fluxqueue.options import MOST_RETRIES
 
 fluxqueue = FluxQueue("redis://127.0.0.1:1")
 

@@ -40,6 +40,22 @@ async def resize_async(ctx: AppContext, image_id: int) -> None:
     ctx.database.upper()
 
 
+@fluxqueue.task("named", "mails", 0, retry_backoff=1, retry_max_delay=60, timeout=None)
+def every_option() -> None: ...
+
+
+@fluxqueue.task_with_context("named-too", "mails", 0, retry_delay=1, timeout=0.5)
+def every_option_and_context(ctx: Context) -> None: ...
+
+
+fluxqueue.task(retry_dely=1)  # error
+fluxqueue.task(timeout="5")  # error
+fluxqueue.task(retry_delay=None)  # error
+fluxqueue.task("named", "mails", 3, 1.0)  # error
+fluxqueue.task(max_retries=None)  # error
+fluxqueue.task_with_context(time_out=5)  # error
+fluxqueue.task_with_context(retry_max_delay="5")  # error
+
 a: Task[[str, str, str], None] = send_email
 b: AsyncTask[..., int] = notify
 c: Task[[int], None] = resize
@@ -62,6 +78,8 @@ resize(Context, 7)  # error
 send_email.func("a", "b")
 name: str = notify.task_name
 retries: int = notify.max_retries
+delay: float = notify.terms.retry_delay
+limit: float | None = notify.timeout
 sent: int = send_email.enqueue_many([("a", "b"), {"to": "a", "subject": "b"}])
 send_email.enqueue_many([["a", "b"]])  # error
 

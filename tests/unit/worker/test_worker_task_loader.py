@@ -51,7 +51,7 @@ def test_a_module_has_several_spellings(folder: Path, path: str) -> None:
     tasks = load(path.format(folder=folder), ["default", "mail"])
     assert set(tasks["default"]) == {"here", "renamed", "send"}
     assert tasks["default"]["renamed"].is_async
-    assert tasks["default"]["renamed"].retry_delay == 2
+    assert tasks["default"]["renamed"].terms.retry_delay == 2
     assert not tasks["default"]["here"].is_async
 
 

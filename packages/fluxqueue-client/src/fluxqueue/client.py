@@ -6,33 +6,33 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
-# The core loads it with the first call, where Ctrl+C could come in between, and
-# orjson 3.13 crashes when it is interrupted while it loads.
+# The core would load it in the first call. There Ctrl+C could interrupt it, and
+# orjson 3.13 crashes if it is interrupted while it loads.
 import orjson  # noqa: F401
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
 
-from .context import context_class
+from .context import Context, context_class
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
-from .retry_policy import RetryPolicy, check_timeout
+from .options import TaskOptions, Terms, read_terms, shows_options
 from .task import AnyTask, AsyncTask, Task
 
 
 class FluxQueue:
     """A client that enqueues tasks into Redis.
 
-    Creating it and decorating functions opens no connection. It may be used
-    from any number of threads, event loops and forked processes.
+    Creating it and decorating functions opens no connection. Any number of
+    threads, event loops and forked processes may use it.
 
     Args:
         redis_url: `redis://`, `rediss://` (TLS) or `unix://`, with user,
             password and database; `redis://:password@host:6379/0`. For Sentinels
             `redis+sentinel://host1,host2/service/0`, for a cluster
             `redis+cluster://host1,host2`. None means the variable
-            FLUXQUEUE_REDIS_URL, or the default where it is not set.
+            FLUXQUEUE_REDIS_URL, or the default if that is not set.
         connect_timeout: seconds for one attempt to connect (2; also the URL's
             `?connect_timeout=`, or FLUXQUEUE_CONNECT_TIMEOUT).
         timeout: seconds for one call, all attempts together (5; also
@@ -41,12 +41,12 @@ class FluxQueue:
             `?max_message_bytes=`, or FLUXQUEUE_MAX_MESSAGE_BYTES). A worker that
             runs tasks of this object has at least this limit too.
         wait_replicas: replicas that must have a task before the call returns
-            (0; also `?wait_replicas=`, or FLUXQUEUE_WAIT_REPLICAS). Where they
+            (0; also `?wait_replicas=`, or FLUXQUEUE_WAIT_REPLICAS). If they
             do not have it in time, the call raises EnqueueUncertain.
         wait_aof: whether it must be on disk as well, in the append-only file
             of the master and of these replicas (False; also `?wait_aof=1`, or
             FLUXQUEUE_WAIT_AOF). Needs Redis 7.2.
-        wait_timeout: seconds that these may take (1; also `?wait_timeout=`, or
+        wait_timeout: seconds that replicas and disk may take (1; also `?wait_timeout=`, or
             FLUXQUEUE_WAIT_TIMEOUT); less than `timeout`.
 
     Raises:
@@ -81,97 +81,82 @@ class FluxQueue:
         """The tasks declared so far, by (queue, name); a live, read-only view."""
         return MappingProxyType(self._tasks)
 
+    @shows_options
     def task(
         self,
         name: str | None = None,
         queue: str = "default",
         max_retries: int = 3,
-        *,
-        retry_delay: float = 1.0,
-        retry_backoff: float = 2.0,
-        retry_max_delay: float = 3600.0,
-        timeout: float | None = None,
+        **options: Unpack[TaskOptions],
     ) -> TaskDecorator:
         """Returns a decorator: calling the function then enqueues a task.
 
         Args:
-            name: the task's name; that of the function by default. Give one to
-                be free to rename the function while tasks wait.
-            queue: the queue that its tasks go to.
-            max_retries: how often it is tried again after a failure, before it
-                is dead; 0 means one attempt.
-            retry_delay: seconds before the first retry.
-            retry_backoff: the factor from one delay to the next, 1 or more.
-            retry_max_delay: seconds that a delay has at most.
-            timeout: seconds that one attempt may take; None: as long as it likes.
-                Past them an async task is cancelled and a sync one gets a
-                `TaskTimeout` between two bytecodes; either counts as a failure.
-                docs/operations.md says what can't be interrupted.
+            name: the task's name; the function's name by default. Give one, and you
+                can rename the function while tasks wait.
+            queue: the queue for its tasks.
+            max_retries: how many times a failed task runs again before it is dead;
+                0 means one attempt.
+            options: see `fluxqueue.options.TaskOptions`.
 
         Raises:
-            TypeError: by the decorator, where it is no plain `def` or `async
-                def`; here, where an argument is of a wrong type.
-            ConfigurationError: a value is out of range, a name is not valid,
-                or another function has this name in this queue.
+            TypeError: an option is unknown or has the wrong type; from the
+                decorator, if it does not decorate a plain `def` or `async def`.
+            ConfigurationError: a value is out of range, a name is not valid, or
+                another function has this name in this queue.
         """
-        _check_names(name, queue, "task")
-        policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
-        check_timeout(timeout)
+        return self._decorator("task", name, queue, max_retries, options)
 
-        def decorate(func: Callable[..., Any]) -> Any:
-            check_function(func, "task")
-            return self._declare(func, name, queue, policy, timeout)
-
-        return decorate
-
+    @shows_options
     def task_with_context(
         self,
         name: str | None = None,
         queue: str = "default",
         max_retries: int = 3,
-        *,
-        retry_delay: float = 1.0,
-        retry_backoff: float = 2.0,
-        retry_max_delay: float = 3600.0,
-        timeout: float | None = None,
+        **options: Unpack[TaskOptions],
     ) -> ContextTaskDecorator:
         """As `task`, for a function whose first parameter is annotated
         `Context` or a subclass. The worker passes it; callers do not.
 
         Raises:
-            TypeError: by the decorator also where there is no such parameter.
+            TypeError: as `task`, and from the decorator if there is no such parameter.
         """
-        _check_names(name, queue, "task_with_context")
-        policy = RetryPolicy(max_retries, retry_delay, retry_backoff, retry_max_delay)
-        check_timeout(timeout)
-
-        def decorate(func: Callable[..., Any]) -> Any:
-            check_function(func, "task_with_context")
-            context_type = context_class(func, sys._getframe(1).f_locals)
-            return self._declare(func, name, queue, policy, timeout, context_type)
-
-        return decorate
+        return self._decorator("task_with_context", name, queue, max_retries, options)
 
     def close(self) -> None:
-        """Closes this thread's connection, and those of event loops that are
-        closed. Not needed at exit; a later call connects again."""
+        """Closes the connections of this thread and of closed event loops.
+        You need not call it at exit; a later call connects again."""
         self._producer.close()
+
+    def _decorator(
+        self, called: str, name: str | None, queue: str, max_retries: int, options: TaskOptions
+    ) -> Callable[[Callable[..., Any]], Any]:
+        _check_names(name, queue, called)
+        terms = read_terms(called, max_retries, options)
+        has_context = called == "task_with_context"
+
+        def decorate(func: Callable[..., Any]) -> AnyTask:
+            check_function(func, called)
+            # An annotation may name a class that is local to the function around it.
+            context = context_class(func, sys._getframe(1).f_locals) if has_context else None
+            return self._declare(func, name, queue, terms, context)
+
+        return decorate
 
     def _declare(
         self,
         func: Callable[..., Any],
         name: str | None,
         queue: str,
-        policy: RetryPolicy,
-        timeout: float | None,
-        context_type: Any = None,
+        terms: Terms,
+        context_type: type[Context] | None,
     ) -> AnyTask:
         if name is None and func.__name__ == "<lambda>":
             raise TypeError("a lambda has no name for its task; give one with name=...")
         name = func.__name__ if name is None else name
-        route = Route(queue, name, policy.max_retries, timeout)
+        route = Route(queue, name, **terms.sent())
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
-        task: AnyTask = kind(func, self._producer, route, policy, context_type)
+        task: AnyTask = kind(func, self._producer, route, terms, context_type)
         key = (route.queue, route.name)
         earlier = self._tasks.get(key)
         if earlier is not None and not _same_place(earlier.func, func):
@@ -197,10 +182,10 @@ def _check_names(name: object, queue: object, decorator: str) -> None:
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether both come from one `def`: a module that was loaded again.
+    """Whether both come from one `def`, because a module was loaded twice.
 
-    The file counts as well as the module, since the file that is run as
-    `__main__` may also be imported under its own name.
+    The file counts as well as the module: one file may run as `__main__` and be
+    imported under its name.
     """
     one, other = inspect.unwrap(one), inspect.unwrap(other)
     if one.__qualname__ != other.__qualname__:

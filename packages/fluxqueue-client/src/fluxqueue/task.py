@@ -13,7 +13,7 @@ from fluxqueue_core import Producer, Route
 from . import telemetry
 from .bulk import BulkCalls
 from .context import Context
-from .retry_policy import RetryPolicy
+from .options import Terms
 from .signature import call_check
 from .telemetry import modules
 
@@ -32,17 +32,11 @@ class BaseTask(Generic[P, R]):
 
     Attributes:
         func: the undecorated function, for unit tests and for the worker.
-        task_name: the name under which workers know the task.
-        queue: the queue it goes to.
-        max_retries: how often it is tried again after a failure.
-        retry_delay: seconds before the first retry.
-        retry_backoff: the factor from one retry's delay to the next.
-        retry_max_delay: seconds that a delay has at most.
-        timeout: seconds that an attempt may take; None: as long as it likes.
+        terms: how the task runs, as the decorator's arguments say.
         context_type: the class of its context; None for a task without one.
     """
 
-    # What every call reads has slots: quicker than the attributes in `__dict__`.
+    # Every call reads these: slots are quicker than attributes in `__dict__`.
     __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_route")
 
     is_async: bool
@@ -53,18 +47,12 @@ class BaseTask(Generic[P, R]):
         func: Callable[..., Any],
         producer: Producer,
         route: Route,
-        policy: RetryPolicy,
+        terms: Terms,
         context_type: type[Context] | None = None,
     ) -> None:
         functools.update_wrapper(self, func)  # type: ignore[arg-type]  # an instance will do
         self.func = func
-        self.task_name = route.name
-        self.queue = route.queue
-        self.max_retries = policy.max_retries
-        self.retry_delay = policy.delay
-        self.retry_backoff = policy.backoff
-        self.retry_max_delay = policy.max_delay
-        self.timeout = route.timeout
+        self.terms = terms
         self.context_type = context_type
         signature = inspect.signature(func)
         if context_type is not None:  # the worker passes the context, not the caller
@@ -77,8 +65,43 @@ class BaseTask(Generic[P, R]):
         self._route = route
 
     @property
+    def task_name(self) -> str:
+        """The name under which workers know the task."""
+        return self._route.name
+
+    @property
+    def queue(self) -> str:
+        """The queue for its tasks."""
+        return self._route.queue
+
+    @property
+    def max_retries(self) -> int:
+        """How many times a failed task runs again before it is dead."""
+        return self.terms.max_retries
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds before the first retry."""
+        return self.terms.retry_delay
+
+    @property
+    def retry_backoff(self) -> float:
+        """The factor from one delay to the next."""
+        return self.terms.retry_backoff
+
+    @property
+    def retry_max_delay(self) -> float:
+        """The longest delay, in seconds."""
+        return self.terms.retry_max_delay
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one attempt may take; None means no limit."""
+        return self.terms.timeout
+
+    @property
     def max_message_bytes(self) -> int:
-        """Bytes that the message of a call may have, as its `FluxQueue` is set."""
+        """The limit for a call's message, in bytes; its `FluxQueue` sets it."""
         return self._producer.max_message_bytes
 
     def enqueue_many(self, calls: Iterable[Call]) -> int:
@@ -187,10 +210,10 @@ class AsyncTask(BaseTask[P, R]):
         func: Callable[..., Coroutine[Any, Any, R]],
         producer: Producer,
         route: Route,
-        policy: RetryPolicy,
+        terms: Terms,
         context_type: type[Context] | None = None,
     ) -> None:
-        super().__init__(func, producer, route, policy, context_type)
+        super().__init__(func, producer, route, terms, context_type)
         # What the core returns is an EnqueueFuture, which is a coroutine as well.
         self._enqueue_async = cast("_EnqueueAsync", producer.enqueue_async)
         _mark_as_coroutine_function(self)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fluxqueue_core import Job
 
 from .events import TaskEvents
 from .jobs import Jobs
 from .registered_task import RegisteredTask
+
+if TYPE_CHECKING:
+    from fluxqueue.options import Terms
 
 TRACEBACK_BYTES = 32 * 1024
 ERROR_BYTES = 2 * 1024
@@ -25,7 +29,7 @@ def chance() -> float:
     return int.from_bytes(os.urandom(6)) / 2**48
 
 
-def retry_delay(task: RegisteredTask, retries: int, random: Callable[[], float] = chance) -> float:
+def retry_delay(terms: Terms, retries: int, random: Callable[[], float] = chance) -> float:
     """Seconds until the task runs again, after its failure number `retries` + 1.
 
     Exponential back-off with "equal jitter" (M. Brooker, "Exponential Backoff
@@ -36,9 +40,9 @@ def retry_delay(task: RegisteredTask, retries: int, random: Callable[[], float] 
     it is even in [d / 2, d): what failed together does not come back together,
     and never sooner than half of what was asked for.
     """
-    most = min(task.retry_max_delay, LONGEST_DELAY)
+    most = min(terms.retry_max_delay, LONGEST_DELAY)
     try:
-        delay = task.retry_delay * float(task.retry_backoff) ** retries
+        delay = terms.retry_delay * float(terms.retry_backoff) ** retries
     except OverflowError:
         delay = most
     # Also for infinity times zero, which is not a number.
@@ -132,7 +136,7 @@ class Outcomes:
         if isinstance(error, TypeError) and not _fits(job, task):
             self._bury(job, "arguments", text, trace, started)
         elif job.retries < job.max_retries:
-            delay = retry_delay(task, job.retries)
+            delay = retry_delay(task.terms, job.retries)
             if self._consumer.retry(job, delay):
                 self._events.retry(job, started, text, trace, delay)
             else:

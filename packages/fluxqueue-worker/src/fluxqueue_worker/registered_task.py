@@ -32,7 +32,9 @@ class RegisteredTask:
 
     Attributes:
         check: binds arguments to the signature that callers see, without the context.
-        timeout: seconds for each attempt; None means no limit.
+        terms: the record that the client's task has.
+        timeout: seconds for each attempt, from `terms` or from the message; None
+            means no limit.
         timeouts: watches the attempts; None until `limit` has been called.
     """
 
@@ -42,9 +44,7 @@ class RegisteredTask:
         "func",
         "is_async",
         "max_message_bytes",
-        "retry_backoff",
-        "retry_delay",
-        "retry_max_delay",
+        "terms",
         "timeout",
         "timeouts",
     )
@@ -55,10 +55,8 @@ class RegisteredTask:
         self.context_type: Callable[..., Any] | None = task.context_type
         self.is_async: bool = task.is_async
         self.max_message_bytes = task.max_message_bytes
-        self.retry_delay: float = task.retry_delay
-        self.retry_backoff: float = task.retry_backoff
-        self.retry_max_delay: float = task.retry_max_delay
-        self.timeout: float | None = task.timeout
+        self.terms = task.terms
+        self.timeout = task.terms.timeout
         self.timeouts: Watch | None = None
 
     def limit(self, timeouts: Watch) -> None:

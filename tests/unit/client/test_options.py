@@ -1,0 +1,193 @@
+"""Each option has one home, `fluxqueue.options`: what a new one costs, and where it shows."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import fluxqueue as package
+import pytest
+from fluxqueue import FluxQueue
+from fluxqueue.options import TaskOptions, Terms
+from fluxqueue_worker.registered_task import RegisteredTask
+from support.option_table import option_table
+
+ROOT = Path(__file__).parents[3]
+SOURCE = Path(package.__file__).parent
+DECORATORS = ["task", "task_with_context"]
+
+
+def work(number: int) -> None: ...
+
+
+def test_every_option_has_a_term_of_the_same_type() -> None:
+    terms = {each.name: each.type for each in fields(Terms)}
+    del terms["max_retries"]  # a parameter of the decorators, as `name` and `queue` are
+    declared = inspect.get_annotations(TaskOptions)
+    assert {name: kind.__forward_arg__ for name, kind in declared.items()} == terms
+
+
+def test_terms_can_not_be_changed() -> None:
+    task = FluxQueue().task(timeout=5)(work)
+    with pytest.raises(FrozenInstanceError):
+        task.terms.timeout = 6.0  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        task.timeout = 6.0  # type: ignore[misc]
+
+
+def test_client_and_worker_share_one_record() -> None:
+    task = FluxQueue().task(max_retries=7, retry_delay=2, timeout=5)(work)
+    assert task.terms == Terms(7, retry_delay=2, timeout=5)
+    assert RegisteredTask(task).terms is task.terms
+
+
+def test_a_message_carries_what_the_route_knows() -> None:
+    assert Terms(7, retry_delay=2, timeout=5).sent() == {"max_retries": 7, "timeout": 5}
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_the_signature_shows_every_option_with_its_default(decorator: str) -> None:
+    for shown in (getattr(FluxQueue, decorator), getattr(FluxQueue(), decorator)):
+        parameters = dict(inspect.signature(shown).parameters)
+        parameters.pop("self", None)
+        assert [(p.name, p.default) for p in parameters.values()] == [
+            ("name", None),
+            ("queue", "default"),
+            ("max_retries", 3),
+            ("retry_delay", 1.0),
+            ("retry_backoff", 2.0),
+            ("retry_max_delay", 3600.0),
+            ("timeout", None),
+        ]
+        keyword_only = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+        assert keyword_only == [*TaskOptions.__annotations__]
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_help_describes_every_option(decorator: str) -> None:
+    text = inspect.getdoc(getattr(FluxQueue, decorator))
+    assert text is not None
+    _, _, described = text.partition("\nOptions:\n")
+    for name in TaskOptions.__annotations__:
+        assert f"\n    {name}: " in f"\n{described}"
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"retry_dely": 1}, "has no option 'retry_dely'; did you mean retry_delay?"),
+        ({"max_retry": 1}, "has no option 'max_retry'; did you mean max_retries?"),
+        ({"time_out": 1, "timeout": 1}, "has no option 'time_out'; did you mean timeout?"),
+        ({"xyz": 1}, "has no option 'xyz'; it takes name, queue, max_retries, retry_delay, "),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_closest_known_one(
+    decorator: str, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        getattr(FluxQueue(), decorator)(**options)
+    assert str(caught.value).startswith(f"{decorator}() {said}")
+
+
+def test_name_queue_and_max_retries_may_be_positional_and_options_may_not() -> None:
+    task = FluxQueue().task("named", "mails", 5)(work)
+    assert (task.task_name, task.queue, task.max_retries) == ("named", "mails", 5)
+    with pytest.raises(TypeError, match="takes from 1 to 4 positional arguments but 5 were given"):
+        FluxQueue().task("named", "mails", 5, 1.0)  # type: ignore[call-arg]
+
+
+def test_the_page_has_the_table_of_options() -> None:
+    page = (ROOT / "docs/task-options.md").read_text()
+    assert option_table() in page, f"put this table there:\n{option_table()}"
+
+
+# A new option takes a line of documentation, its type for type checkers, and its field
+# with default and check. Each pair is the line before and the new line.
+NEW_OPTION = [
+    (
+        "        retry_max_delay: the longest delay, in seconds.\n",
+        "        expires: seconds after which a task that has not begun is dropped.\n",
+    ),
+    (
+        "    retry_max_delay: float\n",
+        "    expires: float | None\n",
+    ),
+    (
+        "    retry_max_delay: float = option(3600.0, check_number(0))\n",
+        "    expires: float | None = option(None, check_timeout)\n",
+    ),
+]
+USE = """
+import inspect, json, sys
+from pathlib import Path
+import fluxqueue
+from fluxqueue import Context, FluxQueue
+from fluxqueue.options import TaskOptions
+from fluxqueue_worker.registered_task import RegisteredTask
+from support.option_table import option_table
+
+def refusal(**options):
+    try:
+        FluxQueue().task(**options)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+@FluxQueue().task(expires=60)
+def work(): ...
+
+@FluxQueue().task_with_context(expires=30)
+def with_context(ctx: Context): ...
+
+@FluxQueue().task()
+def plain(): ...
+
+print(json.dumps({
+    "source": str(Path(fluxqueue.__file__).parent),
+    "records": [task.terms.expires for task in (work, with_context, plain)],
+    "worker": RegisteredTask(work).terms.expires,
+    "refusals": [refusal(expires=-1), refusal(expires="soon"), refusal(expire=60)],
+    "signature": str(inspect.signature(FluxQueue.task).parameters["expires"]),
+    "help": inspect.getdoc(FluxQueue.task_with_context),
+    "table": option_table(),
+}))
+"""
+
+
+def test_a_new_option_is_one_field_one_check_and_one_line_of_docs(tmp_path: Path) -> None:
+    copy = tmp_path / "fluxqueue"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (copy / "options.py").read_text()
+    for before, new in NEW_OPTION:
+        assert text.count(before) == 1
+        text = text.replace(before, before + new)
+    (copy / "options.py").write_text(text)
+
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", USE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    found = json.loads(done.stdout)
+
+    assert found["source"] == str(copy)
+    assert found["records"] == [60, 30, None]
+    assert found["worker"] == 60
+    wrong, of_wrong_type, misspelt = found["refusals"]
+    assert wrong.startswith("ConfigurationError: expires is -1; ")
+    assert of_wrong_type.startswith("TypeError: expires must be a number of seconds or None")
+    assert misspelt == "TypeError: task() has no option 'expire'; did you mean expires?"
+    assert found["signature"] == "expires: 'float | None' = None"
+    assert "    expires: seconds after which a task that has not begun" in found["help"]
+    row = "| `expires` | `float \\| None` | `None` | seconds after which a task that has not begun"
+    assert row in found["table"]
