@@ -31,7 +31,7 @@ def test_slots_that_move_with_the_rights_of_the_page(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
     servers = redis_cluster
-    ((for_all, new, old),) = ADDED.findall(acl.PAGE)
+    ((for_all, new, old),) = ADDED.findall(" ".join(acl.PAGE.split()))
     for node in servers.nodes:
         version = acl.version_of(node.client)
         for role, rules in acl.lines(version).items():
