@@ -17,7 +17,7 @@ def work(number):
     with ledger.run(number):
         pass
 """
-NEWER = [b'{"v":2,"task":"work","n":%d}' % number for number in range(20)]
+NEWER = [b'{"v":3,"task":"work","n":%d}' % number for number in range(20)]
 
 
 def wait_until_taken_by_a_newer_worker(system: System) -> list[bytes]:

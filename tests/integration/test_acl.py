@@ -88,9 +88,9 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         by_hand.enqueue(b"malformed", held[0], message(7))
         assert len(scripts.exchange("a", 10).parked) == 2
         # What a newer worker is to run is put off, and parked after the grace.
-        by_hand.enqueue(b'{"v":2,"new":1}')
+        by_hand.enqueue(b'{"v":3,"new":1}')
         scripts.exchange("a", 10)
-        by_hand.enqueue(b'{"v":2,"new":2}')
+        by_hand.enqueue(b'{"v":3,"new":2}')
         assert len(scripts.exchange("a", 10, grace=0).parked) == 1
         outcomes = [
             Outcome(field(held[1]), "retry", message(1, retries=1), "0"),

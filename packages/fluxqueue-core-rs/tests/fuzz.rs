@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use _core::connection::{Frame, Reply};
-use _core::message::{self, Envelope, Message, with_delivery, with_retry, with_unknown_since};
+use _core::message::{self, Envelope, Head, Message, with_delivery, with_retry, with_unknown_since};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -110,6 +110,9 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         b"\0",
         b"1e999",
         b"{\"v\":1,\"id\":\"",
+        b"{\"v\":2,\"id\":\"",
+        b",\"opts\":{}",
+        b",\"opts\":{\"p\":5,\"u\":\"0f:1\"}",
     ]);
     prop_oneof![
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
@@ -246,6 +249,7 @@ prop_compose! {
         failures in 0..3u32,
         losses in 0..3u32,
         unknown in prop::option::of(any::<u64>()),
+        opts in prop::option::of(r#"\{("[a-z]{1,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
     ) -> Vec<u8> {
         let envelope = Envelope::new(&name, max_retries, timeout).expect("a good name");
         let args = format!("[{}]", args.join(","));
@@ -257,6 +261,11 @@ prop_compose! {
         let mut out = Vec::new();
         envelope.write(&mut out, ID, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), headers.as_deref().map(str::as_bytes));
         let mut raw = Bytes::from(out);
+        if let Some(opts) = opts {
+            let mut head = Vec::new();
+            Head { opts: Some(opts.as_bytes()), ..Head::new(ID) }.write(&mut head);
+            raw = [&head, &raw[Head::PLAIN_LEN..]].concat().into();
+        }
         for _ in 0..failures {
             raw = with_retry(&Message::parse(raw).expect("well formed"));
         }
@@ -274,7 +283,7 @@ fn parsed(raw: Bytes) -> Message {
     Message::parse(raw.clone()).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&raw)))
 }
 
-/// Whatever can be read can be rewritten, and nothing but the one thing changes.
+/// A message that can be read can be rewritten, and only the one thing changes.
 fn check_message(raw: Vec<u8>) {
     let raw = Bytes::from(raw);
     let (outcome, held) = measured(|| Message::parse(raw.clone()));
@@ -288,6 +297,7 @@ fn check_message(raw: Vec<u8>) {
         assert_eq!(other.raw[other.args.clone()], raw[m.args.clone()], "{what}");
         let kwargs = |of: &Message| of.kwargs.clone().map(|range| of.raw.slice(range));
         assert_eq!(kwargs(other), kwargs(&m), "{what}");
+        assert_eq!(other.opts(), m.opts(), "{what}");
         assert_eq!(other.max_retries, m.max_retries, "{what}");
     };
     let retried = parsed(with_retry(&m));
@@ -296,7 +306,7 @@ fn check_message(raw: Vec<u8>) {
     let noted = parsed(with_unknown_since(&m, 12345));
     same(&noted, "noted");
     assert_eq!(noted.field_bytes(), m.field_bytes());
-    // A note that other hands have put elsewhere stays.
+    // A note that another program has put elsewhere stays.
     assert!(
         noted.unknown_since == Some(12345) || (noted.unknown_since.is_some() && noted.unknown_since == m.unknown_since)
     );
@@ -351,7 +361,9 @@ proptest! {
     #[test]
     fn arbitrary_bytes_as_messages(
         head in prop::sample::select(vec![&b""[..], br#"{"v":1,"id":"#, br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab""#,
-            br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"#]),
+            br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"#,
+            br#"{"v":2,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","opts":{"#,
+            br#"{"v":2,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","opts":{},"name":"n","args":[]"#]),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         check_message([head, &bytes].concat());

@@ -24,6 +24,11 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
         assert_eq!(raw[m.args.clone()], bytes(&vector["args"]), "{what}");
         let kwargs = m.kwargs.clone().map(|range| raw.slice(range));
         assert_eq!(kwargs, vector["kwargs"].as_str().map(|_| bytes(&vector["kwargs"])), "{what}");
+        assert_eq!(
+            m.opts().map(Bytes::copy_from_slice),
+            vector["opts"].as_str().map(|_| bytes(&vector["opts"])),
+            "{what}"
+        );
         let numbers = [m.retries, m.deliveries, m.max_retries].map(u64::from);
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");

@@ -1,4 +1,7 @@
-"""The golden vectors of the message, which the Rust tests read as well."""
+"""The golden vectors of the message, which the Rust tests read as well.
+
+Their format: packages/fluxqueue-core-rs/tests/vectors/README.md.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ def describe(vector: dict[str, Any]) -> str:
 def test_well_formed_messages_are_read(vector: dict[str, Any]) -> None:
     message = vector["message"].encode()
     parts = fluxqueue_core.parse_message(message)
+    opts = vector.get("opts")
+    assert parts["opts"] == (opts.encode() if opts else None)
     assert parts["name"] == vector["name"]
     assert parts["args"] == vector["args"].encode()
     assert parts["kwargs"] == (vector["kwargs"].encode() if vector["kwargs"] else None)
@@ -59,3 +64,14 @@ def test_malformed_messages_are_refused(vector: dict[str, Any]) -> None:
         fluxqueue_core.parse_message(message)
     with pytest.raises(MalformedMessage, match=r"."):
         fluxqueue_core.raise_deliveries(message)
+
+
+def test_an_error_about_options_says_what_is_wrong() -> None:
+    head = b'{"v":%d,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab"%s,"name":"n","args":[]}'
+    for message, text in (
+        (head % (2, b""), "its version is 2, but no opts stand"),
+        (head % (1, b',"opts":{}'), "which stand only in version 2"),
+        (head % (2, b',"opts":{"a":[]}'), "not one flat JSON object of at most 512 bytes"),
+    ):
+        with pytest.raises(MalformedMessage, match=text):
+            fluxqueue_core.parse_message(message)

@@ -469,17 +469,17 @@ def check_queue_name(queue: str) -> None:
     """Raises ConfigurationError where the name is not valid."""
 
 def parse_message(message: bytes) -> dict[str, Any]:
-    """The message's parts: `task_id`, `name`, `args` (bytes), `kwargs` (bytes
-    or None), `retries`, `deliveries`, `max_retries`, `timeout` (seconds or
-    None), `enqueued_at` (ms).
+    """The message's parts: `task_id`, `opts` (bytes or None), `name`, `args`
+    (bytes), `kwargs` (bytes or None), `retries`, `deliveries`, `max_retries`,
+    `timeout` (seconds or None), `enqueued_at` (ms).
 
     Raises:
         MalformedMessage: what is wrong with it.
     """
 
 def message_field(message: bytes) -> bytes | None:
-    """The field under which a claimed hash holds the message, None where it
-    does not begin like one. The same rule as `field` in the Lua prelude."""
+    """The field under which a claimed hash holds the message, None if it does
+    not begin like one. The same rule as `field` of the Lua scripts."""
 
 def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool]:
     """For the rescue: (old field, message with `deliveries` raised by one,

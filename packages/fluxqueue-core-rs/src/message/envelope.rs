@@ -1,14 +1,14 @@
-//! Writing a message: what is the same for every call of a task is rendered once.
+//! Writing a message. What every call of a task shares is rendered once.
 
 use std::io::Write;
 
-use super::{DEFAULT_MAX_RETRIES, HEAD};
+use super::{DEFAULT_MAX_RETRIES, Head};
 use crate::errors::Result;
 use crate::names;
 
-/// Everything of a message but its id and arguments.
+/// A message without its head, arguments and headers.
 pub struct Envelope {
-    /// `","name":"...","args":`
+    /// `,"name":"...","args":`
     before_args: Vec<u8>,
     /// `,"max_retries":5,"timeout":2.5` or nothing
     after_args: Vec<u8>,
@@ -18,7 +18,7 @@ impl Envelope {
     /// Checks the name; `timeout` is in seconds.
     pub fn new(name: &str, max_retries: u32, timeout: Option<f64>) -> Result<Envelope> {
         names::check_task(name)?;
-        let mut before_args = Vec::from(&br#"","name":"#[..]);
+        let mut before_args = Vec::from(&br#","name":"#[..]);
         serde_json::to_writer(&mut before_args, name).expect("a string can be written into memory");
         before_args.extend_from_slice(br#","args":"#);
         let mut after_args = Vec::new();
@@ -31,18 +31,17 @@ impl Envelope {
         Ok(Envelope { before_args, after_args })
     }
 
-    /// The length of the message that `write` would append.
+    /// The length of the message that `write` appends for a plain head.
     pub fn len(&self, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) -> usize {
         let kwargs = kwargs.map_or(0, |k| br#","kwargs":"#.len() + k.len());
         let headers = headers.map_or(0, |h| br#","headers":"#.len() + h.len());
-        HEAD.len() + 36 + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
+        Head::PLAIN_LEN + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
     }
 
     /// Appends a message; `args` is a JSON array, `kwargs` and `headers` JSON objects.
     pub fn write(&self, out: &mut Vec<u8>, id: &[u8; 36], args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) {
         out.reserve(self.len(args, kwargs, headers));
-        out.extend_from_slice(HEAD);
-        out.extend_from_slice(id);
+        Head::new(id).write(out);
         out.extend_from_slice(&self.before_args);
         out.extend_from_slice(args);
         if let Some(kwargs) = kwargs {
@@ -64,7 +63,7 @@ mod tests {
 
     const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
 
-    /// It is one of the golden vectors, which are read by other tests.
+    /// This message is one of the golden vectors, which other tests read.
     #[test]
     fn headers_come_last() {
         let envelope = Envelope::new("n", 5, None).expect("a good name");

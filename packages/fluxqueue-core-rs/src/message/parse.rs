@@ -3,46 +3,16 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::head::{Fault, Head, field, field_of};
 use super::headers::{self, Headers};
-use super::{COUNTERS_MAX, DEFAULT_MAX_RETRIES, HEAD, ID_END, LONGEST_TIMEOUT, NAME};
+use super::{DEFAULT_MAX_RETRIES, LONGEST_TIMEOUT};
 use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
-
-/// Where the field of a message lies; None where it does not begin like one.
-/// The same rule as `field` in `lua/prelude.lua`.
-pub fn field(raw: &[u8]) -> Option<Range<usize>> {
-    if !raw.starts_with(HEAD) || raw.get(ID_END) != Some(&b'"') {
-        return None;
-    }
-    let after = ID_END + 1;
-    let window = &raw[after..raw.len().min(after + COUNTERS_MAX)];
-    memmem::find(window, NAME).map(|at| HEAD.len()..after + at)
-}
-
-/// Of a message with so many bytes the field is a copy.
-const LARGE: usize = 4096;
-
-/// A message's field, to be kept for longer than the message: a slice would keep
-/// all of its bytes in memory.
-pub fn field_of(raw: &Bytes, field: Range<usize>) -> Bytes {
-    if raw.len() > LARGE { Bytes::copy_from_slice(&raw[field]) } else { raw.slice(field) }
-}
-
-/// Whether a later version of FluxQueue has written it: `{"v":2,` and the like. That
-/// a message begins with its version holds for all versions, and nothing else. The
-/// same rule as `newer` in `lua/prelude.lua`.
-pub fn is_newer(raw: &[u8]) -> bool {
-    let Some(rest) = raw.strip_prefix(br#"{"v":"#) else { return false };
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let version = &rest[..digits];
-    (1..=9).contains(&digits) && version[0] != b'0' && version != b"1" && matches!(rest.get(digits), Some(b',' | b'}'))
-}
 
 /// The parts of a message; the bytes stay whole in `raw`.
 #[derive(Clone, Debug)]
@@ -51,6 +21,8 @@ pub struct Message {
     pub raw: Bytes,
     /// Where its field lies.
     pub field: Range<usize>,
+    /// Where the JSON object with the options for scripts lies.
+    opts: Option<Range<usize>>,
     /// The task's name.
     pub name: String,
     /// Where the JSON array of positional arguments lies.
@@ -75,11 +47,14 @@ pub struct Message {
 
 #[derive(Deserialize)]
 struct Parts<'a> {
+    #[expect(dead_code, reason = "`Head` has read it; serde refuses a message that has it twice")]
     v: u32,
     #[serde(default)]
     deliveries: u32,
     #[serde(default)]
     retries: u32,
+    #[serde(borrow, default)]
+    opts: Option<&'a RawValue>,
     name: String,
     #[serde(borrow)]
     args: &'a RawValue,
@@ -92,8 +67,8 @@ struct Parts<'a> {
     unknown_since: Option<u64>,
 }
 
-/// So many characters of a fault are kept: serde quotes what it did not expect,
-/// which may be megabytes.
+/// An error keeps this many characters of a fault: serde quotes what it did not
+/// expect, which may be megabytes.
 const FAULT_MAX: usize = 300;
 
 fn malformed(text: impl Into<String>) -> Error {
@@ -105,72 +80,102 @@ fn malformed(text: impl Into<String>) -> Error {
     Error::Malformed(text)
 }
 
-/// What is read is held, logged and exported, so it is bounded; see `headers`.
-fn check_name(parts: &Parts) -> Result<()> {
-    let name = parts.name.len();
-    if name > TASK_MAX {
-        return Err(malformed(format!("its name has {name} bytes, more than {TASK_MAX}")));
-    }
-    Ok(())
-}
-
 /// Where a part of `whole` lies in it.
-fn range_in(whole: &[u8], part: &str) -> Range<usize> {
+fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
 
-impl Message {
-    /// Reads a message; `Error::Malformed` says what is wrong.
-    pub fn parse(raw: Bytes) -> Result<Message> {
-        let field = field(&raw).ok_or_else(|| malformed("it does not begin like a message of this protocol"))?;
-        let text = std::str::from_utf8(&raw).map_err(|e| malformed(format!("it is not UTF-8: {e}")))?;
-        let parts: Parts = serde_json::from_str(text).map_err(|e| malformed(format!("it can't be read: {e}")))?;
-        if parts.v != 1 {
-            return Err(malformed(format!("its version is {}, this worker knows 1", parts.v)));
+impl<'a> Parts<'a> {
+    fn read(raw: &'a [u8]) -> Result<Parts<'a>> {
+        let text = std::str::from_utf8(raw).map_err(|e| malformed(format!("it is not UTF-8: {e}")))?;
+        serde_json::from_str(text).map_err(|e| malformed(format!("it can't be read: {e}")))
+    }
+
+    fn check(&self, head: &Head) -> Result<()> {
+        if (self.deliveries, self.retries) != (head.deliveries, head.retries) {
+            return Err(malformed(Fault::Counters.to_string()));
         }
-        if text[field.clone()] != counters(&text[HEAD.len()..ID_END], parts.deliveries, parts.retries) {
-            return Err(malformed("its counters are not where the protocol has them"));
+        if self.opts.is_some() && head.opts.is_none() {
+            return Err(malformed(Fault::StrayOpts.to_string()));
         }
-        check_name(&parts)?;
-        let id =
-            Uuid::try_parse(&text[HEAD.len()..ID_END]).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
-        if !parts.args.get().starts_with('[') {
+        // A worker keeps, logs and exports the name, so it is bounded; so are `headers`.
+        let name = self.name.len();
+        if name > TASK_MAX {
+            return Err(malformed(format!("its name has {name} bytes, more than {TASK_MAX}")));
+        }
+        if !self.args.get().starts_with('[') {
             return Err(malformed("args is not an array"));
         }
-        if parts.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
+        if self.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
             return Err(malformed("kwargs is not an object"));
         }
-        if let Some(timeout) = parts.timeout
+        if let Some(timeout) = self.timeout
             && !(timeout > 0.0 && timeout <= LONGEST_TIMEOUT)
         {
             return Err(malformed(format!(
                 "its timeout is {timeout}, not a number of seconds above 0, at most a year"
             )));
         }
-        let args = range_in(&raw, parts.args.get());
-        let kwargs = parts.kwargs.map(|k| range_in(&raw, k.get()));
-        let headers = parts.headers.map(|h| range_in(&raw, h));
+        Ok(())
+    }
+}
+
+/// The error for a message with a bad head. Where the JSON is bad too, the reader of
+/// JSON says more exactly what is wrong, and where.
+fn bad_head(raw: &[u8], fault: Fault) -> Error {
+    let json = if field(raw).is_some() { Parts::read(raw).err() } else { None };
+    json.unwrap_or_else(|| malformed(fault.to_string()))
+}
+
+impl Message {
+    /// Reads a message; `Error::Malformed` says what is wrong.
+    pub fn parse(raw: Bytes) -> Result<Message> {
+        let (head, len) = Head::read(&raw).map_err(|fault| bad_head(&raw, fault))?;
+        let parts = Parts::read(&raw)?;
+        parts.check(&head)?;
+        let id = Uuid::try_parse_ascii(head.id).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
         Ok(Message {
-            field,
-            args,
-            kwargs,
+            field: head.field(len),
+            opts: head.opts.map(|opts| range_in(&raw, opts)),
+            args: range_in(&raw, parts.args.get().as_bytes()),
+            kwargs: parts.kwargs.map(|kwargs| range_in(&raw, kwargs.get().as_bytes())),
+            headers: parts.headers.map(|headers| range_in(&raw, headers.as_bytes())),
             name: parts.name,
-            deliveries: parts.deliveries,
-            retries: parts.retries,
+            deliveries: head.deliveries,
+            retries: head.retries,
             max_retries: parts.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
             timeout: parts.timeout,
-            headers,
             unknown_since: parts.unknown_since,
             enqueued_at: ids::created_ms(&id),
             raw,
         })
     }
 
+    /// The head, as it stands in `raw`.
+    pub fn head(&self) -> Head<'_> {
+        Head { id: self.id(), deliveries: self.deliveries, retries: self.retries, opts: self.opts() }
+    }
+
+    /// What stands behind the head, from `,"name":` on.
+    pub(super) fn behind_head(&self) -> &[u8] {
+        let end = self.opts.as_ref().map_or(self.field.end, |opts| opts.end);
+        &self.raw[end..]
+    }
+
+    fn id(&self) -> &[u8; 36] {
+        self.raw[self.field.start..].first_chunk().expect("`parse` has read an id there")
+    }
+
     /// The task's id.
     pub fn task_id(&self) -> &str {
         // `parse` has read these bytes as a UUID.
-        std::str::from_utf8(&self.raw[HEAD.len()..ID_END]).unwrap_or_default()
+        std::str::from_utf8(self.id()).unwrap_or_default()
+    }
+
+    /// The options for scripts, a JSON object; a plain message has none.
+    pub fn opts(&self) -> Option<&[u8]> {
+        Some(&self.raw[self.opts.clone()?])
     }
 
     /// `traceparent` and the like.
@@ -184,18 +189,6 @@ impl Message {
     pub fn field_bytes(&self) -> Bytes {
         field_of(&self.raw, self.field.clone())
     }
-}
-
-/// The field of a message with these counters.
-pub(super) fn counters(id: &str, deliveries: u32, retries: u32) -> String {
-    let mut out = format!("{id}\"");
-    if deliveries > 0 {
-        out += &format!(",\"deliveries\":{deliveries}");
-    }
-    if retries > 0 {
-        out += &format!(",\"retries\":{retries}");
-    }
-    out
 }
 
 #[cfg(test)]

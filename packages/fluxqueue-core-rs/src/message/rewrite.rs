@@ -1,36 +1,34 @@
-//! A message with one thing changed. All other bytes stay as they are.
+//! A message with one thing changed. All other bytes stay as they are, options too.
 
 use bytes::Bytes;
 
-use super::parse::{Message, counters};
-use super::{HEAD, ID_END};
+use super::head::{GROWTH_MAX, Head};
+use super::parse::Message;
 use crate::errors::Result;
 
 const UNKNOWN_SINCE: &[u8] = br#","unknown_since":"#;
 
-/// What follows the counters, up to the closing brace and without a note that a
-/// worker did not know the name; whether there is no such note any more.
+/// What stands between the head and the closing brace, without the note that a worker
+/// did not know the name; and whether no such note is left.
 fn rest(message: &Message) -> (&[u8], bool) {
     // JSON may end in white space.
-    let rest = message.raw[message.field.end..].trim_ascii_end();
+    let rest = message.behind_head().trim_ascii_end();
     let rest = rest.strip_suffix(b"}").unwrap_or(rest);
     if message.unknown_since.is_none() {
         return (rest, true);
     }
-    // `with_unknown_since` wrote it last; written elsewhere by other hands it stays.
+    // `with_unknown_since` writes the note last. Another program may have written it
+    // elsewhere; then it stays.
     match memchr::memmem::rfind(rest, UNKNOWN_SINCE) {
         Some(at) if rest[at + UNKNOWN_SINCE.len()..].iter().all(u8::is_ascii_digit) => (&rest[..at], true),
         _ => (rest, false),
     }
 }
 
-fn rewrite(message: &Message, deliveries: u32, retries: u32, unknown_since: Option<u64>) -> Bytes {
-    let id = &message.raw[HEAD.len()..ID_END];
-    let field = counters(&String::from_utf8_lossy(id), deliveries, retries);
+fn rewrite(message: &Message, head: Head, unknown_since: Option<u64>) -> Bytes {
     let (rest, has_no_note) = rest(message);
-    let mut out = Vec::with_capacity(message.raw.len() + 40);
-    out.extend_from_slice(HEAD);
-    out.extend_from_slice(field.as_bytes());
+    let mut out = Vec::with_capacity(message.raw.len() + GROWTH_MAX);
+    head.write(&mut out);
     out.extend_from_slice(rest);
     if let Some(since) = unknown_since
         && has_no_note
@@ -44,19 +42,20 @@ fn rewrite(message: &Message, deliveries: u32, retries: u32, unknown_since: Opti
 
 /// The next attempt, after a failure of the task.
 pub fn with_retry(message: &Message) -> Bytes {
-    rewrite(message, message.deliveries, message.retries.saturating_add(1), None)
+    rewrite(message, Head { retries: message.retries.saturating_add(1), ..message.head() }, None)
 }
 
 /// The same attempt, noting when a worker first did not know its name.
 pub fn with_unknown_since(message: &Message, since_ms: u64) -> Bytes {
-    rewrite(message, message.deliveries, message.retries, Some(since_ms))
+    rewrite(message, message.head(), Some(since_ms))
 }
 
-/// The same attempt, after the loss of a worker that held it; with the new count.
+/// The same attempt after the loss of the worker that held it, and the new count.
+/// Rule 9: counts are raised here; a script stores them if the old field is still there.
 pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
     let message = Message::parse(raw)?;
     let deliveries = message.deliveries.saturating_add(1);
-    let raised = rewrite(&message, deliveries, message.retries, message.unknown_since);
+    let raised = rewrite(&message, Head { deliveries, ..message.head() }, message.unknown_since);
     Ok((message, raised, deliveries))
 }
 
@@ -74,6 +73,15 @@ mod tests {
         let mut out = Vec::new();
         envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes), None);
         assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes), None));
+        out.into()
+    }
+
+    /// The same message with options, and so of version 2.
+    fn with_opts(raw: Bytes, opts: &str) -> Bytes {
+        let message = Message::parse(raw).expect("well formed");
+        let mut out = Vec::new();
+        Head { opts: Some(opts.as_bytes()), ..message.head() }.write(&mut out);
+        out.extend_from_slice(message.behind_head());
         out.into()
     }
 
@@ -100,10 +108,12 @@ mod tests {
 
     #[test]
     fn no_message_grows_by_more_than_the_bound() {
-        let sent = message("n", "[]", None, u32::MAX);
-        let mut grown = Message::parse(sent.clone()).expect("well formed");
-        (grown.deliveries, grown.retries) = (u32::MAX, u32::MAX);
-        assert_eq!(rewrite(&grown, u32::MAX, u32::MAX, Some(u64::MAX)).len(), sent.len() + GROWTH_MAX);
+        let plain = message("n", "[]", None, u32::MAX);
+        for sent in [plain.clone(), with_opts(plain, r#"{"p":5}"#)] {
+            let message = Message::parse(sent.clone()).expect("well formed");
+            let head = Head { deliveries: u32::MAX, retries: u32::MAX, ..message.head() };
+            assert_eq!(rewrite(&message, head, Some(u64::MAX)).len(), sent.len() + GROWTH_MAX);
+        }
     }
 
     #[test]
@@ -153,12 +163,14 @@ mod tests {
             args in proptest::collection::vec(any::<i64>(), 0..5),
             word in ".{0,30}",
             max_retries in any::<u32>(),
+            opts in proptest::option::of(r#"\{("[a-z]{1,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
             failures in 0u32..4,
             losses in 0u32..4,
         ) {
             let args = serde_json::to_string(&args).expect("numbers");
             let kwargs = serde_json::to_string(&std::collections::HashMap::from([("w", &word)])).expect("a string");
             let mut raw = message(&name, &args, Some(&kwargs), max_retries);
+            if let Some(opts) = &opts { raw = with_opts(raw, opts); }
             for _ in 0..failures { raw = with_retry(&Message::parse(raw).expect("well formed")); }
             for _ in 0..losses { raw = with_delivery(raw).expect("well formed").1; }
             let m = Message::parse(raw.clone()).expect("well formed");
@@ -166,13 +178,19 @@ mod tests {
             prop_assert_eq!(&raw[m.args.clone()], args.as_bytes());
             prop_assert_eq!(&raw[m.kwargs.clone().expect("given")], kwargs.as_bytes());
             prop_assert_eq!((m.retries, m.deliveries, m.max_retries), (failures, losses, max_retries));
+            prop_assert_eq!(m.opts(), opts.as_deref().map(str::as_bytes));
             prop_assert_eq!(field(&raw), Some(m.field.clone()));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), well_begun in any::<bool>()) {
+        fn no_bytes_make_it_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            well_begun in any::<bool>(),
+            has_opts in any::<bool>(),
+        ) {
             if well_begun {
-                let mut whole = message("n", "[]", None, 3).to_vec();
+                let plain = message("n", "[]", None, 3);
+                let mut whole = if has_opts { with_opts(plain, r#"{"p":5}"#) } else { plain }.to_vec();
                 whole.truncate(bytes.len() % (whole.len() + 1));
                 whole.append(&mut bytes);
                 bytes = whole;

@@ -54,6 +54,7 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     let m = Message::parse(Bytes::copy_from_slice(message))?;
     let parts = PyDict::new(py);
     parts.set_item("task_id", m.task_id())?;
+    parts.set_item("opts", m.opts().map(|opts| PyBytes::new(py, opts)))?;
     parts.set_item("name", &m.name)?;
     parts.set_item("args", PyBytes::new(py, &m.raw[m.args.clone()]))?;
     parts.set_item("kwargs", m.kwargs.clone().map(|range| PyBytes::new(py, &m.raw[range])))?;
