@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::admission::Claimed;
+use super::claimed::Claimed;
 use super::clock;
 use super::conversation::Request;
 use super::driver::{Driver, load};
@@ -57,7 +57,7 @@ impl Driver {
                 conversation.blocked_until = None;
                 conversation.maybe_more = true;
                 let redis_ms = conversation.redis_ms(now);
-                state.admit_blocked(&self.shared, queue, claimed, now, redis_ms);
+                state.admit_blocked(queue, claimed, now, redis_ms);
                 self.shared.announce_work(state);
                 return Ok(());
             }
@@ -101,7 +101,7 @@ impl Driver {
         };
         match exchanged {
             Ok(Exchanged::Done(done)) => {
-                state.settled(queue, &settlements);
+                state.queues[queue].settled(&settlements);
                 self.exchanged(state, queue, sent, asked, done, now);
             }
             Ok(Exchanged::Lost) => {
@@ -129,7 +129,7 @@ impl Driver {
         let told = &mut self.told[queue].not_registered;
         if told.is_none_or(|at| now >= at + TELL_REFUSAL_AGAIN) {
             *told = Some(now);
-            self.shared.tell(state, queue, Event::NotRegistered { error: error.to_string() });
+            state.tell(queue, Event::NotRegistered { error: error.to_string() });
         }
     }
 
@@ -153,11 +153,11 @@ impl Driver {
 
     fn tell_connected(&mut self, state: &mut State, queue: usize, now: Duration) {
         state.queues[queue].connected = true;
-        state.used_at = Some(now);
+        state.slots.connected(now);
         // The conversation of a drain is no news.
         if state.phase == Phase::Serving {
             let consumer = self.conversations[queue].current.clone();
-            self.shared.tell(state, queue, Event::Connected { consumer });
+            state.tell(queue, Event::Connected { consumer });
         }
     }
 
@@ -175,9 +175,9 @@ impl Driver {
         // An entry of the dead set is the field, with a number where it was there already.
         let parked: HashSet<Bytes> =
             done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
-        state.resolve_doubles(&self.shared, queue, sent, &parked, done.redis_ms);
+        state.resolve_doubles(queue, sent, &parked, done.redis_ms);
         for message in done.claimed {
-            state.admit(&self.shared, queue, message, now, done.redis_ms);
+            state.admit(queue, message, now, done.redis_ms);
         }
         for entry in &parked {
             let reason = match () {
@@ -191,12 +191,12 @@ impl Driver {
                 reason: reason.into(),
                 traceparent: None,
             };
-            self.shared.tell(state, queue, event);
+            state.tell(queue, event);
         }
         let told = &mut self.told[queue];
         if done.put_off > 0 && now >= told.newer + TELL_AGAIN {
             told.newer = now;
-            self.shared.tell(state, queue, Event::NewerVersion { count: done.put_off });
+            state.tell(queue, Event::NewerVersion { count: done.put_off });
         }
         self.look_around(state, queue, done.suspects, done.since_sweep_ms, now);
         self.shared.announce_work(state);
@@ -207,23 +207,23 @@ impl Driver {
         let told = &mut self.told[queue];
         if suspects > 0 && !self.options.suspects && now >= told.suspects + TELL_AGAIN {
             told.suspects = now;
-            self.shared.tell(state, queue, Event::Suspects { count: suspects });
+            state.tell(queue, Event::Suspects { count: suspects });
         }
         let late = sweep.is_none_or(|ms| Duration::from_millis(ms) > NO_SCHEDULER);
         if late && now > self.started + NO_SCHEDULER && now >= told.no_scheduler + TELL_AGAIN {
             told.no_scheduler = now;
             let seconds = sweep.map(|ms| ms as f64 / 1000.0);
-            self.shared.tell(state, queue, Event::NoScheduler { seconds });
+            state.tell(queue, Event::NoScheduler { seconds });
         }
     }
 
     fn lease_lost(&mut self, state: &mut State, queue: usize, now: Duration) {
         let consumer = self.conversations[queue].current.clone();
         let (running, void) = state.lost(queue);
-        self.shared.tell(state, queue, Event::LeaseLost { consumer, running });
+        state.tell(queue, Event::LeaseLost { consumer, running });
         for field in void {
             let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
-            self.shared.tell(state, queue, Event::OutcomeVoid { task_id });
+            state.tell(queue, Event::OutcomeVoid { task_id });
         }
         self.conversations[queue].start_anew(state, now, false);
     }

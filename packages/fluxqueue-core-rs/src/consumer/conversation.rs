@@ -300,7 +300,7 @@ impl Conversation {
             self.ignore += 1;
         }
         let lease = options.lease.as_millis() as u64;
-        let args = requests::open(&self.current, lease, &self.olds, &state.keep(self.queue));
+        let args = requests::open(&self.current, lease, &self.olds, &state.queues[self.queue].fields());
         self.call(&scripts.open, &self.keys_of_olds(), &args, true);
         self.opened = true;
         self.request = Some(Request::Open(now));

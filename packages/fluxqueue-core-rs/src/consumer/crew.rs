@@ -1,27 +1,29 @@
-//! Whether sync tasks run in all threads or in one at a time.
+//! The crew: whether all threads serve sync tasks, or one thread at a time.
 //!
-//! A task that lets go of the GIL for a moment (it writes to a file, it takes a
-//! lock) hands it over to another thread that has a task, and must wait to have
-//! it back. Where tasks take microseconds, this hand-over takes longer than they
-//! do. Whether it does depends on the tasks and the machine, so it is tried: now
-//! and then, for a moment, the other way, and what gets through more is kept.
+//! A task that releases the GIL for a moment (it writes to a file, it takes a lock)
+//! hands it to another thread that has a task, and then waits to get it back. If tasks
+//! take microseconds, this hand-over takes longer than they do. That depends on the
+//! tasks and on the machine, so the crew measures it: now and then it tries the other
+//! way for a moment, and keeps the way that completes more tasks.
+//!
+//! Why: docs/decisions/0043-one-thread-for-very-fast-tasks.md
 
 use std::time::Duration;
 
 use super::meter::Meter;
 
-/// Below so many tasks a second it is not worth trying, and all threads serve.
+/// Below this rate (tasks a second) all threads serve, and nothing is tried.
 const FAST: f64 = 20_000.0;
 /// How long until the next trial: after a change, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(6_400));
-/// The part of the other rate at which one thread is still preferred: it costs
-/// less processor time.
+/// One thread is preferred down to this part of the other rate: it costs less processor
+/// time.
 const AS_GOOD: f64 = 0.97;
-/// Where nothing has begun for so long while work waits, the one thread is in a
-/// slow task, and another one is to serve beside it.
-pub const STALLED: Duration = Duration::from_millis(1);
+/// If work waits and nothing has begun for this time, the one thread is in a slow task,
+/// and another thread serves alongside it.
+const STALLED: Duration = Duration::from_millis(1);
 
-/// Which way it is, and what has been measured of it.
+/// Which way tasks are served, and what was measured of it.
 #[derive(Default)]
 pub struct Crew {
     one: bool,
@@ -30,24 +32,61 @@ pub struct Crew {
     rate: f64,
     next: Duration,
     pause: Duration,
+    /// Sync tasks that run and began in the present shift.
+    running: usize,
+    /// A new shift begins when the one thread that serves is in a slow task.
+    shift: u64,
+    /// When a sync task last began, or a shift.
+    moved_at: Duration,
+    /// How many sync tasks have ended so far.
+    ended: u64,
 }
 
 impl Crew {
-    /// As if a trial had found that one thread gets through more.
+    /// A crew of one, as if a trial had found that one thread completes more.
     #[cfg(test)]
     pub fn of_one() -> Crew {
         Crew { one: true, ..Crew::default() }
     }
 
     /// Whether one thread serves at a time.
+    #[cfg(test)]
     pub fn is_one(&self) -> bool {
         self.one
     }
 
-    /// Looks at the clock and at how many sync tasks have ended so far. True where
-    /// all threads are to serve from now on.
-    pub fn measure(&mut self, now: Duration, ended: u64) -> bool {
-        let Some(rate) = self.meter.look(now, ended) else { return false };
+    /// How many more sync tasks may begin, of `slots` in all.
+    pub fn free(&self, slots: usize) -> usize {
+        let most = if self.one { 1 } else { slots };
+        most.saturating_sub(self.running)
+    }
+
+    /// A sync task begins. Returns the shift that it belongs to.
+    pub fn begin(&mut self, now: Duration) -> u64 {
+        self.running += 1;
+        self.moved_at = now;
+        self.shift
+    }
+
+    /// A sync task has ended.
+    pub fn count(&mut self) {
+        self.ended += 1;
+    }
+
+    /// A sync task that began in `shift` no longer holds a slot.
+    pub fn leave(&mut self, shift: u64) {
+        self.running -= usize::from(shift == self.shift);
+    }
+
+    /// When to look whether the one thread that serves is in a slow task; None if all
+    /// threads serve.
+    pub fn look_at(&self) -> Option<Duration> {
+        self.one.then(|| self.moved_at + STALLED)
+    }
+
+    /// Looks at how many sync tasks have ended. True if all threads serve from now on.
+    pub fn measure(&mut self, now: Duration) -> bool {
+        let Some(rate) = self.meter.look(now, self.ended) else { return false };
         let was_one = self.one;
         if self.on_trial {
             self.judge(now, rate);
@@ -75,6 +114,14 @@ impl Crew {
         }
         self.next = now + self.pause;
     }
+
+    /// Ends the shift of a slow task: what runs no longer counts, and another thread
+    /// serves alongside it.
+    pub fn end_shift(&mut self, now: Duration) {
+        self.shift += 1;
+        self.running = 0;
+        self.moved_at = now;
+    }
 }
 
 #[cfg(test)]
@@ -82,16 +129,15 @@ mod tests {
     use super::*;
     use crate::consumer::meter::WINDOW;
 
-    /// A crew in a world where each way gets through so many tasks a second.
+    /// A crew in a world in which each way completes a fixed number of tasks a second.
     #[derive(Default)]
     struct World {
         crew: Crew,
         steps: u32,
-        ended: u64,
     }
 
     impl World {
-        /// Lets time pass in windows; how many of them had one thread.
+        /// Lets time pass in windows. Returns how many of them had one thread.
         fn run(&mut self, windows: u32, all: u64, one: u64) -> u32 {
             let mut with_one = 0;
             for _ in 0..windows {
@@ -103,13 +149,13 @@ mod tests {
 
         fn step(&mut self, per_second: u64) -> bool {
             self.steps += 1;
-            self.ended += per_second / 50;
-            self.crew.measure(WINDOW * self.steps, self.ended)
+            (0..per_second / 50).for_each(|_| self.crew.count());
+            self.crew.measure(WINDOW * self.steps)
         }
     }
 
     #[test]
-    fn the_faster_way_is_kept_and_the_other_tried_more_and_more_rarely() {
+    fn the_faster_way_is_kept_and_the_other_is_tried_ever_more_rarely() {
         let mut world = World::default();
         assert!(world.run(1000, 90_000, 180_000) > 980);
         assert!(world.crew.is_one());
@@ -120,24 +166,24 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_is_for_one_thread() {
+    fn one_thread_wins_a_tie() {
         let mut world = World::default();
         world.run(100, 150_000, 148_000);
         assert!(world.crew.is_one());
     }
 
     #[test]
-    fn tasks_that_wait_have_all_threads_but_for_rare_trials() {
+    fn tasks_that_wait_get_all_threads_except_in_rare_trials() {
         assert!(World::default().run(1000, 28_000, 2_000) <= 10);
     }
 
     #[test]
-    fn slow_tasks_have_all_threads_and_no_trial() {
+    fn slow_tasks_get_all_threads_and_no_trial() {
         assert_eq!(World::default().run(1000, 19_000, 100_000), 0);
     }
 
     #[test]
-    fn what_becomes_slow_has_all_threads_at_the_next_look() {
+    fn tasks_that_become_slow_get_all_threads_at_the_next_look() {
         let mut world = World::default();
         world.run(100, 90_000, 180_000);
         assert!(world.crew.is_one());

@@ -7,21 +7,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batching::ENOUGH;
 use super::clock;
 use super::connector::Connector;
 use super::conversation::{Conversation, Options, Scripts};
 use super::event::Event;
+use super::fairness::Fairness;
 use super::pace::MOST_AHEAD;
 use super::poll::{Poll, Side};
-use super::priority::Priority;
 use super::shared::Shared;
 use super::state::{Phase, State};
 use crate::connection::{Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::scripts::Script;
 
-/// So many outcomes are enough to send.
-pub(super) const ENOUGH: usize = 256;
 /// What one exchange carries at most.
 const MOST_SETTLED: usize = 1000;
 const MOST_CLAIMED: usize = 1000;
@@ -46,7 +45,7 @@ pub struct Driver {
     pub(super) deployment: Arc<Deployment>,
     connector: Connector,
     pub(super) started: Duration,
-    claims: Priority,
+    claims: Fairness,
 }
 
 /// When the control plane last heard of something, per queue.
@@ -78,7 +77,7 @@ impl Driver {
             options,
             shared,
             started: clock::now(),
-            claims: Priority::default(),
+            claims: Fairness::default(),
         })
     }
 
@@ -104,15 +103,17 @@ impl Driver {
             for (queue, result) in self.connector.finished().collect::<Vec<_>>() {
                 let now = clock::now();
                 self.conversations[queue].connecting = false;
+                let mut state = shared.lock();
                 match result {
                     Ok(pair) => {
                         if let Some(error) = &pair.not_registered {
-                            self.tell_not_registered(&mut shared.lock(), queue, error, now);
+                            self.tell_not_registered(&mut state, queue, error, now);
                         }
                         self.conversations[queue].connected(pair);
                     }
-                    Err(error) => self.broken_by(&mut shared.lock(), queue, &error, now),
+                    Err(error) => self.broken_by(&mut state, queue, &error, now),
                 }
+                shared.wake(state);
             }
             for (queue, side) in poll.ready() {
                 self.read(queue, side);
@@ -130,12 +131,15 @@ impl Driver {
         for queue in 0..self.conversations.len() {
             self.let_go(state, queue, now);
         }
-        let mut next = state.waits_for_one();
+        let mut next = state.stall_at();
         for queue in self.claims.order(self.conversations.len()) {
             let due = self.plan(state, queue, now);
             next = next.into_iter().chain(due).chain(self.farewell(queue, now)).min();
         }
-        self.plan_to_be_woken(state, now);
+        let can_send = |c: &&Conversation| c.ready && c.request.is_none() && now >= c.not_before;
+        let gathered = |c: &Conversation| state.queues[c.queue].settlements.len();
+        let leaving = self.conversations.iter().filter(can_send).map(gathered).reduce(|sum, n| sum + n);
+        state.batching.plan(state.outcomes(), leaving);
         state.pace.awaits = self.conversations.iter().any(|c| c.request.is_some());
         // Even where nothing is due a turn now and then shows that this thread lives.
         next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
@@ -206,8 +210,7 @@ impl Driver {
         conversation.closed = true;
         conversation.scripts = None;
         conversation.blocking = None;
-        state.closed += 1;
-        self.shared.for_events.set();
+        state.close();
     }
 
     /// How many tasks this queue may ask for: what the free slots take, one kept
@@ -225,22 +228,22 @@ impl Driver {
         let taken = state.waiting() + asked;
         // Of large messages a few are enough.
         let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
-        let slots = state.vacant();
+        let slots = state.slots.vacant();
         let reserve = usize::from(blocked && slots > taken + 1);
-        let most = MOST_AHEAD.max(state.concurrency);
+        let most = MOST_AHEAD.max(state.slots.concurrency);
         let wanted = (slots - reserve + ahead).min(most).saturating_sub(taken).min(MOST_CLAIMED);
         wanted.max(usize::from(self.is_crowded_out(state, queue)))
     }
 
     /// About 50 ms of work; a suspect is never claimed beside another.
     fn ahead(&self, state: &State) -> usize {
-        if self.options.suspects { 0 } else { state.pace.ahead(state.concurrency) }
+        if self.options.suspects { 0 } else { state.pace.ahead(state.slots.concurrency) }
     }
 
     fn plan_exchange(&mut self, state: &mut State, queue: usize, now: Duration) {
         let released = state.shed(queue, now, PATIENCE);
         if released > 0 {
-            self.shared.tell(state, queue, Event::Released { count: released });
+            state.tell(queue, Event::Released { count: released });
         }
         let conversation = &self.conversations[queue];
         let q = &state.queues[queue];
@@ -248,14 +251,15 @@ impl Driver {
             self.conversations[queue].send_close(&self.scripts, &self.options, now);
             return;
         }
-        let idle = state.running == 0 && state.waiting() == 0;
+        let idle = state.is_idle();
         let gathered = q.settlements.len();
         let settle =
             gathered > 0 && (idle || gathered >= ENOUGH || state.phase == Phase::Draining || now >= q.settle_at);
         let renew = now >= conversation.renew_at(&self.options);
         let wanted = self.wanted(state, queue);
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
-        let claim = wanted > 0 && conversation.maybe_more && state.surplus() <= state.pace.ahead(state.concurrency) / 2;
+        let claim =
+            wanted > 0 && conversation.maybe_more && state.surplus() <= state.pace.ahead(state.slots.concurrency) / 2;
         if settle || renew || q.has_doubles() || claim {
             let settlements = state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
             // What has ended goes first: else tasks that are done and not settled pile up
@@ -322,7 +326,9 @@ impl Driver {
                 links.into_iter().flatten().filter(|link| link.wants_write()).find_map(|link| link.write_some().err());
             if let Some(error) = failed {
                 let shared = self.shared.clone();
-                self.broken(&mut shared.lock(), queue, &error.to_string(), clock::now());
+                let mut state = shared.lock();
+                self.broken(&mut state, queue, &error.to_string(), clock::now());
+                shared.wake(state);
             }
         }
     }
@@ -364,7 +370,9 @@ impl Driver {
                 },
                 Err(error) => error.to_string(),
             };
-            self.broken(&mut shared.lock(), queue, &problem, clock::now());
+            let mut state = shared.lock();
+            self.broken(&mut state, queue, &problem, clock::now());
+            shared.wake(state);
             return;
         }
     }
@@ -385,7 +393,7 @@ impl Driver {
         let conversation = &mut self.conversations[queue];
         if !conversation.told_broken {
             conversation.told_broken = true;
-            self.shared.tell(state, queue, Event::Disconnected { error: error.to_owned() });
+            state.tell(queue, Event::Disconnected { error: error.to_owned() });
         }
         conversation.start_anew(state, now, true);
         // What was claimed ahead may have been too much for the line.

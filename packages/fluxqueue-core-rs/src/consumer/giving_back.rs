@@ -20,10 +20,10 @@ impl Driver {
 
     /// Drops what has not begun: the next `open` does not name it, and so sends it home.
     pub(super) fn drop_waiting(&mut self, state: &mut State, queue: usize) {
-        let count = state.drop_waiting(queue);
+        let count = state.queues[queue].drop_waiting();
         if count > 0 {
             self.conversations[queue].owes = true;
-            self.shared.tell(state, queue, Event::Released { count });
+            state.tell(queue, Event::Released { count });
         }
     }
 }

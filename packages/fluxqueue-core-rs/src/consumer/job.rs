@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList};
 use super::clock;
 use super::outcome::Outcome;
 use super::shared::Shared;
-use super::state::Work;
+use super::work::Work;
 use crate::errors::{Error, Result};
 use crate::message::TraceHeaders;
 

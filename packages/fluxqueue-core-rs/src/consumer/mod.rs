@@ -4,22 +4,25 @@
 //! with the threads that run tasks is one `State` behind a mutex. docs/protocol.md
 //! has the rules; the comments here say where one is kept.
 
-mod admission;
 mod answers;
+mod batching;
+mod claimed;
 mod clock;
 mod connector;
 mod conversation;
 mod crew;
 mod driver;
 mod event;
-mod gathering;
+mod fairness;
 mod giving_back;
 mod job;
 mod meter;
 mod outcome;
 mod pace;
 mod poll;
-mod priority;
+mod python;
+mod queue_state;
+mod ready;
 mod registry;
 mod replies;
 mod requests;
@@ -31,9 +34,7 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod wake;
-
-mod python;
-mod ready;
+mod work;
 
 pub use job::Job;
 pub use python::Consumer;

@@ -18,7 +18,8 @@ use super::event::Event;
 use super::job::Job;
 use super::outcome::Outcome;
 use super::shared::Shared;
-use super::state::{Phase, Tasks, Work};
+use super::state::Phase;
+use super::work::{Tasks, Work};
 use crate::config::{Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
@@ -74,7 +75,9 @@ impl Consumer {
                     traceparent: None,
                 };
                 self.shared.finish(&work, outcome, clock::now());
-                self.shared.tell(&mut self.shared.lock(), work.queue, event);
+                let mut state = self.shared.lock();
+                state.tell(work.queue, event);
+                self.shared.wake(state);
                 Ok(None)
             }
         }
@@ -153,7 +156,7 @@ impl Consumer {
         loads(py)?;
         let largest = max_message_bytes.unwrap_or(settings.config.max_message_bytes);
         let shared = Shared::new(per_queue, concurrency, grace, largest)?;
-        shared.lock().left = max_tasks.unwrap_or(u64::MAX);
+        shared.lock().slots.left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
             shared: Arc::new(shared),
             // Only an enqueue waits for replicas.
@@ -175,9 +178,10 @@ impl Consumer {
             let mut state = shared.lock();
             if ended.is_err() {
                 let error = "the thread that talks to Redis has panicked".to_owned();
-                shared.tell(&mut state, 0, Event::Failed { error });
+                state.tell(0, Event::Failed { error });
             }
             state.phase = Phase::Stopped;
+            shared.wake(state);
             shared.work.notify_all();
         };
         let handle = thread::Builder::new().name("fluxqueue-driver".into()).spawn(run)?;
@@ -205,7 +209,7 @@ impl Consumer {
     }
 
     fn give_up_threads(&self, count: usize) {
-        self.shared.lock().give_up_threads(count);
+        self.shared.lock().slots.give_up_threads(count);
     }
 
     fn take_async(&self, py: Python<'_>) -> PyResult<Option<Job>> {
@@ -255,7 +259,7 @@ impl Consumer {
 
     fn free_slot(&self, job: &Job) -> bool {
         let mut state = self.shared.lock();
-        if job.is_settled() || !state.free_slot(&job.work, clock::now()) {
+        if job.is_settled() || !state.give_slot_away(&job.work, clock::now()) {
             return false;
         }
         self.shared.announce_work(&mut state);
@@ -279,9 +283,10 @@ impl Consumer {
         for queue in 0..state.queues.len() {
             let count = state.release_running(queue, now);
             if count > 0 {
-                self.shared.tell(&mut state, queue, Event::Released { count });
+                state.tell(queue, Event::Released { count });
             }
         }
+        self.shared.wake(state);
         self.shared.driver.set();
     }
 
@@ -293,17 +298,17 @@ impl Consumer {
 
     #[getter]
     fn exhausted(&self) -> bool {
-        self.shared.lock().left == 0
+        self.shared.lock().slots.left == 0
     }
 
     #[getter]
     fn running(&self) -> usize {
-        self.shared.lock().running
+        self.shared.lock().slots.running
     }
 
     #[getter]
     fn idle_for(&self) -> Option<f64> {
-        self.shared.lock().idle_for(clock::now()).map(|idle| idle.as_secs_f64())
+        self.shared.lock().slots.idle_for(clock::now()).map(|idle| idle.as_secs_f64())
     }
 
     #[getter]

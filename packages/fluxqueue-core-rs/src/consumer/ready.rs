@@ -1,10 +1,10 @@
-//! Tasks that have been claimed and not begun, oldest first.
+//! Tasks that have been claimed and have not begun, oldest first.
 
 use std::collections::VecDeque;
 
-use super::state::Work;
+use super::work::Work;
 
-/// A queue of work that knows how many bytes its messages have.
+/// A queue of work that counts the bytes of its messages.
 #[derive(Default)]
 pub struct Ready {
     work: VecDeque<Work>,
@@ -12,12 +12,12 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// How many there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.work.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.work.is_empty()
     }
@@ -27,31 +27,31 @@ impl Ready {
         self.bytes
     }
 
-    /// The oldest.
+    /// The oldest task.
     pub fn front(&self) -> Option<&Work> {
         self.work.front()
     }
 
-    /// Adds the youngest.
+    /// Adds the youngest task.
     pub fn push(&mut self, work: Work) {
         self.bytes += work.message.raw.len();
         self.work.push_back(work);
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest task.
     pub fn pop(&mut self) -> Option<Work> {
         let work = self.work.pop_front()?;
         self.bytes -= work.message.raw.len();
         Some(work)
     }
 
-    /// Takes all.
+    /// Takes all tasks.
     pub fn take(&mut self) -> VecDeque<Work> {
         self.bytes = 0;
         std::mem::take(&mut self.work)
     }
 
-    /// Keeps those for which `keep` holds.
+    /// Keeps the tasks for which `keep` is true.
     pub fn retain(&mut self, keep: impl Fn(&Work) -> bool) {
         self.work.retain(keep);
         self.bytes = self.work.iter().map(|work| work.message.raw.len()).sum();

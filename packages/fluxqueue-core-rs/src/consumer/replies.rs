@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::admission::Claimed;
+use super::claimed::Claimed;
 use crate::connection::{Reply, redis_error};
 use crate::errors::{Error, Result};
 

@@ -1,12 +1,12 @@
-//! The state with its lock, and what wakes whoever waits for it.
+//! The state with its lock, and what wakes those who wait for it.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::event::Event;
 use super::outcome::Outcome;
-use super::state::{Phase, Stage, State, Tasks, Work};
+use super::state::{Phase, State};
 use super::wake::Wake;
+use super::work::{Tasks, Work};
 use crate::errors::Result;
 
 /// What the driver and the threads that run tasks share.
@@ -20,12 +20,9 @@ pub struct Shared {
     pub for_loop: Wake,
     /// For the control plane.
     pub for_events: Wake,
-    /// How large a message may have been when it was sent.
+    /// The limit of the client that sent a message.
     pub max_message_bytes: usize,
 }
-
-/// How many events are kept for a control plane that does not read them.
-const MOST_EVENTS: usize = 10_000;
 
 impl Shared {
     /// A state for these queues, with their tasks.
@@ -46,43 +43,43 @@ impl Shared {
         })
     }
 
-    /// The state. A panic of another thread while it held the lock is no reason
-    /// to make every later call panic too.
+    /// Locks the state. If a thread has panicked with the lock, later calls go on: they
+    /// must not panic too. If you announce work or tell an event, give the lock to `wake`.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The state, if nobody has it right now.
+    /// Locks the state if it is free right now.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
         self.state.try_lock().ok()
     }
 
-    /// Waits for sync work until there is some or the threads are to end.
+    /// Waits for sync work. None: the thread must end.
     pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
             if state.phase != Phase::Serving {
-                state.threads -= 1;
+                state.slots.thread_ends();
                 return None;
             }
             if let Some(work) = self.begin_sync(&mut state, now()) {
                 return Some(work);
             }
-            state.idle_threads += 1;
+            state.slots.thread_waits();
             state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-            state.idle_threads -= 1;
+            state.slots.thread_wakes();
         }
     }
 
-    /// The next sync task, now begun.
+    /// Begins the next sync task.
     pub fn begin_sync(&self, state: &mut State, now: Duration) -> Option<Work> {
         let work = state.begin_sync(now);
         self.tell_of_last(state, work.is_some());
         work
     }
 
-    /// The next async task, now begun. Where there is none the loop sleeps until
-    /// work is announced; before that it is not woken for each.
+    /// Begins the next async task. If there is none, the loop sleeps until work is
+    /// announced; before that it is not woken for each task.
     pub fn begin_async(&self, now: Duration) -> Option<Work> {
         let mut state = self.lock();
         let work = state.begin_async(now);
@@ -94,72 +91,52 @@ impl Shared {
         work
     }
 
-    /// Where the last task has begun that may, what waits behind it is to be given back
-    /// now, and not when somebody happens to look.
+    /// When the last task that may begin has begun, the driver must release the rest at
+    /// once.
     fn tell_of_last(&self, state: &State, begun: bool) {
-        if begun && state.left == 0 {
+        if begun && state.slots.left == 0 {
             self.driver.set();
             self.for_events.set();
         }
     }
 
-    /// Wakes those for whom there is work now; threads only once the lock is free
-    /// (`wake`): they would sleep again at once at a lock that is still held.
+    /// Wakes those who have work now: the event loop at once, and threads when the lock is
+    /// free (`wake`), since they would sleep again at a lock that is still held.
     pub fn announce_work(&self, state: &mut State) {
-        let free = state.vacant();
-        let sync: usize = state.queues.iter().map(|q| q.sync_ready.len()).sum();
-        state.to_wake = sync.min(state.idle_threads).min(free).min(state.free_threads());
-        let some_async = state.queues.iter().any(|q| !q.async_ready.is_empty());
-        if some_async && free > 0 && !state.async_signalled {
+        state.to_wake = state.threads_wanted();
+        if !state.async_signalled && state.wants_loop() {
             state.async_signalled = true;
             self.for_loop.set();
         }
     }
 
-    /// Gives the lock back and wakes the threads that work was announced for.
+    /// Gives the lock back. Then it wakes the threads that work was announced for, and the
+    /// control plane if it was told something.
     pub fn wake(&self, mut state: MutexGuard<'_, State>) {
         let threads = std::mem::take(&mut state.to_wake);
+        let rings_events = std::mem::take(&mut state.rings_events);
         drop(state);
         for _ in 0..threads {
             self.work.notify_one();
         }
-    }
-
-    /// Tells the control plane.
-    pub fn tell(&self, state: &mut State, queue: usize, event: Event) {
-        if state.events.len() < MOST_EVENTS {
-            state.events.push_back((queue, event));
+        if rings_events {
+            self.for_events.set();
         }
-        self.for_events.set();
     }
 
-    /// Ends an attempt. False where the lease was lost meanwhile: it is void.
+    /// Ends an attempt. False if the lease was lost meanwhile: the outcome is void.
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();
-        let was_full = state.running >= state.concurrency;
-        state.ended(work, now);
-        state.pace.count(now.saturating_sub(work.begun_at));
-        let settled = state.settle(work, outcome, Stage::Running, now);
-        let idle = state.running == 0 && state.waiting() == 0;
-        // A void outcome frees a slot all the same, and no settlement tells of it.
-        // Where all slots were taken, nobody has looked for a slow task in the thread that
-        // serves: this one may find that it is not its turn.
-        let tell_driver = !settled
-            || state.settling >= state.wake_at
-            || (idle && state.wake_when_idle)
-            || (was_full && state.waits_for_one().is_some());
-        if tell_driver {
-            state.wake_at = usize::MAX;
-            state.wake_when_idle = false;
-        }
-        // A sync thread takes its next task itself; the other kind must be told.
+        let (settled, wakes_driver) = state.finish(work, outcome, now);
+        // A sync thread takes its next task itself. The event loop must be told, and after
+        // an async task the threads too.
         let others =
             state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
         if others {
             self.announce_work(&mut state);
         }
         self.wake(state);
-        if tell_driver {
+        if wakes_driver {
             self.driver.set();
         }
         settled

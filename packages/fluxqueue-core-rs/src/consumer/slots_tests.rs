@@ -15,7 +15,7 @@ fn beside_a_slow_task_of_the_one_thread_another_serves() {
     let slow = begin(&shared).expect("one thread serves"); // at 1 ms
     assert!(begin(&shared).is_none());
     let mut state = shared.lock();
-    assert_eq!(state.waits_for_one(), Some(at(2)));
+    assert_eq!(state.stall_at(), Some(at(2)));
     assert!(!state.measure(at(1)));
     assert!(state.measure(at(2)), "another thread is to be woken");
     let quick = state.begin_sync(at(2)).expect("it serves");
@@ -49,7 +49,7 @@ fn all_threads_are_woken_when_they_are_to_serve_again() {
         admit(&shared, 0, &raw("sync"));
     }
     let mut state = shared.lock();
-    state.idle_threads = 3;
+    (0..3).for_each(|_| state.slots.thread_waits());
     state.crew = Crew::of_one();
     shared.announce_work(&mut state);
     assert_eq!(state.to_wake, 1);
@@ -101,9 +101,9 @@ fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
     for _ in 0..2 {
         admit(&shared, 0, &raw("sync"));
     }
-    assert!(shared.lock().waits_for_one().is_some());
+    assert!(shared.lock().stall_at().is_some());
     assert!(begin(&shared).is_some());
-    assert_eq!(shared.lock().waits_for_one(), None);
+    assert_eq!(shared.lock().stall_at(), None);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn the_beginning_of_the_last_task_wakes_those_who_give_the_rest_back() {
     let shared = shared(&["q"], 4);
     (0..2).for_each(|_| admit(&shared, 0, &raw("sync")));
     (0..2).for_each(|_| admit(&shared, 0, &raw("async")));
-    shared.lock().left = 3;
+    shared.lock().slots.left = 3;
     shared.wait_for_work(|| at(1)).expect("the first one");
     shared.begin_async(at(1)).expect("the second one");
     assert!(!shared.driver.is_set() && !shared.for_events.is_set());
@@ -139,16 +139,16 @@ fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
 #[test]
 fn a_consumer_is_idle_from_its_connection_or_its_last_task_on() {
     let shared = shared(&["q"], 1);
-    assert_eq!(shared.lock().idle_for(at(5)), None);
-    shared.lock().used_at = Some(at(10));
-    assert_eq!(shared.lock().idle_for(at(12)), Some(at(2)));
+    assert_eq!(shared.lock().slots.idle_for(at(5)), None);
+    shared.lock().slots.connected(at(10));
+    assert_eq!(shared.lock().slots.idle_for(at(12)), Some(at(2)));
     admit(&shared, 0, &raw("sync"));
     let work = begin(&shared).expect("a slot is free");
-    assert_eq!(shared.lock().idle_for(at(50)), Some(at(0)));
+    assert_eq!(shared.lock().slots.idle_for(at(50)), Some(at(0)));
     assert!(shared.finish(&work, Outcome::Succeeded, at(60)));
-    assert_eq!(shared.lock().idle_for(at(67)), Some(at(7)));
+    assert_eq!(shared.lock().slots.idle_for(at(67)), Some(at(7)));
     admit(&shared, 0, &raw("sync"));
     let stuck = begin(&shared).expect("a slot is free");
-    assert!(shared.lock().free_slot(&stuck, at(80)));
-    assert_eq!(shared.lock().idle_for(at(81)), Some(at(1)));
+    assert!(shared.lock().give_slot_away(&stuck, at(80)));
+    assert_eq!(shared.lock().slots.idle_for(at(81)), Some(at(1)));
 }

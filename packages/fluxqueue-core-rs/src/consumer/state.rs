@@ -1,89 +1,32 @@
-//! What the driver shares with the threads that run tasks.
+//! The state that the driver shares with the threads that run tasks.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::admission::Claimed;
+use super::batching::Batching;
+use super::claimed::{Claimed, Decision};
 use super::clock;
 use super::crew::Crew;
 use super::event::Event;
+use super::fairness::Fairness;
 use super::outcome::{Outcome, Settlement};
 use super::pace::Pace;
-use super::priority::Priority;
+use super::queue_state::QueueState;
 use super::ready::Ready;
-use crate::message::Message;
+use super::slots::Slots;
+use super::work::{Stage, Tasks, Work};
 
-/// Outcomes are gathered for so long while more of them are to be expected.
-const GATHER: Duration = Duration::from_millis(1);
+/// How many events are kept for a control plane that does not read them.
+const MOST_EVENTS: usize = 10_000;
 
-/// An attempt that has been claimed.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Which of the worker's queues it came from.
-    pub queue: usize,
-    /// Tells this claim from every other of the same field.
-    pub serial: u64,
-    /// Index of the registered task; whether it is async is in `is_async`.
-    pub task: usize,
-    /// Runs on the event loop.
-    pub is_async: bool,
-    /// When it came here.
-    pub claimed_at: Duration,
-    /// When it began.
-    pub begun_at: Duration,
-    /// The shift in which it began, if it is sync; see `State::measure`.
-    pub shift: u64,
-    /// The message.
-    pub message: Message,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Waiting,
-    Running,
-    Settling,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) serial: u64,
-    pub(super) stage: Stage,
-}
-
-/// A registered task: its index and whether it is async.
-pub type Tasks = HashMap<String, (usize, bool)>;
-
-/// One queue's share of the state.
-#[derive(Default)]
-pub struct QueueState {
-    /// The queue's name.
-    pub name: String,
-    /// What can be run, by name.
-    pub tasks: Tasks,
-    /// Nothing begins at or after this moment: the lease may be gone.
-    pub fresh_until: Duration,
-    /// What is to be told to Redis, oldest first.
-    pub settlements: VecDeque<Settlement>,
-    /// When the oldest of them is to leave.
-    pub settle_at: Duration,
-    last_outcome: Duration,
-    /// A conversation is open, and no answer is overdue.
-    pub connected: bool,
-    pub(super) held: HashMap<Bytes, Held>,
-    pub(super) sync_ready: Ready,
-    pub(super) async_ready: Ready,
-    /// What a BLMOVE brought although its field was held; see `admit_blocked`.
-    pub(super) doubles: Vec<(Claimed, Duration)>,
-}
-
-/// How the process stands.
+/// What the process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Claims and runs.
+    /// It claims and runs.
     Serving,
-    /// Claims nothing more; what runs may end.
+    /// It claims nothing more; tasks that run may end.
     Draining,
     /// The driver has ended.
     Stopped,
@@ -93,247 +36,296 @@ pub enum Phase {
 pub struct State {
     /// By priority.
     pub queues: Vec<QueueState>,
-    /// How many tasks may run at once.
-    pub concurrency: usize,
-    /// Begun and not ended, here.
-    pub running: usize,
-    /// Which queue's task begins next.
-    pub begun: Priority,
-    /// How fast tasks end.
-    pub pace: Pace,
+    /// How many tasks may run.
+    pub slots: Slots,
     /// Whether one thread serves at a time.
     pub crew: Crew,
-    /// Sync tasks that run and began in the present shift.
-    pub(super) running_sync: usize,
-    /// A new one begins where the one thread that serves is in a slow task.
-    pub(super) shift: u64,
-    /// When a sync task last began, or a shift.
-    pub(super) moved_at: Duration,
-    /// How many sync tasks have ended so far.
-    pub(super) ended_sync: u64,
+    /// How fast tasks end.
+    pub pace: Pace,
+    /// When outcomes wake the driver.
+    pub batching: Batching,
     /// Serving, draining or stopped.
     pub phase: Phase,
-    /// For the control plane: (queue, event).
-    pub events: VecDeque<(usize, Event)>,
-    /// Queues whose consumer is closed after a drain.
+    /// How many queues have closed their consumer after a drain.
     pub closed: usize,
     /// When the driver last went round its loop.
     pub turned_at: Duration,
-    /// The driver wants to be woken at so many settlements.
-    pub wake_at: usize,
-    /// The driver wants to be woken when nothing runs or waits.
-    pub wake_when_idle: bool,
-    /// How long a task with an unknown name is given back, ms.
-    pub unknown_grace: u64,
-    pub(super) threads: usize,
-    pub(super) idle_threads: usize,
-    /// How many of them are woken when the lock is free.
-    pub(super) to_wake: usize,
-    pub(super) serial: u64,
-    pub(super) settling: usize,
-    pub(super) async_signalled: bool,
-    /// How many tasks may still begin.
-    pub left: u64,
-    /// Serials of those begun whose slot has been given to others.
-    pub(super) stuck: HashSet<u64>,
-    /// When a task last ended, or a conversation began; None before the first one.
-    pub(super) used_at: Option<Duration>,
+    /// For the control plane: (queue, event).
+    pub events: VecDeque<(usize, Event)>,
+    /// The control plane has something to see, and does not know yet.
+    pub rings_events: bool,
+    /// How many threads to wake when the lock is free.
+    pub to_wake: usize,
+    /// The event loop was told that work waits.
+    pub async_signalled: bool,
+    /// Which queue's task begins next.
+    begun: Fairness,
+    /// How long a task with an unknown name is put off, ms.
+    unknown_grace: u64,
+    serial: u64,
+    /// How many outcomes of all queues wait to be sent.
+    outcomes: usize,
 }
 
 impl State {
-    /// Serving these queues, with their tasks; `unknown_grace` in ms.
+    /// Serves these queues with their tasks; `unknown_grace` in ms.
     pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> State {
-        let queues = queues.into_iter().map(|(name, tasks)| QueueState { name, tasks, ..Default::default() }).collect();
         State {
-            queues,
-            concurrency,
-            unknown_grace,
-            running: 0,
-            begun: Priority::default(),
-            pace: Pace::default(),
+            queues: queues.into_iter().map(|(name, tasks)| QueueState::new(name, tasks)).collect(),
+            slots: Slots::new(concurrency),
             crew: Crew::default(),
-            running_sync: 0,
-            shift: 0,
-            moved_at: Duration::ZERO,
-            ended_sync: 0,
+            pace: Pace::default(),
+            batching: Batching::default(),
             phase: Phase::Serving,
-            events: VecDeque::new(),
             closed: 0,
             turned_at: clock::now(),
-            wake_at: usize::MAX,
-            wake_when_idle: false,
-            threads: 1,
-            idle_threads: 0,
+            events: VecDeque::new(),
+            rings_events: false,
             to_wake: 0,
-            serial: 0,
-            settling: 0,
             async_signalled: false,
-            left: u64::MAX,
-            stuck: HashSet::new(),
-            used_at: None,
+            begun: Fairness::default(),
+            unknown_grace,
+            serial: 0,
+            outcomes: 0,
         }
     }
 
-    /// Claimed and not begun.
+    /// How many claimed tasks have not begun.
     pub fn waiting(&self) -> usize {
         self.queues.iter().map(QueueState::waiting).sum()
     }
 
     /// The bytes of their messages.
     pub fn waiting_bytes(&self) -> usize {
-        self.queues.iter().map(|q| q.sync_ready.bytes() + q.async_ready.bytes()).sum()
+        self.queues.iter().map(QueueState::waiting_bytes).sum()
     }
 
-    /// The queues that Redis does not serve us at present: no conversation is
-    /// open, or the lease could not be renewed.
+    /// How many outcomes wait to be sent.
+    pub fn outcomes(&self) -> usize {
+        self.outcomes
+    }
+
+    /// Whether no task runs or waits.
+    pub fn is_idle(&self) -> bool {
+        self.slots.running == 0 && self.waiting() == 0
+    }
+
+    /// Slots for which no task has been claimed yet.
+    pub fn free(&self) -> usize {
+        self.slots.vacant().saturating_sub(self.waiting())
+    }
+
+    /// How many tasks were claimed beyond the vacant slots.
+    pub fn surplus(&self) -> usize {
+        self.waiting().saturating_sub(self.slots.vacant())
+    }
+
+    /// The queues that Redis does not serve at present: no conversation is open, or the
+    /// lease could not be renewed.
     pub fn disconnected(&self, now: Duration) -> impl Iterator<Item = usize> {
-        let served = move |q: &QueueState| q.connected && now < q.fresh_until;
-        self.queues.iter().enumerate().filter(move |(_, q)| !served(q)).map(|(index, _)| index)
+        self.queues.iter().enumerate().filter(move |(_, q)| !q.is_served(now)).map(|(index, _)| index)
     }
 
-    pub(super) fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
-        let queue = &mut self.queues[work.queue];
-        let field = work.message.field_bytes();
-        match queue.held.get_mut(&field) {
-            Some(held) if held.serial == work.serial && held.stage == from => held.stage = Stage::Settling,
-            _ => return false,
+    /// Tells the control plane, which wakes when the lock is free.
+    pub fn tell(&mut self, queue: usize, event: Event) {
+        if self.events.len() < MOST_EVENTS {
+            self.events.push_back((queue, event));
         }
-        queue.push(Settlement { field, outcome }, now);
-        self.settling += 1;
-        true
+        self.rings_events = true;
     }
 
-    /// Takes settlements to send, at most `limit`, and no more once they have so many bytes.
-    pub fn take_settlements(&mut self, queue: usize, limit: usize, mut bytes: usize) -> Vec<Settlement> {
-        let waiting = &mut self.queues[queue].settlements;
-        let fits = |s: &Settlement| {
-            let is_room = bytes > 0;
-            bytes = bytes.saturating_sub(s.bytes());
-            is_room
+    /// A queue's consumer is closed after a drain.
+    pub fn close(&mut self) {
+        self.closed += 1;
+        self.rings_events = true;
+    }
+
+    /// Adds a claimed message.
+    pub fn admit(&mut self, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
+        let Some(field) = claimed.field.clone() else {
+            return; // The script has parked it.
         };
-        let count = waiting.iter().take(limit).map(fits).take_while(|fits| *fits).count();
-        let taken: Vec<_> = waiting.drain(..count).collect();
-        self.settling -= taken.len();
+        self.serial += 1;
+        let serial = self.serial;
+        let of_queue = &mut self.queues[queue];
+        of_queue.hold(field.clone(), serial);
+        match claimed.decide(&field, &of_queue.tasks, redis_ms, self.unknown_grace) {
+            Decision::Run(task, is_async, message) => {
+                let (claimed_at, begun_at) = (now, Duration::ZERO);
+                of_queue.add_ready(Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message });
+            }
+            Decision::Settle(outcome, event) => {
+                of_queue.settle_claimed(field, outcome, now);
+                self.outcomes += 1;
+                self.tell(queue, event);
+            }
+        }
+    }
+
+    /// Adds a message that a BLMOVE has brought.
+    pub fn admit_blocked(&mut self, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
+        if let Some(claimed) = self.queues[queue].set_double_aside(claimed, now) {
+            self.admit(queue, claimed, now, redis_ms);
+        }
+    }
+
+    /// Adds the doubles that an exchange sent at `sent` has decided.
+    pub fn resolve_doubles(&mut self, queue: usize, sent: Duration, parked: &HashSet<Bytes>, redis_ms: u64) {
+        for (claimed, came) in self.queues[queue].resolve_doubles(sent, parked) {
+            self.admit(queue, claimed, came, redis_ms);
+        }
+    }
+
+    fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
+        if self.slots.vacant() == 0 || self.phase != Phase::Serving {
+            return None;
+        }
+        let work = self.begun.order(self.queues.len()).find_map(|queue| self.queues[queue].begin(now, ready))?;
+        self.begun.count();
+        self.slots.begin();
+        if self.slots.left == 0 {
+            // The rest is drained; `Shared::tell_of_last` wakes those who do it.
+            self.phase = Phase::Draining;
+        }
+        Some(work)
+    }
+
+    /// Begins the next sync task.
+    pub fn begin_sync(&mut self, now: Duration) -> Option<Work> {
+        if self.crew.free(self.slots.concurrency) == 0 {
+            return None;
+        }
+        let mut work = self.begin(now, |q| &mut q.sync_ready)?;
+        work.shift = self.crew.begin(now);
+        Some(work)
+    }
+
+    /// Begins the next async task.
+    pub fn begin_async(&mut self, now: Duration) -> Option<Work> {
+        self.begin(now, |q| &mut q.async_ready)
+    }
+
+    /// How many threads have sync work to begin.
+    pub fn threads_wanted(&self) -> usize {
+        let sync: usize = self.queues.iter().map(|q| q.sync_ready.len()).sum();
+        let free = self.slots.vacant().min(self.crew.free(self.slots.concurrency));
+        sync.min(self.slots.idle_threads()).min(free)
+    }
+
+    /// Whether an async task can begin.
+    pub fn wants_loop(&self) -> bool {
+        self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.async_ready.is_empty())
+    }
+
+    /// Whether one more thread should wait for work. The caller starts it.
+    pub fn wants_thread(&mut self) -> bool {
+        self.phase == Phase::Serving && self.slots.wants_thread()
+    }
+
+    /// When to look whether the one thread that serves is in a slow task; None if no work
+    /// waits for it, or if no slot is free.
+    pub fn stall_at(&self) -> Option<Duration> {
+        let at = self.crew.look_at()?;
+        let waits = self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.sync_ready.is_empty());
+        waits.then_some(at)
+    }
+
+    /// Looks at how many tasks the threads complete. True if more threads must wake.
+    pub fn measure(&mut self, now: Duration) -> bool {
+        self.pace.measure(now);
+        let all_serve = self.slots.concurrency > 1 && self.crew.measure(now);
+        let is_stalled = self.stall_at().is_some_and(|at| now >= at);
+        if is_stalled {
+            self.crew.end_shift(now);
+        }
+        is_stalled || all_serve
+    }
+
+    /// Gives the slot of a task that can't be ended to others.
+    pub fn give_slot_away(&mut self, work: &Work, now: Duration) -> bool {
+        let is_given = self.slots.give_away(work, now);
+        if is_given && !work.is_async {
+            self.crew.leave(work.shift);
+        }
+        is_given
+    }
+
+    /// Ends an attempt. Returns whether its outcome counts (false: the lease was lost
+    /// meanwhile), and whether the driver must wake.
+    pub fn finish(&mut self, work: &Work, outcome: Outcome, now: Duration) -> (bool, bool) {
+        let was_full = self.slots.vacant() == 0;
+        let had_slot = self.slots.end(work, now);
+        if !work.is_async {
+            self.crew.count();
+            if had_slot {
+                self.crew.leave(work.shift);
+            }
+        }
+        self.pace.count(now.saturating_sub(work.begun_at));
+        let settled = self.settle(work, outcome, Stage::Running, now);
+        // A void outcome frees a slot too, and no settlement shows it. If all slots were
+        // taken, no look for a slow task was planned: this thread may find that the crew
+        // does not let it begin another task.
+        let wakes_driver =
+            !settled || self.batching.wakes(self.outcomes, self.is_idle()) || (was_full && self.stall_at().is_some());
+        if wakes_driver {
+            self.batching.woken();
+        }
+        (settled, wakes_driver)
+    }
+
+    fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
+        let settled = self.queues[work.queue].settle(work, outcome, from, now);
+        self.outcomes += usize::from(settled);
+        settled
+    }
+
+    /// Takes outcomes to send, at most `limit`. The one that exceeds `bytes` is the last.
+    pub fn take_settlements(&mut self, queue: usize, limit: usize, bytes: usize) -> Vec<Settlement> {
+        let taken = self.queues[queue].take_settlements(limit, bytes);
+        self.outcomes -= taken.len();
         taken
     }
 
-    /// They were not executed, or nobody knows: they go first again.
+    /// Puts outcomes back to the front: Redis did not execute them, or did not say so.
     pub fn return_settlements(&mut self, queue: usize, settlements: Vec<Settlement>) {
-        self.settling += settlements.len();
-        for settlement in settlements.into_iter().rev() {
-            self.queues[queue].settlements.push_front(settlement);
-        }
+        self.outcomes += settlements.len();
+        self.queues[queue].return_settlements(settlements);
     }
 
-    /// Redis has executed them.
-    pub fn settled(&mut self, queue: usize, settlements: &[Settlement]) {
-        for settlement in settlements {
-            self.queues[queue].held.remove(&settlement.field);
-        }
-    }
-
-    /// The fields that a new conversation is to keep.
-    pub fn keep(&self, queue: usize) -> Vec<Bytes> {
-        self.queues[queue].held.keys().cloned().collect()
-    }
-
-    /// A new conversation holds `fields`: whatever else we thought to hold is gone.
-    /// What of it runs has become an orphan, whose outcome will be void.
+    /// A new conversation holds `fields`: the worker has lost everything else.
     pub fn reopened(&mut self, queue: usize, fields: &HashSet<Bytes>, fresh_until: Duration) {
-        let before = self.queues[queue].settlements.len();
-        let queue = &mut self.queues[queue];
-        queue.doubles.clear();
-        queue.held.retain(|field, _| fields.contains(field));
-        let held = &queue.held;
-        let mine = |work: &Work| held.contains_key(&work.message.raw[work.message.field.clone()]);
-        queue.sync_ready.retain(mine);
-        queue.async_ready.retain(mine);
-        queue.settlements.retain(|s| held.contains_key(&s.field));
-        queue.fresh_until = fresh_until;
-        self.settling -= before - queue.settlements.len();
+        self.outcomes -= self.queues[queue].reopened(fields, fresh_until);
     }
 
-    /// The lease is lost: everything held is somebody else's. How many run on as
-    /// orphans, and the fields of the outcomes that are void.
+    /// The lease is lost: everything held belongs to other workers. Returns how many tasks
+    /// run on as orphans, and the fields of the outcomes that are void.
     pub fn lost(&mut self, queue: usize) -> (usize, Vec<Bytes>) {
         let of_queue = &self.queues[queue];
-        let running = of_queue.held.values().filter(|h| h.stage == Stage::Running).count();
+        let running = of_queue.running();
         let void = of_queue.settlements.iter().map(|s| s.field.clone()).collect();
         self.reopened(queue, &HashSet::new(), Duration::ZERO);
         (running, void)
     }
 
-    /// Drops what has not begun, so that the next `open` sends it home.
-    pub fn drop_waiting(&mut self, queue: usize) -> usize {
-        let queue = &mut self.queues[queue];
-        let dropped = queue.waiting();
-        queue.sync_ready.take();
-        queue.async_ready.take();
-        queue.held.retain(|_, held| held.stage != Stage::Waiting);
-        dropped
-    }
-
-    /// Gives back what has waited here for longer than `patience`, newest first,
-    /// so that the oldest is the next to be claimed. How many.
+    /// Releases what has waited here for longer than `patience`, newest first, so that the
+    /// oldest is the next to be claimed. Returns how many.
     pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
-        let q = &mut self.queues[queue];
-        let late = |ready: &Ready| ready.front().is_some_and(|w| now.saturating_sub(w.claimed_at) > patience);
-        if !late(&q.sync_ready) && !late(&q.async_ready) {
-            return 0;
-        }
-        let mut surplus: Vec<Work> = q.sync_ready.take().into_iter().chain(q.async_ready.take()).collect();
-        surplus.sort_by_key(|work| std::cmp::Reverse(work.serial));
-        for work in &surplus {
+        let overdue = self.queues[queue].take_overdue(now, patience);
+        for work in &overdue {
             self.settle(work, Outcome::Release, Stage::Waiting, now);
         }
-        self.pace.forget();
-        surplus.len()
+        if !overdue.is_empty() {
+            // Rule 14: claims begin small again.
+            self.pace.forget();
+        }
+        overdue.len()
     }
 
-    /// Gives back everything that still runs; its own outcome will be void.
+    /// Releases everything that runs. The outcomes of these attempts will be void.
     pub fn release_running(&mut self, queue: usize, now: Duration) -> usize {
-        let queue = &mut self.queues[queue];
-        let running: Vec<Bytes> = queue
-            .held
-            .iter()
-            .filter(|(_, held)| held.stage == Stage::Running)
-            .map(|(field, _)| field.clone())
-            .collect();
-        for field in &running {
-            if let Some(held) = queue.held.get_mut(field) {
-                held.stage = Stage::Settling;
-            }
-            queue.push(Settlement { field: field.clone(), outcome: Outcome::Release }, now);
-        }
-        self.settling += running.len();
-        running.len()
-    }
-}
-
-impl QueueState {
-    /// Claimed and not begun.
-    pub fn waiting(&self) -> usize {
-        self.sync_ready.len() + self.async_ready.len()
-    }
-
-    /// Whether Redis holds anything for this consumer, as far as we know.
-    pub fn holds_something(&self) -> bool {
-        !self.held.is_empty() || !self.doubles.is_empty()
-    }
-
-    /// Whether an exchange is needed to learn what became of a double.
-    pub fn has_doubles(&self) -> bool {
-        !self.doubles.is_empty()
-    }
-
-    pub(super) fn push(&mut self, settlement: Settlement, now: Duration) {
-        if self.settlements.is_empty() {
-            // Where outcomes come one by one and nothing is here to be begun, waiting
-            // would bring no company.
-            let is_lone = self.waiting() == 0 && now.saturating_sub(self.last_outcome) > GATHER;
-            self.settle_at = if is_lone { now } else { now + GATHER };
-        }
-        self.last_outcome = now;
-        self.settlements.push_back(settlement);
+        let released = self.queues[queue].release_running(now);
+        self.outcomes += released;
+        released
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::admission::Claimed;
+use super::claimed::Claimed;
 use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
-use super::state::{Phase, State, Tasks, Work};
+use super::state::{Phase, State};
+use super::work::{Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Message};
 
@@ -43,7 +44,7 @@ pub(super) fn shared(queues: &[&str], concurrency: usize) -> Shared {
 
 pub(super) fn admit(shared: &Shared, queue: usize, raw: &Bytes) {
     let claimed = Claimed::read(raw.clone(), MAX_MESSAGE_BYTES);
-    shared.lock().admit(shared, queue, claimed, at(0), REDIS_MS);
+    shared.lock().admit(queue, claimed, at(0), REDIS_MS);
 }
 
 pub(super) fn begin(shared: &Shared) -> Option<Work> {
@@ -113,7 +114,7 @@ fn an_outcome_travels_until_redis_has_executed_it() {
     shared.lock().return_settlements(0, sent);
     let sent = settlements(&shared, 0);
     assert_eq!(sent.len(), 1);
-    shared.lock().settled(0, &sent);
+    shared.lock().queues[0].settled(&sent);
     assert!(!shared.lock().queues[0].holds_something());
 }
 
@@ -132,7 +133,7 @@ fn large_outcomes_are_taken_a_few_at_a_time() {
     assert_eq!(take(1000), fields[..2], "the one that makes it too many goes along: a large one must go as well");
     assert_eq!(take(1000), fields[2..3]);
     assert_eq!(take(1000), fields[3..]);
-    assert_eq!(shared.lock().settling, 0);
+    assert_eq!(shared.lock().outcomes(), 0);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn a_new_conversation_decides_what_is_still_ours() {
     let lost_work = begin(&shared).expect("admitted");
     let unsent_work = begin(&shared).expect("admitted");
     assert!(shared.finish(&unsent_work, Outcome::Succeeded, at(2)));
-    assert_eq!(shared.lock().keep(0).len(), 4);
+    assert_eq!(shared.lock().queues[0].fields().len(), 4);
     // The new id holds only one of them; the outcome of `unsent` was executed before.
     shared.lock().reopened(0, &HashSet::from([field(&kept)]), FOREVER);
     assert!(settlements(&shared, 0).is_empty());
@@ -210,8 +211,8 @@ fn a_drain_drops_what_has_not_begun_and_keeps_what_runs() {
     admit(&shared, 0, &raw("sync"));
     admit(&shared, 0, &raw("async"));
     let work = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().drop_waiting(0), 2);
-    assert_eq!(shared.lock().keep(0), [field(&running)]);
+    assert_eq!(shared.lock().queues[0].drop_waiting(), 2);
+    assert_eq!(shared.lock().queues[0].fields(), [field(&running)]);
     assert_eq!(shared.lock().release_running(0, at(2)), 1);
     assert!(!shared.finish(&work, Outcome::Succeeded, at(3)), "it was given back");
     assert_eq!(settlements(&shared, 0), [Settlement { field: field(&running), outcome: Outcome::Release }]);
@@ -238,18 +239,18 @@ fn a_double_waits_for_the_exchange_that_tells_its_fate() {
     admit(&shared, 0, &message);
     let work = begin(&shared).expect("admitted");
     let read = |message: &Bytes| Claimed::read(message.clone(), MAX_MESSAGE_BYTES);
-    shared.lock().admit_blocked(&shared, 0, read(&message), at(10), REDIS_MS);
+    shared.lock().admit_blocked(0, read(&message), at(10), REDIS_MS);
     assert!(begin(&shared).is_none(), "one message must not run by two ways");
     assert!(shared.finish(&work, Outcome::Succeeded, at(11)));
     let sent = settlements(&shared, 0);
-    shared.lock().settled(0, &sent);
+    shared.lock().queues[0].settled(&sent);
     // An exchange sent before it came says nothing; a later one that parked it, or not, does.
-    shared.lock().resolve_doubles(&shared, 0, at(5), &HashSet::new(), REDIS_MS);
+    shared.lock().resolve_doubles(0, at(5), &HashSet::new(), REDIS_MS);
     assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
-    shared.lock().resolve_doubles(&shared, 0, at(12), &HashSet::new(), REDIS_MS);
+    shared.lock().resolve_doubles(0, at(12), &HashSet::new(), REDIS_MS);
     assert!(begin(&shared).is_some());
-    shared.lock().admit_blocked(&shared, 0, read(&message), at(13), REDIS_MS);
-    shared.lock().resolve_doubles(&shared, 0, at(14), &HashSet::from([field(&message)]), REDIS_MS);
+    shared.lock().admit_blocked(0, read(&message), at(13), REDIS_MS);
+    shared.lock().resolve_doubles(0, at(14), &HashSet::from([field(&message)]), REDIS_MS);
     assert!(begin(&shared).is_none() && !shared.lock().queues[0].has_doubles());
 }
 
@@ -260,9 +261,9 @@ fn an_unknown_name_comes_back_until_the_grace_is_over() {
     let Outcome::Later { message, delay } = settlements(&shared, 0).remove(0).outcome else { panic!("not later") };
     assert_eq!(delay, 1000);
     let read = |message: &Bytes| Claimed::read(message.clone(), MAX_MESSAGE_BYTES);
-    shared.lock().admit(&shared, 0, read(&message), at(0), REDIS_MS + 59_000);
+    shared.lock().admit(0, read(&message), at(0), REDIS_MS + 59_000);
     assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Later { .. }));
-    shared.lock().admit(&shared, 0, read(&message), at(0), REDIS_MS + 60_000);
+    shared.lock().admit(0, read(&message), at(0), REDIS_MS + 60_000);
     assert!(matches!(settlements(&shared, 0).remove(0).outcome, Outcome::Dead { keep: true, .. }));
     let last = shared.lock().events.pop_back().expect("told").1;
     assert!(matches!(last, Event::Parked { reason, .. } if reason == "unknown_task"));
@@ -312,8 +313,8 @@ fn no_large_message_is_kept_in_memory_once_it_has_ended() {
     admit(&shared, 0, &large); // parked
     assert!(large.is_unique(), "a part of it is held");
     let sent = settlements(&shared, 0);
-    shared.lock().settled(0, &sent);
-    shared.lock().admit(&shared, 0, Claimed::read(large.clone(), 1 << 20), at(0), REDIS_MS);
+    shared.lock().queues[0].settled(&sent);
+    shared.lock().admit(0, Claimed::read(large.clone(), 1 << 20), at(0), REDIS_MS);
     let work = begin(&shared).expect("it can be run");
     assert!(shared.finish(&work, Outcome::Succeeded, at(2)));
     drop(work);

@@ -1,0 +1,90 @@
+//! A claimed message as it came, and what this worker does about it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::event::Event;
+use super::outcome::Outcome;
+use super::work::Tasks;
+use crate::errors::{Error, Result};
+use crate::message::{self, Message};
+
+/// A claimed message. The driver reads it before it locks the state, because the
+/// threads that run tasks wait for that lock.
+pub struct Claimed {
+    /// None if it does not begin like a message.
+    pub field: Option<Bytes>,
+    message: Result<Message>,
+}
+
+/// What a worker does about a claimed message.
+pub enum Decision {
+    /// Run it: the index of its task, and whether that is async.
+    Run(usize, bool, Message),
+    /// Settle it at once, since it can't run here.
+    Settle(Outcome, Event),
+}
+
+impl Claimed {
+    /// Reads a message. If it has more than `most` bytes, only its field is read.
+    pub fn read(raw: Bytes, most: usize) -> Claimed {
+        // The client's limit, and room for what retries and rescues add to a message
+        // that was just within it.
+        let is_too_large = raw.len() > most + message::GROWTH_MAX;
+        let field = message::field(&raw).map(|range| message::field_of(&raw, range));
+        let message = if is_too_large { Err(too_large(raw.len(), most)) } else { Message::parse(raw) };
+        Claimed { field, message }
+    }
+
+    /// Decides what to do with it. `field` is its own; `grace` in ms.
+    pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
+        match self.message {
+            Ok(message) => match tasks.get(&message.name) {
+                Some(&(task, is_async)) => Decision::Run(task, is_async, message),
+                None => unknown(&message, redis_ms, grace),
+            },
+            Err(error) => malformed(field, &error),
+        }
+    }
+}
+
+fn malformed(field: &Bytes, error: &Error) -> Decision {
+    let event = Event::Parked {
+        task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
+        name: String::new(),
+        reason: "malformed".into(),
+        traceparent: None,
+    };
+    let reason = message::dead_reason("malformed", &error.to_string(), None);
+    Decision::Settle(Outcome::Dead { reason, keep: true }, event)
+}
+
+/// The client did not keep to the limit, or has a larger one.
+fn too_large(len: usize, most: usize) -> Error {
+    Error::Malformed(format!(
+        "it has {len} bytes, more than max_message_bytes of this worker allows ({most}); where clients may send so \
+         much, give workers the same limit (FLUXQUEUE_MAX_MESSAGE_BYTES), else store the data elsewhere and pass \
+         a reference to it"
+    ))
+}
+
+/// No task of this name is registered. A rolling deployment has old and new workers at
+/// the same time, so the message is put off, and parked only after the grace.
+fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
+    let task_id = message.task_id().to_owned();
+    let name = message.name.clone();
+    let traceparent = message.headers().and_then(|headers| headers.get("traceparent")).map(Cow::into_owned);
+    let since = message.unknown_since.unwrap_or(redis_ms);
+    let passed = redis_ms.saturating_sub(since);
+    if message.unknown_since.is_some() && passed >= grace {
+        let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
+        let reason = message::dead_reason("unknown_task", &error, None);
+        let event = Event::Parked { task_id, name, reason: "unknown_task".into(), traceparent };
+        return Decision::Settle(Outcome::Dead { reason, keep: true }, event);
+    }
+    let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
+    let message = message::with_unknown_since(message, since);
+    let event = Event::UnknownTask { task_id, name, delay: delay as f64 / 1000.0, traceparent };
+    Decision::Settle(Outcome::Later { message, delay }, event)
+}

@@ -1,0 +1,241 @@
+//! What a worker holds of one queue: tasks that wait, tasks that run, and outcomes on
+//! their way to Redis.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::claimed::Claimed;
+use super::outcome::{Outcome, Settlement};
+use super::ready::Ready;
+use super::work::{Held, Stage, Tasks, Work};
+
+/// How long an outcome waits for more outcomes to travel with.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// One queue's share of the state.
+#[derive(Default)]
+pub struct QueueState {
+    /// The queue's name.
+    pub name: String,
+    /// The tasks that can run, by name.
+    pub tasks: Tasks,
+    /// The local deadline: from then on nothing begins, since the lease may have ended.
+    pub fresh_until: Duration,
+    /// The outcomes to send, oldest first.
+    pub settlements: VecDeque<Settlement>,
+    /// When the oldest of them leaves.
+    pub settle_at: Duration,
+    /// A conversation is open, and no reply is overdue.
+    pub connected: bool,
+    /// Claimed sync tasks that have not begun.
+    pub sync_ready: Ready,
+    /// Claimed async tasks that have not begun.
+    pub async_ready: Ready,
+    last_outcome: Duration,
+    held: HashMap<Bytes, Held>,
+    /// Messages that a BLMOVE brought although their field was held, and when.
+    doubles: Vec<(Claimed, Duration)>,
+}
+
+impl QueueState {
+    /// Holds nothing yet.
+    pub fn new(name: String, tasks: Tasks) -> QueueState {
+        QueueState { name, tasks, ..QueueState::default() }
+    }
+
+    /// How many claimed tasks have not begun.
+    pub fn waiting(&self) -> usize {
+        self.sync_ready.len() + self.async_ready.len()
+    }
+
+    /// The bytes of their messages.
+    pub fn waiting_bytes(&self) -> usize {
+        self.sync_ready.bytes() + self.async_ready.bytes()
+    }
+
+    /// Whether Redis serves this queue: a conversation is open, and its lease is renewed.
+    pub fn is_served(&self, now: Duration) -> bool {
+        self.connected && now < self.fresh_until
+    }
+
+    /// Whether Redis holds anything for this consumer, as far as the worker knows.
+    pub fn holds_something(&self) -> bool {
+        !self.held.is_empty() || !self.doubles.is_empty()
+    }
+
+    /// The fields that a new conversation keeps (rule 3: Redis releases all others).
+    pub fn fields(&self) -> Vec<Bytes> {
+        self.held.keys().cloned().collect()
+    }
+
+    /// Begins to hold a claimed field.
+    pub fn hold(&mut self, field: Bytes, serial: u64) {
+        self.held.insert(field, Held { serial, stage: Stage::Waiting });
+    }
+
+    /// Adds a task to those that can begin.
+    pub fn add_ready(&mut self, work: Work) {
+        if work.is_async { self.async_ready.push(work) } else { self.sync_ready.push(work) }
+    }
+
+    /// Takes the oldest of these tasks and begins it.
+    pub fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
+        // Rule 7: nothing begins past the local deadline. After a SIGCONT an old reply may
+        // have been in the socket.
+        if now >= self.fresh_until {
+            return None;
+        }
+        let mut work = ready(self).pop()?;
+        work.begun_at = now;
+        if let Some(held) = self.held.get_mut(&work.message.raw[work.message.field.clone()]) {
+            held.stage = Stage::Running;
+        }
+        Some(work)
+    }
+
+    /// Records the outcome of a claim that is at the stage `from`. False if the lease was
+    /// lost meanwhile: the outcome is void.
+    pub fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
+        let field = work.message.field_bytes();
+        match self.held.get_mut(&field) {
+            Some(held) if held.serial == work.serial && held.stage == from => held.stage = Stage::Settling,
+            _ => return false,
+        }
+        self.push(Settlement { field, outcome }, now);
+        true
+    }
+
+    /// Records the outcome of a claim that can't run here.
+    pub fn settle_claimed(&mut self, field: Bytes, outcome: Outcome, now: Duration) {
+        if let Some(held) = self.held.get_mut(&field) {
+            held.stage = Stage::Settling;
+        }
+        self.push(Settlement { field, outcome }, now);
+    }
+
+    fn push(&mut self, settlement: Settlement, now: Duration) {
+        if self.settlements.is_empty() {
+            // If outcomes come one by one and no task can begin here, no other outcome
+            // would come within that time.
+            let is_lone = self.waiting() == 0 && now.saturating_sub(self.last_outcome) > GATHER;
+            self.settle_at = if is_lone { now } else { now + GATHER };
+        }
+        self.last_outcome = now;
+        self.settlements.push_back(settlement);
+    }
+
+    /// Takes outcomes to send, at most `limit`. The one that exceeds `bytes` is the last.
+    pub fn take_settlements(&mut self, limit: usize, mut bytes: usize) -> Vec<Settlement> {
+        let fits = |s: &Settlement| {
+            let is_room = bytes > 0;
+            bytes = bytes.saturating_sub(s.bytes());
+            is_room
+        };
+        let count = self.settlements.iter().take(limit).map(fits).take_while(|fits| *fits).count();
+        self.settlements.drain(..count).collect()
+    }
+
+    /// Puts outcomes back to the front: Redis did not execute them, or did not say so.
+    pub fn return_settlements(&mut self, settlements: Vec<Settlement>) {
+        for settlement in settlements.into_iter().rev() {
+            self.settlements.push_front(settlement);
+        }
+    }
+
+    /// Forgets the fields of outcomes that Redis has executed.
+    pub fn settled(&mut self, settlements: &[Settlement]) {
+        for settlement in settlements {
+            self.held.remove(&settlement.field);
+        }
+    }
+
+    /// Keeps a message that a BLMOVE brought, and hands it back if its field is not held.
+    /// If it is (two messages made by hand with one id, or an outcome under way), only the
+    /// next exchange can tell: rule 5, and rule 11 if Redis parks it.
+    pub fn set_double_aside(&mut self, claimed: Claimed, now: Duration) -> Option<Claimed> {
+        if claimed.field.as_ref().is_some_and(|field| self.held.contains_key(field)) {
+            self.doubles.push((claimed, now));
+            return None;
+        }
+        Some(claimed)
+    }
+
+    /// Whether an exchange must tell the fate of a double.
+    pub fn has_doubles(&self) -> bool {
+        !self.doubles.is_empty()
+    }
+
+    /// The doubles that are this worker's after an exchange sent at `sent`: it has adopted
+    /// the inbox, so what it did not park is held, unless it came after that exchange left.
+    pub fn resolve_doubles(&mut self, sent: Duration, parked: &HashSet<Bytes>) -> Vec<(Claimed, Duration)> {
+        if self.doubles.is_empty() {
+            return Vec::new();
+        }
+        let is_parked = |claimed: &Claimed| claimed.field.as_ref().is_some_and(|field| parked.contains(field));
+        let doubles = std::mem::take(&mut self.doubles).into_iter().filter(|(claimed, _)| !is_parked(claimed));
+        let (held, undecided) = doubles.partition(|(_, came)| *came < sent);
+        self.doubles = undecided;
+        held
+    }
+
+    /// Keeps only what the new conversation holds. What else runs has become an orphan,
+    /// whose outcome will be void. Returns how many outcomes were dropped.
+    pub fn reopened(&mut self, fields: &HashSet<Bytes>, fresh_until: Duration) -> usize {
+        let before = self.settlements.len();
+        self.doubles.clear();
+        self.held.retain(|field, _| fields.contains(field));
+        let held = &self.held;
+        let is_held = |work: &Work| held.contains_key(&work.message.raw[work.message.field.clone()]);
+        self.sync_ready.retain(is_held);
+        self.async_ready.retain(is_held);
+        self.settlements.retain(|s| held.contains_key(&s.field));
+        self.fresh_until = fresh_until;
+        before - self.settlements.len()
+    }
+
+    /// How many claimed tasks run.
+    pub fn running(&self) -> usize {
+        self.held.values().filter(|held| held.stage == Stage::Running).count()
+    }
+
+    /// Drops what has not begun, so that the next `open` releases it. Returns how many.
+    pub fn drop_waiting(&mut self) -> usize {
+        let dropped = self.waiting();
+        self.sync_ready.take();
+        self.async_ready.take();
+        self.held.retain(|_, held| held.stage != Stage::Waiting);
+        dropped
+    }
+
+    /// Takes all that waits, newest first, if the oldest has waited for longer than `patience`.
+    pub fn take_overdue(&mut self, now: Duration, patience: Duration) -> Vec<Work> {
+        let late = |ready: &Ready| ready.front().is_some_and(|w| now.saturating_sub(w.claimed_at) > patience);
+        if !late(&self.sync_ready) && !late(&self.async_ready) {
+            return Vec::new();
+        }
+        let mut taken: Vec<Work> = self.sync_ready.take().into_iter().chain(self.async_ready.take()).collect();
+        taken.sort_by_key(|work| std::cmp::Reverse(work.serial));
+        taken
+    }
+
+    /// Releases everything that runs. The outcomes of these attempts will be void.
+    pub fn release_running(&mut self, now: Duration) -> usize {
+        let is_running = |(_, held): &(&Bytes, &mut Held)| held.stage == Stage::Running;
+        let running: Vec<Bytes> = self
+            .held
+            .iter_mut()
+            .filter(is_running)
+            .map(|(field, held)| {
+                held.stage = Stage::Settling;
+                field.clone()
+            })
+            .collect();
+        let released = running.len();
+        for field in running {
+            self.push(Settlement { field, outcome: Outcome::Release }, now);
+        }
+        released
+    }
+}
