@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::python::{Shared, Token};
+use super::shared::{Shared, Token};
 use crate::fork;
 
 /// Stands in for a function whose calls have a deadline.
@@ -46,8 +46,8 @@ impl TimedCall {
         let generation = fork::generation();
         let id = self.shared.add(Token::Thread(thread), self.timeout);
         let result = self.function.bind(py).call(args, kwargs);
-        // A child process that the task has forked has no deadlines: whoever
-        // held the lock at that moment is not there to release it.
+        // A child process that the task has forked has no deadlines: the thread that
+        // held the lock at that moment does not exist there to release it.
         if fork::generation() != generation || !self.shared.remove(id) {
             return result;
         }
@@ -61,7 +61,7 @@ fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
-/// Imports what `interrupt` and `deliver` need, before they need it. Who imports gives up
+/// Imports what `interrupt` and `deliver` need, before they need it. An import releases
 /// the GIL (so does the first look into a `PyOnceLock`), and `interrupt` is called under
 /// the lock for which threads wait with the GIL. Nor does an import of traced code end
 /// while the flag of `clear_flag` is set.

@@ -7,6 +7,7 @@
 mod deadlines;
 mod guard;
 mod python;
+mod shared;
 
 pub use guard::TimedCall;
 pub use python::Deadlines;

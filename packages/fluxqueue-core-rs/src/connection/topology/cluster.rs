@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::share;
+use super::share::share;
 use super::slot::{SLOTS, Slot};
 use crate::config::{Config, Node};
 use crate::connection::dial;

@@ -4,6 +4,7 @@
 mod cluster;
 mod redirect;
 mod sentinel;
+mod share;
 mod slot;
 
 use std::sync::Arc;
@@ -171,11 +172,4 @@ impl Deployment {
             other => other,
         })
     }
-}
-
-/// The deadline for asking the first of so many servers, with time left for
-/// the others and for what follows.
-fn share(deadline: Instant, servers: usize) -> Instant {
-    let now = Instant::now();
-    now + deadline.saturating_duration_since(now) / (servers as u32 + 1)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::share;
+use super::share::share;
 use crate::config::{Config, Node, Sentinels};
 use crate::connection::dial;
 use crate::connection::framing::Reply;
