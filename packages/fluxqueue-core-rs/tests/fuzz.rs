@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use _core::connection::{Frame, Reply};
-use _core::message::{self, Envelope, Head, Message, with_delivery, with_retry, with_unknown_since};
+use _core::message::{self, Envelope, Head, Message, Terms, with_delivery, with_retry, with_unknown_since};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -251,21 +251,17 @@ prop_compose! {
         unknown in prop::option::of(any::<u64>()),
         opts in prop::option::of(r#"\{("[a-z]{1,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
     ) -> Vec<u8> {
-        let envelope = Envelope::new(&name, max_retries, timeout).expect("a good name");
+        let envelope = Envelope::new(&name, &Terms { max_retries, timeout }).expect("a good name");
         let args = format!("[{}]", args.join(","));
         let kwargs = kwargs.map(|pairs| {
             let pair = |(k, v): (&String, &String)| format!("{}:{v}", serde_json::to_string(k).expect("a string"));
             format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(","))
         });
         let headers = headers.map(|pairs| serde_json::to_string(&pairs).expect("strings"));
+        let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(ID) };
         let mut out = Vec::new();
-        envelope.write(&mut out, ID, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), headers.as_deref().map(str::as_bytes));
+        envelope.write(&mut out, &head, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), headers.as_deref().map(str::as_bytes));
         let mut raw = Bytes::from(out);
-        if let Some(opts) = opts {
-            let mut head = Vec::new();
-            Head { opts: Some(opts.as_bytes()), ..Head::new(ID) }.write(&mut head);
-            raw = [&head, &raw[Head::PLAIN_LEN..]].concat().into();
-        }
         for _ in 0..failures {
             raw = with_retry(&Message::parse(raw).expect("well formed"));
         }
@@ -298,7 +294,7 @@ fn check_message(raw: Vec<u8>) {
         let kwargs = |of: &Message| of.kwargs.clone().map(|range| of.raw.slice(range));
         assert_eq!(kwargs(other), kwargs(&m), "{what}");
         assert_eq!(other.opts(), m.opts(), "{what}");
-        assert_eq!(other.max_retries, m.max_retries, "{what}");
+        assert_eq!(other.terms, m.terms, "{what}");
     };
     let retried = parsed(with_retry(&m));
     same(&retried, "retried");

@@ -29,7 +29,7 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
             vector["opts"].as_str().map(|_| bytes(&vector["opts"])),
             "{what}"
         );
-        let numbers = [m.retries, m.deliveries, m.max_retries].map(u64::from);
+        let numbers = [m.retries, m.deliveries, m.terms.max_retries].map(u64::from);
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");
         assert_eq!(Some(m.enqueued_at), vector["enqueued_at"].as_u64(), "{what}");

@@ -105,7 +105,7 @@ impl Job {
 
     #[getter]
     fn max_retries(&self) -> u32 {
-        self.work.message.max_retries
+        self.work.message.terms.max_retries
     }
 
     #[getter]

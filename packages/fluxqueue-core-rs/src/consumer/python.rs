@@ -58,7 +58,7 @@ impl Consumer {
             Ok((args, kwargs)) => {
                 let queue = self.queues[work.queue].clone_ref(py).into_any();
                 let task = self.tasks[work.task].clone_ref(py);
-                let timeout = work.message.timeout;
+                let timeout = work.message.terms.timeout;
                 let mut job = Job::new(work, self.shared.clone(), task, queue, args, kwargs);
                 if let Some(timeout) = timeout {
                     job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout,))?;

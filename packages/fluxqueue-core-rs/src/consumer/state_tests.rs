@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::state::{Phase, State};
 use super::work::{Tasks, Work};
 use crate::ids;
-use crate::message::{self, Envelope, Message};
+use crate::message::{self, Envelope, Head, Message, Terms};
 
 const MAX_MESSAGE_BYTES: usize = 1000;
 const REDIS_MS: u64 = 1_764_000_000_000;
@@ -24,7 +24,8 @@ pub(super) fn at(ms: u64) -> Duration {
 
 pub(super) fn raw(name: &str) -> Bytes {
     let mut out = Vec::new();
-    Envelope::new(name, 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), b"[]", None, None);
+    let envelope = Envelope::new(name, &Terms::default()).expect("a good name");
+    envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), b"[]", None, None);
     out.into()
 }
 
@@ -285,7 +286,8 @@ fn what_can_not_be_read_is_dead_with_its_reason() {
 fn sized(len: usize) -> Bytes {
     let write = |args: &[u8]| {
         let mut out = Vec::new();
-        Envelope::new("sync", 3, None).expect("a good name").write(&mut out, &ids::task_id(REDIS_MS), args, None, None);
+        let envelope = Envelope::new("sync", &Terms::default()).expect("a good name");
+        envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), args, None, None);
         out
     };
     let rest = write(br#"[""]"#).len();

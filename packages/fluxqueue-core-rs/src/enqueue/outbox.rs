@@ -198,9 +198,10 @@ impl<F> Outbox<F> {
 mod tests {
     use super::*;
     use crate::config::Wait;
+    use crate::message::Terms;
 
     fn call(future: u32, queue: &str, body: &[u8]) -> Call<u32> {
-        let target = Target::new(queue, "t", 3, None).expect("valid names");
+        let target = Target::new(queue, "t", Terms::default()).expect("valid names");
         let deadline = Duration::from_millis(u64::from(future));
         Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
     }

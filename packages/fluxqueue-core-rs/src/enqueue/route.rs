@@ -8,7 +8,7 @@ use super::encode::Arguments;
 use super::stamp::Stamp;
 use crate::connection::{Slot, bulk, slot_of};
 use crate::errors::{Error, Result};
-use crate::message::{DEFAULT_MAX_RETRIES, Envelope, LONGEST_TIMEOUT};
+use crate::message::{Envelope, Head, Terms};
 use crate::python::text::Name;
 use crate::{ids, keys, names};
 
@@ -20,32 +20,30 @@ pub struct Target {
     pub key: String,
     /// Its slot, should Redis be a cluster.
     pub slot: Slot,
+    terms: Terms,
     envelope: Envelope,
 }
 
 impl Target {
-    pub fn new(queue: &str, name: &str, max_retries: u32, timeout: Option<f64>) -> Result<Target> {
+    pub fn new(queue: &str, name: &str, terms: Terms) -> Result<Target> {
         names::check_queue(queue)?;
-        if let Some(seconds) = timeout
-            && !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT)
-        {
-            return Err(Error::Configuration(format!(
-                "the timeout of task {name:?} is {seconds}; give seconds above 0, at most a year, or None"
-            )));
-        }
+        terms.check().map_err(|fault| fault.in_declaration(name))?;
         Ok(Target {
             queue: queue.to_owned(),
             name: name.to_owned(),
             slot: slot_of(&keys::pending(queue)),
             key: keys::pending(queue),
-            envelope: Envelope::new(name, max_retries, timeout)?,
+            envelope: Envelope::new(name, &terms)?,
+            terms,
         })
     }
 
     /// Appends a message, as one argument of a command.
     pub fn append(&self, out: &mut Vec<u8>, arguments: &Arguments, stamp: &Stamp, max_bytes: usize) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
-        let len = self.envelope.len(args, kwargs, stamp.headers());
+        let id = stamp.task_id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
+        let head = Head::new(&id);
+        let len = self.envelope.len(&head, args, kwargs, stamp.headers());
         if len > max_bytes {
             return Err(Error::TooLarge(format!(
                 "{}: its message has {len} bytes, more than max_message_bytes allows ({max_bytes}); \
@@ -55,8 +53,7 @@ impl Target {
         }
         out.reserve(len + 32);
         bulk(out, len);
-        let id = stamp.task_id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
-        self.envelope.write(out, &id, args, kwargs, stamp.headers());
+        self.envelope.write(out, &head, args, kwargs, stamp.headers());
         out.extend_from_slice(b"\r\n");
         Ok(())
     }
@@ -97,8 +94,6 @@ impl Target {
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Route {
     pub(super) target: Arc<Target>,
-    max_retries: u32,
-    timeout: Option<f64>,
 }
 
 #[pymethods]
@@ -106,11 +101,11 @@ impl Route {
     #[new]
     #[pyo3(signature = (queue, name, max_retries=None, timeout=None), text_signature = "(queue, name, max_retries=3, timeout=None)")]
     fn new(queue: Name, name: Name, max_retries: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<Route> {
-        let max_retries = match max_retries {
-            None => DEFAULT_MAX_RETRIES,
-            Some(number) => retries(number)?,
-        };
-        Ok(Route { target: Arc::new(Target::new(&queue, &name, max_retries, timeout)?), max_retries, timeout })
+        let mut terms = Terms { timeout, ..Terms::default() };
+        if let Some(number) = max_retries {
+            terms.max_retries = retries(number)?;
+        }
+        Ok(Route { target: Arc::new(Target::new(&queue, &name, terms)?) })
     }
 
     #[getter]
@@ -125,12 +120,12 @@ impl Route {
 
     #[getter]
     fn max_retries(&self) -> u32 {
-        self.max_retries
+        self.target.terms.max_retries
     }
 
     #[getter]
     fn timeout(&self) -> Option<f64> {
-        self.timeout
+        self.target.terms.timeout
     }
 
     fn __repr__(&self) -> String {

@@ -1,8 +1,6 @@
 //! Writing a message. What every call of a task shares is rendered once.
 
-use std::io::Write;
-
-use super::{DEFAULT_MAX_RETRIES, Head};
+use super::{Head, Terms};
 use crate::errors::Result;
 use crate::names;
 
@@ -10,38 +8,33 @@ use crate::names;
 pub struct Envelope {
     /// `,"name":"...","args":`
     before_args: Vec<u8>,
-    /// `,"max_retries":5,"timeout":2.5` or nothing
+    /// The terms, such as `,"max_retries":5,"timeout":2.5`.
     after_args: Vec<u8>,
 }
 
 impl Envelope {
-    /// Checks the name; `timeout` is in seconds.
-    pub fn new(name: &str, max_retries: u32, timeout: Option<f64>) -> Result<Envelope> {
+    /// Checks the name. The terms are checked already.
+    pub fn new(name: &str, terms: &Terms) -> Result<Envelope> {
         names::check_task(name)?;
         let mut before_args = Vec::from(&br#","name":"#[..]);
         serde_json::to_writer(&mut before_args, name).expect("a string can be written into memory");
         before_args.extend_from_slice(br#","args":"#);
         let mut after_args = Vec::new();
-        if max_retries != DEFAULT_MAX_RETRIES {
-            write!(after_args, r#","max_retries":{max_retries}"#).expect("memory can be written");
-        }
-        if let Some(seconds) = timeout {
-            write!(after_args, r#","timeout":{seconds}"#).expect("memory can be written");
-        }
+        terms.write(&mut after_args);
         Ok(Envelope { before_args, after_args })
     }
 
-    /// The length of the message that `write` appends for a plain head.
-    pub fn len(&self, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) -> usize {
+    /// The length of the message that `write` appends.
+    pub fn len(&self, head: &Head, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) -> usize {
         let kwargs = kwargs.map_or(0, |k| br#","kwargs":"#.len() + k.len());
         let headers = headers.map_or(0, |h| br#","headers":"#.len() + h.len());
-        Head::PLAIN_LEN + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
+        head.size() + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
     }
 
     /// Appends a message; `args` is a JSON array, `kwargs` and `headers` JSON objects.
-    pub fn write(&self, out: &mut Vec<u8>, id: &[u8; 36], args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) {
-        out.reserve(self.len(args, kwargs, headers));
-        Head::new(id).write(out);
+    pub fn write(&self, out: &mut Vec<u8>, head: &Head, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) {
+        out.reserve(self.len(head, args, kwargs, headers));
+        head.write(out);
         out.extend_from_slice(&self.before_args);
         out.extend_from_slice(args);
         if let Some(kwargs) = kwargs {
@@ -66,11 +59,12 @@ mod tests {
     /// This message is one of the golden vectors, which other tests read.
     #[test]
     fn headers_come_last() {
-        let envelope = Envelope::new("n", 5, None).expect("a good name");
+        let envelope = Envelope::new("n", &Terms { max_retries: 5, ..Terms::default() }).expect("a good name");
         let headers = br#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
         let mut out = Vec::new();
-        envelope.write(&mut out, ID, b"[1]", None, Some(headers));
-        assert_eq!(out.len(), envelope.len(b"[1]", None, Some(headers)));
+        let head = Head::new(ID);
+        envelope.write(&mut out, &head, b"[1]", None, Some(headers));
+        assert_eq!(out.len(), envelope.len(&head, b"[1]", None, Some(headers)));
         let text = serde_json::to_string(&String::from_utf8(out).expect("UTF-8")).expect("a string");
         assert!(include_str!("../../tests/vectors/messages.json").contains(&text));
     }

@@ -4,8 +4,8 @@
 //! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"name":"n","args":[],...}
 //! ```
 //!
-//! `kwargs`, `max_retries`, `timeout` and `headers` stand in a message only if they
-//! differ from their defaults. Arguments are bytes that orjson wrote and orjson will
+//! `kwargs`, the terms and `headers` are in a message only if they differ from their
+//! defaults. Arguments are bytes that orjson wrote and orjson will
 //! read; they are never decoded here. Members that this release does not know stay
 //! where they are.
 
@@ -15,6 +15,7 @@ mod headers;
 mod parse;
 mod reason;
 mod rewrite;
+mod terms;
 
 pub use envelope::Envelope;
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
@@ -22,12 +23,7 @@ pub use headers::{Headers, TraceHeaders};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};
-
-/// How often a task is retried if its message does not say.
-pub const DEFAULT_MAX_RETRIES: u32 = 3;
-
-/// The most seconds that one attempt may take: a year.
-pub const LONGEST_TIMEOUT: f64 = 365.0 * 86_400.0;
+pub use terms::Terms;
 
 /// How many headers a message may have. W3C allows 8,192 bytes of baggage and 16 KiB
 /// of tracestate.

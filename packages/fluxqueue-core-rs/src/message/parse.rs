@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::head::{Fault, Head, field, field_of};
 use super::headers::{self, Headers};
-use super::{DEFAULT_MAX_RETRIES, LONGEST_TIMEOUT};
+use super::terms::Terms;
 use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
@@ -33,10 +33,8 @@ pub struct Message {
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
-    /// How many times it may fail and be run again.
-    pub max_retries: u32,
-    /// Seconds that one attempt may take.
-    pub timeout: Option<f64>,
+    /// What the task's declaration said when it was enqueued.
+    pub terms: Terms,
     /// Where the JSON object with `traceparent` and the like lies.
     headers: Option<Range<usize>>,
     /// When a worker first did not know the name; ms by the clock of Redis.
@@ -110,14 +108,14 @@ impl<'a> Parts<'a> {
         if self.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
             return Err(malformed("kwargs is not an object"));
         }
-        if let Some(timeout) = self.timeout
-            && !(timeout > 0.0 && timeout <= LONGEST_TIMEOUT)
-        {
-            return Err(malformed(format!(
-                "its timeout is {timeout}, not a number of seconds above 0, at most a year"
-            )));
-        }
         Ok(())
+    }
+
+    fn terms(&self) -> Result<Terms> {
+        let terms =
+            Terms { max_retries: self.max_retries.unwrap_or(Terms::default().max_retries), timeout: self.timeout };
+        terms.check().map_err(|fault| malformed(fault.in_message()))?;
+        Ok(terms)
     }
 }
 
@@ -141,11 +139,10 @@ impl Message {
             args: range_in(&raw, parts.args.get().as_bytes()),
             kwargs: parts.kwargs.map(|kwargs| range_in(&raw, kwargs.get().as_bytes())),
             headers: parts.headers.map(|headers| range_in(&raw, headers.as_bytes())),
+            terms: parts.terms()?,
             name: parts.name,
             deliveries: head.deliveries,
             retries: head.retries,
-            max_retries: parts.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
-            timeout: parts.timeout,
             unknown_since: parts.unknown_since,
             enqueued_at: ids::created_ms(&id),
             raw,

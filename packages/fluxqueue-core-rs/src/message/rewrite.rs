@@ -63,16 +63,15 @@ pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Envelope, GROWTH_MAX, field};
+    use super::super::{Envelope, GROWTH_MAX, Terms, field};
     use super::*;
 
     const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
 
     fn message(name: &str, args: &str, kwargs: Option<&str>, max_retries: u32) -> Bytes {
-        let envelope = Envelope::new(name, max_retries, None).expect("a good name");
+        let envelope = Envelope::new(name, &Terms { max_retries, ..Terms::default() }).expect("a good name");
         let mut out = Vec::new();
-        envelope.write(&mut out, ID, args.as_bytes(), kwargs.map(str::as_bytes), None);
-        assert_eq!(out.len(), envelope.len(args.as_bytes(), kwargs.map(str::as_bytes), None));
+        envelope.write(&mut out, &Head::new(ID), args.as_bytes(), kwargs.map(str::as_bytes), None);
         out.into()
     }
 
@@ -125,7 +124,7 @@ mod tests {
         let renoted = with_unknown_since(&noted, 123);
         assert_eq!(renoted, noted.raw);
         let retried = Message::parse(with_retry(&noted)).expect("well formed");
-        assert_eq!((retried.unknown_since, retried.max_retries), (None, 5));
+        assert_eq!((retried.unknown_since, retried.terms.max_retries), (None, 5));
         let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
         assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
     }
@@ -177,7 +176,7 @@ mod tests {
             prop_assert_eq!(&m.name, &name);
             prop_assert_eq!(&raw[m.args.clone()], args.as_bytes());
             prop_assert_eq!(&raw[m.kwargs.clone().expect("given")], kwargs.as_bytes());
-            prop_assert_eq!((m.retries, m.deliveries, m.max_retries), (failures, losses, max_retries));
+            prop_assert_eq!((m.retries, m.deliveries, m.terms.max_retries), (failures, losses, max_retries));
             prop_assert_eq!(m.opts(), opts.as_deref().map(str::as_bytes));
             prop_assert_eq!(field(&raw), Some(m.field.clone()));
         }

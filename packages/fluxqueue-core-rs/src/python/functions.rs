@@ -60,8 +60,8 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     parts.set_item("kwargs", m.kwargs.clone().map(|range| PyBytes::new(py, &m.raw[range])))?;
     parts.set_item("retries", m.retries)?;
     parts.set_item("deliveries", m.deliveries)?;
-    parts.set_item("max_retries", m.max_retries)?;
-    parts.set_item("timeout", m.timeout)?;
+    parts.set_item("max_retries", m.terms.max_retries)?;
+    parts.set_item("timeout", m.terms.timeout)?;
     parts.set_item("headers", m.headers().map(|headers| headers.all()))?;
     parts.set_item("enqueued_at", m.enqueued_at)?;
     Ok(parts)
