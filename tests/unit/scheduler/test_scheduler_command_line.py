@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from fluxqueue_scheduler.cli import build_parser, main
+from fluxqueue_scheduler.cli import main, parse
+from fluxqueue_scheduler.options import DAY, Options
 
 
 @pytest.fixture(autouse=True)
@@ -72,22 +73,22 @@ def test_a_wrong_variable_is_named(
 
 
 def test_each_setting_is_flag_then_variable_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vars(build_parser("p").parse_args([])) == {
-        "redis_url": None,
-        "lease": 10.0,
-        "max_deliveries": 3,
-        "dead_max_count": 100_000,
-        "dead_max_age": 90.0,
-        "log_format": "auto",
-        "log_level": "info",
-        "health_host": "127.0.0.1",
-        "health_port": 0,
-    }
+    assert parse([], "p") == Options(
+        redis_url=None,
+        lease=10.0,
+        max_deliveries=3,
+        dead_max_count=100_000,
+        dead_max_age=90 * DAY,
+        log_format="auto",
+        log_level="info",
+        health_host="127.0.0.1",
+        health_port=0,
+    )
     monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://variable")
     monkeypatch.setenv("FLUXQUEUE_LEASE", "4")
     monkeypatch.setenv("FLUXQUEUE_DEAD_MAX_AGE", "0.5")
-    parsed = build_parser("p").parse_args(["-r", "redis://flag"])
-    assert (parsed.redis_url, parsed.lease, parsed.dead_max_age) == ("redis://flag", 4.0, 0.5)
+    parsed = parse(["-r", "redis://flag"], "p")
+    assert (parsed.redis_url, parsed.lease, parsed.dead_max_age) == ("redis://flag", 4.0, 0.5 * DAY)
 
 
 def test_help_and_version_do_not_load_the_redis_client() -> None:

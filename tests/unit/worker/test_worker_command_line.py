@@ -207,6 +207,32 @@ def test_a_lane_takes_its_parents_options_over(
         assert getattr(child, name) == getattr(parent, name)
 
 
+def test_the_environment_of_a_lane_has_every_setting(
+    no_variables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": "/home/app", "FLUXQUEUE_PROCESSES": "3"})
+    arguments = "-t app -c 9 -q a,b --no-save-dead-tasks --lease 3.5 --max-tasks 7"
+    assert parse(arguments.split(), "x").lane_environment("b") == {
+        "HOME": "/home/app",
+        "FLUXQUEUE_CONCURRENCY": "1",
+        "FLUXQUEUE_TASKS_MODULE_PATH": "app",
+        "FLUXQUEUE_QUEUE": "b",
+        "FLUXQUEUE_SAVE_DEAD_TASKS": "no",
+        "FLUXQUEUE_LOG_FORMAT": "auto",
+        "FLUXQUEUE_LOG_LEVEL": "info",
+        "FLUXQUEUE_DRAIN_TIMEOUT": "30.0",
+        "FLUXQUEUE_LEASE": "3.5",
+        "FLUXQUEUE_UNKNOWN_TASK_GRACE": "300.0",
+        "FLUXQUEUE_TIMEOUT_GRACE": "5.0",
+        "FLUXQUEUE_PROCESSES": "1",
+        "FLUXQUEUE_MAX_TASKS": "0",
+        "FLUXQUEUE_MAX_RSS": "0",
+        "FLUXQUEUE_MAX_STUCK": "1",
+        "FLUXQUEUE_HEALTH_PORT": "0",
+        "FLUXQUEUE_HEALTH_HOST": "127.0.0.1",
+    }
+
+
 def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -14,6 +14,7 @@ from types import FrameType
 
 from fluxqueue_core import DEFAULT_REDIS_URL, Settings
 from fluxqueue_core.service.command_line import Parser, fail
+from fluxqueue_core.service.setting import Setting
 
 from .child_process import bound_to_parent
 from .embedded import EmbeddedRedis, RedisNotFound, RedisNotStarted
@@ -24,6 +25,14 @@ _FOLDER = ".fluxqueue/redis"
 _SCHEDULER_STOP_SECONDS = 10.0
 _NEEDED = {"fluxqueue_worker": "fluxqueue-worker", "fluxqueue_scheduler": "fluxqueue-scheduler"}
 
+REDIS_URL = Setting(
+    flags=("-r", "--redis-url"),
+    env="FLUXQUEUE_REDIS_URL",
+    default="",
+    parse=str,
+    metavar="URL",
+    help="a Redis that runs already; by default `fluxqueue dev` starts one",
+)
 # A signal's number, or the name of the child that has ended.
 Event = int | str
 
@@ -38,15 +47,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     parser.add_argument("-t", "--tasks-module-path", metavar="MODULE", help="module of the tasks")
     parser.add_argument("-c", "--concurrency", metavar="N", help="tasks that run at once")
     parser.add_argument("-q", "--queue", metavar="NAMES", help="queues, in order of priority")
-    parser.setting(
-        "-r",
-        "--redis-url",
-        env="FLUXQUEUE_REDIS_URL",
-        default="",
-        parse=str,
-        metavar="URL",
-        help="a Redis that runs already; without it, one is started",
-    )
+    parser.add_setting("redis_url", REDIS_URL)
     known, others = parser.parse_known_args(argv)
     missing = [package for module, package in _NEEDED.items() if not _is_installed(module)]
     if missing:

@@ -4,26 +4,91 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxqueue_core.service import common_settings as common
+from fluxqueue_core.service.setting import Setting, seconds, setting, whole_number
 
-@dataclass(frozen=True, slots=True)
+DAY = 86_400.0
+# A message counts its deliveries in 32 bits; numbers in Lua are exact to 2 ** 53.
+MOST_DELIVERIES = 2**32 - 1
+MOST_DEAD = 2**53
+
+
+def days(value: str) -> float:
+    """Reads a number of days above 0; returns seconds.
+
+    Raises:
+        ValueError: it is another text.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1_000_000:
+        raise ValueError(f"{value!r} is not a number of days above 0")
+    return number * DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """All durations are in seconds.
+    """The values from the command line and the environment, in the order of `--help`,
+    and a few that only tests change. All durations are in seconds.
 
     Attributes:
-        lease: how long a worker may be silent; equal to the workers' own.
-        max_deliveries: a task that has lost so many workers is dead.
-        dead_max_count: how many dead tasks a queue keeps.
-        dead_max_age: how long a dead task is kept.
+        redis_url: None if it was not given: see `fluxqueue_core.Settings`.
         trim_interval: time between two trims of the dead sets.
         net_delay: time from the start to the first search of the whole database.
         net_interval: time between two such searches.
-        tombstone_age: how long the id of an ended consumer is remembered.
+        tombstone_age: how long the scheduler remembers the id of an ended consumer.
     """
 
-    lease: float = 10.0
-    max_deliveries: int = 3
-    dead_max_count: int = 100_000
-    dead_max_age: float = 90 * 86_400.0
+    redis_url: str | None = setting(common.REDIS_URL)
+    lease: float = setting(
+        Setting(
+            flags=("--lease",),
+            env="FLUXQUEUE_LEASE",
+            default=10.0,
+            parse=seconds(1),
+            metavar="SECONDS",
+            help="how long a worker may be silent before it counts as lost; the same value"
+            " as the workers have",
+        )
+    )
+    max_deliveries: int = setting(
+        Setting(
+            flags=("--max-deliveries",),
+            env="FLUXQUEUE_MAX_DELIVERIES",
+            default=3,
+            parse=whole_number(1, MOST_DELIVERIES),
+            metavar="N",
+            help="a task that has lost N workers is dead; below 3 this includes a task that"
+            " they held and had not begun",
+        )
+    )
+    dead_max_count: int = setting(
+        Setting(
+            flags=("--dead-max-count",),
+            env="FLUXQUEUE_DEAD_MAX_COUNT",
+            default=100_000,
+            parse=whole_number(0, MOST_DEAD),
+            metavar="N",
+            help="how many dead tasks a queue keeps",
+        )
+    )
+    dead_max_age: float = setting(
+        Setting(
+            flags=("--dead-max-age",),
+            env="FLUXQUEUE_DEAD_MAX_AGE",
+            default=90 * DAY,
+            parse=days,
+            write=lambda seconds: str(seconds / DAY),
+            metavar="DAYS",
+            help="how many days to keep a dead task",
+        )
+    )
+    log_format: str = setting(common.LOG_FORMAT)
+    log_level: str = setting(common.LOG_LEVEL)
+    health_port: int = setting(common.HEALTH_PORT)
+    health_host: str = setting(common.HEALTH_HOST)
     trim_interval: float = 60.0
     net_delay: float = 10.0
     net_interval: float = 3_600.0
@@ -36,5 +101,6 @@ class Options:
 
     @property
     def sweep_interval(self) -> float:
-        """Well below the gap, so that one slow sweep does no harm."""
+        """The time between two sweeps: far below the gap, so that one slow sweep
+        does no harm."""
         return min(0.5, self.gap / 5)

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fluxqueue_core import Settings, __version__
-from fluxqueue_core.service.health_settings import DEFAULT_HOST
 from fluxqueue_core.service.log import get_logger
 from fluxqueue_core.service.process import adopt_standard_logging
 
@@ -69,9 +68,7 @@ class Scheduler:
         self._work.stop()
 
 
-def run(
-    settings: Settings, options: Options, health_host: str = DEFAULT_HOST, health_port: int = 0
-) -> int:
+def run(settings: Settings, options: Options) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code 0.
 
     Raises:
@@ -82,19 +79,19 @@ def run(
     # waits for `sigwait`, whenever it comes.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     log = get_logger()
-    telemetry = set_up(settings, serves_metrics=health_port != 0)
+    telemetry = set_up(settings, serves_metrics=options.health_port != 0)
     if telemetry is not None:
         telemetry.export_lines(log)
     # The SDK and redis-py say by `logging` what they have to say.
     adopt_standard_logging()
     scheduler = Scheduler(settings, options, telemetry)
     server = None
-    if health_port:
+    if options.health_port:
         # Imported only where it is wanted.
         from fluxqueue_core.service.health import HealthServer
 
         health = scheduler.health
-        server = HealthServer(health_host, health_port, health.live, health.ready)
+        server = HealthServer(options.health_host, options.health_port, health.live, health.ready)
         server.metrics = telemetry.metrics if telemetry is not None else None
     scheduler.start()
     if server is not None:

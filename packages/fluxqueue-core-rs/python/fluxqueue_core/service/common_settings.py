@@ -1,39 +1,49 @@
-"""The settings of Redis and of the log, which all long-running processes have."""
+"""The settings that all long-running processes have: Redis, log, health endpoint."""
 
 from __future__ import annotations
 
 from . import log
-from .command_line import Parser, one_of, text
+from .setting import Setting, one_of, port, text
 
+DEFAULT_HOST = "127.0.0.1"
 
-def add_redis_setting(parser: Parser) -> None:
-    """Adds `-r/--redis-url`: `redis_url`, None where nothing is given."""
-    parser.setting(
-        "-r",
-        "--redis-url",
-        env="FLUXQUEUE_REDIS_URL",
-        default=None,
-        parse=text,
-        metavar="URL",
-        help="where Redis is; redis://127.0.0.1:6379 if nothing is given",
-    )
-
-
-def add_log_settings(parser: Parser) -> None:
-    """Adds `--log-format` and `--log-level`: `log_format`, `log_level`."""
-    parser.setting(
-        "--log-format",
-        env="FLUXQUEUE_LOG_FORMAT",
-        default="auto",
-        parse=one_of(*log.FORMATS),
-        metavar="|".join(log.FORMATS),
-        help="JSON lines, or text for a terminal",
-    )
-    parser.setting(
-        "--log-level",
-        env="FLUXQUEUE_LOG_LEVEL",
-        default="info",
-        parse=one_of(*log.LEVELS),
-        metavar="|".join(log.LEVELS),
-        help="the lowest level that is logged; successes are info",
-    )
+REDIS_URL: Setting[str | None] = Setting(
+    flags=("-r", "--redis-url"),
+    env="FLUXQUEUE_REDIS_URL",
+    default=None,
+    parse=text,
+    metavar="URL",
+    help="where Redis is, if not at redis://127.0.0.1:6379",
+)
+LOG_FORMAT = Setting(
+    flags=("--log-format",),
+    env="FLUXQUEUE_LOG_FORMAT",
+    default="auto",
+    parse=one_of(*log.FORMATS),
+    metavar="|".join(log.FORMATS),
+    help="JSON lines, or text for a terminal",
+)
+LOG_LEVEL = Setting(
+    flags=("--log-level",),
+    env="FLUXQUEUE_LOG_LEVEL",
+    default="info",
+    parse=one_of(*log.LEVELS),
+    metavar="|".join(log.LEVELS),
+    help="the lowest level to log; successes are info",
+)
+HEALTH_PORT = Setting(
+    flags=("--health-port",),
+    env="FLUXQUEUE_HEALTH_PORT",
+    default=0,
+    parse=port,
+    metavar="PORT",
+    help="the port that serves /livez and /readyz over HTTP; 0: no endpoint",
+)
+HEALTH_HOST = Setting(
+    flags=("--health-host",),
+    env="FLUXQUEUE_HEALTH_HOST",
+    default=DEFAULT_HOST,
+    parse=text,
+    metavar="ADDRESS",
+    help="the address to listen on; 0.0.0.0 for all",
+)
