@@ -1,4 +1,4 @@
-"""Reads the one version of all packages; everything else is in pyproject.toml."""
+"""Reads the version, which all FluxQueue packages share, from its one home."""
 
 import tomllib
 from pathlib import Path
@@ -10,5 +10,10 @@ with (Path(__file__).parent / "VERSION.toml").open("rb") as file:
 
 setup(
     version=version,
-    install_requires=[f"fluxqueue-core=={version}", "redis>=5.1", "structlog>=24.1"],
+    install_requires=[
+        f"fluxqueue-control=={version}",
+        f"fluxqueue-core=={version}",
+        "redis>=5.1",
+        "structlog>=24.1",
+    ],
 )

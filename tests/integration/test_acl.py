@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_control.errors import BrokerNotReady
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import Settings, key, queue_keys, script
-from fluxqueue_scheduler.redis_client import BrokerNotReady, RedisClient, ScriptCall
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fluxqueue_control.topology import NoCluster, Topology
 from fluxqueue_core import Settings, key
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.service import Scheduler
-from fluxqueue_scheduler.topology import NoCluster, Topology
 from support.redis_cluster import RedisCluster
 from support.redis_process import RedisProcess
 from support.scheduler_process import SchedulerProcess

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue
+from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Settings, key
 from fluxqueue_scheduler import telemetry as scheduler_telemetry
-from fluxqueue_scheduler.outages import Complaints
+from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.queues import RegisteredQueues
-from fluxqueue_scheduler.redis_client import RedisClient
 from fluxqueue_scheduler.shard import Reader
 from support.scripts import Scripts, message
 from support.telemetry import Recorded
@@ -115,7 +115,7 @@ def test_every_metric_has_its_kind_and_unit(
         worker.wait_for_lines("task.retry")
         lost = {"kind": "lease_lost", "queue": "default", "consumer": "c", "running": 1}
         worker.telemetry.happened(lost)
-        queues = RegisteredQueues(Complaints())
+        queues = RegisteredQueues(ErrorLog())
         reader = Reader(RedisClient(Settings(redis_url), 2), queues)
         queues.refresh(reader.client)
         scheduler.watch(lambda: [reader])
@@ -175,7 +175,7 @@ def test_the_scheduler_shows_how_long_the_queues_are(
     redis.zadd(key("dead", "q"), {"entry": 1})
     found = scheduler_telemetry.set_up(Settings(redis_url), serves_metrics=False)
     assert found is not None
-    queues = RegisteredQueues(Complaints())
+    queues = RegisteredQueues(ErrorLog())
     reader = Reader(RedisClient(Settings(redis_url), 2), queues)
     found.watch(lambda: [reader])
     queues.refresh(reader.client)
@@ -193,7 +193,7 @@ def test_the_queues_are_left_out_while_redis_is_away(recorded: Recorded) -> None
     settings = Settings("redis://127.0.0.1:1")
     found = scheduler_telemetry.set_up(settings, serves_metrics=False)
     assert found is not None
-    queues = RegisteredQueues(Complaints())
+    queues = RegisteredQueues(ErrorLog())
     queues.names = ("q",)
     found.watch(lambda: [Reader(RedisClient(settings, 2), queues)])
     assert recorded.points("fluxqueue.queue.depth") == []

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
+from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Settings, key, parse_message
 from fluxqueue_core.telemetry import instruments
 from fluxqueue_scheduler import telemetry
+from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.options import Options
-from fluxqueue_scheduler.outages import Complaints
-from fluxqueue_scheduler.promote import MOST_LINKS, Promoter
+from fluxqueue_scheduler.promote import Promoter
 from fluxqueue_scheduler.queues import RegisteredQueues
-from fluxqueue_scheduler.redis_client import RedisClient
 from fluxqueue_scheduler.rescue import Rescue
-from fluxqueue_scheduler.tracing import Tracing
+from fluxqueue_scheduler.tracing import MOST_LINKS, Tracing
 from opentelemetry.trace import SpanKind
 from support.scripts import Scripts
 from support.telemetry import Recorded, id_of, links_of, parent_of, trace_of
@@ -50,8 +50,8 @@ def traced_messages(recorded: Recorded, redis_url: str, redis: Any) -> Any:
 
 def promote(redis_url: str, tracing: Tracing) -> None:
     client = RedisClient(Settings(redis_url), 5)
-    complaints = Complaints()
-    Promoter(client, RegisteredQueues(complaints), complaints, tracing).step()
+    error_log = ErrorLog()
+    Promoter(client, RegisteredQueues(error_log), error_log, tracing).step()
     client.close()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of packaging know about the four distributions."""
+"""What the tests of packaging know about the five distributions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """One of the four distributions.
+    """One of the five distributions.
 
     Attributes:
         folder: in the repository.
         sources: the folder that the modules are in.
-        siblings: the others of the four that it needs.
+        siblings: the others that it needs.
         brings: third-party distributions that come with it and its siblings.
         scripts: the commands that it installs.
     """
@@ -99,10 +99,18 @@ PACKAGES = {
             scripts={"fluxqueue-worker"},
         ),
         _package(
+            "fluxqueue-control",
+            "packages/fluxqueue-control",
+            "src",
+            siblings={"fluxqueue-core"},
+            brings={"orjson", "redis"},
+            scripts=set(),
+        ),
+        _package(
             "fluxqueue-scheduler",
             "services/scheduler",
             "src",
-            siblings={"fluxqueue-core"},
+            siblings={"fluxqueue-core", "fluxqueue-control"},
             brings={"orjson", "structlog", "redis"},
             scripts={"fluxqueue-scheduler"},
         ),

@@ -66,7 +66,8 @@ def _sources(commit: str, folder: Path) -> None:
 def _build(commit: str, folder: Path) -> VirtualEnvironment:
     sources, wheels = folder / "sources", folder / "wheels"
     _sources(commit, sources)
-    for package in PACKAGES.values():
+    packages = [p for p in PACKAGES.values() if (sources / p.folder.relative_to(ROOT)).exists()]
+    for package in packages:
         options = ("--no-deps", "--no-build-isolation", "--wheel-dir", wheels)
         run(
             *(sys.executable, "-m", "pip", "wheel", *options),
@@ -77,17 +78,17 @@ def _build(commit: str, folder: Path) -> VirtualEnvironment:
             **QUICKLY,
         )
     environment = VirtualEnvironment(folder / "environment")
-    brings = sorted({name for package in PACKAGES.values() for name in package.brings})
+    brings = sorted({name for package in packages for name in package.brings})
     environment.pip("install", "--constraint", sources / "requirements-dev.txt", *brings)
     # From these files alone: an index may have packages of the same names.
-    environment.install(PACKAGES, wheels)
+    environment.install([package.name for package in packages], wheels)
     for done_with in (sources, folder / "target"):
         shutil.rmtree(done_with)
     return environment
 
 
 def previous_version() -> VirtualEnvironment:
-    """The environment with the four packages of the previous version.
+    """Returns the environment with all packages of the previous version.
 
     Raises:
         NoHistory: the commit is not in this repository.

@@ -138,7 +138,10 @@ NAMES_BEFORE_SPDX = {
     "BSD License": "BSD-3-Clause",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-OURS = ["fluxqueue", "fluxqueue-core", "fluxqueue-worker", "fluxqueue-scheduler"]
+OURS = [
+    *("fluxqueue", "fluxqueue-core", "fluxqueue-worker"),
+    *("fluxqueue-control", "fluxqueue-scheduler"),
+]
 
 
 def pins() -> list[str]:

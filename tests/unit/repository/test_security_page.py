@@ -6,6 +6,7 @@ and says which line is to change when a script or the scheduler calls something 
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from fluxqueue_core import script, script_names
 from support import acl
 
 ROOT = Path(__file__).parents[3]
-SCHEDULER = ROOT / "services/scheduler/src"
+SCHEDULER = ROOT / "services/scheduler/src/fluxqueue_scheduler"
+CONTROL = ROOT / "packages/fluxqueue-control/src/fluxqueue_control"
 # What a connection says first: the core, and redis-py with a name for `CLIENT LIST`.
 GREETING = {"client": {"select"}, "worker": {"select"}, "scheduler": {"select", "client|setname"}}
 PLAIN = {
@@ -60,11 +62,40 @@ def of_scripts(role: str) -> set[str]:
     return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE
 
 
+def imported_from_control(file: Path) -> set[Path]:
+    """The modules of the control plane that a file imports itself."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            package, _, module = (node.module or "").partition(".")
+            if node.level and file.parent == CONTROL:
+                module = package
+            elif node.level or package != CONTROL.name:
+                continue
+            names |= {module} if module else {alias.name for alias in node.names}
+    return {CONTROL / f"{name}.py" for name in names}
+
+
+def scheduler_modules() -> set[Path]:
+    """The scheduler's modules, and those of the control plane that they import."""
+    found: set[Path] = set()
+    unseen = set(SCHEDULER.rglob("*.py"))
+    while unseen:
+        found |= unseen
+        unseen = set().union(*map(imported_from_control, unseen)) - found
+    return found
+
+
 def of_scheduler_source() -> set[str]:
     """The plain commands that the scheduler's modules name."""
-    source = "".join(file.read_text() for file in SCHEDULER.rglob("*.py"))
+    source = "".join(file.read_text() for file in scheduler_modules())
     words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {"SCRIPT"}
     return {word.lower() for word in words} - IN_A_CLUSTER
+
+
+def test_the_scheduler_uses_a_part_of_the_control_plane() -> None:
+    used = {file.stem for file in scheduler_modules() if file.parent == CONTROL}
+    assert used >= {"connect", "errors", "queues", "redis_client", "registry", "topology"}
 
 
 @pytest.mark.parametrize("version", acl.VERSIONS)

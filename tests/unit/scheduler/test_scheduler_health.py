@@ -1,4 +1,4 @@
-"""What the scheduler's health is made of."""
+"""The scheduler's health follows from the state of its loops."""
 
 from __future__ import annotations
 

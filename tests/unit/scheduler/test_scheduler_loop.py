@@ -1,4 +1,4 @@
-"""A loop outlives every error, and says each once."""
+"""A loop survives every error, and logs each of them once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_core.service import log
 from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.loop import Loop
-from fluxqueue_scheduler.outages import Complaints, Outages
-from fluxqueue_scheduler.redis_client import BrokerNotReady
+from fluxqueue_scheduler.outages import Outages
 from support.waiting import PATIENCE
 
 
@@ -33,7 +34,7 @@ def events(lines: list[Fields]) -> list[str]:
 
 
 def run_steps(steps: Iterator[Callable[[], float]], outages: Outages | None = None) -> None:
-    """Runs a loop whose steps are these, to the end of them."""
+    """Runs a loop through these steps."""
     stop = threading.Event()
 
     def step() -> float:
@@ -43,7 +44,7 @@ def run_steps(steps: Iterator[Callable[[], float]], outages: Outages | None = No
             return 0.0
         return following()
 
-    loop = Loop("test", step, stop, outages or Outages(), Complaints())
+    loop = Loop("test", step, stop, outages or Outages(), ErrorLog())
     loop.start()
     loop.join(PATIENCE)
     assert not loop.is_alive()
@@ -71,15 +72,13 @@ def fine() -> float:
         ConnectionResetError("reset"),
     ],
 )
-def test_redis_away_is_said_once_and_so_is_its_return(
-    lines: list[Fields], error: Exception
-) -> None:
+def test_an_outage_is_logged_once_and_so_is_its_end(lines: list[Fields], error: Exception) -> None:
     run_steps(iter([fine, failing(error), failing(error), fine, fine, failing(error), fine]))
     assert events(lines) == ["redis.unavailable", "redis.available"] * 2
     assert lines[0]["error"] == str(error)
 
 
-def test_any_other_error_is_said_with_its_traceback_and_the_loop_goes_on(
+def test_any_other_error_is_logged_with_its_traceback_and_the_loop_goes_on(
     lines: list[Fields],
 ) -> None:
     done: list[bool] = []
@@ -107,21 +106,21 @@ def test_an_outage_of_all_loops_is_one_outage(lines: list[Fields]) -> None:
     assert events(lines) == ["redis.unavailable", "redis.available"]
 
 
-def test_a_complaint_is_made_once_a_minute(
+def test_a_persistent_error_is_logged_once_a_minute(
     lines: list[Fields], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = [100.0]
-    monkeypatch.setattr("fluxqueue_scheduler.outages.time.monotonic", lambda: time[0])
-    complaints = Complaints()
-    complaints.about_queue("a", "sweep", ValueError("v"))
-    complaints.about_queue("a", "sweep", ValueError("v"))
-    complaints.about_queue("a", "promote", ValueError("v"))
-    complaints.about_queue("b", "sweep", ValueError("v"))
+    monkeypatch.setattr("fluxqueue_scheduler.error_log.time.monotonic", lambda: time[0])
+    error_log = ErrorLog()
+    error_log.report_queue("a", "sweep", ValueError("v"))
+    error_log.report_queue("a", "sweep", ValueError("v"))
+    error_log.report_queue("a", "promote", ValueError("v"))
+    error_log.report_queue("b", "sweep", ValueError("v"))
     assert [(line["queue"], line["doing"]) for line in lines] == [
         ("a", "sweep"),
         ("a", "promote"),
         ("b", "sweep"),
     ]
     time[0] += 61
-    complaints.about_queue("a", "sweep", ValueError("v"))
+    error_log.report_queue("a", "sweep", ValueError("v"))
     assert len(lines) == 4

@@ -1,4 +1,4 @@
-"""What the loops do with the answers of Redis, and when they look again."""
+"""How the loops act on the replies of Redis, and when they look again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import redis
+from fluxqueue_control.redis_client import ScriptCall
 from fluxqueue_core.service import log
 from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.housekeeping import parse_key
 from fluxqueue_scheduler.options import Options
-from fluxqueue_scheduler.outages import Complaints
 from fluxqueue_scheduler.promote import LIMIT, SHORTEST_PAUSE, TICK, Promoter
 from fluxqueue_scheduler.queues import RegisteredQueues
-from fluxqueue_scheduler.redis_client import ScriptCall
 from fluxqueue_scheduler.rescue import BATCH, Rescue
 from fluxqueue_scheduler.sweep import Sweeper
 
@@ -55,8 +55,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[Fields]:
 
 def promoter(replies: dict[str, Any]) -> tuple[Promoter, FakeClient]:
     client: Any = FakeClient(lambda c: replies[c.queue], [name.encode() for name in replies])
-    complaints = Complaints()
-    return Promoter(client, RegisteredQueues(complaints), complaints), client
+    error_log = ErrorLog()
+    return Promoter(client, RegisteredQueues(error_log), error_log), client
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def promoter(replies: dict[str, Any]) -> tuple[Promoter, FakeClient]:
         ({"a": [LIMIT, 0], "b": [0, -1]}, 0.0),
         ({"a": [LIMIT, -1]}, TICK),
         ({"a": [LIMIT, 30]}, 0.03),
-        # Large messages: the call has stopped at its bytes.
+        # Large messages: the call has stopped at its limit of bytes.
         ({"a": [1, 0], "b": [0, 20]}, 0.0),
         ({}, TICK),
     ],
 )
-def test_the_promoter_looks_again_when_something_may_be_due(
+def test_the_promoter_looks_again_when_a_task_may_be_due(
     replies: dict[str, Any], pause: float
 ) -> None:
     under_test, client = promoter(replies)
@@ -108,11 +108,11 @@ class Sweeps:
         self.calls: list[str] = []
         self.seconds_per_call = 0.0
         self.away = False
-        complaints = Complaints()
-        queues = RegisteredQueues(complaints)
+        error_log = ErrorLog()
+        queues = RegisteredQueues(error_log)
         client: Any = FakeClient(self._answer, [b"q"])
         queues.refresh(client)
-        self.sweeper = Sweeper(client, queues, Options(lease=10.0), complaints)
+        self.sweeper = Sweeper(client, queues, Options(lease=10.0), error_log)
 
     def _answer(self, call: ScriptCall) -> Any:
         if self.away:
@@ -169,7 +169,9 @@ def test_a_late_sweep_is_an_error(sweeps: Sweeps, lines: list[Fields]) -> None:
     assert line["seconds"] == pytest.approx(2.6) and "rescues nobody" in line["error"]
 
 
-def test_a_sweep_that_an_outage_made_late_is_none(sweeps: Sweeps, lines: list[Fields]) -> None:
+def test_a_sweep_that_an_outage_delays_is_not_reported_as_late(
+    sweeps: Sweeps, lines: list[Fields]
+) -> None:
     sweeps.sweeper.step()
     sweeps.clock.time += 1
     sweeps.away = True
@@ -228,16 +230,16 @@ def test_keys_are_read_as_they_are_written(name: bytes, parts: tuple[str, str] |
     assert parse_key(name) == parts
 
 
-def test_without_redis_every_step_fails_also_where_no_queue_is_known() -> None:
-    """Else a scheduler that never had a Redis would have nothing to do, and so
-    nothing to complain of."""
+def test_without_redis_every_step_fails_even_if_no_queue_is_known() -> None:
+    """Otherwise a scheduler that never had a Redis would have nothing to do, and would
+    count as ready."""
 
     class Away:
         def command(self, *words: Any) -> Any:
             raise redis.ConnectionError("refused")
 
     client: Any = Away()
-    step = Promoter(client, RegisteredQueues(Complaints()), Complaints()).step
+    step = Promoter(client, RegisteredQueues(ErrorLog()), ErrorLog()).step
     for _ in range(3):
         with pytest.raises(redis.ConnectionError):
             step()

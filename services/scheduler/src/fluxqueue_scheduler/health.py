@@ -1,4 +1,4 @@
-"""What the scheduler says of itself to whoever watches it."""
+"""The scheduler's health: whether its loops run on time and without errors."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 
 from .loop import Loop
 
-# Seconds. A step may take a few calls, each with its own time-out.
+# Seconds. A step may make a few calls, each with its own time-out.
 LEAST_PATIENCE = 10.0
 
 
 class Work(Protocol):
-    """What the scheduler does.
+    """The scheduler's loops.
 
     Attributes:
-        loops: the threads that there are just now.
-        error: why the names of the queues can't be read; empty where they can.
+        loops: the threads that run now.
+        error: why the names of the queues can't be read; empty if they can.
     """
 
     @property
@@ -27,11 +27,11 @@ class Work(Protocol):
 
 
 class SchedulerHealth:
-    """Answers from what the loops last did.
+    """Answers from the state of the loops.
 
     Args:
-        stop: set when the scheduler is to end.
-        lease: seconds; a rescue that is stuck for so long is missed.
+        stop: set when the scheduler must end.
+        lease: seconds; a loop that is late by more counts as stuck.
     """
 
     def __init__(self, work: Work, stop: threading.Event, lease: float) -> None:
@@ -40,7 +40,7 @@ class SchedulerHealth:
         self._patience = max(lease, LEAST_PATIENCE)
 
     def live(self) -> list[str]:
-        """Why only a restart helps; empty: all is well."""
+        """Returns the reasons to restart the scheduler; an empty list means that all is well."""
         return [
             f"the loop {loop.name} is {late:.1f} s late"
             for loop in self._work.loops
@@ -48,7 +48,7 @@ class SchedulerHealth:
         ]
 
     def ready(self) -> list[str]:
-        """Why it does not do its work; empty: it does."""
+        """Returns the reasons why it does not do its work; an empty list if it does."""
         reasons = self.live()
         if self._stop.is_set():
             reasons.append("the scheduler ends")

@@ -1,8 +1,8 @@
-"""What is done seldom: trimming the dead sets, and the last net.
+"""Rare work: trimming the dead sets, and the search for orphans.
 
-The net is a search of the whole database for what no index mentions: queues
-that are not registered, and inboxes or claimed hashes of consumers that the
-consumers' set does not know.
+The search passes all keys of the database and finds what no index mentions: queues
+that are not registered, and inboxes or claimed hashes of consumers that are missing
+from the set of consumers.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import check_queue_name, key, key_kinds
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
+from .error_log import ErrorLog, remedy
 from .options import Options
-from .outages import Complaints, remedy
 from .queues import Queues
-from .redis_client import RedisClient, ScriptCall
 
+# Entries that one call of `trim_dead` removes at most.
 TRIM_LIMIT = 500
-# Keys that one step of the search passes, and the pause after it: a search of
+# Keys that one step of the search passes, and the pause after it (seconds): a search of
 # many millions of keys must not keep Redis busy.
 PAGE = 1_000
 PAGE_PAUSE = 0.005
@@ -32,31 +33,32 @@ class Housekeeper:
     """Trims and searches, in small steps."""
 
     def __init__(
-        self, client: RedisClient, queues: Queues, options: Options, complaints: Complaints
+        self, client: RedisClient, queues: Queues, options: Options, error_log: ErrorLog
     ) -> None:
         self._client = client
         self._queues = queues
         self._options = options
-        self._complaints = complaints
+        self._error_log = error_log
         now = time.monotonic()
         self._next_trim = now + min(LONGEST_PAUSE, options.trim_interval)
         self._to_trim: list[str] = []
-        self._next_net = now + options.net_delay
+        self._next_search = now + options.net_delay
         self._cursor: bytes | None = None
 
     def step(self) -> float:
-        """One call or one page; returns the seconds to pause.
+        """Makes one call to trim and searches one page, if they are due; returns the
+        seconds to pause.
 
         Raises:
-            UNAVAILABLE: Redis is away.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
         now = time.monotonic()
         if now >= self._next_trim and not self._to_trim:
             self._to_trim = list(self._queues.names)
             self._next_trim = now + self._options.trim_interval
-        if now >= self._next_net and self._cursor is None:
+        if now >= self._next_search and self._cursor is None:
             self._cursor = b"0"
-            self._next_net = now + self._options.net_interval
+            self._next_search = now + self._options.net_interval
         if self._to_trim:
             self._trim(self._to_trim[-1])
         if self._cursor is not None:
@@ -65,7 +67,7 @@ class Housekeeper:
             return 0.0
         if self._cursor is not None:
             return PAGE_PAUSE
-        return min(max(min(self._next_trim, self._next_net) - now, 0.0), LONGEST_PAUSE)
+        return min(max(min(self._next_trim, self._next_search) - now, 0.0), LONGEST_PAUSE)
 
     def _trim(self, queue: str) -> None:
         arguments = (
@@ -77,7 +79,7 @@ class Housekeeper:
         try:
             removed = int(self._client.call(ScriptCall("trim_dead", queue, arguments)))
         except ResponseError as error:
-            self._complaints.about_queue(queue, "trim the dead set", error)
+            self._error_log.report_queue(queue, "trim the dead set", error)
         if removed:
             get_logger().info("dead.trimmed", queue=queue, count=removed)
         if removed < TRIM_LIMIT:
@@ -87,7 +89,7 @@ class Housekeeper:
         try:
             reply = self._client.command("SCAN", cursor, "MATCH", _pattern(), "COUNT", PAGE)
         except ResponseError as error:
-            self._complaints.about(
+            self._error_log.report(
                 "search.failed", "", doing="SCAN", error=str(error), **remedy(error)
             )
             self._cursor = None
@@ -110,25 +112,25 @@ class Housekeeper:
             try:
                 added = self._queues.register(self._client, queue)
             except ResponseError as error:
-                self._complaints.about_queue(queue, "register it", error)
+                self._error_log.report_queue(queue, "register it", error)
                 continue
             if added:
                 get_logger().warning("queue.found", queue=queue)
 
     def _end_unknown(self, consumers: list[tuple[str, str]]) -> None:
-        """Makes tombstones of consumers that are not known; the next sweep sees
-        that they have left something behind."""
+        """Makes tombstones of consumers that Redis does not know. The next sweep finds
+        the tasks that they still have."""
         scores = self._client.commands([("ZSCORE", key("consumers", q), c) for q, c in consumers])
         for (queue, consumer), score in zip(consumers, scores, strict=True):
             if isinstance(score, ResponseError):
-                self._complaints.about_queue(queue, "search", score)
+                self._error_log.report_queue(queue, "search", score)
             elif score is None:
                 try:
                     self._client.call(
                         ScriptCall("open", queue, ("", 0, 1, consumer), ended=consumer)
                     )
                 except ResponseError as error:
-                    self._complaints.about_queue(queue, "search", error)
+                    self._error_log.report_queue(queue, "search", error)
                     continue
                 get_logger().warning("consumer.found", queue=queue, consumer=consumer)
 
@@ -138,7 +140,8 @@ def _pattern() -> str:
 
 
 def parse_key(name: bytes) -> tuple[str, str] | None:
-    """(queue, consumer or '') of one of our keys, None for another's key."""
+    """Returns (queue, consumer) of a key of ours, with '' for no consumer; None for any
+    other key."""
     try:
         text = name.decode()
         queue = text.partition("{")[2].partition("}")[0]

@@ -1,4 +1,4 @@
-"""A thread that does one thing again and again, and outlives every error."""
+"""A thread that repeats one step and survives every error."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from .outages import Complaints, Outages
-from .redis_client import DENIED, UNAVAILABLE
+from fluxqueue_control.errors import DENIED, UNAVAILABLE
 
+from .error_log import ErrorLog
+from .outages import Outages
+
+# Seconds to pause after an error, doubled each time.
 FIRST_BACKOFF = 0.05
 LONGEST_BACKOFF = 0.5
+# Only an operator can end this error.
 DENIED_BACKOFF = 5.0
 
 
@@ -19,7 +23,7 @@ class Loop(threading.Thread):
     """Calls `step` until `stop` is set. A step returns the seconds to pause.
 
     Attributes:
-        error: why the last step failed; empty where it did not.
+        error: why the last step failed; empty if it did not.
     """
 
     def __init__(
@@ -28,19 +32,19 @@ class Loop(threading.Thread):
         step: Callable[[], float],
         stop: threading.Event,
         outages: Outages,
-        complaints: Complaints,
+        error_log: ErrorLog,
     ) -> None:
         super().__init__(name=f"fluxqueue-{name}", daemon=True)
         self._step = step
         self._stopping = stop
         self._outages = outages
-        self._complaints = complaints
+        self._error_log = error_log
         self._due = monotonic()
         self.error = ""
 
     @property
     def overdue(self) -> float:
-        """Seconds since a step was to begin, or, while one runs, since it has."""
+        """Seconds since the running step began, or since the next one was due."""
         return max(monotonic() - self._due, 0.0)
 
     def run(self) -> None:
@@ -57,7 +61,7 @@ class Loop(threading.Thread):
                 if isinstance(error, DENIED):
                     pause = DENIED_BACKOFF
             except Exception as error:  # noqa: BLE001 - only a signal may end the scheduler
-                self._complaints.about(
+                self._error_log.report(
                     "scheduler.failed",
                     f"{self.name} {type(error).__name__} {error}",
                     loop=self.name,

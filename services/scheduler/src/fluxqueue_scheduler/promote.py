@@ -5,52 +5,51 @@ from __future__ import annotations
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
+from fluxqueue_control.errors import slot_is_moving
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
-from .outages import Complaints
+from .error_log import ErrorLog
 from .queues import Queues
-from .redis_client import RedisClient, ScriptCall, is_on_its_way
 
 if TYPE_CHECKING:
     from .tracing import Tracing
 
-# A task may be put into a delayed set at any moment, so each set is looked at
-# this often (seconds). It is half of the delay that is promised.
+# Seconds between two looks at a delayed set, to which a task can be added at any
+# moment: half of the delay that docs/guarantees.md promises.
 TICK = 0.05
-# For what a queue's keys do not allow at present.
+# Seconds to leave a queue alone whose keys Redis refuses.
 REFUSED_PAUSE = 1.0
-# Tasks due one after the other are moved together.
+# Seconds. Tasks that are due shortly after each other move together.
 SHORTEST_PAUSE = 0.01
-# Messages moved in one call. Redis serves nobody else meanwhile: 2 µs for each
-# make half a millisecond. The script itself stops earlier where they are large.
+# Messages that one call moves. They block Redis for half a millisecond, 2 µs each. The
+# script stops earlier if the messages are large.
 LIMIT = 250
-# Moved tasks whose traces one span has links to.
-MOST_LINKS = 32
 
 
 class Promoter:
-    """One round trip per tick for all queues."""
+    """Moves the due tasks of all queues, in one round trip per tick."""
 
     def __init__(
         self,
         client: RedisClient,
         queues: Queues,
-        complaints: Complaints,
+        error_log: ErrorLog,
         tracing: Tracing | None = None,
     ) -> None:
         self._client = client
         self._queues = queues
-        self._complaints = complaints
+        self._error_log = error_log
         self._tracing = tracing
         self._refused: dict[str, float] = {}
-        self._arguments = (LIMIT,) if tracing is None else (LIMIT, MOST_LINKS)
+        self._arguments = (LIMIT,) if tracing is None else (LIMIT, tracing.most_links)
 
     def step(self) -> float:
-        """Moves what is due; returns the seconds until something may be due.
+        """Moves the due tasks; returns the seconds until the next one may be due.
 
         Raises:
-            UNAVAILABLE: Redis is away.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
         self._queues.refresh(self._client)
         now = monotonic()
@@ -63,8 +62,8 @@ class Promoter:
         replies = self._client.calls(calls)
         for queue, reply in zip(names, replies, strict=True):
             if isinstance(reply, ResponseError):
-                self._complaints.about_queue(queue, "promote", reply)
-                if not is_on_its_way(reply):
+                self._error_log.report_queue(queue, "promote", reply)
+                if not slot_is_moving(reply):
                     self._refused[queue] = now + REFUSED_PAUSE
                 continue
             self._refused.pop(queue, None)
@@ -74,7 +73,7 @@ class Promoter:
                     self._tracing.promoted(queue, moved, messages[0], started)
                 get_logger().debug("tasks.promoted", queue=queue, count=moved)
             if due == 0:
-                # The call has stopped at one of its bounds.
+                # The call has stopped at one of its limits: more tasks are due.
                 pause = 0.0
             elif due > 0:
                 pause = min(pause, max(due / 1_000, SHORTEST_PAUSE))

@@ -1,17 +1,19 @@
-"""Which queues there are."""
+"""Keeps the names of the queues up to date, for the loops of one server."""
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
 
-from fluxqueue_core import check_queue_name, key
-from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_control import registry
+from fluxqueue_control.errors import slot_is_moving
+from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_core import key
 from redis.exceptions import ResponseError
 
-from .outages import Complaints, remedy
-from .redis_client import RedisClient, is_on_its_way
+from .error_log import ErrorLog, remedy
 
+# Seconds between two reads of the registry.
 REFRESH_INTERVAL = 1.0
 _REMEDY = (
     "another program has written it: delete the key; workers "
@@ -23,91 +25,82 @@ class Queues(Protocol):
     """The queues that one server has.
 
     Attributes:
-        names: sorted; one thread writes, all read.
-        error: why they can't be read; empty where they can.
+        names: sorted; one thread writes them, all threads read them.
+        error: why the names can't be read; empty if they can.
     """
 
     names: tuple[str, ...]
     error: str
 
     def refresh(self, client: RedisClient) -> None:
-        """Brings the names up to date, where that is for a loop of the server to do.
+        """Brings the names up to date, if that is the task of the server's own loops.
 
         Raises:
-            UNAVAILABLE: Redis is away.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
 
     def register(self, client: RedisClient, name: str) -> bool:
-        """Adds a queue that the registry may not know; whether it is new.
+        """Adds a queue that the registry may not have; returns whether it is new.
 
         Raises:
-            ResponseError: the key is no set.
-            UNAVAILABLE: Redis is away.
+            ResponseError: the key is not a set.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
 
 
 class Registry:
-    """The set `fluxqueue:queues`.
+    """The registry of queue names, as last read.
 
     Attributes:
-        names: the queues that were there when they could last be read, sorted.
-        error: why they can't be read; empty where they can.
+        names: the names of the queues, sorted.
+        error: why the last read failed; empty if it did not.
     """
 
-    def __init__(self, complaints: Complaints) -> None:
+    def __init__(self, error_log: ErrorLog) -> None:
         self.names: tuple[str, ...] = ()
         self.error = ""
-        self._complaints = complaints
+        self._error_log = error_log
 
     def read(self, client: RedisClient) -> None:
-        """Reads the names. What Redis refuses is told once a minute, and the known
-        queues go on.
+        """Reads the names. If Redis refuses, logs that once a minute and keeps the names
+        of the last read.
 
         Raises:
-            UNAVAILABLE: Redis is away.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
         try:
-            members = client.command("SMEMBERS", key("queues"))
+            found = registry.read_names(client)
         except ResponseError as error:
-            if is_on_its_way(error):
+            if slot_is_moving(error):
                 return
             self.error = f"the names of the queues can't be read: {error}"
             fields = {"remedy": _REMEDY} | remedy(error)
-            self._complaints.about(
+            self._error_log.report(
                 "queues.unreadable", "", key=key("queues"), error=str(error), **fields
             )
             return
         self.error = ""
-        self.names = tuple(sorted(filter(None, map(self._valid, members))))
+        self.names = found.names
+        for member, why in found.refused.items():
+            self._error_log.report("queue.name_refused", repr(member), key=key("queues"), error=why)
 
     def register(self, client: RedisClient, name: str) -> bool:
-        """Adds a name; whether it is new. Errors as with `Queues`."""
-        return bool(client.command("SADD", key("queues"), name))
-
-    def _valid(self, member: bytes) -> str | None:
-        try:
-            name = member.decode()
-            check_queue_name(name)
-        except (UnicodeDecodeError, ConfigurationError) as error:
-            self._complaints.about(
-                "queue.name_refused", repr(member), key=key("queues"), error=str(error)
-            )
-            return None
-        return name
+        """Adds a name, as `Queues` says."""
+        return registry.register(client, name)
 
 
 class RegisteredQueues(Registry):
-    """All of them, on a server that has all keys. One loop refreshes."""
+    """All queues of the registry, for a server that has all keys. One loop refreshes."""
 
-    def __init__(self, complaints: Complaints) -> None:
-        super().__init__(complaints)
+    def __init__(self, error_log: ErrorLog) -> None:
+        super().__init__(error_log)
         self._next = 0.0
 
     def refresh(self, client: RedisClient) -> None:
-        """Reads the names again where the last time is a second ago."""
+        """Reads the names again if the last read is a second old."""
         now = time.monotonic()
         if now >= self._next:
-            # Where Redis is away it stays due, or a scheduler that knows no queue
+            # If Redis is unreachable, the read stays due. Otherwise a scheduler that knows no queue
             # yet would have nothing to do, and count as ready.
             self.read(client)
             self._next = now + REFRESH_INTERVAL

@@ -1,30 +1,30 @@
-"""Moves the tasks of one lost consumer, a batch at a time."""
+"""Moves the tasks of one lost consumer, batch by batch."""
 
 from __future__ import annotations
 
 from time import time_ns
 from typing import TYPE_CHECKING
 
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import dead_reason, raise_deliveries
 from fluxqueue_core.errors import MalformedMessage
 from fluxqueue_core.service.log import get_logger
 
 from .options import Options
-from .redis_client import RedisClient, ScriptCall
 
 if TYPE_CHECKING:
     from .tracing import RescueTrace
 
-# Messages moved in one call, during which Redis serves nobody else: fewer where
-# they would come to more than so many bytes, which only the first `bury` can't know.
+# Messages and bytes that one call moves at most, because it blocks Redis. Only the first
+# `bury` of a consumer can return more bytes: the size of its messages is not known yet.
 BATCH = 100
 MOST_BYTES = 262_144
-# What `reclaim` moves at most in one call.
+# Messages that `reclaim` moves in one call at most.
 RECLAIM_LIMIT = 100
 
 
 class Rescue:
-    """One consumer that is late, or a tombstone that has left something."""
+    """The rescue of a late consumer, or of a tombstone that still has tasks."""
 
     def __init__(
         self, queue: str, consumer: str, options: Options, trace: RescueTrace | None = None
@@ -39,18 +39,19 @@ class Rescue:
         self._trace = trace
 
     def step(self, client: RedisClient) -> bool:
-        """Moves a batch; False when there is nothing more.
+        """Moves a batch; returns whether there may be more.
 
         Raises:
-            ResponseError: something is wrong with the queue's keys.
-            UNAVAILABLE: Redis is away.
+            ResponseError: Redis refused it, such as for a key of another type.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
         if self._trace is not None:
             self._trace.began(client)
+        # Rule 8: `bury` checks the grace again, since the sweep was a moment ago.
         gap = round(self._options.gap * 1_000)
         buried = client.call(self._script("bury", self.consumer, gap, self._batch))
         if buried:
-            # The newest first: so the oldest is the next to be taken.
+            # The newest first, so that a worker takes the oldest first.
             held = sorted(
                 zip(buried[::2], buried[1::2], strict=True), key=lambda h: h[1], reverse=True
             )
@@ -70,11 +71,11 @@ class Rescue:
             return True
         age = round(self._options.tombstone_age * 1_000)
         returned = int(client.call(self._script("reclaim", self.consumer, age)))
-        self._not_begun += max(returned, 0)  # -1: it is alive after all
+        self._not_begun += max(returned, 0)  # -1: the consumer is alive after all
         return returned >= RECLAIM_LIMIT
 
     def report(self) -> None:
-        """One log line, if anything was moved (by us, not by another scheduler)."""
+        """Logs one line if this scheduler has moved anything."""
         count = self._home + self._dead
         if count or self._not_begun:
             get_logger().warning(
@@ -90,7 +91,12 @@ class Rescue:
         return ScriptCall(name, self.queue, arguments, consumer=self.consumer)
 
     def _raised(self, field: bytes, message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-        """The four values of `move` for a message."""
+        """Returns the four values of `move` for a message.
+
+        Rule 9: the count is raised here, and `move` stores it only if the old field is
+        still there. Rule 12: `move` sends a message to the suspects after its second lost
+        worker; after `max_deliveries` it is dead.
+        """
         limit = self._options.max_deliveries
         try:
             _, raised, dead = raise_deliveries(message, limit)

@@ -1,4 +1,4 @@
-"""The scheduler as a whole: what works on each server, its health, its signals."""
+"""The scheduler as a whole: its work on each server, its health, its signals."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 
+from fluxqueue_control.connect import Node
 from fluxqueue_core import Settings, __version__
 from fluxqueue_core.service.log import get_logger
 from fluxqueue_core.service.process import adopt_standard_logging
 
-from .connect import Node
+from .error_log import ErrorLog
 from .health import SchedulerHealth
 from .options import Options
-from .outages import Complaints
 from .queues import Queues, RegisteredQueues
 from .shard import Reader, Shard
 from .shards import Shards
@@ -24,10 +24,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Scheduler:
-    """Any number may run at once, in one process or in many.
+    """Any number of schedulers may run at once, in one process or in many.
 
     Attributes:
-        health: what it says of itself.
+        health: for the health endpoint.
     """
 
     def __init__(
@@ -37,19 +37,19 @@ class Scheduler:
         telemetry: Telemetry | None = None,
     ) -> None:
         options = options or Options()
-        complaints = Complaints()
+        error_log = ErrorLog()
         tracing = None if telemetry is None else telemetry.tracing
 
         def shard(
             queues: Queues, node: Node | None = None, moved: Callable[[], None] | None = None
         ) -> Shard:
-            return Shard(settings, options, queues, complaints, tracing, node, moved)
+            return Shard(settings, options, queues, error_log, tracing, node, moved)
 
         self._work: Shard | Shards
         if settings.kind == "cluster":
-            self._work = Shards(settings, shard, complaints)
+            self._work = Shards(settings, shard, error_log)
         else:
-            self._work = shard(RegisteredQueues(complaints))
+            self._work = shard(RegisteredQueues(error_log))
         self._stop = threading.Event()
         if telemetry is not None:
             telemetry.watch(self._readers)
@@ -59,11 +59,11 @@ class Scheduler:
         return [shard.reader for shard in self._work.current()]
 
     def start(self) -> None:
-        """Starts the threads; returns at once, also when Redis is away."""
+        """Starts the threads; returns at once, even if Redis is unreachable."""
         self._work.start()
 
     def stop(self) -> None:
-        """Lets each loop finish the call it is in, and closes the connections."""
+        """Ends each loop after its current call, and closes the connections."""
         self._stop.set()
         self._work.stop()
 
@@ -72,22 +72,22 @@ def run(settings: Settings, options: Options) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code 0.
 
     Raises:
-        ConfigurationError: the health endpoint can't listen, or a variable of
+        ConfigurationError: the health endpoint can't listen, or a variable for
             telemetry is not valid.
     """
-    # Blocked before the threads start, so that all inherit it and the signal
-    # waits for `sigwait`, whenever it comes.
+    # Block the signals before the threads start: all threads inherit that, and a signal
+    # stays pending until `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     log = get_logger()
     telemetry = set_up(settings, serves_metrics=options.health_port != 0)
     if telemetry is not None:
         telemetry.export_lines(log)
-    # The SDK and redis-py say by `logging` what they have to say.
+    # The SDK and redis-py write to `logging`.
     adopt_standard_logging()
     scheduler = Scheduler(settings, options, telemetry)
     server = None
     if options.health_port:
-        # Imported only where it is wanted.
+        # Imported only if the endpoint is wanted.
         from fluxqueue_core.service.health import HealthServer
 
         health = scheduler.health
@@ -108,7 +108,7 @@ def run(settings: Settings, options: Options) -> int:
     if server is not None:
         server.close()
     log.info("scheduler.stopped", signal=signal.Signals(received).name)
-    # Last, for that line may be exported as well.
+    # Last, because the line above may be exported as well.
     if telemetry is not None and not telemetry.flush():
         log.warning("telemetry.not_flushed", error="the collector does not answer")
     return 0

@@ -1,4 +1,4 @@
-"""What works on one server: three loops, each with a thread and a connection."""
+"""The scheduler's work on one server: three loops, each with a thread and a connection."""
 
 from __future__ import annotations
 
@@ -7,45 +7,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fluxqueue_control.connect import Node
+from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Settings
 
-from .connect import Node
+from .error_log import ErrorLog
 from .housekeeping import Housekeeper
 from .loop import Loop
 from .options import Options
-from .outages import Complaints, Outages
+from .outages import Outages
 from .promote import Promoter
 from .queues import Queues
-from .redis_client import RedisClient
 from .sweep import Sweeper
 
 if TYPE_CHECKING:
     from .tracing import Tracing
 
-# Seconds that Redis has to say how long its queues are.
+# The name of the scheduler's connections in `CLIENT LIST`.
+CLIENT_NAME = "fluxqueue-scheduler"
+# Seconds to wait for a reply with the lengths of queues.
 METRICS_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A connection for those who export metrics, and what it can tell of."""
+    """A connection for the export of metrics, and the queues that it can read."""
 
     client: RedisClient
     queues: Queues
 
 
 class Shard:
-    """A server, or one master of a cluster, with the queues that it has.
+    """The loops of one server, or of one master of a cluster, for the queues that it has.
 
     Args:
-        node: where the settings name a cluster: which of its masters.
-        moved: called when the master says that a slot is with another one.
+        node: the master, if the settings name a cluster.
+        moved: called when the master says that a slot belongs to another one.
 
     Attributes:
         queues: the names of its queues.
         loops: its threads.
-        outages: whether it is away.
-        reader: for those who export metrics.
+        outages: whether the server is unreachable.
+        reader: for the export of metrics.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Shard:
         settings: Settings,
         options: Options,
         queues: Queues,
-        complaints: Complaints,
+        error_log: ErrorLog,
         tracing: Tracing | None = None,
         node: Node | None = None,
         moved: Callable[[], None] | None = None,
@@ -61,40 +64,44 @@ class Shard:
         self.queues = queues
         self.outages = Outages(None if node is None else f"{node[0]}:{node[1]}")
         self._stop = threading.Event()
-        # Three connections: a slow search must not delay a sweep, nor a rescue
-        # a retry. An answer slower than the gap is as good as none.
-        clients = [RedisClient(settings, options.gap, node, moved) for _ in range(3)]
+
+        def client(timeout: float) -> RedisClient:
+            return RedisClient(settings, timeout, node, moved, CLIENT_NAME)
+
+        # Three connections: a slow search must not delay a sweep, nor a rescue a retry.
+        # A reply that takes longer than the gap is useless.
+        clients = [client(options.gap) for _ in range(3)]
         promoting, rescuing, keeping = clients
-        # Read by those who export, each in a thread of its own.
-        self.reader = Reader(RedisClient(settings, METRICS_PATIENCE, node, moved), queues)
+        # The exporters' threads use this one.
+        self.reader = Reader(client(METRICS_PATIENCE), queues)
         self._clients = [*clients, self.reader.client]
         steps = {
-            "promote": Promoter(promoting, queues, complaints, tracing).step,
-            "rescue": Sweeper(rescuing, queues, options, complaints, tracing).step,
-            "housekeeping": Housekeeper(keeping, queues, options, complaints).step,
+            "promote": Promoter(promoting, queues, error_log, tracing).step,
+            "rescue": Sweeper(rescuing, queues, options, error_log, tracing).step,
+            "housekeeping": Housekeeper(keeping, queues, options, error_log).step,
         }
         where = "" if node is None else f" {node[0]}:{node[1]}"
         self.loops: Sequence[Loop] = [
-            Loop(name + where, step, self._stop, self.outages, complaints)
+            Loop(name + where, step, self._stop, self.outages, error_log)
             for name, step in steps.items()
         ]
 
     def start(self) -> None:
-        """Starts the threads; returns at once, also when Redis is away."""
+        """Starts the threads; returns at once, even if Redis is unreachable."""
         for loop in self.loops:
             loop.start()
 
     def current(self) -> Sequence[Shard]:
-        """Itself."""
+        """Returns a list of itself, as `Shards.current` lists several."""
         return [self]
 
     @property
     def error(self) -> str:
-        """Why the names of the queues can't be read; empty where they can."""
+        """Why the names of the queues can't be read; empty if they can."""
         return self.queues.error
 
     def end(self) -> None:
-        """Lets each loop finish the call it is in; does not wait for that."""
+        """Tells each loop to end after its current call; does not wait."""
         self._stop.set()
 
     def ended(self) -> bool:
@@ -102,7 +109,7 @@ class Shard:
         return not any(loop.is_alive() for loop in self.loops)
 
     def stop(self) -> None:
-        """Ends the loops, waits for that, and closes the connections."""
+        """Ends the loops, waits for them, and closes the connections."""
         self.end()
         for loop in self.loops:
             loop.join()

@@ -1,8 +1,8 @@
-"""A cluster: a shard for each master, so that one which is away or slow delays only
+"""A shard for each master of a cluster, so that a slow or unreachable master delays only
 its own queues.
 
-One thread looks which masters there are and which queues each has, once a second
-and at once when a master says that a slot has moved.
+One thread finds the masters and the queues of each: once a second, and at once when a
+master says that a slot has moved.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ import time
 from collections.abc import Callable, Sequence
 
 import redis
+from fluxqueue_control.connect import Node
+from fluxqueue_control.errors import UNAVAILABLE
+from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_control.topology import Topology
 from fluxqueue_core import Settings, key
 from fluxqueue_core.service.log import get_logger
 
-from .connect import Node
+from .error_log import ErrorLog
 from .loop import Loop
-from .outages import Complaints, Outages
+from .outages import Outages
 from .queues import Registry
-from .redis_client import UNAVAILABLE, RedisClient
-from .shard import Shard
-from .topology import Topology
+from .shard import CLIENT_NAME, Shard
 
+# Seconds between two looks at the cluster, and between two looks whether a slot has moved.
 REFRESH_INTERVAL = 1.0
-# How soon it is seen that a slot has moved (seconds).
 TICK = 0.1
 
 
 class QueuesOfMaster:
-    """The queues that one master has: given by `Shards`, so a loop of the master's
-    never asks another one."""
+    """The queues that one master has. `Shards` sets the names, so the master's loops
+    never ask another master."""
 
     def __init__(self, register: Callable[[str], None]) -> None:
         self.names: tuple[str, ...] = ()
@@ -38,10 +40,10 @@ class QueuesOfMaster:
         self._register = register
 
     def refresh(self, client: RedisClient) -> None:
-        """Done by `Shards`."""
+        """Does nothing: `Shards` sets the names."""
 
     def register(self, client: RedisClient, name: str) -> bool:
-        """Passes it on to `Shards`, which says whether it is new."""
+        """Passes the name on to `Shards`, which logs it if it is new."""
         self._register(name)
         return False
 
@@ -50,25 +52,25 @@ class Shards:
     """The shards of a cluster.
 
     Args:
-        make: a shard that is not started, with these queues, of that master; it
-            calls the function when a slot has moved.
+        make: makes a shard, not started, from its queues, its master, and the function
+            to call when a slot has moved.
     """
 
     def __init__(
         self,
         settings: Settings,
         make: Callable[[QueuesOfMaster, Node, Callable[[], None]], Shard],
-        complaints: Complaints,
+        error_log: ErrorLog,
     ) -> None:
-        self._topology = Topology(settings)
+        self._topology = Topology(settings, client_name=CLIENT_NAME)
         self._make = make
-        self._complaints = complaints
+        self._error_log = error_log
         self._stop = threading.Event()
-        self._loop = Loop("topology", self._step, self._stop, Outages(), complaints)
+        self._loop = Loop("topology", self._step, self._stop, Outages(), error_log)
         self._shards: dict[Node, Shard] = {}
         self._ending: list[Shard] = []
         self._lock = threading.Lock()
-        self._registry = Registry(complaints)
+        self._registry = Registry(error_log)
         self._unread = ""
         self._found: set[str] = set()
         self._moved = threading.Event()
@@ -79,7 +81,7 @@ class Shards:
         self._loop.start()
 
     def current(self) -> Sequence[Shard]:
-        """The shards that work."""
+        """Returns the shards that are at work."""
         with self._lock:
             return list(self._shards.values())
 
@@ -90,7 +92,7 @@ class Shards:
 
     @property
     def error(self) -> str:
-        """Why the names of the queues can't be read; empty where they can."""
+        """Why the names of the queues can't be read; empty if they can."""
         return self._unread or self._registry.error
 
     def _step(self) -> float:
@@ -105,7 +107,7 @@ class Shards:
         return TICK
 
     def _replace(self) -> None:
-        """Starts shards of new masters, ends those of masters that are none now."""
+        """Starts the shards of new masters; ends the shards of former masters."""
         masters = self._topology.masters
         old = {node: shard for node, shard in self._shards.items() if node not in masters}
         new = {
@@ -133,8 +135,8 @@ class Shards:
             self._found.add(name)
 
     def _read_names(self) -> None:
-        """Brings the names up to date; they stay as they are while the master that
-        has the registry does not answer."""
+        """Brings the names up to date. They stay as they are while the master that has
+        the registry does not answer."""
         owner = self._topology.owner(key("queues"))
         if owner is None or any(loop.error for loop in self._shards[owner].loops):
             return
@@ -148,7 +150,7 @@ class Shards:
                     if self._registry.register(client, name):
                         get_logger().warning("queue.found", queue=name)
                 except redis.ResponseError as error:
-                    self._complaints.about_queue(name, "register it", error)
+                    self._error_log.report_queue(name, "register it", error)
             self._registry.read(client)
         except UNAVAILABLE as error:
             outages.began("registry", error)
@@ -160,7 +162,7 @@ class Shards:
             self._found -= set(self._registry.names)
 
     def _give_names(self) -> None:
-        """Says to each shard which queues it has: among them such as could not be
+        """Gives each shard the names of its queues, including queues that could not be
         registered yet."""
         with self._lock:
             names = {*self._registry.names, *self._found}
@@ -168,7 +170,7 @@ class Shards:
         for name in sorted(names):
             owner = self._topology.owner(key("pending", name))
             if owner is None:
-                self._complaints.about(
+                self._error_log.report(
                     "queue.not_served",
                     name,
                     queue=name,
@@ -180,7 +182,7 @@ class Shards:
             shard.queues.names = tuple(of_master[node])
 
     def stop(self) -> None:
-        """Lets each loop finish the call it is in, and closes the connections."""
+        """Ends each loop after its current call, and closes the connections."""
         self._stop.set()
         self._loop.join()
         shards = [*self._shards.values(), *self._ending]

@@ -1,8 +1,8 @@
-"""Finds the consumers whose lease has ended, and has their tasks moved.
+"""Finds the consumers whose lease has ended, and rescues their tasks.
 
-The sweep has a timer of its own beside all else: one thread does both, in small
-steps, and looks at the clock after each. A sweep that came later than its gap
-would make every consumer safe for another lease.
+One thread sweeps and rescues, in small steps, and looks at the clock after each step:
+the sweep must be on time. Rule 8: a sweep that is later than its gap gives every
+consumer another lease.
 """
 
 from __future__ import annotations
@@ -11,72 +11,73 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from fluxqueue_control.errors import UNAVAILABLE
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import key
 from redis.exceptions import ResponseError
 
+from .error_log import ErrorLog
 from .options import Options
-from .outages import Complaints
 from .queues import Queues
-from .redis_client import UNAVAILABLE, RedisClient, ScriptCall
 from .rescue import Rescue
 
 if TYPE_CHECKING:
     from .tracing import Tracing
 
-# Late consumers that one sweep returns, and queues that one pipeline sweeps.
+# Late consumers that one sweep returns, and queues that one round trip sweeps.
 LATE_LIMIT = 1_000
 QUEUES_AT_ONCE = 100
-# Tombstones whose keys one EXISTS looks at.
+# Tombstones that one EXISTS checks.
 TOMBSTONES_AT_ONCE = 250
-# Tombstones of a queue that may be forgotten in one go, and how often (seconds).
+# Tombstones of a queue that are removed together, and how often (seconds).
 FORGET_LIMIT = 100
 FORGET_INTERVAL = 60.0
 
 
 class Sweeper:
-    """Sweeps every queue in time, and does the rest between two sweeps."""
+    """Sweeps every queue on time, and rescues between two sweeps."""
 
     def __init__(
         self,
         client: RedisClient,
         queues: Queues,
         options: Options,
-        complaints: Complaints,
+        error_log: ErrorLog,
         tracing: Tracing | None = None,
     ) -> None:
         self._client = client
         self._queues = queues
         self._options = options
-        self._complaints = complaints
+        self._error_log = error_log
         self._tracing = tracing
         self._next_sweep = 0.0
         self._swept: dict[str, float] = {}
         self._rescues: deque[Rescue] = deque()
         self._under_rescue: set[tuple[str, str]] = set()
-        # By queue: tombstones not looked at since the last sweep, and such as
-        # may be old enough to be forgotten.
+        # By queue: tombstones not yet checked since the last sweep, and tombstones that
+        # may be old enough to be removed.
         self._unseen: dict[str, list[str]] = {}
         self._forgettable: dict[str, list[str]] = {}
         self._next_forgetting = time.monotonic() + FORGET_INTERVAL
 
     def step(self) -> float:
-        """A sweep where one is due, else a bit of the rest; returns the seconds
-        to pause.
+        """Sweeps if a sweep is due, else does a small part of the other work; returns the
+        seconds to pause.
 
         Raises:
-            UNAVAILABLE: Redis is away.
+            UNAVAILABLE: Redis is unreachable or can't work.
         """
         try:
             if time.monotonic() >= self._next_sweep:
                 self._sweep()
-                # From its end: however long it takes, there is time for the rest.
+                # Counted from its end: however long a sweep takes, the other work gets time.
                 self._next_sweep = time.monotonic() + self._options.sweep_interval
             else:
                 self._look()
                 self._forget()
                 self._move()
         except UNAVAILABLE:
-            # Late because Redis was away: that is said elsewhere.
+            # The outage makes the next sweep late, and has its own log line.
             self._swept.clear()
             raise
         if self._unseen or self._forgettable or self._rescues:
@@ -95,7 +96,7 @@ class Sweeper:
             now = time.monotonic()
             for queue, reply in zip(some, replies, strict=True):
                 if isinstance(reply, ResponseError):
-                    self._complaints.about_queue(queue, "sweep", reply)
+                    self._error_log.report_queue(queue, "sweep", reply)
                     continue
                 self._check_punctuality(queue, now)
                 late, tombstones = (self._ids(queue, members) for members in reply[2:])
@@ -104,7 +105,7 @@ class Sweeper:
                 if tombstones:
                     self._unseen.setdefault(queue, tombstones)
                     if forgetting:
-                        # In the order of the score the oldest come last.
+                        # Their scores are negative: the oldest are last.
                         self._forgettable[queue] = tombstones[-FORGET_LIMIT:]
         if forgetting:
             self._next_forgetting = time.monotonic() + FORGET_INTERVAL
@@ -113,7 +114,7 @@ class Sweeper:
         last = self._swept.get(queue)
         self._swept[queue] = now
         if last is not None and now - last > self._options.gap:
-            self._complaints.about(
+            self._error_log.report(
                 "sweep.late",
                 queue,
                 queue=queue,
@@ -129,7 +130,7 @@ class Sweeper:
             try:
                 ids.append(member.decode())
             except UnicodeDecodeError as error:
-                self._complaints.about_queue(queue, "read the consumers", error)
+                self._error_log.report_queue(queue, "read the consumers", error)
         return ids
 
     def _add(self, queue: str, consumer: str) -> None:
@@ -139,7 +140,7 @@ class Sweeper:
             self._rescues.append(Rescue(queue, consumer, self._options, trace))
 
     def _look(self) -> None:
-        """Looks whether some tombstones have left something behind."""
+        """Checks some tombstones for tasks that they still have."""
         if not self._unseen:
             return
         queue, unseen = next(iter(self._unseen.items()))
@@ -153,8 +154,8 @@ class Sweeper:
                     self._add(queue, consumer)
         refused = next((r for r in found if isinstance(r, ResponseError)), None)
         if refused is not None:
-            # The next sweep returns these again, here or where the queue is now.
-            self._complaints.about_queue(queue, "look for what is left", refused)
+            # The next sweep returns them again, from this server or the queue's new one.
+            self._error_log.report_queue(queue, "look for what is left", refused)
             rest = []
         if rest:
             self._unseen[queue] = rest
@@ -162,7 +163,7 @@ class Sweeper:
             del self._unseen[queue]
 
     def _forget(self) -> None:
-        """Lets Redis forget the tombstones of a queue that are old and empty."""
+        """Removes the old and empty tombstones of one queue."""
         if not self._forgettable:
             return
         queue, consumers = next(iter(self._forgettable.items()))
@@ -172,11 +173,11 @@ class Sweeper:
         )
         for reply in replies:
             if isinstance(reply, ResponseError):
-                self._complaints.about_queue(queue, "forget consumers", reply)
+                self._error_log.report_queue(queue, "forget consumers", reply)
         del self._forgettable[queue]
 
     def _move(self) -> None:
-        """Moves one batch of one consumer."""
+        """Moves one batch of one rescue."""
         if not self._rescues:
             return
         rescue = self._rescues[0]
@@ -184,7 +185,7 @@ class Sweeper:
             if rescue.step(self._client):
                 return
         except ResponseError as error:
-            self._complaints.about_queue(rescue.queue, "rescue", error)
+            self._error_log.report_queue(rescue.queue, "rescue", error)
         self._rescues.popleft()
         self._under_rescue.discard((rescue.queue, rescue.consumer))
         rescue.report()

@@ -1,4 +1,4 @@
-"""The scheduler's side of OpenTelemetry: decided once, at the start."""
+"""Sets up OpenTelemetry for the scheduler, once, at the start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICE = "fluxqueue-scheduler"
 
 
 class Telemetry:
-    """The SDK and what is recorded with it.
+    """The SDK, and what the scheduler records with it.
 
     Attributes:
         tracing: for the loops.
@@ -31,19 +31,19 @@ class Telemetry:
         self.export_lines = own.export_lines
 
     def watch(self, readers: Callable[[], Iterable[Reader]]) -> None:
-        """Shows how long the queues are that these can tell of."""
+        """Exports the lengths of the queues that these readers can read."""
         from .queue_metrics import QueueMetrics
 
         if self.tracing.meter is not None:
             QueueMetrics(self.tracing.meter, readers, self.tracing.server)
 
     def flush(self) -> bool:
-        """Exports what is left; False where that took too long."""
+        """Exports what is left; returns False if that took too long."""
         return self._sdk.flush()
 
 
 def set_up(settings: Settings, serves_metrics: bool) -> Telemetry | None:
-    """What the environment asks for; None where that is nothing.
+    """Sets up what the environment asks for; returns None if it asks for nothing.
 
     Raises:
         ConfigurationError: a variable is not valid.

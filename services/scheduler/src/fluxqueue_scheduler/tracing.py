@@ -1,5 +1,5 @@
-"""What the scheduler records: `promote` and `rescue`, with links to the traces
-of the tasks that were moved. Imported only where an SDK is set up."""
+"""Spans and metrics of `promote` and `rescue`, with links to the traces of the moved
+tasks. Imported only if there is an OpenTelemetry SDK."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Producer, Settings, key, parse_message
 from fluxqueue_core.errors import MalformedMessage
 from fluxqueue_core.telemetry import instruments, propagation
@@ -14,21 +15,24 @@ from fluxqueue_core.telemetry import semconv as s
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind
 
-from .promote import MOST_LINKS
-from .redis_client import RedisClient
-
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
+# Moved tasks to whose traces one span has links.
+MOST_LINKS = 32
+
 
 class Tracing:
-    """Spans and counters of what was moved.
+    """Records what was moved.
 
     Attributes:
-        meter: None where there is none.
+        meter: None if there are no metrics.
+        most_links: how many of the moved messages `promoted` can use.
         server: the attributes that say where Redis is.
     """
+
+    most_links = MOST_LINKS
 
     def __init__(self, tracer: Tracer | None, meter: Meter | None, server: dict[str, Any]) -> None:
         self._tracer = tracer
@@ -51,31 +55,33 @@ class Tracing:
 
     @classmethod
     def of_process(cls, settings: Settings) -> Tracing:
-        """With the providers that are set."""
+        """Makes one with the providers of this process."""
         server = instruments.server_attributes(*Producer(settings).server)
         return cls(instruments.get_tracer(), instruments.get_meter(), server)
 
     def promoted(self, queue: str, count: int, messages: Sequence[bytes], started: int) -> None:
-        """So many due tasks were moved; `messages` are some of them.
+        """Records that due tasks were moved.
 
         Args:
-            started: nanoseconds since 1970.
+            count: how many tasks.
+            messages: some of them, up to `most_links`.
+            started: when the call began, in nanoseconds since 1970.
         """
         if self._promoted is not None:
             self._promoted.add(count, self._of_metrics(queue))
         self._span(s.PROMOTE, queue, count, messages, started, {})
 
     def rescue(self, queue: str, consumer: str) -> RescueTrace:
-        """For the rescue of one lost consumer."""
+        """Returns what records the rescue of one lost consumer."""
         return RescueTrace(self, queue, consumer)
 
     def rescued(self, queue: str, count: int) -> None:
-        """So many tasks were taken from a lost worker."""
+        """Records that `count` tasks were taken from a lost worker."""
         if self._rescued is not None:
             self._rescued.add(count, self._of_metrics(queue))
 
     def rescue_took(self, queue: str, seconds: float) -> None:
-        """A batch is back, so long after the end of the lease."""
+        """Records that a batch is back, `seconds` after the end of the lease."""
         if self._rescue_duration is not None:
             self._rescue_duration.record(seconds, self._of_metrics(queue))
 
@@ -91,9 +97,9 @@ class Tracing:
         started: int,
         more: Mapping[str, Any],
     ) -> None:
-        """One span, if a trace of one of these tasks is recorded. Where a single
-        task was moved the span is part of its trace; else it is one of its own,
-        with links to theirs."""
+        """Makes one span, if a trace of one of these tasks is recorded. The span of a
+        single task is part of the task's trace; the span of several tasks has its own
+        trace, with links to theirs."""
         if self._tracer is None:
             return
         contexts = [c for m in messages[:MOST_LINKS] if (c := _creation(m)) is not None]
@@ -122,12 +128,12 @@ class Tracing:
                 [Link(context) for context in contexts],
                 started,
             ).end()
-        except Exception:  # noqa: BLE001 - of a processor that was set before us
+        except Exception:  # noqa: BLE001 - from a processor of the application
             instruments.failed_once()
 
 
 class RescueTrace:
-    """The rescue of one consumer's tasks."""
+    """Records the rescue of one consumer's tasks."""
 
     def __init__(self, tracing: Tracing, queue: str, consumer: str) -> None:
         self._tracing = tracing
@@ -136,8 +142,8 @@ class RescueTrace:
         self._lease_ended: float | None = None
 
     def began(self, client: RedisClient) -> None:
-        """A batch is about to be moved. The first time, asks Redis since when
-        the consumer has been late, which only it knows."""
+        """Notes that a batch is about to move. The first time, asks Redis since when the
+        consumer has been late."""
         if self._lease_ended is not None or self._tracing.meter is None:
             return
         score, now = client.commands(
@@ -149,9 +155,16 @@ class RescueTrace:
         self._lease_ended = time.monotonic() - max(late, 0.0)
 
     def moved(self, messages: Sequence[bytes], home: int, dead: int, started: int) -> None:
-        """A batch was moved: so many went home, so many are dead."""
+        """Records a moved batch.
+
+        Args:
+            messages: the messages of the batch.
+            home: how many returned to their list.
+            dead: how many are dead.
+            started: when the call began, in nanoseconds since 1970.
+        """
         if not home + dead:
-            return  # another scheduler was quicker
+            return  # another scheduler was faster
         tracing = self._tracing
         tracing.rescued(self._queue, home + dead)
         if self._lease_ended is not None:
@@ -163,7 +176,7 @@ class RescueTrace:
 
 
 def _creation(message: bytes) -> SpanContext | None:
-    """The context of the message's creation, if it is recorded."""
+    """Returns the context of the message's creation, if its trace is recorded."""
     try:
         headers = parse_message(message)["headers"]
     except MalformedMessage:

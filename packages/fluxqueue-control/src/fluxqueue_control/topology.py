@@ -1,34 +1,49 @@
-"""Which master of a cluster has which slots."""
+"""Knows which master of a cluster has which slots."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import redis
 from fluxqueue_core import Settings
 from redis.crc import key_slot
 
-from .connect import Node
-from .redis_client import UNAVAILABLE, RedisClient
+from .connect import CLIENT_NAME, Node
+from .errors import UNAVAILABLE
+from .redis_client import RedisClient
 
-# Seconds that a node has to answer.
+# Seconds to wait for a node's reply.
 PATIENCE = 2.0
 
 
 class NoCluster(Exception):
-    """The server is no node of a cluster."""
+    """The server is not a node of a cluster."""
 
 
 class Topology:
-    """Asks the nodes. Creating it opens no connection.
+    """Asks the nodes. The first `refresh` opens the first connection.
+
+    Args:
+        timeout: seconds to wait for a node's reply; the settings' own if that is shorter.
+        moved: called when a node says that a slot belongs to another master.
+        client_name: shown by `CLIENT LIST`.
 
     Attributes:
-        masters: those that have slots.
+        masters: the masters that have slots.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        timeout: float = PATIENCE,
+        moved: Callable[[], None] | None = None,
+        client_name: str = CLIENT_NAME,
+    ) -> None:
         self._settings = settings
+        self._timeout = timeout
+        self._moved = moved
+        self._client_name = client_name
         self._clients: dict[Node, RedisClient] = {}
         self._slots: dict[range, Node] = {}
         self._replicas: Sequence[Node] = ()
@@ -39,14 +54,15 @@ class Topology:
         """Asks a node for the slots.
 
         Args:
-            away: nodes that are asked only after all others.
+            away: nodes to ask only after all others.
 
         Raises:
             redis.ConnectionError: no node answers.
-            NoCluster: one answers that is no node of a cluster.
+            NoCluster: a server answers that is not a node of a cluster.
         """
-        # The same as before, if it still answers: so nodes that do not agree are
-        # not heard in turn. Replicas last: nobody else would see one cut off.
+        # Ask the same node as before while it answers, so that the view does not alternate
+        # between nodes that disagree. Ask replicas last: a replica that is cut off from the
+        # cluster still answers, with old slots.
         candidates = [*self.masters, *self._settings.nodes, *self._replicas]
         if self._asked is not None and self._asked in self.masters:
             candidates.insert(0, self._asked)
@@ -83,14 +99,16 @@ class Topology:
             self._clients.pop(gone).close()
 
     def client(self, node: Node) -> RedisClient:
-        """A client of that node, for the thread that refreshes."""
+        """Returns a client of that node, for the thread that refreshes."""
         client = self._clients.get(node)
         if client is None:
-            client = self._clients[node] = RedisClient(self._settings, PATIENCE, node)
+            client = self._clients[node] = RedisClient(
+                self._settings, self._timeout, node, self._moved, self._client_name
+            )
         return client
 
     def owner(self, key: str) -> Node | None:
-        """The master that has this key's slot; None where nobody has."""
+        """Returns the master that has this key's slot; None if no master has it."""
         slot = key_slot(key.encode())
         return next((node for slots, node in self._slots.items() if slot in slots), None)
 
@@ -101,6 +119,6 @@ class Topology:
 
 
 def _address(server: Sequence[Any], asked: Node) -> Node:
-    """Of `[host, port, id, ...]`; without a host it is the one that was asked."""
+    """Reads `[host, port, id, ...]`. Without a host the server means itself."""
     host = server[0].decode() if server[0] else ""
     return (asked[0] if host in ("", "?") else host), int(server[1])

@@ -1,4 +1,4 @@
-"""Which errors mean that Redis can't work, and how scripts get there."""
+"""Errors that mean that Redis can't work, and scripts that Redis does not have yet."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import redis
+from fluxqueue_control.errors import UNAVAILABLE
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import Settings, script
-from fluxqueue_scheduler.redis_client import UNAVAILABLE, RedisClient, ScriptCall
 
 Answer = Callable[[tuple[Any, ...]], Any]
 
@@ -55,7 +56,7 @@ def client_with(answer: Answer) -> RedisClient:
         redis.ResponseError("Error running script (call to f_1): @user_script:9: -OOM command"),
     ],
 )
-def test_a_server_that_can_not_work_is_unavailable(error: Exception) -> None:
+def test_a_server_that_cannot_work_is_unavailable(error: Exception) -> None:
     client = client_with(lambda words: error)
     with pytest.raises(UNAVAILABLE, match=str(error)[:20]):
         client.command("PING")
@@ -65,13 +66,13 @@ def test_a_server_that_can_not_work_is_unavailable(error: Exception) -> None:
     ("error", "left"),
     [
         (redis.ReadOnlyError("You can't write against a read only replica."), True),
-        # So says a script on Redis 6.2.
+        # The error of a script on Redis 6.2.
         (redis.ResponseError("-READONLY You can't write against a read only replica."), True),
         (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), False),
     ],
 )
-def test_a_server_that_has_become_a_replica_is_left(error: Exception, left: bool) -> None:
-    """Only a new connection asks the Sentinels who is the master."""
+def test_the_client_leaves_a_server_that_has_become_a_replica(error: Exception, left: bool) -> None:
+    """Only a new connection asks the Sentinels for the master."""
     client = client_with(lambda words: error)
     closed: list[bool] = []
     pool: Any = client._redis.connection_pool
@@ -100,7 +101,7 @@ def test_any_other_error_belongs_to_its_command(error: Exception) -> None:
         client.command("GET", "a")
 
 
-def test_it_says_when_a_slot_is_with_another_master() -> None:
+def test_the_client_reports_that_a_slot_belongs_to_another_master() -> None:
     said: list[bool] = []
     client = client_with(lambda words: redis.exceptions.MovedError("866 127.0.0.1:7001"))
     client._moved = lambda: said.append(True)
@@ -137,7 +138,7 @@ class ScriptServer:
 
 
 @pytest.mark.parametrize("knows_flags", [True, False])
-def test_scripts_are_loaded_once_and_as_the_server_knows_them(knows_flags: bool) -> None:
+def test_scripts_are_loaded_once_in_the_form_that_the_server_knows(knows_flags: bool) -> None:
     server = ScriptServer(knows_flags)
     client = client_with(server)
     calls = [ScriptCall("promote", "a", (1,)), ScriptCall("trim_dead", "b", (2, 3, 4))]
@@ -151,7 +152,7 @@ def test_scripts_are_loaded_once_and_as_the_server_knows_them(knows_flags: bool)
     assert client.calls(calls) == [(1,), (2, 3, 4)]
 
 
-def test_a_script_that_is_refused_otherwise_is_an_error() -> None:
+def test_any_other_refusal_of_a_script_is_an_error() -> None:
     def answer(words: tuple[Any, ...]) -> Any:
         if words[0] == "SCRIPT":
             return redis.exceptions.NoPermissionError("can't run this command")
@@ -161,7 +162,7 @@ def test_a_script_that_is_refused_otherwise_is_an_error() -> None:
         client_with(answer).call(ScriptCall("promote", "a", (1,)))
 
 
-def test_redis_py_neither_retries_nor_waits_longer_than_told() -> None:
+def test_redis_py_neither_retries_nor_waits_longer_than_the_timeout() -> None:
     client = RedisClient(Settings("redis://nowhere:1", timeout=5, connect_timeout=1.5), 2.5)
     options = client._redis.connection_pool.connection_kwargs
     assert options["retry"].get_retries() == 0
@@ -184,7 +185,7 @@ def test_redis_py_neither_retries_nor_waits_longer_than_told() -> None:
         ),
     ],
 )
-def test_it_understands_every_url_of_the_settings(
+def test_the_client_understands_every_url_of_the_settings(
     url: str, connection_class: type[Any], wanted: dict[str, Any]
 ) -> None:
     pool = RedisClient(Settings(url), 1.0)._redis.connection_pool
@@ -193,7 +194,7 @@ def test_it_understands_every_url_of_the_settings(
     assert {name: getattr(connection, name) for name in wanted} == wanted
 
 
-def test_a_server_that_refuses_a_new_connection_for_now_is_unavailable() -> None:
+def test_a_server_that_refuses_new_connections_for_now_is_unavailable() -> None:
     def refuse(words: tuple[Any, ...]) -> None:
         raise redis.ResponseError("BUSY Redis is busy running a script.")
 
@@ -201,7 +202,7 @@ def test_a_server_that_refuses_a_new_connection_for_now_is_unavailable() -> None
         client_with(refuse).command("PING")
 
 
-def test_a_wrong_password_is_not_taken_for_a_server_that_is_away() -> None:
+def test_a_wrong_password_does_not_count_as_an_unreachable_server() -> None:
     def refuse(words: tuple[Any, ...]) -> None:
         raise redis.ResponseError("WRONGPASS invalid username-password pair")
 

@@ -1,5 +1,5 @@
-"""Clients of redis-py, as the settings say: of a server, of the master that the
-Sentinels name, of one node of a cluster. None of them retries by itself."""
+"""Makes redis-py clients from the settings: for one server, for the master that
+Sentinels name, or for one node of a cluster. None of them retries by itself."""
 
 from __future__ import annotations
 
@@ -11,31 +11,42 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+# Host and port.
 Node = tuple[str, int]
 
+# The name of a connection in `CLIENT LIST`, unless the caller gives another.
+CLIENT_NAME = "fluxqueue-control"
 
-def connect(settings: Settings, timeout: float, node: Node | None = None) -> redis.Redis:
-    """A client that has not connected yet.
+
+def connect(
+    settings: Settings,
+    timeout: float,
+    node: Node | None = None,
+    client_name: str = CLIENT_NAME,
+) -> redis.Redis:
+    """Returns a client that has not connected yet.
 
     Args:
-        timeout: seconds that one answer may take; the settings' own if shorter.
-        node: host and port, where the settings name a cluster.
+        timeout: seconds to wait for one reply; the settings' own if that is shorter.
+        node: host and port, if the settings name a cluster.
+        client_name: shown by `CLIENT LIST`.
     """
+    options = _options(settings, timeout, client_name)
     if settings.kind == "sentinel":
-        return _of_sentinels(settings, timeout)
+        return _behind_sentinels(settings, options)
     if node is not None:
         host, port = node
-        return redis.Redis(host, port, **_login(settings), **_options(settings, timeout))
-    return redis.Redis.from_url(settings.url, **_waiting(settings, timeout))
+        return redis.Redis(host, port, **_login(settings), **options, **_tls(settings))
+    return redis.Redis.from_url(settings.url, **options)
 
 
-def _of_sentinels(settings: Settings, timeout: float) -> redis.Redis:
-    """Whenever it connects it asks the Sentinels, and once more after a server has
-    said that it is the master no longer."""
-    theirs = {"username": settings.sentinel_username, "password": settings.sentinel_password}
-    options = _options(settings, timeout)
+def _behind_sentinels(settings: Settings, options: dict[str, Any]) -> redis.Redis:
+    """The client asks the Sentinels for the master at each connection, and again when a
+    server says that it is no longer the master."""
+    options = {**options, **_tls(settings)}
+    login = {"username": settings.sentinel_username, "password": settings.sentinel_password}
     make: Any = _Sentinels  # redis-py has no types for it
-    sentinels = make(settings.nodes, sentinel_kwargs={**theirs, **options})
+    sentinels = make(settings.nodes, sentinel_kwargs={**login, **options})
     client: redis.Redis = sentinels.master_for(
         settings.service, db=settings.database, **_login(settings), **options
     )
@@ -43,13 +54,13 @@ def _of_sentinels(settings: Settings, timeout: float) -> redis.Redis:
 
 
 class _Sentinels(Sentinel):
-    """Says why there is no master: redis-py itself names the classes of the errors."""
+    """Says why there is no master: redis-py names only the classes of the errors."""
 
     def discover_master(self, service_name: str) -> Node:
-        """Host and port of the master, from the first Sentinel that knows it.
+        """Returns the master's host and port, from the first Sentinel that knows it.
 
         Raises:
-            MasterNotFoundError: none does.
+            MasterNotFoundError: no Sentinel knows the master.
         """
         reasons = []
         for sentinel in list(self.sentinels):
@@ -60,7 +71,7 @@ class _Sentinels(Sentinel):
                 reasons.append(f"{where}: {error}")
                 continue
             if found is not None:
-                # That one is asked first the next time.
+                # Ask this Sentinel first the next time.
                 self.sentinels.remove(sentinel)
                 self.sentinels.insert(0, sentinel)
                 host, port = found
@@ -75,15 +86,14 @@ def _login(settings: Settings) -> dict[str, Any]:
     return {"username": settings.username, "password": settings.password}
 
 
-def _options(settings: Settings, timeout: float) -> dict[str, Any]:
-    encryption = {"ssl": True, **settings.certificates} if settings.encrypted else {}
-    return {**_waiting(settings, timeout), **encryption}
+def _tls(settings: Settings) -> dict[str, Any]:
+    return {"ssl": True, **settings.certificates} if settings.encrypted else {}
 
 
-def _waiting(settings: Settings, timeout: float) -> dict[str, Any]:
+def _options(settings: Settings, timeout: float, client_name: str) -> dict[str, Any]:
     return {
         "protocol": 2,
-        "client_name": "fluxqueue-scheduler",
+        "client_name": client_name,
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": min(timeout, settings.timeout),
         "socket_connect_timeout": settings.connect_timeout,
@@ -91,7 +101,7 @@ def _waiting(settings: Settings, timeout: float) -> dict[str, Any]:
 
 
 def close(client: redis.Redis) -> None:
-    """Closes its connections, those to Sentinels as well."""
+    """Closes the client's connections, those to Sentinels included."""
     client.close()
     sentinels = getattr(client.connection_pool, "sentinel_manager", None)
     if sentinels is not None:

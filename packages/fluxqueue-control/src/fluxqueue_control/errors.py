@@ -1,0 +1,78 @@
+"""Errors of redis-py by their meaning: Redis can't work, a slot moves, a command is refused."""
+
+from __future__ import annotations
+
+import re
+
+import redis
+from fluxqueue_core import is_temporary
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+_READ_ONLY = re.compile(r"\bread only replica\b")
+# CLUSTERDOWN with this text is about one slot, not about the whole cluster.
+_NOT_SERVED = "hash slot not served"
+# redis-py removes the code from the texts of these errors.
+_CODES: dict[type[BaseException], str] = {
+    NoPermissionError: "NOPERM",
+    ReadOnlyError: "READONLY",
+    OutOfMemoryError: "OOM",
+    ClusterDownError: "CLUSTERDOWN",
+    MasterDownError: "MASTERDOWN",
+}
+
+
+class BrokerNotReady(Exception):
+    """Redis answered that it can't work now; the text is its own."""
+
+
+class AccessDenied(BrokerNotReady):
+    """Redis does not let this user in."""
+
+
+# Only an operator can help, with a right or another password.
+DENIED = (redis.AuthenticationError, AccessDenied)
+# Redis is unreachable or can't work: try again later.
+UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError, BrokerNotReady)
+
+
+def full_text(error: BaseException) -> str:
+    """The error reply as Redis sent it: with its code, which redis-py removes."""
+    code = _CODES.get(type(error))
+    return str(error) if code is None else f"{code} {error}"
+
+
+def slot_is_moving(error: BaseException) -> bool:
+    """Whether the queue's slot is moving, or has moved, to another master. Redis
+    executed nothing.
+
+    No script can run while a slot moves, because its keys are on two servers. The old
+    owner answers TRYAGAIN or ASK, the new owner TRYAGAIN, until the move has ended.
+    """
+    if isinstance(error, ClusterDownError):
+        return _NOT_SERVED in str(error).lower()
+    return isinstance(error, (MovedError, AskError, TryAgainError))
+
+
+def is_unavailable(error: redis.RedisError) -> bool:
+    """Whether an error reply says that the server as a whole can't work now. Callers
+    treat it like a server that is unreachable."""
+    if slot_is_moving(error):
+        return False
+    if not isinstance(error, ResponseError):
+        return True
+    return is_temporary(full_text(error))
+
+
+def is_read_only(error: redis.RedisError) -> bool:
+    """Whether the server is a replica now, so that another one is the master."""
+    return _READ_ONLY.search(str(error)) is not None
