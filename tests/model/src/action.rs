@@ -1,4 +1,4 @@
-//! The steps of the model, and what each does.
+//! The model's steps, and the effect of each.
 
 use crate::faults::Fault;
 use crate::list::Msg;
@@ -8,38 +8,38 @@ use crate::scope::Scope;
 use crate::state::*;
 use crate::worker::slots;
 
-/// One step. `at` is a worker, or a scheduler.
+/// One step. `at` is the index of a worker or a scheduler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Action {
-    /// Something goes wrong.
+    /// A fault occurs.
     Strike {
         fault: Fault,
         at: usize,
     },
-    /// Redis runs again.
+    /// Redis is up again.
     RedisReturns,
-    /// SIGCONT.
+    /// A stopped process gets SIGCONT.
     Continue {
         at: usize,
     },
-    /// The network is there again.
+    /// The network is back.
     Heal {
         at: usize,
     },
-    /// A request of a closed connection is executed.
+    /// Redis executes a request of a closed connection.
     ExecuteLate {
         index: usize,
     },
-    /// It never will be.
+    /// A request of a closed connection is lost.
     DropLate {
         index: usize,
     },
-    /// The worker sees that its connections are broken.
+    /// The worker notices that its connections are broken.
     NoticeBreak {
         at: usize,
     },
-    /// It has waited too long for an answer.
+    /// The worker gives up waiting for a reply.
     LosePatience {
         at: usize,
     },
@@ -57,7 +57,7 @@ pub enum Action {
     Serve {
         at: usize,
     },
-    /// BLMOVE has waited long enough.
+    /// BLMOVE times out.
     TimeOut {
         at: usize,
     },
@@ -88,18 +88,18 @@ pub enum Action {
     Shed {
         at: usize,
     },
-    /// The drain's deadline.
+    /// The drain reaches its deadline.
     ReleaseRunning {
         at: usize,
     },
-    /// A drained worker that holds nothing and can't reach Redis ends.
+    /// A drained worker holds nothing, can't reach Redis, and ends.
     LeaveWithoutGoodbye {
         at: usize,
     },
     Start {
         at: usize,
     },
-    /// A sweep; then the rescue of one of those that it has found.
+    /// A sweep, followed by the rescue of one consumer that it found.
     Sweep {
         at: usize,
         consumer: Option<u8>,
@@ -107,11 +107,11 @@ pub enum Action {
     StepRescue {
         at: usize,
     },
-    /// A scheduler is killed in the middle of a rescue.
+    /// A scheduler is killed during a rescue.
     CrashScheduler {
         at: usize,
     },
-    /// A BLMOVE alone breaks; only for the mutant that minds.
+    /// Only the blocking connection breaks. One mutant needs it.
     BreakBlocking {
         at: usize,
     },
@@ -127,8 +127,8 @@ pub enum Action {
 use Action::*;
 
 impl Action {
-    /// In which order things are done where nothing goes wrong, or None for what
-    /// need not happen then: faults, and what faults cause.
+    /// The step's rank in a run without further faults. None for a step that such a
+    /// run does not need: a fault, or the consequence of one.
     pub fn calm(&self) -> Option<u8> {
         Some(match self {
             RedisReturns | Continue { .. } | Heal { .. } => 0,
@@ -152,10 +152,10 @@ impl Action {
 }
 
 impl State {
-    /// Does it, and checks what must hold.
+    /// Takes a step and checks the properties.
     ///
     /// # Errors
-    /// The property that it violates.
+    /// The property that the step violates.
     pub fn apply(&mut self, scope: &Scope, action: Action) -> Result<(), Violation> {
         match action {
             Strike { fault, at } => self.strike(scope, fault, at),
@@ -232,8 +232,8 @@ impl State {
         check(self, scope)
     }
 
-    /// A free worker waits for the next task. The same turn of the driver that has
-    /// seen the free slot sends the BLMOVE, so this is no step of its own.
+    /// A worker with a free slot blocks. The driver sends the BLMOVE in the turn in
+    /// which it sees the free slot, so this is not a separate step.
     fn block_where_free(&mut self, scope: &Scope) {
         for at in 0..self.workers.len() {
             let worker = &mut self.workers[at];

@@ -1,4 +1,4 @@
-//! Which steps may come next.
+//! The steps that are possible in a state.
 
 use crate::action::Action::{self, *};
 use crate::mutant::Mutant;
@@ -8,7 +8,7 @@ use crate::state::*;
 use crate::worker::slots;
 
 impl State {
-    /// What may happen next.
+    /// The steps that may come next.
     pub fn actions(&self, scope: &Scope) -> Vec<Action> {
         let mut out = Vec::with_capacity(32);
         for at in 0..self.workers.len() {
@@ -59,7 +59,8 @@ impl State {
         let reachable = self.reachable(at);
         match worker.mode {
             Mode::Absent => {
-                // A new worker is as good as another that is well and as new.
+                // Don't start a worker beside a healthy one of the same release: the run would
+                // be equivalent.
                 let needed = match at {
                     LANE => !self.suspects.is_empty(),
                     _ => at < scope.workers && (!self.healthy(1 - at) || self.workers[1 - at].older),
@@ -69,7 +70,7 @@ impl State {
                 }
                 return;
             }
-            // Redis works on what it was sent all the same.
+            // Redis still executes what the process sent before it stopped.
             Mode::Stopped => out.push(Continue { at }),
             Mode::Running => self.actions_of_running(scope, at, out),
         }
@@ -121,7 +122,7 @@ impl State {
             } else if worker.draining && worker.holds().next().is_none() && worker.doubles.is_empty() {
                 out.push(SendClose { at });
             } else {
-                // The lane claims nothing ahead.
+                // The lane does not prefetch.
                 let most = if at == LANE { 0 } else { scope.ahead };
                 let asks = (0..=most).filter(|ahead| worker.has_cause_to_exchange(scope, slots, *ahead));
                 out.extend(asks.map(|ahead| SendExchange { at, ahead }));
@@ -164,7 +165,7 @@ impl State {
     fn actions_of_schedulers(&self, scope: &Scope, out: &mut Vec<Action>) {
         for at in 0..scope.schedulers {
             if self.schedulers[at] == Rescue::Idle {
-                // As a rule a sweep is part of the tick.
+                // A sweep is normally part of the tick.
                 if self.swept > 0 || !self.sweeping {
                     out.push(Sweep { at, consumer: None });
                 }

@@ -1,4 +1,4 @@
-//! What goes wrong, and time.
+//! Faults, and the passing of time.
 
 use crate::list::List;
 use crate::process::*;
@@ -6,30 +6,30 @@ use crate::properties::Violation;
 use crate::scope::Scope;
 use crate::state::*;
 
-/// A kind of fault. Each costs one of the scope's.
+/// A kind of fault. Each occurrence uses up one of the scope's faults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// SIGKILL of a worker.
+    /// A worker gets SIGKILL.
     Kill,
-    /// SIGSTOP of a worker; SIGCONT comes at any time.
+    /// A worker gets SIGSTOP. SIGCONT may follow at any time.
     Stop,
-    /// SIGTERM of a worker: no fault, but as rare.
+    /// A worker gets SIGTERM. This is no fault, but it is as rare as one.
     Drain,
-    /// A worker's connections break: answers are lost, requests executed late.
+    /// A worker's connections break. Replies are lost, and requests are executed late.
     Break,
-    /// The network of a worker is gone for a time.
+    /// A worker loses the network for a while.
     Cut,
-    /// Redis is killed and started again, with its data.
+    /// Redis is killed and restarted with its data.
     Restart,
-    /// Redis is stopped for a time.
+    /// Redis hangs for a while.
     Hang,
-    /// The clock of Redis jumps ahead of all leases.
+    /// The clock of Redis jumps past the end of every lease.
     ClockJump,
-    /// No scheduler sweeps for a time.
+    /// No scheduler sweeps for a while.
     NoScheduler,
 }
 
-/// Every kind.
+/// Every kind of fault.
 pub const ALL: [Fault; 9] = [
     Fault::Kill,
     Fault::Stop,
@@ -43,7 +43,7 @@ pub const ALL: [Fault; 9] = [
 ];
 
 impl State {
-    /// Whether that fault can strike that worker (0 for those of Redis).
+    /// Whether the fault can strike worker `at`. Faults of Redis and schedulers strike worker 0.
     pub fn can_strike(&self, fault: Fault, at: usize) -> bool {
         let worker = &self.workers[at];
         let runs = worker.mode == Mode::Running;
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// It does.
+    /// Applies the fault.
     pub fn strike(&mut self, scope: &Scope, fault: Fault, at: usize) {
         self.faults -= 1;
         match fault {
@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    /// What was not executed never is; what was answered may still be read.
+    /// Pending requests are lost. Replies that were sent can still be read.
     fn restart(&mut self) {
         self.redis = Redis::Down;
         self.late = [None; LATE];
@@ -95,21 +95,21 @@ impl State {
         }
     }
 
-    /// Time may go on only when every worker that nothing keeps from it is through
-    /// with what it has to say to Redis: that is what makes it healthy.
+    /// Time may pass only if every healthy worker has finished its exchange with
+    /// Redis: a worker that renews in each tick is what *healthy* means.
     pub fn may_tick(&self) -> bool {
         (0..self.workers.len()).all(|at| {
             let worker = &self.workers[at];
             if self.healthy(at) {
                 return worker.ready && worker.age == 0 && worker.scripts.is_none() && !worker.broken;
             }
-            // Patience is shorter than a tick.
+            // A worker waits for a reply for less than a tick.
             !(worker.mode == Mode::Running && worker.scripts.is_some_and(|p| p.age >= 1 && p.reply.is_none()))
         })
     }
 
-    /// A third of a lease passes. Then healthy workers renew theirs, and a scheduler
-    /// sweeps, unless something keeps them from it.
+    /// A third of a lease passes. Then healthy workers renew their leases, and a
+    /// scheduler sweeps, unless a fault prevents it.
     pub fn tick(&mut self, scope: &Scope) -> Result<(), Violation> {
         self.swept = (self.swept + 1).min(GAP + 1);
         self.quiet = self.quiet.saturating_sub(1);
@@ -145,7 +145,7 @@ impl State {
                 self.workers[at].age = 0;
             }
         } else if worker.mode == Mode::Stopped || worker.cut {
-            // Should the lease end before it is renewed, this fault has a part in it.
+            // If the lease ends before its renewal, this fault is a cause.
             for id in self.workers[at].ids() {
                 self.consumers[id].lost = true;
             }

@@ -1,5 +1,5 @@
 //! A model of the protocol between workers, schedulers and Redis, and a
-//! breadth-first search through everything that it can do; see README.md.
+//! breadth-first search of all its states; see README.md.
 
 #![warn(missing_docs)]
 

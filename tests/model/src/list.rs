@@ -1,10 +1,10 @@
-//! Messages and short lists of them.
+//! Messages, and short lists of messages.
 
 use std::fmt;
 use std::num::NonZeroU8;
 
-/// A message in one byte: which task, its counters, and two marks that only the
-/// model knows. Without the marks it is also the message's field.
+/// A message in one byte: its task, its counters, and two marks for the model's use.
+/// Without the marks it is also the message's field.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Msg(NonZeroU8);
 
@@ -13,7 +13,7 @@ const STALE: u8 = 0x40;
 const DURING: u8 = 0x20;
 
 impl Msg {
-    /// The first attempt at that task.
+    /// The message of a task's first attempt.
     pub fn new(task: usize) -> Msg {
         Msg(NonZeroU8::MIN | (PRESENT | (task as u8) << 1))
     }
@@ -27,57 +27,57 @@ impl Msg {
         Msg(NonZeroU8::MIN | bits)
     }
 
-    /// Which task.
+    /// The task's index.
     pub fn task(self) -> usize {
         (self.bits() >> 1 & 1) as usize
     }
 
-    /// The same of the other task.
+    /// The same message for the other task.
     pub fn of_the_other(self) -> Msg {
         Msg(NonZeroU8::MIN | (self.bits() ^ 2))
     }
 
-    /// How many workers were lost while they held it (0..3).
+    /// The number of workers lost while they held it (0 to 3).
     pub fn deliveries(self) -> u8 {
         self.bits() >> 2 & 3
     }
 
-    /// How many times the task has failed (0 or 1).
+    /// The number of the task's failures (0 or 1).
     pub fn retries(self) -> u8 {
         self.bits() >> 4 & 1
     }
 
-    /// After the loss of a worker.
+    /// The message after the loss of a worker.
     pub fn raised(self) -> Msg {
         Msg(self.0.saturating_add(1 << 2))
     }
 
-    /// After a failure.
+    /// The message after a failure.
     pub fn retried(self) -> Msg {
         Msg(self.0.saturating_add(1 << 4))
     }
 
-    /// Without the marks: id and counters, one attempt at one task.
+    /// The message without the marks: id and counters, so one attempt at one task.
     pub fn field(self) -> Msg {
         self.with(STALE | DURING, false)
     }
 
-    /// A copy in a worker's hands of what has left its possession in Redis.
+    /// Whether a worker has this copy, although Redis has given the message to others.
     pub fn is_stale(self) -> bool {
         self.bits() & STALE != 0
     }
 
-    /// The copy is void from now on.
+    /// Marks the copy as void.
     pub fn stale(self) -> Msg {
         self.with(STALE, true)
     }
 
-    /// It came while an exchange was under way.
+    /// Whether it arrived during an exchange.
     pub fn came_during(self) -> bool {
         self.bits() & DURING != 0
     }
 
-    /// Sets or clears that mark.
+    /// Sets or clears the mark that it arrived during an exchange.
     pub fn during(self, yes: bool) -> Msg {
         self.with(DURING, yes)
     }
@@ -91,76 +91,75 @@ impl fmt::Debug for Msg {
     }
 }
 
-/// Up to four messages. In a Redis list the first is the right end, which is
-/// taken next.
+/// Up to four messages. The first is a Redis list's right end, which is taken next.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct List([Option<Msg>; 4]);
 
 impl List {
-    /// None.
+    /// The empty list.
     pub const EMPTY: List = List([None; 4]);
 
-    /// From the first to the last.
+    /// The messages, first to last.
     pub fn iter(&self) -> impl Iterator<Item = Msg> + use<'_> {
         self.0.iter().map_while(|m| *m)
     }
 
-    /// How many there are.
+    /// The number of messages.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there is none.
+    /// Whether the list has no message.
     pub fn is_empty(&self) -> bool {
         self.0[0].is_none()
     }
 
-    /// Whether it has this field.
+    /// Whether the list has a message with this field.
     pub fn has(&self, field: Msg) -> bool {
         self.iter().any(|m| m.field() == field.field())
     }
 
-    /// Adds one behind the others (LPUSH).
+    /// Appends a message (LPUSH).
     pub fn push(&mut self, message: Msg) {
         let end = self.len();
-        // Two tasks, each in one place: only a mutant that doubles them comes near.
+        // Two tasks are each in one place. Only a mutant that copies them fills a list.
         assert!(end < self.0.len(), "the model's lists are too short");
         self.0[end] = Some(message);
     }
 
-    /// Adds one before the others (RPUSH).
+    /// Prepends a message (RPUSH).
     pub fn push_first(&mut self, message: Msg) {
         self.push(message);
         let end = self.len();
         self.0[..end].rotate_right(1);
     }
 
-    /// Takes the first (RPOP).
+    /// Removes and returns the first message (RPOP).
     pub fn pop(&mut self) -> Option<Msg> {
         let first = self.0[0].take();
         self.0.rotate_left(1);
         first
     }
 
-    /// Removes that field (HDEL, ZREM); whether it was there.
+    /// Removes the message with this field (HDEL, ZREM). Returns whether it was there.
     pub fn remove(&mut self, field: Msg) -> bool {
         let before = self.len();
         self.retain(|m| m.field() != field.field());
         self.len() < before
     }
 
-    /// Keeps those for which `keep` holds.
+    /// Keeps the messages for which `keep` returns true.
     pub fn retain(&mut self, keep: impl Fn(Msg) -> bool) {
         let old = std::mem::take(self);
         old.iter().filter(|m| keep(*m)).for_each(|m| self.push(m));
     }
 
-    /// Changes each.
+    /// Changes each message.
     pub fn map(&mut self, change: impl Fn(Msg) -> Msg) {
         self.0.iter_mut().flatten().for_each(|m| *m = change(*m));
     }
 
-    /// For sets and hashes, which have no order.
+    /// Sorts the messages, for sets and hashes, which have no order.
     pub fn sort(&mut self) {
         self.0.sort_by_key(|m| (m.is_none(), *m));
     }

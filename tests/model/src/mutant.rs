@@ -1,9 +1,9 @@
-//! Protocols with one rule broken. The search must find each of them out.
+//! Protocols with one rule broken. The search must detect each of them.
 
-/// What is done wrongly.
+/// The rule that is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mutant {
-    /// `exchange` returns what it adopts: one message comes by two ways (rule 5).
+    /// `exchange` returns the messages that it adopts, so a message arrives twice (rule 5).
     AdoptedIsHandedOut,
     /// `exchange` settles for an id that is a tombstone.
     OldIdSettles,
@@ -13,39 +13,39 @@ pub enum Mutant {
     BlocksBeforeOpen,
     /// `sweep` grants no quiet period after a gap (rule 8).
     NoQuietPeriod,
-    /// `bury` does not look whether the consumer is still late.
+    /// `bury` does not check that the consumer is still late.
     BuriesUnchecked,
-    /// `bury` does nothing where another scheduler has stopped half-way.
+    /// `bury` does nothing if another scheduler has stopped half-way.
     BuryDoesNotGoOn,
-    /// `move` does not look whether the field is still there (rule 9).
+    /// `move` does not check that the field is still there (rule 9).
     MovesUnchecked,
-    /// `open` makes no tombstone of an old id that it does not know (rule 4).
+    /// `open` does not turn an unknown old id into a tombstone (rule 4).
     SparesUnknownIds,
-    /// `open` leaves with the old ids what `keep` does not name (rule 3).
+    /// `open` does not give back messages that `keep` does not name (rule 3).
     OpenGivesNothingBack,
-    /// `open` deletes the inboxes of the old ids unread.
+    /// `open` deletes the old ids' inboxes without reading them.
     OpenForgetsInboxes,
-    /// `open` deletes nothing of what it gives back.
+    /// `open` keeps a copy of each message that it gives back.
     OpenLeavesCopies,
     /// `exchange` does not renew the lease.
     DoesNotRenew,
-    /// `reclaim` raises the deliveries of what nobody has begun.
+    /// `reclaim` counts a delivery for messages that no worker has begun.
     ReclaimRaises,
-    /// Tasks begin whatever the local deadline says (rule 7).
+    /// Tasks begin after the local deadline (rule 7).
     BeginsPastDeadline,
-    /// The local deadline counts from the reply, not from the sending (rule 7).
+    /// The local deadline counts from the reply instead of the request (rule 7).
     DeadlineFromReply,
-    /// The worker names nothing that it keeps.
+    /// The worker does not name the messages that it keeps (rule 2).
     KeepIsMissing,
-    /// After a break the worker goes on under the same id.
+    /// The worker keeps its id after a broken connection (rule 2).
     SameIdAfterBreak,
-    /// A broken BLMOVE is sent again in the same conversation.
+    /// The worker repeats a broken BLMOVE in the same conversation.
     BlocksAgainAfterBreak,
-    /// What a BLMOVE brings is admitted although its field is held still.
+    /// The worker admits a message from BLMOVE although it still holds that field.
     DoublesAreAdmitted,
-    /// A suspect goes to `pending`, among the others (rule 12).
+    /// A suspect returns to `pending` (rule 12).
     SuspectsAmongOthers,
-    /// The slot kept for a BLMOVE is kept when there is none (rule 6).
+    /// The worker reserves a slot for a BLMOVE that is not under way (rule 6).
     ReserveWithoutBlock,
     /// A success of version 2 ends by its field alone, without `finish`.
     EndsByField,
@@ -57,7 +57,7 @@ pub enum Mutant {
     ForgetsNewerVersions,
 }
 
-/// All of them.
+/// Every mutant.
 pub const ALL: [Mutant; 26] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,

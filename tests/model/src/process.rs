@@ -1,29 +1,29 @@
-//! A worker process: what it knows, and what it has under way.
+//! A worker process: its state, and its requests under way.
 
 use crate::list::{List, Msg};
 use crate::state::{IDS, LEASE};
 
-/// What has become of a task that a worker ran or holds.
+/// How a worker's attempt ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Outcome {
     /// It succeeded.
     Succeeded,
-    /// It failed and is run again.
+    /// It failed and will be retried.
     Retry,
     /// It failed for good.
     Dead,
-    /// It is given back.
+    /// The worker gives it back.
     Release,
 }
 
-/// A request in the network or in Redis.
+/// A request on its way to Redis, or in Redis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Request {
     /// open.lua
     Open {
-        /// The new id; None in a close.
+        /// The new id, or None to close.
         new: Option<u8>,
-        /// The old ones: a bit for each.
+        /// The old ids, one bit each.
         olds: u8,
         /// The fields that the worker still holds.
         keep: List,
@@ -32,118 +32,118 @@ pub enum Request {
     Exchange {
         /// The consumer.
         id: u8,
-        /// What has ended,
+        /// The messages of attempts that have ended.
         settled: List,
-        /// and how.
+        /// How each of them ended.
         outcomes: [Option<Outcome>; 4],
-        /// How many to claim.
+        /// The number of messages to claim.
         claim: u8,
-        /// From the suspects instead of from pending.
+        /// Whether to take from the suspects instead of from pending.
         suspects: bool,
-        /// It is the script of the previous release.
+        /// Whether it is the script of the previous release.
         older: bool,
     },
     /// BLMOVE into an inbox.
     Block {
         /// The consumer.
         id: u8,
-        /// From the suspects instead of from pending.
+        /// Whether to take from the suspects instead of from pending.
         suspects: bool,
     },
 }
 
-/// What Redis has answered to a script.
+/// The reply of a script.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reply {
-    /// `open`: the new id holds these; None: refused.
+    /// `open`: the messages that the new id holds, or None if the id was refused.
     Opened(Option<List>),
-    /// `exchange`: claimed these; None: the lease is lost.
+    /// `exchange`: the messages claimed, or None if the lease is lost.
     Exchanged(Option<List>),
 }
 
 /// The connection for scripts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Pending {
-    /// What was sent.
+    /// The request.
     pub request: Request,
-    /// Ticks since.
+    /// Ticks since it was sent.
     pub age: u8,
-    /// The answer, once Redis has executed it.
+    /// The reply, once Redis has executed the request.
     pub reply: Option<Reply>,
 }
 
 /// The connection that blocks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Blocking {
-    /// Nothing was sent.
+    /// No BLMOVE is under way.
     Idle,
-    /// BLMOVE is in the network, or blocked.
+    /// BLMOVE is on its way, or blocks.
     Sent,
-    /// Its answer is under way.
+    /// The reply is on its way.
     Replied(Msg),
 }
 
-/// How far a worker is with a message.
+/// The stage of a message in a worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stage {
-    /// Claimed.
+    /// Claimed, not begun.
     Waiting,
-    /// Begun.
+    /// Running.
     Running,
-    /// Ended; Redis does not know yet.
+    /// Ended, but not settled in Redis.
     Settling(Outcome),
 }
 
-/// The process.
+/// The state of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Mode {
-    /// Not started, killed, or at its end.
+    /// Not started, killed or ended.
     Absent,
-    /// It runs.
+    /// It is running.
     Running,
-    /// SIGSTOP.
+    /// It is stopped by SIGSTOP.
     Stopped,
 }
 
 /// A worker process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Worker {
-    /// It is of the previous release: it puts a message of version 2 off.
+    /// Whether it is of the previous release, which defers messages of version 2.
     pub older: bool,
-    /// Whether it runs.
+    /// Its state.
     pub mode: Mode,
-    /// The network between it and Redis is gone.
+    /// Whether it is cut off from Redis.
     pub cut: bool,
-    /// Its connections are broken and it has not noticed.
+    /// Whether its connections are broken and it has not noticed.
     pub broken: bool,
-    /// SIGTERM has come.
+    /// Whether it has received SIGTERM.
     pub draining: bool,
-    /// What had not begun is still to be given back.
+    /// Whether it must still give back tasks that have not begun.
     pub owes: bool,
-    /// `open` has answered.
+    /// Whether `open` has replied.
     pub ready: bool,
-    /// Redis may have more than was asked for.
+    /// Whether Redis may have more tasks than the worker asked for.
     pub maybe_more: bool,
-    /// The consumer id, once it was sent.
+    /// The consumer id, once the worker has sent it.
     pub current: Option<u8>,
-    /// Earlier ids that no answered `open` has named yet: a bit for each.
+    /// Earlier ids that no successful `open` has named yet, one bit each.
     pub olds: u8,
-    /// Ticks since the last success was sent: past the lease nothing begins.
+    /// Ticks since it sent the last request that succeeded. Nothing begins after the lease.
     pub age: u8,
     /// The connection for scripts.
     pub scripts: Option<Pending>,
     /// The connection that blocks.
     pub blocking: Blocking,
-    /// What it thinks to hold, oldest first.
+    /// The messages that it believes it holds, oldest first.
     pub held: [Option<(Msg, Stage)>; 4],
-    /// Tasks that run although their claim is lost.
+    /// The number of running tasks whose claim is lost.
     pub orphans: u8,
-    /// What a BLMOVE brought although its field was held.
+    /// Messages from BLMOVE whose field it already held.
     pub doubles: List,
 }
 
 impl Worker {
-    /// Not started.
+    /// A worker that has not started.
     pub const NEW: Worker = Worker {
         older: false,
         mode: Mode::Absent,
@@ -163,22 +163,22 @@ impl Worker {
         doubles: List::EMPTY,
     };
 
-    /// What it thinks to hold.
+    /// The messages that it believes it holds.
     pub fn holds(&self) -> impl Iterator<Item = (Msg, Stage)> + use<> {
         self.held.into_iter().flatten()
     }
 
-    /// How many are at that stage.
+    /// The number of messages at this stage.
     pub fn count(&self, stage: Stage) -> usize {
         self.holds().filter(|(_, s)| *s == stage).count()
     }
 
-    /// Slots in use.
+    /// The number of slots in use.
     pub fn running(&self) -> usize {
         self.count(Stage::Running) + self.orphans as usize
     }
 
-    /// Its ids that may be alive.
+    /// Its consumer ids that may be alive.
     pub fn ids(&self) -> impl Iterator<Item = usize> + use<> {
         let all = self.olds | self.current.map_or(0, |id| 1 << id);
         (0..IDS).filter(move |id| all >> id & 1 == 1)
@@ -186,7 +186,7 @@ impl Worker {
 }
 
 impl Request {
-    /// A bit for each id that it names.
+    /// The ids that the request names, one bit each.
     pub fn ids(&self) -> u16 {
         match self {
             Request::Open { new, olds, .. } => new.map_or(0, |id| 1 << id) | u16::from(*olds),

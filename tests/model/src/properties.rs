@@ -1,42 +1,42 @@
-//! What must hold in every state.
+//! The properties that hold in every state.
 
 use crate::process::*;
 use crate::scope::Scope;
 use crate::state::*;
 use crate::worker::slots;
 
-/// What has gone wrong.
+/// A property that was violated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Violation {
     /// A task is nowhere.
     Lost,
     /// A task is in two places.
     InTwoPlaces,
-    /// Without further faults a task never ends.
+    /// A task never ends, even without further faults.
     NeverEnds,
-    /// A worker settled what was not its any more.
+    /// A worker settled a task that it no longer held.
     SettledWhatItLost,
-    /// `deliveries` was raised although no worker was lost, or raised twice.
+    /// `deliveries` was raised without a lost worker, or raised twice.
     CountedTwice,
-    /// An attempt began a second time although nothing had happened.
+    /// An attempt began a second time without a cause.
     RunTwiceWithoutCause,
-    /// The tasks of a worker were taken away from it although it was well.
+    /// A healthy worker's tasks were rescued.
     HealthyWorkerRescued,
-    /// A task is dead as `worker_lost` that was not alone when its last worker was lost.
+    /// A task died as `worker_lost` although it was not alone when its last worker was lost.
     InnocentCondemned,
     /// A worker with a free slot neither asks for tasks nor waits for one.
     WakeUpLost,
-    /// A consumer lives that no worker knows, and no fault is the cause.
+    /// A live consumer belongs to no worker, and no fault is the cause.
     LeftOverConsumer,
-    /// What belongs to a task of version 2 has outlived it.
+    /// The lock or place of a version 2 task has outlived the task.
     LeftBehind,
-    /// What belongs to a task of version 2 is gone before its end.
+    /// The lock or place of a version 2 task was freed before the task's end.
     FreedTooSoon,
     /// The model contradicts itself.
     Model,
 }
 
-/// All that a broken protocol can be found out by.
+/// Every property that a broken protocol can violate.
 pub const ALL: [Violation; 12] = [
     Violation::Lost,
     Violation::InTwoPlaces,
@@ -52,7 +52,7 @@ pub const ALL: [Violation; 12] = [
     Violation::FreedTooSoon,
 ];
 
-/// Checks the properties of one state; those of steps are where the step is made.
+/// Checks the properties of a state. Each step checks its own properties.
 pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     for task in 0..2 {
         let here = |list: &crate::list::List| list.iter().filter(|m| m.task() == task).count();

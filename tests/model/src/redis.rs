@@ -1,4 +1,4 @@
-//! The scripts, by their names, each in one atomic step; and what Redis does itself.
+//! The scripts, each as one atomic step, and BLMOVE.
 
 use crate::list::{List, Msg};
 use crate::mutant::Mutant;
@@ -10,7 +10,7 @@ use crate::state::*;
 type Result<T> = std::result::Result<T, Violation>;
 
 impl State {
-    /// The list where a message belongs (`home` in prelude.lua).
+    /// The list to which a message belongs (`home` in lib/message.lua).
     pub fn home(&mut self, message: Msg, scope: &Scope) -> &mut List {
         if message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers) {
             &mut self.suspects
@@ -19,8 +19,8 @@ impl State {
         }
     }
 
-    /// The message leaves its holder in Redis, and not by an outcome of its run:
-    /// every copy that a worker may have is void.
+    /// The message leaves its holder in Redis, but not through an outcome of its run.
+    /// Every copy in a worker becomes void.
     fn leaves(&mut self, field: Msg) {
         let mark = |m: Msg| if m.field() == field.field() { m.stale() } else { m };
         let in_request = |request: &mut Request| {
@@ -52,7 +52,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts a message of version 2 off where the script knows version 1 only; whether it did.
+    /// Defers a version 2 message if the script knows only version 1. Returns whether it did.
     fn puts_off(&mut self, scope: &Scope, older: bool, message: Msg) -> bool {
         let newer = older && scope.version2[message.task()];
         if newer && !scope.is(Mutant::ForgetsNewerVersions) {
@@ -71,7 +71,8 @@ impl State {
         Ok(inbox)
     }
 
-    /// The end of a task. What belongs to one of version 2 is freed in the same step.
+    /// Ends a task (`finish` in lib/finish.lua). The same step frees what belongs to a
+    /// version 2 task.
     fn finish(&mut self, scope: &Scope, message: Msg, fate: Fate) -> Result<()> {
         let task = message.task();
         if self.fates[task] != Fate::Open {
@@ -171,7 +172,7 @@ impl State {
     fn settle(&mut self, scope: &Scope, id: usize, message: Msg, outcome: Outcome) -> Result<()> {
         let task = message.task();
         if !self.consumers[id].claimed.remove(message) {
-            return Ok(()); // It is gone: another consumer has it.
+            return Ok(()); // Another consumer has it.
         }
         if self.consumers[id].score == Score::Tombstone || message.is_stale() && outcome != Outcome::Release {
             return Err(Violation::SettledWhatItLost);
@@ -193,7 +194,7 @@ impl State {
         Ok(())
     }
 
-    /// sweep.lua: the consumers that are late, and the tombstones that have left something.
+    /// sweep.lua: returns the late consumers, and the tombstones that still hold messages.
     pub fn sweep(&mut self, scope: &Scope) -> Vec<u8> {
         if self.swept > GAP && !scope.is(Mutant::NoQuietPeriod) {
             self.quiet = LEASE;
@@ -207,7 +208,7 @@ impl State {
         (0..IDS).filter(|id| concerns(&self.consumers[*id])).map(|id| id as u8).collect()
     }
 
-    /// bury.lua: what is to be raised.
+    /// bury.lua: returns the messages whose deliveries must be raised.
     pub fn bury(&mut self, scope: &Scope, id: usize) -> Result<List> {
         if let Score::Alive(left) = self.consumers[id].score {
             let late = left == 0 && self.swept <= GAP && self.quiet == 0;
@@ -235,7 +236,7 @@ impl State {
     pub fn move_(&mut self, scope: &Scope, id: usize, messages: List) -> Result<()> {
         for message in messages.iter() {
             if !self.consumers[id].claimed.remove(message) && !scope.is(Mutant::MovesUnchecked) {
-                continue; // Another scheduler was quicker.
+                continue; // Another scheduler was faster.
             }
             self.count_loss(message)?;
             let raised = message.raised();
@@ -277,14 +278,14 @@ impl State {
         Ok(())
     }
 
-    /// promote.lua, for one message that is due.
+    /// promote.lua, for one due message.
     pub fn promote(&mut self, scope: &Scope, message: Msg) {
         if self.delayed.remove(message) {
             self.home(message, scope).push(message);
         }
     }
 
-    /// BLMOVE: what it takes, if there is something.
+    /// BLMOVE: returns the message that it takes, if any.
     pub fn block(&mut self, id: u8, suspects: bool) -> Option<Msg> {
         let message = if suspects { self.suspects.pop() } else { self.pending.pop() }?;
         self.consumers[id as usize].inbox.push(message);

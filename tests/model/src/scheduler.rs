@@ -1,14 +1,14 @@
-//! What a scheduler does: the steps of sweep.py and rescue.py.
+//! A scheduler's steps, as in sweep.py and rescue.py.
 //!
-//! One that is slow is as good as one whose request is executed late: it may
-//! pause between any two steps for as long as it likes.
+//! A scheduler may pause between any two steps for any time. So a slow scheduler
+//! also covers the case of a request that is executed late.
 
 use crate::properties::Violation;
 use crate::scope::Scope;
 use crate::state::*;
 
 impl State {
-    /// The next step of a rescue.
+    /// Takes the next step of a rescue.
     pub fn step_rescue(&mut self, scope: &Scope, scheduler: usize) -> Result<(), Violation> {
         self.schedulers[scheduler] = match self.schedulers[scheduler] {
             Rescue::Idle => Rescue::Idle,
@@ -18,7 +18,7 @@ impl State {
             }
             Rescue::Move(id, messages) => {
                 self.move_(scope, id as usize, messages)?;
-                // The next sweep finds what is left, as after a crash.
+                // The next sweep finds the rest, as it does after a crash.
                 Rescue::Idle
             }
             Rescue::Reclaim(id) => {

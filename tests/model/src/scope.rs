@@ -1,9 +1,9 @@
-//! What a search covers.
+//! The scope of a search.
 
 use crate::faults::Fault;
 use crate::mutant::Mutant;
 
-/// What becomes of a task when it runs.
+/// How a task behaves when it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// It succeeds.
@@ -14,31 +14,31 @@ pub enum Kind {
     Poison,
 }
 
-/// How large a search is.
+/// The bounds of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
     /// Its name in tables.
     pub name: &'static str,
     /// The two tasks.
     pub tasks: [Kind; 2],
-    /// Which of them have a message of version 2: something in Redis belongs to the
-    /// task, such as a lock, and its end frees it.
+    /// Which of them have a version 2 message: a lock or place in Redis belongs to the
+    /// task, and the task's end frees it.
     pub version2: [bool; 2],
-    /// One worker is of the previous release, which knows version 1 only.
+    /// Whether one worker is of the previous release, which knows only version 1.
     pub older_worker: bool,
-    /// One or two, beside the process for suspects.
+    /// The number of workers (one or two), in addition to the process for suspects.
     pub workers: usize,
-    /// How many tasks a worker runs at once (one or two).
+    /// The number of tasks that a worker runs at once (one or two).
     pub slots: usize,
-    /// How many tasks it may claim beyond its free slots.
+    /// The number of tasks that it may claim beyond its free slots.
     pub ahead: usize,
-    /// One or two.
+    /// The number of schedulers (one or two).
     pub schedulers: usize,
-    /// So many faults happen, at any moment and in any order.
+    /// The number of faults. They occur at any moment and in any order.
     pub faults: u8,
-    /// Of these kinds.
+    /// The kinds of faults.
     pub kinds: &'static [Fault],
-    /// What is done wrongly.
+    /// The rule that is broken, if any.
     pub mutant: Option<Mutant>,
 }
 
@@ -47,7 +47,7 @@ const MAY_FAIL: [Kind; 2] = [Kind::Good, Kind::MayFail];
 const POISON: [Kind; 2] = [Kind::Good, Kind::Poison];
 
 impl Scope {
-    /// Two workers with a slot each, a scheduler, two tasks that succeed, no fault.
+    /// Two workers with one slot each, one scheduler, two tasks that succeed, no fault.
     pub const SMALL: Scope = Scope {
         name: "small",
         tasks: GOOD,
@@ -62,20 +62,20 @@ impl Scope {
         mutant: None,
     };
 
-    /// With a poison task.
+    /// The small scope with a poison task.
     pub const POISON: Scope = Scope { name: "poison", tasks: POISON, ..Scope::SMALL };
 
-    /// One fault of that kind.
+    /// The small scope with one fault of these kinds.
     pub const fn one(name: &'static str, kinds: &'static [Fault]) -> Scope {
         Scope { name, faults: 1, kinds, ..Scope::SMALL }
     }
 
-    /// Whether that is done wrongly.
+    /// Whether this mutant is searched.
     pub fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 
-    /// What the CI searches.
+    /// The searches that CI runs.
     pub fn bounded() -> Vec<Scope> {
         use Fault::*;
         let one_worker = Scope { workers: 1, ..Scope::SMALL };
@@ -106,8 +106,8 @@ impl Scope {
         ]
     }
 
-    /// What takes longer. Two faults that last, such as a stop, in one run are more
-    /// states than memory holds.
+    /// Longer searches. Two lasting faults in one run, such as two stops, make more
+    /// states than fit in memory.
     pub fn long() -> Vec<Scope> {
         use Fault::*;
         const SHORT: [Fault; 6] = [Kill, Drain, Break, Restart, ClockJump, NoScheduler];

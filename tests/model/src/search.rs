@@ -1,4 +1,4 @@
-//! A plain breadth-first search. A state is remembered by 64 bits of its hash.
+//! A plain breadth-first search. It remembers 64 bits of each state's hash.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -11,29 +11,29 @@ use crate::properties::Violation;
 use crate::scope::Scope;
 use crate::state::State;
 
-/// What a search has seen.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Report {
-    /// Different states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Steps from the first to the last state found.
+    /// The number of steps from the first state to the last one found.
     pub depth: usize,
     /// How long it took.
     pub time: Duration,
-    /// The shortest way to something that must not be.
+    /// The shortest path to a violation, if there is one.
     pub failure: Option<Failure>,
 }
 
-/// A way to something that must not be.
+/// A path to a violation.
 #[derive(Debug)]
 pub struct Failure {
-    /// The property.
+    /// The violated property.
     pub violation: Violation,
     /// The steps from the first state.
     pub trace: Vec<Action>,
 }
 
-/// Hashes that are hashes already.
+/// Passes a key through that is already a hash.
 #[derive(Default)]
 struct Identity(u64);
 
@@ -49,7 +49,7 @@ impl Hasher for Identity {
     }
 }
 
-/// Each step is one to one, and the last bits depend on all.
+/// A hash whose steps are bijective and whose last bits depend on all input.
 #[derive(Default)]
 struct Mix(u64);
 
@@ -84,8 +84,8 @@ fn fingerprint(state: &State) -> u64 {
 
 const NOBODY: u32 = u32::MAX;
 
-/// What is remembered of a state: how it was reached, and where it goes when
-/// nothing goes wrong any more.
+/// The record of a state: how the search reached it, and its successor in the run
+/// without further faults.
 struct Seen {
     hash: u64,
     parent: u32,
@@ -100,8 +100,8 @@ struct Search<'a> {
     queue: VecDeque<(State, u32)>,
 }
 
-/// Goes through every state of the scope, and stops at the first that violates a
-/// property; then follows from each state the run without further faults.
+/// Visits every state of the scope and stops at the first violation. Then follows
+/// the run without further faults from each state.
 pub fn search(scope: &Scope) -> Report {
     let start = Instant::now();
     let mut search = Search { scope, index: HashMap::default(), seen: Vec::new(), queue: VecDeque::new() };
@@ -149,8 +149,8 @@ impl Search<'_> {
         (depth, stuck.map(|at| Failure { violation: Violation::NeverEnds, trace: self.trace(at, None) }))
     }
 
-    /// The first state from which the run without further faults turns in a
-    /// circle before every task has ended.
+    /// The first state whose run without further faults enters a cycle before every
+    /// task has ended.
     fn never_ends(&self) -> Option<u32> {
         let mut ends = vec![false; self.seen.len()];
         for start in 0..self.seen.len() {
@@ -159,8 +159,8 @@ impl Search<'_> {
             while !ends[at] && !self.seen[at].finished {
                 path.push(at);
                 at = self.index[&self.seen[at].calm] as usize;
-                // A run that does not end comes back to itself; looking for it in
-                // the path at each step would take too long.
+                // A run that does not end is a cycle. A look at the whole path in each
+                // step would take too long, so a long path counts as one.
                 if path.len() > 10_000 {
                     return Some(start as u32);
                 }

@@ -1,118 +1,117 @@
-//! Everything that the model knows at one moment.
+//! The state of the model.
 //!
-//! Time goes in ticks. A lease is three of them, the longest time between two
-//! sweeps that counts as continuous is one, and a healthy worker renews in each.
-//! Only what is left of a lease, or how old something is, is kept, so time can
-//! go on without end.
+//! Time passes in ticks. A lease has three ticks, a gap of more than one tick between
+//! sweeps counts as an interruption, and a healthy worker renews in every tick. The
+//! state has only ages and remaining times, so time can go on without end.
 
 use crate::list::{List, Msg};
 use crate::process::*;
 use crate::scope::Scope;
 
-/// Ticks that a consumer lives without an exchange.
+/// The ticks that a consumer lives without an exchange.
 pub const LEASE: u8 = 3;
-/// Ticks between two sweeps that still count as continuous.
+/// The most ticks between two sweeps without an interruption.
 pub const GAP: u8 = 1;
-/// At this many lost workers a task is dead.
+/// The number of lost workers at which a task is dead.
 pub const MAX_DELIVERIES: u8 = 3;
-/// Failures that are followed by another attempt.
+/// The number of failures that another attempt follows.
 pub const MAX_RETRIES: u8 = 1;
-/// Consumer ids at one time; forgotten ones are used again.
+/// The number of consumer ids at one time. Forgotten ids are reused.
 pub const IDS: usize = 8;
-/// Requests of closed connections that may still be executed.
+/// The most requests of closed connections that Redis may still execute.
 pub const LATE: usize = 3;
-/// Which process serves the suspects.
+/// The index of the process that serves the suspects.
 pub const LANE: usize = 2;
 
-/// How Redis is.
+/// The state of Redis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Redis {
-    /// It serves.
+    /// It is up.
     Up,
-    /// It does not run; its data is on disk.
+    /// It is down. Its data is on disk.
     Down,
-    /// It is stopped: connections live, nothing is executed.
+    /// It hangs: connections stay open, and it executes nothing.
     Hung,
 }
 
-/// What has become of a task.
+/// The fate of a task.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Fate {
-    /// Its client has not called yet.
+    /// It has not been enqueued.
     NotEnqueued,
     /// It is in the queue.
     Open,
     /// It has succeeded.
     Done,
-    /// It is dead: its retries are used up.
+    /// It is dead because its retries are used up.
     Failed,
-    /// It is dead: three workers were lost.
+    /// It is dead because it has lost three workers.
     WorkerLost,
 }
 
-/// Where a consumer id stands in the zset `consumers`.
+/// The score of a consumer id in the zset `consumers`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Score {
-    /// Not there.
+    /// The id is not in the zset.
     Absent,
-    /// Ticks until its lease ends; 0: late.
+    /// The ticks until its lease ends; 0 means late.
     Alive(u8),
-    /// Negative.
+    /// The score is negative.
     Tombstone,
 }
 
 /// One consumer id in Redis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Consumer {
-    /// In the zset.
+    /// Its score in the zset.
     pub score: Score,
     /// The hash claimed:<c>.
     pub claimed: List,
     /// The list inbox:<c>.
     pub inbox: List,
-    /// For the properties: a fault has taken its worker away, or has kept it from
-    /// Redis for a tick or more since it last renewed.
+    /// For the properties: whether a fault has ended its worker, or has cut it off for
+    /// a tick or more since the last renewal.
     pub lost: bool,
-    /// For the properties: when it was buried it held more than one message.
+    /// For the properties: whether it held more than one message when it was buried.
     pub held_several: bool,
 }
 
 impl Consumer {
-    /// Nothing in Redis tells of it.
+    /// A consumer without a trace in Redis.
     pub const NEW: Consumer =
         Consumer { score: Score::Absent, claimed: List::EMPTY, inbox: List::EMPTY, lost: false, held_several: false };
 
-    /// Nothing in Redis tells of it, or only an empty tombstone.
+    /// Whether Redis has no trace of it, or only an empty tombstone.
     pub fn is_forgettable(&self) -> bool {
         !matches!(self.score, Score::Alive(_)) && self.claimed.is_empty() && self.inbox.is_empty()
     }
 }
 
-/// A scheduler: which consumer it rescues, and how far it is.
+/// A scheduler: the consumer that it rescues, and its next step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rescue {
-    /// None.
+    /// It rescues no consumer.
     Idle,
-    /// `bury` comes next.
+    /// The next step is `bury`.
     Bury(u8),
-    /// `bury` has handed these out; `move` comes next.
+    /// The next step is `move`, with the messages that `bury` returned.
     Move(u8, List),
-    /// `reclaim` comes next.
+    /// The next step is `reclaim`.
     Reclaim(u8),
 }
 
-/// The whole world.
+/// The whole state.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State {
-    /// Faults that may still happen.
+    /// The number of faults that may still occur.
     pub faults: u8,
-    /// How Redis is.
+    /// The state of Redis.
     pub redis: Redis,
-    /// Ticks since the last sweep; past the gap it does not matter how many.
+    /// Ticks since the last sweep, up to one more than the gap.
     pub swept: u8,
-    /// A scheduler sweeps in each tick.
+    /// Whether a scheduler sweeps in each tick.
     pub sweeping: bool,
-    /// Ticks for which nobody is rescued.
+    /// Ticks for which no consumer is rescued.
     pub quiet: u8,
     /// The list `pending`.
     pub pending: List,
@@ -120,27 +119,27 @@ pub struct State {
     pub suspects: List,
     /// The zset `delayed`.
     pub delayed: List,
-    /// What has become of the tasks.
+    /// The fates of the tasks.
     pub fates: [Fate; 2],
-    /// What belongs to a task of version 2 beside its message is in Redis.
+    /// Whether the lock or place of a version 2 task is in Redis.
     pub bound: [bool; 2],
-    /// For the properties: this attempt has begun, and no fault excuses another run.
+    /// For the properties: whether this attempt has begun and no fault excuses another run.
     pub begun: [bool; 2],
-    /// For the properties: a worker was lost while it held the task, and that is
-    /// not counted yet.
+    /// For the properties: whether a worker was lost while it held the task and the
+    /// loss is not counted yet.
     pub uncounted: [bool; 2],
-    /// By id.
+    /// The consumers, by id.
     pub consumers: [Consumer; IDS],
-    /// Two workers, and the child process that serves the suspects.
+    /// Two workers, and the child process for the suspects.
     pub workers: [Worker; 3],
     /// Two schedulers.
     pub schedulers: [Rescue; 2],
-    /// Requests of closed connections.
+    /// Requests of closed connections that Redis may still execute.
     pub late: [Option<Request>; LATE],
 }
 
 impl State {
-    /// Two workers that have just opened, one task in the queue, one to come.
+    /// The first state: workers that have just opened, one task in the queue and one to come.
     pub fn new(scope: &Scope) -> State {
         let opened = |id| Worker {
             mode: Mode::Running,
@@ -176,13 +175,13 @@ impl State {
         }
     }
 
-    /// An id that nobody uses.
+    /// An unused id.
     pub fn fresh_id(&self) -> Option<u8> {
         let used = self.ids_in_use();
         (0..IDS).find(|id| used >> id & 1 == 0).map(|id| id as u8)
     }
 
-    /// A bit for each id that somebody may still name, or that holds something.
+    /// The ids that a request may still name or that hold messages, one bit each.
     pub fn ids_in_use(&self) -> u16 {
         let mut used = 0u16;
         for (id, consumer) in self.consumers.iter().enumerate() {
@@ -210,12 +209,12 @@ impl State {
         self.fates.iter().all(|fate| !matches!(fate, Fate::NotEnqueued | Fate::Open))
     }
 
-    /// Redis answers that worker.
+    /// Whether the worker can reach Redis.
     pub fn reachable(&self, worker: usize) -> bool {
         self.redis == Redis::Up && !self.workers[worker].cut
     }
 
-    /// Nothing is wrong with that worker nor with its way to Redis.
+    /// Whether the worker is running and can reach Redis.
     pub fn healthy(&self, worker: usize) -> bool {
         self.workers[worker].mode == Mode::Running && self.reachable(worker)
     }

@@ -1,4 +1,4 @@
-//! States that differ only in names are one state: consumer ids are random, and
+//! States that differ only in names count as one state. Consumer ids are random, and
 //! workers, schedulers and late requests have no order.
 
 use crate::list::Msg;
@@ -9,7 +9,7 @@ use crate::state::*;
 const NONE: u8 = u8::MAX;
 
 impl State {
-    /// The same state with its names in order.
+    /// The same state with its names in canonical order.
     pub fn canonical(mut self, scope: &Scope) -> State {
         let plain = |w: &Worker| Worker { current: None, olds: 0, scripts: w.scripts.map(Pending::plain), ..*w };
         if plain(&self.workers[1]) < plain(&self.workers[0]) {
@@ -30,7 +30,7 @@ impl State {
         self
     }
 
-    /// By what is known of them, else by the first place that mentions one.
+    /// Compares the tasks by their state, then by the first place that mentions one.
     fn second_task_comes_first(&self) -> bool {
         let key = |t: usize| (self.fates[t], self.bound[t], self.begun[t], self.uncounted[t]);
         let mentioned = || {
@@ -79,20 +79,20 @@ impl State {
         self.late.iter_mut().flatten().for_each(request);
     }
 
-    /// Ids that nothing mentions any more.
+    /// Forgets the ids that are no longer mentioned.
     fn forget(&mut self) {
         let used = self.ids_in_use();
         for id in (0..IDS).filter(|id| used >> id & 1 == 0) {
             self.consumers[id] = Consumer::NEW;
         }
-        // What a tombstone was no longer matters, where nothing is in it.
+        // The past of an empty tombstone does not matter.
         for consumer in self.consumers.iter_mut().filter(|c| c.score == Score::Tombstone) {
             consumer.lost = false;
             consumer.held_several &= !consumer.claimed.is_empty();
         }
     }
 
-    /// Numbers the ids in the order in which the state mentions them.
+    /// Numbers the ids in the order of their mention in the state.
     fn renumber(&mut self) {
         let mut order: Vec<usize> = Vec::with_capacity(IDS);
         let mut mention = |bits: u16, consumers: &[Consumer; IDS]| {
@@ -142,7 +142,7 @@ impl State {
 }
 
 impl Pending {
-    /// Without ids.
+    /// The request without its ids.
     fn plain(self) -> Pending {
         let request = match self.request {
             Request::Open { new, keep, .. } => Request::Open { new: new.map(|_| 0), olds: 0, keep },

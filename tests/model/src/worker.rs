@@ -1,5 +1,5 @@
-//! What a worker does: the driver, the conversation and the state of the core,
-//! without connections and bytes.
+//! A worker's steps: the core's driver, conversation and state, without connections
+//! and bytes.
 
 use crate::list::{List, Msg};
 use crate::mutant::Mutant;
@@ -12,7 +12,7 @@ type Result<T> = std::result::Result<T, Violation>;
 
 impl Worker {
     fn insert(&mut self, message: Msg, stage: Stage) {
-        // As in a map: one entry for each field.
+        // One entry for each field, as in a map.
         self.held = self.without(|m, _| m.field() == message.field()).held;
         let end = self.holds().count();
         self.held[end] = Some((message, stage));
@@ -26,12 +26,12 @@ impl Worker {
         left
     }
 
-    /// Slots for which nothing has been claimed yet (`State::free`).
+    /// The number of slots without a claimed task.
     pub fn free(&self, slots: usize) -> usize {
         slots.saturating_sub(self.running() + self.count(Stage::Waiting))
     }
 
-    /// How many tasks an exchange may ask for (`Driver::wanted`).
+    /// The number of tasks that an exchange may ask for.
     pub fn wanted(&self, scope: &Scope, slots: usize, ahead: usize) -> usize {
         let blocked = self.blocking != Blocking::Idle;
         if self.draining || blocked && !self.maybe_more {
@@ -44,7 +44,7 @@ impl Worker {
         (left.saturating_sub(reserve) + ahead).saturating_sub(taken).min(2)
     }
 
-    /// Whether there is something to tell or to ask (`Driver::plan_exchange`).
+    /// Whether the worker has a reason to send an exchange.
     pub fn has_cause_to_exchange(&self, scope: &Scope, slots: usize, ahead: usize) -> bool {
         self.holds().any(|(_, s)| matches!(s, Stage::Settling(_)))
             || self.age >= 1
@@ -52,7 +52,7 @@ impl Worker {
             || self.maybe_more && self.wanted(scope, slots, ahead) > 0
     }
 
-    /// Whether a BLMOVE may be sent (`Driver::plan_block`).
+    /// Whether the worker may send a BLMOVE.
     pub fn may_block(&self, scope: &Scope, slots: usize) -> bool {
         let asking = match self.scripts {
             Some(Pending { request: Request::Exchange { claim, .. }, .. }) => claim as usize,
@@ -68,14 +68,14 @@ impl Worker {
     }
 }
 
-/// How many tasks a process runs at once.
+/// The number of tasks that a process runs at once.
 pub fn slots(scope: &Scope, worker: usize) -> usize {
     if worker == LANE { 1 } else { scope.slots }
 }
 
 impl State {
-    /// Sends `open`, with all that the worker still holds; false where the model
-    /// has no id left.
+    /// Sends `open` with all the messages that the worker still holds. Returns false if
+    /// the model has no id left.
     pub fn send_open(&mut self, scope: &Scope, at: usize) -> bool {
         let Some(new) = self.fresh_id() else { return false };
         self.consumers[new as usize] = Consumer::NEW;
@@ -91,7 +91,7 @@ impl State {
         true
     }
 
-    /// Sends `exchange`, claiming up to `ahead` more than there are slots.
+    /// Sends `exchange`, which claims up to `ahead` tasks more than there are slots.
     pub fn send_exchange(&mut self, scope: &Scope, at: usize, ahead: usize) {
         let worker = &mut self.workers[at];
         let claim = worker.wanted(scope, slots(scope, at), ahead) as u8;
@@ -109,7 +109,7 @@ impl State {
         worker.scripts = Some(Pending { request, age: 0, reply: None });
     }
 
-    /// Sends `open` with nothing to open.
+    /// Sends `open` without a new id.
     pub fn send_close(&mut self, at: usize) {
         let worker = &mut self.workers[at];
         let olds = worker.olds | worker.current.map_or(0, |id| 1 << id);
@@ -117,7 +117,7 @@ impl State {
         worker.scripts = Some(Pending { request, age: 0, reply: None });
     }
 
-    /// Reads the answer of a script.
+    /// Reads the reply of a script.
     pub fn read_scripts(&mut self, scope: &Scope, at: usize) -> Result<()> {
         let worker = &mut self.workers[at];
         let Some(Pending { request, age, reply: Some(reply) }) = worker.scripts.take() else {
@@ -160,7 +160,7 @@ impl State {
         Ok(())
     }
 
-    /// The new conversation holds `fields`; what else runs has become an orphan.
+    /// The new conversation holds `fields`. Other running tasks become orphans.
     fn reopened(&mut self, at: usize, fields: List) {
         let worker = &mut self.workers[at];
         let lost = worker.holds().filter(|(m, s)| *s == Stage::Running && !fields.has(*m)).count();
@@ -169,13 +169,13 @@ impl State {
         *worker = worker.without(|m, _| !fields.has(m));
     }
 
-    /// Reads the answer of a BLMOVE.
+    /// Reads the reply of a BLMOVE.
     pub fn read_blocking(&mut self, scope: &Scope, at: usize, message: Msg) {
         let worker = &mut self.workers[at];
         worker.blocking = Blocking::Idle;
         worker.maybe_more = true;
         if worker.older && scope.version2[message.task()] {
-            return; // The next exchange puts it off.
+            return; // The next exchange defers it.
         }
         let held = worker.holds().any(|(m, _)| m.field() == message.field());
         if held && !scope.is(Mutant::DoublesAreAdmitted) {
@@ -185,7 +185,7 @@ impl State {
         }
     }
 
-    /// A task begins, the oldest first.
+    /// Begins the oldest task.
     pub fn begin(&mut self, at: usize) -> Result<()> {
         let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Waiting);
         let Some((message, stage)) = entry else { return Err(Violation::Model) };
@@ -197,7 +197,7 @@ impl State {
         Ok(())
     }
 
-    /// The oldest task that runs ends so.
+    /// Ends the oldest running task.
     pub fn end(&mut self, at: usize, outcome: Outcome) {
         let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Running);
         if let Some((_, stage)) = entry {
@@ -205,7 +205,7 @@ impl State {
         }
     }
 
-    /// Gives back what has waited here for too long (`State::shed`).
+    /// Gives back the tasks that have waited here for too long (rule 14).
     pub fn shed(&mut self, at: usize) {
         for (_, stage) in self.workers[at].held.iter_mut().flatten() {
             if *stage == Stage::Waiting {
@@ -214,7 +214,7 @@ impl State {
         }
     }
 
-    /// SIGTERM: what has not begun goes home with the next `open`.
+    /// SIGTERM: the next `open` returns the tasks that have not begun (rule 10).
     pub fn drain(&mut self, scope: &Scope, at: usize) {
         let worker = &mut self.workers[at];
         worker.draining = true;
@@ -223,7 +223,7 @@ impl State {
         self.start_anew(scope, at);
     }
 
-    /// The drain's deadline: what runs is given back, which is a cause for a second run.
+    /// The drain's deadline: running tasks are given back, which excuses a second run.
     pub fn release_running(&mut self, at: usize) {
         for (message, stage) in self.workers[at].held.iter_mut().flatten() {
             if *stage == Stage::Running {
@@ -233,8 +233,8 @@ impl State {
         }
     }
 
-    /// Both connections are closed and a new conversation begins. Requests under
-    /// way may be executed later, or never.
+    /// Closes both connections and begins a new conversation. Redis may execute requests
+    /// under way later, or never.
     pub fn start_anew(&mut self, scope: &Scope, at: usize) {
         self.close_connections(at);
         let worker = &mut self.workers[at];
@@ -255,21 +255,21 @@ impl State {
         scripts.into_iter().chain(block).for_each(|request| self.leave_behind(request));
     }
 
-    /// A request of a closed connection; where there are too many, it is never executed.
+    /// Keeps a request of a closed connection. If there are too many, the request is lost.
     pub fn leave_behind(&mut self, request: Request) {
         if let Some(place) = self.late.iter_mut().find(|l| l.is_none()) {
             *place = Some(request);
         }
     }
 
-    /// The process ends at its own will.
+    /// The process exits.
     pub fn end_process(&mut self, at: usize) {
         self.close_connections(at);
         self.workers[at] = Worker { older: self.workers[at].older, ..Worker::NEW };
     }
 
-    /// The process ends by SIGKILL, by its own task, or without Redis: whatever
-    /// its ids hold is lost, and that is a cause.
+    /// The process ends by SIGKILL, by its own task, or without Redis. Its consumers are
+    /// lost, which excuses a rescue.
     pub fn lose_process(&mut self, at: usize) {
         for id in self.workers[at].ids() {
             self.consumers[id].lost = true;
@@ -277,7 +277,7 @@ impl State {
         self.end_process(at);
     }
 
-    /// Whether a task runs there that kills its process.
+    /// Whether it runs a task that kills its process.
     pub fn runs_poison(&self, scope: &Scope, at: usize) -> bool {
         self.workers[at].holds().any(|(m, s)| s == Stage::Running && scope.tasks[m.task()] == Kind::Poison)
     }

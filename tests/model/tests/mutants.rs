@@ -1,5 +1,5 @@
-//! Each broken rule is found out, by the property that it should violate. A model
-//! that finds none of them would prove nothing.
+//! The search detects each broken rule by the property that the rule protects. A model
+//! that detected none of them would prove nothing.
 
 use fluxqueue_model::faults::Fault;
 use fluxqueue_model::mutant::{self, Mutant};

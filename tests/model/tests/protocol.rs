@@ -1,4 +1,4 @@
-//! The protocol as it is violates nothing.
+//! The protocol violates no property.
 
 use fluxqueue_model::scope::Scope;
 use fluxqueue_model::search::search;
