@@ -1,7 +1,7 @@
 """Fixtures for every test that needs a Redis.
 
-One server per test session (and per xdist worker), started by the tests
-themselves; a test gets a database of its own, empty.
+The tests start one server per session (and per xdist worker). Each test gets an empty
+database of that server.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         server.start()
     except RedisNotFound as error:
         if os.environ.get("CI") == "true":
-            raise  # there a skipped test would be one that nobody misses
+            raise  # a skipped test would go unnoticed there
         pytest.skip(str(error))
     with server:
         yield server

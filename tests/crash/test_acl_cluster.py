@@ -1,5 +1,5 @@
-"""The main path on a Redis Cluster whose slots move, each role with the rights of
-docs/security.md and what that page adds for a cluster."""
+"""The main path on a Redis Cluster whose slots move. Each role has the rights that
+docs/security.md gives it, with those that the page adds for a cluster."""
 
 from __future__ import annotations
 
@@ -7,27 +7,19 @@ import random
 import re
 from pathlib import Path
 
-from support import acl
+from support import acl, apps
 from support.feeder import Feeder
 from support.redis_cluster import RedisCluster
 from support.system import System
 
 TASKS = range(450)
-# For all roles; for workers from Redis 7 on, and before.
+# The rights for all roles; for workers on Redis 7 and later; for workers before Redis 7.
 ADDED = re.compile(
     r"in a Redis Cluster: `([^`]+)` for all roles, and `([^`]+)` for\s+workers \(`([^`]+)` before"
 )
-APP = """
-@fluxqueue.task_with_context(name="work", queue={queue!r}, retry_delay=0.1)
-def work_{number}(ctx: Context, number):
-    if number % 5 == 0 and ctx.metadata.retries == 0:
-        raise ValueError("a first attempt that fails")
-    with ledger.run(number):
-        time.sleep(0.01)
-"""
 
 
-def test_slots_that_move_with_the_rights_of_the_page(
+def test_slots_move_with_the_rights_of_the_page(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
     servers = redis_cluster
@@ -42,7 +34,7 @@ def test_slots_that_move_with_the_rights_of_the_page(
     with System(
         tmp_path,
         servers.url,
-        "".join(APP.format(queue=queue, number=n) for n, queue in enumerate(queues)),
+        apps.work_of_queues(*queues),
         lease=3.0,
         client_url=acl.url("client", servers.url),
         worker_url=acl.url("worker", servers.url),

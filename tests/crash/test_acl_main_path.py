@@ -1,5 +1,5 @@
 """The whole main path with the least rights of docs/security.md: client, worker and
-scheduler each as a user of its own; once more through TLS, as that page sets it up."""
+scheduler are separate users. Then again through TLS, set up as that page says."""
 
 from __future__ import annotations
 
@@ -18,22 +18,15 @@ from fluxqueue import BrokerUnavailable, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis, RedisNotStarted
 from fluxqueue_core import key
 from redis import Redis
-from support import acl
+from support import acl, apps
 from support.probing import free_port, get, reasons
 from support.raw_messages import message
 from support.system import System
 from support.waiting import wait_until
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        pass
-
-@fluxqueue.task()
-async def work_async(number):
-    with ledger.run(number):
-        pass
+APP = f"""
+{apps.work()}
+{apps.HOLD}
 
 @fluxqueue.task_with_context(retry_delay=0.05)
 def fails_once(ctx: Context, number):
@@ -45,19 +38,13 @@ def fails_once(ctx: Context, number):
 @fluxqueue.task(max_retries=0)
 def fails(number):
     raise ValueError("for good")
-
-@fluxqueue.task()
-def hold(number):
-    with ledger.run(number):
-        while not os.path.exists("open"):
-            time.sleep(0.01)
 """
 METRICS = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_TRACES_EXPORTER": "none"}
 DATABASE = 5
 
 
 def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
-    """Every part of the protocol, with each role's own URL.
+    """Exercises every part of the protocol; each role connects by its own URL.
 
     Args:
         server: the URL that the roles use, without user, password and database.
@@ -86,7 +73,7 @@ def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
         admin.lpush(key("pending", "default"), b"malformed", message("work", 1, 2, 3))
         system.wait_until_ended([*range(20), *range(30, 40)])
         wait_until(lambda: admin.zcard(key("dead", "default")) == 3, what=worker.output)
-        # The lane of those that have lost two workers.
+        # A task that has lost two workers runs in the lane for suspects.
         admin.lpush(key("suspects", "default"), message("work", 40, deliveries=2))
         system.wait_until_ended([40])
         worker.wait_for("suspects.started")
@@ -96,13 +83,13 @@ def main_path(folder: Path, server: str, admin_url: str, admin: Any) -> None:
             assert get(port, "/metrics")[0] == 200
         depth = r'fluxqueue_queue_dead\{[^}]*"default"[^}]*\} 3.0'
         assert re.search(depth, get(ports[0], "/metrics")[1]), get(ports[0], "/metrics")[1]
-        # A worker is killed: what it ran is rescued.
+        # A worker is killed: its running task is rescued.
         system.enqueue("hold", [50])
         wait_until(lambda: 50 in system.ledger.started(), what=worker.output)
         worker.kill()
         second = system.start_worker(concurrency=2)
         wait_until(lambda: system.ledger.times_run().get(50) == 2, what=second.output)
-        # A worker drains: what has not begun goes back at once.
+        # A worker drains: it releases tasks that have not begun at once.
         system.enqueue("hold", [51])
         wait_until(lambda: 51 in system.ledger.started(), what=second.output)
         system.enqueue("work", range(60, 70))
@@ -144,7 +131,7 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("version", acl.VERSIONS)
-def test_with_the_least_rights(tmp_path: Path, version: str) -> None:
+def test_the_main_path_works_with_the_least_rights(tmp_path: Path, version: str) -> None:
     with (
         EmbeddedRedis(appendfsync="no") as server,
         Redis.from_url(f"{server.url}/{DATABASE}") as admin,
@@ -158,7 +145,7 @@ def test_with_the_least_rights(tmp_path: Path, version: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the commands of the page have made."""
+    """The files that the commands of the page make."""
     if shutil.which("openssl") is None and os.environ.get("CI") != "true":
         pytest.skip("no openssl on this machine")
     folder = tmp_path_factory.mktemp("certificates")
@@ -171,8 +158,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secured(certificates: Path) -> Iterator[tuple[EmbeddedRedis, int]]:
-    """A Redis that wants a certificate of whoever comes by TLS, as the page sets it
-    up, and its port for that; the other port is the test's own."""
+    """A Redis that requires a certificate of each client that connects by TLS, set up as
+    the page says, and its port for TLS; the test uses the other port."""
     (page,) = re.findall(r"^```conf\n(.*?)^```$", acl.PAGE, re.MULTILINE | re.DOTALL)
     options = dict(line.split(" ", 1) for line in page.splitlines())
     assert options.pop("port") == "0"
@@ -195,7 +182,7 @@ def parameters(certificates: Path, *names: str) -> str:
     return "&".join(f"{name}={certificates / files[name]}" for name in names or files)
 
 
-def test_with_tls_an_authority_of_our_own_and_certificates_of_clients(
+def test_the_main_path_works_by_tls_with_a_private_authority(
     tmp_path: Path, certificates: Path, secured: tuple[EmbeddedRedis, int]
 ) -> None:
     server, port = secured
@@ -215,7 +202,7 @@ def test_with_tls_an_authority_of_our_own_and_certificates_of_clients(
     ],
     ids=["without a certificate", "authority not trusted", "another host"],
 )
-def test_without_the_right_certificates_nothing_is_sent(
+def test_without_the_right_certificates_the_client_sends_no_task(
     certificates: Path,
     secured: tuple[EmbeddedRedis, int],
     host: str,

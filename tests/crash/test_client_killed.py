@@ -1,4 +1,4 @@
-"""`kill -9` of a client: what its calls returned for is in Redis."""
+"""`kill -9` of a client: every task whose call returned is in Redis."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import apps
 from support.system import System
 from support.waiting import wait_until
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        pass
-"""
+APP = apps.work()
 CLIENT = """
 import os, sys
 from fluxqueue import FluxQueue
@@ -31,7 +27,7 @@ for number in range(1_000_000):
 """
 
 
-def test_what_was_acknowledged_is_there_and_runs(
+def test_every_acknowledged_task_is_there_and_runs(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     said = tmp_path / "said"
@@ -49,6 +45,6 @@ def test_what_was_acknowledged_is_there_and_runs(
         system.wait_until_ended(range(len(returned)))
         system.wait_until_settled()
         assert returned == list(range(len(returned)))
-        # One more may have been sent whose return nobody has seen.
+        # One more may have been sent before its call returned.
         assert system.stats()["succeeded"] - len(returned) in (0, 1)
         assert system.ledger.run_twice() == set()

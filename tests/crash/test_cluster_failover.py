@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import apps
 from support.feeder import Feeder
+from support.lateness import machine
 from support.redis_cluster import RedisCluster
 from support.system import System
 from support.waiting import wait_until
@@ -20,30 +22,15 @@ TASKS = range(900)
 LAG = 1.0
 
 
-def app(queues: list[str]) -> str:
-    """The same task in each queue."""
-    return "\n".join(
-        f"""
-@fluxqueue.task_with_context(name="work", queue={queue!r}, retry_delay=0.1)
-def work_{n}(ctx: Context, number):
-    if number % 5 == 0 and ctx.metadata.retries == 0:
-        raise ValueError("a first attempt that fails")
-    with ledger.run(number):
-        time.sleep(0.01)
-"""
-        for n, queue in enumerate(queues)
-    )
-
-
 class Fleet:
-    """Workers and a scheduler on a cluster, with a queue on each master."""
+    """Two workers and a scheduler on a cluster, with a queue on each master."""
 
     def __init__(self, folder: Path, servers: RedisCluster, query: str = "") -> None:
         self.queues = [servers.queue_on(node) for node in servers.masters()]
         self.system = System(
             folder,
             servers.url + query,
-            app(self.queues),
+            apps.work_of_queues(*self.queues),
             lease=LEASE,
             redis_client=servers.client,
         )
@@ -70,10 +57,10 @@ class Fleet:
 
 
 @pytest.mark.versions
-def test_slots_that_move_under_load(
+def test_slots_that_move_under_load_lose_and_repeat_no_task(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
-    """Nothing is lost, and nothing runs twice: no write is lost when a slot moves."""
+    """No write is lost when a slot moves."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
     with fleet.system as system:
@@ -91,11 +78,10 @@ def test_slots_that_move_under_load(
         assert system.ledger.run_twice() == set()
 
 
-def test_failovers_that_are_asked_for(
+def test_requested_failovers_lose_and_repeat_no_task(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
-    """A master tells its replica all before it steps down: nothing is lost, and
-    nothing runs twice."""
+    """A master sends its replica everything before it steps down."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
     with fleet.system as system:
@@ -109,12 +95,12 @@ def test_failovers_that_are_asked_for(
         assert system.ledger.run_twice() == set()
 
 
-def test_a_master_is_killed(
+def test_a_killed_master_loses_no_acknowledged_task(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
-    """None that the client was told of is lost, since it waits for the replica. What
-    the replica had not heard of is as if it had not happened: tasks of that master
-    that were held or had just ended may run again, and no others."""
+    """No acknowledged task is lost, because the client waits for the replica. The rest of
+    what the replica had not received is undone: tasks of that master that were held or had
+    just ended may run again, and no others."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers, "?wait_replicas=1")
     with fleet.system as system:
@@ -126,27 +112,30 @@ def test_a_master_is_killed(
             began = time.monotonic()
             servers.kill(victim)
             servers.wait_until_healthy()
-            # As a replica of the new one: until then no call is acknowledged there.
+            # It becomes a replica of the new master; until then no call is acknowledged.
             victim.start()
             servers.wait_until_healthy()
             over = time.monotonic()
         fleet.wait_until_done(feeder)
         place = fleet.queues.index(queue)
         runs = [r for r in system.ledger.runs() if r.number % len(fleet.queues) == place]
+        lag = LAG + machine().allowance(began - LAG, began)
         resumed = min((r.start for r in runs if r.start > over), default=over)
         held = {
             run.number
             for run in runs
-            if run.start <= resumed + LAG and (run.end is None or run.end >= began - LAG)
+            if run.start <= resumed + lag and (run.end is None or run.end >= began - lag)
         }
         assert system.ledger.run_twice() <= held
         assert len(feeder.uncertain) < len(TASKS) / 2
         assert system.ledger.started() <= feeder.acknowledged | feeder.uncertain
 
 
-def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisCluster) -> None:
-    """With a dead master that nobody replaces, the others' tasks are enqueued, run,
-    retried and done."""
+def test_a_dead_master_does_not_disturb_other_queues(
+    tmp_path: Path, redis_cluster: RedisCluster
+) -> None:
+    """While a dead master has no replacement, tasks on the other masters are enqueued,
+    run, retried and done."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
     victim = servers.owner(f"{{{fleet.queues[0]}}}")
@@ -157,7 +146,7 @@ def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisClus
         for number in first:
             fleet.enqueue(number)
         system.wait_until_ended(first)
-        # What the replica has not heard of would run again.
+        # A task whose end the replica has not received would run again.
         system.wait_until_settled(fleet.queues[0])
         servers.wait_for_replicas(victim)
         replica.pause()
@@ -174,7 +163,9 @@ def test_the_other_queues_do_not_notice(tmp_path: Path, redis_cluster: RedisClus
         assert system.ledger.run_twice() == set()
 
 
-def test_it_takes_over_where_it_was_left(tmp_path: Path, redis_cluster: RedisCluster) -> None:
+def test_a_rescue_follows_the_queue_to_another_master(
+    tmp_path: Path, redis_cluster: RedisCluster
+) -> None:
     """A worker that is killed while its queue is on one master is rescued on another."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
@@ -205,7 +196,7 @@ def work(number):
 
 
 @pytest.mark.parametrize("coverage", [True, False])
-def test_a_worker_starts_while_a_master_is_away(tmp_path: Path, coverage: bool) -> None:
+def test_a_worker_starts_while_a_master_is_down(tmp_path: Path, coverage: bool) -> None:
     with RedisCluster(tmp_path / "redis", full_coverage=coverage) as servers:
         fleet = Fleet(tmp_path, servers)
         with fleet.system as system:

@@ -1,4 +1,4 @@
-"""The worker's connections are cut again and again: nothing is lost, stuck or run twice."""
+"""The worker's connections are cut repeatedly: no task is lost, stuck or run twice."""
 
 from __future__ import annotations
 
@@ -8,39 +8,24 @@ import time
 from pathlib import Path
 
 import pytest
+from support import apps
 from support.proxy import RESET, Proxy, port_of
 from support.system import System
 from support.waiting import wait_until, wait_until_past
 
-APP = """
-import asyncio
-
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        time.sleep(0.03)
-
-@fluxqueue.task()
-async def work_async(number):
-    with ledger.run(number):
-        await asyncio.sleep(0.03)
-
-@fluxqueue.task()
-def long(number):
-    with ledger.run(number):
-        while not os.path.exists("open"):
-            time.sleep(0.01)
-"""
+APP = apps.work(0.03) + apps.HOLD
 LEASE = 3.0
 CUTS = 100
-# A minute, or as the variable says; a third of that is enough to see each break.
+# The cuts are spread over this time, which is enough to reconnect after each.
 SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 20)
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])
-def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, name: str) -> None:
+def test_a_hundred_cuts_lose_and_repeat_no_task(
+    tmp_path: Path, redis_url: str, chance: random.Random, name: str
+) -> None:
     port, database = port_of(redis_url)
-    # The delay makes it likely that a cut hits a request whose answer is under way.
+    # The delay makes it likely that a cut hits a request whose reply is on its way.
     with (
         Proxy(port, delay=0.003) as proxy,
         System(
@@ -52,7 +37,7 @@ def test_a_hundred_cuts(tmp_path: Path, redis_url: str, chance: random.Random, n
         wait_until(lambda: proxy.connections == 2)
         enqueued = 0
         while proxy.cuts < CUTS:
-            # Now more than the slots hold, now nothing: cut when busy and when idle.
+            # More than the slots hold or nothing: cuts hit a busy and an idle worker.
             more = chance.choice([0, 1, 10, 100])
             system.enqueue(name, range(enqueued, enqueued + more))
             enqueued += more
@@ -84,7 +69,7 @@ def test_running_tasks_go_on_and_settle_under_the_new_id(
         system.start_scheduler()
         worker = system.start_worker(concurrency=4)
         first = worker.wait_for("worker.connected")["consumer"]
-        system.enqueue("long", range(4))
+        system.enqueue("hold", range(4))
         wait_until(lambda: len(system.ledger.started()) == 4)
         if how == "cut":
             proxy.cut_all()
@@ -94,7 +79,7 @@ def test_running_tasks_go_on_and_settle_under_the_new_id(
             proxy.end_black_hole()
         second = worker.wait_for("worker.connected", count=2)["consumer"]
         assert second != first
-        # In the new conversation more than two leases pass.
+        # More than two leases pass in the new conversation.
         wait_until_past(time.monotonic() + 2 * LEASE)
         (tmp_path / "open").touch()
         worker.wait_for("task.done", count=4)

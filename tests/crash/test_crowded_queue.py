@@ -19,8 +19,8 @@ def work(number):
     with ledger.run(number):
         pass
 """
-# One after the other they would take longer than the backlog, if each waited for
-# the renewal of a lease (every 3.3 s) to be found.
+# If each of them was found only when the lease is renewed (every 3.3 s), they would take
+# longer than the backlog.
 SMALL = 8
 BACKLOG = 600_000
 IN_A_CALL = 1_000

@@ -25,7 +25,7 @@ async def other(number):
         pass
 """
 WATCHED = 3.0
-# CPU seconds in that time: a loop that spins would use all of them.
+# CPU seconds in that time; a loop that spins would use all of it.
 MOST = 0.1 * WATCHED
 
 
@@ -35,8 +35,8 @@ def cpu_used(process: LoggingProcess) -> float:
     return process.cpu_seconds() - used
 
 
-@pytest.mark.parametrize("state", ["never used", "used", "draining", "Redis away", "paused"])
-def test_nobody_spins(tmp_path: Path, state: str) -> None:
+@pytest.mark.parametrize("state", ["never used", "used", "draining", "Redis down", "paused"])
+def test_worker_and_scheduler_do_not_spin(tmp_path: Path, state: str) -> None:
     with EmbeddedRedis() as server, System(tmp_path, server.url, APP, lease=3) as system:
         scheduler = system.start_scheduler()
         worker = system.start_worker(queue="default,other", concurrency=2)
@@ -50,7 +50,7 @@ def test_nobody_spins(tmp_path: Path, state: str) -> None:
             wait_until(lambda: len(system.ledger.started()) == 3)
             worker.signal(signal.SIGTERM)
             worker.wait_for("worker.draining")
-        if state == "Redis away":
+        if state == "Redis down":
             server.kill()
             worker.wait_for("worker.disconnected", count=2)
             scheduler.wait_for("redis.unavailable")

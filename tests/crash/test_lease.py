@@ -1,4 +1,4 @@
-"""The lease holds as long as the process lives, whatever its tasks do."""
+"""A worker holds its lease as long as its process lives, whatever its tasks do."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ async def blocks_the_loop(number):
 @fluxqueue.task()
 def holds_the_gil(number):
     with ledger.run(number):
-        # Through PyDLL a C function is called without giving up the GIL.
+        # PyDLL calls a C function without releasing the GIL.
         ctypes.PyDLL(None).sleep(5)
 """
 
 
 @pytest.mark.parametrize("name", ["long", "long_async", "blocks_the_loop", "holds_the_gil"])
-def test_it_is_held_during_a_task_longer_than_three_leases(
+def test_the_lease_holds_during_a_task_longer_than_three_leases(
     tmp_path: Path, redis_url: str, name: str
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
@@ -44,7 +44,7 @@ def test_it_is_held_during_a_task_longer_than_three_leases(
         first = system.start_worker()
         system.enqueue(name, range(1))
         wait_until(system.ledger.started)
-        # Ready to run whatever the first one would lose.
+        # It would run any task that the first worker loses.
         second = system.start_worker()
         second.wait_for("worker.connected")
         system.wait_until_ended(range(1))
@@ -57,7 +57,7 @@ def test_it_is_held_during_a_task_longer_than_three_leases(
         assert first.stop() == 0
 
 
-def test_it_holds_to_the_end_of_a_drain(tmp_path: Path, redis_url: str) -> None:
+def test_the_lease_holds_to_the_end_of_a_drain(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         system.start_scheduler()
         first = system.start_worker()

@@ -1,4 +1,4 @@
-"""What can't be run is parked with its reason, and what stands beside it runs."""
+"""A message that can't be run is parked with its reason, and its neighbours run."""
 
 from __future__ import annotations
 
@@ -8,32 +8,17 @@ from collections import Counter
 from pathlib import Path
 
 from fluxqueue_core import key
+from support import apps
 from support.malformed import MALFORMED, malformed
 from support.raw_messages import dead, message
 from support.system import System
 from support.waiting import wait_until
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        pass
-
-@fluxqueue.task()
-async def work_async(number):
-    with ledger.run(number):
-        pass
-
-@fluxqueue.task()
-def hold(number):
-    with ledger.run(number):
-        while not os.path.exists("open"):
-            time.sleep(0.01)
-"""
+APP = apps.work() + apps.HOLD
 BAD = 1000
 
 
-def test_a_thousand_malformed_messages_between_good_ones(
+def test_a_thousand_malformed_messages_between_good_ones_are_parked(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     good = range(1000)
@@ -66,14 +51,14 @@ def test_a_thousand_malformed_messages_between_good_ones(
 def wait_until_dead(system: System, count: int, which: str) -> None:
     wait_until(
         lambda: system.redis.zcard(key("dead", "default")) == count,
-        what=f"so many dead ({count}), the last one being {which!r}",
+        what=f"{count} dead tasks, the last one being {which!r}",
     )
 
 
-def test_malformed_messages_that_come_one_by_one(
+def test_malformed_messages_that_come_one_by_one_are_parked(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    """By a BLMOVE, and not in the batch of an exchange."""
+    """A BLMOVE takes each, not the batch of an exchange."""
     kinds = list(MALFORMED)
     with System(tmp_path, redis_url, APP) as system:
         worker = system.start_worker()
@@ -96,7 +81,7 @@ def test_copies_of_a_task_that_is_held_are_parked(tmp_path: Path, redis_url: str
         raw = message("hold", 1)
         system.redis.lpush(key("pending", "default"), raw, raw, raw)
         wait_until_dead(system, 2, "two copies")
-        # As well when it comes alone, and with other arguments.
+        # Even if it comes alone, and with other arguments.
         system.redis.lpush(key("pending", "default"), raw.replace(b"[1]", b"[2]"))
         wait_until_dead(system, 3, "the third")
         (tmp_path / "open").touch()

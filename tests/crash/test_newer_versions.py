@@ -1,4 +1,4 @@
-"""Messages that a later version of FluxQueue has written: a rolling upgrade."""
+"""Messages that a later version of FluxQueue has written, during a rolling upgrade."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fluxqueue_core import key
+from support import apps
 from support.system import System
 from support.waiting import wait_until
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        pass
-"""
+APP = apps.work()
 NEWER = [b'{"v":3,"task":"work","n":%d}' % number for number in range(20)]
 
 
 def wait_until_taken_by_a_newer_worker(system: System) -> list[bytes]:
-    """All that today's worker has put off, taken when it is due."""
+    """Takes all messages that today's worker has put off, when they are due."""
     taken: list[bytes] = []
 
     def all_taken() -> bool:
@@ -34,12 +30,14 @@ def wait_until_taken_by_a_newer_worker(system: System) -> list[bytes]:
     return taken
 
 
-def test_they_are_left_for_workers_that_know_them(tmp_path: Path, redis_url: str) -> None:
+def test_newer_messages_are_left_for_workers_that_can_read_them(
+    tmp_path: Path, redis_url: str
+) -> None:
     with System(tmp_path, redis_url, APP) as system:
         system.start_scheduler()
         worker = system.start_worker(unknown_task_grace=60)
         worker.wait_for("worker.connected")
-        # Some by a BLMOVE, some by an exchange.
+        # A BLMOVE takes some, an exchange the others.
         for raw in NEWER:
             system.redis.lpush(key("pending", "default"), raw)
         system.enqueue("work", range(100))
@@ -50,7 +48,7 @@ def test_they_are_left_for_workers_that_know_them(tmp_path: Path, redis_url: str
         assert system.stats() == {"succeeded": 100}
 
 
-def test_after_the_grace_they_are_parked(tmp_path: Path, redis_url: str) -> None:
+def test_newer_messages_are_parked_after_the_grace_period(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP) as system:
         system.start_scheduler()
         worker = system.start_worker(unknown_task_grace=1)
@@ -66,8 +64,8 @@ def test_after_the_grace_they_are_parked(tmp_path: Path, redis_url: str) -> None
         assert worker.stop() == 0
 
 
-def test_those_of_a_lost_worker_go_home_as_they_are(tmp_path: Path, redis_url: str) -> None:
-    """A newer worker held them; today's scheduler can't raise a count it can't read."""
+def test_newer_messages_of_a_lost_worker_return_unchanged(tmp_path: Path, redis_url: str) -> None:
+    """A newer worker held them; today's scheduler can't raise a count that it can't read."""
     with System(tmp_path, redis_url, APP, lease=1) as system:
         claimed = key("claimed", "default", "newer-worker")
         system.redis.sadd(key("queues"), "default")

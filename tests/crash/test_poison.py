@@ -1,4 +1,4 @@
-"""Tasks that kill their process, among others that do no harm."""
+"""Tasks that kill their process, among harmless tasks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POISON = range(1000, 1003)
 
 
 @pytest.mark.parametrize("most", [3, 5])
-def test_poison_is_dead_after_so_many_kills_and_innocents_end_well(
+def test_poison_dies_after_max_deliveries_and_innocent_tasks_end_well(
     tmp_path: Path, redis_url: str, chance: random.Random, most: int
 ) -> None:
     # Rule 12.
@@ -59,17 +59,17 @@ def test_poison_is_dead_after_so_many_kills_and_innocents_end_well(
         assert [reason["reason"] for reason in reasons] == ["worker_lost"] * len(POISON)
         assert system.ledger.lost(INNOCENT) == set()
         kills = system.ledger.times_run()
-        # The lost worker of a count may have claimed it without having begun it.
+        # A lost worker may have claimed it and not begun it: that counts as well.
         assert all(1 <= kills[number] <= most for number in POISON)
-        # Each died by its own hand, and took no suspect beside it along.
+        # No poison took another suspect along.
         assert system.stats()["succeeded"] == len(INNOCENT)
         assert system.stats()["dead"] == len(POISON)
-        # The main process dies at most twice by each; later kills hit a child.
+        # Each kills the main process at most twice; later kills hit a child process.
         assert len(workers) <= 2 + 2 * len(POISON)
 
 
-def test_with_a_count_of_one_the_first_kill_is_the_last(tmp_path: Path, redis_url: str) -> None:
-    """Also for what the worker merely held: nothing is given a second chance."""
+def test_with_one_delivery_the_first_kill_is_the_last(tmp_path: Path, redis_url: str) -> None:
+    """Including for tasks that the worker held and had not begun."""
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         system.start_scheduler(max_deliveries=1)
         system.enqueue("poison", POISON)

@@ -1,4 +1,4 @@
-"""Several queues, pauses, and what a worker says when it is left alone."""
+"""Several queues, pauses, forgotten scripts, and a worker without a scheduler."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HIGH, LOW = range(100), range(1000, 1100)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
-def test_by_priority_and_without_starvation(
+def test_the_first_queue_has_priority_and_the_other_does_not_starve(
     tmp_path: Path, redis_url: str, concurrency: int
 ) -> None:
     with System(tmp_path, redis_url, APP) as system:
@@ -53,7 +53,7 @@ def test_by_priority_and_without_starvation(
 def test_an_idle_queue_takes_nothing_from_a_busy_one(
     tmp_path: Path, redis_url: str, concurrency: int
 ) -> None:
-    """The worker waits for both when the tasks come; one of the two stays empty."""
+    """The worker waits for both when the tasks arrive; one queue stays empty."""
     tasks = range(40)
     with System(tmp_path, redis_url, APP, lease=20) as system:
         worker = system.start_worker(queue="high,low", concurrency=concurrency)
@@ -63,16 +63,16 @@ def test_an_idle_queue_takes_nothing_from_a_busy_one(
         runs = system.ledger.runs()
         running = [sum(o.start <= r.start < (o.end or 0) for o in runs) for r in runs]
         assert max(running) == concurrency
-        # Not now and then: of those that begin in step half find the others running.
+        # This is the rule: of tasks that begin in step, half find all others running.
         assert running.count(concurrency) > len(tasks) / 2 / concurrency
         assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("queue", ["high", "high,low"])
-def test_tasks_that_come_together_begin_together(
+def test_tasks_that_arrive_together_begin_together(
     tmp_path: Path, redis_url: str, queue: str
 ) -> None:
-    """An idle worker is woken by the first one, and asks for the others at once."""
+    """The first task wakes an idle worker, which asks for the others at once."""
     rounds, concurrency, together = 8, 4, 0
     with System(tmp_path, redis_url, APP) as system:
         worker = system.start_worker(queue=queue, concurrency=concurrency)
@@ -96,7 +96,7 @@ def test_a_paused_queue_is_left_alone_until_it_is_resumed(tmp_path: Path, redis_
         worker = system.start_worker()
         worker.wait_for("worker.connected")
         system.enqueue("work", tasks, 0)
-        # It lives on meanwhile, for longer than a lease.
+        # Meanwhile the worker renews its lease.
         ends = _ends(system)
         wait_until(lambda: _ends(system) > ends + 3_000)
         assert system.ledger.started() == set()
@@ -110,19 +110,19 @@ def test_a_paused_queue_is_left_alone_until_it_is_resumed(tmp_path: Path, redis_
 
 
 def _ends(system: System) -> float:
-    """When the lease of the only consumer ends, ms."""
+    """Returns when the lease of the only consumer ends, in ms."""
     scores = system.redis.zrange(key("consumers", "default"), 0, -1, withscores=True)
     (score,) = [score for _, score in scores if score > 0]
     return float(score)
 
 
-def test_a_pause_that_begins_under_load(tmp_path: Path, redis_url: str) -> None:
+def test_a_queue_can_be_paused_under_load(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP, lease=2) as system:
         worker = system.start_worker(concurrency=4, log_level="warning")
         system.enqueue("work", range(400), 0.02)
         system.wait_for_ends(50)
         system.redis.set(key("paused", "default"), "1")
-        # What it had claimed runs, then it is idle.
+        # The worker runs the tasks that it has claimed; then it is idle.
         wait_until(lambda: set(system.waiting()) == {"pending"})
         ran = len(system.ledger.ended())
         assert ran == len(system.ledger.started()) < 400
@@ -148,7 +148,7 @@ def test_scripts_that_redis_has_forgotten_are_sent_again(tmp_path: Path, redis_u
         assert scheduler.named("queue.failed") == []
 
 
-def test_without_a_scheduler_the_worker_says_so(tmp_path: Path, redis_url: str) -> None:
+def test_a_worker_warns_that_no_scheduler_runs(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP) as system:
         worker = system.start_worker()
         system.enqueue("work", range(10), 0)
@@ -157,7 +157,7 @@ def test_without_a_scheduler_the_worker_says_so(tmp_path: Path, redis_url: str) 
         assert worker.stop() == 0
 
 
-def test_with_a_scheduler_it_does_not(tmp_path: Path, redis_url: str) -> None:
+def test_a_worker_does_not_warn_while_a_scheduler_runs(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP, lease=2) as system:
         scheduler = system.start_scheduler()
         worker = system.start_worker()
@@ -165,7 +165,7 @@ def test_with_a_scheduler_it_does_not(tmp_path: Path, redis_url: str) -> None:
         ended = _ends(system)
         wait_until(lambda: _ends(system) > ended + 8_000)
         assert worker.named("worker.no_scheduler") == []
-        # One that has gone is missed as well.
+        # The worker also notices that a scheduler has gone.
         assert scheduler.stop() == 0
         assert worker.wait_for("worker.no_scheduler")["seconds"] > 5
         assert worker.stop() == 0

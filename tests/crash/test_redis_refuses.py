@@ -1,6 +1,6 @@
-"""Redis is there and refuses: out of memory, another program's key, lost data.
+"""Redis answers and refuses: it is out of memory, a key has another type, data are lost.
 
-The worker waits for better times without hurry, and goes on when they come.
+The worker tries again without hurry, and goes on when Redis accepts its commands.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def hold(number):
             time.sleep(0.01)
 """
 WATCHED = 3.0
-# Conversations begun in that time: one each 400 ms, and some at the beginning.
+# Conversations begun in that time: one every 400 ms, and a few more at the start.
 MOST = 15
 
 
@@ -40,7 +40,7 @@ def server() -> Iterator[EmbeddedRedis]:
 
 
 def conversations(system: System) -> int:
-    """How many consumer ids there have been; each stays for a day as a tombstone."""
+    """Counts the consumer ids so far; each stays for a day as a tombstone."""
     return int(system.redis.zcard(key("consumers", "default")))
 
 
@@ -65,10 +65,10 @@ def test_out_of_memory_an_idle_worker_waits(tmp_path: Path, server: EmbeddedRedi
         assert worker.stop() == 0
 
 
-def test_out_of_memory_what_is_there_is_run_and_settled(
+def test_out_of_memory_waiting_tasks_are_run_and_settled(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
-    """Settling is what frees memory, so it must be allowed; the lease holds as well."""
+    """Settling frees memory, so Redis must allow it; the lease holds as well."""
     tasks = range(1, 200)
     with System(tmp_path, server.url, APP, lease=2) as system:
         system.start_scheduler()
@@ -86,7 +86,9 @@ def test_out_of_memory_what_is_there_is_run_and_settled(
         assert worker.stop() == 0
 
 
-def test_a_key_of_another_type_is_waited_for(tmp_path: Path, server: EmbeddedRedis) -> None:
+def test_a_worker_waits_until_a_key_has_the_right_type(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
     with System(tmp_path, server.url, APP, lease=3) as system:
         system.start_scheduler()
         worker = system.start_worker()
@@ -125,13 +127,13 @@ def test_after_the_loss_of_all_data_the_worker_goes_on(
 def test_a_slot_is_free_again_when_a_task_with_a_lost_lease_ends(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
-    """At once, and not only when the lease is renewed next."""
+    """At once, and not with the next renewal of the lease."""
     with System(tmp_path, server.url, APP, lease=60) as system:
         worker = system.start_worker(concurrency=2)
         system.enqueue("hold", [0, 1])
         wait_until(lambda: len(system.ledger.started()) == 2)
         system.redis.flushall()
-        # At an outcome the worker learns that its lease is lost.
+        # The reply to an outcome tells the worker that its lease is lost.
         (tmp_path / "open-0").touch()
         worker.wait_for("worker.lease_lost", running=1)
         worker.wait_for("worker.connected", count=2)

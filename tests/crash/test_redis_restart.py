@@ -12,22 +12,11 @@ from typing import Any
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
+from support import apps
 from support.system import System
 from support.waiting import wait_until, wait_until_past
 
-APP = """
-import asyncio
-
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        time.sleep(0.02)
-
-@fluxqueue.task()
-async def work_async(number):
-    with ledger.run(number):
-        await asyncio.sleep(0.02)
-"""
+APP = apps.work(0.02)
 LEASE = 2.0
 TASKS = range(3000)
 OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
@@ -35,13 +24,13 @@ OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis of the test's own that writes every command to disk before it answers."""
+    """A separate Redis that writes every command to disk before it answers."""
     with EmbeddedRedis(tmp_path / "redis", appendfsync="always") as server:
         yield server
 
 
 def wait_for_a_start(system: System, moment: float) -> None:
-    """The workers go on within two seconds."""
+    """Checks that the workers go on within two seconds."""
     wait_until(
         lambda: any(run.start > moment for run in system.ledger.runs()),
         timeout=2.0,
@@ -57,10 +46,10 @@ def check_all_ran_once(system: System) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("work", marks=pytest.mark.versions), "work_async"])
-def test_redis_is_killed_three_times_and_started_again(
+def test_each_task_runs_once_although_redis_is_killed_three_times(
     tmp_path: Path, server: EmbeddedRedis, chance: random.Random, name: str
 ) -> None:
-    """Away for a moment, and for longer than the lease."""
+    """Redis is down for a moment, and for longer than the lease."""
     with System(tmp_path, server.url, APP, lease=LEASE) as system:
         system.start_scheduler()
         for _ in range(2):
@@ -75,7 +64,7 @@ def test_redis_is_killed_three_times_and_started_again(
         check_all_ran_once(system)
 
 
-def test_redis_is_stopped_for_longer_than_the_lease(
+def test_each_task_runs_once_although_redis_hangs_longer_than_the_lease(
     tmp_path: Path, server: EmbeddedRedis, chance: random.Random
 ) -> None:
     with System(tmp_path, server.url, APP, lease=LEASE) as system:
@@ -93,7 +82,7 @@ def test_redis_is_stopped_for_longer_than_the_lease(
             assert process.stop() == 0
 
 
-def test_workers_and_scheduler_started_before_redis_begin_when_it_comes(
+def test_workers_and_scheduler_may_start_before_redis(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
     url = server.url

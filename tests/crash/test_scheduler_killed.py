@@ -1,4 +1,4 @@
-"""`kill -9` of a scheduler: no retry is lost, and with two none is late."""
+"""`kill -9` of a scheduler: no retry is lost, and with two schedulers no retry is late."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from support.lateness import machine
 from support.system import System
 from support.waiting import wait_until, wait_until_past
 
@@ -31,7 +32,7 @@ OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "error"}
 
 
 def kill_in_the_middle(system: System, chance: random.Random, pid: int) -> None:
-    """SIGKILL while some retries have run and most still wait."""
+    """Sends SIGKILL when some retries have run and most still wait."""
     system.enqueue("fails_once", TASKS)
     system.wait_for_ends(chance.randrange(1, 350))
     os.kill(pid, signal.SIGKILL)
@@ -43,7 +44,7 @@ def check_each_ran_twice(system: System) -> None:
     assert system.stats() == {"retried": 500, "succeeded": 500}
 
 
-def test_the_only_scheduler_is_killed_in_the_middle_of_retries(
+def test_a_killed_scheduler_loses_no_retry(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=3) as system:
@@ -57,7 +58,7 @@ def test_the_only_scheduler_is_killed_in_the_middle_of_retries(
         check_each_ran_twice(system)
 
 
-def test_one_of_two_schedulers_is_killed_and_nothing_is_late(
+def test_no_retry_is_late_if_one_of_two_schedulers_is_killed(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=10) as system:
@@ -71,14 +72,14 @@ def test_one_of_two_schedulers_is_killed_and_nothing_is_late(
         first: dict[int, float] = {}
         for run in system.ledger.runs():
             waited = run.start - first.setdefault(run.number, run.start)
-            # A fraction of the lease, which is what waiting for a rescue would take.
-            assert waited < DELAY + 2
+            # Far less than the lease, which a rescue would have to wait for.
+            assert waited < DELAY + 2 + machine().allowance(run.start - waited, run.start)
 
 
-def test_one_of_two_schedulers_is_killed_while_they_rescue(
+def test_a_task_is_rescued_once_if_a_rescuing_scheduler_is_killed(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    """Both see the lost worker; its tasks lose it once, and no task is lost."""
+    """Both see the lost worker; each of its tasks is rescued once, and no task is lost."""
     tasks = range(40)
     with System(tmp_path, redis_url, APP, lease=2) as system:
         schedulers = [system.start_scheduler() for _ in range(2)]
@@ -86,7 +87,7 @@ def test_one_of_two_schedulers_is_killed_while_they_rescue(
         system.enqueue("hold", tasks)
         wait_until(lambda: len(system.ledger.started()) == len(tasks))
         worker.kill()
-        # About when they see that its lease has ended.
+        # About the moment when they see that its lease has ended.
         wait_until_past(time.monotonic() + 2 - chance.random() * 0.5)
         chance.choice(schedulers).kill()
         system.start_worker(concurrency=40)

@@ -1,4 +1,4 @@
-"""A worker that is stopped for longer than its lease, and goes on."""
+"""A worker that is stopped for longer than its lease, and then continued."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def fast(number):
 
 @pytest.mark.parametrize("ends", ["at once", "late"])
 @pytest.mark.parametrize("name", ["hold", "hold_async"])
-def test_its_tasks_run_elsewhere_and_it_settles_none(
+def test_tasks_of_a_stopped_worker_run_elsewhere_and_it_settles_none(
     tmp_path: Path, redis_url: str, name: str, ends: str
 ) -> None:
-    """Its tasks end before or after it has learned that its lease is lost."""
+    """Its tasks end before or after it learns that its lease is lost."""
     tasks, later = range(SLOTS), range(100, 100 + SLOTS)
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         system.start_scheduler()
@@ -58,8 +58,8 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
         wait_until_past(since + 2 * LEASE)
         other.wait_for("task.done", count=SLOTS)
         system.wait_until_settled()
-        # The other one is gone before the first goes on: what runs from now on
-        # can only be its own.
+        # The other worker is gone before the first continues: only the first can run
+        # a task from now on.
         assert other.stop() == 0
 
         if ends == "at once":
@@ -72,8 +72,8 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
             stopped.wait_for("task.lost_lease", count=SLOTS)
             assert stopped.named("task.done") == []
         wait_until(lambda: all(run.end is not None for run in system.ledger.runs()))
-        # Each is said to be void: by the task's own line, or after it once the
-        # loss is known.
+        # The log says of each outcome that it is void: the task's own line, or one after
+        # it when the loss is known.
         void = ("task.lost_lease", "task.outcome_void")
         wait_until(lambda: sum(len(stopped.named(name)) for name in void) == SLOTS)
         assert stopped.wait_for("worker.connected", count=2)["consumer"] != first_id
@@ -84,13 +84,15 @@ def test_its_tasks_run_elsewhere_and_it_settles_none(
         assert stopped.stop() == 0
         begun = {run.number for run in system.ledger.runs() if run.start > continued}
         assert begun == set(later)
-        # Only what it did under its new id has counted.
+        # Only its outcomes under the new id have counted.
         assert system.stats() == {"rescued": SLOTS, "succeeded": 2 * SLOTS}
 
 
-def test_tasks_that_it_had_claimed_ahead_do_not_begin(tmp_path: Path, redis_url: str) -> None:
+def test_tasks_claimed_ahead_do_not_begin_after_the_lease_is_lost(
+    tmp_path: Path, redis_url: str
+) -> None:
     # Rule 7.
-    """Stopped in the middle of fast tasks, of which it holds many not begun."""
+    """The worker is stopped among fast tasks, when it holds many that have not begun."""
     tasks = range(40_000)
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         system.start_scheduler()
@@ -110,7 +112,7 @@ def test_tasks_that_it_had_claimed_ahead_do_not_begin(tmp_path: Path, redis_url:
         stopped.wait_for("worker.lease_lost")
         assert other.stop() == 0
         assert stopped.stop() == 0
-        # A thread may have been stopped between taking a task and its first line.
+        # A thread may have been stopped after it took a task and before the first line.
         begun = [run for run in system.ledger.runs() if run.start > continued]
         assert len(begun) <= SLOTS
         assert system.stats() == {"rescued": claimed, "succeeded": len(tasks)}

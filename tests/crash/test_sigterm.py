@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT under load: nothing is lost, runs twice or costs a retry."""
+"""SIGTERM and SIGINT under load: no task is lost, runs twice or loses a retry."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OPTIONS: dict[str, Any] = {"concurrency": 10, "log_level": "warning"}
 
 
 def check_counts(system: System) -> None:
-    """No task has lost a retry or a delivery, wherever it is."""
+    """Checks that no task has lost a retry or a delivery, wherever it is."""
     parts = [*pending(system.redis), *(parts for parts, _ in delayed(system.redis))]
     assert {(p["retries"], p["deliveries"]) for p in parts} <= {(0, 0)}
     assert not {"retried", "rescued", "dead"} & system.stats().keys()
@@ -53,7 +53,7 @@ def check_counts(system: System) -> None:
 def test_a_worker_is_ended_under_load_and_another_goes_on(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str, number: signal.Signals
 ) -> None:
-    """Its lease is so long that a task which it did not give back would not come."""
+    """The lease is so long that a task runs elsewhere only if the worker releases it."""
     with System(tmp_path, redis_url, APP, lease=600) as system:
         system.start_scheduler()
         first, second = system.start_worker(**OPTIONS), system.start_worker(**OPTIONS)
@@ -74,7 +74,7 @@ def test_a_worker_is_ended_under_load_and_another_goes_on(
 def test_workers_are_ended_one_after_the_other_until_all_is_done(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str
 ) -> None:
-    """Also with tasks of which many are claimed ahead."""
+    """Including fast tasks, of which a worker claims many ahead."""
     tasks = range(60_000 if name == "noop" else 2000)
     with System(tmp_path, redis_url, APP, lease=600) as system:
         system.start_scheduler()
@@ -82,7 +82,7 @@ def test_workers_are_ended_one_after_the_other_until_all_is_done(
         for _ in range(3):
             more = chance.randrange(1, len(tasks) // 5)
             worker = system.start_worker(**OPTIONS)
-            # A fast worker may have done all by then.
+            # A fast worker may have run all tasks by then.
             system.wait_for_ends(min(len(tasks), len(system.ledger.ended()) + more))
             assert worker.stop() == 0
             assert len(system.ledger.ended()) == len(system.ledger.started())
@@ -97,7 +97,7 @@ def test_workers_are_ended_one_after_the_other_until_all_is_done(
 
 
 @pytest.mark.parametrize("how", ["deadline", "second signal"])
-def test_what_does_not_end_runs_elsewhere_without_a_count(
+def test_a_task_that_does_not_end_runs_elsewhere_without_a_count(
     tmp_path: Path, redis_url: str, how: str
 ) -> None:
     timeout = 0.3 if how == "deadline" else 600

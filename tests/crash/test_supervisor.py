@@ -1,5 +1,5 @@
-"""Worker processes under a supervisor: one is killed, the supervisor is killed,
-they are replaced and ended, all under load."""
+"""Worker processes under a supervisor and under load: a process is killed, the supervisor
+is killed, processes are replaced and ended."""
 
 from __future__ import annotations
 
@@ -11,25 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import apps
 from support.raw_messages import delayed, pending
 from support.system import System
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        time.sleep(0.01)
-
-@fluxqueue.task()
-async def work_async(number):
-    import asyncio
-    with ledger.run(number):
-        await asyncio.sleep(0.01)
-"""
+APP = apps.work(0.01)
 TASKS = range(3000)
-# So long that a task which was not given back would not come.
+# A lease so long that a task comes back only if the worker releases it.
 NEVER = 600
 OPTIONS: dict[str, Any] = {"concurrency": 8, "processes": 2, "log_level": "info"}
 
@@ -53,7 +43,7 @@ def check_nothing_was_spent(system: System) -> None:
     assert system.ledger.run_twice() == set()
 
 
-def test_a_process_is_killed_and_another_takes_its_place(
+def test_the_supervisor_replaces_a_killed_process(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=2) as system:
@@ -75,7 +65,7 @@ def test_a_process_is_killed_and_another_takes_its_place(
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])
-def test_the_supervisor_is_killed_and_its_processes_drain(
+def test_processes_drain_when_their_supervisor_is_killed(
     tmp_path: Path, redis_url: str, chance: random.Random, name: str
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=NEVER) as system:
@@ -92,10 +82,10 @@ def test_the_supervisor_is_killed_and_its_processes_drain(
         check_nothing_was_spent(system)
 
 
-def test_the_supervisor_is_killed_while_its_processes_start(
+def test_starting_processes_end_when_their_supervisor_is_killed(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    """Wherever they are: before signals are caught, or while the application loads."""
+    """At any point of the start: before they catch signals, or while the application loads."""
     for _ in range(8):
         with System(tmp_path, redis_url, APP, lease=NEVER) as system:
             worker = system.start_worker(**OPTIONS)
@@ -107,7 +97,7 @@ def test_the_supervisor_is_killed_while_its_processes_start(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_ended_under_load(
+def test_a_supervisor_can_be_ended_under_load(
     tmp_path: Path, redis_url: str, chance: random.Random, number: signal.Signals
 ) -> None:
     with System(tmp_path, redis_url, APP, lease=NEVER) as system:

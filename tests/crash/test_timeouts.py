@@ -1,5 +1,5 @@
-"""Thousands of tasks that take about as long as they may: each ends once, in time
-or timed out, and the worker goes on as if nothing had been."""
+"""Tasks that take about as long as their timeout: each ends once, in time or timed out,
+and the worker goes on as before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APP = """
 TIMEOUT = 0.01
 
 def duration(number):
-    # From nothing to a fifth more than it may take.
+    # Between nothing and a fifth more than the timeout.
     return TIMEOUT * (number % 40) / 32
 
 @fluxqueue.task(timeout=TIMEOUT, max_retries=0)
@@ -54,7 +54,7 @@ AFTER = range(10_000, 10_200)
 def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: str) -> None:
     with System(tmp_path, redis_url, APP) as system:
         worker = system.start_worker(concurrency=4)
-        # Whose failures are not tried again, as the message says.
+        # The message says that a failure is not tried again.
         task = FluxQueue(redis_url).task(name=name, max_retries=0)(lambda number: None)
         task.enqueue_many((number,) for number in TASKS)
         system.wait_until_settled(timeout=100)
@@ -62,7 +62,7 @@ def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: 
         def ends() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             return worker.named("task.done", name=name), worker.named("task.dead", name=name)
 
-        # A line is written a moment after its outcome has left.
+        # The worker logs an outcome a moment after sending it.
         wait_until(lambda: sum(map(len, ends())) >= len(TASKS))
         done, died = ends()
         ids = [line["task_id"] for line in (*done, *died)]
@@ -70,13 +70,13 @@ def test_each_ends_once_done_or_timed_out(tmp_path: Path, redis_url: str, name: 
         assert {line["error"] for line in died} == {
             "fluxqueue_core.errors.TaskTimeout: the task ran for longer than its timeout of 0.01 s"
         }
-        # Both happened, or it was no race.
+        # Both must happen, or there was no race.
         assert done and died
-        # Who is done has come to its end, once.
+        # Each task that is done has run to its end, once.
         assert len(system.ledger.ended()) >= len(done)
         assert set(system.ledger.times_run().values()) == {1}
         assert system.stats() == {"succeeded": len(done), "dead": len(died)}
-        # The worker is as it was.
+        # The worker goes on.
         after = "after_async" if name == "sleep_async" else "after"
         system.enqueue(after, AFTER)
         system.wait_until_ended(AFTER)

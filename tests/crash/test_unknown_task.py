@@ -1,4 +1,4 @@
-"""A task that this worker does not know: a rolling deployment, or a mistake."""
+"""A task that a worker does not know, because of a rolling deployment or a mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def new(ctx: Context, number):
 """
 
 
-def test_during_the_grace_period_it_is_kept_for_a_worker_that_knows_it(
+def test_during_the_grace_period_a_task_waits_for_a_worker_that_knows_it(
     tmp_path: Path, redis_url: str
 ) -> None:
     with System(tmp_path, redis_url, OLD) as system:
@@ -37,7 +37,7 @@ def test_during_the_grace_period_it_is_kept_for_a_worker_that_knows_it(
         assert {(p["retries"], p["deliveries"]) for p in waiting} <= {(0, 0)}
         other = system.start_worker(NEW, unknown_task_grace=12)
         system.wait_until_ended(range(20))
-        # Each of them gives back what it does not know, and loses nothing.
+        # Each worker releases the tasks that it does not know, and no task is lost.
         system.enqueue("old", range(120, 140))
         system.wait_until_ended(range(120, 140))
         system.wait_until_settled()
@@ -46,7 +46,9 @@ def test_during_the_grace_period_it_is_kept_for_a_worker_that_knows_it(
         assert worker.stop() == 0 and other.stop() == 0
 
 
-def test_after_it_they_are_parked_and_the_others_run(tmp_path: Path, redis_url: str) -> None:
+def test_after_the_grace_period_unknown_tasks_are_parked_and_others_run(
+    tmp_path: Path, redis_url: str
+) -> None:
     with System(tmp_path, redis_url, OLD) as system:
         system.start_scheduler()
         worker = system.start_worker(unknown_task_grace=1)

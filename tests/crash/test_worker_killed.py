@@ -1,4 +1,4 @@
-"""`kill -9` of a worker: its tasks run elsewhere, and no others run twice."""
+"""`kill -9` of a worker: its tasks run elsewhere, and no other task runs twice."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import apps
 from support.system import System
 from support.waiting import wait_until
 
-APP = """
-@fluxqueue.task()
-def work(number):
-    with ledger.run(number):
-        time.sleep(0.02)
-
-@fluxqueue.task()
-async def work_async(number):
-    import asyncio
-    with ledger.run(number):
-        await asyncio.sleep(0.02)
-"""
+APP = apps.work(0.02)
 TASKS = range(2000)
 SLOTS = 10
 
@@ -52,7 +42,7 @@ def test_every_task_runs_and_only_those_in_flight_run_twice(
         assert system.ledger.run_twice_unduly(victim.pid, killed) == set()
         assert max(system.ledger.times_run().values()) <= 2
         stats = system.stats()
-        # Redis counts each task once, and gives back no more than was held.
+        # Redis counts each task once, and rescues no more tasks than were held.
         assert stats["succeeded"] == len(TASKS)
         assert "dead" not in stats and "retried" not in stats
         assert len(system.ledger.run_twice()) <= stats["rescued"]

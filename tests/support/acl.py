@@ -1,4 +1,4 @@
-"""The users of docs/security.md, as that page has them."""
+"""The users of docs/security.md, read from that page."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PASSWORD = "p%2Fw-of-a-test"
 ROLES = ("client", "worker", "scheduler")
 VERSIONS = ("7", "6.2")
 _BLOCK = re.compile(r"^```acl-([\d.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# A second set of rights stands in parentheses, and is one rule.
+# A second set of rights is in parentheses, and is one rule.
 _RULE = re.compile(r"\([^)]*\)|\S+")
 
 
 def lines(version: str) -> dict[str, list[str]]:
-    """Per role, the rules that the page has for that version of Redis."""
+    """The rules that the page has for that version of Redis, by role."""
     (block,) = (text for found, text in _BLOCK.findall(PAGE) if found == version)
     users = {}
     for line in block.splitlines():
@@ -28,30 +28,30 @@ def lines(version: str) -> dict[str, list[str]]:
 
 
 def version_of(admin: Any) -> str:
-    """Which of the page's versions that server is to have."""
+    """The version of the page whose lines the server should have."""
     major = str(admin.info("server")["redis_version"]).partition(".")[0]
     return "7" if int(major) >= 7 else "6.2"
 
 
 def versions_for(admin: Any) -> list[str]:
-    """The lines that the server understands: a new one those of the old as well."""
+    """The versions whose lines the server understands: a new server knows both."""
     return list(VERSIONS) if version_of(admin) == "7" else ["6.2"]
 
 
 def refused(admin: Any) -> list[Any]:
-    """What Redis has not allowed anybody so far, but for `CLIENT SETINFO`, which
-    redis-py asks for and does without."""
+    """The commands that Redis has denied so far, except `CLIENT SETINFO`, which redis-py
+    sends and does without."""
     return [entry for entry in admin.acl_log() if not str(entry["object"]).startswith("client")]
 
 
 def create(admin: Any, role: str, rules: list[str]) -> None:
-    """Makes the user anew; what it had before is gone."""
+    """Creates the user again, without the rights that it had before."""
     admin.execute_command("ACL", "DELUSER", f"fluxqueue-{role}")
     admin.execute_command("ACL", "SETUSER", f"fluxqueue-{role}", *rules)
 
 
 def url(role: str, url: str) -> str:
-    """The URL with that role's user and password; `url` has none."""
+    """Adds that role's user and password to a URL that has neither."""
     scheme, rest = url.split("://")
     return f"{scheme}://fluxqueue-{role}:{PASSWORD.replace('%', '%25')}@{rest}"
 

@@ -36,7 +36,7 @@ class ReceivedSpan:
 
 @dataclass(frozen=True)
 class ReceivedLog:
-    """A log record as it came, its ids in hexadecimal (empty where it has none)."""
+    """A log record as it came; its ids are in hexadecimal, or empty."""
 
     body: str
     event_name: str
@@ -51,10 +51,10 @@ class Collector:
     """Listens on 127.0.0.1 while it is entered.
 
     Attributes:
-        paths: where somebody has sent something.
+        paths: the paths of all requests.
 
     Args:
-        answers: False: takes every request and never says a word.
+        answers: if False, it takes every request and never replies.
     """
 
     def __init__(self, answers: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Who is connected to the test's database."""
+"""The connections to the test's database."""
 
 from __future__ import annotations
 

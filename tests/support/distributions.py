@@ -1,4 +1,4 @@
-"""What the tests of packaging know about the five distributions."""
+"""The five distributions, for the tests of packaging."""
 
 from __future__ import annotations
 

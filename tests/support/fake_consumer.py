@@ -1,6 +1,6 @@
-"""A consumer without Redis: hands out jobs that a test puts in, and keeps what
-becomes of them. It has the methods of `fluxqueue_core.Consumer` and its rules: a
-job is settled once, and void where the lease was lost."""
+"""A consumer without Redis: it hands out jobs that a test puts in, and keeps their
+outcomes. It has the methods and the rules of `fluxqueue_core.Consumer`: a job is settled
+once, and its outcome is void if the lease was lost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from .waiting import wait_on
 
 _numbers = itertools.count()
 
@@ -66,7 +68,7 @@ class FakeConsumer:
         for descriptor in (self.async_fd, self._async_write, self.event_fd, self._event_write):
             os.close(descriptor)
 
-    # What a test does.
+    # Called by a test.
 
     def put(self, *jobs: Any) -> None:
         with self._changed:
@@ -82,9 +84,8 @@ class FakeConsumer:
         self._events.append(event)
         os.write(self._event_write, b"x")
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10) -> None:
-        with self._changed:
-            assert self._changed.wait_for(condition, timeout), "it did not happen in time"
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        wait_on(self._changed, condition, what="the worker's call")
 
     def wait_settled(self, count: int) -> None:
         self.wait_for(lambda: len(self.outcomes) >= count)
@@ -93,7 +94,7 @@ class FakeConsumer:
         (found,) = [(what, rest) for settled, what, rest in self.outcomes if settled is job]
         return found
 
-    # What the worker calls.
+    # Called by the worker.
 
     def start(self) -> None: ...
 

@@ -100,7 +100,7 @@ def _span(span: Mapping[str, Any], service: str) -> Span:
 
 
 def _values(holder: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes: each value stands below the name of its type."""
+    """The attributes: each value is below the name of its type."""
     found: dict[str, Any] = {}
     for attribute in holder.get("attributes", ()):
         ((kind, value),) = attribute["value"].items()

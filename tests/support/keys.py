@@ -1,4 +1,4 @@
-"""Which keys may stand in Redis after a test."""
+"""The keys that may be in Redis after a test."""
 
 from __future__ import annotations
 

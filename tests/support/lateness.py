@@ -28,7 +28,7 @@ STEPS = 4
 
 
 class Demand(NamedTuple):
-    """What is asked of the processors at one moment.
+    """The demand for processors at one moment.
 
     Attributes:
         running: the threads that run or want to, without the one that asks.
@@ -76,24 +76,32 @@ class Lateness:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lateness", daemon=True)
 
-    def lost(self, since: float) -> float:
-        """The seconds since that moment that a process which wanted to run has spent
-        waiting for a processor."""
-        first, end = bisect_right(self._moments, since), len(self._moments)
-        if first == end:
+    def lost(self, since: float, until: float | None = None) -> float:
+        """The seconds between two moments (the second is now if None) that a process which
+        wanted to run has spent waiting for a processor."""
+        first, end = self._samples(since, until)
+        if first >= end:
             return 0.0
         before = self._lost[first - 1] if first else 0.0
         return self._lost[end - 1] - before
 
-    def waking(self, since: float) -> float:
-        """The seconds by which a chain of processes that wake each other may be late:
-        each step as late as the worst that was seen since that moment."""
-        end = len(self._moments)
-        return STEPS * max(self._delays[bisect_right(self._moments, since) : end], default=0.0)
+    def waking(self, since: float, until: float | None = None) -> float:
+        """The seconds by which a chain of processes that wake each other may be late: each
+        step as late as the worst that was seen between the two moments."""
+        first, end = self._samples(since, until)
+        return STEPS * max(self._delays[first:end], default=0.0)
 
-    def allowance(self, since: float) -> float:
-        """The seconds that a wait which began at that moment may take longer."""
-        return self.lost(since) + self.waking(since)
+    def allowance(self, since: float, until: float | None = None) -> float:
+        """The seconds that a process may take longer between two moments."""
+        return self.lost(since, until) + self.waking(since, until)
+
+    def _samples(self, since: float, until: float | None) -> tuple[int, int]:
+        """The range of the samples that end after the first moment. The one during which
+        the second moment was is the last."""
+        end = len(self._moments)
+        if until is not None:
+            end = min(end, bisect_right(self._moments, until) + 1)
+        return bisect_right(self._moments, since), end
 
     def sample(self, began: float) -> None:
         """Takes down the interval that began at that moment and ends now."""

@@ -1,4 +1,4 @@
-"""What ran, written down outside Redis: a file that every process appends to.
+"""A record of the runs, kept outside Redis in a file that every process appends to.
 
 A task does `with ledger.run(number):`, which writes one line at its start and
 one at its end; a task that raises or is killed has no end. Times are of
@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# An outcome is on its way to Redis for so long after the end of its task: who is
-# killed within that time may have a task run again that it had finished.
+from .lateness import machine
+
+# Seconds from the end of a task until Redis has its outcome, on a machine that is not
+# late. If the worker is killed meanwhile, the task may run again.
 SETTLING = 0.25
 
 
@@ -26,7 +28,7 @@ class Run:
     """One attempt at a task.
 
     Attributes:
-        start, end: `time.monotonic()`; no end where it raised or was killed.
+        start, end: `time.monotonic()`; no end if it raised or was killed.
     """
 
     number: int
@@ -35,12 +37,14 @@ class Run:
     end: float | None = None
 
     def open_at(self, moment: float) -> bool:
-        """Whether its outcome could be on its way then, or was still to come."""
-        return self.end is None or moment <= self.end + SETTLING
+        """Whether it was running at that moment, or its outcome could be on its way."""
+        if self.end is None or moment <= self.end + SETTLING:
+            return True
+        return moment <= self.end + SETTLING + machine().allowance(self.end, moment)
 
 
 class Ledger:
-    """The file, for those who write it and for those who read it."""
+    """The file, for the tasks that write it and for the test that reads it."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)

@@ -13,10 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from .waiting import PATIENCE, Deadline
-
-# Seconds between two looks at a deadline.
-INTERVAL = 0.2
+from .waiting import PATIENCE, exit_code, wait_on
 
 
 class LoggingProcess:
@@ -109,10 +106,7 @@ class LoggingProcess:
         )
 
     def _wait_for(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
-        deadline = Deadline(timeout)
-        with self._changed:
-            while not self._changed.wait_for(condition, INTERVAL):
-                assert not deadline.over(), f"no {what} in {deadline}; {self.output()}"
+        wait_on(self._changed, condition, timeout, lambda: f"{what}; {self.output()}")
 
     def output(self) -> str:
         """All that was written, for the message of a failed assertion."""
@@ -130,14 +124,7 @@ class LoggingProcess:
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for the end; returns the exit code (negative: the signal)."""
-        deadline = Deadline(timeout)
-        while True:
-            try:
-                code = self.process.wait(INTERVAL)
-            except subprocess.TimeoutExpired:
-                assert not deadline.over(), f"it did not end in {deadline}; {self.output()}"
-            else:
-                break
+        code = exit_code(self.process, timeout, lambda: f"its end; {self.output()}")
         self._reader.join(PATIENCE)
         return code
 

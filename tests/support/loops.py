@@ -15,7 +15,7 @@ NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 def run(new_loop: NewLoop, main: Coroutine[Any, Any, Any], debug: bool = False) -> Any:
-    """Runs `main` in a loop of its own, which must have nothing to complain about."""
+    """Runs `main` in a separate loop, and checks that the loop reports no error."""
     complaints: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=new_loop, debug=debug) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))

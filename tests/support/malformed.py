@@ -1,4 +1,4 @@
-"""Messages that are none, of many kinds."""
+"""Malformed messages of many kinds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
-# Of each kind, a maker; all of them are to end in the dead set as malformed.
+# A maker of each kind. Every message must end in the dead set as malformed.
 MALFORMED: dict[str, Make] = {
     "empty": lambda chance, name: b"",
     "noise": _noise,
@@ -119,7 +119,7 @@ MALFORMED: dict[str, Make] = {
 
 
 def malformed(chance: random.Random, count: int, name: str) -> list[tuple[str, bytes]]:
-    """So many of them, each kind at least once where `count` allows; (kind, bytes).
+    """Makes `count` messages, each kind at least once if `count` allows: (kind, bytes).
 
     Args:
         name: of a task that exists, so that this is not what is wrong.

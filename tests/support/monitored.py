@@ -1,4 +1,4 @@
-"""What Redis was asked to do, as its MONITOR shows it, without what differs from run to run."""
+"""The commands that Redis got, from its MONITOR, without the parts that differ between runs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Commands:
         self.of_scripts: list[str] = []
 
     def add(self, shown: dict[str, Any]) -> None:
-        # What sets a connection up: tests differ in the database, and redis-py by version.
+        # These set a connection up; they differ between tests and versions of redis-py.
         if shown["command"].startswith(("SELECT ", "CLIENT ", "HELLO ")):
             return
         text = MS.sub("<ms>", UUID.sub("<id>", shown["command"]))
         (self.of_scripts if shown["client_type"] == "lua" else self.plain).append(text)
 
     def in_any_order(self, name: str) -> list[str]:
-        """What scripts have called; neighbours that call `name` are sorted."""
+        """The calls of scripts; neighbouring calls of `name` are sorted."""
         groups = itertools.groupby(self.of_scripts, key=lambda text: text.split()[0] == name)
         return [text for same, group in groups for text in (sorted(group) if same else group)]
 

@@ -1,5 +1,4 @@
-"""The previous minor version, built from its last commit into an environment of
-its own.
+"""The previous minor version, built from its last commit into a separate environment.
 
 It takes a few minutes, so it is kept in `.cache/upgrade`, by commit and
 interpreter; delete the folder to build it again.
@@ -23,7 +22,7 @@ from .virtual_environment import VirtualEnvironment, build_path, run
 
 RECORD = ROOT / "tests/upgrade/previous.toml"
 CACHE = ROOT / ".cache/upgrade"
-# Nobody measures it: a build without these takes three times as long.
+# Its speed does not matter, and without these the build takes three times as long.
 QUICKLY = {
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",

@@ -6,17 +6,19 @@ import http.client
 import json
 import socket
 
+from .waiting import PATIENCE
+
 
 def free_port() -> int:
-    """A TCP port that nobody listens on just now."""
+    """A TCP port on which no process listens at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    """Status and body; (0, "") where nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    """Status and body; (0, "") if no process listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -28,7 +30,7 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
 
 
 def reasons(port: int, path: str) -> list[str] | None:
-    """What is wrong: empty for a 200, None where nobody listens.
+    """The reasons for not being well: empty for a 200, None if no process listens.
 
     Raises:
         AssertionError: status and body do not belong together.

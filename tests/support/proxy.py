@@ -4,12 +4,12 @@
         ...  # connect to proxy.url
         proxy.cut_all()
 
-One thread with a selector. What it forwards can be held back (`delay`) or be
-swallowed (`black_hole`), as by a network that has lost its way.
+One thread with a selector. It can hold back the bytes that it forwards (`delay`) or
+swallow them (`black_hole`), as a broken network does.
 
 A connection is cut in one of three ways. RESET: both sides get a RST, and what
 they have not read yet is lost. CLOSE: both sides read to the end of what was
-sent, so a request is executed whose answer nobody gets. HALF_OPEN: the client's
+sent, so Redis executes a request and the client never gets the reply. HALF_OPEN: the client's
 side is reset, the server hears nothing for a second.
 """
 
@@ -114,8 +114,8 @@ class Proxy:
         return len(links)
 
     def cut_one(self, chance: random.Random) -> int:
-        """Cuts a connection at random, in a way at random; returns 1, or 0 where
-        there is none."""
+        """Cuts a random connection in a random way; returns 1, or 0 if there is no
+        connection."""
         with self._lock:
             links = self._whole_links()
             if links:
@@ -215,7 +215,7 @@ class Proxy:
                     self._swallowed.add(link)
                     self.swallowed += 1
                 elif link.half_open:
-                    pass  # nobody is there to get it
+                    pass  # the client's side is gone
                 elif self._is_to_be_cut(link, side) and len(chunk) > 1:
                     self._cut_after(link, side, chunk)
                 elif self.delay:

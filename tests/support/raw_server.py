@@ -100,7 +100,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def cut_after(size: int) -> Handler:
-    """Reads so many bytes after the greeting, then resets the connection."""
+    """Reads `size` bytes after the greeting, then resets the connection."""
 
     def handle(connection: socket.socket) -> None:
         # A small window, so that the rest of a large command stays with the client.

@@ -76,7 +76,7 @@ class RedisCluster(RedisProcesses):
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": NODE_TIMEOUT,
-            # A test may pause a replica for long; Redis would promote it no more.
+            # A test may pause a replica for long; Redis would no longer promote it.
             "cluster-replica-validity-factor": 0,
             "cluster-require-full-coverage": "yes" if full_coverage else "no",
             **(TLS if tls else {}),
@@ -126,9 +126,9 @@ class RedisCluster(RedisProcesses):
         self.wait_until_healthy()
 
     def _introduce(self, ids: dict[str, RedisProcess]) -> int:
-        """Each meets each whom it does not know: faster than by gossip, and again
-        where a handshake took a node longer than the node timeout. Returns how
-        many meetings that were."""
+        """Makes each node meet each node that it does not know, which is faster than
+        gossip. Repeats a handshake that took longer than the node timeout. Returns the
+        number of meetings."""
         met = 0
         for node in self.nodes:
             for unknown in ids.keys() - self._seen_by(node).keys():
@@ -136,7 +136,7 @@ class RedisCluster(RedisProcesses):
                 met += 1
         return met
 
-    # Who is who
+    # Roles and ids
 
     def id(self, node: RedisProcess) -> str:
         """The id of a node that runs."""
@@ -206,7 +206,7 @@ class RedisCluster(RedisProcesses):
         unchecked: dict[str, Any] = {"ssl_check_hostname": False} if "ssl" in node.how else {}
         return redis.RedisCluster(**node.how, **unchecked, socket_timeout=2)
 
-    # What happens to it
+    # Failures and moves
 
     def wait_for_replicas(self, master: RedisProcess) -> None:
         """Waits until its replicas have what it has now: what they had not got is
@@ -278,8 +278,8 @@ class RedisCluster(RedisProcesses):
         """Moves a slot with its keys, as `redis-cli --cluster reshard` does. Keys that
         come while it goes on are moved as well."""
         source = self.begin_move(slot, target)
-        # A key that does not exist is created at the target (ASK), so that the
-        # source has none left at some point.
+        # A key that does not exist is created at the target (ASK), so the source runs
+        # out of keys.
         wait_until(
             lambda: self.move_keys(slot, target) == 0,
             PATIENCE,
@@ -289,7 +289,7 @@ class RedisCluster(RedisProcesses):
 
     def wait_until_healthy(self) -> None:
         """All running nodes agree on who has which slot, each slot is one of a node
-        that runs, the replicas follow their masters, and nobody takes a running node
+        that runs, the replicas follow their masters, and no node takes a running node
         for dead. After a `kill` of a master that is: a replica serves in its place,
         and all know. (That it calls itself a master is too early: a client may ask
         another node, which sends it to the dead one.)"""
@@ -322,7 +322,7 @@ class RedisCluster(RedisProcesses):
         return False
 
     def report(self) -> str:
-        """What the nodes say of the cluster, and the ends of their logs."""
+        """The view that each node has of the cluster, and the ends of their logs."""
         parts = []
         for node in self.nodes:
             said = ""

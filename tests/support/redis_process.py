@@ -1,6 +1,6 @@
-"""One server with a configuration of its own: a node of a cluster, a replica, a sentinel.
+"""A server with its own configuration file: a node of a cluster, a replica, a sentinel.
 
-What `EmbeddedRedis` can't be: it has no password, and no file that the server may rewrite.
+`EmbeddedRedis` has no password, and no file that the server may rewrite.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class RedisProcess:
 
 class RedisProcesses(ABC):
     """Servers that belong together: started at the beginning of a `with` block, killed
-    at its end, also where one has not started."""
+    at its end, even if one has not started."""
 
     @abstractmethod
     def start(self) -> None:

@@ -19,8 +19,8 @@ from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start
 from .waiting import wait_until
 
 SERVICE = "tasks"
-# Milliseconds after which a sentinel believes that a server is down: longer than a
-# machine under load stands still, which would be a failover of which no test knows.
+# Milliseconds after which a sentinel believes that a server is down. On a busy machine
+# a server may stand still for a while; the test would not expect a failover then.
 DOWN_AFTER = 1_500
 FAILOVER_TIMEOUT = 3_000
 PATIENCE = 60.0
@@ -170,11 +170,11 @@ class RedisSentinel(RedisProcesses):
             if self.master() is not old:
                 return self._is_healthy()
             try:
-                # Again and again: one that was accepted may be given up for want of a
-                # replica of which the sentinel has heard lately.
+                # Repeatedly: a sentinel that has not heard lately from any replica gives
+                # an accepted failover up.
                 sentinel.client.execute_command("SENTINEL FAILOVER", SERVICE)
             except redis.ResponseError as error:
-                # That is told at once as well, and so is one that is under way.
+                # The lack of a replica, or a failover that is under way.
                 if "NOGOODSLAVE" not in str(error) and "INPROG" not in str(error):
                     raise
             return False
@@ -257,7 +257,7 @@ class RedisSentinel(RedisProcesses):
 
 
 def _set_periods(sentinel: RedisProcess, **milliseconds: int) -> None:
-    """How often it asks and tells; before Redis 7 it can't be told."""
+    """Sets how often a sentinel asks and tells. Redis before version 7 refuses that."""
     for name, value in milliseconds.items():
         with contextlib.suppress(redis.ResponseError):
             sentinel.client.execute_command("SENTINEL DEBUG", f"{name}-period", value)

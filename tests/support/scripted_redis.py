@@ -1,5 +1,5 @@
-"""A server that speaks as much of Redis as a producer asks for, and misbehaves
-on demand: a test says what becomes of each LPUSH."""
+"""A server that knows the commands that a producer sends, and misbehaves on demand: the
+test decides how each LPUSH is answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import socket
 import threading
 from collections.abc import Callable
 
-# What a test's script may answer instead of bytes.
+from .waiting import wait_on
+
+# A test's script may answer these instead of bytes.
 SILENCE = "silence"  # keep the connection, say nothing
 CLOSE = "close"  # read the command, then close the connection
 
@@ -17,7 +19,7 @@ Script = Callable[[int, list[bytes]], Answer]
 
 
 def integer(number: int, command: list[bytes]) -> bytes:
-    """What a Redis with nothing else in the list answers."""
+    """Answers as a Redis whose list was empty."""
     return b":%d\r\n" % (len(command) - 2)
 
 
@@ -47,14 +49,12 @@ class ScriptedRedis:
         self._acceptor.start()
 
     def await_pushes(self, number: int) -> None:
-        """Returns when so many LPUSH have been read."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.pushed) >= number, timeout=20)
+        """Waits until `number` LPUSH have been read."""
+        wait_on(self._changed, lambda: len(self.pushed) >= number, what=f"{number} LPUSH")
 
     def await_connections(self, number: int) -> None:
-        """Returns when so many connections have been opened."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.connections >= number, timeout=20)
+        """Waits until `number` connections have been opened."""
+        wait_on(self._changed, lambda: self.connections >= number, what=f"{number} connections")
 
     def stop(self) -> None:
         # A `close` alone leaves an `accept` that waits, which takes one more client.

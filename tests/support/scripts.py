@@ -148,13 +148,13 @@ class Scripts:
     def trim_dead(self, count: int, age: int = DAY, limit: int = 1_000) -> Any:
         return self.call("trim_dead", [count, age, limit])
 
-    # What a client, a blocked worker and the time do.
+    # The actions of a client, of a blocked worker and of time.
 
     def enqueue(self, *of: bytes) -> None:
         self.redis.lpush(self.key("pending"), *of)
 
     def block(self, consumer: str, source: str = "pending") -> bytes | None:
-        """What a worker's BLMOVE does."""
+        """Moves a message as a worker's BLMOVE does."""
         moved: bytes | None = self.redis.lmove(
             self.key(source), self.key("inbox", consumer), "RIGHT", "LEFT"
         )
@@ -187,7 +187,7 @@ class Scripts:
         last, quiet = self.redis.hmget(self.key("sweep"), "last", "quiet")
         return last is not None and int(last) > int(quiet)
 
-    # What Redis holds.
+    # The contents of Redis.
 
     def score(self, consumer: str) -> float | None:
         score: float | None = self.redis.zscore(self.key("consumers"), consumer)

@@ -57,7 +57,7 @@ class Stack:
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """What `docker inspect` says of it."""
+        """The output of `docker inspect`."""
         (found,) = json.loads(run("docker", "inspect", container))
         answer: dict[str, Any] = found
         return answer
@@ -105,7 +105,7 @@ class Stack:
     # The trace viewer
 
     def trace(self, trace_id: str) -> Trace:
-        """What the viewer knows of a trace by now."""
+        """The part of a trace that the viewer has by now."""
         try:
             return Trace(get_json(f"{self.viewer_url}/api/v3/traces/{trace_id}"))
         except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Scheduler and workers of one test, with what the crash tests ask of them.
+"""The system under test: a scheduler, workers and a client, for the crash tests.
 
     with System(folder, redis_url, APP, lease=3) as system:
         system.start_scheduler()
@@ -6,8 +6,8 @@
         system.enqueue("work", range(100))
         system.wait_until_ended(range(100))
 
-The application finds a `ledger` beside what `worker_process.PRELUDE` has. All
-processes are ended, by their pid, when the `with` block ends.
+The application has a `ledger`, and the names of `worker_process.PRELUDE`. The end of the
+`with` block ends all processes, by their pid.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ledger = Ledger(os.environ["LEDGER"])
 
 
 def _python_path() -> str:
-    """Where the application's process finds `support`."""
+    """The PYTHONPATH by which the application finds `support`."""
     return os.pathsep.join(filter(None, [TESTS, os.environ.get("PYTHONPATH")]))
 
 
@@ -54,12 +54,12 @@ class System:
         folder: for the application, the ledger and the notes.
         app: the application's source.
         lease: seconds, for workers and schedulers; their own default if None.
-        client_url, worker_url, scheduler_url: where they find Redis, if not where
-            the test does.
-        redis_client: makes a client for assertions, where redis-py can't read the URL.
+        client_url, worker_url, scheduler_url: where they find Redis, if they don't use
+            the URL of the test.
+        redis_client: makes a client for assertions, if redis-py can't read the URL.
 
     Attributes:
-        ledger: what has run.
+        ledger: the runs of all tasks.
         redis: a client, for assertions.
     """
 
@@ -110,7 +110,7 @@ class System:
     def start_worker(
         self, app: str | None = None, *, python: str | Path = sys.executable, **options: object
     ) -> WorkerProcess:
-        """Starts a worker; with an `app` of its own, in a folder of its own."""
+        """Starts a worker; one with a separate `app` gets a separate folder."""
         folder = self._folder
         if app is not None:
             folder = self._folder / f"app-{len(list(self._folder.iterdir()))}"
@@ -143,13 +143,13 @@ class System:
     def enqueue(
         self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default"
     ) -> None:
-        """One task per number, which is its first argument, by the real client."""
+        """Enqueues one task per number, which is its first argument, by the real client."""
         task = self.task(name, queue)
         numbers = list(numbers)
         assert task.enqueue_many((number, *args) for number in numbers) == len(numbers)
 
     def task(self, name: str, queue: str = "default") -> Task[..., Any]:
-        """What the real client calls to enqueue it."""
+        """The task of the real client; call it to enqueue."""
         task = self._tasks.get((queue, name))
         if task is None:
             task = self._client.task(name=name, queue=queue)(lambda *args: None)
@@ -157,7 +157,7 @@ class System:
         return task
 
     def wait_for_ends(self, count: int) -> None:
-        """Waits until so many tasks have ended well."""
+        """Waits until `count` tasks have ended well."""
         wait_until(lambda: len(self.ledger.ended()) >= count, what=f"the end of {count} tasks")
 
     def wait_until_ended(self, numbers: Iterable[int], timeout: float = PATIENCE) -> None:
@@ -166,7 +166,7 @@ class System:
 
         def ended() -> bool:
             for process in self._processes:
-                # What a test has ended by a signal, or drained, is no failure.
+                # A process that the test killed or drained has not failed.
                 assert process.process.poll() not in (1, 2), process.output()
             return wanted <= self.ledger.ended()
 

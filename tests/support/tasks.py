@@ -10,7 +10,7 @@ from fluxqueue_core import key, parse_message
 
 
 def messages(redis: Any, queue: str = "default") -> list[dict[str, Any]]:
-    """What waits in the queue, first in first, its arguments decoded."""
+    """The waiting messages of the queue in the order of their turns, arguments decoded."""
     found = []
     for raw in reversed(redis.lrange(key("pending", queue), 0, -1)):
         message = parse_message(raw)

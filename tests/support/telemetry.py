@@ -108,7 +108,7 @@ class Recorded:
         return list(self._logs.get_finished_logs())
 
     def metrics(self) -> list[Any]:
-        """What was measured, collected now."""
+        """The metrics, collected now."""
         data = self._reader.get_metrics_data()
         return [
             metric

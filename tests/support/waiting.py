@@ -7,6 +7,7 @@ A deadline is in seconds of a quiet machine: it moves by what the machine was la
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from .lateness import machine
 
 T = TypeVar("T")
 PATIENCE = 30.0
+# Seconds between two looks at a deadline.
+INTERVAL = 0.2
 
 
 def wait_until(
@@ -36,8 +39,7 @@ def wait_until(
     deadline = Deadline(timeout)
     while not (answer := condition()):
         if deadline.over():
-            text = what if isinstance(what, str) else what()
-            raise AssertionError(f"{text} did not come true in {deadline}")
+            raise deadline.error(what)
         time.sleep(interval)
     return answer
 
@@ -54,9 +56,12 @@ class Deadline:
         taken = time.monotonic() - self._began
         return taken >= self._seconds and taken >= self._seconds + machine().allowance(self._began)
 
-    def __str__(self) -> str:
+    def error(self, what: str | Callable[[], str]) -> AssertionError:
+        """The error of a wait that has reached the deadline."""
+        text = what if isinstance(what, str) else what()
         late = machine().allowance(self._began)
-        return f"{self._seconds:g} s (and {late:.1f} s that the machine was late)"
+        waited = f"{self._seconds:g} s, and {late:.1f} s that the machine was late"
+        return AssertionError(f"waited in vain ({waited}) for {text}")
 
 
 def seconds_since(moment: float) -> float:
@@ -65,13 +70,27 @@ def seconds_since(moment: float) -> float:
     return time.monotonic() - moment - machine().allowance(moment)
 
 
-def exit_code(process: subprocess.Popen[Any], timeout: float = PATIENCE) -> int:
-    """Waits for the end of a process; negative: the signal that ended it.
+def wait_on(
+    changed: threading.Condition,
+    condition: Callable[[], object],
+    timeout: float = PATIENCE,
+    what: str | Callable[[], str] = "the condition",
+) -> None:
+    """Waits as `wait_until` does, for a thread that notifies `changed`."""
+    deadline = Deadline(timeout)
+    with changed:
+        while not changed.wait_for(condition, INTERVAL):
+            if deadline.over():
+                raise deadline.error(what)
 
-    Raises:
-        AssertionError: the process still runs after `timeout` seconds.
-    """
-    wait_until(lambda: process.poll() is not None, timeout, f"the end of process {process.pid}")
+
+def exit_code(
+    process: subprocess.Popen[Any],
+    timeout: float = PATIENCE,
+    what: str | Callable[[], str] = "the end of the process",
+) -> int:
+    """Waits for the end of a process; a negative code is the signal that ended it."""
+    wait_until(lambda: process.poll() is not None, timeout, what)
     return int(process.returncode)
 
 

@@ -6,8 +6,8 @@
         assert worker.stop() == 0
     assert worker.notes() == ["1", "2"]
 
-The application is a module `app` of the folder. What its tasks write with
-`note(text)` is found by `notes()`, whichever process wrote it.
+The application is the module `app` of the folder. `notes()` returns the texts that its
+tasks write with `note(text)`, in any process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def note(text):
 
 
 def read_notes(folder: Path) -> list[str]:
-    """What the tasks of all workers of this folder have noted, in order."""
+    """The notes of the tasks of all workers of this folder, in order."""
     file = folder / "notes"
     return file.read_text().splitlines() if file.exists() else []
 

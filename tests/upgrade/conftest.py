@@ -16,5 +16,5 @@ def previous() -> VirtualEnvironment:
         return previous_version()
     except NoHistory as error:
         if os.environ.get("CI") == "true":
-            raise  # there a skipped test would be one that nobody misses
+            raise  # a skipped test would go unnoticed there
         pytest.skip(str(error))

@@ -16,7 +16,7 @@ from support.system import System
 from support.virtual_environment import VirtualEnvironment
 from support.waiting import wait_until
 
-# One build for all of them, and it may be the first.
+# All of them share one build, which may be the first.
 pytestmark = [pytest.mark.xdist_group("upgrade"), pytest.mark.timeout(900)]
 
 APP = """
@@ -31,7 +31,7 @@ def fails_once(ctx: Context, number):
         time.sleep(0.02)
         if ctx.metadata.retries == 0:
             raise ValueError("once")
-        # No retry of another's may have been spent on it.
+        # Another version has spent no retry on it.
         assert ctx.metadata.retries == 1
 
 @fluxqueue.task()
@@ -148,8 +148,8 @@ def test_workers_are_replaced_under_load(
 def test_one_of_each_is_killed(
     previous: VirtualEnvironment, tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    """Two workers and a scheduler of each version; what dies is rescued by the
-    other's scheduler, and run by whoever comes first."""
+    """Each version has two workers and a scheduler. The scheduler of the other version
+    rescues the tasks of a killed worker, and any worker runs them."""
     old: dict[str, Any] = {"python": previous.python}
     with System(tmp_path, redis_url, APP, lease=3) as system:
         schedulers = [system.start_scheduler(**version) for version in (old, {})]

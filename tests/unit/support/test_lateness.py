@@ -59,7 +59,7 @@ def test_time_that_the_host_takes_is_lost(quiet: Machine) -> None:
     assert quiet.lateness.lost(100.0) == pytest.approx(20 * INTERVAL * 0.25)
 
 
-def test_only_what_came_after_the_moment_counts(quiet: Machine) -> None:
+def test_only_samples_after_the_moment_count(quiet: Machine) -> None:
     quiet.running = 4
     quiet.pass_samples(10, delay=0.2)
     moment = quiet.now
@@ -68,6 +68,16 @@ def test_only_what_came_after_the_moment_counts(quiet: Machine) -> None:
     quiet.pass_samples(10)
     assert quiet.lateness.allowance(moment) == pytest.approx(0.0, abs=1e-9)
     assert quiet.lateness.allowance(100.0) > 2.0
+
+
+def test_only_samples_before_the_second_moment_count(quiet: Machine) -> None:
+    quiet.running = 4
+    quiet.pass_samples(10)
+    moment = quiet.now - INTERVAL / 2
+    quiet.pass_samples(10, delay=1.0)
+    assert quiet.lateness.lost(100.0, moment) == pytest.approx(10 * INTERVAL / 2)
+    assert quiet.lateness.waking(100.0, moment) == pytest.approx(0.0, abs=1e-9)
+    assert quiet.lateness.allowance(moment, moment - 1) == 0.0
 
 
 def test_a_thread_that_is_woken_late_delays_each_step_of_a_chain(quiet: Machine) -> None:
@@ -128,7 +138,7 @@ def test_a_wait_ends_with_a_message_that_says_how_late_the_machine_was(
 ) -> None:
     monkeypatch.setattr(waiting, "machine", lambda: Late(0.02))
     began = time.monotonic()
-    said = r"the moon did not come true in 0\.05 s \(and 0\.0 s that the machine was late\)"
+    said = r"in vain \(0\.05 s, and 0\.0 s that the machine was late\) for the moon"
     with pytest.raises(AssertionError, match=said):
         wait_until(lambda: False, 0.05, "the moon")
     assert time.monotonic() - began >= 0.07
