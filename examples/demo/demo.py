@@ -1,8 +1,8 @@
 """Runs the shop: a Redis, a scheduler, two workers, and an application that
-enqueues; kills one of the workers, and shows every task's way to its end.
+enqueues; kills one of the workers, and shows how each task ended.
 
-The exit code is 0 only if every task ended as it should, by what Redis says of
-it and by what the task has left behind.
+The exit code is 0 only if every task ended as it should, judged by Redis and by
+the files that the task has left behind.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from processes import Processes
 from redis import Redis
 
 PATIENCE = 60.0
-# Seconds after which a dead worker's tasks go to others. The default is 10;
-# nobody wants to watch that long.
+# Seconds after which a dead worker's tasks go to others. The default of 10 would
+# make the demo long.
 LEASE = 3
 REFUSALS = 2
 
 
 def main() -> int:
-    # An end by a signal is an end as well: the `with` blocks clean up.
+    # A signal ends the demo in the usual way, so that the `with` blocks clean up.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     folder = Path(tempfile.mkdtemp(prefix="fluxqueue-demo-"))
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def run(folder: Path) -> list[str]:
-    """Plays the whole story; returns what was not as expected."""
+    """Plays the whole story; returns everything unexpected, one sentence each."""
     queue = f"demo-{secrets.token_hex(4)}"
     with ExitStack() as stack:
         url = os.environ.get("FLUXQUEUE_REDIS_URL") or stack.enter_context(EmbeddedRedis()).url
@@ -104,8 +104,7 @@ def follow_until(follower: Follower, condition: Callable[[], bool]) -> None:
 
 
 def is_alone(follower: Follower) -> bool:
-    """Whether one single task is in the hands of a worker: so only this one
-    will be delivered a second time."""
+    """Whether workers hold exactly one task: only this one will be delivered twice."""
     return sum(task.place == "claimed" for task in follower.under_way()) == 1
 
 
@@ -119,7 +118,7 @@ def print_table(tasks: Iterable[Followed]) -> None:
 
 
 def remove_keys(redis: Redis, queue: str) -> None:
-    """Leaves a Redis that is not ours as it was."""
+    """Removes our keys from a Redis that is not ours."""
     patterns = {key(kind, queue, "*") for kind in key_kinds()} - {key("queues")}
     names = [name for pattern in patterns for name in redis.scan_iter(pattern)]
     if names:

@@ -1,4 +1,4 @@
-"""How each of the shop's tasks has to end, and what it has to leave behind."""
+"""How each of the shop's tasks must end, and what it must leave behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where the tasks have left traces."""
+    """The places where the tasks leave traces."""
 
     redis: Redis
     queue: str
@@ -54,7 +54,7 @@ def _ends(tasks: list[Followed]) -> Iterator[str]:
 
 
 def _counters(evidence: Evidence, tasks: list[Followed]) -> Iterator[str]:
-    """What the Lua scripts have counted must be what was seen."""
+    """The counters of the Lua scripts must match the follower's."""
     stats = evidence.redis.hgetall(key("stats", evidence.queue))
     seen = {
         "succeeded": sum(task.end == "done" for task in tasks),

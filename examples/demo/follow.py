@@ -1,6 +1,6 @@
-"""Follows tasks through Redis: looks where each message is, again and again.
+"""Follows tasks through Redis by repeated snapshots of where each message is.
 
-Nothing here is needed to use FluxQueue; it makes visible what happens.
+You don't need this to use FluxQueue: it makes the demo visible.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from fluxqueue_core import key, parse_message
 from redis import Redis
 
-# Every message of a queue with the place where it is, at one moment: a script
-# is atomic. KEYS: pending, suspects, delayed, dead:messages, consumers. ARGV:
-# what the keys of a consumer begin with.
+# Every message of a queue and its place, at one moment: a script is atomic.
+# KEYS: pending, suspects, delayed, dead:messages, consumers. ARGV: the prefixes of
+# a consumer's keys.
 SNAPSHOT = """
 local found = {}
 local function add(place, messages)
@@ -37,12 +37,12 @@ PLACES = ("pending", "suspects", "delayed", "dead:messages", "consumers")
 
 @dataclass
 class Followed:
-    """A task and what was seen of it.
+    """A task and its observed history.
 
     Attributes:
         way: its states, oldest first.
         end: "done" or "dead"; empty while it is under way.
-        seconds: from the enqueueing to the end.
+        seconds: from enqueueing to the end.
     """
 
     task_id: str
@@ -57,7 +57,7 @@ class Followed:
 
     @property
     def attempts(self) -> int:
-        """Attempts that had an outcome: all that failed, and the last one."""
+        """Attempts with an outcome: the failed ones and the last one."""
         return self.retries + 1
 
     def seen(self, place: str, retries: int, deliveries: int) -> None:
@@ -73,7 +73,7 @@ class Followed:
             self._ended("dead")
 
     def gone(self) -> None:
-        """No key has the message any more: a worker has settled it."""
+        """No key has the message any longer: a worker has settled it."""
         self.way.append("done")
         self._ended("done")
 
@@ -83,7 +83,7 @@ class Followed:
 
 
 class Follower:
-    """Keeps the story of every task of one queue."""
+    """Records the history of every task of one queue."""
 
     def __init__(self, redis: Redis, queue: str) -> None:
         self.tasks: dict[str, Followed] = {}
@@ -93,7 +93,7 @@ class Follower:
         self._prefixes = [key(kind, queue, "-").removesuffix("-") for kind in ("inbox", "claimed")]
 
     def look(self) -> None:
-        """Takes a snapshot and notes what has changed."""
+        """Takes a snapshot and records the changes."""
         found = self._snapshot(keys=self._keys, args=self._prefixes)
         present = set()
         for place, raw in zip(found[::2], found[1::2], strict=True):

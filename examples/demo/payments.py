@@ -12,11 +12,11 @@ class PaymentProvider:
     """Serves HTTP while the `with` block runs.
 
     Args:
-        refusals: how many requests are answered with 503 before the first success.
+        refusals: how many requests get a 503 before the first success.
 
     Attributes:
-        requests: how many have come.
-        charges: what was charged, by idempotency key.
+        requests: how many have arrived.
+        charges: the charges, by idempotency key.
     """
 
     def __init__(self, refusals: int) -> None:
@@ -38,7 +38,7 @@ class PaymentProvider:
                 self.wfile.write(text)
 
             def log_message(self, format: str, *args: object) -> None:
-                pass  # the demo's table tells what happened
+                pass  # the demo's table shows the result
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 

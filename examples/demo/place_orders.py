@@ -1,6 +1,6 @@
 """The application: takes orders and leaves the work to the workers.
 
-It ends at once; nothing of the work is done in this process.
+It ends at once; this process does none of the work.
 """
 
 from __future__ import annotations

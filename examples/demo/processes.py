@@ -1,4 +1,4 @@
-"""The demo's processes: started, killed, and in any case stopped."""
+"""Starts, kills and always stops the demo's processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Processes:
     """Starts Python modules as processes; none outlives the `with` block.
 
     Args:
-        folder: where each one's log goes.
+        folder: the place for their logs.
         variables: added to their environment.
     """
 
@@ -55,7 +55,7 @@ class Processes:
         return name
 
     def stop(self) -> list[str]:
-        """Asks all to end; returns what is wrong with how they did."""
+        """Asks all to end; returns the problems, one sentence each."""
         for process in self._running.values():
             process.terminate()
         problems = []

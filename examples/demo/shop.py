@@ -1,8 +1,8 @@
-"""The tasks of a small shop: what an application writes.
+"""The tasks of a small shop, as an application writes them.
 
-The functions run in a worker. Whoever calls one (see place_orders.py) only
-puts the call into Redis. Each may run more than once when a worker dies in the
-middle of it, so each can be repeated without harm.
+The functions run in a worker. Calling one (see place_orders.py) only puts the call
+into Redis. If a worker dies in the middle of a task, the task runs again, so each
+can be repeated without harm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from fluxqueue import Context, FluxQueue
 
-# The demo gives every run a queue and a folder of its own.
+# The demo gives every run a separate queue and folder.
 QUEUE = os.environ.get("SHOP_QUEUE", "shop")
 FOLDER = Path(os.environ.get("SHOP_FOLDER", "shop-data"))
 PAYMENT_URL = os.environ.get("SHOP_PAYMENT_URL", "http://127.0.0.1:8080/charges")
@@ -43,7 +43,7 @@ def confirm_order(order: dict[str, Any]) -> None:
 
 @fluxqueue.task(queue=QUEUE)
 async def reserve_stock(orders: list[dict[str, Any]]) -> None:
-    """Counts what leaves the warehouse; an `async def` is a task like any other."""
+    """Counts the articles that leave the warehouse; an `async def` is a task like any other."""
     counts: Counter[str] = Counter()
     for order in orders:
         for line in order["lines"]:
@@ -53,10 +53,10 @@ async def reserve_stock(orders: list[dict[str, Any]]) -> None:
 
 @fluxqueue.task(queue=QUEUE, max_retries=5, retry_delay=0.5)
 def charge_card(number: int, amount: float) -> None:
-    """Asks the payment provider, which is busy at times: then the request
-    raises, and the task is tried again, each time after a longer pause."""
+    """Asks the payment provider. If it is busy, the request raises, and the task runs
+    again, each time after a longer pause."""
     body = json.dumps({"order": number, "amount": amount}).encode()
-    # The provider charges an order once, however often it is asked.
+    # The provider charges an order once, even if the request is repeated.
     headers = {"Content-Type": "application/json", "Idempotency-Key": f"order-{number}"}
     request = urllib.request.Request(PAYMENT_URL, body, headers)
     with urllib.request.urlopen(request, timeout=5) as response:
@@ -65,7 +65,7 @@ def charge_card(number: int, amount: float) -> None:
 
 @fluxqueue.task(queue=QUEUE, max_retries=2, retry_delay=0.2)
 def subscribe(address: str) -> None:
-    """Fails every time for an address that is none: the task is dead in the end."""
+    """Always fails for an invalid address: the task ends up dead."""
     if "@" not in address:
         raise ValueError(f"{address!r} is not an e-mail address")
     save(f"subscriber-{address}", address)

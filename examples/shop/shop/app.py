@@ -27,7 +27,7 @@ app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), na
 
 
 class NewOrder(BaseModel):
-    """What a customer says."""
+    """A customer's order."""
 
     customer: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
     item: Literal["Teapot", "Kettle", "Cup", "Biscuits"] = "Teapot"
@@ -36,7 +36,7 @@ class NewOrder(BaseModel):
 
 
 class Page(HTMLResponse):
-    """Loads nothing from elsewhere, whatever a customer is called."""
+    """A page that loads nothing from other hosts, even if a customer's name is HTML."""
 
     def __init__(self, content: str, status_code: int = 200) -> None:
         super().__init__(content, status_code, {"Content-Security-Policy": "default-src 'self'"})
@@ -44,7 +44,7 @@ class Page(HTMLResponse):
 
 @app.exception_handler(RedisError)
 def without_redis(request: Request, error: RedisError) -> Response:
-    """A shop without its Redis can say nothing, but that it will again."""
+    """Asks the client to try again later, because the orders are in Redis."""
     return JSONResponse(
         {"detail": f"Redis does not answer: {error}"}, status_code=503, headers={"Retry-After": "2"}
     )
@@ -72,7 +72,7 @@ async def place_order_by_form(request: Request) -> Response:
 
 
 async def place(order: NewOrder) -> tuple[int, str]:
-    """Keeps the order and enqueues its first task; its number and trace."""
+    """Stores the order and enqueues its first task; returns its number and trace id."""
     trace_id = current_trace_id()
     number = await asyncio.to_thread(orders().place, **order.model_dump(), trace_id=trace_id)
     try:
@@ -102,7 +102,7 @@ def list_orders(count: Annotated[int, Field(ge=1, le=1000)] = SHOWN) -> list[dic
 
 @app.get("/orders/{number}")
 def show_order(number: int) -> dict[str, Any]:
-    """One order and how far it is."""
+    """One order and its progress."""
     order = orders().get(number)
     if order is None:
         raise HTTPException(404, f"there is no order {number}")
@@ -128,7 +128,7 @@ def ready() -> Response:
 
 
 def as_json(order: Order) -> dict[str, Any]:
-    """The order for programs."""
+    """Returns the order as JSON values."""
     return {
         "number": order.number,
         "state": order.state,

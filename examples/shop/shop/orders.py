@@ -1,4 +1,4 @@
-"""What the shop knows of its orders, in Redis under `shop:`."""
+"""The shop's orders, in Redis under `shop:`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-# A step of an order, and what the page calls it.
+# The steps of an order, and their names on the page.
 STEPS = {
     "charge": "Charge the card",
     "pack": "Pack the parcel",
     "confirm": "Tell the customer",
     "points": "Credit loyalty points",
 }
-# What stands in the way of no parcel: the order is done without it.
+# An optional step: an order is done without it.
 SIDE_STEP = "points"
 
 KEEP_SECONDS = 86_400
@@ -32,9 +32,9 @@ class Step:
 
     Attributes:
         state: "waiting", "running", "retrying", "done" or "failed".
-        attempts: how often it has begun, also on workers that were lost.
-        failures: how many of these have failed.
-        error: of the last attempt that failed.
+        attempts: how often it has begun, including on lost workers.
+        failures: how many attempts have failed.
+        error: the error of the last failed attempt.
     """
 
     state: str
@@ -49,7 +49,7 @@ class Order:
 
     Attributes:
         placed_at: seconds since 1970.
-        trace_id: 32 hex digits; empty where there was no trace.
+        trace_id: 32 hex digits; empty if there was no trace.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Order:
 
     @property
     def at_its_end(self) -> bool:
-        """Whether no step will change any more."""
+        """Whether all steps have reached their final state."""
         ended = all(step.state in ("done", "failed") for step in self.steps.values())
         return ended or self.state == "failed"
 
@@ -85,7 +85,7 @@ class Orders:
     def place(
         self, *, customer: str, item: str, quantity: int, card: str, trace_id: str = ""
     ) -> int:
-        """Keeps a new order and returns its number."""
+        """Stores a new order and returns its number."""
         number = int(self._redis.incr("shop:last-number"))
         with self._redis.pipeline() as pipe:
             pipe.hset(
@@ -106,18 +106,18 @@ class Orders:
         return number
 
     def begin(self, number: int, step: str) -> int:
-        """An attempt at a step begins; returns which one it is, from 1."""
+        """Begins an attempt at a step; returns its number, from 1."""
         with self._redis.pipeline() as pipe:
             pipe.hincrby(_key(number), f"{step}:attempts", 1)
             pipe.hset(_key(number), step, "running")
             return int(pipe.execute()[0])
 
     def finish(self, number: int, step: str) -> None:
-        """The step is done."""
+        """Marks the step as done."""
         self._redis.hset(_key(number), step, "done")
 
     def fail(self, number: int, step: str, error: str, *, final: bool) -> None:
-        """An attempt has failed; `final`: there will be no other."""
+        """Records a failed attempt; `final`: there will be no other."""
         with self._redis.pipeline() as pipe:
             pipe.hincrby(_key(number), f"{step}:failures", 1)
             state = "failed" if final else "retrying"
@@ -170,7 +170,7 @@ def _order(number: int, fields: Mapping[str, str]) -> Order:
 
 
 def connect(retries: int) -> Redis:
-    """A client of the Redis that `FLUXQUEUE_REDIS_URL` names.
+    """Returns a client of the Redis that `FLUXQUEUE_REDIS_URL` names.
 
     Args:
         retries: how often a call is tried again; ten take about six seconds.
@@ -187,5 +187,5 @@ def connect(retries: int) -> Redis:
 
 @cache
 def orders() -> Orders:
-    """The process's orders. A Redis that restarts is waited for."""
+    """The process's orders. Calls wait while Redis restarts."""
     return Orders(connect(retries=10))

@@ -1,4 +1,4 @@
-"""The shop's page: plain HTML, which works without its script as well."""
+"""The shop's page: plain HTML, which works even without its script."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _DOCUMENT = """<!doctype html>
 
 
 def render(orders: Sequence[Order], *, placed: int | None = None, problem: str = "") -> str:
-    """The whole page.
+    """Returns the whole page.
 
     Args:
         placed: the number of the order that was just placed.

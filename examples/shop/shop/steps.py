@@ -1,4 +1,4 @@
-"""Keeps for the page how the attempts at a step of an order go."""
+"""Records the attempts at the steps of an order, for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .orders import orders
 
 @contextmanager
 def step(ctx: Context, number: int, name: str) -> Iterator[None]:
-    """Around an attempt at the step `name` of the order."""
+    """Records an attempt at the step `name` of the order."""
     orders().begin(number, name)
     try:
         yield
@@ -25,7 +25,7 @@ def step(ctx: Context, number: int, name: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def async_step(ctx: Context, number: int, name: str) -> AsyncIterator[None]:
-    """The same on an event loop, which must not wait for Redis: threads do."""
+    """The same on an event loop, which leaves waiting for Redis to threads."""
     await asyncio.to_thread(orders().begin, number, name)
     try:
         yield

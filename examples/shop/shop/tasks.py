@@ -1,10 +1,10 @@
-"""What happens to an order, one task after the other:
+"""The tasks of an order, one after the other:
 
     charge_card ──▶ pack_parcel ──▶ send_confirmation
               └───▶ credit_points, which always fails: its service is gone
 
-A task may run twice, where its worker dies before it could say that all is done.
-So each is written such that a second run does no harm.
+A task may run twice, if its worker dies before it could report success. So a second
+run of each does no harm.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CardRefused(Exception):
 
 
 class ServiceGone(Exception):
-    """The address answers no more."""
+    """The address no longer answers."""
 
 
 @fluxqueue.task_with_context(max_retries=6, retry_delay=1.0)
@@ -48,7 +48,7 @@ async def charge_card(ctx: Context, number: int, card: str, quantity: int) -> No
         }
         if refused[card]:
             raise CardRefused(f"the card of order {number} was refused")
-    # A sync task is enqueued by a call that waits for Redis: not on the loop.
+    # Enqueueing a sync task waits for Redis, so it must not run on the loop.
     await asyncio.to_thread(pack_parcel, number, quantity)
     await credit_points(number)
 
@@ -63,7 +63,7 @@ def pack_parcel(ctx: Context, number: int, quantity: int) -> None:
 
 @fluxqueue.task_with_context()
 def send_confirmation(ctx: Context, number: int) -> None:
-    """Says that the parcel is on its way."""
+    """Tells the customer that the parcel is on its way."""
     with step(ctx, number, "confirm"):
         time.sleep(0.1)
 

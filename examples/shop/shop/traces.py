@@ -1,4 +1,4 @@
-"""The trace that a request belongs to, where OpenTelemetry is there."""
+"""The trace that a request belongs to, if OpenTelemetry is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 
 def instrument(app: FastAPI) -> None:
-    """Makes a span of every request, but none of every message on the wire."""
+    """Makes a span of every request, but not of every message on the wire."""
     try:
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
     except ImportError:
@@ -17,7 +17,7 @@ def instrument(app: FastAPI) -> None:
 
 
 def current_trace_id() -> str:
-    """32 hex digits, or nothing where no span is recorded."""
+    """Returns 32 hex digits, or nothing if no span is recorded."""
     try:
         from opentelemetry import trace
     except ImportError:
@@ -27,6 +27,6 @@ def current_trace_id() -> str:
 
 
 def trace_url(trace_id: str) -> str:
-    """The trace's page in the viewer of `SHOP_TRACE_URL`, or nothing."""
+    """Returns the trace's page in the viewer of `SHOP_TRACE_URL`, or nothing."""
     base = os.environ.get("SHOP_TRACE_URL", "")
     return f"{base.rstrip('/')}/{trace_id}" if base and trace_id else ""
