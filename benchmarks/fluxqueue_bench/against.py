@@ -19,7 +19,7 @@ from .harness import FOLDER
 from .measures import Values, suite
 
 THIS = FOLDER.parent
-# What a measure may take; the longest needs about a minute.
+# The limit of one measure; the longest needs about a minute.
 SECONDS = 300.0
 
 # Takes one measure once in a checkout; the last argument: at the scale of a quick run.
@@ -28,7 +28,7 @@ Take = Callable[[Path, str, bool], Values]
 
 @dataclass
 class Pair:
-    """What both builds reached, run by run.
+    """The figures of both builds, run by run.
 
     Attributes:
         here: of this checkout.

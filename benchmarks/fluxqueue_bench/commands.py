@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What producers and workers send themselves, each time as a round trip of its own;
-# the scripts that they run call none of these.
+# The commands that producers and workers send, one per round trip; their scripts
+# call none of these.
 _SENT = ("evalsha", "eval", "blmove", "lpush", "script|load")
 # For connections, and the benchmark's own.
 _BESIDE = ("select", "hello", "auth", "client|", "ping", "config|", "info", "flushall")
@@ -27,7 +27,7 @@ class Commands:
     executed: int
 
     def per_thousand(self, tasks: int) -> dict[str, float]:
-        """For so many tasks."""
+        """Returns the counts per 1,000 tasks."""
         return {
             "round trips/1k": self.sent / tasks * 1000,
             "commands/1k": self.executed / tasks * 1000,

@@ -1,4 +1,4 @@
-"""What a task costs with a backlog."""
+"""The cost of a task with a backlog."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import math
 
 # Percentiles that a result keeps; 0 is the least.
 LEVELS = (0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 99.9, 99.99)
-# What tables have of them. The others are for the plots.
+# Tables have these; the others are for the plots.
 _IN_TABLES = (50, 99)
 _MAX = "max ms"
 # The percentile of the longest.
@@ -16,8 +16,9 @@ LONGEST = 100.0
 def percentiles(delays: list[float]) -> dict[str, float]:
     """By their names in a result, of delays in ms, least first, to a tenth of a µs.
 
-    Each is the delay that so many percent do not exceed. One that is the longest of
-    all, as there are too few delays, is left out but for "p50 ms" and "p99 ms".
+    Each is the delay that this percentage of the delays does not exceed. With too few
+    delays it would be the longest of all; then it is left out, except "p50 ms" and
+    "p99 ms".
 
     Raises:
         ValueError: there are no delays.

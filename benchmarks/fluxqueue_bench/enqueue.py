@@ -1,4 +1,4 @@
-"""Enqueueing, in a process of its own:
+"""Enqueues in a separate process:
 `python -m fluxqueue_bench.enqueue MODE N [VALUE]`.
 
 Prints the seconds that N tasks took.
@@ -39,7 +39,7 @@ async def gathered(n: int) -> None:
 
 
 def threads(n: int, count: int) -> None:
-    """n tasks, one at a time in each of so many threads."""
+    """n tasks, one at a time in each of `count` threads."""
     ready = threading.Barrier(count)
 
     def work() -> None:
@@ -59,7 +59,7 @@ def bulk(n: int) -> None:
 
 
 def sized(n: int, size: int) -> None:
-    """One at a time, with an argument of so many bytes."""
+    """One at a time, with an argument of `size` bytes."""
     text = "x" * size
     fields: dict[str, object] = {"a": 1}
     for number in range(n):
@@ -67,7 +67,7 @@ def sized(n: int, size: int) -> None:
 
 
 def paced(n: int, rate: int) -> None:
-    """n tasks at so many a second, with the time of sending as their number."""
+    """n tasks at `rate` per second, numbered by the time of sending."""
     batch = max(1, rate // 500)
     start = time.perf_counter()
     for sent in range(0, n, batch):

@@ -1,4 +1,4 @@
-"""What the figures are meant to reach, on two cores with Redis on the same two."""
+"""The goals for the figures, on two cores with Redis on the same two."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Peer:
     unit: str = ""
 
     def here(self, spreads: Spreads) -> float | None:
-        """What a run has found; None: it was not measured."""
+        """The median of a run; None if it was not measured."""
         spread = spreads.get(self.where)
         return None if spread is None else spread.median
 
@@ -44,7 +44,7 @@ class Goal:
         text: the goal in words.
         value: reads the measured value from a run's spreads (KeyError: not measured).
         reached: whether a value reaches the goal.
-        peers: whom the goal was written beside, the best that there were.
+        peers: the best libraries when the goal was set.
     """
 
     measure: str

@@ -105,7 +105,7 @@ class Bench:
         return run.stdout
 
     def python(self, *arguments: str) -> str:
-        """What a Python process of its own prints."""
+        """Returns the output of a separate Python process."""
         return self._output(sys.executable, *arguments)
 
     def enqueue(self, mode: str, n: int, value: float = 0) -> float:
@@ -113,8 +113,8 @@ class Bench:
         return float(self.python("-m", "fluxqueue_bench.enqueue", mode, str(n), str(value)))
 
     def lpush_limit(self, n: int, message: bytes, together: int = 1) -> float:
-        """Messages a second, of n, as redis-benchmark reaches it with one client that
-        puts so many of them into each LPUSH."""
+        """Messages a second, of n, that redis-benchmark reaches with one client and
+        `together` messages per LPUSH."""
         calls = str(n // together)
         command = ["redis-benchmark", "-p", str(self.redis.port), "-c", "1", "-n", calls, "--csv"]
         messages = [message.decode()] * together
@@ -172,6 +172,6 @@ class Bench:
             time.sleep(0.002)
 
     def commands(self) -> Commands:
-        """What Redis was asked for since `reset`, or since its statistics were reset."""
+        """The commands that Redis got since `reset`, or since its statistics were reset."""
         stats: dict[str, Any] = self.client.info("commandstats")
         return counted(stats)

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and what processes use of it."""
+"""The machine that the figures were measured on, and the processes' use of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-# What a run writes itself; changes there leave what is measured as it was.
+# Files that a run writes; changes in them don't change the measured code.
 _WRITTEN = ("benchmarks/results", "docs")
 
 

@@ -1,4 +1,4 @@
-"""What a task leaves behind: one record of fixed size."""
+"""The record of fixed size that a task leaves behind."""
 
 from __future__ import annotations
 

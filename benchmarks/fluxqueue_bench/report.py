@@ -63,8 +63,8 @@ def later_alone(path: Path, full: Results) -> Results | None:
 
 
 def together(full: Results, alone: Results | None) -> Spreads:
-    """What is shown: of the run with the peers what is compared, the rest of the
-    later run alone if there is one. No row has values of both."""
+    """Returns the rows to show: comparisons from the run with the peers, the rest from the
+    later run without them if there is one. No row mixes both."""
     if alone is None:
         return spreads(full.rows)
     compared = [row for row in full.rows if row.group.endswith(", compared")]
@@ -110,8 +110,8 @@ def about(results: Results) -> str:
 
 
 def goals(found: Spreads) -> str:
-    """Goal, measured, reached; beside it whom the goal was written beside, with what
-    these reached on that machine and on this one."""
+    """Goal, measured, reached; then the peers of the goal, with their figures on the
+    machine where it was set and on this one."""
     rows = []
     for goal in GOALS:
         try:

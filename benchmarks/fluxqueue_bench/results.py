@@ -1,4 +1,4 @@
-"""What a run has found: rows, in a JSON file under benchmarks/results/."""
+"""The results of a run: rows, in a JSON file under benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Writes the file anew, one row a line, so that a diff can be read."""
+        """Writes the whole file, one row per line, so that a diff is readable."""
         head = {name: value for name, value in asdict(self).items() if name != "rows"}
         rows = ",\n".join(json.dumps(asdict(row)) for row in self.rows)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from .peers import comparison
 from .peers.library import Library, all_libraries
 from .results import Results, Row, spreads
 
-# What one measurement may end with; the others of the run are taken all the same.
+# A measurement may end with these errors without ending the run.
 _FAILURES = (
     *(RuntimeError, OSError, ValueError, ArithmeticError),
     *(subprocess.SubprocessError, redis.RedisError),

@@ -31,7 +31,7 @@ def set_up() -> str:
 
 @contextmanager
 def request(mode: str) -> Iterator[None]:
-    """What an application is in when it enqueues: a span, sampled or not."""
+    """The span in which an application enqueues, sampled or not."""
     if mode == "none":
         yield
         return

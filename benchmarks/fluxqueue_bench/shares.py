@@ -1,7 +1,7 @@
 """`scripts/bench shares`: where the processor time of a task goes, in worker and Redis.
 
-Redis times each command, those that scripts call as well. What is left of the
-script's own time is Lua: the script, and what goes to and fro between it and Redis.
+Redis times each command, including those that scripts call. The rest of the script's
+own time is Lua: the script, and the data that passes between it and Redis.
 These times are by the clock: where Redis had to wait for a core, they are a little
 more than its processor time, and the rest is less than nothing.
 """
@@ -16,7 +16,7 @@ from .harness import Bench
 
 _TASKS = 600_000
 _SCRIPT = "evalsha"
-# What exchange.lua calls for each batch of messages or outcomes.
+# The commands that `exchange` calls for each batch of messages or outcomes.
 _INSIDE = ("rpop", "hmget", "hset", "hdel")
 # The kernel keeps 15 characters of a thread's name.
 _DRIVER = "fluxqueue-driver"[:15]

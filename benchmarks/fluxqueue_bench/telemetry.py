@@ -2,8 +2,8 @@
 
 Four kinds of application, in turn, as often as there are repeats: without an SDK,
 with one whose traces are not sampled, with one whose traces all are, and with one
-that records metrics as well. Nothing is exported. What a kind adds is its
-difference to the application without an SDK of the same turn.
+that records metrics as well. Nothing is exported. The cost of a kind is
+its difference to the application without an SDK of the same turn.
 
 CPU time is that of whole processes, user and system. On a machine that does other
 things meanwhile it still varies by a factor; `--instructions` counts instructions
@@ -70,7 +70,7 @@ def measure(bench: Bench, n: int, repeats: int) -> Found:
 
 
 def added(by_mode: dict[str, list[float]]) -> dict[str, list[float]]:
-    """What each mode adds to the first, turn by turn."""
+    """The cost of each mode over the first, turn by turn."""
     base = by_mode[MODES[0]]
     return {m: [v - b for v, b in zip(vs, base, strict=True)] for m, vs in by_mode.items()}
 

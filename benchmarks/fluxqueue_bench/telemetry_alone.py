@@ -1,9 +1,8 @@
-"""The CPU time of telemetry alone, in a process of its own:
+"""Measures the CPU time of telemetry alone, in a separate process:
 `python -m fluxqueue_bench.telemetry_alone` prints microseconds as JSON.
 
-The consumer and the producer do nothing here, so that what is left are the
-Python parts around them. What a call without telemetry costs is measured beside
-it with a call that has no question about telemetry in it.
+The consumer and the producer do nothing here, so that only the Python parts around
+them remain. The baseline is a call without any check for telemetry.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class NoJob:
 
 
 class NoConsumer:
-    """Hands out the same job again and again."""
+    """Always hands out the same job."""
 
     async_fd = running = 0
 

@@ -1,4 +1,4 @@
-"""What is measured of FluxQueue itself: one file per subject, one list of all."""
+"""The measures of FluxQueue itself: one file per subject, one list of all."""
 
 from __future__ import annotations
 

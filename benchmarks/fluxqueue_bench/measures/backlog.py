@@ -43,7 +43,7 @@ def delay(bench: Bench, n: int, due: float) -> None:
 
 
 def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
-    """Enqueue and worker rate with so many tasks waiting, or delayed, already.
+    """Enqueue and worker rate with n tasks waiting, or `delayed` of them delayed, already.
 
     The worker gets through equally many tasks whatever n is: what it takes is
     replaced within milliseconds, so that about n wait all the time, and those that it
@@ -90,7 +90,7 @@ def top_up(bench: Bench, n: int) -> None:
 
 
 def _until(bench: Bench, count: int, n: int, seconds: float = 120) -> int:
-    """Keeps n tasks waiting until so many have run; how many have."""
+    """Keeps n tasks waiting until `count` have run; returns how many have."""
     deadline = time.monotonic() + seconds
     while (done := bench.count()) < count:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What an enqueue costs the caller."""
+"""The cost of an enqueue for the caller."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _in_turns(
 
 
 def sized(bench: Bench, size: int) -> Values:
-    """One at a time with an argument of so many bytes, and its way through a worker."""
+    """One at a time with an argument of `size` bytes, and through a worker."""
     n = max(200, min(20_000, (64 << 20) // size))
     bench.reset()
     seconds = bench.enqueue("sized", n, size)
@@ -81,7 +81,7 @@ def sized(bench: Bench, size: int) -> Values:
 
 
 def bytes_per_task(bench: Bench, n: int) -> Values:
-    """What Redis needs for each waiting task, by its own account."""
+    """The memory of a waiting task, by Redis' own account."""
     bench.reset()
     before = int(bench.client.info("memory")["used_memory"])
     bench.enqueue("fill", n)

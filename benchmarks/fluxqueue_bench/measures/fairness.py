@@ -1,4 +1,4 @@
-"""Whether anybody waits while another one has too much."""
+"""Whether a worker or queue waits while another one has too much."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .measure import Values, latency
 
 
 def two_workers(bench: Bench, n: int, seconds: float, fast: int = 0) -> Values:
-    """Slow tasks in front of two workers: what part the busier one did. With `fast`,
-    they come right after so many no-ops, for which it is right to claim far ahead."""
+    """Slow tasks in front of two workers: the share of the busier one. With `fast`, they
+    come right after that many no-ops, which workers rightly prefetch."""
     bench.reset()
     with bench.worker() as first, bench.worker() as second:
         # Both have begun to work before the tasks come.

@@ -9,7 +9,7 @@ from fluxqueue_bench import machine
 from fluxqueue_bench.distribution import percentiles
 from fluxqueue_bench.harness import Bench
 
-# What was measured, by its name and unit.
+# The measured values, by name and unit.
 Values = dict[str, float]
 
 
@@ -41,7 +41,7 @@ def between(first: int, last: int) -> int:
 
 
 class CpuSince:
-    """What a worker and Redis take for a task, from now on.
+    """The CPU time of a worker and of Redis per task, from now on.
 
     Args:
         worker: gives the worker's CPU seconds so far.
@@ -56,7 +56,7 @@ class CpuSince:
         return self._worker(), machine.cpu_seconds(self._bench.redis.pid)
 
     def until(self, ran: int) -> Values:
-        """For each 1,000 tasks, now that so many have run.
+        """Returns the CPU time per 1,000 tasks, now that `ran` have run.
 
         Raises:
             RuntimeError: as `between`.

@@ -13,9 +13,9 @@ from .measure import Values
 
 
 def sigkill(bench: Bench, n: int, seconds: float) -> Values:
-    """n tasks of so many seconds; one of two workers is killed when a third of them has
-    run: seconds from the kill to the end of the last task, of which the killed worker's
-    are by far the last; how many never ran, and how many more than once.
+    """n tasks of `seconds` each; one of two workers is killed when a third of them has
+    run. Returns the seconds from the kill to the end of the last task (the killed
+    worker's tasks end by far the last), how many never ran, and how many more than once.
 
     Raises:
         RuntimeError: the killed worker had nothing in hand, so nothing was measured.
@@ -56,7 +56,7 @@ def _sleep(deadline: float) -> None:
 
 
 def _left(bench: Bench) -> bool:
-    """Whether any task waits or is claimed, by whomever."""
+    """Whether any task waits or is claimed."""
     client: Any = bench.client
     if client.llen(key("pending", "default")):
         return True

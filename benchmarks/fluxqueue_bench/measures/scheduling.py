@@ -1,4 +1,4 @@
-"""What the scheduler moves, and for how long a script keeps Redis busy."""
+"""The scheduler's rates, and how long its scripts keep Redis busy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker gets through, and what that costs."""
+"""A worker's rates, and their cost."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The libraries beside which FluxQueue is measured, each in an environment of its own."""
+"""The libraries that FluxQueue is compared with, each in a separate environment."""

@@ -25,7 +25,7 @@ class Compared:
 
 
 def measures(library: Library) -> list[Compared]:
-    """What can be measured of this library."""
+    """The measures that this library supports."""
     found = [
         Compared("Enqueue, compared", mode, _enqueue(mode)) for mode in ("seq", "gather", "bulk")
     ]

@@ -92,7 +92,7 @@ def worker(library: Library, settings: WorkerSettings, bench: Bench) -> Iterator
 
 
 def produce(library: Library, bench: Bench, mode: str, n: int, more: dict[str, str]) -> str:
-    """What libraries/common/produce.py prints for n tasks.
+    """Returns the output of libraries/common/produce.py for n tasks.
 
     Raises:
         RuntimeError: it failed.

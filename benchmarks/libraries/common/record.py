@@ -1,4 +1,4 @@
-"""What every library's task does: one record in a file, about 1 µs, the same for all.
+"""The task of every library: one record in a file, about 1 µs, the same for all.
 
 Runs in the environment of each library, so it needs the standard library only.
 """
