@@ -14,7 +14,7 @@ from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import Settings, key, queue_keys, script
+from fluxqueue_core import Settings, key, script, script_keys
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
@@ -77,7 +77,7 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         scripts.open("a")
         exchange = script("exchange", by_hand.flags)
         digest = by_hand.redis.script_load(exchange)
-        keys = [*queue_keys("q"), *scripts.keys_of("a")]
+        keys = script_keys("exchange", "q", "a")
         arguments = ["a", LEASE, 0, "pending", "1", GRACE, 0]
         user.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
         by_hand.enqueue(message(0))
@@ -314,7 +314,7 @@ def work(number):
 
 
 @pytest.mark.parametrize("command", ["hmget", "blmove", "sadd"])
-def test_a_worker_names_the_missing_right_once_and_goes_on_when_it_has_it(
+def test_a_worker_names_what_was_refused_once_and_goes_on_when_it_has_the_right(
     command: str, server: EmbeddedRedis, admin: Any, rules: dict[str, list[str]], tmp_path: Any
 ) -> None:
     acl.create(admin, "worker", acl.without(rules["worker"], command))
@@ -323,7 +323,7 @@ def test_a_worker_names_the_missing_right_once_and_goes_on_when_it_has_it(
     event = "worker.not_registered" if command == "sadd" else "worker.disconnected"
     with WorkerProcess(tmp_path, url(server, "worker"), APP) as worker:
         line = worker.wait_for(event)
-        named = f"(+{command})" if command == "hmget" else f"'{command}'"
+        named = "the script exchange" if command == "hmget" else f"'{command}'"
         assert named in line["error"] and "docs/security.md" in line["error"]
         acl.create(admin, "worker", rules["worker"])
         wait_until(lambda: worker.notes() == ["1"], what=worker.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from fluxqueue_core import key, message_field, queue_keys, script
+from fluxqueue_core import key, message_field, script, script_keys
 
 LEASE = 10_000
 GAP = 2_500
@@ -70,10 +70,16 @@ class Scripts:
         version: str = redis.info("server")["redis_version"]
         self.flags = int(version.partition(".")[0]) >= 7
 
-    def call(self, name: str, arguments: Sequence[Any] = (), keys: Sequence[str] = ()) -> Any:
-        every = [*queue_keys(self.queue), *keys]
+    def call(
+        self,
+        name: str,
+        arguments: Sequence[Any] = (),
+        consumer: str | None = None,
+        olds: Sequence[str] = (),
+    ) -> Any:
+        keys = script_keys(name, self.queue, consumer, olds)
         return self.redis.execute_command(
-            "EVAL", script(name, self.flags), len(every), *every, *arguments
+            "EVAL", script(name, self.flags), len(keys), *keys, *arguments
         )
 
     def key(self, kind: str, consumer: str = "") -> str:
@@ -92,10 +98,7 @@ class Scripts:
         lease: int = LEASE,
     ) -> list[bytes] | None:
         """The fields that the new consumer holds; None where it was refused."""
-        keys = [self.key("claimed", new)]
-        for old in olds:
-            keys += self.keys_of(old)
-        reply = self.call("open", [new, lease, len(olds), *olds, *keep], keys)
+        reply = self.call("open", [new, lease, len(olds), *olds, *keep], new, olds)
         return None if reply[0] == 0 else reply[2:]
 
     def try_exchange(
@@ -118,7 +121,7 @@ class Scripts:
                 *(consumer, lease, limit, source, "1" if save_dead else "0", grace),
                 *(len(succeeded), *succeeded, *flat),
             ],
-            self.keys_of(consumer),
+            consumer,
         )
         return None if reply == [0] else Exchange(*reply[1:])
 
@@ -132,15 +135,15 @@ class Scripts:
         return self.call("sweep", [gap, lease, limit])
 
     def bury(self, consumer: str, limit: int = 100, gap: int = GAP) -> dict[bytes, bytes]:
-        flat = self.call("bury", [consumer, gap, limit], self.keys_of(consumer))
+        flat = self.call("bury", [consumer, gap, limit], consumer)
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def move(self, consumer: str, *moves: tuple[bytes, str, bytes, bytes]) -> Any:
         flat = [part for move in moves for part in move]
-        return self.call("move", flat, self.keys_of(consumer)[:1])
+        return self.call("move", flat, consumer)
 
     def reclaim(self, consumer: str, forget: int = DAY) -> Any:
-        return self.call("reclaim", [consumer, forget], self.keys_of(consumer))
+        return self.call("reclaim", [consumer, forget], consumer)
 
     def promote(self, limit: int = 1_000) -> Any:
         return self.call("promote", [limit])

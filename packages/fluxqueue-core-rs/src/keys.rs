@@ -8,8 +8,8 @@ use crate::names;
 pub const QUEUES: &str = "fluxqueue:queues";
 
 /// The keys of a queue, in the order in which every script takes them first
-/// (`lua/prelude.lua` names them).
-pub const OF_QUEUE: [&str; 11] = [
+/// (`lua/lib/keys.lua` names them).
+pub const OF_QUEUE: &[&str] = &[
     "consumers",
     "sweep",
     "pending",
@@ -23,8 +23,9 @@ pub const OF_QUEUE: [&str; 11] = [
     "newer",
 ];
 
-/// The keys of one consumer of a queue.
-pub const OF_CONSUMER: [&str; 2] = ["claimed", "inbox"];
+/// The keys of one consumer, in the order in which scripts take them behind those of
+/// the queue.
+pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 
 fn queue_key(kind: &str, queue: &str) -> String {
     format!("fluxqueue:{{{queue}}}:{kind}")
@@ -44,24 +45,24 @@ pub fn suspects(queue: &str) -> String {
     queue_key("suspects", queue)
 }
 
-/// The eleven keys that every script takes first.
-pub fn of_queue(queue: &str) -> Vec<String> {
-    OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
-}
-
-/// The hash of what a consumer holds.
-pub fn claimed(queue: &str, consumer: &str) -> String {
-    consumer_key("claimed", queue, consumer)
-}
-
 /// The list that a consumer's BLMOVE moves to.
 pub fn inbox(queue: &str, consumer: &str) -> String {
     consumer_key("inbox", queue, consumer)
 }
 
+/// The keys of a queue, as every script takes them.
+pub fn of_queue(queue: &str) -> Vec<String> {
+    OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
+}
+
+/// The keys of a consumer, as scripts take them.
+pub fn of_consumer(queue: &str, consumer: &str) -> impl Iterator<Item = String> {
+    OF_CONSUMER.iter().map(move |kind| consumer_key(kind, queue, consumer))
+}
+
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    std::iter::once("queues").chain(OF_QUEUE).chain(OF_CONSUMER)
+    std::iter::once("queues").chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
 /// A key by its kind, for Python.

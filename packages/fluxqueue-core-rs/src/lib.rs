@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::python::functions::{
         check_queue_name, dead_reason, fork_generation, is_temporary, key, key_kinds, message_field, missing_right,
-        new_task_id, parse_message, queue_keys, raise_deliveries, script, script_names, set_parent_death_signal,
+        new_task_id, parse_message, raise_deliveries, script, script_keys, script_names, set_parent_death_signal,
     };
     #[pymodule_export]
     use crate::python::settings::Settings;

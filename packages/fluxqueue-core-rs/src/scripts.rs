@@ -1,59 +1,101 @@
 //! The Lua scripts: one file each in `python/fluxqueue_core/lua/`, so that they
-//! ship in wheel and sdist, with the shared prelude before each.
+//! ship in wheel and sdist, behind the parts of `lua/lib/` that each is made of.
 
 use sha1_smol::Sha1;
 
 use crate::errors::{Error, Result};
-
-const PRELUDE: &str = include_str!("../python/fluxqueue_core/lua/prelude.lua");
+use crate::keys;
 
 /// At `maxmemory` even a renewal would fail, though settling frees memory. Redis
 /// 7 lets a script say so; older servers do not know the line.
 const FLAGS: &str = "#!lua flags=allow-oom\n";
 
+/// Which keys a script takes behind those of the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// No others.
+    Queue,
+    /// Those of one consumer.
+    Consumer,
+    /// Those of one consumer, then those of each consumer that it ends.
+    Consumers,
+}
+
+struct Source {
+    name: &'static str,
+    takes: Takes,
+    /// In the order in which they need each other.
+    parts: &'static [&'static str],
+    body: &'static str,
+}
+
 macro_rules! scripts {
-    ($($name:literal),* $(,)?) => {
-        const SCRIPTS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../python/fluxqueue_core/lua/", $name, ".lua")))),*
-        ];
+    ($($name:literal takes $takes:ident, made of $($part:literal)*;)*) => {
+        const SCRIPTS: &[Source] = &[$(Source {
+            name: $name,
+            takes: Takes::$takes,
+            parts: &[$(include_str!(concat!("../python/fluxqueue_core/lua/lib/", $part, ".lua"))),*],
+            body: include_str!(concat!("../python/fluxqueue_core/lua/", $name, ".lua")),
+        }),*];
     };
 }
 
-scripts!("open", "exchange", "sweep", "bury", "move", "reclaim", "promote", "trim_dead");
+scripts! {
+    "open" takes Consumers, made of "keys" "clock" "message";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "newer" "hold" "settle" "claim";
+    "sweep" takes Queue, made of "keys" "clock";
+    "bury" takes Consumer, made of "keys" "clock" "message" "dead" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "dead";
+    "reclaim" takes Consumer, made of "keys" "clock" "message";
+    "promote" takes Queue, made of "keys" "clock" "message";
+    "trim_dead" takes Queue, made of "keys" "clock";
+}
 
 /// The names of all scripts.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SCRIPTS.iter().map(|(name, _)| *name)
+    SCRIPTS.iter().map(|script| script.name)
+}
+
+fn source(name: &str) -> Result<&'static Source> {
+    SCRIPTS.iter().find(|script| script.name == name).ok_or_else(|| {
+        let known: Vec<_> = names().collect();
+        Error::Configuration(format!("no script {name:?}; there are {}", known.join(", ")))
+    })
 }
 
 /// The whole text of a script; `flags` is false for a server older than 7.
 pub fn text(name: &str, flags: bool) -> Result<String> {
-    let body = SCRIPTS.iter().find(|(n, _)| *n == name).map(|(_, body)| *body);
-    let body = body.ok_or_else(|| {
-        let known: Vec<_> = names().collect();
-        Error::Configuration(format!("no script {name:?}; there are {}", known.join(", ")))
-    })?;
+    let Source { parts, body, .. } = source(name)?;
     let first = if flags { FLAGS } else { "" };
-    Ok(format!("{first}{PRELUDE}{body}"))
+    Ok(format!("{first}{}{body}", parts.concat()))
 }
 
-/// The script that an error reply names by its digest, and the command that it
-/// calls in the line which the reply names (`@user_script:12`).
-pub fn command_at_fault(error: &str) -> Option<(&'static str, String)> {
-    let (_, line) = error.split_once("@user_script:")?;
-    let digits: String = line.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    let line: usize = digits.parse().ok()?;
-    for name in names() {
-        for flags in [true, false] {
-            let script = Script::load(name, flags).ok()?;
-            if error.contains(&script.digest) {
-                let source = script.text.lines().nth(line.checked_sub(1)?)?;
-                let (_, call) = source.split_once("redis.call('").or_else(|| source.split_once("redis.pcall('"))?;
-                return Some((name, call.split('\'').next()?.to_owned()));
-            }
+/// The KEYS of a script that is called for `consumer` and, if it is `open`, ends
+/// the consumers `olds`.
+pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> Result<Vec<String>> {
+    let takes = source(name)?.takes;
+    let mut keys = keys::of_queue(queue);
+    match consumer {
+        Some(consumer) if takes != Takes::Queue => keys.extend(keys::of_consumer(queue, consumer)),
+        None if takes == Takes::Queue => (),
+        Some(_) => return Err(Error::Configuration(format!("the script {name} takes no consumer's keys"))),
+        None => {
+            return Err(Error::Configuration(format!("the script {name} takes a consumer's keys; name the consumer")));
         }
     }
-    None
+    if !olds.is_empty() && takes != Takes::Consumers {
+        return Err(Error::Configuration(format!("the script {name} ends no consumers")));
+    }
+    keys.extend(olds.iter().flat_map(|old| keys::of_consumer(queue, old)));
+    Ok(keys)
+}
+
+/// The script that an error reply names by its digest.
+pub fn named_in(error: &str) -> Option<&'static str> {
+    names().find(|name| {
+        let digests = [true, false].map(|flags| Script::load(name, flags).map(|script| script.digest));
+        digests.iter().flatten().any(|digest| error.contains(digest))
+    })
 }
 
 /// A script as a connection calls it: by its digest, with the text at hand for
@@ -84,5 +126,23 @@ mod tests {
         assert!(text("open", true).expect("known").starts_with("#!lua flags=allow-oom\n"));
         assert!(!text("open", false).expect("known").contains("#!lua flags"));
         assert!(text("nonsense", true).is_err());
+    }
+
+    #[test]
+    fn the_keys_of_a_consumer_follow_those_of_the_queue() {
+        let names =
+            |name, consumer, olds| keys(name, "q", consumer, olds).map(|keys| keys[keys::OF_QUEUE.len()..].to_vec());
+        assert!(names("sweep", None, &[]).expect("good").is_empty());
+        assert_eq!(
+            names("exchange", Some("c"), &[]).expect("good"),
+            ["fluxqueue:{q}:claimed:c", "fluxqueue:{q}:inbox:c"]
+        );
+        let of_open = names("open", Some("new"), &["old"]).expect("good");
+        assert_eq!(of_open[2..], ["fluxqueue:{q}:claimed:old", "fluxqueue:{q}:inbox:old"]);
+        for (name, consumer, olds) in
+            [("sweep", Some("c"), &[][..]), ("bury", None, &[]), ("exchange", Some("c"), &["old"])]
+        {
+            assert!(names(name, consumer, olds).is_err(), "{name}");
+        }
     }
 }

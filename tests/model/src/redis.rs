@@ -10,7 +10,7 @@ use crate::state::*;
 type Result<T> = std::result::Result<T, Violation>;
 
 impl State {
-    /// The list to which a message belongs (`home` in lib/message.lua).
+    /// The list to which a message belongs (`home` in lua/lib/message.lua).
     pub fn home(&mut self, message: Msg, scope: &Scope) -> &mut List {
         if message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers) {
             &mut self.suspects

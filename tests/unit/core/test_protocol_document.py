@@ -10,7 +10,21 @@ import fluxqueue_core
 
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "packages/fluxqueue-core-rs"
+LUA = CORE / "python/fluxqueue_core/lua"
 PAGE = (ROOT / "docs/protocol.md").read_text()
+
+
+def code(lua: str) -> str:
+    """Lua without its comments and strings."""
+    return re.sub(r"--[^\n]*|'[^'\n]*'", " ", lua)
+
+
+def defined(part: str) -> set[str]:
+    """The names that a part defines for what stands behind it."""
+    text = code(part)
+    groups = re.findall(r"^local (?!function)([\w, \n]+?) =", text, re.MULTILINE)
+    names = {name for group in groups for name in re.findall(r"\w+", group)}
+    return names | set(re.findall(r"^local function (\w+)", text, re.MULTILINE))
 
 
 def table(title: str) -> list[list[str]]:
@@ -26,26 +40,62 @@ def test_the_table_of_keys_is_the_keys_of_the_code() -> None:
     assert set(documented) == set(fluxqueue_core.key_kinds())
 
 
-def test_the_ten_keys_of_a_script_are_those_of_the_prelude() -> None:
-    prelude = (CORE / "python/fluxqueue_core/lua/prelude.lua").read_text()
-    names = re.findall(r"local ([A-Z_, ]+) = KEYS\[", prelude)
-    in_prelude = [name for group in names for name in group.split(", ")]
-    kinds = [key.split("}:", 1)[1] for key in fluxqueue_core.queue_keys("q")]
-    assert in_prelude == [kind.upper().replace(":", "_") for kind in kinds]
+def test_lua_names_the_keys_in_the_order_in_which_rust_passes_them() -> None:
+    text = (LUA / "lib/keys.lua").read_text()
+    [(names, most)] = re.findall(
+        r"^local ([A-Z_,\s]+) = unpack\(KEYS, 1, (\d+)\)", text, re.MULTILINE
+    )
+    in_lua = re.split(r",\s+", names)
+    assert len(in_lua) <= int(most)
+    of_queue = fluxqueue_core.script_keys("sweep", "q")
+    both = fluxqueue_core.script_keys("exchange", "q", "<c>")
+    assert both[: len(of_queue)] == of_queue
+    kinds = [key.split("}:", 1)[1].upper().replace(":", "_") for key in both]
+    assert in_lua == [f"OWN_{kind[:-4]}" if kind.endswith("_<C>") else kind for kind in kinds]
+
+
+def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None:
+    parts = {path.stem: path.read_text() for path in (LUA / "lib").glob("*.lua")}
+    used = set()
+    for name in fluxqueue_core.script_names():
+        text = fluxqueue_core.script(name)
+        made_of = sorted(
+            (part for part in parts if parts[part] in text), key=lambda p: text.index(parts[p])
+        )
+        for part in made_of:
+            assert text.startswith("#!lua flags=allow-oom\n" + parts["keys"])
+            _, rest = text.split(parts[part])
+            # Something of it is used behind it, and all that it needs stands before it.
+            assert defined(parts[part]) & set(re.findall(r"\w+", code(rest))), (name, part)
+            needs = re.search(r"^-- Needs (.+?)\.", parts[part], re.MULTILINE)
+            needed = set(needs[1].split(", ")) if needs else set()
+            assert needed <= set(made_of[: made_of.index(part)]), (name, part)
+        everything = {d for part in parts.values() for d in defined(part)}
+        here = defined((LUA / f"{name}.lua").read_text())
+        here |= {d for part in made_of for d in defined(parts[part])}
+        assert set(re.findall(r"(?<![.\w])\w+", code(text))) & everything <= here, name
+        used |= set(made_of)
+    assert used == set(parts)
+
+
+def test_no_two_parts_define_the_same_name() -> None:
+    names = [d for path in (LUA / "lib").glob("*.lua") for d in defined(path.read_text())]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_table_of_scripts_is_the_folder_of_scripts() -> None:
-    files = {path.stem for path in (CORE / "python/fluxqueue_core/lua").glob("*.lua")}
+    files = {path.stem for path in LUA.glob("*.lua")}
     documented = {row[0].strip("`") for row in table("Scripts")}
-    assert documented == files - {"prelude"} == set(fluxqueue_core.script_names())
+    assert documented == files == set(fluxqueue_core.script_names())
 
 
 def test_every_script_has_its_contract_in_the_header() -> None:
-    for path in (CORE / "python/fluxqueue_core/lua").glob("*.lua"):
+    for path in LUA.glob("*.lua"):
         text = path.read_text()
-        if path.stem != "prelude":
-            assert text.startswith(f"-- {path.stem}: "), path.name
-            assert "-- Returns " in text and "-- Complexity " in text, path.name
+        assert text.startswith(f"-- {path.stem}: "), path.name
+        assert "-- Returns " in text and "-- Complexity " in text, path.name
+    for path in (LUA / "lib").glob("*.lua"):
+        assert path.read_text().startswith(f"-- {path.stem}: "), path.name
 
 
 def test_the_table_of_message_fields_is_what_rust_reads() -> None:
@@ -64,7 +114,7 @@ def test_the_example_message_is_one() -> None:
 
 
 def test_the_counters_are_those_of_the_scripts() -> None:
-    lua = "".join(p.read_text() for p in (CORE / "python/fluxqueue_core/lua").glob("*.lua"))
+    lua = "".join(path.read_text() for path in LUA.rglob("*.lua"))
     counters = set(re.findall(r"'HINCRBY', STATS, '(\w+)'", lua))
     row = next(row for row in table("Keys") if row[0] == "`stats`")
     assert set(re.findall(r"`(\w+)`", row[3])) == counters

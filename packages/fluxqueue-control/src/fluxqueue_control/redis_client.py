@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from fluxqueue_core import Settings, key, queue_keys, script
+from fluxqueue_core import Settings, script, script_keys
 from redis.exceptions import MovedError, NoPermissionError, NoScriptError, ResponseError
 
 from .connect import CLIENT_NAME, Node, close, connect
@@ -28,7 +28,7 @@ class ScriptCall:
     """One call of a Lua script.
 
     Attributes:
-        consumer: the consumer whose keys `claimed` and `inbox` follow those of the queue.
+        consumer: the consumer whose keys the script takes.
         ended: for `open` only: the consumer that it ends.
     """
 
@@ -39,15 +39,10 @@ class ScriptCall:
     ended: str | None = None
 
     def keys(self) -> list[str]:
-        """Returns the keys in the order of the script's header."""
-        keys = queue_keys(self.queue)
+        """Returns the keys in the order in which the script takes them."""
         if self.ended is not None:
-            keys.append(key("claimed", self.queue))
-        for consumer in (self.consumer, self.ended):
-            if consumer is not None:
-                keys.append(key("claimed", self.queue, consumer))
-                keys.append(key("inbox", self.queue, consumer))
-        return keys
+            return script_keys(self.name, self.queue, "", [self.ended])
+        return script_keys(self.name, self.queue, self.consumer)
 
 
 class RedisClient:

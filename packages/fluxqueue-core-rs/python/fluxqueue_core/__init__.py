@@ -23,9 +23,9 @@ from ._core import (
     missing_right,
     new_task_id,
     parse_message,
-    queue_keys,
     raise_deliveries,
     script,
+    script_keys,
     script_names,
     set_parent_death_signal,
 )
@@ -51,9 +51,9 @@ __all__ = [
     "missing_right",
     "new_task_id",
     "parse_message",
-    "queue_keys",
     "raise_deliveries",
     "script",
+    "script_keys",
     "script_names",
     "set_parent_death_signal",
 ]

@@ -24,9 +24,9 @@ __all__ = [
     "missing_right",
     "new_task_id",
     "parse_message",
-    "queue_keys",
     "raise_deliveries",
     "script",
+    "script_keys",
     "script_names",
     "set_parent_death_signal",
 ]
@@ -453,16 +453,23 @@ def key(kind: str, queue: str = "", consumer: str = "") -> str:
         ConfigurationError: no such kind, or a queue name that is not valid.
     """
 
-def queue_keys(queue: str) -> list[str]:
-    """The eleven keys of a queue that every script takes first, in the order of
-    the Lua prelude; the keys of consumers follow from KEYS[11] on."""
+def script_keys(
+    name: str, queue: str, consumer: str | None = None, olds: Sequence[str] = ()
+) -> list[str]:
+    """The KEYS of a script, in the order in which it takes them: for a script of one
+    consumer, that consumer ('' if `open` opens none); for `open`, also those it ends.
+
+    Raises:
+        ConfigurationError: no such script, a queue name that is not valid, or a
+            consumer missing or not wanted.
+    """
 
 def key_kinds() -> list[str]:
     """Every kind that `key` knows."""
 
 def script(name: str, flags: bool = True) -> str:
-    """The text of a Lua script, with the shared prelude. `flags=False` for a
-    server older than 7, which does not know the line `#!lua`."""
+    """The text of a Lua script, behind the parts that it is made of. `flags=False`
+    for a server older than 7, which does not know the line `#!lua`."""
 
 def script_names() -> list[str]: ...
 def check_queue_name(queue: str) -> None:
@@ -479,7 +486,7 @@ def parse_message(message: bytes) -> dict[str, Any]:
 
 def message_field(message: bytes) -> bytes | None:
     """The field under which a claimed hash holds the message, None if it does
-    not begin like one. The same rule as `field` of the Lua scripts."""
+    not begin like one. The same rule as `field` in lua/lib/message.lua."""
 
 def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool]:
     """For the rescue: (old field, message with `deliveries` raised by one,

@@ -41,25 +41,84 @@ where
     }
 }
 
-fn run(out: &mut Vec<u8>, verb: &[u8], script: &[u8], keys: &[String], args: &[Vec<u8>]) {
-    begin(out, 3 + keys.len() + args.len());
-    arg(out, verb);
-    arg(out, script);
-    arg(out, itoa::Buffer::new().format(keys.len()).as_bytes());
-    for key in keys {
-        arg(out, key.as_bytes());
+/// Arguments as they go over the wire, and how many they are.
+#[derive(Clone, Debug, Default)]
+pub struct Args {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Args {
+    /// Appends one; returns its position, from 1.
+    pub fn push(&mut self, value: &[u8]) -> usize {
+        arg(&mut self.bytes, value);
+        self.count += 1;
+        self.count
     }
-    for value in args {
-        arg(out, value);
+
+    /// Appends a number.
+    pub fn number(&mut self, n: impl itoa::Integer) -> usize {
+        self.push(itoa::Buffer::new().format(n).as_bytes())
+    }
+
+    /// Appends '1' or '0'.
+    pub fn flag(&mut self, on: bool) -> usize {
+        self.push(if on { b"1" } else { b"0" })
     }
 }
 
-/// Appends a call of a script by its digest.
-pub fn evalsha(out: &mut Vec<u8>, script: &Script, keys: &[String], args: &[Vec<u8>]) {
-    run(out, b"EVALSHA", script.digest.as_bytes(), keys, args);
+/// What a script is called with, while it is written. In a cluster every key must be
+/// in KEYS; a value in ARGV names a key by the position that `keys.push` returns.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// KEYS.
+    pub keys: Args,
+    /// ARGV.
+    pub args: Args,
 }
 
-/// Appends a call of a script with its text, which the server then remembers.
-pub fn eval(out: &mut Vec<u8>, script: &Script, keys: &[String], args: &[Vec<u8>]) {
-    run(out, b"EVAL", script.text.as_bytes(), keys, args);
+impl Call {
+    /// With the keys that all calls begin with.
+    pub fn new(keys: &Args) -> Call {
+        Call { keys: keys.clone(), args: Args::default() }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, verb: &[u8], script: &[u8]) {
+        begin(out, 3 + self.keys.count + self.args.count);
+        arg(out, verb);
+        arg(out, script);
+        arg(out, itoa::Buffer::new().format(self.keys.count).as_bytes());
+        out.extend_from_slice(&self.keys.bytes);
+        out.extend_from_slice(&self.args.bytes);
+    }
+
+    /// Appends the call of a script by its digest.
+    pub fn evalsha(&self, out: &mut Vec<u8>, script: &Script) {
+        self.write(out, b"EVALSHA", script.digest.as_bytes());
+    }
+
+    /// Appends the call of a script with its text, which the server then remembers.
+    pub fn eval(&self, out: &mut Vec<u8>, script: &Script) {
+        self.write(out, b"EVAL", script.text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_its_position_in_keys() {
+        let mut queue = Args::default();
+        queue.push(b"a");
+        let mut call = Call::new(&queue);
+        assert_eq!(call.keys.push(b"b"), 2);
+        call.args.number(2);
+        call.args.flag(true);
+        let script = Script { text: "return 0".into(), digest: "d".into() };
+        let mut out = Vec::new();
+        call.evalsha(&mut out, &script);
+        let expected = "*7\r\n$7\r\nEVALSHA\r\n$1\r\nd\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\n2\r\n$1\r\n1\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
 }

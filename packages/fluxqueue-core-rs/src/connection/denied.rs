@@ -1,21 +1,19 @@
-//! What Redis does not let us do: which right is missing, and where to get it.
+//! What Redis does not let us do: what was refused, and where to get the right.
 
 use crate::scripts;
 
-/// What to do about an error reply that says so; None where it says something else.
+/// What to do about an error reply that says so; None if it says something else.
 pub fn remedy(text: &str) -> Option<String> {
     let code = text.split_whitespace().next().unwrap_or_default();
     match code {
         "NOAUTH" => Some("put user and password into the URL: redis://user:password@host".into()),
         "WRONGPASS" => Some("look at user and password in the Redis URL".into()),
         "NOPERM" => Some(right("")),
-        // A command inside a script. Redis 7.2 names it; before, only its line is known.
-        _ if is_in_script(text) => {
-            let refused = scripts::command_at_fault(text);
-            Some(right(&refused.map_or(String::new(), |(script, command)| {
-                format!("the script {script} was not allowed to call {command} (+{}): ", command.to_lowercase())
-            })))
-        }
+        // A command inside a script. Only Redis 7.2 and later say which.
+        _ if is_in_script(text) => Some(right(&match scripts::named_in(text) {
+            Some(script) => format!("the script {script} was not allowed to call one of its commands: "),
+            None => String::new(),
+        })),
         _ => None,
     }
 }
@@ -33,24 +31,28 @@ mod tests {
     use super::*;
     use crate::scripts::Script;
 
-    /// As Redis 7.0 and 6.2 say it.
+    /// As Redis 7.2, 7.0 and 6.2 say it.
     #[test]
-    fn the_missing_right_is_named() {
-        for flags in [true, false] {
-            let script = Script::load("exchange", flags).expect("known");
-            let line = 1 + script.text.lines().position(|l| l.contains("redis.pcall('HMGET'")).expect("it is there");
-            let seven = format!(
-                "ERR The user executing the script can't run this command or subcommand script: {}, on @user_script:{line}.",
-                script.digest
-            );
-            let six = format!(
-                "ERR Error running script (call to f_{}): @user_script:{line}: @user_script: {line}: \
-                 The user executing the script can't run this command or subcommand",
-                script.digest
-            );
-            for text in [seven, six] {
+    fn the_script_that_was_refused_is_named() {
+        for (name, flags) in [("exchange", true), ("exchange", false), ("open", true)] {
+            let digest = Script::load(name, flags).expect("known").digest;
+            for text in [
+                format!(
+                    "ERR ACL failure in script: User worker has no permissions to run the 'hmget' command script: \
+                     {digest}, on @user_script:7."
+                ),
+                format!(
+                    "ERR The user executing the script can't run this command or subcommand script: {digest}, on \
+                     @user_script:7."
+                ),
+                format!(
+                    "ERR Error running script (call to f_{digest}): @user_script:7: @user_script: 7: The user \
+                     executing the script can't run this command or subcommand"
+                ),
+            ] {
                 let remedy = remedy(&text).expect("a right is missing");
-                assert!(remedy.contains("exchange was not allowed to call HMGET (+hmget)"), "{remedy}");
+                assert!(remedy.starts_with(&format!("the script {name} was not allowed")), "{remedy}");
+                assert!(remedy.contains("docs/security.md"), "{remedy}");
             }
         }
     }

@@ -13,7 +13,7 @@ mod topology;
 mod watch;
 
 pub use backoff::Backoff;
-pub use command::{Arg, arg, begin, bulk, command, eval, evalsha};
+pub use command::{Arg, Args, Call, arg, begin, bulk, command};
 pub use denied::remedy as missing_right;
 pub use framing::{Frame, Reply};
 pub use link::{Connection, Interrupt};

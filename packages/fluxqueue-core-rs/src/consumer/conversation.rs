@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::connector::Pair;
 use super::outcome::Settlement;
 use super::poll::Side;
 use super::requests;
 use super::state::State;
-use crate::connection::{Connection, command, eval, evalsha};
+use crate::connection::{Args, Call, Connection, command};
 use crate::ids;
 use crate::keys;
 use crate::scripts::Script;
@@ -84,7 +86,8 @@ pub struct Conversation {
     pub queue: usize,
     /// Its name.
     pub name: String,
-    keys: Vec<String>,
+    /// The keys that every call of a script begins with.
+    keys: Args,
     /// This conversation's consumer id.
     pub current: String,
     olds: Vec<String>,
@@ -137,10 +140,14 @@ impl Conversation {
     /// Of that queue, not connected. `registers`: the registry of queues is on the
     /// same server as the queue.
     pub fn new(queue: usize, name: &str, registers: bool) -> Conversation {
+        let mut keys = Args::default();
+        for key in keys::of_queue(name) {
+            keys.push(key.as_bytes());
+        }
         Conversation {
             queue,
             name: name.to_owned(),
-            keys: keys::of_queue(name),
+            keys,
             current: ids::consumer_id(),
             olds: Vec::new(),
             scripts: None,
@@ -275,21 +282,27 @@ impl Conversation {
         self.not_before = now + self.pause;
     }
 
-    fn keys_with(&self, more: impl IntoIterator<Item = String>) -> Vec<String> {
-        let mut keys = self.keys.clone();
-        keys.extend(more);
-        keys
+    /// A call with the keys of the queue and of that consumer.
+    fn call_for(&self, consumer: &str) -> Call {
+        let mut call = Call::new(&self.keys);
+        self.add_keys_of(consumer, &mut call);
+        call
     }
 
-    fn keys_of_olds(&self) -> Vec<String> {
-        let olds = self.olds.iter().flat_map(|old| [keys::claimed(&self.name, old), keys::inbox(&self.name, old)]);
-        self.keys_with(std::iter::once(keys::claimed(&self.name, &self.current)).chain(olds))
+    fn add_keys_of(&self, consumer: &str, call: &mut Call) {
+        for key in keys::of_consumer(&self.name, consumer) {
+            call.keys.push(key.as_bytes());
+        }
     }
 
-    fn call(&mut self, script: &Script, keys: &[String], args: &[Vec<u8>], text: bool) {
+    fn call_open(&mut self, script: &Script, new: &str, options: &Options, keep: &[Bytes]) {
+        let mut call = self.call_for(new);
+        for old in &self.olds {
+            self.add_keys_of(old, &mut call);
+        }
+        requests::open(&mut call, new, options.lease.as_millis() as u64, &self.olds, keep);
         let Some(connection) = &mut self.scripts else { return };
-        let write = if text { eval } else { evalsha };
-        write(connection.outgoing(), script, keys, args);
+        call.eval(connection.outgoing(), script);
     }
 
     /// Sends `open`, with all that we still hold.
@@ -299,9 +312,8 @@ impl Conversation {
             command(connection.outgoing(), [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
             self.ignore += 1;
         }
-        let lease = options.lease.as_millis() as u64;
-        let args = requests::open(&self.current, lease, &self.olds, &state.queues[self.queue].fields());
-        self.call(&scripts.open, &self.keys_of_olds(), &args, true);
+        let new = self.current.clone();
+        self.call_open(&scripts.open, &new, options, &state.queues[self.queue].fields());
         self.opened = true;
         self.request = Some(Request::Open(now));
     }
@@ -309,9 +321,7 @@ impl Conversation {
     /// Sends `open` with no new id: the last word of a drained worker.
     pub fn send_close(&mut self, scripts: &Scripts, options: &Options, now: Duration) {
         self.olds.push(self.current.clone());
-        let lease = options.lease.as_millis() as u64;
-        let args = requests::open("", lease, &self.olds, &[]);
-        self.call(&scripts.open, &self.keys_of_olds(), &args, true);
+        self.call_open(&scripts.open, "", options, &[]);
         self.olds.pop();
         self.request = Some(Request::Close(now));
     }
@@ -333,10 +343,13 @@ impl Conversation {
             save_dead: options.save_dead,
             grace_ms: options.unknown_grace,
         };
-        let args = requests::exchange(&what, &settlements);
-        let keys = self.keys_with([keys::claimed(&self.name, &self.current), keys::inbox(&self.name, &self.current)]);
+        let mut call = self.call_for(&self.current);
+        requests::exchange(&mut call, &what, &settlements);
         let text = std::mem::take(&mut self.send_text);
-        self.call(&scripts.exchange, &keys, &args, text);
+        if let Some(connection) = &mut self.scripts {
+            let write = if text { Call::eval } else { Call::evalsha };
+            write(&call, connection.outgoing(), &scripts.exchange);
+        }
         self.last_exchange = now;
         self.request = Some(Request::Exchange { sent: now, settlements, asked });
     }

@@ -1,19 +1,21 @@
-//! The arguments of the scripts; their headers are the contract.
+//! The arguments of the scripts; their heads are the contract.
 
 use bytes::Bytes;
 
 use super::outcome::{Outcome, Settlement};
-
-fn number(n: impl itoa::Integer) -> Vec<u8> {
-    itoa::Buffer::new().format(n).as_bytes().to_vec()
-}
+use crate::connection::Call;
 
 /// ARGV of `open`; an empty `new` closes the old ids.
-pub fn open(new: &str, lease_ms: u64, olds: &[String], keep: &[Bytes]) -> Vec<Vec<u8>> {
-    let mut args = vec![new.as_bytes().to_vec(), number(lease_ms), number(olds.len())];
-    args.extend(olds.iter().map(|old| old.as_bytes().to_vec()));
-    args.extend(keep.iter().map(|field| field.to_vec()));
-    args
+pub fn open(call: &mut Call, new: &str, lease_ms: u64, olds: &[String], keep: &[Bytes]) {
+    call.args.push(new.as_bytes());
+    call.args.number(lease_ms);
+    call.args.number(olds.len());
+    for old in olds {
+        call.args.push(old.as_bytes());
+    }
+    for field in keep {
+        call.args.push(field);
+    }
 }
 
 /// What an exchange says beside its outcomes.
@@ -32,30 +34,20 @@ pub struct Exchange<'a> {
     pub grace_ms: u64,
 }
 
-/// ARGV of `exchange`.
-pub fn exchange(what: &Exchange, settlements: &[Settlement]) -> Vec<Vec<u8>> {
-    let flag = |on: bool| if on { b"1".to_vec() } else { b"0".to_vec() };
-    let source: &[u8] = if what.suspects { b"suspects" } else { b"pending" };
+/// ARGV of `exchange`, and the keys that its outcomes touch.
+pub fn exchange(call: &mut Call, what: &Exchange, settlements: &[Settlement]) {
+    call.args.push(what.consumer.as_bytes());
+    call.args.number(what.lease_ms);
+    call.args.number(what.claim);
+    call.args.push(if what.suspects { b"suspects" } else { b"pending" });
+    call.args.flag(what.save_dead);
+    call.args.number(what.grace_ms);
     let succeeded = settlements.iter().filter(|s| s.outcome == Outcome::Succeeded);
-    let mut args = vec![
-        what.consumer.as_bytes().to_vec(),
-        number(what.lease_ms),
-        number(what.claim),
-        source.to_vec(),
-        flag(what.save_dead),
-        number(what.grace_ms),
-        number(succeeded.clone().count()),
-    ];
-    args.extend(succeeded.map(|s| s.field.to_vec()));
-    for Settlement { field, outcome } in settlements {
-        let (kind, payload, extra): (&[u8], Vec<u8>, Vec<u8>) = match outcome {
-            Outcome::Succeeded => continue,
-            Outcome::Retry { message, delay } => (b"retry", message.to_vec(), number(*delay)),
-            Outcome::Later { message, delay } => (b"later", message.to_vec(), number(*delay)),
-            Outcome::Dead { reason, keep } => (b"dead", reason.clone(), flag(*keep)),
-            Outcome::Release => (b"release", Vec::new(), Vec::new()),
-        };
-        args.extend([field.to_vec(), kind.to_vec(), payload, extra]);
+    call.args.number(succeeded.clone().count());
+    for settlement in succeeded {
+        call.args.push(&settlement.field);
     }
-    args
+    for settlement in settlements.iter().filter(|s| s.outcome != Outcome::Succeeded) {
+        settlement.encode(call);
+    }
 }

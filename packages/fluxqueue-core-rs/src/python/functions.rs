@@ -16,11 +16,13 @@ pub fn key(kind: &str, queue: Option<Name>, consumer: Option<Name>) -> Result<St
     keys::by_kind(kind, queue.as_deref().unwrap_or_default(), consumer.as_deref().unwrap_or_default())
 }
 
-/// The eleven keys of a queue that every script takes first.
+/// The KEYS of a script, in the order in which it takes them.
 #[pyfunction]
-pub fn queue_keys(queue: Name) -> Result<Vec<String>> {
+#[pyo3(signature = (name, queue, consumer=None, olds=Vec::new()), text_signature = "(name, queue, consumer=None, olds=())")]
+pub fn script_keys(name: &str, queue: Name, consumer: Option<Name>, olds: Vec<Name>) -> Result<Vec<String>> {
     names::check_queue(&queue)?;
-    Ok(keys::of_queue(&queue))
+    let olds: Vec<&str> = olds.iter().map(|old| &**old).collect();
+    scripts::keys(name, &queue, consumer.as_deref(), &olds)
 }
 
 /// Every kind that `key` knows.

@@ -1,28 +1,29 @@
--- bury: a late consumer becomes a tombstone; its messages are handed out to be raised.
+-- bury: makes a late consumer a tombstone and hands out its messages to be raised.
 --
--- KEYS 12, 13  claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       gap, ms, as in sweep
 --      3       limit of messages returned (a small hash comes whole)
--- Returns      {field, message, ...}; empty where it is not late after all, or
+-- Returns      {field, message, ...}; empty if the consumer is not late after all, or
 --              nothing is left. Call again until it is empty.
--- Complexity   O(inbox + limit), where the hash has shrunk O(its former size)
+-- Complexity   O(inbox + limit), if the hash has shrunk O(its former size)
 --
--- An id that is a tombstone already goes on where another scheduler stopped.
+-- For an id that is a tombstone already it goes on where another scheduler stopped.
 local id = ARGV[1]
 local t = now()
 local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then
   local last = (tonumber(redis.call('HGET', SWEEP, 'last') or '0') or 0)
   local quiet = (tonumber(redis.call('HGET', SWEEP, 'quiet') or '0') or 0)
+  -- Rule 8: only while sweeps come in time.
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
-  adopt(KEYS[13], KEYS[12], t, {})
+  adopt(t)
 end
 -- A hash that has shrunk has empty stretches, where HSCAN finds nothing.
 local cursor, found = '0', {}
 repeat
-  local scanned = redis.call('HSCAN', KEYS[12], cursor, 'COUNT', ARGV[3])
+  local scanned = redis.call('HSCAN', OWN_CLAIMED, cursor, 'COUNT', ARGV[3])
   cursor, found = scanned[1], scanned[2]
 until #found > 0 or cursor == '0'
 return found

@@ -1,17 +1,17 @@
--- move: the raised messages of a buried consumer go home, or are dead.
+-- move: sends the raised messages of a buried consumer home, or parks them.
 --
--- KEYS 12      claimed:<c>
+-- KEYS         claimed:<c>, inbox:<c>
 -- ARGV         four values for each message: field, 'home' or 'dead', the
 --              raised message, the reason as JSON ('' for home)
 -- Returns      {sent home, dead}; what another scheduler has moved is not counted
 -- Complexity   O(messages)
 --
--- Only where the field is still there: two schedulers raise a count once.
+-- Rule 9: only if the field is still there, so that two schedulers raise a count once.
 local t = now()
 local sent, dead = 0, 0
 for i = 1, #ARGV, 4 do
   local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if redis.call('HEXISTS', KEYS[12], f) == 1 then
+  if redis.call('HEXISTS', OWN_CLAIMED, f) == 1 then
     if kind == 'dead' then
       dead = dead + 1
       park(t, f, message, reason)
@@ -19,7 +19,7 @@ for i = 1, #ARGV, 4 do
       sent = sent + 1
       redis.call('RPUSH', home(message), message)
     end
-    redis.call('HDEL', KEYS[12], f)
+    redis.call('HDEL', OWN_CLAIMED, f)
   end
 end
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end

@@ -1,19 +1,16 @@
--- open: a worker begins a new conversation and ends its old ones.
+-- open: begins a worker's new conversation and ends its old ones.
 --
--- KEYS 12      claimed:<new>
---      13, 14  claimed:<old>, inbox:<old> of the first old id, and so on
+-- KEYS         claimed:<new>, inbox:<new>; last come claimed:<old>, inbox:<old> of each old id
 -- ARGV 1       the new consumer id; '' closes the old ones and opens nothing
 --      2       lease, ms
 --      3       number of old ids
 --      4...    the old ids, then the fields that the worker still runs (keep)
--- Returns      {0} where the new id is known already, else {1, now, field...}:
+-- Returns      {0} if the new id is known already, else {1, now, field...}:
 --              the fields that the new id holds
 -- Complexity   O(messages held by the old ids)
 --
--- For each old id that is alive or late: what `keep` names moves to the new id,
--- the rest goes home with no count raised. Every old id becomes a tombstone,
--- even an unknown one: a request of it that is still under way must find
--- itself refused.
+-- For each old id that is alive or late: what `keep` names moves to the new id. Rules
+-- 3 and 10: the rest goes home, with no count raised.
 local new, lease, olds = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
 local t = now()
@@ -21,8 +18,9 @@ local keep = {}
 for i = 4 + olds, #ARGV do keep[ARGV[i]] = true end
 
 local reply = {1, t}
+local before = #KEYS - 2 * olds -- the keys of the old ids come behind these
 for i = 1, olds do
-  local old, claimed, inbox = ARGV[3 + i], KEYS[11 + 2 * i], KEYS[12 + 2 * i]
+  local old, claimed, inbox = ARGV[3 + i], KEYS[before + 2 * i - 1], KEYS[before + 2 * i]
   local ends = tonumber(redis.call('ZSCORE', CONSUMERS, old) or '0')
   if ends > 0 then
     local messages = redis.call('HVALS', claimed)
@@ -33,7 +31,7 @@ for i = 1, olds do
       local f = field(m)
       if f and new ~= '' and keep[f] then
         keep[f] = nil
-        redis.call('HSET', KEYS[12], f, m)
+        redis.call('HSET', OWN_CLAIMED, f, m)
         reply[#reply + 1] = f
       else
         redis.call('RPUSH', home(m), m)
@@ -41,6 +39,7 @@ for i = 1, olds do
     end
     redis.call('DEL', claimed, inbox)
   end
+  -- Rule 4: an unknown id as well. A request of it that is under way must be refused.
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
 end
 if new ~= '' then redis.call('ZADD', CONSUMERS, t + lease, new) end

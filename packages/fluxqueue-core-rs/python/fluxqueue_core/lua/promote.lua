@@ -1,9 +1,9 @@
--- promote: due messages go from the delayed set to their list.
+-- promote: moves due messages from the delayed set to their list.
 --
--- ARGV 1       limit (1..1000); fewer are moved where they come to about 256 KiB
+-- ARGV 1       limit (1..1000); fewer are moved if they come to about 256 KiB
 --      2       how many of the moved messages are returned, for their traces;
---              may be left out. Larger ones than 4 KiB are not returned.
--- Returns      {moved, ms until the next one is due (a day at most), or -1 where none waits},
+--              may be left out. Messages larger than 4 KiB are not returned.
+-- Returns      {moved, ms until the next one is due (a day at most), or -1 if none waits},
 --              and with ARGV 2 as a third {message...}
 -- Complexity   O(limit + log delayed)
 local MOST_BYTES = 262144
@@ -16,11 +16,11 @@ while moved < limit and bytes < MOST_BYTES do
   local asked = math.min(step, limit - moved)
   local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, asked)
   if #due == 0 then break end
-  -- Without the right to remove it would add the same messages with every call:
-  -- so that is asked for before anything is written. This removes nothing.
+  -- Without the right to remove, every call would add the same messages again: so
+  -- this asks for it before anything is written, and removes nothing.
   if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
-  -- Neighbours that go to the same list go together. What is due stands first
-  -- in the set, so it is removed by rank: no message is searched for.
+  -- Neighbours with the same list go together. Due messages stand first in the
+  -- set, so they are removed by rank: no message is searched for.
   local from = 1
   while from <= #due do
     local list, to = home(due[from]), from

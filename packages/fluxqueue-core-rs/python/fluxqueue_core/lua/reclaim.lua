@@ -1,9 +1,9 @@
--- reclaim: what a BLMOVE put into the inbox of a tombstone goes home, nothing raised.
+-- reclaim: sends home what a BLMOVE put into the inbox of a tombstone; no count is raised.
 --
--- KEYS 12, 13  claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       ms after which an empty tombstone is forgotten
--- Returns      how many messages went home (100 at most a call); -1 where the
+-- Returns      how many messages went home (100 at most a call); -1 if the
 --              consumer is alive
 -- Complexity   O(100)
 local id = ARGV[1]
@@ -12,13 +12,13 @@ if ends > 0 then return -1 end
 local moved = 0
 while moved < 100 do
   -- The newest first: so the oldest is the next to be taken.
-  local message = redis.call('LINDEX', KEYS[13], 0)
+  local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
-  redis.call('LMOVE', KEYS[13], home(message), 'LEFT', 'RIGHT')
+  redis.call('LMOVE', OWN_INBOX, home(message), 'LEFT', 'RIGHT')
 end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
-  and redis.call('EXISTS', KEYS[12], KEYS[13]) == 0 then
+  and redis.call('EXISTS', OWN_CLAIMED, OWN_INBOX) == 0 then
   redis.call('ZREM', CONSUMERS, id)
 end
 return moved

@@ -1,4 +1,4 @@
--- trim_dead: the dead set stays within its bounds, the oldest go first.
+-- trim_dead: keeps the dead set within its bounds; the oldest entries go first.
 --
 -- ARGV 1       how many entries may stay
 --      2       ms that an entry may stay

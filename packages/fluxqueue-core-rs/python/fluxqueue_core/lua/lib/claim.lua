@@ -1,0 +1,78 @@
+-- claim: takes messages from a list into a consumer's claimed hash.
+--
+-- Needs keys, message, dead, hold.
+
+-- Rule 15: one claim brings 4 MiB at most, and what goes beyond is one message.
+local MOST_BYTES = 4194304
+
+-- Puts messages back from the last one to `from`, so that they stand as before.
+-- Returns false if Redis refuses it (a missing right).
+local function put_back(source, messages, from)
+  for i = #messages, from, -1 do
+    if type(redis.pcall('RPUSH', source, messages[i])) == 'table' then return false end
+  end
+  return true
+end
+
+-- Claims up to `limit` messages; returns them, and whether more wait that would have
+-- been too many bytes at once. The plain case takes two commands for all messages;
+-- if one of them is odd, they go one by one.
+local function claim(t, source, limit, grace)
+  -- In growing steps, until the bytes are enough: large messages must not keep
+  -- Redis, or a slow line, busy for seconds.
+  local popped, bytes, step, n = {}, 0, 1, 0
+  local fields, pairs_, seen, odd = {}, {}, {}, false
+  while n < limit and bytes < MOST_BYTES do
+    local batch = redis.call('RPOP', source, math.min(step, limit - n))
+    if not batch then break end
+    for i = 1, #batch do
+      local m = batch[i]
+      if bytes >= MOST_BYTES and put_back(source, batch, i) then break end
+      local f = field(m)
+      n = n + 1
+      popped[n], bytes = m, bytes + #m
+      if not f or seen[f] then
+        odd = true
+      else
+        seen[f] = true
+        fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
+      end
+    end
+    -- Judged by those so far; what is left of the bytes may be less than nothing.
+    step = math.max(math.min(step * 2, 64, math.floor((MOST_BYTES - bytes) * n / bytes)), 1)
+  end
+  local more = bytes >= MOST_BYTES
+  if n == 0 then return popped, more end
+
+  -- From here on an error (a missing right) must not lose what was popped.
+  if not odd then
+    local held = redis.pcall('HMGET', OWN_CLAIMED, unpack(fields))
+    if held.err then
+      put_back(source, popped, 1)
+      error(held.err)
+    end
+    for i = 1, n do
+      if held[i] then odd = true break end
+    end
+  end
+  if not odd then
+    local kept = redis.pcall('HSET', OWN_CLAIMED, unpack(pairs_))
+    if type(kept) == 'table' then
+      put_back(source, popped, 1)
+      error(kept.err)
+    end
+    return popped, more
+  end
+  local got = {}
+  for i = 1, n do
+    local done, held = pcall(hold, t, popped[i], grace)
+    if not done then
+      -- It can't even be parked (a key of another type): back where it was.
+      put_back(source, popped, i)
+      error(held)
+    end
+    if held then got[#got + 1] = popped[i] end
+  end
+  return got, more
+end
+

@@ -1,0 +1,33 @@
+-- dead: keeps what can't be run, with the reason.
+--
+-- Needs keys.
+
+-- What a script parks when its caller can't know it yet: the entries.
+local parked = {}
+local parkable = false
+
+local DUPLICATE = '{"reason":"duplicate","error":"the same attempt of a task with this id is in the queue already"}'
+
+-- Parks a message with its reason (JSON); returns the entry. It overwrites nothing:
+-- an entry of the same name gets a number behind it.
+local function park(t, entry, message, reason)
+  if not parkable then
+    -- Asked once in a call, before anything is written: each call would write half an entry again.
+    for key, kind in pairs({[DEAD] = 'zset', [DEAD_MESSAGES] = 'hash', [DEAD_REASONS] = 'hash', [STATS] = 'hash'}) do
+      local found = redis.call('TYPE', key)['ok']
+      if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
+    end
+    redis.call('HINCRBY', STATS, 'dead', 0) -- is it a number?
+    parkable = true
+  end
+  local name = entry
+  while redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 do
+    entry = name .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)
+  end
+  redis.call('ZADD', DEAD, t, entry)
+  redis.call('HSET', DEAD_MESSAGES, entry, message)
+  redis.call('HSET', DEAD_REASONS, entry, reason)
+  redis.call('HINCRBY', STATS, 'dead', 1)
+  return entry
+end
+

@@ -1,0 +1,15 @@
+-- keys: what a script calls the keys that it is called with.
+--
+-- The keys of the queue come first, the same for every script; then those of one
+-- consumer, for the scripts that take them. `src/keys.rs` has the same order. What
+-- else a script takes follows behind, and the script's head says how it is found.
+--
+-- All keys carry the hash tag {queue}, so a script stays in one slot of a Redis
+-- Cluster. There every key must be in KEYS, also one that a message names.
+--
+-- An error inside a script keeps what was written before it (a key may be of
+-- another type). So every script writes a message to where it goes before it
+-- deletes the message where it was: then such an error can't lose it.
+local CONSUMERS, SWEEP, PENDING, SUSPECTS, DELAYED, DEAD, DEAD_MESSAGES, DEAD_REASONS, STATS, PAUSED, NEWER,
+  OWN_CLAIMED, OWN_INBOX = unpack(KEYS, 1, 16) -- 16: at least as many as there are names
+

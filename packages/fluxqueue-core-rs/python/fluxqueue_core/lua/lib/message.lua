@@ -1,0 +1,32 @@
+-- message: reads the beginning of a message, where everything stands at a fixed
+-- place, and decodes nothing. `src/message/` has the same rules in Rust.
+--
+-- Needs keys.
+local byte, find, sub = string.byte, string.find, string.sub
+
+-- The bytes from the id up to `,"name"` (the id and the counters: one attempt at
+-- one task), or nil if the message does not begin as Rust writes it.
+local function field(message)
+  if byte(message, 50) ~= 34 or sub(message, 1, 13) ~= '{"v":1,"id":"' then return nil end -- 34: '"'
+  local stop = find(message, ',"name":', 51, true)
+  if not stop or stop > 113 then return nil end
+  return sub(message, 14, stop - 1)
+end
+
+-- The list that a message belongs to. Rule 12: the suspects, once it has lost two workers.
+local function home(message)
+  if byte(message, 53) ~= 100 then return PENDING end -- 100: 'd'
+  local deliveries = tonumber(string.match(message, '^,"deliveries":(%d+)', 51) or '0')
+  if deliveries >= 2 then return SUSPECTS end
+  return PENDING
+end
+
+-- The version of a message that a later FluxQueue has written, as text, or nil.
+-- That a message begins with its version holds for all versions; nothing else of
+-- it can be known here.
+local function newer(message)
+  local version = string.match(message, '^{"v":([1-9]%d*)[,}]')
+  if version and version ~= '1' and #version <= 9 then return version end
+  return nil
+end
+

@@ -1,0 +1,35 @@
+-- newer: puts messages of newer versions off, for workers that know them.
+--
+-- Needs keys, dead.
+
+-- How many this call has put off.
+local put_off = 0
+
+-- Puts a message off, to the byte as it is: in a rolling upgrade there are workers
+-- that know its version. After `grace` ms (nil: never) it is parked.
+local function leave_for_newer(t, message, version, grace)
+  local digest = redis.sha1hex(message)
+  redis.call('ZADD', NEWER, 'NX', t, digest)
+  local passed = t - (tonumber(redis.call('ZSCORE', NEWER, digest)) or t)
+  if grace and passed >= grace then
+    local seconds = string.format('%d', math.floor(passed / 1000))
+    parked[#parked + 1] = park(t, 'newer:' .. digest, message, '{"reason":"unknown_version","error":"its version is '
+      .. version .. ', and no worker has come in ' .. seconds .. ' s that knows more than 1"}')
+    redis.call('ZREM', NEWER, digest)
+    return
+  end
+  local delay = 5000
+  if grace then
+    delay = math.min(math.max(math.floor(grace / 60), 200), 5000, math.max(grace - passed, 50))
+    -- Forgets the messages that a newer worker has taken.
+    local ago = 2 * grace + 60000
+    redis.call('ZREMRANGEBYSCORE', NEWER, '-inf', t - ago)
+    redis.call('PEXPIRE', NEWER, ago)
+  end
+  if redis.call('ZADD', DELAYED, 'NX', t + delay, message) == 0 then
+    parked[#parked + 1] = park(t, 'newer:' .. digest, message, DUPLICATE)
+    return
+  end
+  put_off = put_off + 1
+end
+
