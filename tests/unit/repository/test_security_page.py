@@ -37,7 +37,7 @@ _CALL = re.compile(r"redis\.p?call\('(\w+)'")
 
 
 def called(text: str) -> set[str]:
-    """The commands that a script calls, with the functions of the prelude it uses."""
+    """The commands that a script calls, with the functions of its parts that it uses."""
     functions = {found[1]: found[0] for found in _FUNCTION.finditer(text)}
     rest = _FUNCTION.sub("", text)
     commands, unseen = set(), {"": rest}

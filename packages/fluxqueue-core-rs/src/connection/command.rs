@@ -16,7 +16,7 @@ pub fn begin(out: &mut Vec<u8>, parts: usize) {
     header(out, b'*', parts);
 }
 
-/// Appends what stands before an argument of `len` bytes; CRLF follows these.
+/// Appends the head of an argument of `len` bytes; CRLF follows these.
 pub fn bulk(out: &mut Vec<u8>, len: usize) {
     header(out, b'$', len);
 }
@@ -67,7 +67,7 @@ impl Args {
     }
 }
 
-/// What a script is called with, while it is written. In a cluster every key must be
+/// KEYS and ARGV of a script's call, while they are written. In a cluster every key must be
 /// in KEYS; a value in ARGV names a key by the position that `keys.push` returns.
 #[derive(Clone, Debug, Default)]
 pub struct Call {

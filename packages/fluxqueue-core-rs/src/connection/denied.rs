@@ -1,8 +1,8 @@
-//! What Redis does not let us do: what was refused, and where to get the right.
+//! Errors about rights: what Redis refused, and where to get the right.
 
 use crate::scripts;
 
-/// What to do about an error reply that says so; None if it says something else.
+/// The advice for an error reply about a right; None for any other error.
 pub fn remedy(text: &str) -> Option<String> {
     let code = text.split_whitespace().next().unwrap_or_default();
     match code {

@@ -24,7 +24,7 @@ pub enum Outcome {
 pub struct Settlement {
     /// The field in the claimed hash.
     pub field: Bytes,
-    /// What has become of it.
+    /// How the attempt ended.
     pub outcome: Outcome,
 }
 

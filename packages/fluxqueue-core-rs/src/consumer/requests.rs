@@ -18,7 +18,7 @@ pub fn open(call: &mut Call, new: &str, lease_ms: u64, olds: &[String], keep: &[
     }
 }
 
-/// What an exchange says beside its outcomes.
+/// The values of an exchange, besides its outcomes.
 pub struct Exchange<'a> {
     /// The consumer id.
     pub consumer: &'a str,

@@ -1,9 +1,9 @@
--- move: sends the raised messages of a buried consumer home, or parks them.
+-- move: returns the raised messages of a buried consumer to their lists, or parks them.
 --
 -- KEYS         claimed:<c>, inbox:<c>
 -- ARGV         four values for each message: field, 'home' or 'dead', the
 --              raised message, the reason as JSON ('' for home)
--- Returns      {sent home, dead}; what another scheduler has moved is not counted
+-- Returns      {returned to their lists, dead}, without those that another scheduler has moved
 -- Complexity   O(messages)
 --
 -- Rule 9: only if the field is still there, so that two schedulers raise a count once.

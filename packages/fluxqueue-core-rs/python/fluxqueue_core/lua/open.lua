@@ -10,7 +10,7 @@
 -- Complexity   O(messages held by the old ids)
 --
 -- For each old id that is alive or late: what `keep` names moves to the new id. Rules
--- 3 and 10: the rest goes home, with no count raised.
+-- 3 and 10: the rest returns to its list, with no count raised.
 local new, lease, olds = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
 local t = now()

@@ -19,7 +19,7 @@ while moved < limit and bytes < MOST_BYTES do
   -- Without the right to remove, every call would add the same messages again: so
   -- this asks for it before anything is written, and removes nothing.
   if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
-  -- Neighbours with the same list go together. Due messages stand first in the
+  -- Neighbours with the same list go together. Due messages are the first of the
   -- set, so they are removed by rank: no message is searched for.
   local from = 1
   while from <= #due do

@@ -1,9 +1,9 @@
--- reclaim: sends home what a BLMOVE put into the inbox of a tombstone; no count is raised.
+-- reclaim: returns messages that a BLMOVE put into a tombstone's inbox; no count is raised.
 --
 -- KEYS         claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       ms after which an empty tombstone is forgotten
--- Returns      how many messages went home (100 at most a call); -1 if the
+-- Returns      how many messages it returned (100 at most a call); -1 if the
 --              consumer is alive
 -- Complexity   O(100)
 local id = ARGV[1]

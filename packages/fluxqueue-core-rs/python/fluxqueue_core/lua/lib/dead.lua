@@ -2,7 +2,7 @@
 --
 -- Needs keys.
 
--- What a script parks when its caller can't know it yet: the entries.
+-- The entries of messages that this call has parked and its caller does not know of.
 local parked = {}
 local parkable = false
 

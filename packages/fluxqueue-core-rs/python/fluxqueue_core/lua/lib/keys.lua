@@ -1,8 +1,8 @@
--- keys: what a script calls the keys that it is called with.
+-- keys: names the keys that a script is called with.
 --
 -- The keys of the queue come first, the same for every script; then those of one
--- consumer, for the scripts that take them. `src/keys.rs` has the same order. What
--- else a script takes follows behind, and the script's head says how it is found.
+-- consumer, for the scripts that take them. `src/keys.rs` has the same order. Further
+-- keys follow; the head of their script says how it finds them.
 --
 -- All keys carry the hash tag {queue}, so a script stays in one slot of a Redis
 -- Cluster. There every key must be in KEYS, also one that a message names.

@@ -1,4 +1,4 @@
--- message: reads the beginning of a message, where everything stands at a fixed
+-- message: reads the beginning of a message, where everything has a fixed
 -- place, and decodes nothing. `src/message/` has the same rules in Rust.
 --
 -- Needs keys.

@@ -1,4 +1,4 @@
--- settle: what has become of the messages that a consumer holds.
+-- settle: records how the attempts at messages ended that a consumer holds.
 --
 -- Needs keys, message, dead. Reads ARGV from `at` on, as the head of exchange says.
 
