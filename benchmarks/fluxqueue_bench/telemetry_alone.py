@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import Any
 
@@ -17,7 +17,12 @@ from fluxqueue import FluxQueue
 from fluxqueue.options import Terms
 from fluxqueue.task import Task
 from fluxqueue_core import Route, Settings
+from fluxqueue_core.service.log import ERROR, Logger
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.middleware import Middleware
 from fluxqueue_worker.options import parse
+from fluxqueue_worker.outcomes import Outcomes
+from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.telemetry import set_up as worker_set_up
 
 from . import sdk
@@ -52,10 +57,11 @@ class UnaskingTask(Task[..., Any]):
 
 
 class NoJob:
-    """The attributes of a job that telemetry reads."""
+    """The attributes of a job that an attempt and telemetry read."""
 
     task_id = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
     name, queue = "noop", "default"
+    args, kwargs = [1, "a"], None
     retries = deliveries = 0
     enqueued_at = 1_700_000_000_000
 
@@ -110,18 +116,27 @@ def main() -> None:
     plain: Any = NoConsumer(NoJob(HEADERS.get("sampled" if mode == "metrics" else mode)))
     url = "redis://127.0.0.1:6379"
     found = worker_set_up(parse(["-t", "tasks", "-r", url], "worker"), Settings(url))
-    source = plain
-    if found is not None:
-        from fluxqueue_core.service.log import ERROR, Logger
-        from fluxqueue_worker.events import TaskEvents
+    events = TaskEvents(Logger(ERROR, lambda fields: b"", lambda line: None))
+    watch: Any = None
 
-        events = TaskEvents(Logger(ERROR, lambda fields: b"", lambda line: None))
-        source, _ = found.stand_between(plain, plain, events)
+    def attempt(middleware: Sequence[Middleware]) -> Callable[[], object]:
+        """One attempt as the loops make it."""
+        record = RegisteredTask(task)
+        record.prepare(watch, middleware)
+        func, run, storage = record.func, record.run, dict[str, Any]()
+        take, succeed = plain.take, Outcomes(plain, events, middleware).succeed
 
-    def run(source: Any) -> Callable[[], object]:
-        return lambda: source.succeed(source.take())
+        def once() -> None:
+            job = take()
+            if run is None:
+                func(*job.args)
+            else:
+                run(job, storage)
+            succeed(job)
 
-    worker = microseconds(run(source)) - microseconds(run(plain))
+        return once
+
+    worker = microseconds(attempt(found.middleware)) - microseconds(attempt(()))
     print(json.dumps({"enqueue": enqueue, "worker": worker}))
 
 

@@ -89,6 +89,7 @@ CATALOGUE = {
     "fluxqueue.worker.leases_lost": (*GROWS, "{lease}"),
     "fluxqueue.worker.slots": (*VARIES, "{task}"),
     "fluxqueue.worker.slots.busy": (*VARIES, "{task}"),
+    "fluxqueue.worker.tasks.stuck": (*VARIES, "{task}"),
     "fluxqueue.queue.depth": (*GAUGE, "{task}"),
     "fluxqueue.queue.suspects": (*GAUGE, "{task}"),
     "fluxqueue.queue.delayed": (*GAUGE, "{task}"),

@@ -186,7 +186,7 @@ def test_what_still_runs_at_the_end_is_released(
         worker.outcomes.releasing = True
         worker.consumer.release_running()
         for job, started in running:
-            worker.outcomes.log_released(job, started)
+            worker.outcomes.released(job, started)
         go_on.set()
     release = recorded.span("release default")
     check(recorded, release, redis_url, task="long")

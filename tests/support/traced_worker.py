@@ -11,8 +11,10 @@ from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_worker import options, telemetry
 from fluxqueue_worker.eventloop import EventLoop
 from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.threads import ThreadPool
+from fluxqueue_worker.timeouts import Timeouts
 
 from .waiting import wait_until
 
@@ -34,7 +36,7 @@ class TracedWorker:
         settings = Settings(url)
         self.lines: list[Fields] = []
         self.events: list[dict[str, Any]] = []
-        table: dict[str, dict[str, tuple[bool, Any]]] = {queue: {} for queue in queues}
+        table: dict[str, dict[str, tuple[bool, RegisteredTask]]] = {queue: {} for queue in queues}
         for (queue, name), task in client.tasks.items():
             table[queue][name] = (task.is_async, RegisteredTask(task))
         self.consumer = Consumer(settings, queues, table, concurrency=4, **arguments)
@@ -44,13 +46,25 @@ class TracedWorker:
             return b""
 
         events = TaskEvents(Logger(LEVELS["info"], keep, lambda line: None))
-        found = telemetry.set_up(self._options, settings)
-        assert found is not None
-        self.telemetry = found
-        source, self.outcomes = found.stand_between(self.consumer, self.consumer, events)
+        self.telemetry = telemetry.set_up(self._options, settings)
+        assert self.telemetry.records_attempts
+        middleware = self.telemetry.middleware
+        self.outcomes = Outcomes(self.consumer, events, middleware)
         self.crashes: list[BaseException] = []
-        self.pool = ThreadPool(source, self.outcomes, events, self.crashes.append)
-        self.loop: EventLoop = found.event_loop(source, self.outcomes, events, self.crashes.append)
+        self.pool = ThreadPool(self.consumer, self.outcomes, events, self.crashes.append)
+        self.loop = EventLoop(self.consumer, self.outcomes, events, self.crashes.append)
+        timeouts = Timeouts(
+            self.consumer,
+            events,
+            self._options.timeout_grace,
+            replaces_slots=True,
+            noticed=lambda: None,
+            crashed=self.crashes.append,
+        )
+        self.telemetry.watch(self.consumer, lambda: len(timeouts.stuck()))
+        for tasks in table.values():
+            for _, record in tasks.values():
+                record.prepare(timeouts, middleware)
 
     def __enter__(self) -> Self:
         self.consumer.start()

@@ -21,7 +21,13 @@ SOURCES = [
     *ROOT.glob("services/*/src"),
     ROOT / "benchmarks",
 ]
-PACKAGES = {"fluxqueue", "fluxqueue_core", "fluxqueue_worker", "fluxqueue_scheduler"}
+PACKAGES = {
+    "fluxqueue",
+    "fluxqueue_control",
+    "fluxqueue_core",
+    "fluxqueue_scheduler",
+    "fluxqueue_worker",
+}
 
 Modules = dict[str, Path]
 Graph = Mapping[str, set[str]]

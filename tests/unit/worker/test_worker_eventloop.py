@@ -238,7 +238,7 @@ def test_what_is_cancelled_at_the_end_goes_back_without_a_failure(
 
 @pytest.mark.parametrize("method", ["take_async", "succeed"])
 def test_an_error_of_the_worker_itself_is_reported_once(
-    consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents, record: Record, method: str
+    consumer: FakeConsumer, events: TaskEvents, record: Record, method: str
 ) -> None:
     failure = RuntimeError("the job is settled already")
     reported = threading.Event()
@@ -252,7 +252,7 @@ def test_an_error_of_the_worker_itself_is_reported_once(
         reported.set()
 
     setattr(consumer, method, fail)
-    loop = eventloop.EventLoop(consumer, outcomes, events, crashed)
+    loop = eventloop.EventLoop(consumer, Outcomes(consumer, events), events, crashed)
     loop.start()
     consumer.put(FakeJob(record(nothing)))
     assert reported.wait(10)

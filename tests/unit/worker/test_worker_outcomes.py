@@ -10,16 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fluxqueue_worker.outcomes import (
+from fluxqueue_worker.error_text import (
     ERROR_BYTES,
-    LONGEST_DELAY,
     TRACEBACK_BYTES,
-    Outcomes,
-    chance,
     describe,
     format_traceback,
-    retry_delay,
+    own_frame,
 )
+from fluxqueue_worker.outcomes import LONGEST_DELAY, Outcomes, chance, retry_delay
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fake_consumer import FakeConsumer, FakeJob
@@ -89,30 +87,48 @@ class WithoutModule(type):
 
 
 class Odd(Exception, metaclass=WithoutModule):
-    """An exception class that tells nobody where it comes from."""
+    """An exception class that hides its module."""
 
 
 def test_an_exception_class_that_is_broken_is_described_all_the_same() -> None:
     assert describe(Odd("bad")) == "Odd: bad"
-    assert format_traceback(Odd("bad"), 0) == "The traceback can't be formatted: RuntimeError\n"
+    assert format_traceback(Odd("bad")) == "The traceback can't be formatted: RuntimeError\n"
 
 
 def test_errors_are_described_by_type_and_text() -> None:
     assert describe(ValueError("bad")) == "ValueError: bad"
     assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert describe(Broken()).endswith("Broken: <its text can't be printed>")
-    assert "Broken" in format_traceback(raised(Broken()), own_frames=0)
+    assert "Broken" in format_traceback(raised(Broken()))
     assert describe(ValueError("\ud800")) == "ValueError: \\ud800"
     assert len(describe(ValueError("é" * 10_000)).encode()) <= ERROR_BYTES
 
 
 def test_the_traceback_begins_in_the_task_and_keeps_its_end() -> None:
-    text = format_traceback(raised(ValueError("bad")), own_frames=0)
+    text = format_traceback(raised(ValueError("bad")))
     assert text.startswith("Traceback (most recent call last):")
     assert "in raised" in text
-    assert "in raised" not in format_traceback(raised(ValueError("bad")), own_frames=1)
 
-    long = format_traceback(raised(ValueError("é" * 100_000 + "end\ud800")), own_frames=0)
+    @own_frame
+    def ours(task: Callable[[], None]) -> BaseException:
+        try:
+            task()
+        except ValueError as error:
+            return error
+        raise AssertionError
+
+    @own_frame
+    def ours_below() -> None:
+        raise ValueError("bad")
+
+    def task() -> None:
+        ours_below()
+
+    text = format_traceback(ours(task))
+    assert "in ours\n" not in text
+    assert "in task" in text and "in ours_below" in text
+
+    long = format_traceback(raised(ValueError("é" * 100_000 + "end\ud800")))
     assert len(long.encode()) <= TRACEBACK_BYTES
     assert long.endswith("end\\ud800\n")
 
@@ -123,12 +139,12 @@ def test_a_bottomless_recursion_has_a_traceback() -> None:
 
     with pytest.raises(RecursionError) as caught:
         fall()
-    text = format_traceback(caught.value, own_frames=0)
+    text = format_traceback(caught.value)
     assert text.rstrip().endswith("RecursionError: maximum recursion depth exceeded")
 
 
 def fail_once(outcomes: Outcomes, job: FakeJob, error: BaseException) -> None:
-    outcomes.failed(job, job.task, raised(error), 0.0)  # type: ignore[arg-type]
+    outcomes.failed(job, raised(error), 0.0)  # type: ignore[arg-type]
 
 
 def works(number: int) -> None: ...
@@ -197,7 +213,7 @@ def test_a_failure_leaves_no_cycle_that_keeps_arguments_alive(
         try:
             raise ValueError(big)
         except ValueError as error:
-            outcomes.failed(job, job.task, error, 0.0)  # type: ignore[arg-type]
+            outcomes.failed(job, error, 0.0)  # type: ignore[arg-type]
         return weakref.ref(big)
 
     gc.collect()

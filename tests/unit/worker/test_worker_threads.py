@@ -236,7 +236,7 @@ def test_above_info_nothing_is_done_for_a_success(
 
 
 def test_an_error_of_the_worker_itself_is_reported(
-    consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents, record: Record
+    consumer: FakeConsumer, events: TaskEvents, record: Record
 ) -> None:
     crashes: list[BaseException] = []
     failure = RuntimeError("the job is settled already")
@@ -245,7 +245,7 @@ def test_an_error_of_the_worker_itself_is_reported(
         raise failure
 
     consumer.succeed = fail  # type: ignore[method-assign]
-    pool = ThreadPool(consumer, outcomes, events, crashes.append)
+    pool = ThreadPool(consumer, Outcomes(consumer, events), events, crashes.append)
     pool.start_thread()
     consumer.put(FakeJob(record(lambda: None, name="nothing")))
     assert pool.join(10)

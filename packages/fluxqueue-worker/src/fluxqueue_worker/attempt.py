@@ -15,10 +15,10 @@ class Attempt:
     Attributes:
         context: its current span is `span`.
         sampled: the span's own context if the span is sampled.
-        error: the exception of the task, with its traceback as text.
+        started: `perf_counter()` at its beginning.
     """
 
-    __slots__ = ("context", "error", "job", "sampled", "span", "stacktrace", "started", "task_id")
+    __slots__ = ("context", "job", "sampled", "span", "started", "task_id")
 
     def __init__(
         self, job: Job, task_id: str, span: Span, context: Context, sampled: SpanContext | None
@@ -29,5 +29,3 @@ class Attempt:
         self.context = context
         self.sampled = sampled
         self.started = perf_counter()
-        self.error: BaseException | None = None
-        self.stacktrace = ""

@@ -1,8 +1,8 @@
-"""Async tasks: one event loop in a thread of its own.
+"""Async tasks: one event loop in its own thread.
 
-Each job is a plain asyncio task of the application's coroutine, without a
-wrapper around it. It begins where it is made (see `first_step`); what ends there
-is settled there, and what waits for something by the callback at its end.
+Each job is an asyncio task of the application's own coroutine. Its first step runs as
+soon as the task is made (see `first_step`). A task that ends in that step is settled
+at once; the callback at the end of the others settles them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from fluxqueue_core import Job
 from fluxqueue_core.errors import TaskTimeout
 
-from .context import build_context
+from .error_text import own_frame
 from .events import TaskEvents
 from .first_step import FirstSteps
 from .forked import ForkWatch, leave
@@ -27,14 +27,12 @@ from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .unawaited import unawaited
 
-# Seconds for which jobs are begun before the loop's other work has its turn.
+# Seconds during which jobs begin before the loop does its other work.
 TURN = 0.002
-# Where a call raises before there is a coroutine: the frame of `_begin`.
-OWN_FRAMES = 1
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's loop, or asyncio's where uvloop does not exist."""
+    """uvloop's loop, or asyncio's if uvloop is not installed."""
     try:
         import uvloop
     except ImportError:
@@ -46,22 +44,24 @@ class EventLoop:
     """The loop, its thread and the jobs that run there.
 
     Args:
-        source: the consumer.
-        crashed: called when the thread ends by an error of the worker itself.
+        jobs: the consumer.
+        crashed: called when an error of the worker itself ends the thread.
     """
 
     def __init__(
         self,
-        source: Jobs,
+        jobs: Jobs,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
     ) -> None:
-        self._source = source
+        self._jobs = jobs
         self._outcomes = outcomes
+        self._succeed = outcomes.succeed
         self._events = events
         self._crashed = crashed
-        # With the id of its deadline, if it has one.
+        # The strong reference that asyncio itself does not keep, and the id of the
+        # task's deadline if it has one.
         self._running: dict[asyncio.Task[Any], tuple[Job, float, int | None]] = {}
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
@@ -77,10 +77,10 @@ class EventLoop:
     def _run(self) -> None:
         try:
             asyncio.set_event_loop(self._loop)
-            self._loop.add_reader(self._source.async_fd, self._pump)
+            self._loop.add_reader(self._jobs.async_fd, self._pump)
             while not self._stopping:
                 # A task that raises SystemExit or KeyboardInterrupt, or calls
-                # loop.stop(), ends run_forever. The job is settled as any other.
+                # loop.stop(), ends run_forever. Its job is settled like any other.
                 try:
                     self._loop.run_forever()
                 except (SystemExit, KeyboardInterrupt):
@@ -90,12 +90,12 @@ class EventLoop:
             self._crashed(error)
 
     def _close(self) -> None:
-        self._loop.remove_reader(self._source.async_fd)
+        self._loop.remove_reader(self._jobs.async_fd)
         leftover = asyncio.all_tasks(self._loop)
         for task in leftover:
             task.cancel()
         if leftover:
-            # What ignores this is left behind: the process is about to end.
+            # The process is about to end, so tasks that ignore this stay behind.
             self._loop.run_until_complete(asyncio.wait(leftover, timeout=1.0))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
@@ -103,8 +103,8 @@ class EventLoop:
     def _pump(self) -> None:
         try:
             ends = perf_counter() + TURN
-            # The descriptor stays readable until there is no more to begin.
-            while (job := self._source.take_async()) is not None:
+            # The descriptor stays readable until no job is left to begin.
+            while (job := self._jobs.take_async()) is not None:
                 started = perf_counter()
                 self._begin(job, started)
                 if started > ends:
@@ -113,22 +113,23 @@ class EventLoop:
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
-        # asyncio would only log what a callback raises, and call it again.
-        self._loop.remove_reader(self._source.async_fd)
+        # asyncio would only log the error of a callback, and call it again.
+        self._loop.remove_reader(self._jobs.async_fd)
         self._crashed(error)
 
+    @own_frame
     def _begin(self, job: Job, started: float) -> None:
         task: RegisteredTask = job.task
-        args, kwargs = job.args, job.kwargs
         try:
-            if task.context_type is not None:
-                args = [build_context(task.context_type, job, self._thread_storage), *args]
-            coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+            if (run := task.run) is None:
+                args, kwargs = job.args, job.kwargs
+                coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+            else:
+                coroutine = run(job, self._thread_storage)
             running = self._first_steps.make(coroutine, job.name)
         except BaseException as error:  # noqa: BLE001 - no task may end the worker
-            self._outcomes.failed(job, task, error, started, OWN_FRAMES)
+            self._outcomes.failed(job, error, started)
             return
-        # Also the strong reference that asyncio itself does not keep.
         deadline = None if task.timeout is None else self._limit(task, running)
         self._running[running] = (job, started, deadline)
         self._first_steps.run()
@@ -161,14 +162,14 @@ class EventLoop:
         ):
             error = unawaited(result)
         if error is None:
-            if not self._source.succeed(job):
+            if not self._succeed(job):
                 self._outcomes.void(job, started)
             elif self._events.logs_success:
                 self._events.done(job, started)
         elif running in self._cancelled_by_us and not isinstance(error, TaskTimeout):
             self._outcomes.release(job, started)
         else:
-            self._outcomes.failed(job, job.task, error, started)
+            self._outcomes.failed(job, error, started)
         if self._cancelled_by_us:
             self._cancelled_by_us.discard(running)
 
@@ -177,34 +178,35 @@ class EventLoop:
         return task.timeouts.begin(running, task.timeout) if task.timeouts is not None else None
 
     def time_out(self, running: asyncio.Task[Any]) -> None:
-        """Cancels what is past its deadline; for any thread, returns at once."""
+        """Cancels a task that is past its deadline. Any thread may call it; it returns at
+        once."""
         self._loop.call_soon_threadsafe(running.cancel)
 
     def attempt(self, running: asyncio.Task[Any]) -> tuple[Job, float] | None:
-        """Which job that is, and since when it runs; for any thread."""
+        """The job of an asyncio task, and when it began. Any thread may call it."""
         found = self._running.get(running)
         return None if found is None else found[:2]
 
     def running(self) -> list[tuple[Job, float]]:
-        """What runs now, with the `perf_counter()` of its beginning. May be
-        called by any thread."""
+        """The jobs that run now, each with the `perf_counter()` of its beginning. Any
+        thread may call it."""
         return [(job, started) for job, started, _ in list(self._running.values())]
 
     def current_job(self) -> Job | None:
-        """What runs at present, asked by the loop's own thread; None in others,
-        and in coroutines that a job has started beside itself."""
+        """The job whose code calls this in the loop's thread. None in other threads,
+        and in the other asyncio tasks that a job has started."""
         if threading.get_ident() != self._thread.ident:
             return None
         running = asyncio.current_task(self._loop)
         return self._running[running][0] if running in self._running else None
 
     def stacks(self) -> list[tuple[Job, str]]:
-        """Where each running job's coroutine waits; for any thread, so a glance
-        rather than a consistent picture."""
+        """Where each running job's coroutine waits. Any thread may call it, so the
+        stacks are not of one moment."""
         return [(job, self.stack(running)) for running, (job, *_) in list(self._running.items())]
 
     def stack(self, running: asyncio.Task[Any]) -> str:
-        """Where one coroutine waits, or what it does if it blocks the loop."""
+        """Where one coroutine waits; if it blocks the loop, the stack of the loop's thread."""
         import io
         import traceback
 
@@ -216,7 +218,7 @@ class EventLoop:
         return text.getvalue()
 
     def cancel_all(self) -> None:
-        """Cancels what runs and gives it back; returns at once."""
+        """Cancels the running tasks and gives them back; returns at once."""
         self._loop.call_soon_threadsafe(self._cancel_all)
 
     def _cancel_all(self) -> None:
@@ -225,7 +227,7 @@ class EventLoop:
             running.cancel()
 
     def stop(self, timeout: float) -> bool:
-        """Ends the loop and its thread; False where that takes longer than
+        """Ends the loop and its thread. Returns False if that takes longer than
         `timeout` seconds."""
         if not self._thread.is_alive():
             return True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol
+
+from .middleware import Middleware, Run, wrapped_run
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,10 +34,11 @@ class RegisteredTask:
 
     Attributes:
         check: binds arguments to the signature that callers see, without the context.
+        run: runs an attempt; None for a plain task: call `func` with the arguments.
         terms: the record that the client's task has.
         timeout: seconds for each attempt, from `terms` or from the message; None
             means no limit.
-        timeouts: watches the attempts; None until `limit` has been called.
+        timeouts: watches the attempts; None until `prepare` has been called.
     """
 
     __slots__ = (
@@ -44,6 +47,8 @@ class RegisteredTask:
         "func",
         "is_async",
         "max_message_bytes",
+        "middleware",
+        "run",
         "terms",
         "timeout",
         "timeouts",
@@ -58,14 +63,18 @@ class RegisteredTask:
         self.terms = task.terms
         self.timeout = task.terms.timeout
         self.timeouts: Watch | None = None
+        self.middleware: Sequence[Middleware] = ()
+        self.run: Run | None = wrapped_run(self, ())
 
-    def limit(self, timeouts: Watch) -> None:
-        """Has its attempts watched if they have a timeout."""
+    def prepare(self, timeouts: Watch, middleware: Sequence[Middleware] = ()) -> None:
+        """Watches the attempts if they have a timeout, and puts the middleware around
+        them. Call it before the first attempt."""
         if self.timeouts is not None:
             return  # several queues serve this task
-        self.timeouts = timeouts
+        self.timeouts, self.middleware = timeouts, middleware
         if self.timeout is not None and not self.is_async:
             self.func = timeouts.guard(self.func, self.timeout)
+        self.run = wrapped_run(self, middleware)
 
     def with_timeout(self, seconds: float) -> RegisteredTask:
         """The task that runs a message with a timeout of its own. A timeout that
@@ -74,7 +83,7 @@ class RegisteredTask:
             return self
         limited = copy(self)
         limited.timeout, limited.timeouts = seconds, None
-        limited.limit(self.timeouts)
+        limited.prepare(self.timeouts, self.middleware)
         return limited
 
 

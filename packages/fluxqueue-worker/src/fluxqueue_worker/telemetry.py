@@ -1,93 +1,99 @@
 """The worker's side of OpenTelemetry: decided once, at the start.
 
-Without an SDK the worker is made of the same parts as ever, and nothing is done
-per task. With one, `tracing` stands between the loops and the consumer.
+Without an SDK the worker has no middleware for it, and nothing happens per task. With
+one, `tracing` is the first middleware.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import Consumer, Settings
 from fluxqueue_core.service import sdk
+from fluxqueue_core.service.log import Logger
 
-from .events import TaskEvents
-from .jobs import Jobs
+from .middleware import Middleware
 from .options import Options
-from .outcomes import Outcomes
 
 if TYPE_CHECKING:
-    from .eventloop import EventLoop
-    from .tracing import Tracing
+    from fluxqueue_core.service.health import Metrics
 
+    from .tracing import Tracing
 
 SERVICE = "fluxqueue-worker"
 
 
 class Telemetry:
-    """The SDK and what is recorded with it.
+    """What the worker records without an SDK: nothing.
 
     Attributes:
-        tracing: between loops and consumer; None where only logs are exported.
-        metrics: for the health endpoint.
+        middleware: records each attempt.
+        records_attempts: whether it does so.
+        metrics: for the health endpoint; None if it does not offer them.
+    """
+
+    middleware: Sequence[Middleware] = ()
+    records_attempts = False
+    metrics: Metrics | None = None
+
+    def export_lines(self, logger: Logger) -> None:
+        """Makes the logger export its lines, if the environment asks for that."""
+
+    def watch(self, consumer: Consumer, stuck: Callable[[], int]) -> None:
+        """Observes how busy the consumer is, and how many tasks did not end at their
+        timeout."""
+
+    def happened(self, event: Mapping[str, Any]) -> None:
+        """Records an event of the consumer."""
+
+    def flush(self) -> bool:
+        """Exports what is left. Returns False if that took too long."""
+        return True
+
+
+class SdkTelemetry(Telemetry):
+    """What the worker records with an SDK.
+
+    Args:
+        tracing: None if only log lines are exported.
     """
 
     def __init__(self, own: sdk.Sdk, tracing: Tracing | None) -> None:
         self._sdk = own
-        self.tracing = tracing
+        self._tracing = tracing
         self.metrics = own.metrics
-        self.export_lines = own.export_lines
+        self.records_attempts = tracing is not None
+        self.middleware = () if tracing is None else (tracing,)
 
-    def stand_between(
-        self, source: Jobs, consumer: Consumer, events: TaskEvents
-    ) -> tuple[Jobs, Outcomes]:
-        """What the loops are to have in place of `source`, and their outcomes."""
-        if self.tracing is None:
-            return source, Outcomes(consumer, events)
-        from .tracing_loops import TracedConsumer, TracedOutcomes
+    def export_lines(self, logger: Logger) -> None:
+        self._sdk.export_lines(logger)
 
-        if self.tracing.metrics is not None:
-            self.tracing.metrics.watch(consumer)
-        traced = TracedConsumer(source, consumer, self.tracing)
-        return traced, TracedOutcomes(traced, events)
-
-    @property
-    def event_loop(self) -> type[EventLoop]:
-        """The loop for async tasks, which takes what `stand_between` returned."""
-        if self.tracing is None:
-            from .eventloop import EventLoop
-
-            return EventLoop
-        from .tracing_loops import TracedEventLoop
-
-        return TracedEventLoop
+    def watch(self, consumer: Consumer, stuck: Callable[[], int]) -> None:
+        if self._tracing is not None and self._tracing.metrics is not None:
+            self._tracing.metrics.watch(consumer)
+            self._tracing.metrics.watch_stuck(stuck)
 
     def happened(self, event: Mapping[str, Any]) -> None:
-        """An event of the consumer."""
-        if self.tracing is not None:
-            self.tracing.happened(event)
-
-    def watch_stuck(self, stuck: Callable[[], int]) -> None:
-        """Shows how many tasks did not end at their timeout."""
-        if self.tracing is not None and self.tracing.metrics is not None:
-            self.tracing.metrics.watch_stuck(stuck)
+        if self._tracing is not None:
+            self._tracing.happened(event)
 
     def flush(self) -> bool:
-        """Exports what is left; False where that took too long."""
         return self._sdk.flush()
 
 
-def set_up(options: Options, settings: Settings) -> Telemetry | None:
-    """What the environment asks for; None where that is nothing.
+def set_up(options: Options, settings: Settings) -> Telemetry:
+    """Sets up what the environment asks for.
 
     Raises:
         ConfigurationError: a variable is not valid.
     """
     own = sdk.set_up(SERVICE, serves_metrics=options.health_port != 0)
     if own is None:
-        return None
+        return Telemetry()
     from .tracing import Tracing
 
     tracing = Tracing.of_process(options, settings)
-    return None if tracing is None and not own.exports_lines else Telemetry(own, tracing)
+    if tracing is None and not own.exports_lines:
+        return Telemetry()
+    return SdkTelemetry(own, tracing)

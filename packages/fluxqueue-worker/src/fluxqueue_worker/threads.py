@@ -1,8 +1,8 @@
-"""Sync tasks: threads, started one by one as there is work for them.
+"""Sync tasks: threads, started one by one as work arrives for them.
 
-A thread takes a job, calls the function and settles the job, all by itself;
-nothing is handed over. The loop runs more than 100,000 times a second for tasks
-that do nothing, which is why it is one long function.
+Each thread takes a job, calls the function and settles the job; no other thread takes
+part. The loop is one long function because it runs more than 100,000 times a second
+for tasks that do nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from fluxqueue_core import Job
 
-from .context import build_context
+from .error_text import is_own, own_frame
 from .events import TaskEvents
 from .forked import ForkWatch, leave
 from .jobs import Jobs
@@ -25,20 +25,18 @@ from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .unawaited import unawaited
 
-# A failed function's traceback begins with the frame of `_Thread._loop`.
-OWN_FRAMES = 1
-# Seconds until it is tried again to start threads that the system had not to give;
-# doubled each time.
+# Seconds until the pool tries again to start threads that the system could not give;
+# each failure doubles it.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
 
 class _Thread:
-    """One thread, and what it is doing.
+    """One thread, and the job that it runs.
 
     Attributes:
-        job: what runs at present.
-        started: `perf_counter()` when it began.
+        job: the job that runs now.
+        started: `perf_counter()` at its beginning.
     """
 
     def __init__(self, pool: ThreadPool, number: int) -> None:
@@ -55,10 +53,12 @@ class _Thread:
         except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
             self._pool.crashed(error)
 
+    @own_frame
     def _loop(self) -> None:
         pool = self._pool
-        take, wants_thread = pool.source.take, pool.source.wants_thread
-        succeed, outcomes = pool.source.succeed, pool.outcomes
+        take, wants_thread = pool.jobs.take, pool.jobs.wants_thread
+        outcomes = pool.outcomes
+        succeed = outcomes.succeed
         fork = pool.fork
         done = pool.events.done if pool.events.logs_success else None
         thread_storage: dict[str, Any] = {}
@@ -71,19 +71,20 @@ class _Thread:
             task: RegisteredTask = job.task
             self.job = job
             self.started = started = perf_counter()
-            args, kwargs = job.args, job.kwargs
             try:
-                if task.context_type is not None:
-                    args = [build_context(task.context_type, job, thread_storage), *args]
-                result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+                if (run := task.run) is None:
+                    args, kwargs = job.args, job.kwargs
+                    result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
+                else:
+                    result = run(job, thread_storage)
                 if result is not None and type(result) is CoroutineType:
                     raise unawaited(result)
-            # SystemExit and KeyboardInterrupt are the task's failure as well: no
-            # task may end the worker.
+            # SystemExit and KeyboardInterrupt count as failures of the task: no task
+            # may end the worker.
             except BaseException as error:  # noqa: BLE001
                 if fork.in_child:
                     leave(error)
-                outcomes.failed(job, task, error, started, OWN_FRAMES)
+                outcomes.failed(job, error, started)
             else:
                 if fork.in_child:
                     leave(None)
@@ -91,8 +92,8 @@ class _Thread:
                     outcomes.void(job, started)
                 elif done is not None:
                     done(job, started)
-            # While the thread waits, it must not keep the last arguments alive, nor
-            # what came of them.
+            # While the thread waits, it must keep neither the last arguments alive nor
+            # the last result.
             self.job = job = args = kwargs = result = None  # type: ignore[assignment]
 
 
@@ -100,21 +101,21 @@ class ThreadPool:
     """The threads of a worker.
 
     Args:
-        source: the consumer.
-        crashed: called when a thread ends by an error of the worker itself.
-        missed: called in any thread when one could not be started: `retry` is to be
-            called in `retry_in()` seconds.
+        jobs: the consumer.
+        crashed: called when an error of the worker itself ends a thread.
+        missed: called in any thread when a thread could not be started. Call `retry`
+            after `retry_in()` seconds then.
     """
 
     def __init__(
         self,
-        source: Jobs,
+        jobs: Jobs,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
         missed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.source = source
+        self.jobs = jobs
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
@@ -128,17 +129,17 @@ class ThreadPool:
         self._numbers = itertools.count(1)
 
     def start_thread(self) -> None:
-        """Starts one more thread, which `wants_thread` has asked for. Where the
-        system has none to give, the work goes on with those there are until `retry`.
+        """Starts one more thread, which `wants_thread` has asked for. If the system
+        can't give one, the existing threads go on alone until `retry`.
 
         Raises:
-            RuntimeError: not even a first thread can be started.
+            RuntimeError: not even the first thread can be started.
         """
         if self._missing:
             self._miss()
             return
         thread = _Thread(self, next(self._numbers))
-        # Before it starts: it may start the next one before this one goes on.
+        # Listed before it starts: it may start another thread before this line returns.
         self._threads.append(thread)
         try:
             thread.thread.start()
@@ -152,7 +153,7 @@ class ThreadPool:
             self._pause = FIRST_PAUSE
 
     def _miss(self) -> None:
-        # The source counts it as started, and so does not ask at every task.
+        # The consumer counts it as started, and so does not ask at every task.
         with self._counting:
             if not self._missing:
                 self._retry_at = monotonic() + self._pause
@@ -161,7 +162,7 @@ class ThreadPool:
         self._missed()
 
     def retry_in(self) -> float | None:
-        """Seconds until `retry` does something; None: all threads are there."""
+        """Seconds until `retry` does something; None if no thread is missing."""
         return max(0.0, self._retry_at - monotonic()) if self._missing else None
 
     def retry(self) -> None:
@@ -170,17 +171,17 @@ class ThreadPool:
             return
         with self._counting:
             missing, self._missing = self._missing, 0
-        self.source.give_up_threads(missing)
-        # The others are asked for by those that come to work.
+        self.jobs.give_up_threads(missing)
+        # The threads that start now ask for the others.
         self.replace_thread()
 
     def replace_thread(self) -> None:
-        """Starts another thread for one that is stuck or missing, if a slot is free."""
-        if self.source.wants_thread():
+        """Starts a thread in place of a stuck or missing one, if a slot is free."""
+        if self.jobs.wants_thread():
             self.start_thread()
 
     def attempt(self, ident: int) -> tuple[Job, float] | None:
-        """What the thread with that identifier runs, and since when."""
+        """The job of the thread with that identifier, and when the job began."""
         for thread in list(self._threads):
             if thread.thread.ident == ident and (job := thread.job) is not None:
                 return job, thread.started
@@ -188,7 +189,7 @@ class ThreadPool:
 
     @staticmethod
     def stack(ident: int) -> str:
-        """Where the task of that thread is at present."""
+        """The stack of the task that runs in that thread."""
         import traceback
 
         frames: list[tuple[FrameType, int]] = []
@@ -196,20 +197,21 @@ class ThreadPool:
         while frame is not None and frame.f_code is not _Thread._loop.__code__:
             frames.append((frame, frame.f_lineno))
             frame = frame.f_back
-        return "".join(traceback.StackSummary.extract(reversed(frames)).format())
+        below = itertools.dropwhile(lambda found: is_own(found[0]), reversed(frames))
+        return "".join(traceback.StackSummary.extract(below).format())
 
     def running(self) -> list[tuple[Job, float]]:
-        """What runs now, with the `perf_counter()` of its beginning."""
+        """The jobs that run now, each with the `perf_counter()` of its beginning."""
         return [(job, t.started) for t in list(self._threads) if (job := t.job) is not None]
 
     def current_job(self) -> Job | None:
-        """What the calling thread runs; None where it is none of ours."""
+        """The job of the calling thread; None if the thread is not in this pool."""
         ident = threading.get_ident()
         return next((t.job for t in list(self._threads) if t.thread.ident == ident), None)
 
     def join(self, timeout: float) -> bool:
-        """Waits until all threads have ended, at most `timeout` seconds; False
-        where one still runs."""
+        """Waits up to `timeout` seconds until all threads have ended. Returns False if
+        one still runs."""
         deadline = monotonic() + timeout
         for thread in list(self._threads):
             if thread.thread.ident is not None:

@@ -1,4 +1,4 @@
-"""What a worker records of the tasks it runs. Imported only where an
+"""Spans and metrics of a worker's attempts: a middleware. Imported only if an
 OpenTelemetry SDK is set up; docs/telemetry.md has the tables."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fluxqueue_core.telemetry.propagation import (
     RemoteSpan,
 )
 from fluxqueue_core.telemetry.spans import NO_ATTRIBUTES, Spans, finish
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
@@ -34,7 +34,10 @@ from opentelemetry.trace import (
 )
 
 from .attempt import Attempt
+from .error_text import own_frame
+from .middleware import Run, Runnable, Settle
 from .options import Options
+from .outcome import Dead, Outcome, Released, Retry, Succeeded
 from .tracing_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -44,15 +47,22 @@ PARENT = "parent"
 LINK = "link"
 LEASE_LOST = "lease_lost"
 NO_HEADERS = (None, None, None)
+# The operation that settles a job with each outcome.
+OPERATIONS: dict[type[Outcome], str] = {
+    Succeeded: s.ACK,
+    Retry: s.RETRY,
+    Dead: s.DEAD,
+    Released: s.RELEASE,
+}
 VOID = Status(StatusCode.ERROR, "the lease was lost: another worker has the task")
 
 
 class Tracing:
-    """Begins and ends attempts. Its methods are called by any thread.
+    """Begins and ends attempts. Any thread calls its methods.
 
     Attributes:
-        metrics: None where there is no meter.
-        attempts: those that are recorded and not settled.
+        metrics: None without a meter.
+        attempts: the recorded attempts that are not settled.
     """
 
     def __init__(
@@ -68,9 +78,9 @@ class Tracing:
         self.attempts: dict[Job, Attempt] = {}
         self._is_child = process_parent == PARENT
         self._exceptions = instruments.Exceptions()
-        # Below an unsampled parent nothing is recorded, and nobody need be asked.
+        # Below an unsampled parent the tracer records nothing, so nothing asks it.
         self._skips_unsampled = self._is_child and instruments.follows_unsampled_parents(tracer)
-        # Span names and attributes that are the same for all tasks of a queue.
+        # The span names and attributes that all tasks of a queue share.
         self._names = {
             operation: {queue: f"{operation} {queue}" for queue in queues}
             for operation in (s.PROCESS, s.ACK, s.RETRY, s.DEAD, s.RELEASE)
@@ -91,23 +101,23 @@ class Tracing:
 
     @classmethod
     def of_process(cls, options: Options, settings: Settings) -> Tracing | None:
-        """With the providers that are set; None where they do nothing.
+        """Makes one for the providers that are set; None if they do nothing.
 
         Raises:
-            ConfigurationError: the switch for parent or link is neither.
+            ConfigurationError: the switch for parent or link has another value.
         """
         tracer, meter = instruments.get_tracer(), instruments.get_meter()
         if tracer is None and meter is None:
             return None
         server = instruments.server_attributes(*Producer(settings).server)
         metrics = None if meter is None else WorkerMetrics(meter, server, options)
-        # Not of metrics, whose series it would multiply.
+        # No attribute of metrics: it would multiply their series.
         client = {s.CLIENT_ID: instruments.client_id()}
         return cls(tracer, metrics, {**server, **client}, options.queues, process_parent())
 
     def begin(self, job: Job) -> Context:
-        """An attempt begins: the context that the task is to run in. What is
-        recorded of it stands in `attempts` from now on."""
+        """Begins an attempt. Returns the context that the task runs in; `attempts` has
+        the attempt from now on, if it is recorded."""
         headers = job.trace_headers() or NO_HEADERS
         traceparent, tracestate, baggage = headers
         task_id = job.task_id
@@ -154,26 +164,61 @@ class Tracing:
             () if remote is None else (Link(remote, NO_ATTRIBUTES),),
         )
 
-    def begin_settling(
-        self, attempt: Attempt, operation: str, more: Mapping[str, Any] | None = None
-    ) -> Span | None:
-        """The task has ended, and is about to be settled by `operation`."""
+    def around_run(self, task: Runnable, run: Run) -> Run:
+        """Begins an attempt, and runs the task in its context.
+
+        The context stays current until the next attempt begins, so the attempt is
+        settled and its log line written in it. An async task takes a copy of it, and
+        the callback at the task's end runs in that copy.
+        """
+        begin = self.begin
+
+        @own_frame
+        def traced(job: Job, thread_storage: dict[str, Any]) -> Any:
+            attach(begin(job))
+            return run(job, thread_storage)
+
+        return traced
+
+    def around_settle(self, settle: Settle) -> Settle:
+        """Records how the attempt is settled, and ends it."""
+        attempts = self.attempts
+
+        def traced(job: Job, outcome: Outcome) -> bool:
+            attempt = attempts.pop(job, None)
+            if attempt is None:
+                return settle(job, outcome)
+            ended = perf_counter()
+            settling = self._begin_settling(attempt, outcome)
+            try:
+                counts = settle(job, outcome)
+            except Exception as error:
+                self._settling_failed(attempt, settling, error)
+                raise
+            self._end(attempt, outcome, ended, settling, counts)
+            return counts
+
+        return traced
+
+    def _begin_settling(self, attempt: Attempt, outcome: Outcome) -> Span | None:
+        """Begins the span of the settling, if the attempt has a span. The task has
+        ended."""
         span = attempt.span
         if self._spans is None or not span.is_recording():
             return None
-        if attempt.error is not None:
-            self._exceptions.record(
-                attempt.span, attempt.context, s.TYPE_PROCESS, attempt.error, attempt.stacktrace
-            )
+        error = outcome.error
+        if error is not None:
+            self._exceptions.record(span, attempt.context, s.TYPE_PROCESS, error, outcome.traceback)
         job = attempt.job
         queue = job.queue
+        operation = OPERATIONS[type(outcome)]
         attributes = {
             **self._attributes[operation][queue],
             s.MESSAGE_ID: attempt.task_id,
             s.TASK_NAME: job.name,
         }
-        if more is not None:
-            attributes |= more
+        if error is not None:
+            attributes |= _of_failure(job, outcome)
         return self._spans.start(
             self._names[operation][queue],
             span.get_span_context(),
@@ -182,15 +227,15 @@ class Tracing:
             around=attempt.context,
         )
 
-    def end(
-        self, attempt: Attempt, operation: str, ended: float, settling: Span | None, counts: bool
+    def _end(
+        self, attempt: Attempt, outcome: Outcome, ended: float, settling: Span | None, counts: bool
     ) -> None:
-        """The task is settled.
+        """Ends a settled attempt.
 
         Args:
-            ended: `perf_counter()` when its code came to its end.
-            settling: from `begin_settling`.
-            counts: False where the lease was lost and the outcome is void.
+            ended: `perf_counter()` when the task's code ended.
+            settling: from `_begin_settling`.
+            counts: False if the lease was lost and the outcome is void.
         """
         if settling is not None:
             if not counts:
@@ -202,18 +247,18 @@ class Tracing:
         finish(attempt.span)
         if (metrics := self.metrics) is not None:
             now = perf_counter()
-            error = attempt.error
+            error = outcome.error
             metrics.ended(
                 attempt,
-                operation,
+                OPERATIONS[type(outcome)],
                 now - attempt.started,
                 now - ended,
                 None if error is None else instruments.error_type(error),
                 None if counts else LEASE_LOST,
             )
 
-    def settle_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
-        """The consumer itself raised."""
+    def _settling_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
+        """Ends an attempt that the consumer could not settle."""
         if settling is not None:
             context = Context({SPAN_KEY: settling})
             self._exceptions.record(settling, context, s.TYPE_SETTLE, error, repr(error))
@@ -221,7 +266,8 @@ class Tracing:
         finish(attempt.span)
 
     def happened(self, event: Mapping[str, Any]) -> None:
-        """An event of the consumer: what it settles by itself, and lost leases."""
+        """Records an event of the consumer: a lost lease, or a task that the core itself
+        settled."""
         kind = event.get("kind")
         if kind == "lease_lost" and self.metrics is not None:
             self.metrics.lease_lost(event["queue"])
@@ -248,8 +294,19 @@ class Tracing:
         finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 
 
+def _of_failure(job: Job, outcome: Outcome) -> Mapping[str, Any]:
+    """The attributes of a settling that follows a failure."""
+    attempt = {s.ATTEMPT: job.retries + 1}
+    if isinstance(outcome, Retry):
+        return {**attempt, s.DELAY: round(outcome.delay, 3)}
+    if isinstance(outcome, Dead):
+        return {**attempt, s.REASON: outcome.reason}
+    return attempt
+
+
 def process_parent() -> str:
-    """Whether an attempt's span has its creation as parent, or only a link to it.
+    """Whether the span of a task's creation is the parent of an attempt's span, or only
+    linked from it.
 
     Raises:
         ConfigurationError: the variable has another value.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class WorkerMetrics:
-    """The conventions' and our own, of one worker process."""
+    """The metrics of the conventions and our own, for one worker process."""
 
     def __init__(self, meter: Meter, server: Mapping[str, Any], options: Options) -> None:
         self._meter = meter
@@ -80,7 +80,7 @@ class WorkerMetrics:
         return ()
 
     def watch(self, consumer: Consumer) -> None:
-        """Shows how busy the consumer is."""
+        """Observes how busy the consumer is."""
 
         def busy(options: CallbackOptions) -> Iterable[Observation]:
             return [Observation(consumer.running)]
@@ -96,7 +96,7 @@ class WorkerMetrics:
         )
 
     def watch_stuck(self, stuck: Callable[[], int]) -> None:
-        """Shows how many tasks are past their timeout and can't be ended."""
+        """Observes how many tasks did not end at their timeout."""
 
         def observe(options: CallbackOptions) -> Iterable[Observation]:
             return [Observation(stuck())]
@@ -106,7 +106,7 @@ class WorkerMetrics:
         )
 
     def began(self, attempt: Attempt) -> None:
-        """An attempt begins."""
+        """Counts an attempt that begins."""
         job = attempt.job
         queue = job.queue
         self._consumed[queue].add()
@@ -123,11 +123,11 @@ class WorkerMetrics:
         error: str | None,
         void: str | None,
     ) -> None:
-        """An attempt has ended and is settled.
+        """Measures an attempt that has ended and is settled.
 
         Args:
-            seconds, settled_in: of all of it, and of the call that settled it.
-            error, void: `error.type` of the one and of the other.
+            seconds, settled_in: how long the attempt took, and its settling.
+            error, void: the `error.type` of the attempt, and of its settling.
         """
         queue = attempt.job.queue
         if void is None and operation == s.RETRY:
@@ -149,5 +149,5 @@ class WorkerMetrics:
         return series
 
     def lease_lost(self, queue: str) -> None:
-        """Somebody else has this worker's tasks of the queue."""
+        """Counts a lost lease: another worker gets this worker's tasks of the queue."""
         self._leases_lost[queue].add()

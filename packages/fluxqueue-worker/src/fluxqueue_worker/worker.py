@@ -1,4 +1,4 @@
-"""The worker: puts the parts together, and is the loop of the main thread."""
+"""The worker: puts its parts together, and runs the loop of the main thread."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from fluxqueue_core import Consumer, Job, Settings, __version__, set_parent_deat
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
+from .error_text import describe, format_traceback
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth, listen
 from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
-from .outcomes import Outcomes, describe, format_traceback
+from .outcomes import Outcomes
 from .registered_task import Tasks
 from .shutdown import Signals
 from .supervised import SupervisorLink
@@ -31,16 +32,15 @@ from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from .eventloop import EventLoop
-    from .jobs import Jobs
 
-# Seconds. How often what has no descriptor is looked at: children, the drain.
+# Seconds between two looks at what has no descriptor: children, the drain.
 CHILD_INTERVAL = 0.5
 LANE_INTERVAL = 0.2
 DRAIN_INTERVAL = 0.02
-# How long cancelled coroutines, and then Redis, have at the end of a drain.
+# Seconds that cancelled coroutines, and then Redis, have at the end of a drain.
 CANCEL_PATIENCE = 1.0
 RELEASE_PATIENCE = 2.0
-# A lane that is killed has lost its task, which may be dead then: it has longer.
+# A lane that is killed loses its task, which may be dead then: it has more time.
 LANE_PATIENCE = 6.0
 JOIN_PATIENCE = 1.0
 
@@ -57,7 +57,7 @@ class Worker:
             can't listen.
 
     Attributes:
-        stuck: after `run`: a thread is still in a task's code.
+        stuck: after `run`: whether a thread is still in a task's code.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Worker:
         self._consumer_ended = False
         self._signals = Signals()
         self._ends: deque[int] = deque()
-        # A lane gets a SIGTERM for every thread of a parent that is killed, so
-        # there it does not count as a second signal.
+        # A lane gets a SIGTERM for every thread of a parent that is killed, so a lane
+        # does not count it as a second signal.
         self._cutting = {signal.SIGINT} if self._is_lane else {signal.SIGINT, signal.SIGTERM}
         self._link = link
         if link is not None:
@@ -101,13 +101,11 @@ class Worker:
         )
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)
-        source: Jobs = consumer
         events = TaskEvents(logger)
-        self._outcomes = Outcomes(consumer, events)
         self._telemetry = telemetry.set_up(options, settings)
-        if self._telemetry is not None:
-            source, self._outcomes = self._telemetry.stand_between(source, consumer, events)
-            self._telemetry.export_lines(logger)
+        self._telemetry.export_lines(logger)
+        middleware = self._telemetry.middleware
+        self._outcomes = Outcomes(consumer, events, middleware)
         self._health = WorkerHealth(consumer, options.lease)
         self._timeouts = Timeouts(
             consumer,
@@ -118,40 +116,36 @@ class Worker:
             noticed=self._signals.wake,
             crashed=self._crashed,
         )
-        if self._telemetry is not None:
-            self._telemetry.watch_stuck(lambda: len(self._timeouts.stuck()))
+        self._telemetry.watch(consumer, lambda: len(self._timeouts.stuck()))
         kinds = {task.is_async for table in tasks.values() for task in table.values()}
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
         if False in kinds:
             self._pool = ThreadPool(
-                source, self._outcomes, events, self._crashed, self._signals.wake
+                consumer, self._outcomes, events, self._crashed, self._signals.wake
             )
             self._timeouts.pool = self._pool
         if True in kinds:
-            # Imported here: a worker without async tasks does without asyncio.
+            # Imported here: a worker without async tasks needs no asyncio.
             from .eventloop import EventLoop
 
-            loop_type = self._telemetry.event_loop if self._telemetry else EventLoop
-            self._loop = loop_type(source, self._outcomes, events, self._crashed)
+            self._loop = EventLoop(consumer, self._outcomes, events, self._crashed)
             self._timeouts.loop = self._loop
         for table in tasks.values():
             for task in table.values():
-                task.limit(self._timeouts)
-        traced = self._telemetry is not None and self._telemetry.tracing is not None
-        log_context.install(logger, self._current_job, traced)
+                task.prepare(self._timeouts, middleware)
+        log_context.install(logger, self._current_job, self._telemetry.records_attempts)
         self._limits = Limits(options, consumer, self._timeouts)
-        metrics = self._telemetry.metrics if self._telemetry else None
-        self._health_server = listen(options, self._health, metrics)
+        self._health_server = listen(options, self._health, self._telemetry.metrics)
 
     def _current_job(self) -> Job | None:
-        """What the calling thread runs; for log lines."""
+        """The job that the calling thread runs; for log lines."""
         if self._pool is not None and (job := self._pool.current_job()) is not None:
             return job
         return self._loop.current_job() if self._loop is not None else None
 
     def run(self) -> int:
-        """Serves until a signal comes, drains, and returns the exit code."""
+        """Serves until a signal arrives, drains, and returns the exit code."""
         with self._signals:
             self._poll = select.poll()
             self._poll.register(self._signals.fd, select.POLLIN)
@@ -190,9 +184,9 @@ class Worker:
             self._link.up()
 
     def _serve(self) -> str:
-        """The main thread's loop; returns why it ended."""
+        """The main thread's loop. Returns why it ended."""
         if self._is_lane and os.getppid() != self._options.parent:
-            return "parent ended"  # before it could be watched
+            return "parent ended"  # before the kernel watched it
         while True:
             timeout = HEARTBEAT if self._health_server is not None else None
             if self._limits.any:
@@ -215,7 +209,7 @@ class Worker:
             if self._is_lane:
                 if suspects.is_idle(self._consumer):
                     return "no suspects"
-                # Linux sends a SIGTERM.
+                # On Linux the kernel sends a SIGTERM instead.
                 if sys.platform != "linux" and os.getppid() != self._options.parent:
                     return "parent ended"
             self._lanes.reap()
@@ -223,14 +217,13 @@ class Worker:
                 self._pool.retry()
 
     def _wait(self, timeout: float | None) -> None:
-        """Waits for a signal or an event of the consumer, handles the events,
-        and notes in `_ends` the signals that ask for the end."""
+        """Waits for a signal or an event of the consumer and handles the events. The
+        signals that ask for the end go to `_ends`."""
         self._poll.poll(None if timeout is None else ceil(timeout * 1000))
         self._health.turn()
         for event in self._consumer.events():
             self._consumer_events.write(event)
-            if self._telemetry is not None:
-                self._telemetry.happened(event)
+            self._telemetry.happened(event)
             kind = event.get("kind")
             if kind == "suspects" and not self._is_lane:
                 self._lanes.ensure(event["queue"])
@@ -245,11 +238,11 @@ class Worker:
                 self._ends.append(number)
 
     def _crashed(self, error: BaseException) -> None:
-        """A thread of the worker failed, not a task: drain, and exit with 1."""
+        """A thread of the worker failed, not a task: the worker drains and exits with 1."""
         self._failed = True
         self._signals.wake()
         self._logger.error(
-            "worker.failed", error=describe(error), exception=format_traceback(error, own_frames=0)
+            "worker.failed", error=describe(error), exception=format_traceback(error)
         )
 
     def _running(self) -> list[tuple[Job, float]]:
@@ -259,8 +252,8 @@ class Worker:
         ]
 
     def _report(self) -> None:
-        """For SIGQUIT: what runs, and where coroutines wait. The stacks of the
-        threads have been printed already."""
+        """Answers SIGQUIT: logs the running tasks, and where coroutines wait. The
+        signal handler has printed the stacks of the threads."""
         stacks = dict(self._loop.stacks()) if self._loop is not None else {}
         for job, started in self._running():
             fields: dict[str, Any] = {"task_id": job.task_id, "name": job.name}
@@ -270,8 +263,9 @@ class Worker:
             self._logger.warning("task.running", queue=job.queue, seconds=seconds, **fields)
 
     def _drain(self, reason: str) -> None:
-        """Lets running tasks end, up to the deadline or a second signal; then
-        gives back what still runs."""
+        """Lets running tasks end, up to the deadline or a second signal; then gives
+        back those that still run. Rule 10: tasks that have not begun return to their
+        queue at once, and running tasks keep their lease to the end."""
         timeout = self._options.drain_timeout
         self._logger.info(
             "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
@@ -280,15 +274,15 @@ class Worker:
         self._consumer.drain()
         self._lanes.close()
         if self._consumer_ended:
-            # Nobody is there to settle anything; the tasks are rescued.
+            # Without the consumer nothing can be settled; the tasks are rescued.
             self._wait_until(self._lanes_have_ended, LANE_PATIENCE)
             self._lanes.kill()
             return
         ended = self._wait_until(self._only_stuck_are_left, timeout, signals_cut=True)
-        # They have had their time: the attempt has failed, or a task that hangs
-        # would go from worker to worker for ever.
+        # Stuck attempts are past their timeout, so they have failed. Otherwise a task
+        # that hangs would move from worker to worker forever.
         for stuck in self._timeouts.stuck():
-            self._outcomes.failed(stuck.job, stuck.job.task, stuck.error(), stuck.started)
+            self._outcomes.failed(stuck.job, stuck.error(), stuck.started)
         if ended and self._wait_until(self._is_drained, RELEASE_PATIENCE):
             return
         self._outcomes.releasing = True
@@ -299,10 +293,10 @@ class Worker:
         running = self._running()
         self._consumer.release_running()
         for job, started in running:
-            self._outcomes.log_released(job, started)
+            self._outcomes.released(job, started)
         patience = LANE_PATIENCE if self._lanes else RELEASE_PATIENCE
         if not self._wait_until(self._is_drained, patience):
-            # They come back when the lease ends.
+            # Those tasks return to the queue when the lease ends.
             self._logger.warning("worker.not_drained", running=self._consumer.running)
         self._lanes.kill()
 
@@ -326,10 +320,10 @@ class Worker:
     def _wait_until(
         self, condition: Callable[[], bool], timeout: float, signals_cut: bool = False
     ) -> bool:
-        """Serves events until the condition holds; False after `timeout` seconds,
-        or where a second signal cuts it short. Giving back is not cut short: it
-        takes no longer than a few seconds, and what is not given back is lost
-        with a count."""
+        """Serves events until the condition holds. Returns False after `timeout`
+        seconds, or if a second signal cuts the drain short. Nothing cuts the giving
+        back short: it takes a few seconds at most, and tasks that are not given back
+        count as lost with their worker."""
         deadline = monotonic() + timeout
         while not condition():
             while self._ends:
@@ -348,7 +342,7 @@ class Worker:
         self._consumer.stop()
         for event in self._consumer.events():
             self._consumer_events.write(event)
-        # What runs now has been given back, and may run for ever.
+        # The tasks that still run have been given back, and may run forever.
         patience = 0.0 if self._running() else JOIN_PATIENCE
         ended = [
             self._timeouts.join(JOIN_PATIENCE),
@@ -359,6 +353,6 @@ class Worker:
         if self._health_server is not None:
             self._health_server.close()
         self._logger.info("worker.stopped", stuck=self.stuck)
-        # Last, for that line may be exported as well.
-        if self._telemetry is not None and not self._telemetry.flush():
+        # Last, because that line may be exported as well.
+        if not self._telemetry.flush():
             self._logger.warning("telemetry.not_flushed", error="the collector does not answer")

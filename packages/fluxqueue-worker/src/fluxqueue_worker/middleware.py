@@ -1,0 +1,91 @@
+"""The one seam around an attempt at a task: how it runs, and how it is settled.
+
+A middleware wraps two functions. It does so once, when the worker is put together, so
+a worker without middleware calls the plain functions and pays nothing. Internal: the
+interface may change without notice. Why: docs/decisions/0053-middleware-wraps-once.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from fluxqueue_core import Job
+
+from .context import build_context
+from .error_text import own_frame
+from .outcome import Outcome
+
+# Calls the task with the job's arguments. Returns what the task returns: the coroutine
+# of an async task, which the event loop then runs in a copy of the current context.
+# The dict is the `Context.thread_storage` of this thread, or of the event loop.
+Run = Callable[[Job, dict[str, Any]], Any]
+# Settles a job. Returns False if the lease was lost and the outcome is void.
+Settle = Callable[[Job, Outcome], bool]
+
+
+class Middleware(Protocol):
+    """What a worker puts around each attempt."""
+
+    def around_run(self, task: Runnable, run: Run) -> Run:
+        """Returns what runs the task in place of `run`, usually by calling it.
+
+        Called once per task. Mark the function that it returns with `own_frame`, so
+        that tracebacks begin in the application.
+        """
+
+    def around_settle(self, settle: Settle) -> Settle:
+        """Returns what settles jobs in place of `settle`.
+
+        It must call `settle` exactly once with the job and the outcome, return its
+        result and let its exceptions pass: an outcome that does not reach the consumer
+        leaves the task claimed until the worker ends.
+        """
+
+
+class Runnable(Protocol):
+    """The part of a `RegisteredTask` that says how the task is called."""
+
+    is_async: bool
+    func: Callable[..., Any]
+    context_type: Callable[..., Any] | None
+
+
+def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
+    """What runs the task, with the first middleware outermost; None for a plain task,
+    which the loops call themselves."""
+    if task.context_type is None and not middleware:
+        return None
+    run = _plain(task.func) if task.context_type is None else _with_context(task)
+    for each in reversed(middleware):
+        run = each.around_run(task, run)
+    return run
+
+
+def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
+    """What settles jobs, with the first middleware outermost."""
+    for each in reversed(middleware):
+        settle = each.around_settle(settle)
+    return settle
+
+
+def _plain(func: Callable[..., Any]) -> Run:
+    @own_frame
+    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
+        kwargs = job.kwargs
+        return func(*job.args) if kwargs is None else func(*job.args, **kwargs)
+
+    return run
+
+
+def _with_context(task: Runnable) -> Run:
+    func, context_type = task.func, task.context_type
+    assert context_type is not None
+
+    @own_frame
+    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
+        args, kwargs = job.args, job.kwargs
+        context = build_context(context_type, job, thread_storage)
+        return func(context, *args) if kwargs is None else func(context, *args, **kwargs)
+
+    return run

@@ -1,0 +1,100 @@
+"""The ways in which an attempt at a task can end.
+
+Each class says how the consumer settles a job that ends in this way, and which line
+the log gets for it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from fluxqueue_core import Job
+
+from .events import TaskEvents
+from .jobs import Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(ABC):
+    """How an attempt ended.
+
+    Attributes:
+        error: what the task raised, if it failed.
+        traceback: the traceback of `error`, as text.
+    """
+
+    error: BaseException | None = None
+    traceback: str = ""
+
+    @abstractmethod
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        """Settles the job. Returns False if the lease was lost and the outcome is void."""
+
+    @abstractmethod
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        """Writes the line for a job that is settled in this way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded(Outcome):
+    """The task returned."""
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.succeed(job)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.done(job, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(Outcome):
+    """The task failed and has retries left.
+
+    Attributes:
+        text: the error in one line.
+        delay: seconds until the next attempt.
+    """
+
+    text: str = ""
+    delay: float = 0.0
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.retry(job, self.delay)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.retry(job, started, self.text, self.traceback, self.delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Dead(Outcome):
+    """The task failed and is not tried again.
+
+    Attributes:
+        text: the error in one line.
+        reason: a reason of the dead set (docs/protocol.md).
+    """
+
+    text: str = ""
+    reason: str = "failed"
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.bury(job, self.reason, self.text, self.traceback)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.dead(job, started, self.reason, self.text, self.traceback)
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Outcome):
+    """The worker stops, and the task returns to its queue with no count touched."""
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.release(job)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.released(job, started)
+
+
+SUCCEEDED = Succeeded()
+RELEASED = Released()

@@ -1,0 +1,164 @@
+"""What the tracing middleware records around a job, with a fake consumer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fluxqueue import FluxQueue
+from fluxqueue_core import Settings
+from fluxqueue_core.service.log import LEVELS, Logger
+from fluxqueue_worker import options
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.middleware import wrapped_run
+from fluxqueue_worker.outcomes import Outcomes
+from fluxqueue_worker.registered_task import RegisteredTask
+from fluxqueue_worker.tracing import Tracing
+from opentelemetry.trace import StatusCode, get_current_span
+from support.fake_consumer import FakeConsumer, FakeJob
+from support.telemetry import Recorded
+
+HEADER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+
+class Traced:
+    """Runs and settles jobs as the loops do."""
+
+    def __init__(self, consumer: FakeConsumer) -> None:
+        url = "redis://127.0.0.1:1"
+        tracing = Tracing.of_process(options.parse(["-t", "a", "-r", url], "w"), Settings(url))
+        assert tracing is not None
+        self.tracing = tracing
+        events = TaskEvents(Logger(LEVELS["error"], lambda fields: b"", lambda line: None))
+        self.outcomes = Outcomes(consumer, events, [tracing])
+
+    def run(self, job: Any) -> Any:
+        run = wrapped_run(job.task, [self.tracing])
+        assert run is not None
+        return run(job, {})
+
+
+@pytest.fixture
+def consumer() -> Iterator[FakeConsumer]:
+    consumer = FakeConsumer()
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture
+def traced(consumer: FakeConsumer, recorded: Recorded) -> Traced:
+    return Traced(consumer)
+
+
+def make_job() -> Any:
+    def order() -> Any:
+        return get_current_span().get_span_context()
+
+    return FakeJob(RegisteredTask(FluxQueue("redis://127.0.0.1:1").task()(order)))
+
+
+@pytest.fixture
+def job() -> Any:
+    return make_job()
+
+
+def test_a_task_runs_and_is_settled_in_the_context_of_its_own_span(
+    traced: Traced, recorded: Recorded
+) -> None:
+    first, second = make_job(), make_job()
+    seen = []
+    for job in (first, second):
+        seen.append(traced.run(job))
+        assert get_current_span().get_span_context() == seen[-1]
+        assert traced.outcomes.succeed(job)
+        # The line that the loop writes now belongs to this task.
+        assert get_current_span().get_span_context() == seen[-1]
+    assert seen == [span.context for span in recorded.spans("process default")]
+    assert seen[0] != seen[1]
+
+
+def test_a_void_outcome_is_an_error_of_settling(
+    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+) -> None:
+    consumer.lost.add(job)
+    traced.run(job)
+    assert traced.outcomes.succeed(job) is False
+    ack, process = recorded.span("ack default"), recorded.span("process default")
+    assert (ack.status.status_code, process.status.status_code) == (
+        StatusCode.ERROR,
+        StatusCode.UNSET,
+    )
+    assert (ack.attributes or {})["error.type"] == "lease_lost"
+    assert (process.attributes or {})["messaging.fluxqueue.outcome_void"] is True
+
+
+def test_a_consumer_that_raises_is_recorded_and_not_hidden(
+    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+) -> None:
+    consumer.succeed(job)
+    traced.run(job)
+    with pytest.raises(RuntimeError, match="settled already"):
+        traced.outcomes.succeed(job)
+    assert (recorded.span("ack default").attributes or {})["error.type"] == "RuntimeError"
+    (record,) = recorded.logs()
+    assert record.log_record.event_name == "messaging.settle.exception"
+    assert record.log_record.severity_text == "WARN"
+    assert len(recorded.spans("process default")) == 1
+
+
+def bury(outcomes: Outcomes, job: Any) -> None:
+    job.retries = job.max_retries
+    outcomes.failed(job, ValueError("bad"), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("settle", "wanted", "operation"),
+    [
+        (lambda outcomes, job: outcomes.succeed(job), "succeed", "ack"),
+        (lambda outcomes, job: outcomes.failed(job, ValueError("bad"), 0.0), "retry", "retry"),
+        (bury, "bury", "dead"),
+        (lambda outcomes, job: outcomes.release(job, 0.0), "release", "release"),
+    ],
+)
+@pytest.mark.parametrize("sampled", ["00", "01"])
+def test_every_outcome_reaches_the_consumer(
+    settle: Callable[[Outcomes, Any], object],
+    wanted: str,
+    operation: str,
+    sampled: str,
+    consumer: FakeConsumer,
+    job: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = Recorded(with_metrics=False, watch=False)
+    recorded.install(monkeypatch)
+    traced = Traced(consumer)
+    job.headers = {"traceparent": f"{HEADER}-{sampled}"}
+    job.deliveries = 1
+    traced.run(job)
+    settle(traced.outcomes, job)
+    assert consumer.outcome(job)[0] == wanted
+    names = [f"{operation} default", "process default"] if sampled == "01" else []
+    assert [span.name for span in recorded.spans()] == names
+    for span in recorded.spans("process default"):
+        assert (span.attributes or {})["messaging.fluxqueue.deliveries"] == 1
+
+
+def test_a_job_that_the_consumer_has_released_is_recorded_and_not_settled_again(
+    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+) -> None:
+    traced.run(job)
+    traced.outcomes.released(job, 0.0)
+    assert consumer.outcomes == []
+    assert [span.name for span in recorded.spans()] == ["release default", "process default"]
+
+
+def test_a_header_that_is_not_valid_begins_a_trace(
+    traced: Traced, job: Any, recorded: Recorded
+) -> None:
+    job.headers = {"traceparent": "garbage"}
+    traced.run(job)
+    traced.outcomes.succeed(job)
+    process = recorded.span("process default")
+    assert process.parent is None and not process.links

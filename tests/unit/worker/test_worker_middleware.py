@@ -1,0 +1,195 @@
+"""What a middleware sees of an attempt, in which order, and what it costs without one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fluxqueue import Context
+from fluxqueue_worker import eventloop
+from fluxqueue_worker.error_text import own_frame
+from fluxqueue_worker.events import TaskEvents
+from fluxqueue_worker.middleware import Run, Runnable, Settle
+from fluxqueue_worker.outcome import Dead, Outcome, Released, Retry, Succeeded
+from fluxqueue_worker.outcomes import Outcomes
+from fluxqueue_worker.threads import ThreadPool
+from support.fake_consumer import FakeConsumer, FakeJob
+
+Record = Callable[..., Any]
+
+
+class Watching:
+    """A middleware that writes down what passes it."""
+
+    def __init__(self, name: str, seen: list[tuple[str, object]]) -> None:
+        self._name = name
+        self._seen = seen
+
+    def around_run(self, task: Runnable, run: Run) -> Run:
+        @own_frame
+        def watched(job: Any, thread_storage: dict[str, Any]) -> Any:
+            self._seen.append((f"{self._name} runs", job))
+            return run(job, thread_storage)
+
+        return watched
+
+    def around_settle(self, settle: Settle) -> Settle:
+        def watched(job: Any, outcome: Outcome) -> bool:
+            counts = settle(job, outcome)
+            self._seen.append((f"{self._name} settled", type(outcome)))
+            return counts
+
+        return watched
+
+
+@pytest.fixture
+def seen() -> list[tuple[str, object]]:
+    return []
+
+
+@pytest.fixture
+def middleware(seen: list[tuple[str, object]]) -> list[Watching]:
+    return [Watching("outer", seen), Watching("inner", seen)]
+
+
+@pytest.fixture
+def wrapped(consumer: FakeConsumer, events: TaskEvents, middleware: list[Watching]) -> Outcomes:
+    return Outcomes(consumer, events, middleware)
+
+
+@contextmanager
+def serving(consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents) -> Iterator[None]:
+    """Threads and an event loop."""
+    crashes: list[BaseException] = []
+    pool = ThreadPool(consumer, outcomes, events, crashes.append)
+    loop = eventloop.EventLoop(consumer, outcomes, events, crashes.append)
+    pool.start_thread()
+    loop.start()
+    yield
+    consumer.drain()
+    assert pool.join(10) and loop.stop(10)
+    assert not crashes
+
+
+@pytest.fixture
+def works(consumer: FakeConsumer, wrapped: Outcomes, events: TaskEvents) -> Iterator[None]:
+    with serving(consumer, wrapped, events):
+        yield
+
+
+def add(one: int, other: int = 0) -> None:
+    assert (one, other) == (1, 2)
+
+
+async def add_async(one: int, other: int = 0) -> None:
+    await asyncio.sleep(0)
+    assert (one, other) == (1, 2)
+
+
+def store(ctx: Context, number: int) -> None:
+    ctx.thread_storage["number"] = number
+    assert ctx.metadata.task_id.startswith("id-")
+
+
+@pytest.mark.parametrize("func", [add, add_async, store], ids=lambda func: func.__name__)
+def test_the_first_middleware_is_outermost(
+    func: Callable[..., Any],
+    consumer: FakeConsumer,
+    middleware: list[Watching],
+    seen: list[tuple[str, object]],
+    works: None,
+    record: Record,
+) -> None:
+    task = record(func, context=func is store)
+    task.prepare(None, middleware)
+    job = FakeJob(task, [1], None if func is store else {"other": 2})
+    consumer.put(job)
+    consumer.wait_settled(1)
+    assert consumer.outcome(job) == ("succeed", ())
+    consumer.wait_for(lambda: len(seen) == 4)
+    assert seen == [
+        ("outer runs", job),
+        ("inner runs", job),
+        ("inner settled", Succeeded),
+        ("outer settled", Succeeded),
+    ]
+
+
+def fail() -> None:
+    raise ValueError("bad")
+
+
+async def fail_async() -> None:
+    raise ValueError("bad")
+
+
+@pytest.mark.parametrize("func", [fail, fail_async], ids=lambda func: func.__name__)
+@pytest.mark.parametrize(
+    ("retries", "kind", "event"), [(0, Retry, "task.retry"), (3, Dead, "task.dead")]
+)
+def test_a_middleware_sees_failures_and_is_not_in_their_tracebacks(
+    func: Callable[..., Any],
+    retries: int,
+    kind: type[Outcome],
+    event: str,
+    consumer: FakeConsumer,
+    middleware: list[Watching],
+    seen: list[tuple[str, object]],
+    works: None,
+    record: Record,
+    lines: Any,
+) -> None:
+    task = record(func)
+    task.prepare(None, middleware)
+    job = FakeJob(task, retries=retries)
+    consumer.put(job)
+    consumer.wait_for(lambda: bool(lines.named(event)))
+    assert seen[2:] == [("inner settled", kind), ("outer settled", kind)]
+    (line,) = lines.named(event)
+    _, frame, _ = line["exception"].split("\n", 2)
+    assert frame.endswith(f"in {func.__name__}")
+
+
+def test_a_middleware_sees_what_is_given_back(
+    consumer: FakeConsumer,
+    wrapped: Outcomes,
+    seen: list[tuple[str, object]],
+    record: Record,
+) -> None:
+    one, other = FakeJob(record(add)), FakeJob(record(add))
+    wrapped.release(one, 0.0)  # type: ignore[arg-type]
+    wrapped.released(other, 0.0)  # type: ignore[arg-type]
+    assert consumer.outcomes == [(one, "release", ())]
+    assert seen == [("inner settled", Released), ("outer settled", Released)] * 2
+
+
+def test_a_message_with_a_timeout_runs_behind_the_middleware(
+    middleware: list[Watching], seen: list[tuple[str, object]], record: Record
+) -> None:
+    class Watch:
+        def guard(self, func: Callable[..., Any], timeout: float) -> Callable[..., Any]:
+            def guarded(*args: Any) -> Any:
+                seen.append(("guarded", timeout))
+                return func(*args)
+
+            return guarded
+
+    task = record(lambda: "result", name="nothing")
+    task.prepare(Watch(), middleware)
+    limited = task.with_timeout(1.5)
+    job = FakeJob(limited)
+    assert limited.run(job, {}) == "result"
+    assert seen == [("outer runs", job), ("inner runs", job), ("guarded", 1.5)]
+
+
+def test_without_middleware_the_loops_call_the_plain_functions(
+    consumer: FakeConsumer, outcomes: Outcomes, record: Record
+) -> None:
+    task = record(add)
+    task.prepare(None)
+    assert task.run is None and task.func is inspect.unwrap(add)
+    assert outcomes.succeed == consumer.succeed
