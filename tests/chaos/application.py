@@ -66,6 +66,6 @@ KINDS = (
 
 
 def choose(chance: random.Random) -> tuple[Kind, float]:
-    """A task at random, and how many seconds it is to take."""
+    """Returns a random task, and how many seconds it should take."""
     (kind,) = chance.choices(KINDS, [kind.weight for kind in KINDS])
     return kind, round(chance.uniform(kind.shortest, kind.longest), 3)

@@ -49,7 +49,7 @@ class Outage:
 
 @dataclass
 class Remains:
-    """What is in Redis after the last worker has drained.
+    """The contents of Redis after the last worker has drained.
 
     Attributes:
         keys: those that the protocol does not let stay.
@@ -77,7 +77,7 @@ class Verdict:
         run_twice: began once more than its failures explain.
         not_in_flight: the same, with no fault that explains it.
         refused_but_run: the call said that nothing was enqueued.
-        unknown: nobody has called them.
+        unknown: no client has called them.
         retries_misspent: an attempt was told of more failures than there were.
         given_up_early: dead as `failed` with fewer failures than it had attempts.
         condemned: dead, though it should have ended, with no lost worker at fault.

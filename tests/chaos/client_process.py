@@ -1,4 +1,4 @@
-"""A client: calls tasks at random until SIGTERM, and writes down what came of it.
+"""A client: calls random tasks until SIGTERM, and records the result of each call.
 
 python -m chaos.client_process --ledger FILE --first 1000000 --seed 7 [--asynchronous]
 """
@@ -22,10 +22,10 @@ from .application import KINDS, Kind, choose
 from .ledger import REFUSED, RETURNED, UNCERTAIN, Ledger
 
 PAUSE = 0.12
-# In so many of a hundred turns a batch of one task is sent.
+# Percentage of turns in which the client sends a batch of one task.
 BATCHES = 3
 LARGEST_BATCH = 12
-# What an asynchronous client sends at once.
+# Most calls that an asynchronous client makes at once.
 MOST_GATHERED = 3
 
 

@@ -1,7 +1,7 @@
 """Processes whose clocks are wrong by minutes, as on badly kept machines.
 
 `clock.c` is preloaded into each. Only the time of day is wrong: the clocks that
-nobody can set (monotonic, boot time) are the machine's.
+can't be set (monotonic, boot time) are the machine's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SOURCE = Path(__file__).with_name("clock.c")
 
 
 def no_compiler() -> str | None:
-    """What is missing, or None."""
+    """Returns the missing program, or None."""
     return None if shutil.which("cc") else "no C compiler (cc) for clock.c"
 
 

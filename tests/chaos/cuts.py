@@ -30,7 +30,7 @@ def _cut_each(proxies: list[Proxy], chance: random.Random, of: str) -> None:
 
     def cut() -> bool:
         """Each process sends and gets something twice a second or more; only a
-        worker may be idle, until its lease is to be renewed."""
+        worker may be idle, until it must renew its lease."""
         done = sum(proxy.cuts > n for proxy, n in zip(proxies, before, strict=True))
         return done >= len(proxies) - 1
 

@@ -1,4 +1,4 @@
-"""Many runs at the same time, each a process with a Redis of its own."""
+"""Many runs at the same time, each a process with its own Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def orders(faults: dict[str, Fault], seed: int, kills: int, repeats: int) -> lis
 
     Args:
         seed: of the first run of each fault; the others follow.
-        kills: at least so many SIGKILLs of processes in total.
+        kills: the least number of SIGKILLs in total.
         repeats: runs of each other fault.
     """
     killing = [name for name, fault in faults.items() if fault.kills]

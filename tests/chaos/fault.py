@@ -1,4 +1,4 @@
-"""What a file in `faults/` defines: one `FAULT`. README.md explains it."""
+"""The `FAULT` that each file in `faults/` defines. README.md explains it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _always() -> str | None:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a fault needs to be there before the processes start.
+    """The setup that a fault needs before the processes start.
 
     Attributes:
         appendfsync: of Redis.
         redis_options: more of redis.conf.
         proxied: the roles that reach Redis through a proxy, each process
-            through one of its own (`Stack.proxy_of`).
+            through its own one (`Stack.proxy_of`).
         environment: (role, number, folder) -> variables of that process. Role
             is one of ROLES or "redis".
         redis_folder: a context that makes the folder for the data of Redis out

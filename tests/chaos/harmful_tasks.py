@@ -1,5 +1,5 @@
-"""What the faults share whose cause is a task: they call it, and wait for what has
-to become of it."""
+"""The common part of faults that a task causes: they call it, and wait for its
+expected end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def poison(stack: Stack, name: str) -> Recovery:
 
 
 def judge_poison(number: int, runs: list[Run], dead: Mapping[int, str]) -> list[str]:
-    """What is wrong once the task `number` is dead, one line each.
+    """Returns the problems once the task `number` is dead, one line each.
 
     Args:
         runs: its attempts.

@@ -1,4 +1,4 @@
-"""What was called and what ran, written down outside Redis.
+"""A record of calls and runs, outside Redis.
 
 One file per run, which clients and tasks append to: a line is one write to a
 file opened with O_APPEND, so it is whole and outlives a SIGKILL. Times are of
@@ -6,7 +6,7 @@ CLOCK_BOOTTIME in seconds, which all processes of a machine share and which no
 one sets.
 
     call <first> <count> <expected> <time>     before a call, for a row of numbers
-    returned|refused|uncertain <first> <count> <time>    what became of it
+    returned|refused|uncertain <first> <count> <time>    the result of the call
     start <token> <number> <pid> <retries> <time>    an attempt at a task
     end|fail <token> <time>    it came to its last line, or raised
 """
@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What is to become of a task: it ends well, or it is dead with a reason.
+# The expected end of a task: success, or dead with a reason.
 ENDS = "end"
 RETURNED, REFUSED, UNCERTAIN = "returned", "refused", "uncertain"
 
@@ -78,7 +78,7 @@ class Run:
 
 @dataclass
 class History:
-    """What the ledger says.
+    """The contents of the ledger.
 
     Attributes:
         calls: by the task's number.
@@ -106,7 +106,7 @@ class Ledger:
     """The file, for those who write it and for the one who reads it."""
 
     def __init__(self, path: Path | str) -> None:
-        # Kept open, so that a full table of descriptors keeps nobody from writing.
+        # Kept open, so that a full table of descriptors does not prevent writing.
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._numbers = itertools.count()
         self._lock = threading.Lock()

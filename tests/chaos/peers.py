@@ -1,4 +1,4 @@
-"""What other libraries' workers did with their tasks when they were killed.
+"""The tasks of other libraries' killed workers.
 
 SIGKILL of a worker with 200 tasks, on two cores, Redis 7.0.15, Python 3.11: how
 many had ended within 120 s of its restart, and when the last did. `reliable` is

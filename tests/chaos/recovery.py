@@ -57,7 +57,7 @@ class Retries:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What a process was running has begun elsewhere. Where it ran nothing,
+    """The tasks that a process was running have begun elsewhere. If it ran none,
     work flows.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What several faults do to Redis."""
+"""Faults of Redis that several files share."""
 
 from __future__ import annotations
 

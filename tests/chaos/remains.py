@@ -1,4 +1,4 @@
-"""What is in Redis once everything has come to its end."""
+"""The contents of Redis after a run has ended."""
 
 from __future__ import annotations
 

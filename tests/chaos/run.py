@@ -40,7 +40,7 @@ LEASES_END = 30.0
 
 @dataclass
 class Result:
-    """What one run says of itself.
+    """The result of one run.
 
     Attributes:
         trials: how often the fault was done.
@@ -108,7 +108,7 @@ def _recover(recovery: Recovery, stack: Stack, limit: float) -> float:
 
 def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
     """Lets everything come to its end and compares."""
-    # What has just been started may not know SIGTERM yet.
+    # A process that has just started may not handle SIGTERM yet.
     stack.wait_until_steady()
     for client in list(stack.clients):
         stack.stop(client)

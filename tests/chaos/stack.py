@@ -60,7 +60,7 @@ class Stack:
         workers, schedulers, clients: those that are there now.
         losses, outages: for the checker.
         violations: what a fault itself has found to be wrong.
-        lock: held by whoever chooses a victim.
+        lock: held while a victim is chosen.
         deaths_expected: how many contexts of `deaths` are open.
         redis_lock: held as long as something is wrong with Redis itself.
     """
@@ -192,7 +192,7 @@ class Stack:
 
         wait_until(steady, timeout=90, what="work in every process of the stack", interval=0.05)
 
-    # What faults use
+    # Used by faults
 
     @contextmanager
     def take(self, group: list[P], chance: random.Random, busy: bool = False) -> Iterator[P]:
@@ -290,7 +290,7 @@ class Stack:
         self._forget(process)
 
     def lose(self, pid: int, began: float, ended: float) -> None:
-        """What this worker had in flight in that time may run twice."""
+        """Allows the tasks that this worker had in flight in that time to run twice."""
         with self.lock:
             self.losses.append(Loss(pid, began, ended))
 
@@ -306,7 +306,7 @@ class Stack:
             outage.ended = now()
 
     def admin(self, ask: Callable[[Any], Any], patience: float = 30.0) -> Any:
-        """Asks Redis, past all proxies; again while it is away or loading."""
+        """Asks Redis, past all proxies; retries while it is down or loading."""
 
         def attempt() -> list[Any]:
             with (

@@ -1,4 +1,4 @@
-"""What runs in the containers, and as whom."""
+"""The processes in the containers, and their users."""
 
 from __future__ import annotations
 

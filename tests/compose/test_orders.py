@@ -96,7 +96,7 @@ def test_workers_are_stopped_under_load(stack: Stack) -> None:
     assert time.monotonic() - begun < GRACE
     stopped = [stack.inspect(container)["State"] for container in stack.containers("worker")]
     assert [(state["Status"], state["ExitCode"]) for state in stopped] == [("exited", 0)] * 2
-    # What ran has ended; what had not begun waits, and nothing is lost.
+    # Running tasks have ended, the others wait, and none is lost.
     assert not any(is_packed_now(stack.order(number)) for number in numbers)
     assert not all(stack.order(number)["at_its_end"] for number in numbers)
     stack.up()

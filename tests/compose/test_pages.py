@@ -1,6 +1,6 @@
 """The pages as a person sees them, in headless Chromium.
 
-With FLUXQUEUE_SCREENSHOTS=docs/images the pictures of the README are made anew.
+With FLUXQUEUE_SCREENSHOTS=docs/images this makes the pictures of the README again.
 """
 
 from __future__ import annotations

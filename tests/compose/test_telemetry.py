@@ -49,7 +49,7 @@ def test_an_order_is_one_trace_from_the_request_to_the_last_retry(stack: Stack) 
     assert refused.failed
     assert "exception" in refused.events
     assert trace.below(refused) == [("retry default", CHARGE)]
-    # What the task enqueues is below it, from the event loop and from a thread.
+    # The tasks that it enqueues are below it, from the event loop and from a thread.
     assert not charged.failed
     assert trace.below(charged) == [
         ("ack default", CHARGE),
@@ -74,7 +74,7 @@ def test_a_delayed_attempt_was_promoted_by_the_scheduler(stack: Stack) -> None:
     sent = trace.one("enqueue default", CHARGE)
 
     def promotions() -> list[str]:
-        # In the task's trace, or in one of its own where others were moved along.
+        # In the task's trace, or in a separate one if others were moved along.
         found = stack.traces_with("scheduler", "promote default")
         mine = (order["trace_id"], sent.span_id)
         return [s.service for s in found if s.name == "promote default" and mine in s.links]

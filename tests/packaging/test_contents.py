@@ -1,4 +1,4 @@
-"""What is in the wheels and the sdists."""
+"""The contents of the wheels and the sdists."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def metadata(files: dict[str, bytes]) -> email.message.Message:
 
 
 def source_files(package: Package) -> set[str]:
-    """What of the sources belongs into a wheel."""
+    """The sources that belong in a wheel."""
     return {
         str(file.relative_to(package.sources))
         for file in (package.sources / package.module).rglob("*")
@@ -118,7 +118,7 @@ def test_the_sdist_makes_the_same_wheel_in_isolation(
 ) -> None:
     here, there = wheel_files(built.wheels[name]), wheel_files(isolated_wheels[name])
     assert there.keys() == here.keys()
-    # What the build tools write of themselves may differ with their versions.
+    # The build tools' own files may differ with their versions.
     differ = {n for n in here if here[n] != there[n] and not n.endswith(BINARY)}
     assert {Path(n).name for n in differ} <= {"RECORD", "WHEEL", "METADATA"}
 

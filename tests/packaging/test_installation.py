@@ -1,4 +1,4 @@
-"""What comes with each package in a clean environment, and what does not."""
+"""The packages and commands that each package installs in a clean environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.virtual_environment import EnvironmentWith
 
 pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
 
-# What a third-party distribution brings itself, on some interpreters.
+# Dependencies of third-party distributions, on some interpreters.
 INDIRECT = {"async-timeout", "typing_extensions", "typing-extensions"}
 
 each_package = pytest.mark.parametrize("name", PACKAGES)

@@ -104,8 +104,8 @@ def test_a_worker_runs_what_a_client_enqueues(
 
 def build_core(python: str, folder: Path) -> None:
     """Builds a wheel for another interpreter, in the dev profile: that is quick,
-    and the same code. Its target folder is its own, since cargo would otherwise
-    build everything anew at each change of interpreter."""
+    and the same code. Its target folder is separate, since cargo would otherwise
+    rebuild everything at each change of interpreter."""
     options = ("--profile", "dev", "--locked", "--interpreter", python, "--out", str(folder))
     run(
         *(Path(sys.executable).with_name("maturin"), "build", "--manifest-path", CARGO),

@@ -19,7 +19,7 @@ from fluxqueue_core import Settings, key
 from redis import Redis
 
 fluxqueue = FluxQueue(None)
-# Of each thousand calls so many fail at first, and so many always.
+# Of each thousand calls, FLAKY fail at first and DOOMED always fail.
 FLAKY, DOOMED = 20, 1
 IN_A_CALL = 1_000
 TEXT = "x" * 100

@@ -16,7 +16,7 @@ def rss(pid: int) -> int:
 
 @dataclass
 class Series:
-    """What something has used, over time.
+    """Memory use over time.
 
     Attributes:
         samples: (seconds, bytes), in order.

@@ -1,5 +1,5 @@
-"""What a process sends and is sent vanishes for a while, without a RST: a worker,
-a scheduler or a client, for less than a lease. Nothing runs twice."""
+"""All traffic of a process vanishes for a while, without a RST: of a worker, a
+scheduler or a client, for less than a lease. No task runs twice."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from chaos.recovery import Flow, Recovery
 from chaos.stack import Stack
 
 SHORTEST, LONGEST = 1.0, 6.0
-# The clock of Redis goes back by so many seconds.
+# Seconds by which the clock of Redis goes back.
 LEAST_BACK, MOST_BACK = 5, 30
 
 

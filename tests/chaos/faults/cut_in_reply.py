@@ -1,5 +1,5 @@
-"""Connections are cut in the middle of a reply: Redis has executed the command,
-and nobody knows."""
+"""Connections are cut in the middle of a reply: Redis has executed the command, and
+the caller can't know."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A worker's table of file descriptors is full while its connections break.
 
-A task of its own opens files until there is no descriptor left, and takes every
-one that becomes free, for a few seconds.
+A task opens files until no descriptor is left, and takes every one that becomes
+free, for a few seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def take_all_descriptors(ctx: Context, number, seconds):
         for descriptor in taken:
             os.close(descriptor)
 """
-# So many descriptors a worker may have; a full table of a million takes long to fill.
+# The worker's limit of descriptors; a table of a million takes long to fill.
 TABLE = 128
 # Within the lease of 10 s, which was renewed 3.3 s before.
 SHORTEST, LONGEST = 1.0, 4.0

@@ -3,7 +3,7 @@ the append-only file, which was not on disk yet, is gone.
 
 Redis is killed, and the file is cut to the size that it had at most two seconds
 before: Redis promises no more (it syncs each second, and waits one more for a
-slow disk). What was acknowledged in that time is counted apart.
+slow disk). Writes acknowledged in that time are counted apart.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from chaos.refusals import wait_until_refused
 from chaos.stack import Stack
 
 SHORTEST, LONGEST = 1.0, 6.0
-# Nobody listens there.
+# No server listens there.
 NOWHERE = ("127.0.0.1", "1")
 
 

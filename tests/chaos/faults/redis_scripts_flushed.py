@@ -1,4 +1,4 @@
-"""SCRIPT FLUSH, again and again for a second or two."""
+"""SCRIPT FLUSH, repeatedly for a second or two."""
 
 from __future__ import annotations
 

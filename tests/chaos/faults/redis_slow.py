@@ -1,5 +1,5 @@
-"""Redis is slow: for a few seconds a script of somebody else's keeps it busy most
-of the time, a fifth of a second each time."""
+"""Redis is slow: for a few seconds another client's script keeps it busy most of the
+time, a fifth of a second each time."""
 
 from __future__ import annotations
 

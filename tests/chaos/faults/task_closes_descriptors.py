@@ -1,6 +1,6 @@
-"""A task closes the descriptors 0 to 2. What is opened next would get their numbers: the
-connections to Redis, since Redis closes those that there are. The worker has to give
-them others, or what is printed goes to Redis."""
+"""A task closes the descriptors 0 to 2, and Redis closes the connections. The next
+connections would get these numbers; the worker must give them others, or its output
+goes to Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.waiting import wait_until
 # Seconds for which the lines are written.
 WRITING = 6.0
 STANDARD = (0, 1, 2)
-# A connection: its descriptor, and the number of its own port.
+# A connection: its descriptor and its local port.
 Link = tuple[int, int]
 
 TASKS = """
@@ -69,7 +69,7 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
 
 
 def _standard(pid: int) -> dict[int, str]:
-    """What the descriptors 0 to 2 of the process are; without those that are closed."""
+    """The open ones of the process's descriptors 0 to 2, and their targets."""
     found = {}
     for descriptor in STANDARD:
         with contextlib.suppress(FileNotFoundError):

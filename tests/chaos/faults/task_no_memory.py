@@ -1,5 +1,5 @@
-"""A task takes memory until there is none, and fails by MemoryError. The other
-threads of its worker find none in the meantime: some fail, or end the process."""
+"""A task uses up all memory, and fails with a MemoryError. Meanwhile the other threads
+of its worker get no memory either: some fail, or end the process."""
 
 from __future__ import annotations
 

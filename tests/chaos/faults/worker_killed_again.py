@@ -1,5 +1,5 @@
 """A worker is killed by SIGKILL, and so is the one that runs its task the second
-time: that task runs alone from then on, in a process of its own."""
+time: from then on that task runs alone, in a separate process."""
 
 from __future__ import annotations
 

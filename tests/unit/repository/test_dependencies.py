@@ -1,9 +1,8 @@
-"""What the core is built of: from crates.io alone, under licences that may be
-shipped with it, no crate twice by accident, each with a checksum. What the Python
-packages need, and what they are developed with: by name and from the index alone,
-in the versions that are pinned, under licences that we may use, none twice.
+"""The dependencies. Crates come from crates.io, with a checksum, under licences that we
+may ship, and without duplicates. Python packages come from the index by name, in the
+pinned versions, under licences that we may use, and without duplicates.
 
-Known vulnerabilities are not looked up: that needs an advisory database.
+The tests don't look up known vulnerabilities: that needs an advisory database.
 """
 
 from __future__ import annotations
@@ -150,7 +149,7 @@ def pins() -> list[str]:
 
 
 def needed(roots: list[str]) -> dict[str, Distribution]:
-    """What these requirements bring with them, on this interpreter and system."""
+    """The distributions that these requirements bring, on this interpreter and system."""
     found: dict[str, Distribution] = {}
     seen = set()
     waiting = [(canonicalize_name(r.name), frozenset(r.extras)) for r in map(Requirement, roots)]
@@ -171,7 +170,7 @@ def needed(roots: list[str]) -> dict[str, Distribution]:
 
 @pytest.fixture(scope="module")
 def packages() -> dict[str, Distribution]:
-    """What ours need, with telemetry, and what is pinned, with all that they need."""
+    """The needs of our packages with telemetry, and of the pinned ones."""
     found = needed([*(f"{name}[otel]" for name in OURS), *pins()])
     for name in OURS:
         del found[name]
@@ -179,7 +178,7 @@ def packages() -> dict[str, Distribution]:
 
 
 def licence(of: Distribution) -> str:
-    """An SPDX expression; from older fields where there is none."""
+    """Returns an SPDX expression, from older fields if there is no such field."""
     metadata = of.metadata.json
     if "license_expression" in metadata:
         return str(metadata["license_expression"])
@@ -230,7 +229,7 @@ def test_no_package_is_installed_twice(packages: dict[str, Distribution]) -> Non
 
 
 def test_every_package_has_a_licence_that_we_may_use(packages: dict[str, Distribution]) -> None:
-    # What ours need, what that needs in turn (by an extra as well), and a tool's.
+    # Direct and indirect needs of ours (also through an extra), and a tool's.
     assert {"orjson", "redis", "structlog", "protobuf", "requests", "pluggy"} <= packages.keys()
     licences = {name: licence(found) for name, found in packages.items()}
     odd = {name: said for name, said in licences.items() if not is_allowed(said, LICENCES_BESIDE)}

@@ -12,7 +12,7 @@ SUFFIXES = (".py", ".pyi", ".rs", ".lua")
 
 
 def printed(*folders: str) -> dict[str, str]:
-    """What the script prints: the files and their sentences."""
+    """Returns the files that the script prints, with their sentences."""
     command = [str(ROOT / "scripts/map"), *folders]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
     names = lines.stdout.splitlines()

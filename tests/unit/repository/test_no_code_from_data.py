@@ -1,7 +1,7 @@
 """No source of the packages makes code, types or modules of data.
 
-Where one of these things is done on purpose, with the application's own source or
-the operator's own command line, it is named here with its reason.
+ALLOWED names the exceptions and their reasons: they read the application's own source
+or the operator's own command line.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def test_python_makes_no_code_of_data() -> None:
         ("orjson.loads(message)", []),
     ],
 )
-def test_what_is_forbidden_is_found(source: str, found: list[str]) -> None:
+def test_forbidden_names_are_found(source: str, found: list[str]) -> None:
     assert list(found_in(source)) == found
 
 
-def test_rust_imports_and_calls_by_names_of_its_own() -> None:
+def test_rust_imports_and_calls_by_literal_names() -> None:
     source = {short(file): file.read_text() for file in RUST}
     odd = [
         (file, line.strip())

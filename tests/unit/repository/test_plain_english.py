@@ -48,7 +48,7 @@ def is_listed(name: str, listed: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def tics() -> dict[str, list[str]]:
-    """What a reader should change, by file."""
+    """The tics by file, each as a line for the writer."""
     found = {}
     for name in sources():
         source = (ROOT / name).read_text()

@@ -17,7 +17,7 @@ from support import acl
 ROOT = Path(__file__).parents[3]
 SCHEDULER = ROOT / "services/scheduler/src/fluxqueue_scheduler"
 CONTROL = ROOT / "packages/fluxqueue-control/src/fluxqueue_control"
-# What a connection says first: the core, and redis-py with a name for `CLIENT LIST`.
+# The greeting of a connection: the core's, and redis-py's with a name for `CLIENT LIST`.
 GREETING = {"client": {"select"}, "worker": {"select"}, "scheduler": {"select", "client|setname"}}
 PLAIN = {
     "client": {"lpush"},
@@ -25,11 +25,11 @@ PLAIN = {
     "scheduler": {"evalsha", "script|load"},
 }
 WORKER_SCRIPTS = {"open", "exchange"}
-# What only a worker reaches, which has a grace for messages of newer versions.
+# Only workers reach these: they have a grace for messages of newer versions.
 WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
-# What the page adds for a cluster.
+# The page adds these for a cluster.
 IN_A_CLUSTER = {"cluster"}
-# Which part of `open` the scheduler reaches: it ends consumers that nobody knows.
+# The part of `open` that the scheduler reaches: it ends unknown consumers.
 OPEN_OF_SCHEDULER = {"zscore", "time", "zadd"}
 
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)

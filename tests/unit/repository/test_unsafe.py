@@ -18,7 +18,7 @@ def unargued(text: str) -> list[int]:
     for at, line in enumerate(lines):
         if not _UNSAFE.search(line.partition("//")[0]):
             continue
-        # The comment stands above the statement, or above the line.
+        # The comment is above the statement, or above the line.
         above = at - 1
         while above >= 0 and not lines[above].strip().startswith("//"):
             if above < at - 3 or lines[above].strip().endswith((";", "{", "}")):
