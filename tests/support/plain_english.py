@@ -87,7 +87,7 @@ RULES = {
         "When you raise the version, write it down.",
     ),
     "where": Rule(
-        _START + r"Where [^.?|:]*, ",
+        _START + r"Where [^.?|:,]*, (?!and |or )",
         "`if` for a condition",
         "Where all have given up, a later call asks again.",
         "If every caller has given up, the next call asks again.",
@@ -111,7 +111,7 @@ RULES = {
         "The message returns to its list.",
     ),
     "it is said": Rule(
-        r"(?i:\bit is (?:said|told|waited|tried|looked|noted)\b)",
+        r"(?i:\bit is (?:said|waited|tried|looked|noted)\b)",
         "say who does it",
         "It is waited for the reply.",
         "The driver waits for the reply.",

@@ -1,4 +1,4 @@
-"""What a backlog costs is compared for the same work."""
+"""The costs of backlogs are compared for the same work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_too_few_tasks_have_no_rate() -> None:
         rate_after_warm_up(list(range(109)), 10, 100)
 
 
-def test_what_was_taken_is_replaced_behind_what_waits() -> None:
+def test_tasks_that_were_taken_are_replaced_behind_those_that_wait() -> None:
     pending = key("pending", "default")
     with Bench() as bench:
         bench.client.lpush("bench:reserve", *[f"new {number}" for number in range(2_600)])

@@ -1,4 +1,4 @@
-"""What a client sent is told from what its scripts called."""
+"""A client's commands are told from those that its scripts called."""
 
 from __future__ import annotations
 

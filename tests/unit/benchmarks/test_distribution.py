@@ -8,7 +8,7 @@ from fluxqueue_bench.distribution import LEVELS, curve, only_plotted, percentile
 from fluxqueue_bench.results import Row, spreads
 
 
-def test_a_percentile_is_the_delay_that_so_many_do_not_exceed() -> None:
+def test_a_percentile_is_the_delay_that_this_share_does_not_exceed() -> None:
     found = percentiles([float(number) for number in range(1, 1_001)])
     assert found["p0 ms"] == 1
     assert found["p1 ms"] == 10

@@ -1,4 +1,4 @@
-"""What a run has found is kept and shown without loss."""
+"""The results of a run are kept and shown without loss."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_run_alone_is_read_only_if_it_is_later(
     assert report.later_alone(tmp_path / "alone.json", full) == (alone if read else None)
 
 
-def test_report_reads_the_file_that_it_is_told(
+def test_report_reads_the_named_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "missing.json"

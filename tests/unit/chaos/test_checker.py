@@ -57,7 +57,7 @@ def killed(moment: float) -> list[Loss]:
     return [Loss(VICTIM, moment, moment)]
 
 
-def test_what_ran_once_and_ended_is_in_order() -> None:
+def test_a_task_that_ran_once_and_ended_is_in_order() -> None:
     verdict = check(evidence([call()], [run(11.0, end=12.0)]))
     assert found(verdict) == {}
     assert verdict.violations() == []
@@ -162,7 +162,7 @@ def test_a_worker_that_goes_on_may_begin_what_it_had_just_taken() -> None:
     assert check(evidence([call()], much_later, losses=lost)).not_in_flight == [1]
 
 
-def test_outcomes_wait_while_redis_is_away() -> None:
+def test_outcomes_wait_while_redis_is_down() -> None:
     runs = [run(11.0, end=12.0), run(32.0, end=33.0, pid=OTHER)]
     losses = killed(19.0)
     away = Outage(12.1, 18.0)
@@ -239,7 +239,7 @@ def test_refused_but_run() -> None:
     assert found(verdict) == {"refused_but_run": [1]}
 
 
-def test_run_though_nobody_called_it() -> None:
+def test_a_run_without_a_call_is_unknown() -> None:
     assert found(check(evidence([], [run(11.0, end=12.0)]))) == {"unknown": [1]}
 
 

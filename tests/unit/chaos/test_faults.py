@@ -30,7 +30,7 @@ def test_each_has_a_title_and_tells_what_it_does() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_what_it_asks_for_is_known(name: str) -> None:
+def test_the_setup_of_a_fault_is_known(name: str) -> None:
     fault = load(name)
     assert fault.setup.proxied <= set(ROLES)
     assert fault.setup.appendfsync in ("always", "everysec")

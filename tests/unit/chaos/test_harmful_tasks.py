@@ -1,4 +1,4 @@
-"""What is said of a task that takes its processes along."""
+"""The verdict on a task that kills its processes."""
 
 from __future__ import annotations
 

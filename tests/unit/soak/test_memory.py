@@ -1,4 +1,4 @@
-"""What is flat and what is not."""
+"""Flat and growing series are told apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_noise_is_flat() -> None:
     assert series(*[50 + (second % 3) for second in range(60)]).is_flat(warm_up=20)
 
 
-def test_what_grows_without_end_is_not_flat() -> None:
+def test_a_series_that_grows_without_end_is_not_flat() -> None:
     assert not series(*[50 + 0.2 * second for second in range(60)]).is_flat(warm_up=20)
 
 

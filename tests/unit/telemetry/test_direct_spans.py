@@ -62,7 +62,7 @@ def start(spans: Spans, parent: SpanContext | None = PARENTS["remote"]) -> trace
 
 
 def shown(span: ReadableSpan) -> dict[str, Any]:
-    """What an exporter could tell, but for ids and times."""
+    """The span as an exporter sees it, without ids and times."""
     as_json: dict[str, Any] = json.loads(span.to_json())
     assert span.context is not None and span.context.span_id not in (0, 6)
     assert span.start_time is not None and span.end_time is not None
@@ -121,13 +121,13 @@ def test_a_span_is_as_the_sdk_makes_it(
 
 
 @pytest.mark.parametrize("end", [0, 10**18])
-def test_a_span_ends_when_it_is_told_to(end: int) -> None:
+def test_a_span_ends_at_the_given_time(end: int) -> None:
     provider = Provider()
     start(provider.spans).end(end)
     assert provider.ended().end_time == end
 
 
-def test_what_only_the_sdks_spans_have_can_be_asked() -> None:
+def test_attributes_that_only_the_sdks_spans_have_can_be_read() -> None:
     span: Any = start(Provider().spans)
     assert span.attributes["messaging.system"] == "fluxqueue"
     assert isinstance(span._become_the_sdks(), Span)
@@ -242,7 +242,7 @@ class OwnSampler(ParentBased):
         (OwnSampler(ALWAYS_ON), []),
     ],
 )
-def test_what_the_sampler_decides_in_its_own_way_is_left_to_it(
+def test_a_sampler_that_decides_in_its_own_way_is_asked(
     sampler: Sampler, direct: list[str]
 ) -> None:
     spans = Provider(sampler).spans

@@ -1,4 +1,4 @@
-"""What a reader sees of histograms that count here is what it sees of the SDK's."""
+"""A reader sees the same of histograms that count here as of the SDK's."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_prometheus_text_is_the_same() -> None:
         {"views": [View(instrument_name="wait", attribute_keys={"server.port"})]},
     ],
 )
-def test_the_sdk_counts_where_somebody_wants_it_otherwise(options: dict[str, Any]) -> None:
+def test_the_sdk_counts_if_views_or_filters_need_it(options: dict[str, Any]) -> None:
     reader = InMemoryMetricReader()
     meters = Meters(True, [reader], **options)
     assert not isinstance(meters.series, CountedSeries)
@@ -163,7 +163,7 @@ def test_the_sdk_counts_where_it_is_another_than_we_know(monkeypatch: pytest.Mon
         aggregations._is_faithful.cache_clear()
 
 
-def test_a_meter_of_somebody_else_is_simply_called() -> None:
+def test_a_foreign_meter_is_simply_called() -> None:
     histogram = Histograms(NoOpMeterProvider().get_meter("x")).create("wait", "Time.", BOUNDS)
     series = histogram.series(ATTRIBUTES)
     series.record(1.0, Context(), None)

@@ -1,4 +1,4 @@
-"""What client, worker and scheduler record alike."""
+"""The telemetry that client, worker and scheduler have in common."""
 
 from __future__ import annotations
 

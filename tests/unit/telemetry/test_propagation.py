@@ -53,11 +53,11 @@ def test_flags_and_later_versions(header: str, sampled: bool) -> None:
         f"00-{TRACE}-{SPAN}-01\n",
     ],
 )
-def test_what_is_not_a_header_is_none(header: str) -> None:
+def test_an_invalid_header_is_ignored(header: str) -> None:
     assert propagation.parse(header) is None
 
 
-def test_an_unsampled_remote_span_is_read_when_somebody_asks() -> None:
+def test_an_unsampled_remote_span_is_read_on_request() -> None:
     span = propagation.RemoteSpan((f"00-{TRACE}-{SPAN}-00", "a=1", None))
     assert not span.is_recording()
     assert span.get_span_context().trace_id == int(TRACE, 16)

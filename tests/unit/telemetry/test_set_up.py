@@ -57,7 +57,7 @@ def test_a_meter_provider_alone_is_used(
     assert not sdk.is_wanted()
 
 
-def test_what_a_signal_is_exported_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_signal_has_its_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "console, otlp")
@@ -176,7 +176,7 @@ def test_a_provider_set_after_the_first_call_counts(
     assert telemetry.active() is not None
 
 
-def test_an_sdk_that_is_disabled_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disabled_sdk_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     Recorded().install(monkeypatch)
     assert telemetry.active() is None and not sdk.is_wanted()

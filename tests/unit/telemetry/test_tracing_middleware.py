@@ -1,4 +1,4 @@
-"""What the tracing middleware records around a job, with a fake consumer."""
+"""The spans and metrics that the tracing middleware records, with a fake consumer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def job() -> Any:
     return make_job()
 
 
-def test_a_task_runs_and_is_settled_in_the_context_of_its_own_span(
+def test_a_task_runs_and_is_settled_in_the_context_of_its_span(
     traced: Traced, recorded: Recorded
 ) -> None:
     first, second = make_job(), make_job()

@@ -1,5 +1,5 @@
-"""What client, worker and scheduler share about OpenTelemetry.
+"""OpenTelemetry code that client, worker and scheduler share.
 
-`semconv` has the names. Everything else here imports `opentelemetry`, and is
-itself imported only where there is an SDK to talk to.
+`semconv` has the names. Everything else here imports `opentelemetry`, and is itself
+imported only if there is an SDK.
 """

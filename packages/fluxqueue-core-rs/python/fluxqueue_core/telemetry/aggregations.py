@@ -1,9 +1,10 @@
-"""What has to be known of the SDK to add measurements to a histogram by the
-bucket: all of it is here.
+"""The SDK's internals that adding measurements to a histogram by the bucket needs.
 
-These parts of the SDK are not meant for its users. So `takes_buckets` tries
-whether they do what they are known to do: it counts the same measurements in both
-ways in an SDK in memory, and compares what a reader sees.
+These parts of the SDK are not meant for its users. So `takes_buckets` checks that they
+work as expected: it counts the same measurements in both ways in an SDK in memory, and
+compares the results of a reader.
+
+Why: docs/decisions/0021-spans-and-histograms-past-the-sdk.md
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ Attributes = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Buckets:
-    """What was measured.
+    """Measurements by bucket.
 
     Attributes:
-        counts: one for each bound, and one for what is above the last.
+        counts: one for each bound, and one for values above the last.
         exemplars: per bucket (value, ns since 1970, the sampled span).
     """
 

@@ -1,11 +1,11 @@
-"""What has to be known of the SDK to give a span to its processors without asking
-its tracer: all of it is here.
+"""The SDK's internals that giving a span to its processors without its tracer needs.
 
-These parts of the SDK are not meant for its users. So `Direct.of` looks at each
-of them, makes a span as it would later, and returns None where anything is not as
-it is known to be, or where the SDK would do something that is not done here: a
-sampler of another kind, a processor that looks at spans as they begin, limits
-that would cut what our spans have, counters of the SDK's own.
+These parts of the SDK are not meant for its users. So `Direct.of` looks at each of
+them, makes a span as it would later, and returns None if anything is unexpected, or if
+the SDK would do more than this module does: a sampler of another kind, a processor that
+looks at spans as they begin, limits that would cut our spans, the SDK's own counters.
+
+Why: docs/decisions/0021-spans-and-histograms-past-the-sdk.md
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 _UNSET = Status(StatusCode.UNSET)
 _RANDOM: int = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
-# What a ratio looks at: the last 64 bits of a trace's id.
+# A ratio sampler looks at the last 64 bits of a trace's id.
 _RATIO_BITS = (1 << 64) - 1
 # Attributes that none of our spans has when it begins.
 _MANY = 32
@@ -180,7 +180,7 @@ def _nobody_could_tell(tracer: Any) -> bool:
 
     if type(tracer) is not Tracer or not getattr(tracer, "_is_enabled", lambda: True)():
         return False
-    # An application may put one of its own around all others.
+    # An application may wrap all processors in its own one.
     if type(tracer.span_processor) not in (
         SynchronousMultiSpanProcessor,
         ConcurrentMultiSpanProcessor,

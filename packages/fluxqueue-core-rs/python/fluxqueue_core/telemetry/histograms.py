@@ -1,12 +1,11 @@
-"""Histograms that count here and hand their buckets to the SDK when somebody
-exports: 1 µs a measurement where the SDK's `record` takes 10.
+"""Histograms that count here and hand their buckets to the SDK at each export: 1 µs per
+measurement instead of 10 µs for the SDK's `record`.
 
-What the SDK does for each measurement (clean the attributes, sort and hash them,
-find the series) comes out alike every time. So a `Series` is one histogram with
-one set of attributes, and counts in buckets of its own. Its first measurement
-goes to the SDK as ever, which begins the series there; the others are added to it
-before a reader collects. Where `aggregations` doesn't know the SDK well enough,
-every measurement is recorded as ever.
+For each measurement the SDK cleans, sorts and hashes the attributes and finds the
+series, with the same result every time. So a `Series` is one histogram with one set of
+attributes and its own buckets. Its first measurement goes through the SDK, which begins
+the series there; the others are added to it before a reader collects. If
+`aggregations` finds an unexpected SDK, every measurement goes through the SDK.
 """
 
 from __future__ import annotations
@@ -90,8 +89,8 @@ class CountedSeries(Series):
 
 
 class Histograms:
-    """Those of one meter. Somebody must call `flush` before each collection: a
-    callback of an observable instrument of that meter."""
+    """The histograms of one meter. Call `flush` before each collection, in a callback of
+    an observable instrument of that meter."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter

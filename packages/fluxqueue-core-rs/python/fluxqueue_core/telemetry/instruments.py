@@ -1,5 +1,5 @@
-"""Tracer, meter and logger of FluxQueue, and what is recorded with them alike
-by client, worker and scheduler."""
+"""FluxQueue's tracer, meter and logger, and the telemetry that client, worker and
+scheduler have in common."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def switch(variable: str, default: bool) -> bool:
 
 
 def get_tracer() -> Tracer | None:
-    """Our tracer; None where nobody has set a provider, or only one that does
-    nothing (OTEL_SDK_DISABLED)."""
+    """Returns our tracer; None without a provider, or with one that does nothing
+    (OTEL_SDK_DISABLED)."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider | NoOpTracerProvider):
         return None
@@ -52,7 +52,7 @@ def get_tracer() -> Tracer | None:
 
 
 def get_meter() -> Meter | None:
-    """Our meter; None as with `get_tracer`."""
+    """Returns our meter; None as with `get_tracer`."""
     provider = metrics.get_meter_provider()
     if isinstance(provider, metrics._internal._ProxyMeterProvider | NoOpMeterProvider):
         return None
@@ -61,10 +61,10 @@ def get_meter() -> Meter | None:
 
 
 def follows_unsampled_parents(tracer: Tracer | None) -> bool:
-    """Whether the tracer records nothing below a remote or local parent that is
-    not sampled, as the SDK's default sampler: then nobody has to ask it.
+    """Whether the tracer records nothing below an unsampled parent, remote or local, like
+    the SDK's default sampler: then it need not be asked.
 
-    False also where it can't be told.
+    False if that can't be known.
     """
     if tracer is None:
         return True
@@ -75,7 +75,7 @@ def follows_unsampled_parents(tracer: Tracer | None) -> bool:
     sampler = getattr(tracer, "sampler", None)
     if sampler is ALWAYS_OFF:
         return True
-    # A sampler of one's own below `ParentBased` may decide in its own way.
+    # A subclass of `ParentBased` may decide in its own way.
     if getattr(type(sampler), "should_sample", None) is not ParentBased.should_sample:
         return False
     return all(

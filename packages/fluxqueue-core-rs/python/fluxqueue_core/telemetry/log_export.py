@@ -2,11 +2,11 @@
 
 A record has the line's event as its body and its other fields as attributes. Its
 trace is that of the context in which the line is written. The SDK's batch
-processor takes it without waiting for anything, and drops what is too much.
+processor takes it without waiting, and drops records beyond its limit.
 
-What exporting itself has to say is not exported, or it would never end: lines of
-`opentelemetry`, lines written while a batch is being sent, and lines written
-while a record is being made.
+The export's own lines are not exported, or it would never end: lines of
+`opentelemetry`, lines written while a batch is being sent, and lines written while a
+record is being made.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class LogExport:
 
 
 def attribute(value: object) -> str | bool | int | float:
-    """The value as OTLP has it. What it does not have is text, or one such value
+    """Returns the value in a type of OTLP. Other types become text, or one such value
     would cost its whole batch."""
     if isinstance(value, bool | float):
         return value
@@ -119,7 +119,7 @@ def attribute(value: object) -> str | bool | int | float:
 
 
 class ExportHandler(logging.Handler):
-    """For an application that has handlers of its own for `logging`.
+    """A handler for an application with its own handlers of `logging`.
 
     Args:
         fields_of: makes a line's fields of a record.
@@ -142,8 +142,8 @@ class ExportHandler(logging.Handler):
 def structlog_exporter(
     export: Callable[[Fields], None], now: Callable[[], datetime]
 ) -> Callable[[Any, str, Any], Any]:
-    """A structlog processor that exports what it sees; it belongs before the last
-    one, which makes text of it."""
+    """Returns a structlog processor that exports each event; put it before the last one,
+    which turns the event into text."""
 
     def process(logger: Any, method: str, event: Any) -> Any:
         if isinstance(event, Mapping):
@@ -158,7 +158,7 @@ def structlog_exporter(
 
 
 def _traceback(exc_info: object) -> str:
-    """What structlog takes as `exc_info`: an exception, a triple, or true."""
+    """Formats structlog's `exc_info`: an exception, a triple, or true."""
     if isinstance(exc_info, tuple):
         error = exc_info[1]
     else:

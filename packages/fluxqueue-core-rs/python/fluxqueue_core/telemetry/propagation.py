@@ -33,22 +33,22 @@ _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
 SAMPLED = TraceFlags.SAMPLED
-# The state of a context without one: to ask it for its length takes a tenth of all.
+# The state of a context without one: asking it for its length takes a tenth of the time.
 _NO_STATE = INVALID_SPAN_CONTEXT.trace_state
-# Made once: to make one takes as long as to read the header.
+# Made once: making one takes as long as reading the header.
 TRACE_FLAGS = tuple(TraceFlags(number) for number in range(256))
-# Where the last digit of a header's flags stands, and which of them say that its
+# The place of the last digit of a header's flags, and the digits which say that the
 # sender has decided against recording the trace.
 FLAGS = slice(54, 55)
 NOT_SAMPLED = frozenset("02468ace")
 _BAGGAGE = W3CBaggagePropagator()
-# What W3C Baggage has everybody pass on; a reader throws a longer header away.
+# The limits that W3C Baggage has all systems pass on; readers discard a longer header.
 _BAGGAGE_BYTES = 8192
 _BAGGAGE_MEMBERS = 180
 
 
 def parse(traceparent: str, tracestate: str | None = None) -> SpanContext | None:
-    """The remote span's context; None where the header is not valid."""
+    """Returns the remote span's context; None if the header is not valid."""
     found = _TRACEPARENT.fullmatch(traceparent)
     if found is None:
         return None
@@ -63,8 +63,8 @@ def parse(traceparent: str, tracestate: str | None = None) -> SpanContext | None
 
 class RemoteSpan(NonRecordingSpan):
     """The span that a message names, as the current span of a task that is not
-    recorded. Its headers (`Job.trace_headers`) are read only where somebody asks:
-    most tasks do not."""
+    recorded. Its headers (`Job.trace_headers`) are read only on request: most tasks
+    don't ask."""
 
     _read: SpanContext | None = None
 
@@ -104,8 +104,8 @@ def headers(span: SpanContext, baggage: Context | None = None) -> bytes:
 
 
 def _bounded(baggage: str) -> str:
-    """The header without the members that are too much; each stays whole. What
-    came with somebody's request must not make a call fail, nor a message large."""
+    """Returns the header up to the limits, with whole members. A request's baggage must
+    not make a call fail, nor a message large."""
     length = 0
     for count, member in enumerate(baggage.split(",")):
         if count == _BAGGAGE_MEMBERS or length + len(member) > _BAGGAGE_BYTES:

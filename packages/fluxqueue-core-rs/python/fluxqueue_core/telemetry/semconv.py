@@ -1,7 +1,7 @@
-"""The names of what FluxQueue tells OpenTelemetry: the one home of them all.
+"""All names that FluxQueue uses with OpenTelemetry.
 
-Those of the messaging conventions (v1.44.0) and, under `messaging.fluxqueue.*`
-and `fluxqueue.*`, our own. docs/telemetry.md has the tables.
+They come from the messaging conventions (v1.44.0); our own are below
+`messaging.fluxqueue.*` and `fluxqueue.*`. docs/telemetry.md has the tables.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ CONSUMED_MESSAGES = "messaging.client.consumed.messages"
 PROCESS_DURATION = "messaging.process.duration"
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
-# Metrics of our own.
+# Our own metrics.
 WAIT_DURATION = "fluxqueue.task.wait.duration"
 RETRIES = "fluxqueue.task.retries"
 LEASES_LOST = "fluxqueue.worker.leases_lost"

@@ -1,5 +1,5 @@
-"""Counters that are observed: an addition to one of the SDK's own costs as much
-as the rest of a task."""
+"""Counters that the SDK observes: adding to an SDK counter costs as much as the rest of a
+task."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class Count:
         self._lock = threading.Lock()
 
     def add(self, more: int = 1) -> None:
-        """So many more."""
+        """Adds to the number."""
         with self._lock:
             self.value += more
 
 
 class Tally:
-    """The numbers of one counter, each with attributes of its own. `observe` is
-    the counter's callback."""
+    """The numbers of one counter, each with its own attributes. `observe` is the
+    counter's callback."""
 
     def __init__(self) -> None:
         self._counts: list[Count] = []
 
     def count(self, attributes: Attributes) -> Count:
-        """A number with these attributes, which no other has. To be kept."""
+        """Returns a number with these attributes, which no other has. Keep it."""
         count = Count(attributes)
         self._counts.append(count)
         return count
 
     def observe(self, options: CallbackOptions) -> Iterable[Observation]:
-        """Those that are not zero."""
+        """Returns the numbers that are not zero."""
         counts = list(self._counts)
         return [Observation(value, c.attributes) for c in counts if (value := c.value)]
