@@ -25,7 +25,7 @@ def test_no_script_of_a_worker_calls_what_counts_as_sent() -> None:
     folder = Path(fluxqueue_core.__file__).parent / "lua"
     called = set()
     # promote.lua is the scheduler's, whose commands no measure counts.
-    for path in set(folder.glob("*.lua")) - {folder / "promote.lua"}:
+    for path in set(folder.rglob("*.lua")) - {folder / "promote.lua"}:
         called |= {name.lower() for name in re.findall(r"call\('(\w+)'", path.read_text())}
     assert "rpop" in called
     assert not called & set(commands._SENT)
