@@ -1,4 +1,4 @@
-"""What JSON can't carry is named, with its place and a remedy."""
+"""The error for a value that JSON can't carry names its place and a remedy."""
 
 from __future__ import annotations
 

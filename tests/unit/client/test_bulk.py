@@ -96,7 +96,7 @@ def test_async_takes_no_more_calls_than_it_sends() -> None:
     asyncio.run(main())
 
 
-def test_no_calls_are_none() -> None:
+def test_an_empty_bulk_enqueues_nothing() -> None:
     assert asyncio.run(task_on(ChunkProducer()).enqueue_many_async([])) == 0
 
 
@@ -163,7 +163,7 @@ def test_an_error_of_the_iterable_is_passed_on_with_a_note(how: str) -> None:
 
 @pytest.mark.parametrize("calls", [5, None, "text", {"a": 1}])
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_what_is_no_iterable_of_calls_is_refused(how: str, calls: Any) -> None:
+def test_an_object_that_is_no_iterable_of_calls_is_refused(how: str, calls: Any) -> None:
     task = task_on(ChunkProducer())
     with pytest.raises(TypeError, match="pass an iterable of calls, not a"):
         send(task, how, calls)

@@ -96,7 +96,7 @@ def test_help_lists_what_is_installed_and_what_is_not(
         (["extra"], "`fluxqueue extra` needs no_such_module, which is not installed"),
     ],
 )
-def test_what_is_not_there_is_one_line(
+def test_a_missing_command_or_package_is_one_line(
     monkeypatch: Any, capsys: Any, argv: list[str], said: str
 ) -> None:
     installed(monkeypatch, dev="fluxqueue.dev:main", extra="no_such_module:main")

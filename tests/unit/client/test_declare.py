@@ -1,4 +1,4 @@
-"""What `FluxQueue.task` makes of a function, and what it refuses."""
+"""`FluxQueue.task`: the task that it makes of a function, and the functions it refuses."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def async_generator() -> Any:
         (lambda: None, "a lambda has no name"),
     ],
 )
-def test_what_a_worker_could_not_run_is_refused(decorated: Any, said: str) -> None:
+def test_a_function_that_no_worker_could_run_is_refused(decorated: Any, said: str) -> None:
     app = FluxQueue()
     with pytest.raises(TypeError) as caught:
         app.task()(decorated)

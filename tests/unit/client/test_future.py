@@ -25,7 +25,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Main], list[dict[str, Any]]
         async def watched() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, what: noise.append(what))
             await main()
-            gc.collect()  # an exception that nobody retrieved is told at collection
+            gc.collect()  # collection reports an exception that was never retrieved
 
         factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -181,7 +181,7 @@ def test_a_cancelled_call_raises_where_it_is_awaited_later(run: Any) -> None:
     assert run(main) == []
 
 
-def test_an_error_that_nobody_awaits_is_told_once(run: Any) -> None:
+def test_an_error_that_is_never_awaited_is_reported_once(run: Any) -> None:
     async def main() -> None:
         future(ConnectionError("away"))
         await asyncio.sleep(0)

@@ -92,7 +92,7 @@ def test_its_traceback_is_the_functions(watched: Watched) -> None:
     assert names[1:] == ["spin"]
 
 
-def test_what_it_raised_instead_is_the_context(watched: Watched) -> None:
+def test_the_exception_that_it_raised_instead_is_the_context(watched: Watched) -> None:
     def fail() -> None:
         try:
             spin(PATIENCE)
@@ -142,15 +142,15 @@ def test_an_added_attempt_is_reported_at_its_deadline_and_when_it_is_stuck(
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 1e18])
-def test_a_timeout_that_is_none(watched: Watched, seconds: float) -> None:
+def test_an_invalid_timeout_is_refused(watched: Watched, seconds: float) -> None:
     with pytest.raises(ConfigurationError):
         watched.deadlines.guard(print, seconds)
 
 
 @pytest.mark.parametrize("threads", [1, 8])
 def test_calls_that_end_about_at_their_deadline(watched: Watched, threads: int) -> None:
-    """Thousands of times the exception and the end of the call race: whoever wins,
-    the caller's own code never meets the exception."""
+    """The exception and the end of the call race thousands of times: whichever wins, the
+    caller's own code never meets the exception."""
     timeout = 0.0005
     calls = 4000 // threads
     funcs = [watched.deadlines.guard(func, timeout) for func in FUNCS]

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 
 class Subject:
-    """What the endpoint asks."""
+    """The object that the endpoint asks."""
 
     def __init__(self) -> None:
         self.stuck: list[str] = []
@@ -63,7 +63,7 @@ def test_a_check_that_fails_is_no_health(server: HealthServer, subject: Subject)
     assert "the check itself failed: TypeError" in why
 
 
-def test_metrics_are_there_once_somebody_gives_them(server: HealthServer) -> None:
+def test_metrics_are_served_once_they_are_set(server: HealthServer) -> None:
     assert get(server.port, "/metrics")[0] == 404
     server.metrics = lambda: ("text/plain; version=0.0.4", b"up 1\n")
     assert get(server.port, "/metrics") == (200, "up 1\n")
@@ -79,7 +79,7 @@ def test_metrics_are_there_once_somebody_gives_them(server: HealthServer) -> Non
         ("\xff\x00 nonsense", 400),
     ],
 )
-def test_what_it_does_not_serve(server: HealthServer, request_line: str, status: int) -> None:
+def test_other_requests_are_refused(server: HealthServer, request_line: str, status: int) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(f"{request_line}\r\n\r\n".encode("latin-1"))
         answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
@@ -92,7 +92,7 @@ def test_head_has_no_body(server: HealthServer) -> None:
     assert get(server.port, "/livez", "HEAD") == (200, "")
 
 
-def test_clients_that_say_nothing_keep_nobody_out(
+def test_silent_clients_keep_no_other_client_out(
     server: HealthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PATIENCE", 0.2)
@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_named(server: HealthServer, subject: Subject) -
         HealthServer("127.0.0.1", server.port, subject.live, subject.ready)
 
 
-def test_whoever_asks_before_the_start_is_answered_after_it(subject: Subject) -> None:
+def test_a_request_before_the_start_is_answered_after_it(subject: Subject) -> None:
     server = HealthServer("127.0.0.1", 0, subject.live, subject.ready)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
@@ -129,7 +129,7 @@ def test_whoever_asks_before_the_start_is_answered_after_it(subject: Subject) ->
     server.close()
 
 
-def test_after_close_nobody_listens(subject: Subject) -> None:
+def test_after_close_the_port_refuses_connections(subject: Subject) -> None:
     server = HealthServer("127.0.0.1", 0, subject.live, subject.ready)
     server.start()
     server.close()

@@ -63,7 +63,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("way")
-def test_nobody_waits_for_a_reader_and_no_line_is_lost_or_overtaken(pipe: Pipe) -> None:
+def test_no_thread_waits_for_a_reader_and_no_line_is_lost_or_overtaken(pipe: Pipe) -> None:
     write = LineWriter(pipe.writer, dropped_line)
     count = 4_000
     lines = [b"%d %s" % (n, b"x" * (n % 300)) for n in range(count)]
@@ -77,7 +77,7 @@ def test_nobody_waits_for_a_reader_and_no_line_is_lost_or_overtaken(pipe: Pipe) 
 
 
 @pytest.mark.usefixtures("way")
-def test_what_no_longer_fits_is_dropped_and_counted_in_its_place(pipe: Pipe) -> None:
+def test_lines_that_do_not_fit_are_dropped_and_counted_in_their_place(pipe: Pipe) -> None:
     write = LineWriter(pipe.writer, dropped_line, limit=1_000)
     for number in range(2_000):
         write(b"%099d\n" % number)
@@ -122,7 +122,7 @@ def test_lines_of_many_threads_stay_whole_through_a_slow_reader(pipe: Pipe) -> N
         assert {line.split()[2] for line in mine} == {b"y" * 500}
 
 
-def test_a_terminal_that_is_stopped_holds_nobody_up() -> None:
+def test_a_stopped_terminal_delays_no_thread() -> None:
     master, terminal = pty.openpty()
     try:
         write = LineWriter(terminal, dropped_line, limit=1_000)
@@ -156,7 +156,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
         with pytest.raises(BrokenPipeError):
             os.write(writer, b"line\n")
         write(b"dropped\n")
-        os.dup2(file.fileno(), writer)  # somebody reads again
+        os.dup2(file.fileno(), writer)  # a reader is there again
         write(b"next\n")
         file.seek(0)
         assert file.read() == b"next\n"

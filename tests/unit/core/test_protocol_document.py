@@ -20,7 +20,7 @@ def code(lua: str) -> str:
 
 
 def defined(part: str) -> set[str]:
-    """The names that a part defines for what stands behind it."""
+    """The names that a part defines for the parts that follow."""
     text = code(part)
     groups = re.findall(r"^local (?!function)([\w, \n]+?) =", text, re.MULTILINE)
     names = {name for group in groups for name in re.findall(r"\w+", group)}
@@ -65,7 +65,7 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
         for part in made_of:
             assert text.startswith("#!lua flags=allow-oom\n" + parts["keys"])
             _, rest = text.split(parts[part])
-            # Something of it is used behind it, and all that it needs stands before it.
+            # A later part uses something of it, and all that it needs precedes it.
             assert defined(parts[part]) & set(re.findall(r"\w+", code(rest))), (name, part)
             needs = re.search(r"^-- Needs (.+?)\.", parts[part], re.MULTILINE)
             needed = set(needs[1].split(", ")) if needs else set()

@@ -1,4 +1,4 @@
-"""What `Settings` says about where Redis is: one server, Sentinels, a cluster."""
+"""The address of Redis in `Settings`: one server, Sentinels, a cluster."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_single_server_is_what_it_was() -> None:
     assert Settings("unix:///run/redis.sock").nodes == []
 
 
-def test_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_waiting_for_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLUXQUEUE_WAIT_REPLICAS", "3")
     monkeypatch.setenv("FLUXQUEUE_WAIT_AOF", "1")
     settings = Settings("redis://h?wait_replicas=2", wait_timeout=0.25)

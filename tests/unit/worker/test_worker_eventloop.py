@@ -121,7 +121,7 @@ def test_stopping_the_loop_does_not_stop_the_worker(
     assert [what for _, what, _ in consumer.outcomes] == ["succeed", "succeed"]
 
 
-def test_a_cancelled_task_has_failed_also_before_it_began(
+def test_a_cancelled_task_has_failed_even_before_it_began(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
 ) -> None:
     async def cancel_others() -> None:
@@ -203,7 +203,7 @@ def test_a_context_brings_the_storage_of_the_loop(
     assert storages[0] is storages[1]
 
 
-def test_what_is_cancelled_at_the_end_goes_back_without_a_failure(
+def test_a_task_cancelled_at_the_end_is_released_without_a_failure(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record, lines: Any
 ) -> None:
     begun = threading.Barrier(3)

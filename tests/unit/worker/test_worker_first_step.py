@@ -45,7 +45,7 @@ async def nothing() -> None: ...
 
 
 @LOOPS
-def test_what_never_waits_has_ended_when_its_first_step_has(new_loop: NewLoop) -> None:
+def test_a_coroutine_that_never_waits_ends_with_its_first_step(new_loop: NewLoop) -> None:
     seen: list[Any] = []
 
     async def look() -> str:
@@ -67,7 +67,7 @@ def test_what_never_waits_has_ended_when_its_first_step_has(new_loop: NewLoop) -
 
 
 @LOOPS
-def test_what_waits_goes_on_as_any_task(new_loop: NewLoop) -> None:
+def test_a_coroutine_that_waits_continues_as_any_task(new_loop: NewLoop) -> None:
     seen: list[Any] = []
 
     async def wait() -> None:
@@ -93,7 +93,7 @@ def test_what_waits_goes_on_as_any_task(new_loop: NewLoop) -> None:
 
 @LOOPS
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()])
-def test_what_it_raises_is_its_own(new_loop: NewLoop, error: BaseException) -> None:
+def test_an_exception_is_the_tasks_own(new_loop: NewLoop, error: BaseException) -> None:
     async def fail() -> None:
         raise error
 
@@ -160,7 +160,7 @@ def test_a_factory_of_the_application_makes_the_tasks(new_loop: NewLoop) -> None
 
 
 @LOOPS
-def test_what_is_no_coroutine_is_refused(new_loop: NewLoop) -> None:
+def test_an_object_that_is_no_coroutine_is_refused(new_loop: NewLoop) -> None:
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
         wrong: Any = 3
         with pytest.raises(TypeError, match="coroutine"):

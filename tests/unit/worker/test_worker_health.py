@@ -1,4 +1,4 @@
-"""What the worker's health is made of."""
+"""The parts of the worker's health."""
 
 from __future__ import annotations
 

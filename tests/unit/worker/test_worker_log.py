@@ -102,7 +102,7 @@ def test_levels_are_filtered() -> None:
     assert [json.loads(line)["level"] for line in lines] == ["warning", "error"]
 
 
-def test_a_process_without_standard_streams_has_none_of_its_sockets_there(tmp_path: Path) -> None:
+def test_a_process_without_standard_streams_puts_no_socket_there(tmp_path: Path) -> None:
     code = """
 import os, socket, sys
 from fluxqueue_core.service import log

@@ -1,4 +1,4 @@
-"""What a middleware sees of an attempt, in which order, and what it costs without one."""
+"""A middleware's view of an attempt, the order of several, and the cost of none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a supervisor knows without its processes: cores, limits, pauses, metrics."""
+"""The parts of a supervisor that need no process: cores, limits, pauses, metrics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
     assert usable_cores(tmp_path / "absent", tmp_path) == len(os.sched_getaffinity(0))
 
 
-def test_who_needs_a_supervisor(options: Options) -> None:
+def test_several_processes_and_limits_need_a_supervisor(options: Options) -> None:
     assert not options.wants_supervisor
     for name in ("processes", "max_tasks", "max_rss", "max_stuck"):
         changed: dict[str, Any] = {name: 2}
@@ -78,7 +78,7 @@ def test_a_wrong_number_of_processes(value: str, capsys: pytest.CaptureFixture[s
     assert "is not a whole number from 1 to 1000, nor auto" in capsys.readouterr().err
 
 
-def test_one_process_ends_after_exactly_so_many_tasks_several_not_at_once(
+def test_one_process_ends_after_exactly_max_tasks_several_not_at_once(
     options: Options,
 ) -> None:
     assert max_tasks(options) is None
@@ -90,7 +90,7 @@ def test_one_process_ends_after_exactly_so_many_tasks_several_not_at_once(
 
 
 class Used:
-    """What limits ask for."""
+    """The usage that limits ask for."""
 
     exhausted = False
     found: list[int]
@@ -170,7 +170,7 @@ def test_no_python_runs_between_fork_and_exec(
     assert hooks == ["before", "after"]
 
 
-def test_pauses_between_crashes_double_and_begin_anew(options: Options, lines: Any) -> None:
+def test_pauses_between_crashes_double_and_begin_again(options: Options, lines: Any) -> None:
     now = 100.0
     process = Process(0, options, [], lines.logger(), lambda: now)
     for _ in range(8):

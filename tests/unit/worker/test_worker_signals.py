@@ -1,4 +1,4 @@
-"""Signals and the end of the process, in processes of their own."""
+"""Signals and the end of the process, in separate processes."""
 
 from __future__ import annotations
 

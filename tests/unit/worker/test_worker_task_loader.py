@@ -79,7 +79,7 @@ def test_an_app_object_brings_its_own_tasks_only(folder: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_one_line(folder: Path, path: str, queues: list[str], text: str) -> None:
+def test_an_error_is_one_line(folder: Path, path: str, queues: list[str], text: str) -> None:
     with pytest.raises(TasksError) as caught:
         load(path, queues)
     assert text in str(caught.value)
