@@ -92,7 +92,7 @@ def test_a_bad_call_in_the_middle(
         send(task, [*calls, bad, *calls])
     text, enqueued = str(caught.value), caught.value.enqueued
     assert f"call 5432 ({enqueued} calls were enqueued before it): {said}" in text
-    # Exactly so many are in Redis, and they are the first ones.
+    # Exactly that many are in Redis, and they are the first ones.
     assert numbers(redis) == list(range(enqueued))
     assert enqueued >= 4000
 

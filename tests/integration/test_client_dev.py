@@ -166,7 +166,7 @@ def test_it_stops_worker_then_scheduler_then_redis(folder: Path, number: int) ->
 
 def test_a_taken_port_is_told_with_the_variable_to_export(folder: Path) -> None:
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # somebody has it already, which will do
+        with contextlib.suppress(OSError):  # another process has it already, which is as good
             stack.enter_context(socket.create_server(("127.0.0.1", 6379)))
         with dev(folder) as process:
             found = ready(process)

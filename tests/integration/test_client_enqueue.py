@@ -140,7 +140,7 @@ def test_the_connection_of_a_thread_ends_with_it(redis_url: str, redis: Any) -> 
     assert len(messages(redis)) == 20
 
 
-def test_what_is_too_large_is_not_sent(redis_url: str, redis: Any) -> None:
+def test_a_message_that_is_too_large_is_not_sent(redis_url: str, redis: Any) -> None:
     app = FluxQueue(redis_url, max_message_bytes=1000)
     work = app.task(name="work")(lambda a: None)
 

@@ -61,7 +61,7 @@ def test_one_loop_after_another(redis_url: str, redis: Any, new_loop: NewLoop) -
     for number in range(30):
         run(new_loop, work_once(work, number))
     assert [message["args"][0] for message in messages(redis)] == list(range(30))
-    # What belonged to a closed loop does not pile up.
+    # Connections of closed loops do not pile up.
     wait_until(lambda: connections(redis) <= 1)
 
 
@@ -123,7 +123,7 @@ def test_a_call_cancelled_after_the_write_leaves_the_others_alone(new_loop: NewL
     with ScriptedRedis(script) as server:
         work = async_work_on(server.url)
         run(new_loop, main())
-        # What was written can't be called back.
+        # Written commands can't be called back.
         assert [len(command) - 2 for command in server.pushed] == [1, 10, 1]
         assert server.connections == 1
 

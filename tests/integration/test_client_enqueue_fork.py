@@ -9,7 +9,7 @@ from typing import Any
 from support.tasks import async_work_on, messages, work_on
 
 
-def test_a_forked_child_has_a_connection_of_its_own(redis_url: str, redis: Any) -> None:
+def test_a_forked_child_has_its_own_connection(redis_url: str, redis: Any) -> None:
     work, awork = work_on(redis_url), async_work_on(redis_url)
     work("parent", 0)
     asyncio.run(awork("parent", 1))

@@ -1,5 +1,5 @@
-"""Redis is away, silent, full or breaks off: each is an error that says what
-is known about the task."""
+"""Redis is down, silent, full or breaks off: each is an error that says what is known
+about the task."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def free_port() -> int:
 
 
 @EVERY
-def test_nobody_listens(call: Call) -> None:
+def test_no_server_listens(call: Call) -> None:
     url = f"redis://user:geheim@127.0.0.1:{free_port()}"
     with pytest.raises(BrokerUnavailable) as caught:
         call(FluxQueue(url, timeout=0.3))
@@ -107,7 +107,7 @@ def test_a_connection_that_breaks_after_the_write_is_uncertain_and_not_repeated(
         "WRONGTYPE Operation against a key holding the wrong kind of value",
     ],
 )
-def test_what_redis_refuses_was_not_enqueued(call: Call, answer: str) -> None:
+def test_a_refused_task_was_not_enqueued(call: Call, answer: str) -> None:
     with ScriptedRedis(lambda number, command: f"-{answer}\r\n".encode()) as server:
         with pytest.raises(BrokerError, match=answer.split()[0]) as caught:
             call(FluxQueue(server.url))

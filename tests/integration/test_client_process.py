@@ -1,4 +1,4 @@
-"""The client in a process of its own: Ctrl+C and the interpreter's end."""
+"""The client in a separate process: Ctrl+C and the interpreter's end."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_ctrl_c_interrupts_a_stuck_call(how: str, stuck: str) -> None:
 def test_ctrl_c_interrupts_a_call_that_can_not_connect() -> None:
     with ScriptedRedis() as server:
         url = server.url
-    # Nobody listens: the call tries again and again, within its timeout.
+    # No server listens: the call tries repeatedly, within its timeout.
     with start("print('calling', flush=True)\nwork(1)", url) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "calling\n"

@@ -34,7 +34,7 @@ def task_of_{queue}(number):
 
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """Nodes with a password that keep their roles; tests use queues of their own."""
+    """Nodes with a password that keep their roles; each test uses its own queues."""
     folder = tmp_path_factory.mktemp("steady") / "nodes"
     with RedisCluster(folder, replicas=0, password="pw") as servers:
         yield servers
@@ -267,8 +267,8 @@ def task(number):
 
 
 def test_a_master_is_killed(redis_cluster: RedisCluster, tmp_path: Path) -> None:
-    """What a replica had acknowledged is there afterwards, and runs; queues of other
-    masters notice nothing."""
+    """Tasks that a replica had acknowledged are there afterwards, and run; the queues of
+    other masters are not affected."""
     servers = redis_cluster
     victim, other = servers.masters()[:2]
     queues = [servers.queue_on(victim), servers.queue_on(other)]

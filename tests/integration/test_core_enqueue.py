@@ -112,7 +112,7 @@ def test_null_for_other_reasons_is_sent(redis_url: str, redis: Any, value: Any) 
     assert len(waiting(redis)) == 1
 
 
-def test_what_orjson_raises_passes_unchanged(redis_url: str, redis: Any) -> None:
+def test_an_exception_of_orjson_passes_unchanged(redis_url: str, redis: Any) -> None:
     sender = producer(redis_url)
     circle: list[Any] = []
     circle.append(circle)
@@ -185,7 +185,7 @@ def test_an_answer_that_makes_no_sense_is_uncertain(answers: bytes) -> None:
         assert server.connections == 2
 
 
-def test_what_does_not_speak_redis_is_unavailable() -> None:
+def test_a_server_that_does_not_speak_redis_is_unavailable() -> None:
     def web(connection: Any) -> None:
         connection.recv(100)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -1,4 +1,4 @@
-"""`Producer.enqueue_async` when Redis is away, silent, slow or breaks off."""
+"""`Producer.enqueue_async` when Redis is down, silent, slow or breaks off."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_call_that_never_got_a_connection_is_unavailable(new_loop: NewLoop) ->
 
 
 @LOOPS
-def test_each_call_has_its_own_timeout_while_redis_is_away(new_loop: NewLoop) -> None:
+def test_each_call_has_its_own_timeout_while_redis_is_down(new_loop: NewLoop) -> None:
     """The second call, made when half of the first one's time was over, is still
     waiting when the first one fails, and gets the connection that comes then."""
 
@@ -124,7 +124,7 @@ def test_errors_of_redis_are_those_of_the_calls_they_answer(new_loop: NewLoop) -
 
 
 @LOOPS
-def test_what_was_not_written_whole_is_sent_again(new_loop: NewLoop) -> None:
+def test_commands_that_were_not_written_whole_are_sent_again(new_loop: NewLoop) -> None:
     """The connection is cut in the middle of large commands: the calls that the
     server may have are uncertain, all others arrive, none twice."""
 
@@ -179,7 +179,7 @@ def test_a_server_that_dies_before_each_answer_is_not_asked_again(new_loop: NewL
 
 
 @LOOPS
-def test_answers_that_nobody_asked_for_end_the_connection(new_loop: NewLoop) -> None:
+def test_unexpected_replies_end_the_connection(new_loop: NewLoop) -> None:
     def chatty(connection: Any) -> None:
         answer(connection, lambda words: b":1\r\n:2\r\n")
 

@@ -135,7 +135,7 @@ def test_an_error_of_the_iterable_waits_for_what_is_on_its_way(redis_url: str, r
     assert numbers(redis) == list(range(2000))
 
 
-def test_what_is_not_iterable(redis_url: str) -> None:
+def test_an_object_that_is_not_iterable_is_refused(redis_url: str) -> None:
     with pytest.raises(TypeError) as caught:
         producer(redis_url).enqueue_many(ROUTE, 5, anything)  # type: ignore[arg-type]
     assert caught.value.enqueued == 0  # type: ignore[attr-defined]

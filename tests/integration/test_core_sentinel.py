@@ -224,7 +224,7 @@ def held(client: Any) -> int:
     return sum(client.hlen(name) for name in client.scan_iter(key("claimed", "q", "*")))
 
 
-def test_what_sentinels_call_the_master_is_checked(redis_sentinel: RedisSentinel) -> None:
+def test_the_master_that_sentinels_name_is_checked(redis_sentinel: RedisSentinel) -> None:
     """A replica that they still call the master gets no task."""
     servers = redis_sentinel
     for sentinel in servers.sentinels[1:]:

@@ -24,7 +24,7 @@ LARGE = 32 << 20
 @contextmanager
 def serving(serve: Callable[[socket.socket, float], None]) -> Iterator[str]:
     """The URL of a server that calls `serve` for each connection, with the moment when
-    it is to end."""
+    it must end."""
     end = time.monotonic() + LONGEST
 
     def accept() -> None:

@@ -18,7 +18,7 @@ from support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.versions
 
-# Seconds that a replica or a disk may take on a slow machine, for calls that are to
+# Seconds that a replica or a disk may take on a slow machine, for calls that must
 # succeed; the default is one.
 LONG = 4.5
 Sender = Any
@@ -131,7 +131,7 @@ def test_a_bulk_ends_with_the_chunk_that_too_few_have(
     finally:
         replica.go_on()
     assert caught.value.enqueued == 0
-    # What was not sent is not there.
+    # Tasks that were not sent are not there.
     assert numbers(master.client) == list(range(len(numbers(master.client))))
     assert 1_000 <= len(numbers(master.client)) <= 3_000
     client.close()
@@ -182,7 +182,7 @@ def test_the_disk(tmp_path: Path, way: Way) -> None:
             assert "not enqueued" in str(caught.value)
             assert numbers(only.client) == []
             return
-        # The file is written, but nobody asks for its way to the disk.
+        # Redis writes the file, but never syncs it to the disk.
         with pytest.raises(EnqueueUncertain, match="not on the disk of the master"):
             way(sender, 1)
         only.client.config_set("appendfsync", "always")
@@ -212,7 +212,7 @@ def test_a_right_that_is_missing_is_noticed_before_anything_is_enqueued(tmp_path
         assert numbers(only.client) == []
 
 
-def test_a_worker_with_the_same_url_waits_for_nobody(tmp_path: Path) -> None:
+def test_a_worker_with_the_same_url_waits_for_no_replica(tmp_path: Path) -> None:
     app = """
 @fluxqueue.task(queue="q", name="task")
 def task(number):

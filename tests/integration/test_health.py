@@ -123,7 +123,7 @@ def enqueue(url: str, name: str) -> None:
 
 
 @both
-def test_without_a_port_nobody_listens(start: Start, redis_url: str, tmp_path: Path) -> None:
+def test_without_a_port_there_is_no_endpoint(start: Start, redis_url: str, tmp_path: Path) -> None:
     with start(tmp_path, redis_url) as process:
         process.wait_for("worker.connected" if start is start_worker else "scheduler.started")
         assert listening_ports(process.pid) == set()

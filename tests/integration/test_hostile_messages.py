@@ -1,4 +1,5 @@
-"""Who can write to a queue can ask for registered tasks, and for nothing else."""
+"""A process that can write to a queue can ask for registered tasks, and for nothing
+else."""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ def of_another_queue():
     note("of_another_queue")
 """
 
-# None of these is a registered task, though each can be found by somebody who
-# looks names up in modules, builtins or objects.
+# None of these is a registered task, though code that looks names up in modules,
+# builtins or objects would find each.
 NAMES = [
     *("os.system", "system", "renamed.system", "os", "subprocess.Popen", "posix.system"),
     *("eval", "exec", "compile", "open", "print", "__import__", "builtins.eval", "breakpoint"),
@@ -110,7 +111,7 @@ def test_only_registered_tasks_can_be_called(tmp_path: Path, redis: Any, redis_u
         push(redis, *hostile)
 
         def promoted_and_dead() -> bool:
-            # What a scheduler does.
+            # As a scheduler does.
             for raw in redis.zrange(key("delayed", "default"), 0, -1):
                 redis.zrem(key("delayed", "default"), raw)
                 push(redis, raw)

@@ -1,4 +1,4 @@
-"""A log that nobody reads: tasks, lease and drain go on, and what is missing is
+"""A log without a reader: tasks, lease and drain go on, and the missing lines are
 counted."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def noisy_async(number, text):
 
 
 class Unread:
-    """A worker whose log nobody reads until `read_to_end`."""
+    """A worker whose log is not read until `read_to_end`."""
 
     def __init__(self, folder: Path, url: str, *flags: str) -> None:
         (folder / "app.py").write_text(PRELUDE + APP)
@@ -73,7 +73,7 @@ TEXT = "an error that fills the log " * 500
 
 
 @pytest.mark.parametrize("count", [40, 800])
-def test_tasks_and_drain_go_on_while_nobody_reads_the_log(
+def test_tasks_and_drain_go_on_while_the_log_is_not_read(
     count: int, redis_url: str, redis: Any, tmp_path: Path
 ) -> None:
     """With 40 errors the pipe is full, with 800 what may wait as well."""
@@ -120,7 +120,7 @@ def test_the_log_says_how_many_lines_are_missing(
     assert "task.dead" not in events[events.index("log.dropped") :]
 
 
-def test_no_line_is_missing_where_somebody_reads_late(
+def test_no_line_is_missing_if_the_log_is_read_late(
     redis_url: str, redis: Any, tmp_path: Path
 ) -> None:
     noisy, _ = declared(redis_url)

@@ -1,7 +1,7 @@
 """A plain task: the bytes of its messages, its keys, and what Redis does for it.
 
-Every feature stands beside a plain task and costs it nothing. So each message,
-key and command of one is compared with what was recorded at version 0.2.0.
+No feature costs a plain task anything. So each message, key and command of one is
+compared with a recording of version 0.2.0.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def promote(scripts: Scripts) -> None:
     scripts.promote(10)
 
 
-# What comes before, and the call that is recorded.
+# The preparation, and the recorded call.
 CASES: dict[str, tuple[Callable[[Scripts], None], Callable[[Scripts], None]]] = {
     "an exchange that claims three": (
         lambda scripts: scripts.enqueue(*messages(range(3))),
@@ -86,7 +86,7 @@ def commands_of_scripts(scripts: Scripts, name: str) -> list[str]:
     before(scripts)
     with monitored(scripts.redis) as commands:
         call(scripts)
-    # Lua goes through a table of keys in an order of its own.
+    # Lua goes through a table of keys in any order.
     return commands.in_any_order("TYPE")
 
 

@@ -45,7 +45,7 @@ def other_than(servers: RedisCluster, *nodes: RedisProcess) -> RedisProcess:
 
 
 def check_promotion(scripts: Scripts, scheduler: SchedulerProcess) -> None:
-    """What is due is moved."""
+    """A due message is moved."""
     due = message(next(_numbers))
     scripts.redis.zadd(scripts.key("delayed"), {due: 1})
     wait_until(lambda: due in scripts.list("pending"), what=scheduler.output)
@@ -53,7 +53,7 @@ def check_promotion(scripts: Scripts, scheduler: SchedulerProcess) -> None:
 
 
 def check_rescue(scripts: Scripts, scheduler: SchedulerProcess) -> None:
-    """What a lost consumer held is moved."""
+    """A lost consumer's message is moved."""
     number = next(_numbers)
     wait_until(scripts.is_calm, what=scheduler.output)
     scripts.claim(f"lost{number}", message(number))

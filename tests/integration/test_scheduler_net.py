@@ -22,7 +22,7 @@ def scheduler(redis_url: str) -> Iterator[Scheduler]:
 
 
 def test_orphans_of_unknown_consumers_are_rescued(scripts: Scripts, scheduler: Scheduler) -> None:
-    # Somebody has deleted the set of consumers, say.
+    # As if an operator had deleted the set of consumers.
     scripts.redis.sadd(key("queues"), scripts.queue)
     held, inboxed = message(1), message(2)
     scripts.redis.hset(scripts.key("claimed", "ghost"), field(held), held)

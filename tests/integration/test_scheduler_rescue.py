@@ -82,7 +82,9 @@ def test_after_too_many_losses_a_task_is_dead(
     assert str(limit) in json.loads(reason)["error"]
 
 
-def test_what_can_not_be_raised_is_parked(scripts: Scripts, redis_url: str, tmp_path: Path) -> None:
+def test_a_message_that_can_not_be_raised_is_parked(
+    scripts: Scripts, redis_url: str, tmp_path: Path
+) -> None:
     # They begin like messages, so a worker could claim them; each died with it.
     broken = message(1)[:-1]
     lying = message(2).replace(b',"name"', b',"deliveries":"many","name"')
@@ -98,7 +100,7 @@ def test_what_can_not_be_raised_is_parked(scripts: Scripts, redis_url: str, tmp_
     assert {json.loads(reason)["reason"] for _, reason in dead.values()} == {"malformed"}
 
 
-def test_what_another_scheduler_left_half_done_is_finished(
+def test_a_rescue_that_another_scheduler_left_half_done_is_finished(
     scripts: Scripts, redis_url: str, tmp_path: Path
 ) -> None:
     held = messages(range(3))
@@ -114,7 +116,7 @@ def test_what_another_scheduler_left_half_done_is_finished(
     assert scripts.stats() == {"rescued": 3}
 
 
-def test_what_a_half_open_connection_takes_for_a_tombstone_comes_back_unraised(
+def test_a_message_that_a_half_open_connection_claims_for_a_tombstone_comes_back_unraised(
     scripts: Scripts, redis_url: str, tmp_path: Path
 ) -> None:
     scripts.open("", olds=[f"ended{n}" for n in range(600)])

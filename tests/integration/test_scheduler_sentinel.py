@@ -65,7 +65,7 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
             assert "secret" not in scheduler.output()
 
 
-def test_without_sentinels_it_is_said_what_is_missing(tmp_path: Path) -> None:
+def test_the_error_without_sentinels_names_what_is_missing(tmp_path: Path) -> None:
     url = "redis+sentinel://127.0.0.1:1,127.0.0.1:2/tasks"
     with SchedulerProcess(tmp_path, url) as scheduler:
         line = scheduler.wait_for("redis.unavailable")

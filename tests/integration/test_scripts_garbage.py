@@ -103,7 +103,7 @@ def test_a_key_of_another_type(redis: Any, name: str, kind: str) -> None:
         broken = sent.key(kind, consumer)
         if redis.type(broken).decode() == type_:
             continue
-        # What the vandal has destroyed is not the script's fault.
+        # The script is not to blame for what the vandal destroyed.
         sent.numbers -= sent.holds(broken)
         redis.delete(broken)
         put(redis, broken)
@@ -136,7 +136,7 @@ def test_odd_fields_scores_and_members(redis: Any, name: str) -> None:
             errors = refusals(call, sent)
             assert all("integer" in text or "overflow" in text for text in errors), errors
             assert sent.lost() == set(), f"{name} with {kind} = {odd!r}"
-            # Nothing is kept again and again.
+            # No message is kept repeatedly.
             assert redis.zcard(sent.key("dead")) <= parked + 1, f"{name} with {kind} = {odd!r}"
     for kind in ("consumers", "delayed", "dead", "newer"):
         redis.flushdb()

@@ -25,7 +25,7 @@ def test_an_id_that_is_known_is_refused_alive_or_ended(scripts: Scripts) -> None
     assert scripts.score("other") is None, "a refused open did something"
 
 
-def test_what_is_kept_moves_and_the_rest_goes_home_in_order(scripts: Scripts) -> None:
+def test_kept_messages_move_and_the_others_return_in_order(scripts: Scripts) -> None:
     # Rule 3.
     held = messages(range(1, 7))
     scripts.claim("old", *held[:4])
@@ -55,7 +55,7 @@ def test_nothing_is_raised_and_suspects_go_to_their_list(scripts: Scripts) -> No
     assert scripts.list("pending") == [once, retried]
 
 
-def test_a_message_held_twice_is_kept_once_and_the_other_goes_home(scripts: Scripts) -> None:
+def test_a_message_held_twice_is_kept_once_and_the_other_returns(scripts: Scripts) -> None:
     claimed, twin = message(1), message(1, args=b'["twin"]')
     scripts.claim("old", claimed)
     scripts.enqueue(twin)
@@ -64,7 +64,7 @@ def test_a_message_held_twice_is_kept_once_and_the_other_goes_home(scripts: Scri
     assert {*scripts.held("new").values(), *scripts.list("pending")} == {claimed, twin}
 
 
-def test_what_is_no_message_goes_home_as_it_is(scripts: Scripts) -> None:
+def test_garbage_returns_unchanged(scripts: Scripts) -> None:
     scripts.open("old")
     scripts.enqueue(b"garbage")
     scripts.block("old")
@@ -80,8 +80,8 @@ def test_an_unknown_old_id_becomes_a_tombstone(scripts: Scripts) -> None:
     assert scripts.open("unknown") is None
 
 
-def test_what_an_unknown_old_id_left_is_for_the_scheduler_to_raise(scripts: Scripts) -> None:
-    # Somebody has deleted the set of consumers.
+def test_the_scheduler_raises_the_messages_of_an_unknown_old_id(scripts: Scripts) -> None:
+    # An operator has deleted the set of consumers.
     held = message(1)
     scripts.claim("old", held)
     scripts.redis.delete(scripts.key("consumers"))

@@ -12,7 +12,7 @@ def delay(scripts: Scripts, due: dict[bytes, float]) -> None:
     scripts.redis.zadd(scripts.key("delayed"), due)
 
 
-def test_what_is_due_moves_in_order_behind_what_waits(scripts: Scripts) -> None:
+def test_due_messages_move_in_order_behind_those_that_wait(scripts: Scripts) -> None:
     due = messages(range(3))
     later = message(8)
     waiting = message(9)
@@ -125,7 +125,7 @@ def test_the_oldest_above_the_count_go(scripts: Scripts) -> None:
     assert scripts.trim_dead(0) == 1 and scripts.dead() == {}
 
 
-def test_what_is_too_old_goes(scripts: Scripts) -> None:
+def test_entries_that_are_too_old_are_removed(scripts: Scripts) -> None:
     now = scripts.now()
     for n in range(3):
         bury(scripts, f"old{n}", now - DAY - 1_000)

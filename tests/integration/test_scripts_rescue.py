@@ -45,7 +45,7 @@ def test_after_a_gap_it_is_quiet_again(scripts: Scripts, ago: int) -> None:
     scripts.end_lease("late")
     scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - ago)
     assert scripts.sweep()[1:3] == [LEASE, []]
-    # The grace does not begin anew with each sweep, nor end with the next.
+    # The grace does not begin again with each sweep, nor end with the next.
     quiet, late = scripts.sweep()[1:3]
     assert 0 < quiet <= LEASE and late == []
 
@@ -175,7 +175,7 @@ def test_the_number_of_messages_is_bounded(scripts: Scripts) -> None:
 # move
 
 
-def test_raised_messages_go_home_and_are_next(scripts: Scripts) -> None:
+def test_raised_messages_return_and_are_next(scripts: Scripts) -> None:
     held = messages(range(3), deliveries=0)
     lose(scripts, "c", *held)
     waiting = message(9)
@@ -229,7 +229,7 @@ def test_an_error_in_moving_loses_no_message(scripts: Scripts) -> None:
 # reclaim
 
 
-def test_the_inbox_of_a_tombstone_goes_home_in_order_and_unraised(scripts: Scripts) -> None:
+def test_the_inbox_of_a_tombstone_returns_in_order_and_unraised(scripts: Scripts) -> None:
     inboxed = [message(1), message(2, deliveries=1), message(3), message(4, deliveries=2)]
     scripts.open("", olds=["c"])
     scripts.enqueue(*inboxed)
@@ -243,7 +243,7 @@ def test_the_inbox_of_a_tombstone_goes_home_in_order_and_unraised(scripts: Scrip
     assert scripts.reclaim("c") == 0
 
 
-def test_the_inbox_of_an_unknown_consumer_goes_home(scripts: Scripts) -> None:
+def test_the_inbox_of_an_unknown_consumer_returns(scripts: Scripts) -> None:
     scripts.enqueue(message(1))
     scripts.block("unknown")
     assert scripts.reclaim("unknown") == 1

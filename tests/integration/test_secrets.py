@@ -147,7 +147,7 @@ def test_an_error_of_the_client_with_its_traceback_and_its_span(
 def test_a_url_that_can_not_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         FluxQueue(url)
-    # An exception behind it would be repeated by whoever logs the chain.
+    # A chained exception would appear in every log of the chain.
     assert caught.value.__context__ is None and caught.value.__cause__ is None
     shown = [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
     # The last lines of a traceback show the source of this test, not the value.
@@ -246,7 +246,7 @@ def test_logs_probes_metrics_spans_and_command_lines_of_the_services(
         admin.lpush(key("suspects", "default"), message("work", 1, deliveries=2))
         started = worker.wait_for("suspects.started")
         child = psutil.Process(started["pid"])
-        # A process that is just being executed has none for a moment.
+        # A process has no command line for a moment while it is executed.
         wait_until(lambda: child.cmdline() != [], what=worker.output)
         commands = [" ".join(child.cmdline())]
         assert "--suspects-lane" in commands[0]

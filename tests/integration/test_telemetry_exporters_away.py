@@ -1,5 +1,5 @@
-"""A collector that is away, for every signal: no task is held up or fails, and
-the drain ends in time."""
+"""An unreachable collector, for every signal: no task is delayed or fails, and the
+drain ends in time."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ async def mail(number):
 def fails(number):
     raise ValueError(number)
 """
-# All signals, at once and again and again. An export that nobody ends takes ten
-# minutes: whoever waited for one would not end in time.
+# All signals, at once and repeatedly. An export that is not cut short takes ten
+# minutes: a process that waited for one would not end in time.
 ALL = {
     "OTEL_METRICS_EXPORTER": "otlp",
     "OTEL_LOGS_EXPORTER": "otlp",
@@ -108,7 +108,7 @@ def test_tasks_run_and_the_drain_ends(
             wait_until(lambda: silent.paths == paths, what=lambda: f"exports: {silent.paths}")
         elif kind != "refused":
             wait_until(lambda: "asked" in worker.notes(), what="the first export")
-        # Who asks the endpoint does not wait for the collector either.
+        # Requests to the endpoint do not wait for the collector either.
         assert reasons(port, "/livez") == []
         status, text = get(port, "/metrics")
         assert status == 200 and "messaging_process_duration_seconds_count" in text

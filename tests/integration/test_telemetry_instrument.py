@@ -19,7 +19,7 @@ from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
 INSTRUMENT = str(Path(sys.executable).with_name("opentelemetry-instrument"))
-# What that sets up has this attribute; what we set up has not.
+# Its resources have this attribute; ours do not.
 MARK = "telemetry.auto.version"
 HTTP = {
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -84,7 +84,7 @@ def test_client_worker_and_scheduler_use_its_providers(
         assert worker.stop() == 0, worker.output()
         assert scheduler.stop() == 0, scheduler.output()
         assert not worker.named("telemetry.not_flushed")
-    # Each once: nobody has set up a second provider.
+    # Each once: there is no second provider.
     assert sorted(span.name for span in collector.spans()) == sorted(
         ["request", "enqueue default", "process default", "ack default"]
         + ["enqueue default", "process default", "retry default", "promote default"]

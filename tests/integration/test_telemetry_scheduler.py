@@ -1,4 +1,4 @@
-"""What the scheduler records: spans with links to the traces of what it moved."""
+"""The scheduler's spans, with links to the traces of the tasks that it moved."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tracing(recorded: Recorded, redis_url: str) -> Tracing:
 
 @pytest.fixture
 def traced_messages(recorded: Recorded, redis_url: str, redis: Any) -> Any:
-    """Messages of so many calls, each with a trace of its own."""
+    """Makes messages of `count` calls, each with its own trace."""
 
     def make(count: int, size: int = 1) -> list[bytes]:
         client = FluxQueue(redis_url)
@@ -108,7 +108,7 @@ def test_large_messages_are_moved_without_a_link(
     assert not recorded.spans("promote q")
 
 
-def test_what_has_no_trace_makes_no_span(
+def test_messages_without_a_trace_make_no_span(
     recorded: Recorded, tracing: Tracing, redis_url: str, redis: Any
 ) -> None:
     redis.sadd(key("queues"), QUEUE)

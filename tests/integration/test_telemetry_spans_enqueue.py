@@ -138,7 +138,7 @@ def test_baggage_travels_where_it_is_asked_for(
     assert seen == ["ada"]
 
 
-def test_what_vendors_say_of_a_trace_goes_all_the_way(
+def test_the_tracestate_of_vendors_goes_all_the_way(
     recorded: Recorded, client: FluxQueue, redis_url: str
 ) -> None:
     from opentelemetry import trace

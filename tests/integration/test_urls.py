@@ -27,7 +27,7 @@ KINDS = ["a socket file", "user and password", "TLS", "TLS with a client's certi
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A Redis with a socket file and a user of its own."""
+    """A Redis with a socket file and its own user."""
     # Short: the path of a socket may have 107 bytes.
     path = tmp_path_factory.mktemp("s") / "re dis"
     with EmbeddedRedis(appendfsync="no", options={"unixsocket": str(path)}) as server:

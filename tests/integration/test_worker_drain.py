@@ -106,7 +106,7 @@ def test_running_tasks_end_and_waiting_ones_go_back(
 
 
 @pytest.mark.parametrize("how", ["deadline", "second signal"])
-def test_what_still_runs_goes_back_without_a_retry(
+def test_running_tasks_go_back_without_a_retry(
     tmp_path: Path, redis_url: str, redis: Redis, how: str
 ) -> None:
     timeout = 0.2 if how == "deadline" else 600
@@ -180,7 +180,7 @@ def test_without_redis_a_worker_that_holds_nothing_drains_at_once(tmp_path: Path
 def test_a_redis_that_answers_no_more_keeps_no_worker_that_holds_nothing(
     tmp_path: Path, redis_url: str
 ) -> None:
-    """It is told by nobody that its time is over: not by who tries to connect."""
+    """No event tells it that its time is over: the attempt to connect does not end."""
     port, database = port_of(redis_url)
     options = {"connect_timeout": 60, "timeout": 60}
     with Proxy(port) as proxy:

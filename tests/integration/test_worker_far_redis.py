@@ -21,7 +21,7 @@ def work(number):
 SLOTS, WAY, SAMPLES = 16, 0.015, 50
 
 
-def test_what_is_claimed_covers_the_way(tmp_path: Path, redis_url: str) -> None:
+def test_claims_cover_the_round_trip(tmp_path: Path, redis_url: str) -> None:
     """At 1,600 tasks a second 48 end before an answer comes: a worker that claimed only
     as many as it has slots would be idle most of the time."""
     port, database = port_of(redis_url)

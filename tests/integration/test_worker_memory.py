@@ -1,5 +1,5 @@
-"""What a worker holds is bounded in bytes: with large messages, on a slow line, and
-beside tasks that run for long."""
+"""A worker holds a bounded number of bytes: with large messages, on a slow line, and
+alongside long tasks."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_few_large_messages_are_claimed_behind_a_slow_line(
                 redis.lpush(PENDING, *[large(name) for _ in range(10)])
             wait_until(lambda: succeeded(redis) == 10_200, what=worker.output, timeout=60)
         assert worker.stop() == 0
-    redis.flushdb()  # other tests' Redis is to have its memory back
+    redis.flushdb()  # other tests need Redis' memory
     # The slots, what waits, and one exchange under way: 4 MiB each, and twice that.
     # 64 messages at once would be more.
     assert 0 < watch.held < 24 * MIB

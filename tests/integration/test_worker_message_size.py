@@ -1,4 +1,4 @@
-"""A message larger than the limit is parked by the worker, whoever put it there."""
+"""The worker parks a message larger than the limit, however it got there."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_a_message_of_64_mib_is_parked_and_others_run(
         wait_until(lambda: len(worker.notes()) == 2, what=worker.output)
         assert sorted(worker.notes()) == ["work 1", "work_async 2"]
         assert worker.stop() == 0
-    redis.flushdb()  # other tests' Redis is to have its memory back
+    redis.flushdb()  # other tests need Redis' memory
 
 
-def test_what_a_client_could_just_send_is_run_and_run_again(
+def test_a_message_that_a_client_could_just_send_runs_and_is_retried(
     tmp_path: Path, redis: Any, redis_url: str
 ) -> None:
     app = FluxQueue(redis_url, max_message_bytes=1000)

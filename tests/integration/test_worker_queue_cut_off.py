@@ -1,7 +1,7 @@
 """A queue that Redis does not serve holds up no other of its worker.
 
 The worker's user loses its rights to one of two queues: so does a queue of a
-cluster whose master is away.
+cluster whose master is down.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_outcomes_of_others_leave_at_once_while_one_has_nowhere_to_go(
             task["short"]()
             wait_until(lambda: succeeded(admin, "near") > number, what=process.output)  # noqa: B023
             took.append(seconds_since(began))
-        # Of 5 ms each. What nobody sends waits for the next look, 250 ms later.
+        # Of 5 ms each. An outcome that is not sent waits for the next look, 250 ms later.
         assert sorted(took)[2] < 0.1, took
         assert succeeded(admin, "gone") == 0
         admin.execute_command("ACL", "SETUSER", "worker", "~*")
@@ -116,7 +116,7 @@ def test_outcomes_of_others_leave_at_once_while_one_has_nowhere_to_go(
         assert process.stop() == 0
 
 
-def test_what_is_claimed_and_may_not_begin_any_more_takes_no_slot_from_others(
+def test_claimed_tasks_that_may_no_longer_begin_take_no_slot_from_others(
     tmp_path: Path, server: EmbeddedRedis, admin: Any
 ) -> None:
     task = tasks(server)

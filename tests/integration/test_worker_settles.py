@@ -1,4 +1,4 @@
-"""What has ended is settled about as fast as it ends: it does not pile up."""
+"""Outcomes are settled about as fast as tasks end: they do not pile up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(redis_url: str, backlog: int) -> None:
 
 
 def watch(redis: Redis, worker: WorkerProcess, backlog: int) -> list[int]:
-    """How many tasks the worker held, again and again until all have been settled."""
+    """The numbers of tasks that the worker held, until all are settled."""
     held: list[int] = []
 
     def settled() -> bool:

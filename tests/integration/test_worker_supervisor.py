@@ -108,7 +108,7 @@ def test_the_processes_share_the_work_and_drain_by_one_signal(
     assert worker.named("process.died") == []
 
 
-def test_the_supervisor_without_an_endpoint_has_one_thread_also_when_it_replaces_a_process(
+def test_the_supervisor_without_an_endpoint_has_one_thread_even_when_it_replaces_a_process(
     tmp_path: Path, redis_url: str
 ) -> None:
     with WorkerProcess(tmp_path, redis_url, APP, processes=2, concurrency=1) as worker:
@@ -211,7 +211,7 @@ def test_sigquit_shows_what_all_processes_run(tmp_path: Path, redis_url: str, re
         worker.signal(signal.SIGQUIT)
 
         def shown() -> set[str]:
-            # The line of one may stand in the midst of the other's stacks.
+            # The line of one may be in the midst of the other's stacks.
             lines = [*map(str, worker.named("task.running")), *worker.other_output]
             return {task_id for task_id in ids if any(task_id in line for line in lines)}
 
@@ -233,7 +233,7 @@ def test_a_process_that_dies_is_replaced(tmp_path: Path, redis_url: str) -> None
         assert worker.stop() == 0
 
 
-def test_max_tasks_replaces_a_process_after_exactly_so_many(
+def test_max_tasks_replaces_a_process_after_exactly_that_many(
     tmp_path: Path, redis_url: str, redis: Redis
 ) -> None:
     with WorkerProcess(tmp_path, redis_url, APP, max_tasks=7, concurrency=3) as worker:
@@ -248,7 +248,7 @@ def test_max_tasks_replaces_a_process_after_exactly_so_many(
     assert by_pid == [7, 7, 7, 7, 2]
     assert {line["reason"] for line in worker.named("worker.draining")} == {"7 tasks", "SIGTERM"}
     assert worker.named("process.died") == []
-    # What had been claimed and not begun went back without a count.
+    # Claimed tasks that had not begun went back without a count.
     assert redis.dbsize() <= 3
 
 

@@ -38,7 +38,7 @@ def gone(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    # Still there, or a zombie that nobody has collected.
+    # Still there, or a zombie that was not collected.
     return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
 
 
@@ -109,6 +109,6 @@ def test_the_lane_ends_when_its_parent_is_killed(
         worker.kill()
         (tmp_path / "open").touch()
         wait_until(lambda: gone(child), what="the end of the lane")
-    # What it ran has ended well: the child drains.
+    # Its task has ended well: the child drains.
     assert worker.notes()[-1] == "held", worker.output()
     assert redis.llen(key("suspects", "default")) == 0

@@ -1,4 +1,4 @@
-"""A real worker process on a real Redis: what becomes of tasks."""
+"""A real worker process on a real Redis: how tasks end."""
 
 from __future__ import annotations
 

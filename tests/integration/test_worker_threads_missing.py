@@ -31,7 +31,7 @@ def hold():
 """
 
 
-def test_a_shortage_of_threads_takes_no_slot_for_ever(tmp_path: Path, redis_url: str) -> None:
+def test_a_shortage_of_threads_takes_no_slot_forever(tmp_path: Path, redis_url: str) -> None:
     client = FluxQueue(redis_url)
 
     def hold() -> None: ...

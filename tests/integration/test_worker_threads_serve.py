@@ -59,7 +59,7 @@ def test_slow_tasks_behind_fast_ones_have_all_slots(
         system.wait_until_settled()
 
 
-def test_slow_tasks_among_fast_ones_hold_up_nobody(tmp_path: Path, redis_url: str) -> None:
+def test_slow_tasks_among_fast_ones_delay_no_other(tmp_path: Path, redis_url: str) -> None:
     with System(tmp_path, redis_url, APP) as system:
         for number in range(3):
             system.enqueue("quick", range(MANY // 3))

@@ -190,7 +190,7 @@ def test_a_message_with_a_wrong_timeout_is_parked(
 
 
 @pytest.mark.parametrize("name", ["stubborn", "stubborn_async"])
-def test_what_swallows_it_is_stuck_and_has_failed_when_it_ends(
+def test_a_task_that_swallows_it_is_stuck_and_has_failed_when_it_ends(
     tmp_path: Path, redis_url: str, redis: Redis, name: str
 ) -> None:
     work = "work_async" if name == "stubborn_async" else "work"
@@ -247,7 +247,7 @@ def test_concurrency_holds_while_tasks_are_stuck_and_afterwards(
     assert not [note for note in worker.notes() if note.startswith("end")]
 
 
-# What a debugger or a measurement of coverage does, for all threads that start after it.
+# Traces all threads that start later, as a debugger or coverage does.
 TRACED = """
 import threading
 threading.settrace(lambda frame, event, argument: None)
