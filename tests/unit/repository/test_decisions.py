@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[3] / "docs/decisions"
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "docs/decisions"
 RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
 NEVER_USED = {38, 39, 40}
 FORM = re.compile(
@@ -45,6 +47,17 @@ def test_no_number_is_used_twice() -> None:
     assert len(numbers) >= 41
     assert len(set(numbers)) == len(numbers)
     assert NEVER_USED.isdisjoint(numbers)
+
+
+def test_each_link_from_the_code_leads_to_a_record() -> None:
+    roots = ("packages", "services", "tests", "benchmarks", "examples", "scripts")
+    command = ["git", "grep", "-ohE", r"docs/decisions/[0-9]{4}[a-z0-9-]*(\.md)?", "--", *roots]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    if found.returncode > 1:
+        pytest.skip("this is not a repository")
+    links = set(found.stdout.split())
+    assert len(links) >= 3
+    assert [link for link in sorted(links) if not (ROOT / link).is_file()] == []
 
 
 @pytest.mark.parametrize(
