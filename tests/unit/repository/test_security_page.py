@@ -96,6 +96,7 @@ def of_scheduler_source() -> set[str]:
 def test_the_scheduler_uses_a_part_of_the_control_plane() -> None:
     used = {file.stem for file in scheduler_modules() if file.parent == CONTROL}
     assert used >= {"connect", "errors", "queues", "redis_client", "registry", "topology"}
+    assert "dead" not in used, "the scheduler's rights would have to grow"
 
 
 @pytest.mark.parametrize("version", acl.VERSIONS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import redis
 from fluxqueue_core import is_temporary
@@ -76,3 +78,12 @@ def is_unavailable(error: redis.RedisError) -> bool:
 def is_read_only(error: redis.RedisError) -> bool:
     """Whether the server is a replica now, so that another one is the master."""
     return _READ_ONLY.search(str(error)) is not None
+
+
+def checked(replies: Iterable[Any]) -> list[Any]:
+    """Returns the replies of a pipeline, or raises the first `ResponseError` among them."""
+    found = list(replies)
+    for reply in found:
+        if isinstance(reply, ResponseError):
+            raise reply
+    return found

@@ -1,0 +1,72 @@
+"""Finds the server that has a queue: the one server there is, the master that Sentinels
+name, or the master of a cluster that owns the queue's slot."""
+
+from __future__ import annotations
+
+import time
+
+import redis
+from fluxqueue_core import Settings, key
+
+from .connect import CLIENT_NAME
+from .redis_client import RedisClient
+from .topology import Topology
+
+# Seconds after which a cluster is asked again which master owns which slot.
+_FRESH = 1.0
+
+
+class Servers:
+    """Clients for short-lived tools and for one thread. The first use of a client connects.
+
+    Args:
+        timeout: seconds to wait for one reply; the settings' own if that is shorter.
+        client_name: shown by `CLIENT LIST`.
+    """
+
+    def __init__(
+        self, settings: Settings, timeout: float = 5.0, client_name: str = CLIENT_NAME
+    ) -> None:
+        self._topology: Topology | None = None
+        self._asked_at = float("-inf")
+        if settings.kind == "cluster":
+            self._topology = Topology(settings, timeout, self._slot_has_moved, client_name)
+        else:
+            self._client = RedisClient(settings, timeout, client_name=client_name)
+
+    def of_queue(self, queue: str) -> RedisClient:
+        """Returns a client of the server that has this queue. In a cluster another master
+        may have it a moment later: ask for each call.
+
+        Raises:
+            ConfigurationError: the queue's name is not valid.
+            NoCluster: the server is not a node of a cluster.
+            UNAVAILABLE: no node of the cluster answers, or no master has the slot.
+        """
+        return self._of_key(key("pending", queue))
+
+    def of_registry(self) -> RedisClient:
+        """Returns a client of the server that has the registry; raises as `of_queue` does."""
+        return self._of_key(key("queues"))
+
+    def _of_key(self, name: str) -> RedisClient:
+        if self._topology is None:
+            return self._client
+        if time.monotonic() - self._asked_at > _FRESH:
+            self._topology.refresh()
+            self._asked_at = time.monotonic()
+        owner = self._topology.owner(name)
+        if owner is None:
+            self._slot_has_moved()
+            raise redis.ConnectionError(f"no master of the cluster has the slot of {name}")
+        return self._topology.client(owner)
+
+    def _slot_has_moved(self) -> None:
+        self._asked_at = float("-inf")
+
+    def close(self) -> None:
+        """Closes all connections."""
+        if self._topology is None:
+            self._client.close()
+        else:
+            self._topology.close()
