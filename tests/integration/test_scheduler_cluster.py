@@ -169,14 +169,14 @@ def test_a_failover_that_is_asked_for(
         assert scheduler.named("redis.unavailable") == scheduler.named("scheduler.failed") == []
 
 
-def test_the_net_searches_every_master(
+def test_the_orphan_search_covers_every_master(
     redis_cluster: RedisCluster, queues: dict[RedisProcess, Scripts], client: Any
 ) -> None:
     client.delete(key("queues"))
     for scripts in queues.values():
         client.hset(scripts.key("claimed", "ghost"), mapping={"f": message(1)})
         client.zadd(scripts.key("delayed"), {message(2): 1})
-    options = Options(lease=1, net_delay=0.05, net_interval=0.1)
+    options = Options(lease=1, search_delay=0.05, search_interval=0.1)
     scheduler = Scheduler(Settings(redis_cluster.url), options)
     scheduler.start()
     try:

@@ -42,7 +42,7 @@ class Housekeeper:
         now = time.monotonic()
         self._next_trim = now + min(LONGEST_PAUSE, options.trim_interval)
         self._to_trim: list[str] = []
-        self._next_search = now + options.net_delay
+        self._next_search = now + options.search_delay
         self._cursor: bytes | None = None
 
     def step(self) -> float:
@@ -58,7 +58,7 @@ class Housekeeper:
             self._next_trim = now + self._options.trim_interval
         if now >= self._next_search and self._cursor is None:
             self._cursor = b"0"
-            self._next_search = now + self._options.net_interval
+            self._next_search = now + self._options.search_interval
         if self._to_trim:
             self._trim(self._to_trim[-1])
         if self._cursor is not None:

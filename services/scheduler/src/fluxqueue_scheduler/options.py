@@ -36,8 +36,8 @@ class Options:
     Attributes:
         redis_url: None if it was not given: see `fluxqueue_core.Settings`.
         trim_interval: time between two trims of the dead sets.
-        net_delay: time from the start to the first search of the whole database.
-        net_interval: time between two such searches.
+        search_delay: time from the start to the first search of the whole database.
+        search_interval: time between two such searches.
         tombstone_age: how long the scheduler remembers the id of an ended consumer.
     """
 
@@ -90,8 +90,8 @@ class Options:
     health_port: int = setting(common.HEALTH_PORT)
     health_host: str = setting(common.HEALTH_HOST)
     trim_interval: float = 60.0
-    net_delay: float = 10.0
-    net_interval: float = 3_600.0
+    search_delay: float = 10.0
+    search_interval: float = 3_600.0
     tombstone_age: float = 86_400.0
 
     @property

@@ -1,4 +1,4 @@
-"""The last net: what no index mentions is found by a search of the database."""
+"""The orphan search finds the queues and consumers that no index mentions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.waiting import wait_until
 
 @pytest.fixture
 def scheduler(redis_url: str) -> Iterator[Scheduler]:
-    options = Options(lease=1, net_delay=0.05, net_interval=0.1, tombstone_age=86_400)
+    options = Options(lease=1, search_delay=0.05, search_interval=0.1, tombstone_age=86_400)
     scheduler = Scheduler(Settings(redis_url), options)
     yield scheduler
     scheduler.stop()
@@ -35,7 +35,7 @@ def test_orphans_of_unknown_consumers_are_rescued(scripts: Scripts, scheduler: S
     assert not scripts.is_tombstone("alive") and scripts.held("alive")
 
 
-def test_a_queue_that_is_not_registered_is_found(redis: Any, scheduler: Scheduler) -> None:
+def test_the_search_finds_queues_that_are_not_registered(redis: Any, scheduler: Scheduler) -> None:
     queues = {name: Scripts(redis, name) for name in ("a:b", "ünï", "c*[x]")}
     for scripts in queues.values():
         redis.zadd(scripts.key("delayed"), {message(1): 1})
@@ -44,7 +44,7 @@ def test_a_queue_that_is_not_registered_is_found(redis: Any, scheduler: Schedule
     assert {name.decode() for name in redis.smembers(key("queues"))} == set(queues)
 
 
-def test_it_goes_on_past_the_first_page(redis: Any, scheduler: Scheduler) -> None:
+def test_the_search_goes_on_past_the_first_page(redis: Any, scheduler: Scheduler) -> None:
     for n in range(50):
         redis.lpush(Scripts(redis, f"q{n}").key("pending"), message(n))
     filler = Scripts(redis, "filler")
@@ -57,7 +57,7 @@ def test_it_goes_on_past_the_first_page(redis: Any, scheduler: Scheduler) -> Non
     wait_until(lambda: redis.llen(filler.key("pending")) == 1_500)
 
 
-def test_old_tombstones_are_forgotten(
+def test_old_tombstones_are_removed(
     scripts: Scripts, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fluxqueue_scheduler.sweep.FORGET_INTERVAL", 0.05)
