@@ -57,7 +57,7 @@ RULES = {
         "Waits up to `timeout` seconds.",
     ),
     "is none": Rule(
-        r"\b(?:is|are|was|were|has|have) none\b",
+        r"(?<!there\s)\b(?:is|are|was|were) none\b",
         "say what is missing: `there is no reply`, `it has no key`",
         "An error where what comes is none.",
         "Raises an error if there is no reply.",

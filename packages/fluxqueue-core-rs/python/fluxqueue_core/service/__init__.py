@@ -1,1 +1,1 @@
-"""What the long-running processes (worker, scheduler, dev) share."""
+"""Code that the long-running processes (worker, scheduler, dev) share."""

@@ -1,14 +1,16 @@
-"""A small HTTP endpoint for whoever watches a long-running process.
+"""A small HTTP endpoint for probes of a long-running process.
 
     /livez     200, or 503 when the process is stuck and only a restart helps
-    /readyz    200, or 503 also while Redis is away and while it drains
+    /readyz    200, or 503 for that, while Redis is down, or while it drains
     /metrics   what `HealthServer.metrics` returns; 404 without it
 
 The body of the first two is JSON: `{"status": "ok"}`, or
 `{"status": "unavailable", "reasons": ["..."]}`.
 
-Sockets rather than `http.server`, which would add 5 MiB to a worker of 10. It
-answers GET and HEAD, one request per connection, and reads no body.
+It uses sockets, because `http.server` would add 5 MiB to a worker of 10. It answers
+GET and HEAD, one request per connection, and reads no body.
+
+Why: docs/decisions/0018-what-a-probe-is-told.md
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ import orjson
 
 from fluxqueue_core.errors import ConfigurationError
 
-# What is wrong at present, each in a few words; empty: nothing.
+# The current problems, each in a few words; empty if there are none.
 Check = Callable[[], list[str]]
-# The content type, and the text; None: there are none.
+# The content type and the text; None if the process has no metrics.
 Metrics = Callable[[], tuple[str, bytes] | None]
 
 # Seconds that a client has for its request, and the most that one may send.
@@ -47,10 +49,10 @@ class HealthServer:
         host: the address to listen on.
         port: 0 takes a free one.
         live, ready: called for each request, by any thread.
-        listener: a listening socket that somebody else has made.
+        listener: an existing listening socket.
 
     Attributes:
-        port: where it listens.
+        port: the port that it listens on.
         metrics: may be set at any time.
 
     Raises:
@@ -75,7 +77,7 @@ class HealthServer:
         os.register_at_fork(after_in_child=self._socket.close)
 
     def start(self) -> None:
-        """Answers from now on, also whoever has asked already."""
+        """Answers from now on, including earlier requests."""
         threading.Thread(target=self._serve, name="fluxqueue-health", daemon=True).start()
 
     def close(self) -> None:

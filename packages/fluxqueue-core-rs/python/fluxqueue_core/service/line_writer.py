@@ -1,14 +1,16 @@
 """Writes log lines to a descriptor without ever waiting for its reader.
 
-A line is written at once where the kernel takes it. Where it does not, because
-a pipe is full and nobody reads, it waits in a bounded buffer; when that is full,
-lines are dropped and counted until it has been emptied. So a log reader that
-stalls stops no task, no lease and no drain.
+A line is written at once if the kernel takes it. If it does not, because a pipe is
+full, the line waits in a bounded buffer; when that is full, lines are dropped and
+counted until it is empty. So a log reader that stalls stops no task, no lease and no
+drain.
 
-A terminal, and a pipe of Linux before 6.4, can't be told not to wait for one
-write; they are opened once more, for us alone. Where that is not allowed, the
-descriptor is asked before each write, which may wait after all: where a terminal
-is all but full, or another process has filled the pipe in between.
+A single write to a terminal, or to a pipe of Linux before 6.4, can't be told not to
+wait; these are opened once more, for this process only. If that is not allowed, the
+writer polls the descriptor before each write, which may still wait if a terminal is
+almost full, or if another process has filled the pipe in between.
+
+Why: docs/decisions/0022-a-log-never-waits-for-its-reader.md
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ LIMIT = 8 * 1024 * 1024
 # A pipe takes this much as a whole, so that the lines of several processes that
 # share one stay whole.
 CHUNK = select.PIPE_BUF
-# RWF_NOWAIT, for one write; a flag of the descriptor would be one for everybody
-# who shares it.
+# RWF_NOWAIT, for one write; a flag of the descriptor would apply to all processes
+# that share it.
 _NO_WAIT = 8
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE)
 # Seconds until the next attempt where the kernel took nothing.
@@ -59,10 +61,10 @@ class LineWriter:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # Also in a forked child: neither the thread nor whoever held the lock is
-        # there, and what waits is written by the parent.
-        # A lock that its holder may take again: what the garbage collector ends
-        # just then may log.
+        # Also in a forked child: it has neither the thread nor the holder of the lock,
+        # and its parent writes the waiting lines.
+        # The lock is reentrant: a finalizer that the garbage collector runs just then
+        # may log.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[bytes] = deque()
@@ -182,7 +184,7 @@ class LineWriter:
         self._changed.notify_all()
 
     def _run(self) -> None:
-        """The thread: writes what waits once somebody reads again."""
+        """The thread: writes the waiting lines once there is a reader again."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         while True:

@@ -8,9 +8,10 @@
 The lines are those that structlog writes with its usual processors (time, level,
 JSON by orjson), and a terminal gets structlog's own renderer. structlog itself
 is imported for the terminal only: it brings asyncio and ssl, 10 MiB that an idle
-worker should not hold. Its global configuration stays the application's.
+worker should not hold. Its global configuration stays the application's. Why:
+docs/decisions/0011-json-lines-without-structlog.md
 
-A reader that stalls holds nobody up; see `line_writer`.
+A reader that stalls delays no thread; see `line_writer`.
 
 A value can't forge a line: in JSON and for the terminal every character is
 escaped that is not printable, such as a line separator, which some readers end
@@ -129,7 +130,7 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
 
 
 def flush() -> None:
-    """Waits until the lines so far are written, for at most two seconds. What
+    """Waits until the lines so far are written, for at most two seconds. Code that
     ends the process without the interpreter's own end calls it."""
     if _writer is not None:
         _writer.flush(FLUSH_PATIENCE)
@@ -142,7 +143,7 @@ def _head(level: str, event: str) -> Fields:
 def _fill_standard_descriptors() -> None:
     """Opens /dev/null for each of 0, 1 and 2 that the process was started
     without. Otherwise the connection to Redis could become one of them, and
-    what somebody prints or faulthandler writes would go to Redis."""
+    output of `print` or faulthandler would go to Redis."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

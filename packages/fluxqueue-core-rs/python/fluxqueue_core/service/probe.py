@@ -32,10 +32,10 @@ def main(argv: list[str]) -> int:
 
 
 def get(port: int, path: str, patience: float = PATIENCE) -> tuple[int, str]:
-    """Status and body of a GET on this machine.
+    """Returns status and body of a GET on this machine.
 
     Raises:
-        OSError: nobody answers within so many seconds, or not by HTTP.
+        OSError: no answer within `patience` seconds, or not by HTTP.
     """
     with socket.create_connection(("127.0.0.1", port), patience) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"

@@ -1,5 +1,5 @@
-"""What a long-running process does once: adopt `logging` at its start, and bound
-the time of its end."""
+"""The start and the end of a long-running process: it adopts `logging` at its start, and
+bounds the time of its end."""
 
 from __future__ import annotations
 

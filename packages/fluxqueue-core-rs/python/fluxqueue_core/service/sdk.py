@@ -35,7 +35,7 @@ _PROVIDERS = (
 
 
 class Sdk:
-    """What this process exports with.
+    """The OpenTelemetry SDK of this process.
 
     Args:
         metrics: for `HealthServer.metrics`: makes the Prometheus text; None if

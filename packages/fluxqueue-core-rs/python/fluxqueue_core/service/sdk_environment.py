@@ -1,5 +1,4 @@
-"""What the standard variables of OpenTelemetry ask for, read without importing
-`opentelemetry`."""
+"""The standard variables of OpenTelemetry, read without importing `opentelemetry`."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def set_up(service: str, serves_metrics: bool) -> tuple[Metrics | None, bool]:
     """Sets each provider that is not set yet.
 
     Returns:
-        What serves the metrics, if an endpoint can; and whether log lines are
-        exported.
+        The source of an endpoint's metrics, if there is one; and whether log lines
+        are exported.
     """
     resource = _resource(service)
     exports_lines, serve = False, None

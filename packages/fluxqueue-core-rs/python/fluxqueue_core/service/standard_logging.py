@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from .log import Fields, Logger
 
-# What every record has; the rest is what the application gave as `extra`.
+# Attributes of every record; the others are the application's `extra`.
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# OpenTelemetry's handlers send records elsewhere: nobody sees them on stderr.
+# OpenTelemetry's handlers send records elsewhere: they do not appear on stderr.
 _EXPORTERS = ("opentelemetry.", "fluxqueue_core.telemetry.")
 
 
