@@ -31,7 +31,11 @@ class ChunkProducer:
     def enqueue(self, *args: Any) -> None:
         raise AssertionError("a bulk call sends nothing one by one")
 
-    def enqueue_chunk_async(self, route: Route, calls: list[Any], check: Any) -> EnqueueFuture:
+    enqueue_async = enqueue
+
+    def enqueue_chunk_async(
+        self, route: Route, calls: list[Any], check: Any, per_call: None
+    ) -> EnqueueFuture:
         for index, call in enumerate(calls):
             try:
                 check(*call) if isinstance(call, tuple) else check(**call)

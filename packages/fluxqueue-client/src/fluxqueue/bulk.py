@@ -1,4 +1,4 @@
-"""Many calls of one task, in chunks, and what to say when one of them fails."""
+"""Sends many calls of one task in chunks, and explains the one that fails."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fluxqueue_core import Producer, Route
 
-from . import telemetry
+from .enqueueing import Enqueueing
 from .errors import ArgumentTypeError, FluxQueueError
+from .middleware import Bulk
 
 if TYPE_CHECKING:
     import asyncio
-
-    from .tracing import BulkSending, Stamp
 
 CHUNK = 1_000
 IN_FLIGHT = 2
@@ -35,48 +34,45 @@ class BulkCalls:
 
     where: str
     producer: Producer
+    enqueueing: Enqueueing
     route: Route
     signature: inspect.Signature
     check: Callable[..., object]
 
     def send(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
-        # Keeps the call that the core took last. All in C: a Python frame per
-        # call would show in the rate. (`append` returns None: nothing is left out.)
+        # Keeps the call that the core took last. All of it is in C: a Python frame per
+        # call would lower the rate. (`append` returns None, so no call is left out.)
         latest: deque[Any] = deque(maxlen=1)
         watched = filterfalse(latest.append, calls)
-        sending = self._traced()
+        bulk = self._begin()
         try:
-            count = self.producer.enqueue_many(self.route, watched, self.check, *_stamp(sending))
+            count = self.producer.enqueue_many(self.route, watched, self.check, bulk.per_call)
         except Exception as error:  # noqa: BLE001  # raised again, explained
-            if sending is not None:
-                sending.failed(error)
+            bulk.failed(error)
             index = getattr(error, "call_index", None)
             call = latest[0] if index is not None else None
             self._fail(error, index, call, getattr(error, "enqueued", 0))
         except BaseException as error:
-            if sending is not None:
-                sending.failed(error)
+            bulk.failed(error)
             raise
-        if sending is not None:
-            sending.end()
+        bulk.end()
         return count
 
-    def _traced(self) -> BulkSending | None:
-        tracing = telemetry.active()
-        return None if tracing is None else tracing.bulk(self.producer, self.route)
+    def _begin(self) -> Bulk:
+        return self.enqueueing.way().bulk(self.route)
 
     async def send_async(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
         iterator = iter(calls)
         in_flight: deque[tuple[asyncio.Future[None], int]] = deque()
         enqueued = before = 0
-        sending = self._traced()
+        bulk = self._begin()
         chunk: list[Any] = []
         try:
             while chunk := list(islice(iterator, CHUNK)):
                 sent = self.producer.enqueue_chunk_async(
-                    self.route, chunk, self.check, *_stamp(sending)
+                    self.route, chunk, self.check, bulk.per_call
                 )
                 before += len(chunk)
                 in_flight.append((sent, len(chunk)))
@@ -87,29 +83,26 @@ class BulkCalls:
                 await in_flight[0][0]
                 enqueued += in_flight.popleft()[1]
         except Exception as error:  # noqa: BLE001  # raised again, explained
-            if sending is not None:
-                sending.failed(error)
+            bulk.failed(error)
             enqueued += await _settled(in_flight)
             index = getattr(error, "call_index", None)
             if index is None:
                 self._fail(error, None, None, enqueued)
             self._fail(error, before + index, chunk[index], enqueued)
         except BaseException as error:
-            if sending is not None:
-                sending.failed(error)
+            bulk.failed(error)
             for future, _ in in_flight:
                 future.cancel()
             raise
-        if sending is not None:
-            sending.end()
+        bulk.end()
         return enqueued
 
     def _fail(self, error: Exception, index: int | None, call: Any, enqueued: int) -> NoReturn:
-        """Raises `error` with what is known about it.
+        """Raises `error` with the details that are known.
 
         Args:
-            index: that of the `call` that can't be sent, None where it is not
-                a call that is at fault.
+            index: the index of the `call` that can't be sent; None if no call is at
+                fault.
         """
         before = f"{enqueued} calls were enqueued before"
         explained: Exception = error
@@ -143,10 +136,6 @@ class BulkCalls:
         return explain(error, where, self.signature, args, kwargs)
 
 
-def _stamp(sending: BulkSending | None) -> tuple[Stamp, ...]:
-    return () if sending is None else (sending.stamp,)
-
-
 def _check_iterable(calls: object, where: str) -> None:
     if isinstance(calls, Mapping | str | bytes) or not isinstance(calls, Iterable):
         raise TypeError(
@@ -155,7 +144,7 @@ def _check_iterable(calls: object, where: str) -> None:
 
 
 async def _settled(in_flight: Sequence[tuple[asyncio.Future[None], int]]) -> int:
-    """How many calls of the chunks on their way got into Redis."""
+    """How many calls of the chunks in flight got into Redis."""
     import asyncio
 
     outcomes = await asyncio.gather(*(future for future, _ in in_flight), return_exceptions=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
 
-from . import telemetry
 from .arguments import explain
+from .enqueueing import Enqueueing
 
 __all__ = ["FluxQueueCore"]
 
@@ -17,11 +17,11 @@ _ANY_CALL = inspect.signature(lambda *args, **kwargs: None)
 
 
 class FluxQueueCore:
-    """Puts tasks into Redis by name, whatever function a worker has under it."""
+    """Puts tasks into Redis by name; a worker may have any function under that name."""
 
     def __init__(self, redis_url: str | None = DEFAULT_REDIS_URL) -> None:
         self._settings = Settings(redis_url)
-        self._producer = Producer(self._settings)
+        self._enqueueing = Enqueueing(Producer(self._settings))
 
     def _enqueue(
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
@@ -29,10 +29,7 @@ class FluxQueueCore:
         """Enqueues the task; raises as a call of a `Task` does."""
         route = Route(queue_name, name, max_retries)
         try:
-            if (tracing := telemetry.active()) is not None:
-                tracing.enqueue(self._producer, route, args, kwargs)
-            else:
-                self._producer.enqueue(route, args, kwargs)
+            self._enqueueing.way().enqueue(route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise _explained(error, route, args, kwargs) from None
 
@@ -42,9 +39,7 @@ class FluxQueueCore:
         """Enqueues the task on the running event loop; await the result."""
         route = Route(queue_name, name, max_retries)
         try:
-            if (tracing := telemetry.active()) is not None:
-                return tracing.enqueue_async(self._producer, route, args, kwargs)
-            return self._producer.enqueue_async(route, args, kwargs)
+            return self._enqueueing.way().enqueue_async(route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise _explained(error, route, args, kwargs) from None
 

@@ -6,24 +6,20 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from fluxqueue_core import Producer, Route
 
-from . import telemetry
 from .bulk import BulkCalls
 from .context import Context
+from .enqueueing import Enqueueing
 from .options import Terms
 from .signature import call_check
-from .telemetry import modules
-
-if TYPE_CHECKING:
-    from .tracing import Tracing
+from .telemetry import API, modules
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_EnqueueAsync = Callable[[Route, tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, None]]
 Call = tuple[Any, ...] | Mapping[str, Any]
 
 
@@ -37,7 +33,7 @@ class BaseTask(Generic[P, R]):
     """
 
     # Every call reads these: slots are quicker than attributes in `__dict__`.
-    __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_route")
+    __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_enqueueing", "_route")
 
     is_async: bool
     func: Callable[..., Any]
@@ -60,7 +56,8 @@ class BaseTask(Generic[P, R]):
             signature = signature.replace(parameters=rest)
         self.__signature__ = signature
         self._check = call_check(signature, func)
-        self._enqueue = producer.enqueue
+        self._enqueueing = Enqueueing(producer)
+        self._enqueue = self._enqueueing.plain.enqueue
         self._producer = producer
         self._route = route
 
@@ -117,18 +114,25 @@ class BaseTask(Generic[P, R]):
             BrokerError, BrokerUnavailable, EnqueueUncertain: Redis refused, was
                 away, or the connection broke.
 
-            Every exception has `enqueued`, the number of tasks that are in
-            Redis all the same, and says it in its text.
+            Every exception has `enqueued`, the number of tasks that are in Redis
+            despite the error, and says it in its text.
         """
         return self._bulk().send(calls)
 
     async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
-        """The same for the running event loop, 1,000 calls a chunk, two chunks
-        on their way at most."""
+        """As `enqueue_many`, on the running event loop: in chunks of 1,000 calls, with at
+        most two chunks in flight."""
         return await self._bulk().send_async(calls)
 
     def _bulk(self) -> BulkCalls:
-        return BulkCalls(self._where, self._producer, self._route, self.__signature__, self._check)
+        return BulkCalls(
+            self._where,
+            self._producer,
+            self._enqueueing,
+            self._route,
+            self.__signature__,
+            self._check,
+        )
 
     @property
     def _where(self) -> str:
@@ -175,10 +179,8 @@ class Task(BaseTask[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
         try:
-            if telemetry.API in modules and (tracing := telemetry.active()) is not None:
-                tracing.enqueue(self._producer, self._route, args, kwargs)
-            else:
-                self._enqueue(self._route, args, kwargs)
+            enqueue = self._enqueue if API not in modules else self._enqueueing.way().enqueue
+            enqueue(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
 
@@ -186,18 +188,18 @@ class Task(BaseTask[P, R]):
 class AsyncTask(BaseTask[P, R]):
     """A decorated `async def`. Awaiting its call enqueues the task.
 
-    As with `Task`; what is wrong with the arguments is raised by the call, what
-    goes wrong with Redis by `await`. The call writes at the end of the loop's
-    turn, or when the loop's connection is up; `await` tells that Redis has the
-    task. Await it: what is not awaited by the time the loop ends may never be
-    sent. Cancelled before the write, the task is not sent.
+    It raises the same errors as `Task`: the call raises those of the arguments, `await`
+    those of Redis. The call writes at the end of the loop's turn, or when the loop's
+    connection is up. When `await` returns, Redis has the task. Always await a call: if
+    the loop ends first, the task may never be sent. A call that is cancelled before the
+    write is not sent.
 
-    `gather`, `wait_for`, `shield` and task groups take the call as it is. `asyncio.wait`
-    takes no coroutines, and this counts as one: give it `asyncio.create_task(send(1))`.
-    `ensure_future` is not enough, it hands back what it gets.
+    `gather`, `wait_for`, `shield` and task groups accept the call as it is. `asyncio.wait`
+    accepts no coroutines, and the call counts as one: pass `asyncio.create_task(send(1))`.
+    `ensure_future` does not help there, because it returns its argument unchanged.
 
-    Called where no event loop runs it returns a coroutine that enqueues when a
-    loop runs it (`asyncio.run(send(1))`).
+    If no event loop runs, the call returns a coroutine that enqueues when a loop runs it
+    (`asyncio.run(send(1))`).
     """
 
     __slots__ = ("_enqueue_async",)
@@ -214,16 +216,15 @@ class AsyncTask(BaseTask[P, R]):
         context_type: type[Context] | None = None,
     ) -> None:
         super().__init__(func, producer, route, terms, context_type)
-        # What the core returns is an EnqueueFuture, which is a coroutine as well.
-        self._enqueue_async = cast("_EnqueueAsync", producer.enqueue_async)
+        self._enqueue_async = self._enqueueing.plain.enqueue_async
         _mark_as_coroutine_function(self)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         self._check(*args, **kwargs)
         try:
-            if telemetry.API in modules and (tracing := telemetry.active()) is not None:
-                return self._enqueue_traced(tracing, args, kwargs)
-            return self._enqueue_async(self._route, args, kwargs)
+            if API not in modules:
+                return self._enqueue_async(self._route, args, kwargs)
+            return self._enqueueing.way().enqueue_async(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
@@ -231,18 +232,9 @@ class AsyncTask(BaseTask[P, R]):
                 raise
             return self._enqueue_later(args, kwargs)
 
-    def _enqueue_traced(
-        self, tracing: Tracing, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Coroutine[Any, Any, None]:
-        sent = tracing.enqueue_async(self._producer, self._route, args, kwargs)
-        return cast("Coroutine[Any, Any, None]", sent)
-
     async def _enqueue_later(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
-            if (tracing := telemetry.active()) is not None:
-                await self._enqueue_traced(tracing, args, kwargs)
-            else:
-                await self._enqueue_async(self._route, args, kwargs)
+            await self._enqueueing.way().enqueue_async(self._route, args, kwargs)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
 

@@ -1,8 +1,8 @@
-"""Whether there is an OpenTelemetry SDK to tell of what is enqueued.
+"""Whether there is an OpenTelemetry SDK that records what is enqueued.
 
-Asked for every call, since an application may set its SDK up at any time. So
-the way to "no" is short: nothing here imports `opentelemetry`. Where the
-application has not imported it either, there is no SDK.
+An application can set its SDK up at any time, so every call asks. The way to "no" is
+short: nothing here imports `opentelemetry`, and without that import in the application
+there is no SDK.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 API = "opentelemetry.trace"
 # The API's variable with the provider that was set; None before.
-_PROVIDER = "_TRACER_PROVIDER"
+PROVIDER = "_TRACER_PROVIDER"
 
 modules = sys.modules
 _known: tuple[object, Tracing | None] = (None, None)
 
 
 def active() -> Tracing | None:
-    """What records the calls, or None where no SDK is set up."""
+    """What records the calls; None if no SDK is set up."""
     global _known
-    provider = getattr(modules.get(API), _PROVIDER, None)
+    provider = getattr(modules.get(API), PROVIDER, None)
     if provider is None:
         return None
     known, tracing = _known

@@ -1,5 +1,5 @@
-"""Spans, headers and metrics of what is enqueued. Imported only where an
-OpenTelemetry SDK is set up; docs/telemetry.md has what it records."""
+"""Spans, headers and metrics of enqueued tasks: a middleware. Imported only if an
+OpenTelemetry SDK is set up; docs/telemetry.md describes what it records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fluxqueue_core import Producer, Route, new_task_id
 from fluxqueue_core.telemetry import instruments, propagation
@@ -19,41 +19,43 @@ from fluxqueue_core.telemetry.tally import Count, Tally
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
+from .middleware import Bulk, Enqueue, EnqueueAsync, PerCall
+
 if TYPE_CHECKING:
     import asyncio
 
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
     from opentelemetry.trace import Tracer
 
-Stamp = Callable[[], tuple[bytes | None, str | None]]
-# Links that the span of a bulk call has at most; the SDK keeps 128 by default.
+# The most links that the span of a bulk call gets; the SDK keeps 128 by default.
 MOST_LINKS = 128
-# Tasks whose names and attributes are kept. An application has far fewer; one
-# that makes them as it goes along must not fill the memory.
+# Tasks whose names and attributes are kept. An application has far fewer, but one
+# that makes up new tasks all the time must not fill the memory.
 MOST_TARGETS = 1000
 
 
 class Target:
-    """What is the same for all calls of a task.
+    """What all calls of a task share.
 
     Attributes:
         name, attributes: of its spans `enqueue`.
         create_name, create_attributes: of its spans `create`.
-        of_counts, of_durations: the attributes of its measurements, which all
-            tasks of a queue share; `place` tells such queues apart.
+        of_counts, of_durations: the attributes of its measurements, which all tasks
+            of a queue share.
+        series: the queue and its server: the key of those measurements.
     """
 
     def __init__(self, producer: Producer, route: Route) -> None:
         self.producer = producer
         queue = route.queue
-        self.place = (queue, *producer.server)
+        self.series = (queue, *producer.server)
         common = {
             s.SYSTEM: s.SYSTEM_FLUXQUEUE,
             s.DESTINATION_NAME: queue,
             **instruments.server_attributes(*producer.server),
         }
         task = {s.TASK_NAME: route.name}
-        # The conventions have a type of operation for durations alone.
+        # The conventions give the type of an operation to durations only.
         self.of_counts = common | {s.OPERATION_NAME: s.ENQUEUE}
         self.of_durations = self.of_counts | {s.OPERATION_TYPE: s.TYPE_SEND}
         self.name = f"{s.ENQUEUE} {queue}"
@@ -64,7 +66,7 @@ class Target:
 
 
 class Tracing:
-    """What is recorded, with the tracer and meter of the process."""
+    """Records enqueued tasks with the tracer and meter of the process."""
 
     def __init__(self, tracer: Tracer, meter: Meter | None) -> None:
         self.spans = Spans(tracer)
@@ -72,55 +74,63 @@ class Tracing:
         self.carries_baggage = instruments.switch(s.BAGGAGE_VARIABLE, default=False)
         self.exceptions = instruments.Exceptions()
         self.metrics = None if meter is None else SendMetrics(meter)
-        # Below an unsampled parent nothing is recorded, and nobody need be asked.
+        # Below an unsampled parent the tracer records nothing, so nothing asks it.
         self._skips = instruments.follows_unsampled_parents(tracer)
         self._targets: dict[Route, Target] = {}
 
     @classmethod
     def of_process(cls) -> Tracing | None:
-        """That of the providers that are set; None where they do nothing."""
+        """Makes one for the providers that are set; None if they do nothing."""
         tracer = instruments.get_tracer()
         return None if tracer is None else cls(tracer, instruments.get_meter())
 
-    def enqueue(
-        self, producer: Producer, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def around_enqueue(self, producer: Producer) -> Enqueue:
         """`Producer.enqueue`, recorded."""
-        headers, sending = self._begin(producer, route)
-        if sending is None:
-            producer.enqueue(route, args, kwargs, headers)
-            return
-        try:
-            producer.enqueue(route, args, kwargs, headers, sending.task_id)
-        except BaseException as error:
-            sending.failed(error)
-            raise
-        sending.end()
+        begin, enqueue = self._begin, producer.enqueue
 
-    def enqueue_async(
-        self, producer: Producer, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> asyncio.Future[None]:
+        def traced(route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            headers, sending = begin(producer, route)
+            if sending is None:
+                enqueue(route, args, kwargs, headers)
+                return
+            try:
+                enqueue(route, args, kwargs, headers, sending.task_id)
+            except BaseException as error:
+                sending.failed(error)
+                raise
+            sending.end()
+
+        return traced
+
+    def around_enqueue_async(self, producer: Producer) -> EnqueueAsync:
         """`Producer.enqueue_async`, recorded until Redis has answered."""
-        headers, sending = self._begin(producer, route)
-        if sending is None:
-            return producer.enqueue_async(route, args, kwargs, headers)
-        try:
-            future = producer.enqueue_async(route, args, kwargs, headers, sending.task_id)
-        except RuntimeError:
-            raise  # no event loop: the call comes again, and this span never ends
-        except BaseException as error:
-            sending.failed(error)
-            raise
-        future.add_done_callback(sending.settled)
-        return future
+        begin, enqueue = self._begin, producer.enqueue_async
+
+        def traced(
+            route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> asyncio.Future[None]:
+            headers, sending = begin(producer, route)
+            if sending is None:
+                return enqueue(route, args, kwargs, headers)
+            try:
+                future = enqueue(route, args, kwargs, headers, sending.task_id)
+            except RuntimeError:
+                raise  # no event loop: the call comes again, and this span never ends
+            except BaseException as error:
+                sending.failed(error)
+                raise
+            future.add_done_callback(sending.settled)
+            return future
+
+        return cast("EnqueueAsync", traced)
 
     def bulk(self, producer: Producer, route: Route) -> BulkSending:
-        """For one call that sends many tasks."""
+        """Begins a call that sends many tasks."""
         around = get_current()
         return BulkSending(self, self._target(producer, route), around, self.parent(around))
 
     def _begin(self, producer: Producer, route: Route) -> tuple[bytes, Sending | None]:
-        """The headers of a call, and what records it; None where nothing does."""
+        """The headers of a call, and what records it; None if nothing does."""
         around = get_current()
         metrics = self.metrics
         parent: SpanContext | None = None
@@ -156,7 +166,7 @@ class Tracing:
         return target
 
     def parent(self, around: Context) -> SpanContext | None:
-        """The caller's span; None where there is none."""
+        """The caller's span, if there is one."""
         span = around.get(SPAN_KEY)
         if not isinstance(span, Span):
             return None
@@ -164,11 +174,11 @@ class Tracing:
         return parent if parent[5] else None  # whether it is valid
 
     def leaves_out(self, parent: SpanContext) -> bool:
-        """Whether a call below this span is not recorded."""
+        """Whether calls below this span are not recorded."""
         return self._skips and not parent[3] & SAMPLED
 
     def headers(self, span: SpanContext) -> bytes:
-        """A message's, with this span's context and the caller's baggage."""
+        """A message's headers, with this span's context and the caller's baggage."""
         return propagation.headers(span, get_current() if self.carries_baggage else None)
 
 
@@ -203,15 +213,15 @@ class SendMetrics:
         context: Context,
         sampled: SpanContext | None,
     ) -> None:
-        """One operation that has ended, with or without `error.type`."""
-        sent, duration = self._known.get((target.place, error)) or self._new(target, error)
+        """Measures an operation that has ended, with or without `error.type`."""
+        sent, duration = self._known.get((target.series, error)) or self._new(target, error)
         sent.add(count)
         duration.record(seconds, context, sampled)
 
     def _new(self, target: Target, error: str | None) -> tuple[Count, Series]:
         more = {} if error is None else {s.ERROR_TYPE: error}
         with self._lock:
-            key = (target.place, error)
+            key = (target.series, error)
             if key not in self._known:
                 self._known[key] = (
                     self._sent.count(target.of_counts | more),
@@ -225,8 +235,8 @@ class Sending:
 
     Args:
         around: the caller's context.
-        span: None where none is recorded, but metrics are.
-        task_id: None for a bulk, which has many.
+        span: None if only metrics are recorded.
+        task_id: None for a bulk call, which has many.
     """
 
     def __init__(
@@ -246,7 +256,7 @@ class Sending:
         self._count = 1
 
     def settled(self, future: asyncio.Future[None]) -> None:
-        """The future of an async call is done."""
+        """Ends the operation when the future of its call is done."""
         if future.cancelled():
             self.cancelled()
         elif (error := future.exception()) is not None:
@@ -255,13 +265,13 @@ class Sending:
             self.end()
 
     def cancelled(self) -> None:
-        """The caller has withdrawn the call."""
+        """Ends an operation whose call was cancelled."""
         import asyncio
 
         self.failed(asyncio.CancelledError("the call was cancelled"))
 
     def failed(self, error: BaseException) -> None:
-        """It has ended with an error."""
+        """Ends the operation with an error."""
         span = self._span
         if span is not None and span.is_recording():
             context = Context({SPAN_KEY: span})
@@ -270,7 +280,7 @@ class Sending:
         self.end(instruments.error_type(error))
 
     def end(self, error: str | None = None) -> None:
-        """It has ended; `error` is the `error.type` of its metrics."""
+        """Ends the operation; `error` is the `error.type` of its metrics."""
         if self._span is not None:
             finish(self._span)
         if (metrics := self._tracing.metrics) is not None:
@@ -282,11 +292,11 @@ class Sending:
             metrics.record(self._target, self._count, seconds, error, around, sampled)
 
 
-class BulkSending(Sending):
-    """One bulk call. `stamp` is called for each of its messages.
+class BulkSending(Sending, Bulk):
+    """One bulk call. The core calls `per_call` for each of its messages.
 
     Attributes:
-        count: how many messages there have been.
+        count: the number of messages so far.
     """
 
     def __init__(
@@ -304,12 +314,16 @@ class BulkSending(Sending):
         attributes = target.attributes | self._client
         span = tracing.spans.start(target.name, parent, kind, attributes, around=around)
         self._span = span
-        # The messages' spans are beside this one, not below it.
+        # The messages' spans are siblings of this one, not its children.
         self._creates = tracing.creates and span.is_recording()
         self._headers = tracing.headers(span.get_span_context())
 
-    def stamp(self) -> tuple[bytes | None, str | None]:
-        """Headers and id of the next message."""
+    @property
+    def per_call(self) -> Callable[[], PerCall]:
+        return self._next
+
+    def _next(self) -> PerCall:
+        """The headers and the id of the next message."""
         self.count += 1
         if not self._creates:
             return self._headers, None

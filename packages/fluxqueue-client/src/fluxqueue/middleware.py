@@ -1,0 +1,45 @@
+"""What may stand around each enqueue. Internal: the interface may change without notice.
+
+Why: docs/decisions/0054-each-call-finds-its-way.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from fluxqueue_core import Producer, Route
+
+Enqueue = Callable[[Route, tuple[Any, ...], dict[str, Any]], None]
+# The core returns an EnqueueFuture, which is a coroutine as well.
+EnqueueAsync = Callable[[Route, tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, None]]
+# The headers of one message as JSON, and its id. The core makes an id if it is None.
+PerCall = tuple[bytes | None, str | None]
+
+
+class Bulk:
+    """One bulk call, from its beginning to its end. This one records nothing."""
+
+    @property
+    def per_call(self) -> Callable[[], PerCall] | None:
+        """Makes the headers and the id of each message; None leaves both to the core."""
+        return None
+
+    def end(self) -> None:
+        """All tasks are in Redis."""
+
+    def failed(self, error: BaseException) -> None:
+        """The call ended with an error."""
+
+
+class Middleware(Protocol):
+    """What stands around each enqueue. It wraps a producer's methods once per task."""
+
+    def around_enqueue(self, producer: Producer) -> Enqueue:
+        """Returns what enqueues tasks in place of `Producer.enqueue`."""
+
+    def around_enqueue_async(self, producer: Producer) -> EnqueueAsync:
+        """Returns what enqueues tasks in place of `Producer.enqueue_async`."""
+
+    def bulk(self, producer: Producer, route: Route) -> Bulk:
+        """Begins a call that enqueues many tasks."""
