@@ -1,11 +1,11 @@
-"""The SDK's internals that giving a span to its processors without its tracer needs.
+"""Gives spans to the SDK's processors without its tracer. All that we know of the SDK
+for that is here. Why: docs/decisions/0021-spans-and-histograms-past-the-sdk.md
 
-These parts of the SDK are not meant for its users. So `Direct.of` looks at each of
-them, makes a span as it would later, and returns None if anything is unexpected, or if
-the SDK would do more than this module does: a sampler of another kind, a processor that
-looks at spans as they begin, limits that would cut our spans, the SDK's own counters.
-
-Why: docs/decisions/0021-spans-and-histograms-past-the-sdk.md
+These parts of the SDK are not meant for its users. So `Direct.of` checks each of them
+and makes a span as it will later. It returns None if anything differs from what this
+module knows, or if the SDK would do something that this module does not: a sampler of
+another kind, a processor that looks at spans as they begin, limits that would cut our
+spans, or the SDK's own counters.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 Attributes = Mapping[str, Any]
+# A span that has begun: its name, context and parent, its kind, attributes and links, and
+# when it began, in nanoseconds since 1970. A plain tuple: a NamedTuple takes five times
+# as long to make, and each task has two or three.
+Begun = tuple[str, SpanContext, SpanContext | None, SpanKind, Attributes, Sequence[Link], int]
 _UNSET = Status(StatusCode.UNSET)
 _RANDOM: int = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
-# A ratio sampler looks at the last 64 bits of a trace's id.
+# The bits of a trace's id that decide about a ratio: the last 64.
 _RATIO_BITS = (1 << 64) - 1
-# Attributes that none of our spans has when it begins.
+# More attributes than any of our spans has when it begins.
 _MANY = 32
 
 
@@ -54,22 +58,22 @@ class Direct:
 
     @classmethod
     def of(cls, tracer: Tracer) -> Direct | None:
-        """For this tracer; None where it has to make the spans itself."""
+        """Makes one for this tracer; None if the tracer has to make the spans itself."""
         try:
-            if not _nobody_could_tell(tracer):
+            if not _is_invisible(tracer):
                 return None
             direct = cls(tracer)
             context = SpanContext(1, 1, False, TRACE_FLAGS[SAMPLED])
             probe = ("", context, context, SpanKind.CLIENT, {"a": 1}, [Link(context)], 1)
-            direct.sdks(*probe)
-            direct._ended_span(*probe, 2)
+            direct.sdks(probe)
+            direct._ended_span(probe, 2)
         except (ImportError, AttributeError, TypeError):
             return None
         return direct
 
     def child_of(self, parent: SpanContext) -> SpanContext | None:
-        """The context of a new span below this one; None where it is for the
-        tracer to say whether it is recorded."""
+        """The context of a new span below this one; None if only the tracer can tell
+        whether it is recorded."""
         trace_id, _, is_remote, flags, state, _ = parent
         if not flags & SAMPLED or not (self._below_remote if is_remote else self._below_local):
             return None
@@ -79,8 +83,8 @@ class Direct:
         return SpanContext(trace_id, self._new_span_id(), False, flags, state)
 
     def root(self) -> SpanContext | None:
-        """The context of a new trace, which is sampled or not; None where only
-        the tracer can say."""
+        """The context of a new trace, sampled or not; None if only the tracer can
+        tell."""
         bound = self._root_bound
         if bound is None or self._processor._span_processors is not self._processors:
             return None
@@ -89,66 +93,38 @@ class Direct:
             flags |= SAMPLED
         return SpanContext(trace_id, self._new_span_id(), False, TRACE_FLAGS[flags])
 
-    def end(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        attributes: Attributes,
-        links: Sequence[Link],
-        started: int,
-        ended: int | None,
-    ) -> Any:
+    def end(self, begun: Begun, ended: int | None) -> Any:
         """Gives a finished span to the processors, and returns it.
 
         Args:
-            started, ended: nanoseconds since 1970; None is now.
+            ended: nanoseconds since 1970; None is now.
         """
-        if ended is None:
-            ended = time_ns()
-        span = self._ended_span(name, context, parent, kind, attributes, links, started, ended)
+        span = self._ended_span(begun, time_ns() if ended is None else ended)
         self._processor.on_end(span)
         return span
 
-    def _ended_span(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        attributes: Attributes,
-        links: Sequence[Link],
-        started: int,
-        ended: int,
-    ) -> Any:
+    def _ended_span(self, begun: Begun, ended: int) -> Any:
+        name, context, parent, kind, attributes, links, started = begun
+        tracer = self._tracer
         return self._ended(
             name,
             context,
             parent,
-            self._tracer.resource,
+            tracer.resource,
             attributes,
             (),
             links,
             kind,
-            self._tracer.instrumentation_info,
+            tracer.instrumentation_info,
             _UNSET,
             started,
             ended,
             self._scope,
         )
 
-    def sdks(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        attributes: Attributes,
-        links: Sequence[Link],
-        started: int,
-    ) -> Any:
+    def sdks(self, begun: Begun) -> Any:
         """The same span as one of the SDK's, begun."""
+        name, context, parent, kind, attributes, links, started = begun
         tracer = self._tracer
         span = self._sdks(
             name=name,
@@ -168,8 +144,8 @@ class Direct:
         return span
 
 
-def _nobody_could_tell(tracer: Any) -> bool:
-    """Whether the SDK does nothing for our spans that is not done here."""
+def _is_invisible(tracer: Any) -> bool:
+    """Whether this module does all that the SDK would do for our spans."""
     from opentelemetry.sdk.trace import (
         ConcurrentMultiSpanProcessor,
         SpanProcessor,
@@ -180,7 +156,7 @@ def _nobody_could_tell(tracer: Any) -> bool:
 
     if type(tracer) is not Tracer or not getattr(tracer, "_is_enabled", lambda: True)():
         return False
-    # An application may wrap all processors in its own one.
+    # An application may put its own processor around all others.
     if type(tracer.span_processor) not in (
         SynchronousMultiSpanProcessor,
         ConcurrentMultiSpanProcessor,
@@ -204,9 +180,13 @@ def _nobody_could_tell(tracer: Any) -> bool:
 
 
 def _recorded(sampler: Any) -> tuple[bool, bool, int | None]:
-    """Whether all spans are recorded below sampled parents of this process, and
-    of another one; and a bound for the last 64 bits of the trace ids of roots
-    below which they are sampled. False and None where only the sampler knows."""
+    """The decisions of the sampler.
+
+    Returns:
+        Whether it records all spans below sampled parents of this process, the same for
+        parents of other processes, and the bound for sampled roots: the last 64 bits of
+        their trace ids are below it. False and None if only the sampler knows.
+    """
     from opentelemetry.sdk.trace.sampling import (
         ALWAYS_OFF,
         ALWAYS_ON,
