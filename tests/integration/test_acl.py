@@ -100,7 +100,7 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
             Outcome(field(held[4]), "release"),
         ]
         by_hand.numbers.discard(0)
-        assert scripts.exchange("a", succeeded=[field(held[0])], outcomes=outcomes).gone == 0
+        assert scripts.exchange("a", succeeded=[field(held[0])], outcomes=outcomes).parked == []
         by_hand.enqueue(message(8))
         by_hand.block("a")
         assert scripts.open("b", ["a"], [field(held[5])]) == [field(held[5])]

@@ -34,7 +34,8 @@ def test_a_thousand_at_once(scripts: Scripts) -> None:
     scripts.enqueue(*waiting)
     assert scripts.exchange("c", 1_000).claimed == waiting
     settled = scripts.exchange("c", succeeded=[field(m) for m in waiting])
-    assert settled.gone == 0 and scripts.held("c") == {}
+    assert settled.claimed == [] and scripts.held("c") == {}
+    assert scripts.stats() == {"succeeded": 1_000}
 
 
 def test_it_renews_the_lease(scripts: Scripts) -> None:
@@ -94,7 +95,7 @@ def test_a_message_can_be_settled_in_the_exchange_that_adopts_it(scripts: Script
     scripts.open("c")
     scripts.enqueue(held)
     scripts.block("c")
-    assert scripts.exchange("c", succeeded=[field(held)]).gone == 0
+    assert scripts.exchange("c", succeeded=[field(held)]).parked == []
     assert scripts.held("c") == {} and scripts.stats() == {"succeeded": 1}
 
 
@@ -183,11 +184,11 @@ def test_paused_claims_nothing_and_goes_on_settling(scripts: Scripts) -> None:
     scripts.enqueue(waiting)
     scripts.redis.set(scripts.key("paused"), "1")
     reply = scripts.exchange("c", 5, succeeded=[field(held)])
-    assert (reply.paused, reply.claimed, reply.gone) == (1, [], 0)
-    assert scripts.held("c") == {}
+    assert (reply.told["paused"], reply.claimed) == (1, [])
+    assert scripts.held("c") == {} and scripts.stats() == {"succeeded": 1}
     scripts.redis.delete(scripts.key("paused"))
     reply = scripts.exchange("c", 5)
-    assert (reply.paused, reply.claimed) == (0, [waiting])
+    assert "paused" not in reply.told and reply.claimed == [waiting]
 
 
 def test_suspects_are_counted_and_claimed_only_by_their_lane(scripts: Scripts) -> None:
@@ -197,17 +198,29 @@ def test_suspects_are_counted_and_claimed_only_by_their_lane(scripts: Scripts) -
     scripts.open("main")
     scripts.open("lane")
     reply = scripts.exchange("main", 5)
-    assert (reply.suspects, reply.claimed) == (1, others)
+    assert (reply.told["suspects"], reply.claimed) == (1, others)
     reply = scripts.exchange("lane", 5, source="suspects")
     assert reply.claimed == [suspect]
-    assert scripts.exchange("main").suspects == 0
+    assert "suspects" not in scripts.exchange("main").told
 
 
 def test_it_tells_how_long_ago_the_last_sweep_was(scripts: Scripts) -> None:
     scripts.open("c")
-    assert scripts.exchange("c").sweep_age == -1
+    assert scripts.exchange("c").told == {"unswept": -1}
     scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - 70_000)
-    assert 70_000 <= scripts.exchange("c").sweep_age < 130_000
+    assert 70_000 <= scripts.exchange("c").told["unswept"] < 130_000
+    scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() + 70_000)
+    assert scripts.exchange("c").told["unswept"] < 0
+
+
+def test_a_plain_reply_has_nothing_to_tell(scripts: Scripts) -> None:
+    waiting = message(1)
+    scripts.open("c")
+    scripts.be_swept()
+    scripts.enqueue(waiting)
+    reply = scripts.exchange("c", 1)
+    assert reply.claimed == [waiting] and reply.told == {}
+    assert scripts.exchange("c", 1, succeeded=[field(waiting)]).told == {}
 
 
 def test_what_can_not_even_be_parked_stays_in_the_queue(scripts: Scripts) -> None:
@@ -230,8 +243,8 @@ def test_large_messages_are_claimed_a_few_at_a_time(scripts: Scripts) -> None:
     scripts.enqueue(*waiting)
     for begin in (0, 4, 8):
         reply = scripts.exchange("c", 12)
-        assert reply.claimed == waiting[begin : begin + 4] and reply.more == 1
-    assert scripts.exchange("c", 12).more == 0
+        assert reply.claimed == waiting[begin : begin + 4] and reply.told["more"] == 1
+    assert "more" not in scripts.exchange("c", 12).told
 
 
 def small_and_large() -> list[bytes]:
@@ -247,7 +260,7 @@ def test_no_more_large_ones_are_claimed_behind_many_small_ones(scripts: Scripts)
     scripts.open("c")
     scripts.enqueue(*waiting)
     first = scripts.exchange("c", 1_000)
-    assert first.claimed == waiting[:131] and first.more == 1
+    assert first.claimed == waiting[:131] and first.told["more"] == 1
     # The others are back where they were.
     assert scripts.redis.lrange(scripts.key("pending"), 0, -1) == waiting[:130:-1]
     assert scripts.exchange("c", 2).claimed == waiting[131:133]
@@ -274,7 +287,7 @@ def test_garbage_in_the_sweep_hash_is_healed_by_the_next_sweep(scripts: Scripts,
     assert scripts.exchange("c").now > 0
     scripts.sweep()
     scripts.sweep()
-    assert 0 <= scripts.exchange("c").sweep_age < 10_000
+    assert "unswept" not in scripts.exchange("c").told
 
 
 @pytest.mark.parametrize("kind", ["dead", "dead:messages", "dead:reasons", "stats"])

@@ -17,14 +17,23 @@ DELICATE = b'[[],{},9007199254740993,1.0,"\\u00e9\xc3\xa9"]'
 
 
 def message(
-    number: int, *, deliveries: int = 0, retries: int = 0, args: bytes = DELICATE, name: str = "n"
+    number: int,
+    *,
+    deliveries: int = 0,
+    retries: int = 0,
+    opts: str = "",
+    args: bytes = DELICATE,
+    name: str = "n",
 ) -> bytes:
-    """A message as the core writes it; the ids of greater numbers are younger."""
-    head = f'{{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-{number:012x}"'
+    """A message as the core writes it; the ids of greater numbers are younger.
+    With options (a JSON object) it is of version 2."""
+    head = f'{{"v":{2 if opts else 1},"id":"019aa0c2-7b1f-7c3e-8d2a-{number:012x}"'
     if deliveries:
         head += f',"deliveries":{deliveries}'
     if retries:
         head += f',"retries":{retries}'
+    if opts:
+        head += f',"opts":{opts}'
     return head.encode() + f',"name":"{name}","args":'.encode() + args + b"}"
 
 
@@ -47,18 +56,24 @@ class Outcome(NamedTuple):
     extra: str = ""
 
 
-class Exchange(NamedTuple):
+class Exchange:
     """The reply of an exchange that found its consumer alive."""
 
     now: int
-    paused: int
-    suspects: int
-    sweep_age: int
-    gone: int
-    parked: list[bytes]
     claimed: list[bytes]
-    more: int
-    put_off: int
+
+    def __init__(self, reply: list[Any]) -> None:
+        alive, self.now, self.claimed, *rest = reply
+        assert alive == 1 and len(rest) % 2 == 0
+        names = [name.decode() for name in rest[::2]]
+        # The parts that are there only if they have something to tell.
+        self.told: dict[str, Any] = dict(zip(names, rest[1::2], strict=True))
+        assert len(self.told) == len(names)
+
+    @property
+    def parked(self) -> list[bytes]:
+        parked: list[bytes] = self.told.get("parked", [])
+        return parked
 
 
 class Scripts:
@@ -123,7 +138,7 @@ class Scripts:
             ],
             consumer,
         )
-        return None if reply == [0] else Exchange(*reply[1:])
+        return None if reply == [0] else Exchange(reply)
 
     def exchange(self, consumer: str, limit: int = 0, **rest: Any) -> Exchange:
         reply = self.try_exchange(consumer, limit, **rest)

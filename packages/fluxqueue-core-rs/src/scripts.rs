@@ -42,10 +42,10 @@ macro_rules! scripts {
 
 scripts! {
     "open" takes Consumers, made of "keys" "clock" "message";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "newer" "hold" "settle" "claim";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Consumer, made of "keys" "clock" "message" "dead" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "dead";
+    "bury" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "dead" "finish";
     "reclaim" takes Consumer, made of "keys" "clock" "message";
     "promote" takes Queue, made of "keys" "clock" "message";
     "trim_dead" takes Queue, made of "keys" "clock";

@@ -3,12 +3,16 @@
 use bytes::Bytes;
 
 use crate::connection::Call;
+use crate::message::Message;
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It succeeded.
+    /// It succeeded. The field alone says so, in the list of successes.
     Succeeded,
+    /// It succeeded, and its message has options: the script must look at them, so this
+    /// is an outcome like the others.
+    Done,
     /// It failed; the message with the raised count runs again after `delay` ms.
     Retry { message: Bytes, delay: u64 },
     /// It did not fail, but is put off: it runs again after `delay` ms.
@@ -17,6 +21,13 @@ pub enum Outcome {
     Dead { reason: Vec<u8>, keep: bool },
     /// It did not run, or a drain cut it off: back to its queue, nothing is counted.
     Release,
+}
+
+impl Outcome {
+    /// The success of a message.
+    pub fn of_success(message: &Message) -> Outcome {
+        if message.opts().is_none() { Outcome::Succeeded } else { Outcome::Done }
+    }
 }
 
 /// An outcome with the field that it settles.
@@ -29,13 +40,14 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Appends the four values by which `exchange` is told of it. (A plain success needs
-    /// its field alone, in the list of successes.)
+    /// Appends the values by which `exchange` learns of it: the field alone of a plain
+    /// success, four values of every other outcome.
     pub fn encode(&self, call: &mut Call) {
         let args = &mut call.args;
         args.push(&self.field);
         match &self.outcome {
-            Outcome::Succeeded => {
+            Outcome::Succeeded => (),
+            Outcome::Done => {
                 args.push(b"done");
                 args.push(b"");
                 args.push(b"");
@@ -68,8 +80,63 @@ impl Settlement {
         let payload = match &self.outcome {
             Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
             Outcome::Dead { reason, .. } => reason.len(),
-            Outcome::Succeeded | Outcome::Release => 0,
+            Outcome::Succeeded | Outcome::Done | Outcome::Release => 0,
         };
         self.field.len() + payload
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::requests::{Exchange, exchange};
+    use crate::scripts::Script;
+
+    const ID: &str = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+
+    fn message(text: String) -> Message {
+        Message::parse(text.into()).expect("well formed")
+    }
+
+    fn settlement(message: &Message, outcome: Outcome) -> Settlement {
+        Settlement { field: message.field_bytes(), outcome }
+    }
+
+    /// ARGV of an exchange from the number of successes on.
+    fn told(settlements: &[Settlement]) -> Vec<String> {
+        let what = Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0 };
+        let mut call = Call::default();
+        exchange(&mut call, &what, settlements);
+        let mut out = Vec::new();
+        call.evalsha(&mut out, &Script { text: String::new(), digest: String::new() });
+        let text = String::from_utf8(out).expect("text");
+        text.split("\r\n").skip(2).step_by(2).skip(3 + 6).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn only_a_plain_success_is_told_by_its_field_alone() {
+        let plain = message(format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#));
+        let with_options =
+            message(format!(r#"{{"v":2,"id":"{ID}","retries":1,"opts":{{"p":5}},"name":"n","args":[]}}"#));
+        let settlements = [&with_options, &plain].map(|m| settlement(m, Outcome::of_success(m)));
+        let (first, second) = (format!("{ID}\""), format!("{ID}\",\"retries\":1"));
+        assert_eq!(told(&settlements), ["1", &first, &second, "done", "", ""]);
+    }
+
+    #[test]
+    fn every_other_outcome_has_four_values() {
+        let raw = format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#);
+        let plain = message(raw.clone());
+        let field = format!("{ID}\"");
+        for (outcome, values) in [
+            (Outcome::Retry { message: raw.clone().into(), delay: 7 }, ["retry", &raw, "7"]),
+            (Outcome::Later { message: raw.clone().into(), delay: 8 }, ["later", &raw, "8"]),
+            (Outcome::Dead { reason: b"{}".to_vec(), keep: true }, ["dead", "{}", "1"]),
+            (Outcome::Release, ["release", "", ""]),
+        ] {
+            let told = told(&[settlement(&plain, outcome)]);
+            assert_eq!(told[..2], ["0", &field]);
+            assert_eq!(told[2..], values);
+        }
     }
 }

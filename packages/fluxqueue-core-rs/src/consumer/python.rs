@@ -238,7 +238,7 @@ impl Consumer {
     }
 
     fn succeed(&self, job: &Job) -> Result<bool> {
-        self.finish(job, Outcome::Succeeded)
+        self.finish(job, Outcome::of_success(&job.work.message))
     }
 
     fn retry(&self, job: &Job, delay: f64) -> PyResult<bool> {

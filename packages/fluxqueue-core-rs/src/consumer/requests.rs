@@ -42,12 +42,8 @@ pub fn exchange(call: &mut Call, what: &Exchange, settlements: &[Settlement]) {
     call.args.push(if what.suspects { b"suspects" } else { b"pending" });
     call.args.flag(what.save_dead);
     call.args.number(what.grace_ms);
-    let succeeded = settlements.iter().filter(|s| s.outcome == Outcome::Succeeded);
-    call.args.number(succeeded.clone().count());
-    for settlement in succeeded {
-        call.args.push(&settlement.field);
-    }
-    for settlement in settlements.iter().filter(|s| s.outcome != Outcome::Succeeded) {
-        settlement.encode(call);
-    }
+    let is_plain = |settlement: &&Settlement| settlement.outcome == Outcome::Succeeded;
+    call.args.number(settlements.iter().filter(is_plain).count());
+    settlements.iter().filter(is_plain).for_each(|settlement| settlement.encode(call));
+    settlements.iter().filter(|settlement| !is_plain(settlement)).for_each(|settlement| settlement.encode(call));
 }

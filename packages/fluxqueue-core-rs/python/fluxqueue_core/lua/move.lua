@@ -14,7 +14,7 @@ for i = 1, #ARGV, 4 do
   if redis.call('HEXISTS', OWN_CLAIMED, f) == 1 then
     if kind == 'dead' then
       dead = dead + 1
-      park(t, f, message, reason)
+      finish(t, f, message, 'dead', reason)
     else
       sent = sent + 1
       redis.call('RPUSH', home(message), message)

@@ -1,6 +1,6 @@
 -- claim: takes messages from a list into a consumer's claimed hash.
 --
--- Needs keys, message, dead, hold.
+-- Needs keys, message, hold.
 
 -- Rule 15: one claim brings 4 MiB at most, and what goes beyond is one message.
 local MOST_BYTES = 4194304

@@ -1,6 +1,6 @@
 -- hold: how a message comes into a consumer's claimed hash.
 --
--- Needs keys, message, dead, newer.
+-- Needs keys, message, dead, finish, newer.
 
 local MALFORMED = '{"reason":"malformed","error":"it does not begin like a message of this protocol"}'
 
@@ -19,7 +19,7 @@ local function hold(t, message, grace)
   if version then
     leave_for_newer(t, message, version, grace)
   else
-    parked[#parked + 1] = park(t, 'sha1:' .. redis.sha1hex(message), message, MALFORMED)
+    parked[#parked + 1] = finish(t, 'sha1:' .. redis.sha1hex(message), message, 'dead', MALFORMED)
   end
   return false
 end

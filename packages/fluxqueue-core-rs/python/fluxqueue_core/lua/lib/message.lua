@@ -4,13 +4,24 @@
 -- Needs keys.
 local byte, find, sub = string.byte, string.find, string.sub
 
--- The bytes from the id up to `,"name"` (the id and the counters: one attempt at
--- one task), or nil if the message does not begin as Rust writes it.
+-- The id and the counters: one attempt at one task. In version 1 the field ends
+-- before `,"name":`; in version 2 before `,"opts":`, and the JSON object of
+-- the options is the second result. nil if the message does not begin as Rust
+-- writes it. A plain message pays nothing for the options of others.
 local function field(message)
-  if byte(message, 50) ~= 34 or sub(message, 1, 13) ~= '{"v":1,"id":"' then return nil end -- 34: '"'
-  local stop = find(message, ',"name":', 51, true)
-  if not stop or stop > 113 then return nil end
-  return sub(message, 14, stop - 1)
+  if byte(message, 50) ~= 34 then return nil end -- 34: '"'
+  local head = sub(message, 1, 13)
+  if head == '{"v":1,"id":"' then
+    local stop = find(message, ',"name":', 51, true)
+    if stop and stop <= 113 then return sub(message, 14, stop - 1) end
+  elseif head == '{"v":2,"id":"' then
+    local stop = find(message, ',"opts":', 51, true)
+    if stop and stop <= 113 then
+      -- No brace is inside, and both braces are within 512 bytes.
+      return sub(message, 14, stop - 1), string.match(sub(message, stop + 8, stop + 519), '^{[^{}]*}')
+    end
+  end
+  return nil
 end
 
 -- The list that a message belongs to. Rule 12: the suspects, once it has lost two workers.
@@ -26,7 +37,7 @@ end
 -- it can be known here.
 local function newer(message)
   local version = string.match(message, '^{"v":([1-9]%d*)[,}]')
-  if version and version ~= '1' and #version <= 9 then return version end
+  if version and version ~= '1' and version ~= '2' and #version <= 9 then return version end
   return nil
 end
 

@@ -1,6 +1,6 @@
 -- newer: puts messages of newer versions off, for workers that know them.
 --
--- Needs keys, dead.
+-- Needs keys, dead, finish.
 
 -- How many this call has put off.
 local put_off = 0
@@ -13,8 +13,9 @@ local function leave_for_newer(t, message, version, grace)
   local passed = t - (tonumber(redis.call('ZSCORE', NEWER, digest)) or t)
   if grace and passed >= grace then
     local seconds = string.format('%d', math.floor(passed / 1000))
-    parked[#parked + 1] = park(t, 'newer:' .. digest, message, '{"reason":"unknown_version","error":"its version is '
-      .. version .. ', and no worker has come in ' .. seconds .. ' s that knows more than 1"}')
+    local reason = '{"reason":"unknown_version","error":"its version is ' .. version
+      .. ', and no worker has come in ' .. seconds .. ' s that knows more than 2"}'
+    parked[#parked + 1] = finish(t, 'newer:' .. digest, message, 'dead', reason)
     redis.call('ZREM', NEWER, digest)
     return
   end

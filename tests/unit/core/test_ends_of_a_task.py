@@ -1,0 +1,152 @@
+"""Every way in which a script ends a task, returns it to a list, or takes it out of a claimed hash.
+
+Whatever belongs to a task (a lock, a result, a place in a limit) must be looked after on each of
+these ways. So this list is complete: a new way fails these tests until you add it here, and you
+add it here when you have thought of all that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+LUA = Path(__file__).parents[3] / "packages/fluxqueue-core-rs/python/fluxqueue_core/lua"
+
+# Ends: all go through `finish`. (Plain successes are the one list without a message.)
+ENDS = {
+    "finish(t, f, message, 'succeeded')": ["lib/settle.lua"],
+    "finish(t, f, message, 'dead', (save_dead or extra == '1') and payload)": ["lib/settle.lua"],
+    "finish(t, f, message, 'dead', reason)": ["move.lua"],
+    "finish(t, 'newer:' .. digest, message, 'dead', reason)": ["lib/newer.lua"],
+    "finish(t, 'sha1:' .. redis.sha1hex(message), message, 'dead', MALFORMED)": ["lib/hold.lua"],
+}
+# Parked: at an end by `finish` alone; a duplicate has not ended, its twin lives on.
+PARKED = {
+    "park(t, entry, message, reason)": ["lib/finish.lua"],
+    "park(t, f, message, DUPLICATE)": ["lib/hold.lua", "lib/settle.lua"],
+    "park(t, 'newer:' .. digest, message, DUPLICATE)": ["lib/newer.lua"],
+}
+# Each writing command on a key that holds messages, by what it means there.
+OUT_OF_THE_CLAIMED_HASH = {
+    # Plain successes, by their fields; then any other outcome.
+    ("HDEL", "OWN_CLAIMED"): ["lib/settle.lua", "lib/settle.lua", "move.lua"],
+    # All that an old consumer held has a new place by then.
+    ("DEL", "claimed"): ["open.lua"],
+}
+INTO_THE_CLAIMED_HASH = {
+    ("HSETNX", "OWN_CLAIMED"): ["lib/hold.lua"],
+    ("HSET", "OWN_CLAIMED"): ["lib/claim.lua", "open.lua"],
+}
+TO_A_LIST = {
+    ("RPUSH", "home(message)"): ["lib/settle.lua", "move.lua"],
+    ("RPUSH", "home(m)"): ["open.lua"],
+    # Due messages, and the inbox of a tombstone.
+    ("LPUSH", "list"): ["promote.lua"],
+    ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
+    # Back where it was: it has not been claimed.
+    ("RPUSH", "source"): ["lib/claim.lua"],
+    # A retry or a name that is not known; a newer version.
+    ("ZADD", "DELAYED"): ["lib/newer.lua", "lib/settle.lua"],
+}
+OUT_OF_A_LIST = {
+    ("RPOP", "source"): ["lib/claim.lua"],
+    ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
+    # The first asks for the right to remove, and removes nothing.
+    ("ZREMRANGEBYRANK", "DELAYED"): ["promote.lua", "promote.lua"],
+}
+DEAD_SET = {
+    ("ZADD", "DEAD"): ["lib/dead.lua"],
+    ("HSET", "DEAD_MESSAGES"): ["lib/dead.lua"],
+    ("HSET", "DEAD_REASONS"): ["lib/dead.lua"],
+    ("ZREM", "DEAD"): ["trim_dead.lua"],
+    ("HDEL", "DEAD_MESSAGES"): ["trim_dead.lua"],
+    ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
+}
+# The keys that say nothing about where a message is.
+WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER"}
+READING = {
+    *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
+    *("LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
+}
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Each file without its comments."""
+    for path in sorted(LUA.rglob("*.lua")):
+        text = re.sub(r"--[^\n]*", "", path.read_text())
+        yield path.relative_to(LUA).as_posix(), text
+
+
+def calls(text: str, function: str) -> Iterator[str]:
+    """The calls of a function, with all their arguments; not its definition."""
+    for found in re.finditer(rf"(?<!function )(?<![\w.]){re.escape(function)}\(", text):
+        depth, at = 0, found.end() - 1
+        while depth or at < found.end():
+            depth += {"(": 1, ")": -1}.get(text[at], 0)
+            at += 1
+        yield re.sub(r"\s+", " ", text[found.start() : at])
+
+
+def found(function: str) -> dict[str, list[str]]:
+    where: dict[str, list[str]] = {}
+    for name, text in sources():
+        for call in calls(text, function):
+            where.setdefault(call, []).append(name)
+    return where
+
+
+def writes() -> dict[tuple[str, str], list[str]]:
+    where: dict[tuple[str, str], list[str]] = {}
+    for name, text in sources():
+        for function in ("redis.call", "redis.pcall"):
+            for call in calls(text, function):
+                words = re.fullmatch(r"[\w.]+\('(\w+)'(?:, ((?:[^,()]|\([^()]*\))+))?.*\)", call)
+                assert words, f"{name}: the command of {call} can't be read"
+                command, key = words[1], words[2] or ""
+                if command not in READING and key not in WITHOUT_MESSAGES:
+                    where.setdefault((command, key), []).append(name)
+    return where
+
+
+def test_every_end_of_a_task_goes_through_finish() -> None:
+    assert found("finish") == ENDS
+
+
+def test_a_message_is_parked_by_finish_or_as_a_duplicate() -> None:
+    assert found("park") == PARKED
+
+
+def test_ends_are_counted_by_finish_park_and_the_list_of_plain_successes_alone() -> None:
+    counted = Counter[tuple[str, str]]()
+    for name, text in sources():
+        for call in re.findall(r"'HINCRBY', STATS, ('\w+'|\w+), (\w+)", text):
+            counted[name, call[0]] += call[1] != "0"
+    assert {key: count for key, count in counted.items() if count} == {
+        ("lib/dead.lua", "'dead'"): 1,
+        ("lib/dead.lua", "'parked_twice'"): 1,
+        ("lib/finish.lua", "how"): 1,
+        ("lib/settle.lua", "'succeeded'"): 1,
+        ("lib/settle.lua", "'retried'"): 1,
+        ("move.lua", "'rescued'"): 1,
+    }
+
+
+def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
+    listed = [OUT_OF_THE_CLAIMED_HASH, INTO_THE_CLAIMED_HASH, TO_A_LIST, OUT_OF_A_LIST, DEAD_SET]
+    everything = {way: files for ways in listed for way, files in ways.items()}
+    assert len(everything) == sum(map(len, listed))
+    assert {way: sorted(files) for way, files in writes().items()} == everything
+
+
+def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:
+    """An end that is told again, or too late, must do nothing twice."""
+    for name, look_up in {
+        "lib/settle.lua": "'HGET', OWN_CLAIMED",
+        "move.lua": "'HEXISTS', OWN_CLAIMED",
+    }.items():
+        text = dict(sources())[name]
+        ended = [text.index(call) for call in calls(text, "finish")]
+        assert ended and text.index(look_up) < min(ended), name
+        assert max(ended) < text.rindex("'HDEL', OWN_CLAIMED"), name
