@@ -12,6 +12,7 @@ import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
 from redis import Redis
+from support.logging_process import LoggingProcess
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message
 from support.waiting import wait_until, wait_until_past
@@ -144,7 +145,26 @@ def test_a_signal_ends_it_with_0(
         assert scheduler.other_output == []
 
 
-def test_a_signal_ends_it_while_redis_is_away(tmp_path: Path) -> None:
+def test_signals_end_it_although_an_earlier_thread_does_not_block_them(tmp_path: Path) -> None:
+    """As under `opentelemetry-instrument`, which starts threads before the scheduler runs."""
+    (tmp_path / "scheduler_with_thread.py").write_text(
+        "import sys, threading\n"
+        "from fluxqueue_scheduler.cli import main\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "sys.exit(main([]))\n"
+    )
+    module = "scheduler_with_thread"
+    with LoggingProcess(tmp_path, "redis://127.0.0.1:1", module, {}) as scheduler:
+        scheduler.wait_for("scheduler.started")
+        # One after the other to the end of the process, as far as the test can tell.
+        while scheduler.process.poll() is None:
+            scheduler.signal(signal.SIGTERM)
+            time.sleep(0.001)
+        assert scheduler.wait() == 0
+        assert len(scheduler.named("scheduler.stopped")) == 1
+
+
+def test_a_signal_ends_it_while_redis_is_down(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "redis") as server:
         server.kill()
         with SchedulerProcess(tmp_path, server.url) as scheduler:

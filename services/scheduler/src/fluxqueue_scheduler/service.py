@@ -68,6 +68,21 @@ class Scheduler:
         self._work.stop()
 
 
+def _catch_signals() -> int:
+    """Returns a descriptor from which the number of each signal can be read.
+
+    The kernel gives a signal to any thread that does not block it, including one that
+    `opentelemetry-instrument` has started. So the signals have handlers instead.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    return reader
+
+
 def run(settings: Settings, options: Options) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code 0.
 
@@ -75,9 +90,7 @@ def run(settings: Settings, options: Options) -> int:
         ConfigurationError: the health endpoint can't listen, or a variable for
             telemetry is not valid.
     """
-    # Block the signals before the threads start: all threads inherit that, and a signal
-    # stays pending until `sigwait`.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signals = _catch_signals()
     log = get_logger()
     telemetry = set_up(settings, serves_metrics=options.health_port != 0)
     if telemetry is not None:
@@ -103,7 +116,12 @@ def run(settings: Settings, options: Options) -> int:
         redis=settings.display_url,
         lease=options.lease,
     )
-    received = signal.sigwait(SIGNALS)
+    while (received := os.read(signals, 1)[0]) not in SIGNALS:
+        pass  # a signal that the environment handles
+    # A second one does not cut the end short, not even while the interpreter shuts down
+    # and gives its handlers up.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     scheduler.stop()
     if server is not None:
         server.close()
