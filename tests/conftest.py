@@ -32,6 +32,19 @@ DATABASES = 64
 _numbers = itertools.count()
 
 
+def pytest_configure() -> None:
+    """Lets no property test fail because the machine is slow."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any machine")
+
+
+_numbers = itertools.count()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
     """The session's server; do not stop or flush it, others use it as well."""

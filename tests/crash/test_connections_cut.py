@@ -17,7 +17,7 @@ APP = apps.work(0.03) + apps.HOLD
 LEASE = 3.0
 CUTS = 100
 # The cuts are spread over this time, which is enough to reconnect after each.
-SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 20)
+SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 10)
 
 
 @pytest.mark.parametrize("name", ["work", "work_async"])

@@ -163,7 +163,7 @@ def test_a_worker_does_not_warn_while_a_scheduler_runs(tmp_path: Path, redis_url
         worker = system.start_worker()
         worker.wait_for("worker.connected")
         ended = _ends(system)
-        wait_until(lambda: _ends(system) > ended + 8_000)
+        wait_until(lambda: _ends(system) > ended + 6_000)
         assert worker.named("worker.no_scheduler") == []
         # The worker also notices that a scheduler has gone.
         assert scheduler.stop() == 0

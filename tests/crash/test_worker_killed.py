@@ -17,12 +17,14 @@ TASKS = range(2000)
 SLOTS = 10
 
 
-@pytest.mark.parametrize("name", [pytest.param("work", marks=pytest.mark.versions), "work_async"])
+@pytest.mark.parametrize(
+    ("name", "lease"), [pytest.param("work", None, marks=pytest.mark.versions), ("work_async", 3.0)]
+)
 def test_every_task_runs_and_only_those_in_flight_run_twice(
-    tmp_path: Path, redis_url: str, chance: random.Random, name: str
+    tmp_path: Path, redis_url: str, chance: random.Random, name: str, lease: float | None
 ) -> None:
-    """With the default lease of 10 seconds."""
-    with System(tmp_path, redis_url, APP) as system:
+    """With the default lease of 10 seconds, and with a short one."""
+    with System(tmp_path, redis_url, APP, lease=lease) as system:
         system.start_scheduler().wait_for("scheduler.started")
         options: dict[str, Any] = {"concurrency": SLOTS, "log_level": "warning"}
         workers = [system.start_worker(**options) for _ in range(2)]
@@ -37,7 +39,7 @@ def test_every_task_runs_and_only_those_in_flight_run_twice(
         system.start_worker(**options)
 
         left = len(system.ledger.lost(TASKS)) * 0.02 / SLOTS
-        system.wait_until_ended(TASKS, timeout=15 + left)
+        system.wait_until_ended(TASKS, timeout=(lease or 10) + 5 + left)
         system.wait_until_settled()
         assert system.ledger.run_twice_unduly(victim.pid, killed) == set()
         assert max(system.ledger.times_run().values()) <= 2

@@ -118,7 +118,7 @@ def shown(calls: list[Call]) -> str:
 
 
 def test_what_json_can_carry_arrives_by_every_way(client: Client, redis: Any) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @example(call=([], {}))
     @example(call=([2**64 - 1, -(2**63), -0.0, True, 1, 1.0], {"": {"": [[], {}]}, "\x00": None}))
     @given(call=CALLS)
@@ -137,7 +137,7 @@ def test_of_a_call_with_a_value_that_json_lacks_nothing_arrives(client: Client, 
     good: Call = ([1], {"a": 2})
     client.call(good)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(call=CALLS, bad=BAD, data=st.data())
     def every_way(call: Call, bad: tuple[Any, type[Exception]], data: st.DataObject) -> None:
         args, kwargs = call
@@ -190,7 +190,7 @@ def test_a_task_gets_what_its_caller_gave(tmp_path: Path, redis_url: str) -> Non
         async def send_async(number: int, call: Call) -> None:
             await work_async(number, *call[0], **call[1])
 
-        @settings(max_examples=20, deadline=None)
+        @settings(max_examples=20)
         @given(calls=st.lists(CALLS, min_size=5, max_size=10))
         def every_way(calls: list[Call]) -> None:
             for call in calls:
