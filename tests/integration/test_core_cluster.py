@@ -318,6 +318,19 @@ def test_a_master_is_killed(redis_cluster: RedisCluster, tmp_path: Path) -> None
     assert set(worker.notes()) <= set(acknowledged) | set(uncertain)
 
 
+def test_calls_that_wait_for_replicas_follow_a_failover(redis_cluster: RedisCluster) -> None:
+    """The next connection leads to the old master, which is a replica and refuses WAIT."""
+    servers = redis_cluster
+    master = servers.masters()[0]
+    queue = servers.queue_on(master)
+    sender = producer(servers.url, timeout=60, wait_replicas=1, wait_timeout=30)
+    sender.enqueue(route(queue), (0,), {})
+    servers.failover(master)
+    master.client.execute_command("CLIENT KILL TYPE normal SKIPME yes")
+    sender.enqueue(route(queue), (1,), {})
+    assert in_queue(servers, queue) == [0, 1]
+
+
 def test_a_failover_as_an_operator_asks_for_it(redis_cluster: RedisCluster) -> None:
     """Nothing is lost and nothing comes twice: the old master sends to the new one."""
     servers = redis_cluster

@@ -53,6 +53,9 @@ impl Greeting<'_> {
             (Greeting::WaitAof, Reply::Error(text)) if text.contains("unknown command") => {
                 Err(Error::Broker("wait_aof is on, but this server has no WAITAOF: it needs Redis 7.2".into()))
             }
+            // A replica, such as the master before a failover: its answer to the first command
+            // says more (`MOVED` leads to the new master).
+            (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) if text.contains("replica instances") => Ok(()),
             (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) => Err(Error::Broker(format!(
                 "Redis can't wait for replicas or the disk, as wait_replicas or wait_aof asks: {text}"
             ))),
