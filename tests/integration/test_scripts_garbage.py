@@ -54,6 +54,11 @@ def move(sent: Sent) -> None:
     sent.move("late", home, dead)
 
 
+def enqueue(sent: Sent) -> None:
+    sent.call("enqueue", ["+0", message(20), "+60000", message(21), "1", message(22)])
+    sent.numbers |= {20, 21, 22}
+
+
 # Per script: a call, and the consumer whose keys it gets.
 CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
@@ -64,6 +69,7 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "reclaim": (lambda sent: sent.reclaim("t"), "t"),
     "promote": (lambda sent: sent.promote(), ""),
     "trim_dead": (lambda sent: sent.trim_dead(100), ""),
+    "enqueue": (enqueue, ""),
 }
 GARBAGE: dict[str, Callable[[Any, str], Any]] = {
     "string": lambda redis, name: redis.set(name, "garbage"),

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 
 Answer = Callable[[list[bytes]], bytes | None]
+CLOSE = b"close"
 
 
 def well(words: list[bytes]) -> bytes:
-    """What Redis answers an enqueue and what may be around it."""
+    """The replies of a good Redis to an enqueue and to WAIT and the like."""
     match words[0]:
         case b"LPUSH":
             return b":%d\r\n" % (len(words) - 2)
@@ -26,7 +27,8 @@ class Wire:
     """Serves each connection in a thread.
 
     Args:
-        answer: gets the words of a command; None means the answer of a good Redis.
+        answer: gets the words of a command; None means the answer of a good Redis, and
+            `CLOSE` that the connection ends instead.
 
     Attributes:
         sent: the bytes of every connection, in the order of their opening.
@@ -71,4 +73,7 @@ class Wire:
                     words.append(word[:-2])
                 # Kept before it is answered: the client goes on when it has the answer.
                 sent += command
-                connection.sendall(self._answer(words) or well(words))
+                reply = self._answer(words)
+                if reply == CLOSE:
+                    return
+                connection.sendall(reply or well(words))

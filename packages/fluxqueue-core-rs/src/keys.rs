@@ -50,7 +50,12 @@ pub fn inbox(queue: &str, consumer: &str) -> String {
     consumer_key("inbox", queue, consumer)
 }
 
-/// The keys of a queue, as every script takes them.
+/// The keys of a queue that a client's script takes.
+pub fn of_client(queue: &str) -> Vec<String> {
+    vec![pending(queue), queue_key("delayed", queue)]
+}
+
+/// The keys of a queue, as every other script takes them.
 pub fn of_queue(queue: &str) -> Vec<String> {
     OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
 }

@@ -1,6 +1,8 @@
 //! The Lua scripts: one file each in `python/fluxqueue_core/lua/`, so that they
 //! ship in wheel and sdist, behind the parts of `lua/lib/` that each is made of.
 
+use std::sync::LazyLock;
+
 use sha1_smol::Sha1;
 
 use crate::errors::{Error, Result};
@@ -10,10 +12,12 @@ use crate::keys;
 /// 7 lets a script say so; older servers do not know the line.
 const FLAGS: &str = "#!lua flags=allow-oom\n";
 
-/// Which keys a script takes behind those of the queue.
+/// Which keys a script takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
-    /// No others.
+    /// Those that a client may write. Its script must fail at `maxmemory`, like LPUSH.
+    Client,
+    /// Those of the queue. So do the others, which take more keys behind them.
     Queue,
     /// Those of one consumer.
     Consumer,
@@ -49,6 +53,7 @@ scripts! {
     "reclaim" takes Consumer, made of "keys" "clock" "message";
     "promote" takes Queue, made of "keys" "clock" "message";
     "trim_dead" takes Queue, made of "keys" "clock";
+    "enqueue" takes Client, made of "clock";
 }
 
 /// The names of all scripts.
@@ -65,8 +70,8 @@ fn source(name: &str) -> Result<&'static Source> {
 
 /// The whole text of a script; `flags` is false for a server older than 7.
 pub fn text(name: &str, flags: bool) -> Result<String> {
-    let Source { parts, body, .. } = source(name)?;
-    let first = if flags { FLAGS } else { "" };
+    let Source { takes, parts, body, .. } = source(name)?;
+    let first = if flags && *takes != Takes::Client { FLAGS } else { "" };
     Ok(format!("{first}{}{body}", parts.concat()))
 }
 
@@ -74,10 +79,11 @@ pub fn text(name: &str, flags: bool) -> Result<String> {
 /// the consumers `olds`.
 pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
-    let mut keys = keys::of_queue(queue);
+    let mut keys = if takes == Takes::Client { keys::of_client(queue) } else { keys::of_queue(queue) };
+    let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Consumers);
     match consumer {
-        Some(consumer) if takes != Takes::Queue => keys.extend(keys::of_consumer(queue, consumer)),
-        None if takes == Takes::Queue => (),
+        Some(consumer) if is_for_consumer => keys.extend(keys::of_consumer(queue, consumer)),
+        None if !is_for_consumer => (),
         Some(_) => return Err(Error::Configuration(format!("the script {name} takes no consumer's keys"))),
         None => {
             return Err(Error::Configuration(format!("the script {name} takes a consumer's keys; name the consumer")));
@@ -96,6 +102,13 @@ pub fn named_in(error: &str) -> Option<&'static str> {
         let digests = [true, false].map(|flags| Script::load(name, flags).map(|script| script.digest));
         digests.iter().flatten().any(|digest| error.contains(digest))
     })
+}
+
+/// The script that a client calls. It has one text, whatever the version of the server.
+pub fn enqueue() -> &'static Script {
+    static ENQUEUE: LazyLock<Script> =
+        LazyLock::new(|| Script::load("enqueue", false).expect("the list has this script"));
+    &ENQUEUE
 }
 
 /// A script as a connection calls it: by its digest, with the text at hand for
@@ -126,6 +139,7 @@ mod tests {
         assert!(text("open", true).expect("known").starts_with("#!lua flags=allow-oom\n"));
         assert!(!text("open", false).expect("known").contains("#!lua flags"));
         assert!(text("nonsense", true).is_err());
+        assert_eq!(text("enqueue", true).expect("known"), enqueue().text);
     }
 
     #[test]
@@ -133,15 +147,20 @@ mod tests {
         let names =
             |name, consumer, olds| keys(name, "q", consumer, olds).map(|keys| keys[keys::OF_QUEUE.len()..].to_vec());
         assert!(names("sweep", None, &[]).expect("good").is_empty());
+        let of_client = keys("enqueue", "q", None, &[]).expect("good");
+        assert_eq!(of_client, ["fluxqueue:{q}:pending", "fluxqueue:{q}:delayed"]);
         assert_eq!(
             names("exchange", Some("c"), &[]).expect("good"),
             ["fluxqueue:{q}:claimed:c", "fluxqueue:{q}:inbox:c"]
         );
         let of_open = names("open", Some("new"), &["old"]).expect("good");
         assert_eq!(of_open[2..], ["fluxqueue:{q}:claimed:old", "fluxqueue:{q}:inbox:old"]);
-        for (name, consumer, olds) in
-            [("sweep", Some("c"), &[][..]), ("bury", None, &[]), ("exchange", Some("c"), &["old"])]
-        {
+        for (name, consumer, olds) in [
+            ("sweep", Some("c"), &[][..]),
+            ("enqueue", Some("c"), &[]),
+            ("bury", None, &[]),
+            ("exchange", Some("c"), &["old"]),
+        ] {
             assert!(names(name, consumer, olds).is_err(), "{name}");
         }
     }

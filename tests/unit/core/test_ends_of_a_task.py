@@ -47,8 +47,10 @@ TO_A_LIST = {
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
     ("RPUSH", "source"): ["lib/claim.lua"],
-    # A retry or a name that is not known; a newer version.
-    ("ZADD", "DELAYED"): ["lib/newer.lua", "lib/settle.lua"],
+    # A call that the script delivers: at once, or later (one of the two adds nothing).
+    ("LPUSH", "PENDING"): ["enqueue.lua"],
+    # And: a retry or a name that is not known; a newer version.
+    ("ZADD", "DELAYED"): ["enqueue.lua", "enqueue.lua", "lib/newer.lua", "lib/settle.lua"],
 }
 OUT_OF_A_LIST = {
     ("RPOP", "source"): ["lib/claim.lua"],

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-mod place;
+mod address;
 mod url;
 
-pub use place::{Node, Place, Sentinels};
+pub use address::{Address, Node, Sentinels};
 
 use crate::errors::{Error, Result};
 
@@ -41,7 +41,7 @@ pub struct Certificates {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where Redis is.
-    pub place: Place,
+    pub address: Address,
     /// With TLS, also to Sentinels.
     pub encrypted: bool,
     /// The ACL user.
@@ -175,7 +175,7 @@ impl Config {
         Ok(Config {
             display_url: location.for_people(),
             url: location.for_clients(&parameters),
-            place: location.place,
+            address: location.address,
             encrypted: location.encrypted,
             username: location.username,
             password: location.password,
@@ -256,8 +256,8 @@ mod tests {
         Config::new(Some(url), &Overrides::default())
     }
 
-    fn single(host: &str, port: u16) -> Place {
-        Place::Single(Node { host: host.into(), port })
+    fn single(host: &str, port: u16) -> Address {
+        Address::Single(Node { host: host.into(), port })
     }
 
     #[test]
@@ -282,17 +282,17 @@ mod tests {
     #[test]
     fn urls_are_read() {
         let c = config("redis://us%40er:p%2Fw%3A@host:7000/3?timeout=1.5").expect("valid");
-        assert_eq!(c.place, single("host", 7000));
+        assert_eq!(c.address, single("host", 7000));
         assert_eq!((c.username.as_deref(), c.password.as_deref()), (Some("us@er"), Some("p/w:")));
         assert_eq!((c.database, c.timeout), (3, Duration::from_millis(1500)));
         assert_eq!(c.display_url, "redis://host:7000/3");
         assert_eq!(c.url, "redis://us%40er:p%2Fw%3A@host:7000/3");
         assert_eq!(config("redis://:pw@h").expect("valid").password.as_deref(), Some("pw"));
         let c = config("rediss://[::1]").expect("valid");
-        assert_eq!((c.place, c.encrypted), (single("::1", 6379), true));
+        assert_eq!((c.address, c.encrypted), (single("::1", 6379), true));
         let c = config("unix:///run/re%20dis.sock?db=2").expect("valid");
         assert_eq!(config("redis://user@h").expect("valid").username.as_deref(), Some("user"));
-        assert_eq!((c.place, c.database), (Place::Unix("/run/re dis.sock".into()), 2));
+        assert_eq!((c.address, c.database), (Address::Unix("/run/re dis.sock".into()), 2));
     }
 
     #[test]

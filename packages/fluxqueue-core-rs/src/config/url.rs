@@ -1,13 +1,13 @@
 //! Reading and writing URLs. The `url` crate knows no lists of hosts, so the
 //! part before the path is taken apart here and each host is given to it.
 //!
-//! A URL may hold passwords, in the wrong place as well: no error repeats what
+//! A URL may hold passwords, in the wrong part as well: no error repeats what
 //! could be one.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
-use super::place::{Node, Place, Sentinels};
+use super::address::{Address, Node, Sentinels};
 use crate::errors::{Error, Result};
 
 const PORT: u16 = 6379;
@@ -18,7 +18,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 
 /// The parts of a URL. `query` has what is not understood here.
 pub struct Location {
-    pub place: Place,
+    pub address: Address,
     pub encrypted: bool,
     pub username: Option<String>,
     pub password: Option<String>,
@@ -74,10 +74,10 @@ fn single(text: &str) -> Result<Location> {
         bad(format!("the Redis URL can't be read ({e}); it looks like redis://user:password@host:6379/0"))
     })?;
     let mut query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let (place, path) = match url.scheme() {
-        "redis" | "rediss" => (Place::Single(node(&url, PORT)?), url.path().trim_matches('/')),
+    let (address, path) = match url.scheme() {
+        "redis" | "rediss" => (Address::Single(node(&url, PORT)?), url.path().trim_matches('/')),
         "unix" => match decode(url.path(), "path")? {
-            path if path.len() > 1 => (Place::Unix(path.into()), ""),
+            path if path.len() > 1 => (Address::Unix(path.into()), ""),
             _ => return Err(bad("the Redis URL has no path; it looks like unix:///run/redis.sock?db=0")),
         },
         // Without a scheme it is the user that stands before the first colon.
@@ -92,7 +92,7 @@ fn single(text: &str) -> Result<Location> {
         }
     };
     Ok(Location {
-        place,
+        address,
         encrypted: url.scheme() == "rediss",
         username: user(url.username())?,
         password: password(url.password())?,
@@ -205,7 +205,7 @@ fn sentinel(mut parts: Parts, encrypted: bool) -> Result<Location> {
         password: take(&mut parts.query, "sentinel_password").filter(|password| !password.is_empty()),
     };
     Ok(Location {
-        place: Place::Sentinel(sentinels),
+        address: Address::Sentinel(sentinels),
         encrypted,
         username: parts.username,
         password: parts.password,
@@ -221,7 +221,7 @@ fn cluster(mut parts: Parts, encrypted: bool) -> Result<Location> {
         return Err(bad("a Redis Cluster has no database but 0; it looks like redis+cluster://host1:6379,host2:6379"));
     }
     Ok(Location {
-        place: Place::Cluster(nodes),
+        address: Address::Cluster(nodes),
         encrypted,
         username: parts.username,
         password: parts.password,
@@ -232,29 +232,29 @@ fn cluster(mut parts: Parts, encrypted: bool) -> Result<Location> {
 
 impl Location {
     fn scheme(&self) -> &'static str {
-        match (&self.place, self.encrypted) {
-            (Place::Unix(_), _) => "unix",
-            (Place::Single(_), false) => "redis",
-            (Place::Single(_), true) => "rediss",
-            (Place::Sentinel(_), false) => "redis+sentinel",
-            (Place::Sentinel(_), true) => "rediss+sentinel",
-            (Place::Cluster(_), false) => "redis+cluster",
-            (Place::Cluster(_), true) => "rediss+cluster",
+        match (&self.address, self.encrypted) {
+            (Address::Unix(_), _) => "unix",
+            (Address::Single(_), false) => "redis",
+            (Address::Single(_), true) => "rediss",
+            (Address::Sentinel(_), false) => "redis+sentinel",
+            (Address::Sentinel(_), true) => "rediss+sentinel",
+            (Address::Cluster(_), false) => "redis+cluster",
+            (Address::Cluster(_), true) => "rediss+cluster",
         }
     }
 
     fn hosts(&self) -> String {
-        self.place.nodes().iter().map(Node::to_string).collect::<Vec<_>>().join(",")
+        self.address.nodes().iter().map(Node::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// Without user, password and parameters: for people.
     pub fn for_people(&self) -> String {
         let (scheme, hosts, database) = (self.scheme(), self.hosts(), self.database);
-        match &self.place {
-            Place::Unix(path) => format!("{scheme}://{}?db={database}", path.display()),
-            Place::Single(_) => format!("{scheme}://{hosts}/{database}"),
-            Place::Sentinel(sentinels) => format!("{scheme}://{hosts}/{}/{database}", sentinels.service),
-            Place::Cluster(_) => format!("{scheme}://{hosts}"),
+        match &self.address {
+            Address::Unix(path) => format!("{scheme}://{}?db={database}", path.display()),
+            Address::Single(_) => format!("{scheme}://{hosts}/{database}"),
+            Address::Sentinel(sentinels) => format!("{scheme}://{hosts}/{}/{database}", sentinels.service),
+            Address::Cluster(_) => format!("{scheme}://{hosts}"),
         }
     }
 
@@ -267,18 +267,18 @@ impl Location {
             (user, Some(password)) => format!("{}:{}@", encode(user.as_deref().unwrap_or_default()), encode(password)),
         };
         let mut pairs = parameters.to_vec();
-        let path = match &self.place {
-            Place::Unix(path) => {
+        let path = match &self.address {
+            Address::Unix(path) => {
                 pairs.push(("db".into(), self.database.to_string()));
                 path.to_string_lossy().split('/').map(encode).collect::<Vec<_>>().join("/")
             }
-            Place::Single(_) => format!("/{}", self.database),
-            Place::Sentinel(sentinels) => {
+            Address::Single(_) => format!("/{}", self.database),
+            Address::Sentinel(sentinels) => {
                 let secrets = [("sentinel_username", &sentinels.username), ("sentinel_password", &sentinels.password)];
                 pairs.extend(secrets.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?))));
                 format!("/{}/{}", encode(&sentinels.service), self.database)
             }
-            Place::Cluster(_) => String::new(),
+            Address::Cluster(_) => String::new(),
         };
         let mut url = format!("{}://{credentials}{}{path}", self.scheme(), self.hosts());
         if !pairs.is_empty() {
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     fn hosts(location: &Location) -> Vec<(&str, u16)> {
-        location.place.nodes().iter().map(|node| (node.host.as_str(), node.port)).collect()
+        location.address.nodes().iter().map(|node| (node.host.as_str(), node.port)).collect()
     }
 
     #[test]
@@ -303,15 +303,15 @@ mod tests {
         let location = read(url).expect("valid");
         assert_eq!(hosts(&location), [("one", 26379), ("two", 7000), ("::1", 7001)]);
         assert_eq!((location.username.as_deref(), location.password.as_deref()), (Some("us@er"), Some("p/w:")));
-        let Place::Sentinel(sentinels) = &location.place else { panic!("a sentinel") };
+        let Address::Sentinel(sentinels) = &location.address else { panic!("a sentinel") };
         assert_eq!(sentinels.service, "my master");
         assert_eq!((sentinels.username.as_deref(), sentinels.password.as_deref()), (None, Some("s&t")));
         assert_eq!((location.database, location.encrypted), (3, false));
         assert_eq!(location.for_people(), "redis+sentinel://one:26379,two:7000,[::1]:7001/my master/3");
         let again = read(&location.for_clients(&[])).expect("valid");
         assert_eq!(
-            (again.place, again.username, again.password),
-            (location.place, location.username, location.password)
+            (again.address, again.username, again.password),
+            (location.address, location.username, location.password)
         );
         assert!(read("REDISS+SENTINEL://h/m").expect("valid").encrypted);
     }

@@ -9,7 +9,7 @@ use super::link::{Connection, Interrupt, SLICE};
 use super::reach;
 use super::refusal::redis_error;
 use super::stream::Stream;
-use crate::config::{Config, Node, Place};
+use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
 /// User and password.
@@ -146,8 +146,8 @@ fn introduce(
 
 /// A connection to the one server of the URL.
 pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
-    let stream = match (&config.place, config.place.nodes()) {
-        (Place::Unix(path), _) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
+    let stream = match (&config.address, config.address.nodes()) {
+        (Address::Unix(path), _) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
         (_, [node, ..]) => tcp(config, node, deadline, interrupt)?,
         (_, []) => return Err(Error::Configuration("the Redis URL has no host".into())),
     };

@@ -1,60 +1,61 @@
-//! Many calls, in the calling thread: one chunk is on its way while the next is
-//! being written, and Redis works on it meanwhile.
+//! Many calls, in the calling thread. While Redis executes one chunk, the next is written.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::detours::{Detours, Pause};
-use super::lpush::{self, Frame};
+use super::command::{self, Naming};
+use super::redirects::{Pause, Redirects};
 use super::route::Target;
-use super::thread::{Line, interrupt};
+use super::thread::{ThreadConnections, interrupt};
+use super::verdict::{TaskId, Verdict, Verdicts};
+use super::wrapping::Wrapping;
 use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::fork;
 
-/// How many chunks may be without an answer.
+/// How many chunks may wait for their replies.
 pub const IN_FLIGHT: usize = 2;
 
-/// Messages for one command.
+/// Calls for one command.
 #[derive(Default)]
 pub struct Chunk {
-    /// The messages, as the arguments of the command.
+    /// The calls, as arguments of the command.
     pub body: Vec<u8>,
-    /// How many they are.
+    /// The number of calls.
     pub count: usize,
     deadline: Option<Instant>,
     /// It was written behind ASKING.
     asking: bool,
+    naming: Naming,
 }
 
 impl Chunk {
-    /// Whether it is to be sent.
+    /// Whether no further call fits.
     pub fn is_full(&self) -> bool {
-        self.count >= lpush::CHUNK_MESSAGES || self.body.len() >= lpush::CHUNK_BYTES
+        self.count >= command::CHUNK_MESSAGES || self.body.len() >= command::CHUNK_BYTES
     }
 }
 
-/// Sends chunks, in their order. Answers are read when they are needed.
+/// Sends chunks in their order. It reads replies when it needs them.
 pub struct Sender<'a> {
     deployment: &'a Deployment,
     target: &'a Target,
-    line: &'a mut Line,
+    own: &'a mut ThreadConnections,
     generation: u32,
-    /// Out of the line as long as an answer is to be read from it.
+    /// Taken from `own` while chunks are on their way.
     connection: Option<Connection>,
     unsent: VecDeque<Chunk>,
-    flying: VecDeque<Chunk>,
-    /// Not executed, since Redis was not ready: to be sent again in their order.
+    in_flight: VecDeque<Chunk>,
+    /// Redis has not executed these: they are sent again in their order.
     refused: VecDeque<Chunk>,
-    /// Redis has them, but not all who are waited for.
+    /// Calls that Redis has, but not as many replicas as the settings want.
     unacknowledged: usize,
-    detours: Detours,
-    /// The pause before what was cut or refused is sent again.
+    redirects: Redirects,
+    /// The pause before a cut or refused chunk is sent again.
     pause: Pause,
-    /// The connection broke in the middle of a chunk: it can only be read from.
+    /// The connection broke in the middle of a chunk; it can only be read from.
     cut: bool,
-    /// Redis was not ready last time: one chunk at a time, so that none
-    /// overtakes another.
+    /// The last chunk was refused: one at a time, so that no chunk overtakes another.
     doubtful: bool,
     useless: bool,
     reason: String,
@@ -62,24 +63,28 @@ pub struct Sender<'a> {
     spare: Vec<Vec<u8>>,
     /// Calls that were given to `push`.
     pub taken: usize,
-    /// Calls that Redis has acknowledged.
+    /// Calls that Redis has executed.
     pub acknowledged: usize,
+    /// Calls that were enqueued; fewer, if some found their tasks in Redis.
+    pub enqueued: usize,
+    /// The tasks of executed calls, if the script has delivered them.
+    pub verdicts: Vec<(TaskId, Verdict)>,
 }
 
 impl<'a> Sender<'a> {
     /// Nothing is connected before the first chunk.
-    pub fn new(deployment: &'a Deployment, target: &'a Target, line: &'a mut Line) -> Sender<'a> {
+    pub fn new(deployment: &'a Deployment, target: &'a Target, own: &'a mut ThreadConnections) -> Sender<'a> {
         Sender {
             deployment,
             target,
-            line,
+            own,
             generation: fork::generation(),
             connection: None,
             unsent: VecDeque::new(),
-            flying: VecDeque::new(),
+            in_flight: VecDeque::new(),
             refused: VecDeque::new(),
             unacknowledged: 0,
-            detours: Detours::new(target.slot),
+            redirects: Redirects::new(target.slot),
             pause: Pause::None,
             cut: false,
             doubtful: false,
@@ -89,6 +94,8 @@ impl<'a> Sender<'a> {
             spare: Vec::new(),
             taken: 0,
             acknowledged: 0,
+            enqueued: 0,
+            verdicts: Vec::new(),
         }
     }
 
@@ -109,11 +116,11 @@ impl<'a> Sender<'a> {
         loop {
             let room = if self.doubtful { 1 } else { IN_FLIGHT };
             let again = self.cut || !self.refused.is_empty();
-            if again && self.flying.is_empty() {
+            if again && self.in_flight.is_empty() {
                 self.begin_again()?;
-            } else if !again && self.flying.len() < room && !self.unsent.is_empty() {
+            } else if !again && self.in_flight.len() < room && !self.unsent.is_empty() {
                 self.write()?;
-            } else if again || self.flying.len() > most || !self.unsent.is_empty() {
+            } else if again || self.in_flight.len() > most || !self.unsent.is_empty() {
                 self.read()?;
             } else {
                 return Ok(());
@@ -121,35 +128,34 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// After an error: reads the answers that are still to come. Returns how
-    /// many calls are left of which nobody knows whether Redis has them.
+    /// After an error: reads the replies that are still to come. Returns how many calls
+    /// remain uncertain.
     pub fn settle(&mut self) -> usize {
         let _ = self.notice_fork();
-        while self.connection.is_some() && !self.flying.is_empty() {
-            // An error that ends the conversation takes the connection away.
+        while self.connection.is_some() && !self.in_flight.is_empty() {
+            // After an error that ends the conversation there is no connection.
             let _ = self.read();
         }
         self.unanswered()
     }
 
-    /// How many calls were written and have no answer, or not that of all who
-    /// are waited for.
+    /// How many calls were written and have no reply, or are not replicated as wanted.
     pub fn unanswered(&self) -> usize {
-        self.unacknowledged + self.flying.iter().map(|chunk| chunk.count).sum::<usize>()
+        self.unacknowledged + self.in_flight.iter().map(|chunk| chunk.count).sum::<usize>()
     }
 
-    fn frame(&self, asking: bool) -> Frame {
-        Frame { asking, wait: self.deployment.config.wait }
+    fn wrapping(&self, asking: bool) -> Wrapping {
+        Wrapping { asking, wait: self.deployment.config.wait }
     }
 
-    /// The iterable may have forked: what flies is the parent's.
+    /// The iterable may have forked: the chunks on their way are the parent's.
     fn notice_fork(&mut self) -> Result<()> {
         if self.generation == fork::generation() {
             return Ok(());
         }
         self.generation = fork::generation();
         self.connection = None;
-        if self.flying.is_empty() {
+        if self.in_flight.is_empty() {
             return Ok(());
         }
         Err(Error::Uncertain("the process was forked while chunks were on their way".into()))
@@ -162,11 +168,11 @@ impl<'a> Sender<'a> {
             // The chunk before this one is on its way there.
             Some(connection) => connection,
             None => {
-                let course = self.detours.course(self.deployment);
+                let course = self.redirects.course(self.deployment);
                 chunk.asking = course.asking;
-                match self.line.take(course.node.as_deref()) {
+                match self.own.take(course.node.as_deref()) {
                     Some(connection) => connection,
-                    None => match self.detours.open(self.deployment, &course, deadline, &mut interrupt) {
+                    None => match self.redirects.open(self.deployment, &course, deadline, &mut interrupt) {
                         Err(Error::Unavailable(reason)) if course.asking => {
                             return self.write_again(chunk, reason);
                         }
@@ -175,16 +181,16 @@ impl<'a> Sender<'a> {
                 }
             }
         };
-        let frame = self.frame(chunk.asking);
-        frame.before(connection.outgoing());
-        lpush::head(connection.outgoing(), &self.target.key, chunk.count);
+        let wrapping = self.wrapping(chunk.asking);
+        wrapping.before(connection.outgoing());
+        self.target.delivery.begin(connection.outgoing(), chunk.count, chunk.naming);
         connection.outgoing().extend_from_slice(&chunk.body);
-        connection.append(&frame.after());
+        connection.append(&wrapping.after());
         match connection.send(deadline, &mut interrupt) {
-            Ok(()) => self.flying.push_back(chunk),
+            Ok(()) => self.in_flight.push_back(chunk),
             Err(Error::Unavailable(reason)) => self.write_again(chunk, reason)?,
             Err(error) => {
-                self.flying.push_back(chunk);
+                self.in_flight.push_back(chunk);
                 return Err(error);
             }
         }
@@ -192,7 +198,7 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// Redis has nothing of the chunk, or a part of which it executes nothing.
+    /// Redis has nothing of the chunk, or a part that it does not execute.
     fn write_again(&mut self, chunk: Chunk, reason: String) -> Result<()> {
         self.cut = true;
         self.pause = Pause::Needed;
@@ -202,40 +208,44 @@ impl<'a> Sender<'a> {
     }
 
     fn read(&mut self) -> Result<()> {
-        let (Some(mut connection), Some(chunk)) = (self.connection.take(), self.flying.pop_front()) else {
+        let (Some(mut connection), Some(chunk)) = (self.connection.take(), self.in_flight.pop_front()) else {
             return Err(Error::Uncertain("the connection to Redis broke".into()));
         };
         let deadline = chunk.deadline.unwrap_or_else(Instant::now);
-        let frame = self.frame(chunk.asking);
-        let answer = match frame.receive(&mut connection, deadline, &mut interrupt) {
+        let wrapping = self.wrapping(chunk.asking);
+        let answer = match wrapping.receive(&mut connection, deadline, &mut interrupt) {
             Ok(answer) => answer,
             Err(error) => {
-                self.flying.push_front(chunk);
+                self.in_flight.push_front(chunk);
                 return Err(error);
             }
         };
-        let outcome = frame.outcome(&answer);
-        if matches!(outcome, Err(Error::Uncertain(_))) {
-            self.flying.push_front(chunk);
-            return outcome;
+        let verdicts = wrapping.verdicts(&self.target.delivery, || chunk.count, &answer);
+        if let Err(uncertain @ Error::Uncertain(_)) = verdicts {
+            self.in_flight.push_front(chunk);
+            return Err(uncertain);
         }
-        let detour = self.detours.follow(self.deployment, &answer.pushed, connection.node());
-        self.useless |= lpush::is_useless_after(&answer.pushed);
-        if !self.flying.is_empty() || self.cut {
+        let redirect = self.redirects.follow(self.deployment, &answer.reply, connection.node());
+        self.useless |= command::is_useless_after(&answer.reply);
+        if !self.in_flight.is_empty() || self.cut {
             self.connection = Some(connection);
         } else if !std::mem::take(&mut self.useless) {
-            self.line.keep(connection);
+            self.own.keep(connection);
         }
-        match (detour, outcome) {
+        match (redirect, verdicts) {
             (Some((pause, reason)), _) => {
-                if !self.detours.is_asking() {
-                    self.line.forget();
+                if !self.redirects.is_asking() {
+                    self.own.forget();
                 }
                 self.refuse(chunk, reason.to_string(), pause);
                 Ok(())
             }
-            (None, Ok(())) => {
+            (None, Ok(verdicts)) => {
                 self.acknowledged += chunk.count;
+                self.enqueued += verdicts.enqueued(chunk.count);
+                if let Verdicts::Each(each) = verdicts {
+                    self.verdicts.extend(self.target.delivery.ids(&chunk.body).zip(each));
+                }
                 self.backoff = Backoff::new();
                 self.doubtful = false;
                 let mut body = chunk.body;
@@ -245,6 +255,11 @@ impl<'a> Sender<'a> {
             }
             (None, Err(Error::Unavailable(reason))) => {
                 self.refuse(chunk, reason, Pause::Needed);
+                Ok(())
+            }
+            (None, Err(unknown)) if self.target.delivery.needs_text(chunk.naming, &answer.reply) => {
+                let chunk = Chunk { naming: Naming::Text, ..chunk };
+                self.refuse(chunk, unknown.to_string(), Pause::None);
                 Ok(())
             }
             (None, Err(error)) => {
@@ -264,7 +279,7 @@ impl<'a> Sender<'a> {
         self.pause = pause;
     }
 
-    /// Sends again what was cut or refused, after a pause.
+    /// Sends cut and refused chunks again, after a pause.
     fn begin_again(&mut self) -> Result<()> {
         if std::mem::take(&mut self.cut) {
             self.connection = None;

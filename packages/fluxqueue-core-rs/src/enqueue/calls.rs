@@ -6,30 +6,33 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PySequence, PyTuple};
 
 use super::encode::Arguments;
+use super::per_call::{Due, PerCall};
 use super::route::Target;
-use super::stamp::Stamp;
 
-/// Appends the message of one call; `check` raises where the call does not fit
-/// the function, `stamp` returns what telemetry adds. An error carries the call's
-/// `call_index`.
-pub fn append<'py>(
-    out: &mut Vec<u8>,
-    target: &Target,
-    call: &Bound<'py, PyAny>,
-    check: &Bound<'py, PyAny>,
-    stamp: Option<&Bound<'py, PyAny>>,
-    index: usize,
-    max_bytes: usize,
-) -> PyResult<()> {
-    let py = call.py();
-    let appended = encode(call, check).and_then(|arguments| {
-        let stamp = Stamp::of_call(stamp)?;
-        Ok(target.append(out, &arguments, &stamp, max_bytes)?)
-    });
-    appended.inspect_err(|error| {
-        // An exception that takes no attribute goes without.
-        let _ = error.value(py).setattr(intern!(py, "call_index"), index);
-    })
+/// What all calls of a bulk share.
+pub struct Calls<'a, 'py> {
+    pub target: &'a Target,
+    /// Raises if a call does not fit the function.
+    pub check: &'a Bound<'py, PyAny>,
+    /// Returns the headers and the id of a call.
+    pub stamp: Option<&'a Bound<'py, PyAny>>,
+    pub due: Option<Due>,
+    pub max_bytes: usize,
+}
+
+impl<'py> Calls<'_, 'py> {
+    /// Appends a call. An error carries the call's `call_index`.
+    pub fn append(&self, out: &mut Vec<u8>, call: &Bound<'py, PyAny>, index: usize) -> PyResult<()> {
+        let py = call.py();
+        let appended = encode(call, self.check).and_then(|arguments| {
+            let per_call = PerCall::of_bulk(self.stamp)?.with_due(self.due);
+            Ok(self.target.append(out, &arguments, &per_call, self.max_bytes)?)
+        });
+        appended.inspect_err(|error| {
+            // Some exceptions take no attribute.
+            let _ = error.value(py).setattr(intern!(py, "call_index"), index);
+        })
+    }
 }
 
 fn encode<'py>(call: &Bound<'py, PyAny>, check: &Bound<'py, PyAny>) -> PyResult<Arguments<'py>> {

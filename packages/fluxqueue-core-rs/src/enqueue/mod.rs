@@ -1,31 +1,35 @@
 //! Putting tasks into Redis.
 //!
 //! ```text
-//! producer  what Python sees            route     what all calls of a task share
-//! encode    arguments to JSON           lpush     the command and its answer
-//! detours   where a command goes, and goes next
-//! sync      in the calling thread, on the connection of this thread (thread)
-//! bulk      many calls, two chunks on their way
-//! event_loop   one connection per loop, to a cluster one per slot (loops); outbox: what waits for it,
-//!              live_clock: how long
+//! producer     what Python sees          route     what all calls of a task share
+//! encode       arguments to JSON         per_call  what one call adds
+//! command      the command, and the verdict of its reply on each call
+//! wrapping     ASKING before the command, WAIT behind it
+//! redirects    where a command goes, and where it goes next
+//! sync         in the calling thread, on this thread's connection (thread)
+//! bulk         many calls, two chunks on their way
+//! event_loop   one connection per loop, in a cluster one per slot (loops)
+//! outbox       the calls of a loop; live_clock says how long they have waited
 //! ```
 
 mod bulk;
 mod calls;
-mod detours;
+mod command;
 mod encode;
 mod event_loop;
 mod finite;
 mod live_clock;
 mod loops;
-mod lpush;
 mod outbox;
+mod per_call;
 mod producer;
+mod redirects;
 mod resolve;
 mod route;
-mod stamp;
 mod sync;
 mod thread;
+mod verdict;
+mod wrapping;
 
 pub use producer::Producer;
 pub use route::Route;

@@ -1,55 +1,59 @@
-//! What waits to be written on an event loop's connection, and what was written
-//! and waits for its answer. Knows neither Python nor sockets.
+//! The calls of an event loop: those that wait to be written, and those that wait for
+//! their replies. It knows neither Python nor sockets.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lpush::{self, Answer, Frame};
+use super::command::{self, Naming};
 use super::route::Target;
+use super::wrapping::{Answer, Wrapping};
 use crate::connection::Reply;
 
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
 pub struct Call<F> {
     pub future: F,
     pub target: Arc<Target>,
-    /// Its messages, as arguments of the command.
+    /// The calls, as arguments of the command.
     pub body: Vec<u8>,
-    /// How many they are.
+    /// The number of calls.
     pub count: usize,
     /// On the loop's `LiveClock`.
     pub deadline: Duration,
-    /// Who came first; `push` numbers them.
+    /// Its place in the order of calls, from `push`.
     pub number: u64,
 }
 
 /// The calls of one command.
 pub struct Batch<F> {
     pub calls: Vec<Call<F>>,
-    /// The answer to ASKING is still to come.
+    /// The reply to ASKING is still to come.
     asking: bool,
-    /// The answer to the command, where that of WAIT is still to come.
-    pushed: Option<Reply>,
+    /// The reply to the command, while that to WAIT is still to come.
+    reply: Option<Reply>,
     waits: bool,
+    naming: Naming,
     /// Where the command lies in the stream of this connection.
     begin: u64,
     end: u64,
 }
 
-/// What an answer of Redis is for.
+/// What a reply of Redis belongs to.
 pub enum Answered<F> {
-    /// These calls.
-    Whole(Vec<Call<F>>, Answer),
-    /// The same calls as the next one.
+    /// A command whose replies are complete.
+    Whole(Vec<Call<F>>, Naming, Answer),
+    /// A command with further replies.
     InPart,
-    /// Nobody.
-    Nobody,
+    /// No command.
+    Stray,
 }
 
-/// Dropping a future may run code of the application, which may enqueue. So
-/// everything is handed out, to be dropped where nothing is locked.
+/// Dropping a future may run code of the application, which may enqueue. So an outbox
+/// drops none: it returns them, and the caller drops them where nothing is locked.
 pub struct Outbox<F> {
     waiting: VecDeque<Call<F>>,
+    /// How the next commands name their script.
+    pub naming: Naming,
     in_flight: VecDeque<Batch<F>>,
     appended: u64,
     pushed: u64,
@@ -57,7 +61,7 @@ pub struct Outbox<F> {
 
 impl<F> Outbox<F> {
     pub const fn new() -> Outbox<F> {
-        Outbox { waiting: VecDeque::new(), in_flight: VecDeque::new(), appended: 0, pushed: 0 }
+        Outbox { waiting: VecDeque::new(), naming: Naming::Digest, in_flight: VecDeque::new(), appended: 0, pushed: 0 }
     }
 
     pub fn push(&mut self, call: Call<F>) {
@@ -85,7 +89,7 @@ impl<F> Outbox<F> {
         let fits = |call: &Call<F>| {
             let first = bytes == 0;
             bytes += call.body.len();
-            first || bytes <= lpush::CHUNK_BYTES
+            first || bytes <= command::CHUNK_BYTES
         };
         let n = self.waiting.iter().map(fits).take_while(|fits| *fits).count();
         self.waiting.drain(..n).collect()
@@ -105,61 +109,69 @@ impl<F> Outbox<F> {
         self.waiting.make_contiguous().sort_by_key(|call| call.number);
     }
 
-    /// Appends one command per queue and chunk to `out`. Calls of one queue keep
-    /// their order.
-    pub fn compose(&mut self, mut calls: Vec<Call<F>>, frame: &Frame, out: &mut Vec<u8>) {
-        let after = frame.after();
-        calls.sort_by(|a, b| a.target.key.cmp(&b.target.key));
+    /// Appends one command per delivery and chunk to `out`. Calls that share a delivery
+    /// keep their order.
+    pub fn compose(&mut self, mut calls: Vec<Call<F>>, wrapping: &Wrapping, out: &mut Vec<u8>) {
+        let after = wrapping.after();
+        calls.sort_by(|a, b| a.target.delivery.group().cmp(&b.target.delivery.group()));
         let mut calls = calls.into_iter().peekable();
         while let Some(first) = calls.next() {
             let target = first.target.clone();
             let (mut count, mut bytes) = (first.count, first.body.len());
             let mut batch = vec![first];
             while let Some(call) = calls.next_if(|call| {
-                call.target.key == target.key
-                    && count + call.count <= lpush::CHUNK_MESSAGES
-                    && bytes + call.body.len() <= lpush::CHUNK_BYTES
+                call.target.delivery.group() == target.delivery.group()
+                    && count + call.count <= command::CHUNK_MESSAGES
+                    && bytes + call.body.len() <= command::CHUNK_BYTES
             }) {
                 count += call.count;
                 bytes += call.body.len();
                 batch.push(call);
             }
             let (begin, before) = (self.appended, out.len());
-            frame.before(out);
-            lpush::head(out, &target.key, count);
+            wrapping.before(out);
+            target.delivery.begin(out, count, self.naming);
             for call in &batch {
                 out.extend_from_slice(&call.body);
             }
-            // Without what is behind it the command is executed all the same.
+            // Redis executes the command even if nothing behind it arrives.
             let end = begin + (out.len() - before) as u64;
             out.extend_from_slice(&after);
             self.appended += (out.len() - before) as u64;
-            let (asking, waits) = (frame.asking, !after.is_empty());
-            self.in_flight.push_back(Batch { calls: batch, asking, pushed: None, waits, begin, end });
+            let (asking, waits) = (wrapping.asking, !after.is_empty());
+            self.in_flight.push_back(Batch {
+                calls: batch,
+                asking,
+                reply: None,
+                waits,
+                naming: self.naming,
+                begin,
+                end,
+            });
         }
     }
 
-    /// The calls that this answer, the next one, is for.
+    /// What the next reply belongs to.
     pub fn answered(&mut self, reply: Reply) -> Answered<F> {
-        let Some(batch) = self.in_flight.front_mut() else { return Answered::Nobody };
+        let Some(batch) = self.in_flight.front_mut() else { return Answered::Stray };
         if std::mem::take(&mut batch.asking) {
-            // Where it was refused, so is the command.
+            // If Redis refuses ASKING, it refuses the command too.
             return Answered::InPart;
         }
         if std::mem::take(&mut batch.waits) {
-            batch.pushed = Some(reply);
+            batch.reply = Some(reply);
             return Answered::InPart;
         }
-        let Some(batch) = self.in_flight.pop_front() else { return Answered::Nobody };
-        let answer = match batch.pushed {
-            None => Answer { pushed: reply, waited: None },
-            Some(pushed) => Answer { pushed, waited: Some(reply) },
+        let Some(batch) = self.in_flight.pop_front() else { return Answered::Stray };
+        let answer = match batch.reply {
+            None => Answer { reply, waited: None },
+            Some(first) => Answer { reply: first, waited: Some(reply) },
         };
-        Answered::Whole(batch.calls, answer)
+        Answered::Whole(batch.calls, batch.naming, answer)
     }
 
-    /// The connection is gone, with so many bytes not taken by the socket. Hands
-    /// out the calls that Redis may have executed; the others wait again.
+    /// The connection is gone, and its socket has not taken the last `unsent` bytes.
+    /// Returns the calls that Redis may have executed; the others wait again (rule 13).
     /// Through TLS a command counts as written as soon as its first byte is.
     pub fn break_off(&mut self, unsent: usize, encrypted: bool) -> Vec<Call<F>> {
         let written = self.appended.saturating_sub(unsent as u64);
@@ -174,7 +186,7 @@ impl<F> Outbox<F> {
         uncertain
     }
 
-    /// The deadline of the oldest call that waits for its answer.
+    /// The deadline of the oldest call that waits for its reply.
     pub fn oldest_in_flight(&self) -> Option<Duration> {
         self.in_flight.iter().flat_map(|batch| &batch.calls).map(|call| call.deadline).min()
     }
@@ -198,19 +210,24 @@ impl<F> Outbox<F> {
 mod tests {
     use super::*;
     use crate::config::Wait;
+    use crate::enqueue::command::Delivery;
     use crate::message::Terms;
 
     fn call(future: u32, queue: &str, body: &[u8]) -> Call<u32> {
-        let target = Target::new(queue, "t", Terms::default()).expect("valid names");
+        call_by(Delivery::push, future, queue, body)
+    }
+
+    fn call_by(delivery: fn(&str) -> Delivery, future: u32, queue: &str, body: &[u8]) -> Call<u32> {
+        let target = Target::new(queue, "t", Terms::default(), delivery).expect("valid names");
         let deadline = Duration::from_millis(u64::from(future));
         Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
     }
 
-    const PLAIN: Frame = Frame { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };
+    const PLAIN: Wrapping = Wrapping { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };
 
     fn answered(outbox: &mut Outbox<u32>) -> Option<Vec<Call<u32>>> {
         match outbox.answered(Reply::Integer(1)) {
-            Answered::Whole(calls, _) => Some(calls),
+            Answered::Whole(calls, _, _) => Some(calls),
             _ => None,
         }
     }
@@ -238,7 +255,29 @@ mod tests {
         assert_eq!(text, format!("{a}{b}"));
         assert_eq!(numbers(&answered(&mut outbox).expect("two commands")), [2]);
         assert_eq!(numbers(&answered(&mut outbox).expect("two commands")), [1, 3]);
-        assert!(matches!(outbox.answered(Reply::Null), Answered::Nobody));
+        assert!(matches!(outbox.answered(Reply::Null), Answered::Stray));
+    }
+
+    #[test]
+    fn deliveries_to_one_queue_have_a_command_each_and_a_script_can_have_its_text() {
+        let by_script = |n| call_by(Delivery::script, n, "a", b"$2\r\n+0\r\n$1\r\nx\r\n");
+        let mut outbox = outbox([by_script(1), call(2, "a", b"$1\r\ny\r\n"), by_script(3), by_script(4)]);
+        let commands = |outbox: &mut Outbox<u32>| {
+            let (calls, mut out) = (outbox.take(), Vec::new());
+            outbox.compose(calls, &PLAIN, &mut out);
+            String::from_utf8(out).expect("ASCII")
+        };
+        let text = commands(&mut outbox);
+        assert!(text.starts_with("*3\r\n$5\r\nLPUSH\r\n"), "{text}");
+        assert_eq!(text.matches("\r\n$7\r\nEVALSHA\r\n").count(), 1);
+        assert!(text.contains("*11\r\n$7\r\nEVALSHA\r\n"), "three calls with two arguments each: {text}");
+        assert_eq!(numbers(&answered(&mut outbox).expect("a push")), [2]);
+        let Answered::Whole(calls, Naming::Digest, _) = outbox.answered(Reply::Null) else { panic!("a script") };
+        outbox.naming = Naming::Text;
+        outbox.give_back(calls);
+        assert!(commands(&mut outbox).starts_with("*11\r\n$4\r\nEVAL\r\n"));
+        let Answered::Whole(calls, Naming::Text, _) = outbox.answered(Reply::Null) else { panic!("a script") };
+        assert_eq!(numbers(&calls), [1, 3, 4]);
     }
 
     #[test]
@@ -252,8 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_at_once_is_bounded_in_bytes_but_never_nothing() {
-        let large = vec![b'x'; lpush::CHUNK_BYTES];
+    fn take_is_bounded_in_bytes_and_takes_at_least_one() {
+        let large = vec![b'x'; command::CHUNK_BYTES];
         let mut outbox =
             outbox([call(1, "q", &large), call(2, "q", &large), call(3, "q", b"small"), call(4, "q", b"small")]);
         assert_eq!(numbers(&outbox.take()), [1]);
@@ -279,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_connection_leaves_open_only_what_was_written_whole() {
+    fn only_commands_that_were_written_whole_are_uncertain() {
         for (unsent_of_second, uncertain) in [(0, vec![1, 2]), (1, vec![1]), (30, vec![1])] {
             let (mut outbox, lengths) = three_in_flight();
             let found = outbox.break_off(unsent_of_second + lengths[2], false);
@@ -300,28 +339,30 @@ mod tests {
     }
 
     #[test]
-    fn answers_around_the_command_are_told_apart() {
+    fn replies_around_the_command_are_told_apart() {
         let wait = Wait { replicas: 1, aof: false, timeout: Duration::from_secs(1) };
         let mut outbox = outbox([call(1, "a", b"$1\r\nx\r\n"), call(2, "b", b"$1\r\nx\r\n")]);
         let calls = outbox.take();
-        outbox.compose(calls, &Frame { asking: true, wait }, &mut Vec::new());
+        outbox.compose(calls, &Wrapping { asking: true, wait }, &mut Vec::new());
         for number in [1, 2] {
             assert!(matches!(outbox.answered(Reply::SimpleString("OK".into())), Answered::InPart));
             assert!(matches!(outbox.answered(Reply::Integer(7)), Answered::InPart));
-            let Answered::Whole(calls, answer) = outbox.answered(Reply::Integer(9)) else { panic!("the last answer") };
+            let Answered::Whole(calls, _, answer) = outbox.answered(Reply::Integer(9)) else {
+                panic!("the last answer")
+            };
             assert_eq!(numbers(&calls), [number]);
-            assert_eq!((answer.pushed, answer.waited), (Reply::Integer(7), Some(Reply::Integer(9))));
+            assert_eq!((answer.reply, answer.waited), (Reply::Integer(7), Some(Reply::Integer(9))));
         }
     }
 
     #[test]
-    fn a_command_is_written_whole_also_without_what_is_behind_it() {
+    fn a_command_counts_as_written_without_what_is_behind_it() {
         let wait = Wait { replicas: 1, aof: false, timeout: Duration::from_secs(1) };
-        let frame = Frame { asking: false, wait };
-        for (missing, uncertain) in [(0, 1), (frame.after().len(), 1), (frame.after().len() + 1, 0)] {
+        let wrapping = Wrapping { asking: false, wait };
+        for (missing, uncertain) in [(0, 1), (wrapping.after().len(), 1), (wrapping.after().len() + 1, 0)] {
             let mut outbox = outbox([call(1, "a", b"$1\r\nx\r\n")]);
             let calls = outbox.take();
-            outbox.compose(calls, &frame, &mut Vec::new());
+            outbox.compose(calls, &wrapping, &mut Vec::new());
             assert_eq!(outbox.break_off(missing, false).len(), uncertain, "{missing}");
         }
     }
@@ -338,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_waits_in_its_old_place() {
+    fn calls_that_are_given_back_keep_their_order() {
         let mut outbox = outbox((1..=6).map(|n| call(n, "q", b"x")));
         let mut calls = outbox.take();
         let second = calls.split_off(2);
@@ -349,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_overdue_expires() {
+    fn only_overdue_calls_expire() {
         let mut outbox = outbox((1..=4).map(|n| call(n, "q", b"x")));
         assert_eq!(outbox.oldest(), Some(Duration::from_millis(1)));
         assert_eq!(numbers(&outbox.expire(Duration::from_millis(2))), [1, 2]);

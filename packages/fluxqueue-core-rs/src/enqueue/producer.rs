@@ -6,20 +6,21 @@ use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
-use super::calls;
+use super::calls::Calls;
+use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
 use super::loops::Loops;
-use super::lpush;
 use super::outbox::Call;
+use super::per_call::{Due, PerCall};
 use super::route::{Route, Target};
-use super::stamp::Stamp;
 use super::sync;
-use super::thread::{self, Line};
-use crate::config::{Config, Place};
+use super::thread;
+use super::verdict::{self, TaskId, Verdict, Verdicts};
+use crate::config::{Address, Config};
 use crate::connection::Deployment;
 use crate::errors::{EnqueueUncertain, Error, Result};
 use crate::python::settings::Settings;
@@ -27,32 +28,50 @@ use crate::python::settings::Settings;
 /// Sends tasks: one connection per thread, one per event loop.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Producer {
-    /// Our own copy: it also tells this producer from others in the tables.
+    /// A copy for this producer, which the tables know it by.
     deployment: Arc<Deployment>,
     loops: Loops,
 }
 
 impl Producer {
+    /// Sends one call from the calling thread.
+    fn send(&self, py: Python<'_>, target: &Target, arguments: &Arguments, call: &PerCall) -> Result<Verdicts> {
+        let mut own = thread::take(&self.deployment);
+        target.delivery.begin(&mut own.command, 1, Naming::Digest);
+        let sent = target
+            .append(&mut own.command, arguments, call, self.deployment.config.max_message_bytes)
+            .and_then(|()| py.detach(|| sync::deliver(&self.deployment, target, &mut own)));
+        thread::put(&self.deployment, own);
+        sent.map_err(|error| target.failure(error, 1))
+    }
+
+    /// Gives one call to the running loop.
+    fn submit<'py>(
+        &self,
+        py: Python<'py>,
+        target: &Arc<Target>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        call: impl FnOnce() -> PyResult<PerCall<'py>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.loops.running(py, &self.deployment, target.slot)?;
+        let call = call()?;
+        let arguments = Arguments::encode(args, kwargs)?;
+        let mut body = Vec::new();
+        target.append(&mut body, &arguments, &call, self.deployment.config.max_message_bytes)?;
+        submit(&connection, target, body, 1)
+    }
+
     fn send_many(
         &self,
         py: Python<'_>,
         sender: &mut Sender<'_>,
-        target: &Target,
+        bulk: &Calls<'_, '_>,
         calls: &Bound<'_, PyAny>,
-        check: &Bound<'_, PyAny>,
-        stamp: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let mut chunk = sender.blank();
         for (index, call) in calls.try_iter()?.enumerate() {
-            calls::append(
-                &mut chunk.body,
-                target,
-                &call?,
-                check,
-                stamp,
-                index,
-                self.deployment.config.max_message_bytes,
-            )?;
+            bulk.append(&mut chunk.body, &call?, index)?;
             chunk.count += 1;
             if chunk.is_full() {
                 sender.push(chunk);
@@ -68,35 +87,57 @@ impl Producer {
         py.detach(|| sender.advance(0))
     }
 
-    fn enqueue_all(
+    /// Sends all calls of an iterable. Returns how many were enqueued, and their verdicts
+    /// if the script has delivered them.
+    fn send_all(
         &self,
         py: Python<'_>,
-        line: &mut Line,
-        target: &Target,
+        bulk: &Calls<'_, '_>,
         calls: &Bound<'_, PyAny>,
-        check: &Bound<'_, PyAny>,
-        stamp: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<usize> {
-        let mut sender = Sender::new(&self.deployment, target, line);
-        let Err(error) = self.send_many(py, &mut sender, target, calls, check, stamp) else {
-            return Ok(sender.acknowledged);
+    ) -> PyResult<(usize, Vec<(TaskId, Verdict)>)> {
+        let mut own = thread::take(&self.deployment);
+        let mut sender = Sender::new(&self.deployment, bulk.target, &mut own);
+        let outcome = match self.send_many(py, &mut sender, bulk, calls) {
+            Ok(()) => Ok((sender.enqueued, sender.verdicts)),
+            Err(error) => Err(explain(py, bulk.target, sender, error).unwrap_or_else(|raised| raised)),
         };
-        // Ctrl+C does not wait for the answers that are still to come.
-        let interrupted = matches!(&error, Error::Python(raised) if !raised.is_instance_of::<PyException>(py));
-        let unknown = if interrupted { sender.unanswered() } else { py.detach(|| sender.settle()) };
-        let failed = if matches!(error, Error::Uncertain(_) | Error::Unacknowledged(_)) {
-            unknown
-        } else {
-            sender.taken - sender.acknowledged - unknown
-        };
-        let error = PyErr::from(target.failure(error, failed));
-        if unknown > 0 && !error.is_instance_of::<EnqueueUncertain>(py) {
-            error.add_note(py, format!("no answer was read for {unknown} calls, which may or may not be enqueued"))?;
-        }
-        // An exception that takes no attribute goes without.
-        let _ = error.value(py).setattr(intern!(py, "enqueued"), sender.acknowledged);
-        Err(error)
+        thread::put(&self.deployment, own);
+        outcome
     }
+
+    fn calls<'a, 'py>(
+        &self,
+        route: &'a Bound<'py, Route>,
+        check: &'a Bound<'py, PyAny>,
+        stamp: Option<&'a Bound<'py, PyAny>>,
+    ) -> Calls<'a, 'py> {
+        let max_bytes = self.deployment.config.max_message_bytes;
+        Calls { target: &route.get().target, check, stamp, due: None, max_bytes }
+    }
+}
+
+/// The error of a bulk as the caller will see it, after the replies that are still to come.
+fn explain(py: Python<'_>, target: &Target, mut sender: Sender<'_>, error: Error) -> PyResult<PyErr> {
+    // Ctrl+C does not wait for these replies.
+    let interrupted = matches!(&error, Error::Python(raised) if !raised.is_instance_of::<PyException>(py));
+    let unknown = if interrupted { sender.unanswered() } else { py.detach(|| sender.settle()) };
+    let failed = if matches!(error, Error::Uncertain(_) | Error::Unacknowledged(_)) {
+        unknown
+    } else {
+        sender.taken - sender.acknowledged - unknown
+    };
+    let error = PyErr::from(target.failure(error, failed));
+    if unknown > 0 && !error.is_instance_of::<EnqueueUncertain>(py) {
+        error.add_note(py, format!("no answer was read for {unknown} calls, which may or may not be enqueued"))?;
+    }
+    // Some exceptions take no attribute.
+    let _ = error.value(py).setattr(intern!(py, "enqueued"), sender.enqueued);
+    Ok(error)
+}
+
+/// A due time as an internal caller gives it: in `delay` ms, or at `at` ms since 1970.
+fn due(delay: Option<u64>, at: Option<u64>) -> Option<Due> {
+    at.map(Due::At).or(delay.map(Due::In))
 }
 
 #[pymethods]
@@ -116,16 +157,10 @@ impl Producer {
         headers: Option<Bound<'_, PyBytes>>,
         task_id: Option<&str>,
     ) -> PyResult<()> {
-        let target = &*route.get().target;
-        let stamp = Stamp::new(headers, task_id)?;
+        let call = PerCall::new(headers, task_id)?;
         let arguments = Arguments::encode(args, kwargs)?;
-        let mut line = thread::take(&self.deployment);
-        lpush::head(&mut line.command, &target.key, 1);
-        let sent = target
-            .append(&mut line.command, &arguments, &stamp, self.deployment.config.max_message_bytes)
-            .and_then(|()| py.detach(|| sync::deliver(&self.deployment, target.slot, &mut line)));
-        thread::put(&self.deployment, line);
-        sent.map_err(|error| target.failure(error, 1).into())
+        self.send(py, &route.get().target, &arguments, &call)?;
+        Ok(())
     }
 
     #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
@@ -138,28 +173,20 @@ impl Producer {
         headers: Option<Bound<'py, PyBytes>>,
         task_id: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let target = &route.get().target;
-        let connection = self.loops.running(py, &self.deployment, target.slot)?;
-        let stamp = Stamp::new(headers, task_id)?;
-        let arguments = Arguments::encode(args, kwargs)?;
-        let mut body = Vec::new();
-        target.append(&mut body, &arguments, &stamp, self.deployment.config.max_message_bytes)?;
-        submit(&connection, target, body, 1)
+        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id))
     }
 
     #[pyo3(signature = (route, calls, check, stamp=None))]
-    fn enqueue_many(
+    fn enqueue_many<'py>(
         &self,
-        py: Python<'_>,
-        route: &Bound<'_, Route>,
-        calls: &Bound<'_, PyAny>,
-        check: &Bound<'_, PyAny>,
-        stamp: Option<&Bound<'_, PyAny>>,
+        py: Python<'py>,
+        route: &Bound<'py, Route>,
+        calls: &Bound<'py, PyAny>,
+        check: &Bound<'py, PyAny>,
+        stamp: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<usize> {
-        let mut line = thread::take(&self.deployment);
-        let outcome = self.enqueue_all(py, &mut line, &route.get().target, calls, check, stamp);
-        thread::put(&self.deployment, line);
-        outcome
+        let (enqueued, _) = self.send_all(py, &self.calls(route, check, stamp), calls)?;
+        Ok(enqueued)
     }
 
     #[pyo3(signature = (route, calls, check, stamp=None))]
@@ -173,10 +200,11 @@ impl Producer {
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
         let connection = self.loops.running(py, &self.deployment, target.slot)?;
+        let bulk = self.calls(route, check, stamp);
         let mut body = Vec::new();
         let mut count = 0;
         for call in calls.try_iter()? {
-            calls::append(&mut body, target, &call?, check, stamp, count, self.deployment.config.max_message_bytes)?;
+            bulk.append(&mut body, &call?, count)?;
             count += 1;
         }
         if count == 0 {
@@ -187,6 +215,63 @@ impl Producer {
         submit(&connection, target, body, count)
     }
 
+    /// `enqueue` with a due time and a verdict, for tests of the core until a public
+    /// option needs them. So are the other methods with an underscore.
+    #[pyo3(signature = (route, args, kwargs, task_id, *, delay=None, at=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
+    fn _enqueue_due<'py>(
+        &self,
+        py: Python<'py>,
+        route: &Bound<'py, Route>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        task_id: &str,
+        delay: Option<u64>,
+        at: Option<u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let call = PerCall::new(None, Some(task_id))?.with_due(due(delay, at));
+        let arguments = Arguments::encode(args, kwargs)?;
+        let verdict = match self.send(py, &route.get().target, &arguments, &call)? {
+            Verdicts::Each(each) => call.id.map(TaskId).into_iter().zip(each).collect(),
+            Verdicts::AllEnqueued => Vec::new(),
+        };
+        verdict::list(py, verdict.into_iter())
+    }
+
+    #[pyo3(signature = (route, args, kwargs, task_id, *, delay=None, at=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
+    fn _enqueue_due_async<'py>(
+        &self,
+        py: Python<'py>,
+        route: &Bound<'py, Route>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        task_id: &str,
+        delay: Option<u64>,
+        at: Option<u64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.submit(py, &route.get().target, args, kwargs, || {
+            Ok(PerCall::new(None, Some(task_id))?.with_due(due(delay, at)))
+        })
+    }
+
+    #[pyo3(signature = (route, calls, check, stamp, *, delay=None, at=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
+    fn _enqueue_many_due<'py>(
+        &self,
+        py: Python<'py>,
+        route: &Bound<'py, Route>,
+        calls: &Bound<'py, PyAny>,
+        check: &Bound<'py, PyAny>,
+        stamp: &Bound<'py, PyAny>,
+        delay: Option<u64>,
+        at: Option<u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let bulk = Calls { due: due(delay, at), ..self.calls(route, check, Some(stamp)) };
+        let (_, verdicts) = self.send_all(py, &bulk, calls)?;
+        verdict::list(py, verdicts.into_iter())
+    }
+
     #[getter]
     fn max_message_bytes(&self) -> usize {
         self.deployment.config.max_message_bytes
@@ -194,8 +279,8 @@ impl Producer {
 
     #[getter]
     fn server(&self) -> (String, Option<u16>) {
-        match (&self.deployment.config.place, self.deployment.config.place.nodes()) {
-            (Place::Unix(path), _) => (path.to_string_lossy().into_owned(), None),
+        match (&self.deployment.config.address, self.deployment.config.address.nodes()) {
+            (Address::Unix(path), _) => (path.to_string_lossy().into_owned(), None),
             (_, [node, ..]) => (node.host.clone(), Some(node.port)),
             (_, []) => (String::new(), None),
         }
@@ -226,18 +311,18 @@ fn submit<'py>(
     let call =
         Call { future: future.clone().unbind(), target, body, count, deadline: std::time::Duration::ZERO, number: 0 };
     LoopConnection::push(connection, call).inspect_err(|_| {
-        // The caller gets the error and no future: what was appended is withdrawn.
+        // The caller gets the error and no future, so the call is withdrawn.
         let _ = future.call_method0("cancel");
     })?;
     Ok(future)
 }
 
 impl Drop for Producer {
-    /// Other threads close theirs when they open the next connection, or end.
+    /// Other threads close their connections when they open the next one, or end.
     fn drop(&mut self) {
         drop(thread::take(&self.deployment));
         let _ = Python::try_attach(|py| {
-            // An exception may be on its way while objects die.
+            // The interpreter may be raising an exception while it drops objects.
             let pending = PyErr::take(py);
             self.loops.retire(py);
             if let Some(error) = pending {

@@ -1,4 +1,4 @@
-//! The ends of futures.
+//! Ending the futures of calls.
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -7,6 +7,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use super::outbox::Call;
+use super::verdict::{self, Verdicts};
 use crate::errors::Error;
 
 static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -17,27 +18,39 @@ pub fn create<'py>(py: Python<'py>, arguments: &Py<PyDict>) -> PyResult<Bound<'p
     class.call((), Some(arguments.bind(py)))
 }
 
-/// Whether it was cancelled while it waited.
+/// Whether the application has cancelled it.
 pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
     let done = future.call_method0(py, intern!(py, "done"));
     done.and_then(|done| done.is_truthy(py)).unwrap_or(false)
 }
 
-/// Redis has the calls. Fails only with what `interruption` lets through, and
-/// when all have been told.
-pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>) -> PyResult<()> {
+/// Redis has executed the calls. After a push each future gets None, after a script the
+/// verdicts on its calls. Fails only with what `interruption` lets through, and after
+/// all futures have ended.
+pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
     let none = py.None();
     let mut outcome = Ok(());
-    for call in calls {
-        let told = call.future.call_method1(py, intern!(py, "set_result"), (&none,));
-        if let Err(error) = told {
-            outcome = outcome.and(interruption(py, error));
+    let mut end = |future: &Py<PyAny>, result: &Py<PyAny>| {
+        if let Err(error) = future.call_method1(py, intern!(py, "set_result"), (result,)) {
+            let before = std::mem::replace(&mut outcome, Ok(()));
+            outcome = before.and(interruption(py, error));
+        }
+    };
+    match verdicts {
+        Verdicts::AllEnqueued => calls.iter().for_each(|call| end(&call.future, &none)),
+        Verdicts::Each(each) => {
+            let mut each = each.into_iter();
+            for call in &calls {
+                let ids = call.target.delivery.ids(&call.body);
+                let list = verdict::list(py, ids.zip(each.by_ref().take(call.count)))?;
+                end(&call.future, &list.into_any().unbind());
+            }
         }
     }
     outcome
 }
 
-/// The calls have failed; each future gets an exception of its own.
+/// The calls have failed. Each future gets a separate exception.
 pub fn fail(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, error: &Error) -> PyResult<()> {
     let mut outcome = Ok(());
     for call in calls {
@@ -53,8 +66,8 @@ pub fn fail(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, error: &Error) -> PyRes
     outcome
 }
 
-/// A future that was cancelled meanwhile refuses its result, which is nothing to
-/// raise. KeyboardInterrupt may come out of any code of the loop, and is.
+/// Swallows the error of a future that refuses its result, since the application has
+/// cancelled it. KeyboardInterrupt, which any code of the loop may raise, is passed on.
 pub fn interruption(py: Python<'_>, error: PyErr) -> PyResult<()> {
     if error.is_instance_of::<PyException>(py) { Ok(()) } else { Err(error) }
 }

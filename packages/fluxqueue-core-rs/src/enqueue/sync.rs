@@ -2,51 +2,60 @@
 
 use std::time::Instant;
 
-use super::detours::{Detours, Pause};
-use super::lpush::{self, Answer, Frame};
-use super::thread::{Line, interrupt};
-use crate::connection::{Backoff, Connection, Deployment, Slot};
+use super::command::{self, Naming};
+use super::redirects::{Pause, Redirects};
+use super::route::Target;
+use super::thread::{ThreadConnections, interrupt};
+use super::verdict::Verdicts;
+use super::wrapping::{Answer, Wrapping};
+use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
 
-/// Sends `line.command` until Redis has executed or refused it, or the time is
-/// over. A command that was written whole is not sent again, except where the
-/// answer says that it was not executed.
-pub fn deliver(deployment: &Deployment, slot: Slot, line: &mut Line) -> Result<()> {
+/// Sends `own.command`, one call of `target`, until Redis has executed or refused it, or
+/// its time is over. Rule 13: a command that was written whole is sent again only if
+/// the reply says that it was not executed.
+pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnections) -> Result<Verdicts> {
     let deadline = Instant::now() + deployment.config.timeout;
     let mut backoff = Backoff::new();
-    let mut detours = Detours::new(slot);
+    let mut redirects = Redirects::new(target.slot);
+    let mut naming = Naming::Digest;
     loop {
-        let course = detours.course(deployment);
-        // Every way out but the good ones drops the connection: a late answer
-        // must not be taken for that of the next command.
-        let reached = match line.take(course.node.as_deref()) {
+        let course = redirects.course(deployment);
+        // Every way out but the good ones drops the connection: the next command must
+        // not take a late reply for its own.
+        let reached = match own.take(course.node.as_deref()) {
             Some(connection) => Ok(connection),
-            None => detours.open(deployment, &course, deadline, &mut interrupt),
+            None => redirects.open(deployment, &course, deadline, &mut interrupt),
         };
-        let frame = Frame { asking: course.asking, wait: deployment.config.wait };
+        let wrapping = Wrapping { asking: course.asking, wait: deployment.config.wait };
         let sent = reached.and_then(|mut connection| {
-            let answer = exchange(&mut connection, &frame, &line.command, deadline)?;
+            let answer = exchange(&mut connection, &wrapping, &own.command, deadline)?;
             Ok((connection, answer))
         });
         let (failure, pause) = match sent {
             Ok((connection, answer)) => {
-                let outcome = frame.outcome(&answer);
-                let detour = detours.follow(deployment, &answer.pushed, connection.node());
-                if !matches!(outcome, Err(Error::Uncertain(_))) && !lpush::is_useless_after(&answer.pushed) {
-                    line.keep(connection);
+                let verdicts = wrapping.verdicts(&target.delivery, || 1, &answer);
+                let redirect = redirects.follow(deployment, &answer.reply, connection.node());
+                if !matches!(verdicts, Err(Error::Uncertain(_))) && !command::is_useless_after(&answer.reply) {
+                    own.keep(connection);
                 }
-                match (detour, outcome) {
+                match (redirect, verdicts) {
                     (Some((pause, reason)), _) => {
-                        if !detours.is_asking() {
-                            line.forget();
+                        if !redirects.is_asking() {
+                            own.forget();
                         }
                         (reason, pause)
                     }
                     (None, Err(not_ready @ Error::Unavailable(_))) => (not_ready, Pause::Needed),
+                    (None, Err(unknown)) if target.delivery.needs_text(naming, &answer.reply) => {
+                        naming = Naming::Text;
+                        target.delivery.name_by_text(&mut own.command, 1);
+                        (unknown, Pause::None)
+                    }
                     (None, other) => return other,
                 }
             }
-            // Not connected, or Redis has only a part of the command, and executes none of it.
+            // Not connected, or Redis has only a part of the command and executes none of it.
             Err(cut @ Error::Unavailable(_)) => (cut, Pause::Needed),
             Err(other) => return Err(other),
         };
@@ -56,10 +65,10 @@ pub fn deliver(deployment: &Deployment, slot: Slot, line: &mut Line) -> Result<(
     }
 }
 
-fn exchange(connection: &mut Connection, frame: &Frame, command: &[u8], deadline: Instant) -> Result<Answer> {
-    frame.before(connection.outgoing());
+fn exchange(connection: &mut Connection, wrapping: &Wrapping, command: &[u8], deadline: Instant) -> Result<Answer> {
+    wrapping.before(connection.outgoing());
     connection.outgoing().extend_from_slice(command);
-    connection.append(&frame.after());
+    connection.append(&wrapping.after());
     connection.send(deadline, &mut interrupt)?;
-    frame.receive(connection, deadline, &mut interrupt)
+    wrapping.receive(connection, deadline, &mut interrupt)
 }

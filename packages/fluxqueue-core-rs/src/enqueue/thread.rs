@@ -16,15 +16,15 @@ use crate::connection::{Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::fork;
 
-/// After such a pause a connection is looked at before it is written to; the
-/// look costs a hundredth of a round trip.
+/// A connection that was idle for longer is checked before it is written to. The check
+/// costs a hundredth of a round trip.
 pub const IDLE: Duration = Duration::from_micros(100);
 
-/// How much memory the buffer of a thread keeps.
+/// How much memory the buffer of a thread keeps between calls.
 const KEEP: usize = 64 * 1024;
 
-/// A thread's means of enqueueing.
-pub struct Line {
+/// A thread's connections for one producer.
+pub struct ThreadConnections {
     idle: Vec<Idle>,
     generation: u32,
     /// For the command that is being written.
@@ -37,13 +37,12 @@ struct Idle {
     since: Instant,
 }
 
-impl Line {
-    fn new() -> Line {
-        Line { idle: Vec::new(), generation: fork::generation(), command: Vec::new() }
+impl ThreadConnections {
+    fn new() -> ThreadConnections {
+        ThreadConnections { idle: Vec::new(), generation: fork::generation(), command: Vec::new() }
     }
 
-    /// The connection to that node (None: there is only one server), if there
-    /// is one that can be written to.
+    /// An open connection to that node (None: there is only one server).
     pub fn take(&mut self, node: Option<&Node>) -> Option<Connection> {
         if self.generation != fork::generation() {
             // A child of `fork` drops its copies of the descriptors and leaves
@@ -58,52 +57,52 @@ impl Line {
         (since.elapsed() < IDLE || !connection.is_stale()).then_some(connection)
     }
 
-    /// Keeps the connection for the next call. All its answers have been read.
+    /// Keeps the connection for the next call. The caller has read all its replies.
     pub fn keep(&mut self, connection: Connection) {
         self.idle.push(Idle { connection, since: Instant::now() });
         self.generation = fork::generation();
     }
 
-    /// Closes what is idle: nodes may have left the cluster.
+    /// Closes all idle connections: nodes may have left the cluster.
     pub fn forget(&mut self) {
         self.idle.clear();
     }
 }
 
-type Table = Vec<(Weak<Deployment>, Line)>;
+type Table = Vec<(Weak<Deployment>, ThreadConnections)>;
 
 thread_local! {
-    static LINES: RefCell<Table> = const { RefCell::new(Vec::new()) };
+    static TABLE: RefCell<Table> = const { RefCell::new(Vec::new()) };
 }
 
-// No Python code runs and nothing waits while the table is borrowed. It is gone
-// while the thread ends, when finalizers may still enqueue.
+// No Python code runs and nothing waits while the table is borrowed. It is gone while
+// the thread ends, when finalizers may still enqueue.
 fn with_table<T>(f: impl FnOnce(&mut Table) -> T) -> Option<T> {
-    LINES.try_with(|lines| lines.try_borrow_mut().ok().map(|mut table| f(&mut table))).ok().flatten()
+    TABLE.try_with(|table| table.try_borrow_mut().ok().map(|mut table| f(&mut table))).ok().flatten()
 }
 
-/// This thread's line for the producer that owns `deployment`, out of the table.
-pub fn take(deployment: &Arc<Deployment>) -> Line {
+/// Takes this thread's connections for the producer that owns `deployment`.
+pub fn take(deployment: &Arc<Deployment>) -> ThreadConnections {
     let found = with_table(|table| {
         let at = table.iter().position(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(deployment)))?;
         Some(table.swap_remove(at).1)
     });
-    found.flatten().unwrap_or_else(Line::new)
+    found.flatten().unwrap_or_else(ThreadConnections::new)
 }
 
-/// Puts the line back.
-pub fn put(deployment: &Arc<Deployment>, mut line: Line) {
-    line.command.clear();
-    line.command.shrink_to(KEEP);
+/// Puts them back.
+pub fn put(deployment: &Arc<Deployment>, mut own: ThreadConnections) {
+    own.command.clear();
+    own.command.shrink_to(KEEP);
     with_table(|table| {
-        // Those of producers that are gone, and one that was opened meanwhile.
+        // Out: those of producers that are gone, and those that a call opened meanwhile.
         table.retain(|(owner, _)| owner.strong_count() > 0 && !std::ptr::eq(owner.as_ptr(), Arc::as_ptr(deployment)));
-        table.push((Arc::downgrade(deployment), line));
+        table.push((Arc::downgrade(deployment), own));
     });
 }
 
-/// What a waiting call looks at: raises KeyboardInterrupt, or what a signal
-/// handler raises.
+/// A waiting call polls this. It raises KeyboardInterrupt, or what a signal handler
+/// raises.
 pub fn interrupt() -> Result<()> {
     match Python::try_attach(|py| py.check_signals()) {
         Some(outcome) => outcome.map_err(Error::Python),

@@ -11,6 +11,8 @@
 //! 2. The *field* (the id and the counters) names one attempt at one task: a claimed
 //! hash holds the message under it. `field` and `is_newer` here and in the Lua scripts
 //! are one rule; the golden vectors in `tests/vectors/messages.json` hold both to it.
+//!
+//! Why: docs/decisions/0047-options-in-the-head-of-a-message.md
 
 use std::fmt;
 use std::ops::Range;

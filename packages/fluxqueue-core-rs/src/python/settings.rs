@@ -7,7 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
-use crate::config::{Certificates, Config, Overrides, Place, Sentinels};
+use crate::config::{Address, Certificates, Config, Overrides, Sentinels};
 use crate::errors::ConfigurationError;
 use crate::python::text;
 
@@ -40,8 +40,8 @@ where
 
 impl Settings {
     fn sentinels(&self) -> Option<&Sentinels> {
-        match &self.config.place {
-            Place::Sentinel(sentinels) => Some(sentinels),
+        match &self.config.address {
+            Address::Sentinel(sentinels) => Some(sentinels),
             _ => None,
         }
     }
@@ -95,12 +95,12 @@ impl Settings {
 
     #[getter]
     fn kind(&self) -> &'static str {
-        self.config.place.kind()
+        self.config.address.kind()
     }
 
     #[getter]
     fn nodes(&self) -> Vec<(String, u16)> {
-        self.config.place.nodes().iter().map(|node| (node.host.clone(), node.port)).collect()
+        self.config.address.nodes().iter().map(|node| (node.host.clone(), node.port)).collect()
     }
 
     #[getter]

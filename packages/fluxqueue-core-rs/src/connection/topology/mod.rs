@@ -16,7 +16,7 @@ use self::sentinel::Watched;
 use super::backoff::Backoff;
 use super::dial;
 use super::link::{Connection, Interrupt};
-use crate::config::{Config, Node, Place};
+use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
 pub use slot::Slot;
@@ -59,10 +59,10 @@ pub enum Detour {
 impl Deployment {
     /// Nothing is connected yet.
     pub fn new(config: Config) -> Deployment {
-        let finder = match &config.place {
-            Place::Unix(_) | Place::Single(_) => Finder::Fixed,
-            Place::Sentinel(sentinels) => Finder::Sentinel(Watched::new(sentinels.clone())),
-            Place::Cluster(seeds) => Finder::Cluster(SlotMap::new(seeds.clone())),
+        let finder = match &config.address {
+            Address::Unix(_) | Address::Single(_) => Finder::Fixed,
+            Address::Sentinel(sentinels) => Finder::Sentinel(Watched::new(sentinels.clone())),
+            Address::Cluster(seeds) => Finder::Cluster(SlotMap::new(seeds.clone())),
         };
         Deployment { config, finder }
     }
@@ -72,9 +72,9 @@ impl Deployment {
         matches!(self.finder, Finder::Cluster(_))
     }
 
-    /// Keys of one lane are always on one server: those of one slot where this
-    /// is a cluster, else all.
-    pub fn lane(&self, slot: Slot) -> Slot {
+    /// Keys with the same shard key are always on one server: in a cluster those of one
+    /// slot, elsewhere all.
+    pub fn shard_key(&self, slot: Slot) -> Slot {
         if self.is_cluster() { slot } else { 0 }
     }
 

@@ -1,5 +1,5 @@
-//! Connecting without stopping the loop, and what happens when it fails or the
-//! connection is lost.
+//! Connecting without blocking the loop, and what happens if that fails or the connection
+//! is lost.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
@@ -12,16 +12,16 @@ use pyo3::sync::PyOnceLock;
 
 use super::{Link, LoopConnection, resolve};
 use crate::connection::{Connection, Deployment, Goal};
-use crate::enqueue::detours::Pause;
+use crate::enqueue::redirects::Pause;
 use crate::errors::{Error, Result};
 
 static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 type Mailbox = Arc<Mutex<Option<Result<Connection>>>>;
 
-/// An attempt to connect, in a thread of its own. The loop's executor would
-/// make it wait behind other work, and would be waited for when the loop ends.
-/// The thread knows nothing of Python, so that it can outlive the interpreter.
+/// An attempt to connect, in a separate thread. In the executor of the loop it would wait
+/// behind other work, and `asyncio.run` would wait for it. The thread knows nothing of
+/// Python, so it can outlive the interpreter.
 pub struct Dial {
     /// Readable when the attempt is over.
     signal: UnixStream,
@@ -36,7 +36,8 @@ impl Dial {
         std::thread::Builder::new().name("fluxqueue-connect".into()).spawn(move || {
             let outcome = deployment.open(&goal, &mut || Ok(()));
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-            // A byte, not only the end: a forked child may hold a copy of `done`.
+            // A byte: the end of the stream may not come, since a forked child may hold a
+            // copy of `done`.
             let _ = done.write_all(b".");
         })?;
         Ok(Dial { signal, mailbox })
@@ -51,7 +52,7 @@ impl Dial {
 }
 
 impl LoopConnection {
-    /// Starts an attempt, if someone waits for it.
+    /// Starts an attempt if calls wait.
     pub(super) fn connect(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         let fd = {
@@ -63,9 +64,9 @@ impl LoopConnection {
             if !state.outbox.has_waiting() {
                 return Ok(());
             }
-            let course = state.detours.course(&this.deployment);
+            let course = state.redirects.course(&this.deployment);
             state.asking = course.asking;
-            Dial::start(this.deployment.clone(), state.detours.goal(&course)).map(|dial| {
+            Dial::start(this.deployment.clone(), state.redirects.goal(&course)).map(|dial| {
                 let fd = dial.signal.as_raw_fd();
                 state.link = Link::Connecting(dial);
                 fd
@@ -116,7 +117,7 @@ impl LoopConnection {
                     return resolve::interruption(slf.py(), error);
                 }
                 Self::pump(slf)?;
-                // Where all whom it was for have given up, a later call asks the owner first.
+                // If every caller has given up, the next call asks the slot owner first.
                 Self::leave_if_answered(slf)?;
                 Self::retire_if_idle(slf)
             }
@@ -139,7 +140,7 @@ impl LoopConnection {
         later.inspect_err(|_| slf.get().state().link = Link::Closed)
     }
 
-    /// Gives the connection up. Calls that were written whole fail as uncertain,
+    /// Gives up the connection. Rule 13: calls that were written whole fail as uncertain,
     /// the others wait for the next connection.
     pub(super) fn disconnect(slf: &Bound<'_, Self>, reason: &str) -> PyResult<()> {
         let py = slf.py();
@@ -162,7 +163,7 @@ impl LoopConnection {
             };
             (connection, uncertain, writer, at_once)
         };
-        // The descriptor is closed after the loop has let go of it.
+        // The loop forgets the descriptor before it is closed.
         let mut outcome = this.unwatch(py, "remove_reader", connection.fd());
         if writer {
             outcome = outcome.and(this.unwatch(py, "remove_writer", connection.fd()));
@@ -177,7 +178,7 @@ impl LoopConnection {
         Self::connect_later(slf, format!("the connection to Redis broke: {reason}"))
     }
 
-    /// Turns to another server, once the last answer of this one is here.
+    /// Connects to another server after the last reply of this one.
     pub(super) fn leave_if_answered(slf: &Bound<'_, Self>) -> PyResult<()> {
         let leaves = {
             let mut state = slf.get().state();
@@ -194,7 +195,7 @@ impl LoopConnection {
         resolve::fail(py, waiting, error)
     }
 
-    /// In an empty context: the loop keeps the caller's as long as it watches.
+    /// In an empty context: the loop would keep the caller's as long as it watches.
     fn watch(slf: &Bound<'_, Self>, fd: RawFd, method: &str) -> PyResult<()> {
         Self::watch_with(slf, "add_reader", fd, method)
     }
@@ -208,7 +209,7 @@ impl LoopConnection {
     }
 
     pub(super) fn unwatch(&self, py: Python<'_>, remove: &str, fd: RawFd) -> PyResult<()> {
-        // A loop that is closed watches nothing any more.
+        // A closed loop watches nothing.
         if self.is_loop_closed(py) {
             return Ok(());
         }

@@ -1,12 +1,12 @@
-//! The connection of one event loop, to whoever serves its slot. All of it runs in the loop's thread, but
-//! for the attempt to connect.
+//! The connection of one event loop. All of it runs in the thread of the loop, except
+//! the attempt to connect.
 //!
-//! A call appends to the outbox. The first one of a turn of the loop schedules
-//! `flush`, which writes what has gathered; the loop calls `readable` when an
-//! answer is there, which ends the futures in their order.
+//! A call appends to the outbox. The first call of a turn of the loop schedules `flush`,
+//! which writes all calls of the turn. When a reply arrives, the loop calls `readable`,
+//! which ends the futures in their order.
 //!
-//! No Python code runs while the state is locked, not even that of a finalizer:
-//! it might enqueue, and wait for its own lock.
+//! No Python code runs while the state is locked, not even that of a finalizer: it might
+//! enqueue and wait for its own lock.
 
 mod connect;
 mod traffic;
@@ -20,10 +20,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use self::connect::Dial;
-use super::detours::{Detours, Pause};
 use super::live_clock::LiveClock;
-use super::loops::is_closed;
 use super::outbox::{Call, Outbox};
+use super::redirects::{Pause, Redirects};
 use super::{resolve, thread};
 use crate::connection::{Backoff, Connection, Deployment, Slot};
 use crate::errors::Error;
@@ -36,7 +35,7 @@ enum Link {
     Pausing,
     /// A thread is connecting.
     Connecting(Dial),
-    /// Connected, and the loop watches for answers.
+    /// Connected. The loop watches for replies.
     Open(Connection),
 }
 
@@ -47,23 +46,23 @@ struct State {
     writer: bool,
     /// Redis was not ready; writing goes on after a pause.
     held: bool,
-    /// It has not been ready since; see `pump`.
+    /// Redis has executed nothing since; see `pump`.
     doubtful: bool,
     /// Redis has answered on this connection.
     proven: bool,
-    /// It leads to a node that ASK has named, for one turn of commands.
+    /// The connection leads to a node that ASK has named, for one turn of commands.
     asking: bool,
-    /// This is not the server to ask: nothing more is written, and the next
-    /// one is connected to when all answers are here.
+    /// Another server must get the commands: nothing more is written here, and the loop
+    /// connects to the other one after the last reply.
     leaving: Option<Pause>,
-    detours: Detours,
+    redirects: Redirects,
     flush_due: bool,
     timer_due: bool,
     retired: bool,
     last_used: Instant,
     clock: LiveClock,
     backoff: Backoff,
-    /// Why nothing could be sent, for those whose time is over.
+    /// Why nothing could be sent, for calls whose time is over.
     reason: String,
 }
 
@@ -92,7 +91,7 @@ impl LoopConnection {
             proven: false,
             asking: false,
             leaving: None,
-            detours: Detours::new(slot),
+            redirects: Redirects::new(slot),
             flush_due: false,
             timer_due: false,
             retired: false,
@@ -120,12 +119,13 @@ impl LoopConnection {
     }
 
     pub fn is_loop_closed(&self, py: Python<'_>) -> bool {
-        is_closed(self.event_loop.bind(py))
+        // A loop that raises here counts as closed.
+        let closed = self.event_loop.call_method0(py, intern!(py, "is_closed"));
+        closed.and_then(|closed| closed.is_truthy(py)).unwrap_or(true)
     }
 
     pub fn leave_to_parent(&self) {
-        // Nobody can hold the lock: it is only held with the GIL, and so was not
-        // held by another thread at the time of the fork.
+        // The lock is free: a thread holds it only with the GIL, which the forking thread had.
         if let Ok(mut state) = self.state.try_lock() {
             state.link = Link::Closed;
         }
@@ -136,7 +136,7 @@ impl LoopConnection {
         resolve::create(py, &self.future_arguments)
     }
 
-    /// Adds a call, to be written at the end of this turn of the loop.
+    /// Adds a call. It is written at the end of this turn of the loop.
     pub fn push(slf: &Bound<'_, Self>, call: Call<Py<PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -174,7 +174,7 @@ impl LoopConnection {
         Ok(())
     }
 
-    /// Lets the loop close the connection when nothing is on its way; from any thread.
+    /// Makes the loop close the connection after the last reply. From any thread.
     pub fn schedule_retirement(slf: &Bound<'_, Self>) -> PyResult<()> {
         let callback = slf.getattr("_retire")?;
         slf.get().event_loop.call_method1(slf.py(), "call_soon_threadsafe", (callback,))?;
@@ -277,7 +277,7 @@ impl LoopConnection {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         visit.call(&self.future_arguments)?;
-        // Locked: seen as referenced from outside, and so not collected this time.
+        // Locked: the collector then takes it for referenced from outside.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         state.outbox.futures().try_for_each(|future| visit.call(future))
     }

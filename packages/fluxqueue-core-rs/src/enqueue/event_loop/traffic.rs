@@ -1,4 +1,4 @@
-//! Writing what waits, reading answers.
+//! Writing calls and reading replies.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
@@ -8,12 +8,13 @@ use pyo3::prelude::*;
 
 use super::{Calls, Link, LoopConnection, resolve, thread};
 use crate::connection::{Backoff, Connection};
-use crate::enqueue::detours::Pause;
-use crate::enqueue::lpush::{self, Answer, Frame};
+use crate::enqueue::command::{self, Naming};
 use crate::enqueue::outbox::Answered;
+use crate::enqueue::redirects::Pause;
+use crate::enqueue::wrapping::{Answer, Wrapping};
 use crate::errors::Error;
 
-/// Writes what the socket takes: (whether that is all, the descriptor).
+/// Writes as much as the socket takes. Returns whether that was all, and the descriptor.
 fn write(connection: &mut Connection) -> io::Result<(bool, RawFd)> {
     let fd = connection.fd();
     match connection.write_some() {
@@ -23,7 +24,7 @@ fn write(connection: &mut Connection) -> io::Result<(bool, RawFd)> {
 }
 
 impl LoopConnection {
-    /// Writes what waits, until the socket takes no more.
+    /// Writes waiting calls until the socket takes no more.
     pub(super) fn pump(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -32,11 +33,11 @@ impl LoopConnection {
                 let mut state = this.state();
                 let state = &mut *state;
                 let Link::Open(connection) = &state.link else { return Ok(()) };
-                // What the socket has not taken bounds how much is composed.
+                // Nothing is composed while the socket has not taken the last commands.
                 if state.held || state.leaving.is_some() || connection.wants_write() || !state.outbox.has_waiting() {
                     return Ok(());
                 }
-                // Until Redis is ready one turn at a time, so that none overtakes another.
+                // Until Redis executes one again: one turn at a time, so that no call overtakes another.
                 if state.doubtful && state.outbox.has_in_flight() {
                     return Ok(());
                 }
@@ -54,8 +55,8 @@ impl LoopConnection {
                     state.outbox.give_back(calls);
                     return Ok(());
                 };
-                let frame = Frame { asking: state.asking, wait: this.deployment.config.wait };
-                state.outbox.compose(calls, &frame, connection.outgoing());
+                let wrapping = Wrapping { asking: state.asking, wait: this.deployment.config.wait };
+                state.outbox.compose(calls, &wrapping, connection.outgoing());
                 if state.asking {
                     state.leaving = Some(Pause::None);
                 }
@@ -77,7 +78,7 @@ impl LoopConnection {
         Self::watch_with(slf, "add_writer", fd, "_writable")
     }
 
-    /// The socket takes more.
+    /// The socket takes more bytes.
     pub(super) fn writable(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         let written = {
@@ -99,15 +100,15 @@ impl LoopConnection {
         }
     }
 
-    /// Answers are there, or the end of the connection.
+    /// Replies have arrived, or the end of the connection.
     pub(super) fn readable(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (answers, broken) = slf.get().read_answers();
         let mut useless = false;
         let mut confused = None;
         let mut interrupted = Ok(());
-        for (calls, answer) in answers {
-            useless |= lpush::is_useless_after(&answer.pushed);
-            match Self::settle(slf, calls, &answer) {
+        for (calls, naming, answer) in answers {
+            useless |= command::is_useless_after(&answer.reply);
+            match Self::settle(slf, calls, naming, &answer) {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => confused = Some(reason),
                 Err(error) => interrupted = Err(error),
@@ -127,7 +128,7 @@ impl LoopConnection {
         Self::retire_if_idle(slf)
     }
 
-    fn read_answers(&self) -> (Vec<(Calls, Answer)>, Option<String>) {
+    fn read_answers(&self) -> (Vec<(Calls, Naming, Answer)>, Option<String>) {
         let mut state = self.state();
         let state = &mut *state;
         let mut answers = Vec::new();
@@ -148,9 +149,9 @@ impl LoopConnection {
                 };
                 state.proven = true;
                 match state.outbox.answered(reply) {
-                    Answered::Whole(calls, answer) => answers.push((calls, answer)),
+                    Answered::Whole(calls, naming, answer) => answers.push((calls, naming, answer)),
                     Answered::InPart => {}
-                    Answered::Nobody => return (answers, Some("Redis sent what nobody had asked for".into())),
+                    Answered::Stray => return (answers, Some("Redis sent what nobody had asked for".into())),
                 }
             }
             if !state.outbox.has_in_flight() {
@@ -159,9 +160,9 @@ impl LoopConnection {
         }
     }
 
-    /// Ends the calls of one command as its answer says. An inner error: the
-    /// answer makes no sense, and nor will the next ones.
-    fn settle(slf: &Bound<'_, Self>, calls: Calls, answer: &Answer) -> PyResult<Result<(), String>> {
+    /// Ends the calls of one command as its reply says. An inner error: the reply makes no
+    /// sense, nor will the next ones.
+    fn settle(slf: &Bound<'_, Self>, calls: Calls, naming: Naming, answer: &Answer) -> PyResult<Result<(), String>> {
         let py = slf.py();
         let this = slf.get();
         {
@@ -171,22 +172,31 @@ impl LoopConnection {
                 Link::Open(connection) => connection.node(),
                 _ => None,
             };
-            if let Some((pause, reason)) = state.detours.follow(&this.deployment, &answer.pushed, from) {
+            if let Some((pause, reason)) = state.redirects.follow(&this.deployment, &answer.reply, from) {
                 state.outbox.give_back(calls);
                 state.reason = reason.to_string();
                 state.leaving = Some(pause);
                 return Ok(Ok(()));
             }
         }
-        let frame = Frame { asking: false, wait: this.deployment.config.wait };
-        match frame.outcome(answer) {
-            Ok(()) => {
+        let Some(first) = calls.first() else { return Ok(Ok(())) };
+        let delivery = &first.target.delivery;
+        if delivery.needs_text(naming, &answer.reply) {
+            let mut state = this.state();
+            state.outbox.give_back(calls);
+            (state.outbox.naming, state.doubtful) = (Naming::Text, true);
+            return Ok(Ok(()));
+        }
+        let wrapping = Wrapping { asking: false, wait: this.deployment.config.wait };
+        match wrapping.verdicts(delivery, || calls.iter().map(|call| call.count).sum(), answer) {
+            Ok(verdicts) => {
                 {
-                    let mut state = slf.get().state();
+                    let mut state = this.state();
                     state.backoff = Backoff::new();
                     state.doubtful = false;
+                    state.outbox.naming = Naming::Digest;
                 }
-                resolve::succeed(py, calls)?;
+                resolve::succeed(py, calls, verdicts)?;
             }
             Err(Error::Unavailable(reason)) => return Self::hold(slf, calls, reason).map(Ok),
             Err(error) => {
@@ -199,7 +209,8 @@ impl LoopConnection {
         Ok(Ok(()))
     }
 
-    /// Redis was not ready and has executed nothing: again after a pause.
+    /// Redis was not ready and has executed nothing: the calls are written again after a
+    /// pause.
     fn hold(slf: &Bound<'_, Self>, calls: Calls, reason: String) -> PyResult<()> {
         let pause = {
             let mut state = slf.get().state();

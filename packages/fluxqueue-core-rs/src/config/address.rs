@@ -23,7 +23,7 @@ impl fmt::Display for Node {
 
 /// What leads to the server that serves a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Address {
     /// A socket in the file system.
     Unix(PathBuf),
     /// One server.
@@ -47,23 +47,23 @@ pub struct Sentinels {
     pub password: Option<String>,
 }
 
-impl Place {
+impl Address {
     /// The hosts of the URL; none for a socket in the file system.
     pub fn nodes(&self) -> &[Node] {
         match self {
-            Place::Unix(_) => &[],
-            Place::Single(node) => std::slice::from_ref(node),
-            Place::Sentinel(sentinels) => &sentinels.nodes,
-            Place::Cluster(nodes) => nodes,
+            Address::Unix(_) => &[],
+            Address::Single(node) => std::slice::from_ref(node),
+            Address::Sentinel(sentinels) => &sentinels.nodes,
+            Address::Cluster(nodes) => nodes,
         }
     }
 
     /// `single`, `sentinel` or `cluster`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Place::Unix(_) | Place::Single(_) => "single",
-            Place::Sentinel(_) => "sentinel",
-            Place::Cluster(_) => "cluster",
+            Address::Unix(_) | Address::Single(_) => "single",
+            Address::Sentinel(_) => "sentinel",
+            Address::Cluster(_) => "cluster",
         }
     }
 }

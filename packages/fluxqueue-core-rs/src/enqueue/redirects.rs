@@ -1,5 +1,5 @@
-//! On the way to whoever serves a slot: where a command goes next, and what a
-//! refusal changes. Elsewhere than with a cluster or Sentinels nothing does.
+//! Where the commands of a slot go: to its owner, or to the node that a redirect names.
+//! With a single server they always go to that server.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,42 +8,41 @@ use crate::config::Node;
 use crate::connection::{Connection, Deployment, Detour, Goal, Interrupt, Reply, Slot};
 use crate::errors::{Error, Result};
 
-/// So many redirections in a row are followed at once. Nodes that send us from
-/// one to the other do not agree yet.
+/// This many redirects in a row are followed at once. After more of them, the nodes do
+/// not agree yet.
 const MOST_AT_ONCE: u32 = 4;
 
 /// Whether to wait before the command is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// Another server is known that will take it.
+    /// Another server will take it.
     None,
-    /// There is no better server to ask.
+    /// No better server is known.
     Needed,
 }
 
 /// Where the next command goes.
 pub struct Course {
-    /// The node, where one of a cluster is known.
+    /// The node of a cluster, if it is known.
     pub node: Option<Arc<Node>>,
-    /// It is not the owner of the slot yet: ASKING stands before the command.
+    /// The node does not own the slot yet, so the command needs ASKING.
     pub asking: bool,
 }
 
-/// The detours of one slot's commands.
-pub struct Detours {
+/// The redirects of one slot's commands.
+pub struct Redirects {
     slot: Slot,
     ask: Option<Arc<Node>>,
     in_a_row: u32,
 }
 
-impl Detours {
+impl Redirects {
     /// The next command goes to the owner of the slot.
-    pub const fn new(slot: Slot) -> Detours {
-        Detours { slot, ask: None, in_a_row: 0 }
+    pub const fn new(slot: Slot) -> Redirects {
+        Redirects { slot, ask: None, in_a_row: 0 }
     }
 
-    /// Where the next command goes. A node that was named by ASK is for one
-    /// command only.
+    /// Where the next command goes. A node that ASK has named gets one command only.
     pub fn course(&mut self, deployment: &Deployment) -> Course {
         match self.ask.take() {
             Some(node) => Course { node: Some(node), asking: true },
@@ -51,7 +50,7 @@ impl Detours {
         }
     }
 
-    /// Whom to connect to for that course.
+    /// What to connect to for that course.
     pub fn goal(&self, course: &Course) -> Goal {
         match &course.node {
             Some(node) if course.asking => Goal::Server(node.clone()),
@@ -59,7 +58,7 @@ impl Detours {
         }
     }
 
-    /// Connects: to the owner until `deadline`; a node named by ASK is tried once.
+    /// Connects: to the owner until `deadline`, to a node that ASK has named once.
     pub fn open(
         &self,
         deployment: &Deployment,
@@ -73,8 +72,8 @@ impl Detours {
         }
     }
 
-    /// Takes in an answer of the server `from`. Some: it was not executed because
-    /// this is not the server to ask; with the reason for those whose time is over.
+    /// Reads a reply of the server `from`. Some: the command was not executed, because
+    /// another server must get it. The reason is for calls whose time is over.
     pub fn follow(
         &mut self,
         deployment: &Deployment,
@@ -114,43 +113,43 @@ mod tests {
         Deployment::new(Config::new(Some(url), &Overrides::default()).expect("valid"))
     }
 
-    fn follow(detours: &mut Detours, deployment: &Deployment, text: &str) -> Option<Pause> {
-        detours.follow(deployment, &Reply::Error(text.into()), None).map(|(pause, _)| pause)
+    fn follow(redirects: &mut Redirects, deployment: &Deployment, text: &str) -> Option<Pause> {
+        redirects.follow(deployment, &Reply::Error(text.into()), None).map(|(pause, _)| pause)
     }
 
     #[test]
-    fn redirections_are_followed_and_ask_is_for_one_command() {
+    fn redirects_are_followed_and_ask_is_for_one_command() {
         let cluster = deployment("redis+cluster://a");
-        let mut detours = Detours::new(7);
-        assert!(detours.course(&cluster).node.is_none());
-        assert_eq!(follow(&mut detours, &cluster, "MOVED 7 b:1"), Some(Pause::None));
-        let course = detours.course(&cluster);
+        let mut redirects = Redirects::new(7);
+        assert!(redirects.course(&cluster).node.is_none());
+        assert_eq!(follow(&mut redirects, &cluster, "MOVED 7 b:1"), Some(Pause::None));
+        let course = redirects.course(&cluster);
         assert_eq!((course.node.expect("learnt").host.as_str(), course.asking), ("b", false));
-        assert_eq!(follow(&mut detours, &cluster, "ASK 7 c:1"), Some(Pause::None));
-        let course = detours.course(&cluster);
-        assert!(course.asking && matches!(detours.goal(&course), Goal::Server(node) if node.host == "c"));
-        assert_eq!(detours.course(&cluster).node.expect("still").host, "b");
-        assert_eq!(follow(&mut detours, &cluster, "TRYAGAIN wait"), None);
-        assert_eq!(follow(&mut detours, &cluster, "CLUSTERDOWN wait"), Some(Pause::Needed));
-        assert_eq!(follow(&mut detours, &cluster, "MOVED nonsense"), Some(Pause::Needed));
+        assert_eq!(follow(&mut redirects, &cluster, "ASK 7 c:1"), Some(Pause::None));
+        let course = redirects.course(&cluster);
+        assert!(course.asking && matches!(redirects.goal(&course), Goal::Server(node) if node.host == "c"));
+        assert_eq!(redirects.course(&cluster).node.expect("still").host, "b");
+        assert_eq!(follow(&mut redirects, &cluster, "TRYAGAIN wait"), None);
+        assert_eq!(follow(&mut redirects, &cluster, "CLUSTERDOWN wait"), Some(Pause::Needed));
+        assert_eq!(follow(&mut redirects, &cluster, "MOVED nonsense"), Some(Pause::Needed));
     }
 
     #[test]
     fn nodes_that_do_not_agree_are_given_time() {
         let cluster = deployment("redis+cluster://a");
-        let mut detours = Detours::new(7);
+        let mut redirects = Redirects::new(7);
         for at in 0..8 {
             let expected = if at < MOST_AT_ONCE { Pause::None } else { Pause::Needed };
-            assert_eq!(follow(&mut detours, &cluster, &format!("MOVED 7 b:{}", 1 + at % 2)), Some(expected));
+            assert_eq!(follow(&mut redirects, &cluster, &format!("MOVED 7 b:{}", 1 + at % 2)), Some(expected));
         }
     }
 
     #[test]
-    fn a_replica_is_a_detour_only_where_somebody_knows_the_master() {
+    fn a_replica_redirects_only_if_the_master_is_known_elsewhere() {
         let readonly = "READONLY You can't write against a read only replica.";
-        let mut detours = Detours::new(7);
-        assert_eq!(follow(&mut detours, &deployment("redis://a"), readonly), None);
-        assert_eq!(follow(&mut detours, &deployment("redis+sentinel://a/m"), readonly), Some(Pause::Needed));
-        assert_eq!(follow(&mut detours, &deployment("redis://a"), "MOVED 7 b:1"), None);
+        let mut redirects = Redirects::new(7);
+        assert_eq!(follow(&mut redirects, &deployment("redis://a"), readonly), None);
+        assert_eq!(follow(&mut redirects, &deployment("redis+sentinel://a/m"), readonly), Some(Pause::Needed));
+        assert_eq!(follow(&mut redirects, &deployment("redis://a"), "MOVED 7 b:1"), None);
     }
 }

@@ -1,0 +1,267 @@
+//! The one command that enqueues calls, and the verdict of its reply on each of them.
+//!
+//! Why: docs/decisions/0048-one-seam-for-enqueueing.md
+
+use super::per_call::Due;
+use super::verdict::{TaskId, Verdict, Verdicts};
+use crate::connection::{Refusal, Reply, arg, begin, redis_error};
+use crate::errors::{Error, Result};
+use crate::keys;
+use crate::scripts::{self, Script};
+
+/// How many messages one command carries at most.
+pub const CHUNK_MESSAGES: usize = 1_000;
+
+/// A command of this size is full; its last message may exceed it.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// How the calls of a task get into Redis.
+pub enum Delivery {
+    /// One LPUSH to this key.
+    Push(String),
+    /// The script `enqueue`, for calls that are more than a message in a list; with its
+    /// keys, of which the first is the list that an LPUSH would name.
+    Script(&'static Script, Vec<String>),
+}
+
+/// How a command names its script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// EVALSHA: the server has seen the text before.
+    #[default]
+    Digest,
+    /// EVAL, which also teaches the server the digest.
+    Text,
+}
+
+impl Delivery {
+    pub fn push(queue: &str) -> Delivery {
+        Delivery::Push(keys::pending(queue))
+    }
+
+    pub fn script(queue: &str) -> Delivery {
+        Delivery::Script(scripts::enqueue(), keys::of_client(queue))
+    }
+
+    /// Deliveries that are equal by this can share a command.
+    pub fn group(&self) -> (bool, &str) {
+        match self {
+            Delivery::Push(key) => (false, key),
+            Delivery::Script(_, keys) => (true, &keys[0]),
+        }
+    }
+
+    /// The key of the queue's pending list, which is in the slot of all others.
+    pub fn key(&self) -> &str {
+        self.group().1
+    }
+
+    /// Appends all of the command that comes before its calls.
+    pub fn begin(&self, out: &mut Vec<u8>, calls: usize, naming: Naming) {
+        match self {
+            Delivery::Push(key) => {
+                begin(out, 2 + calls);
+                arg(out, b"LPUSH");
+                arg(out, key.as_bytes());
+            }
+            Delivery::Script(script, keys) => {
+                begin(out, 3 + keys.len() + 2 * calls);
+                let (verb, name) = match naming {
+                    Naming::Digest => (&b"EVALSHA"[..], &script.digest),
+                    Naming::Text => (&b"EVAL"[..], &script.text),
+                };
+                arg(out, verb);
+                arg(out, name.as_bytes());
+                arg(out, itoa::Buffer::new().format(keys.len()).as_bytes());
+                keys.iter().for_each(|key| arg(out, key.as_bytes()));
+            }
+        }
+    }
+
+    /// Appends what the command says about a call besides its message.
+    pub fn begin_call(&self, out: &mut Vec<u8>, due: Option<Due>) -> Result<()> {
+        match (self, due) {
+            (Delivery::Push(_), None) => Ok(()),
+            (Delivery::Push(_), Some(_)) => Err(Error::Misuse("a call that is pushed can't be due later")),
+            (Delivery::Script(..), due) => {
+                due.unwrap_or_default().write(out);
+                Ok(())
+            }
+        }
+    }
+
+    /// Rewrites a command with `calls` calls that names its script by digest: it then has the text.
+    pub fn name_by_text(&self, command: &mut Vec<u8>, calls: usize) {
+        let (mut by_digest, mut by_text) = (Vec::new(), Vec::new());
+        self.begin(&mut by_digest, calls, Naming::Digest);
+        self.begin(&mut by_text, calls, Naming::Text);
+        command.splice(..by_digest.len(), by_text);
+    }
+
+    /// Whether the server has executed nothing, since it doesn't know the script by its digest.
+    pub fn needs_text(&self, naming: Naming, reply: &Reply) -> bool {
+        match (self, naming, reply) {
+            (Delivery::Script(..), Naming::Digest, Reply::Error(text)) => Refusal::read(text) == Refusal::NoScript,
+            _ => false,
+        }
+    }
+
+    /// What the reply to a command says about its `calls` calls. `Unavailable`: Redis has not
+    /// executed the command, send it again. `Broker`: Redis refuses the command.
+    /// `Uncertain`: this is not a reply to the command.
+    pub fn verdicts(&self, calls: impl FnOnce() -> usize, reply: &Reply) -> Result<Verdicts> {
+        let unexpected = |command| Error::Uncertain(format!("Redis answered {command} with {}", kind(reply)));
+        match (self, reply) {
+            (Delivery::Push(_), Reply::Integer(_)) => Ok(Verdicts::AllEnqueued),
+            (_, Reply::Error(text)) => Err(redis_error(text)),
+            (Delivery::Push(_), _) => Err(unexpected("an LPUSH")),
+            (Delivery::Script(..), Reply::Array(items)) if items.len() == calls() => {
+                let each: Option<_> = items.iter().map(Verdict::read).collect();
+                each.map(Verdicts::Each).ok_or_else(|| unexpected("the script enqueue"))
+            }
+            (Delivery::Script(..), _) => Err(unexpected("the script enqueue")),
+        }
+    }
+
+    /// The ids of the tasks among the arguments of a command.
+    pub fn ids<'a>(&self, body: &'a [u8]) -> impl Iterator<Item = TaskId> + use<'a> {
+        let per_call = match self {
+            Delivery::Push(_) => 1,
+            Delivery::Script(..) => 2,
+        };
+        arguments(body).skip(per_call - 1).step_by(per_call).filter_map(TaskId::of_message)
+    }
+}
+
+/// Takes arguments apart that `arg` has written.
+fn arguments(mut body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\r', body)?;
+        let len: usize = std::str::from_utf8(body.get(1..end)?).ok()?.parse().ok()?;
+        let argument = body.get(end + 2..end + 2 + len)?;
+        body = body.get(end + 2 + len + 2..)?;
+        Some(argument)
+    })
+}
+
+/// A reply in words, for errors.
+pub fn kind(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::SimpleString(_) | Reply::BulkString(_) => "a string",
+        Reply::Array(_) => "an array",
+        Reply::Null => "null",
+        Reply::Integer(_) | Reply::Error(_) => "something else",
+    }
+}
+
+/// Whether this connection will refuse the next command too: after a failover it leads
+/// to a replica, and only a new one finds the new master.
+pub fn is_useless_after(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(text) if Refusal::read(text) == Refusal::ReadOnly)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+
+    fn error(text: &str) -> Reply {
+        Reply::Error(text.into())
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn a_push_is_one_lpush() {
+        let begun = text(|out| Delivery::push("q").begin(out, 2, Naming::Digest));
+        assert_eq!(begun, "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{q}:pending\r\n");
+        let mut out = Vec::new();
+        assert!(Delivery::push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
+        assert!(matches!(Delivery::push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn a_script_is_named_by_digest_and_then_by_text() {
+        let delivery = Delivery::script("q");
+        let Delivery::Script(script, _) = &delivery else { panic!("a script") };
+        let keys = "$1\r\n2\r\n$21\r\nfluxqueue:{q}:pending\r\n$21\r\nfluxqueue:{q}:delayed\r\n";
+        let call = "$5\r\n+1500\r\n$2\r\n{}\r\n";
+        let write = |naming| {
+            text(|out| {
+                delivery.begin(out, 1, naming);
+                delivery.begin_call(out, Some(Due::In(1_500))).expect("a script");
+                arg(out, b"{}");
+            })
+        };
+        let by_digest = format!("*7\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{keys}{call}", script.digest);
+        assert_eq!(write(Naming::Digest), by_digest);
+        let by_text = format!("*7\r\n$4\r\nEVAL\r\n${}\r\n{}\r\n{keys}{call}", script.text.len(), script.text);
+        assert_eq!(write(Naming::Text), by_text);
+        let mut command = by_digest.into_bytes();
+        delivery.name_by_text(&mut command, 1);
+        assert_eq!(command, by_text.as_bytes());
+    }
+
+    #[test]
+    fn only_a_script_that_is_named_by_digest_can_be_unknown() {
+        let unknown = error("NOSCRIPT No matching script.");
+        assert!(Delivery::script("q").needs_text(Naming::Digest, &unknown));
+        assert!(!Delivery::script("q").needs_text(Naming::Text, &unknown));
+        assert!(!Delivery::script("q").needs_text(Naming::Digest, &error("ERR no")));
+        assert!(!Delivery::push("q").needs_text(Naming::Digest, &unknown));
+    }
+
+    #[test]
+    fn a_reply_says_whether_the_command_was_executed() {
+        for delivery in [Delivery::push("q"), Delivery::script("q")] {
+            let verdicts = |reply| delivery.verdicts(|| 2, &reply);
+            assert!(matches!(verdicts(error("LOADING Redis is loading")), Err(Error::Unavailable(_))));
+            assert!(matches!(verdicts(error("OOM command not allowed")), Err(Error::Broker(_))));
+            assert!(matches!(verdicts(Reply::SimpleString("OK".into())), Err(Error::Uncertain(_))));
+            assert!(matches!(verdicts(Reply::Null), Err(Error::Uncertain(_))));
+        }
+        assert!(matches!(Delivery::push("q").verdicts(|| 2, &Reply::Integer(7)), Ok(Verdicts::AllEnqueued)));
+        assert!(matches!(Delivery::push("q").verdicts(|| 1, &Reply::Array(vec![])), Err(Error::Uncertain(_))));
+        assert!(is_useless_after(&error("READONLY You can't write against a read only replica.")));
+        assert!(!is_useless_after(&error("OOM command not allowed")));
+    }
+
+    #[test]
+    fn a_script_says_what_has_become_of_each_call() {
+        let one = Reply::Integer(1);
+        let id = Reply::BulkString(ID.into());
+        let verdicts = |items: &[&Reply]| {
+            let items = items.iter().map(|item| (*item).clone()).collect();
+            Delivery::script("q").verdicts(|| 2, &Reply::Array(items))
+        };
+        let present = Verdict::Present(TaskId(ID.as_bytes().try_into().expect("an id")));
+        match verdicts(&[&one, &id]) {
+            Ok(Verdicts::Each(each)) => assert_eq!(each, [Verdict::Enqueued, present]),
+            other => panic!("{other:?}"),
+        }
+        for bad in [&[&one][..], &[&one, &one, &one], &[&one, &Reply::Integer(0)], &[&id, &Reply::Null]] {
+            assert!(matches!(verdicts(bad), Err(Error::Uncertain(_))), "{bad:?}");
+        }
+        let not_an_id = Reply::BulkString("short".into());
+        assert!(matches!(verdicts(&[&one, &not_an_id]), Err(Error::Uncertain(_))));
+    }
+
+    #[test]
+    fn the_ids_of_a_command_are_those_of_its_messages() {
+        let message = format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#);
+        for delivery in [Delivery::push("q"), Delivery::script("q")] {
+            let mut body = Vec::new();
+            for _ in 0..3 {
+                delivery.begin_call(&mut body, None).expect("at once");
+                arg(&mut body, message.as_bytes());
+            }
+            let ids: Vec<_> = delivery.ids(&body).map(|id| id.as_str().to_owned()).collect();
+            assert_eq!(ids, [ID; 3]);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a call adds to what all calls of its task share.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::connection::arg;
+use crate::message::HEADER_BYTES_MAX;
+
+/// When a call is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This many milliseconds from now, by the clock of Redis. 0: at once.
+    In(u64),
+    /// At this time, in milliseconds since 1970.
+    At(u64),
+}
+
+impl Default for Due {
+    fn default() -> Due {
+        Due::In(0)
+    }
+}
+
+impl Due {
+    /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`.
+    pub fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Due::In(ms) => arg(out, format!("+{ms}").as_bytes()),
+            Due::At(ms) => arg(out, itoa::Buffer::new().format(ms).as_bytes()),
+        }
+    }
+}
+
+/// Id, headers and due time of one call; most calls give none of them.
+#[derive(Default)]
+pub struct PerCall<'py> {
+    /// The task's id. None: a new one.
+    pub id: Option<[u8; 36]>,
+    headers: Option<Bound<'py, PyBytes>>,
+    /// None: at once.
+    pub due: Option<Due>,
+}
+
+impl<'py> PerCall<'py> {
+    /// `headers` is a JSON object.
+    pub fn new(headers: Option<Bound<'py, PyBytes>>, task_id: Option<&str>) -> PyResult<PerCall<'py>> {
+        if let Some(json) = &headers
+            && !(json.as_bytes().starts_with(b"{") && json.as_bytes().ends_with(b"}"))
+        {
+            return Err(PyValueError::new_err("the headers are no JSON object; pass one as bytes, or None"));
+        }
+        if let Some(json) = &headers
+            && json.as_bytes().len() > HEADER_BYTES_MAX
+        {
+            let bytes = json.as_bytes().len();
+            return Err(PyValueError::new_err(format!(
+                "the headers have {bytes} bytes, more than {HEADER_BYTES_MAX}; leave some out"
+            )));
+        }
+        let id = match task_id {
+            None => None,
+            Some(id) => Some(id.as_bytes().try_into().map_err(|_| {
+                PyValueError::new_err(format!("the task id {id:?} is no UUID as text; take one of new_task_id()"))
+            })?),
+        };
+        Ok(PerCall { id, headers, due: None })
+    }
+
+    /// One call of a bulk: `stamp` returns (headers, task id).
+    pub fn of_bulk(stamp: Option<&Bound<'py, PyAny>>) -> PyResult<PerCall<'py>> {
+        let Some(stamp) = stamp else { return Ok(PerCall::default()) };
+        let (headers, task_id): (Option<Bound<'py, PyBytes>>, Option<String>) = stamp.call0()?.extract()?;
+        PerCall::new(headers, task_id.as_deref())
+    }
+
+    /// The same call, due at another time.
+    pub fn with_due(self, due: Option<Due>) -> PerCall<'py> {
+        PerCall { due, ..self }
+    }
+
+    /// A JSON object.
+    pub fn headers(&self) -> Option<&[u8]> {
+        self.headers.as_ref().map(|json| json.as_bytes())
+    }
+}

@@ -1,0 +1,324 @@
+"""Calls that the script `enqueue` delivers, with a verdict on each.
+
+No public option needs the script yet, so these tests use internal methods of the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fluxqueue_core import Route, new_task_id, script, script_keys
+from fluxqueue_core.errors import BrokerError, EnqueueUncertain, MessageTooLarge
+from support.producing import ROUTE, argument, numbers, producer
+from support.scripts import Scripts
+from support.wire import CLOSE, Wire
+
+pytestmark = pytest.mark.versions
+
+SCRIPTED: Route = Route._scripted("q", "task")  # type: ignore[attr-defined]
+HOUR = 3_600_000
+# Each call's id, and the id of the task that is there in its place.
+Verdicts = list[tuple[str, str | None]]
+Way = Callable[..., Verdicts]
+
+
+def sync(sender: Any, ids: list[str], **due: int) -> Verdicts:
+    return [
+        verdict
+        for number, task_id in enumerate(ids)
+        for verdict in sender._enqueue_due(SCRIPTED, (number,), {}, task_id, **due)
+    ]
+
+
+def event_loop(sender: Any, ids: list[str], **due: int) -> Verdicts:
+    async def run() -> Verdicts:
+        calls = (
+            sender._enqueue_due_async(SCRIPTED, (number,), {}, task_id, **due)
+            for number, task_id in enumerate(ids)
+        )
+        return [verdict for of_call in await asyncio.gather(*calls) for verdict in of_call]
+
+    return asyncio.run(run())
+
+
+def bulk(sender: Any, ids: list[str], **due: int) -> Verdicts:
+    stamps = iter(ids)
+    calls = [(number,) for number in range(len(ids))]
+    verdicts: Verdicts = sender._enqueue_many_due(
+        SCRIPTED, calls, lambda _: None, lambda: (None, next(stamps)), **due
+    )
+    return verdicts
+
+
+each_way = pytest.mark.parametrize("way", [sync, event_loop, bulk])
+
+
+def ids(count: int) -> list[str]:
+    return [new_task_id() for _ in range(count)]
+
+
+def calls_of(redis: Any, command: str) -> int:
+    return int(redis.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+@each_way
+def test_calls_that_are_due_at_once_wait_in_order(way: Way, redis_url: str, redis: Any) -> None:
+    sent = ids(5)
+    assert way(producer(redis_url), sent) == [(task_id, None) for task_id in sent]
+    assert numbers(redis) == [0, 1, 2, 3, 4]
+
+
+@each_way
+def test_a_delay_counts_by_the_clock_of_redis(way: Way, redis_url: str, scripts: Scripts) -> None:
+    sent = ids(2)
+    before = scripts.now()
+    assert way(producer(redis_url), sent, delay=HOUR) == [(task_id, None) for task_id in sent]
+    delayed = scripts.delayed()
+    assert sorted(argument(raw) for raw in delayed) == [0, 1]
+    assert all(before + HOUR <= due <= scripts.now() + HOUR for due in delayed.values())
+    assert scripts.list("pending") == []
+
+
+@each_way
+def test_a_time_is_kept_and_a_past_one_is_now(way: Way, redis_url: str, scripts: Scripts) -> None:
+    due = scripts.now() + HOUR
+    way(producer(redis_url), ids(1), at=due)
+    assert list(scripts.delayed().values()) == [due]
+    way(producer(redis_url), ids(2), at=1)
+    assert [argument(raw) for raw in scripts.list("pending")] == [0, 1]
+
+
+@each_way
+def test_each_call_has_its_own_verdict(way: Way, redis_url: str, scripts: Scripts) -> None:
+    """The same message, to the byte, is in the delayed set already."""
+    due = scripts.now() + HOUR
+    sender = producer(redis_url)
+    first, second, third = ids(3)
+    way(sender, [first, second], at=due)
+    verdicts = way(sender, [first, third, new_task_id()], at=due)
+    assert verdicts[:2] == [(first, first), (third, None)]
+    assert verdicts[2][1] is None
+    assert len(scripts.delayed()) == 4
+
+
+@each_way
+def test_a_server_that_forgets_the_script_learns_it_again(
+    way: Way, redis_url: str, redis: Any
+) -> None:
+    sender = producer(redis_url)
+    for round_ in range(3):
+        redis.script_flush()
+        redis.config_resetstat()
+        sent = ids(3)
+        assert way(sender, sent) == [(task_id, None) for task_id in sent]
+        assert numbers(redis) == [0, 1, 2] * (round_ + 1)
+        assert calls_of(redis, "eval") == 1
+    redis.config_resetstat()
+    way(sender, ids(3))
+    assert calls_of(redis, "eval") == 0
+
+
+@each_way
+def test_a_new_thread_or_loop_needs_no_text(way: Way, redis_url: str, redis: Any) -> None:
+    way(producer(redis_url), ids(1))
+    redis.config_resetstat()
+    thread = threading.Thread(target=way, args=(producer(redis_url), ids(1)))
+    thread.start()
+    thread.join()
+    assert (calls_of(redis, "eval"), calls_of(redis, "evalsha")) == (0, 1)
+    assert numbers(redis) == [0, 0]
+
+
+@each_way
+@pytest.mark.parametrize(("kind", "due"), [("pending", {}), ("delayed", {"delay": HOUR})])
+def test_a_refused_command_enqueues_nothing(
+    way: Way, kind: str, due: dict[str, int], redis_url: str, scripts: Scripts
+) -> None:
+    scripts.redis.set(scripts.key(kind), "another program's")
+    with pytest.raises(BrokerError, match=r"WRONGTYPE.*not enqueued"):
+        way(producer(redis_url), ids(2), **due)
+    assert scripts.redis.keys() == [scripts.key(kind).encode()]
+
+
+def test_a_command_with_calls_of_both_kinds_writes_all_or_nothing(scripts: Scripts) -> None:
+    message = b'{"v":1,"id":"%b","name":"n","args":[]}'
+    arguments = ["+0", message % new_task_id().encode(), "+60000", message % new_task_id().encode()]
+    keys = script_keys("enqueue", "q")
+
+    def call() -> Any:
+        return scripts.redis.eval(script("enqueue"), len(keys), *keys, *arguments)
+
+    scripts.redis.set(scripts.key("delayed"), "another program's")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        call()
+    assert scripts.list("pending") == []
+    scripts.redis.flushdb()
+    assert call() == [1, 1]
+    assert (len(scripts.list("pending")), len(scripts.delayed())) == (1, 1)
+
+
+def test_the_script_fails_at_maxmemory_as_a_push_does(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+    sync(sender, ids(1))
+    redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(BrokerError, match="OOM"):
+            sync(sender, ids(1))
+        with pytest.raises(BrokerError, match="OOM"):
+            sync(sender, ids(1), delay=HOUR)
+        with pytest.raises(BrokerError, match="OOM"):
+            sender.enqueue(ROUTE, (1,), {})
+    finally:
+        redis.config_set("maxmemory", "0")
+    assert numbers(redis) == [0]
+
+
+def test_pushes_and_scripts_of_one_turn_have_a_command_each(redis_url: str, redis: Any) -> None:
+    sender: Any = producer(redis_url)
+    sent = ids(3)
+
+    async def run() -> tuple[Any, ...]:
+        return await asyncio.gather(
+            sender._enqueue_due_async(SCRIPTED, (1,), {}, sent[0]),
+            sender.enqueue_async(ROUTE, (2,), {}),
+            sender._enqueue_due_async(SCRIPTED, (3,), {}, sent[1], delay=HOUR),
+            sender.enqueue_async(ROUTE, (4,), {}),
+            sender._enqueue_due_async(SCRIPTED, (5,), {}, sent[2]),
+        )
+
+    sync(sender, ids(1))  # The server knows the script from now on.
+    redis.flushdb()
+    redis.config_resetstat()
+    results = asyncio.run(run())
+    assert [*results] == [[(sent[0], None)], None, [(sent[1], None)], None, [(sent[2], None)]]
+    assert (calls_of(redis, "evalsha"), calls_of(redis, "eval")) == (1, 0)
+    assert sorted(numbers(redis)) == [1, 2, 4, 5]
+
+
+def test_a_large_bulk_has_a_verdict_on_each_call(redis_url: str, redis: Any) -> None:
+    redis.script_flush()
+    sent = ids(2_500)
+    assert bulk(producer(redis_url), sent) == [(task_id, None) for task_id in sent]
+    assert numbers(redis) == list(range(2_500))
+
+
+def test_a_delivered_call_is_a_message_that_workers_run(redis_url: str, scripts: Scripts) -> None:
+    scripts.open("c")
+    sync(producer(redis_url), ids(1), delay=0)
+    [claimed] = scripts.exchange("c", 1).claimed
+    assert argument(claimed) == 0
+
+
+def test_public_methods_send_scripted_calls_too(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+    sender.enqueue(SCRIPTED, (0,), {})
+    assert sender.enqueue_many(SCRIPTED, [(1,), (2,)], lambda _: None) == 2
+    assert numbers(redis) == [0, 1, 2]
+
+
+def test_a_pushed_call_can_not_be_due_later(redis_url: str, redis: Any) -> None:
+    sender: Any = producer(redis_url)
+    with pytest.raises(RuntimeError, match="can't be due later"):
+        sender._enqueue_due(ROUTE, (1,), {}, new_task_id(), delay=1)
+    with pytest.raises(MessageTooLarge):
+        producer(redis_url, max_message_bytes=1_000).enqueue(SCRIPTED, ("x" * 1_000,), {})
+    assert numbers(redis) == []
+
+
+# Servers that answer as no Redis does.
+
+
+def answer(*replies: bytes) -> tuple[Wire, list[list[bytes]]]:
+    """A server that gives these replies to scripts, the last of them for all further ones."""
+    commands: list[list[bytes]] = []
+
+    def reply(words: list[bytes]) -> bytes | None:
+        if words[0] not in (b"EVALSHA", b"EVAL"):
+            return None
+        commands.append(words)
+        return replies[min(len(commands), len(replies)) - 1]
+
+    return Wire(reply), commands
+
+
+def verbs(commands: list[list[bytes]]) -> list[bytes]:
+    return [words[0] for words in commands]
+
+
+NOSCRIPT = b"-NOSCRIPT No matching script.\r\n"
+ONE = b"*1\r\n:1\r\n"
+
+
+@each_way
+@pytest.mark.parametrize(
+    "reply", [b":1\r\n", b"*0\r\n", b"*1\r\n:0\r\n", b"*1\r\n$2\r\nid\r\n", b"*2\r\n:1\r\n:1\r\n"]
+)
+def test_a_reply_of_another_form_leaves_the_call_uncertain(way: Way, reply: bytes) -> None:
+    server, commands = answer(reply)
+    with server, pytest.raises(EnqueueUncertain, match="may or may not be enqueued"):
+        way(producer(server.url), ids(1))
+    assert verbs(commands) == [b"EVALSHA"]
+
+
+@each_way
+def test_a_server_that_never_learns_the_script_is_given_up(way: Way) -> None:
+    server, commands = answer(NOSCRIPT)
+    with server, pytest.raises(BrokerError, match=r"NOSCRIPT.*not enqueued"):
+        way(producer(server.url), ids(1))
+    assert verbs(commands) == [b"EVALSHA", b"EVAL"]
+
+
+@each_way
+def test_a_command_that_redis_did_not_execute_is_sent_again(way: Way) -> None:
+    server, commands = answer(b"-LOADING wait\r\n", NOSCRIPT, b"-TRYAGAIN wait\r\n", ONE)
+    with server:
+        [(_, present)] = way(producer(server.url), ids(1))
+    assert present is None
+    assert verbs(commands) == [b"EVALSHA", b"EVALSHA", b"EVAL", b"EVAL"]
+    # Except the script's name, every attempt has the same words.
+    assert len({tuple(words[2:]) for words in commands}) == 1
+
+
+@each_way
+def test_a_command_whose_reply_is_lost_is_never_sent_again(way: Way) -> None:
+    server, commands = answer(CLOSE)
+    with server, pytest.raises(EnqueueUncertain, match="may or may not be enqueued"):
+        way(producer(server.url), ids(1))
+    assert verbs(commands) == [b"EVALSHA"]
+
+
+@each_way
+def test_a_redirect_is_followed_and_its_node_learns_the_script(way: Way) -> None:
+    target, at_target = answer(NOSCRIPT, ONE)
+    at_owner: list[list[bytes]] = []
+
+    def ask(words: list[bytes]) -> bytes | None:
+        if words[0] == b"CLUSTER":
+            node = b"*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % owner.port
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n" + node
+        if words[0] in (b"EVALSHA", b"EVAL"):
+            at_owner.append(words)
+            return b"-ASK 1 127.0.0.1:%d\r\n" % target.port
+        return None
+
+    with Wire(ask) as owner, target:
+        [(_, present)] = way(producer(owner.url.replace("redis:", "redis+cluster:")), ids(1))
+        asking = sum(sent.count(b"ASKING") for sent in target.sent)
+    assert present is None
+    assert verbs(at_owner) == verbs(at_target) == [b"EVALSHA", b"EVAL"]
+    assert asking == 2
+
+
+def test_wait_is_behind_a_script_and_asking_before_it() -> None:
+    server, commands = answer(NOSCRIPT, ONE)
+    options = {"wait_replicas": 2, "wait_timeout": 0.5}
+    with server:
+        sync(producer(server.url, **options), ids(1))
+        sent = bytes(server.sent[0])
+    assert verbs(commands) == [b"EVALSHA", b"EVAL"]
+    assert sent.count(b"$4\r\nWAIT\r\n") == 3  # one of the greeting, one behind each command
+    assert sent.endswith(b"*3\r\n$4\r\nWAIT\r\n$1\r\n2\r\n$3\r\n500\r\n")
