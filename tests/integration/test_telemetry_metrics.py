@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key
+from fluxqueue_core import Event, Settings, key
 from fluxqueue_scheduler import telemetry as scheduler_telemetry
 from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.queues import RegisteredQueues
@@ -114,8 +114,7 @@ def test_every_metric_has_its_kind_and_unit(
     with TracedWorker(client, redis_url) as worker:
         fails()
         worker.wait_for_lines("task.retry")
-        lost = {"kind": "lease_lost", "queue": "default", "consumer": "c", "running": 1}
-        worker.telemetry.happened(lost)
+        worker.telemetry.happened("default", Event.LeaseLost(consumer="c", running=1))
         queues = RegisteredQueues(ErrorLog())
         reader = Reader(RedisClient(Settings(redis_url), 2), queues)
         queues.refresh(reader.client)
@@ -158,9 +157,7 @@ def test_retries_and_lost_leases_are_counted(
     with TracedWorker(client, redis_url) as worker:
         fails()
         worker.wait_for_lines("task.retry")
-        worker.telemetry.happened(
-            {"kind": "lease_lost", "queue": "default", "consumer": "c", "running": 1}
-        )
+        worker.telemetry.happened("default", Event.LeaseLost(consumer="c", running=1))
     assert [p.value for p in recorded.points("fluxqueue.task.retries")] == [1]
     assert [p.value for p in recorded.points("fluxqueue.worker.leases_lost")] == [1]
 

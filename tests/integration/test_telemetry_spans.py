@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_core import key
+from fluxqueue_core import Event, key
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
@@ -203,7 +203,7 @@ def test_an_unknown_task_is_released_in_its_trace(
         from fluxqueue.fluxqueue_core import FluxQueueCore
 
         FluxQueueCore(redis_url)._enqueue("strange", "default", 3)
-        worker.wait_for_event("unknown_task")
+        worker.wait_for_event(Event.UnknownTask)
     release, enqueue = recorded.spans("release default")[0], recorded.span("enqueue default")
     attributes = check(recorded, release, redis_url, task="strange")
     assert attributes["messaging.fluxqueue.reason"] == "unknown_task"

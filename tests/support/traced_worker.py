@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from fluxqueue import FluxQueue
-from fluxqueue_core import Consumer, Settings
+from fluxqueue_core import Consumer, Event, Settings
 from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_worker import options, telemetry
 from fluxqueue_worker.eventloop import EventLoop
@@ -25,7 +25,7 @@ class TracedWorker:
     Attributes:
         consumer: the real one.
         lines: what the worker logged.
-        events: what the consumer told.
+        events: the consumer's events, each with its queue.
     """
 
     def __init__(self, client: FluxQueue, url: str, *flags: str, **arguments: Any) -> None:
@@ -35,7 +35,7 @@ class TracedWorker:
         )
         settings = Settings(url)
         self.lines: list[Fields] = []
-        self.events: list[dict[str, Any]] = []
+        self.events: list[tuple[str, Event]] = []
         table: dict[str, dict[str, tuple[bool, RegisteredTask]]] = {queue: {} for queue in queues}
         for (queue, name), task in client.tasks.items():
             table[queue][name] = (task.is_async, RegisteredTask(task))
@@ -72,16 +72,18 @@ class TracedWorker:
         self.loop.start()
         return self
 
-    def look(self) -> list[dict[str, Any]]:
+    def look(self) -> list[tuple[str, Event]]:
         """Handles the consumer's events as the main loop does; returns all so far."""
-        for event in self.consumer.events():
-            self.events.append(event)
-            self.telemetry.happened(event)
+        for queue, event in self.consumer.events():
+            self.events.append((queue, event))
+            self.telemetry.happened(queue, event)
         return self.events
 
-    def wait_for_event(self, kind: str) -> dict[str, Any]:
-        return wait_until(
-            lambda: next((e for e in self.look() if e["kind"] == kind), {}), what=f"event {kind}"
+    def wait_for_event(self, kind: type[Event]) -> None:
+        """Waits until the consumer has reported an event of this kind."""
+        wait_until(
+            lambda: any(isinstance(event, kind) for _, event in self.look()),
+            what=f"event {kind.__name__}",
         )
 
     def wait_for_lines(self, event: str, count: int = 1) -> None:

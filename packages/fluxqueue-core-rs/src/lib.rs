@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::consumer::{Consumer, Job};
+    use crate::consumer::{Consumer, Event, Job};
     #[pymodule_export]
     use crate::enqueue::{Producer, Route};
     #[pymodule_export]

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fluxqueue_core import Event
 from fluxqueue_core.service import log, standard_logging
-from fluxqueue_worker.events import ConsumerEvents
+from fluxqueue_worker.events import KINDS, ConsumerEvents
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,30 +151,88 @@ def test_the_applications_own_handlers_stay_alone(bare_root: logging.Logger) -> 
     assert bare_root.level == logging.WARNING
 
 
-@pytest.mark.parametrize(
-    ("event", "level", "name"),
-    [
-        ({"kind": "connected", "queue": "q", "consumer": "c"}, "info", "worker.connected"),
-        ({"kind": "disconnected", "queue": "q", "error": "e"}, "warning", "worker.disconnected"),
-        ({"kind": "parked", "queue": "q", "reason": "r"}, "error", "task.parked"),
-        ({"kind": "brand_new", "level": 3, "x": 1}, "info", "worker.brand_new"),
-    ],
-)
-def test_events_of_the_consumer_become_lines(
-    lines: Any, event: dict[str, Any], level: str, name: str
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+# Each line as it has been from the first version on: level, name, fields in order.
+LINES: list[tuple[Event, str, str, dict[str, Any]]] = [
+    (Event.Connected("c"), "info", "worker.connected", {"consumer": "c"}),
+    (Event.Disconnected("e"), "warning", "worker.disconnected", {"error": "e"}),
+    (Event.LeaseLost("c", 2), "warning", "worker.lease_lost", {"consumer": "c", "running": 2}),
+    (Event.OutcomeVoid("t"), "warning", "task.outcome_void", {"task_id": "t"}),
+    (
+        Event.Parked("t", "n", "r", None),
+        "error",
+        "task.parked",
+        {"task_id": "t", "name": "n", "reason": "r"},
+    ),
+    (
+        Event.Parked("t", "n", "r", TRACE),
+        "error",
+        "task.parked",
+        {"task_id": "t", "name": "n", "reason": "r", "traceparent": TRACE},
+    ),
+    (
+        Event.UnknownTask("t", "n", 0.5, None),
+        "warning",
+        "task.unknown",
+        {"task_id": "t", "name": "n", "delay": 0.5},
+    ),
+    (
+        Event.UnknownTask("t", "n", 0.5, TRACE),
+        "warning",
+        "task.unknown",
+        {"task_id": "t", "name": "n", "delay": 0.5, "traceparent": TRACE},
+    ),
+    (Event.NewerVersion(3), "warning", "task.newer_version", {"count": 3}),
+    (Event.Suspects(3), "debug", "worker.suspects", {"count": 3}),
+    (Event.NoScheduler(9.5), "warning", "worker.no_scheduler", {"seconds": 9.5}),
+    (Event.NoScheduler(None), "warning", "worker.no_scheduler", {"seconds": None}),
+    (Event.Released(3), "info", "worker.released", {"count": 3}),
+    (Event.NotRegistered("e"), "error", "worker.not_registered", {"error": "e"}),
+    (Event.Failed("e"), "error", "worker.failed", {"error": "e"}),
+]
+
+
+@pytest.mark.parametrize(("event", "level", "name", "own"), LINES)
+def test_an_event_of_the_consumer_becomes_a_line(
+    lines: Any, event: Event, level: str, name: str, own: dict[str, Any]
 ) -> None:
-    ConsumerEvents(lines.logger()).write(event)
+    ConsumerEvents(lines.logger("debug")).write("q", event)
     (line,) = lines
-    assert (line["level"], line["event"]) == (level, name)
-    expected = {k: v for k, v in event.items() if k not in ("kind", "level")}
-    assert expected.items() <= line.items()
+    del line["timestamp"]
+    wanted = {"level": level, "event": name, **own, "queue": "q"}
+    assert list(line.items()) == list(wanted.items())
 
 
-def test_a_missing_scheduler_is_told_once_a_minute(lines: Any) -> None:
+def kinds_of_event() -> set[type]:
+    """The kinds that the core declares."""
+    return {v for v in vars(Event).values() if isinstance(v, type) and issubclass(v, Event)}
+
+
+def test_the_table_has_every_kind_of_event() -> None:
+    assert len(kinds_of_event()) >= 12
+    assert set(KINDS) == kinds_of_event() == {type(event) for event, *_ in LINES}
+
+
+def test_no_event_has_a_field_that_every_line_has() -> None:
+    names = {name for kind in kinds_of_event() for name in vars(kind)["__match_args__"]}
+    assert {"task_id", "consumer", "error"} <= names
+    assert names.isdisjoint({"level", "timestamp", "event", "queue"})
+
+
+def test_events_can_not_be_changed_and_are_compared_by_value() -> None:
+    event = Event.LeaseLost(consumer="c", running=2)
+    with pytest.raises(AttributeError):
+        event.running = 3  # type: ignore[misc]
+    different: list[Event] = [Event.LeaseLost("c", 3), Event.Connected("c")]
+    assert event == Event.LeaseLost("c", 2)
+    assert event not in different
+
+
+def test_a_missing_scheduler_is_logged_once_a_minute(lines: Any) -> None:
     times = [1000.0, 1000.1, 1059.9, 1060.0, 1061.0]
     events = ConsumerEvents(lines.logger(), clock=iter(times).__next__)
     for _ in times:
-        events.write({"kind": "no_scheduler", "queue": "q", "seconds": 9})
+        events.write("q", Event.NoScheduler(9))
     assert len(lines.named("worker.no_scheduler")) == 2
 
 

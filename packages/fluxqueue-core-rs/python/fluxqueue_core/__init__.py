@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from . import errors
-from ._core import (
-    DEFAULT_REDIS_URL,
-    Consumer,
-    Deadlines,
-    Job,
-    Producer,
-    Route,
-    Settings,
-    TimedCall,
-    __version__,
-    check_queue_name,
-    dead_reason,
-    fork_generation,
-    is_temporary,
-    key,
-    key_kinds,
-    message_field,
-    missing_right,
-    new_task_id,
-    parse_message,
-    raise_deliveries,
-    script,
-    script_keys,
-    script_names,
-    set_parent_death_signal,
-)
+from ._core import *  # noqa: F403
+from ._core import __version__
 
+# ruff: noqa: F405  # `_core` has these names
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Consumer",
     "Deadlines",
+    "Event",
     "Job",
     "Producer",
     "Route",

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Consumer",
     "Deadlines",
+    "Event",
     "Job",
     "Producer",
     "Route",
@@ -276,6 +279,139 @@ class Job:
         """`traceparent`, `tracestate` and `baggage`, without making a dict of all
         headers; None where the message has none at all."""
 
+@disjoint_base
+class Event:
+    """An event of a queue's consumer; each kind is a subclass with its own fields."""
+
+    @final
+    class Connected(Event):
+        """A conversation has begun."""
+
+        __match_args__ = ("consumer",)
+        def __new__(cls, consumer: str) -> Event.Connected: ...
+        @property
+        def consumer(self) -> str: ...
+
+    @final
+    class Disconnected(Event):
+        """The connection broke, or Redis refuses."""
+
+        __match_args__ = ("error",)
+        def __new__(cls, error: str) -> Event.Disconnected: ...
+        @property
+        def error(self) -> str: ...
+
+    @final
+    class LeaseLost(Event):
+        """Other workers have this consumer's tasks now; `running` of them still run here."""
+
+        __match_args__ = ("consumer", "running")
+        def __new__(cls, consumer: str, running: int) -> Event.LeaseLost: ...
+        @property
+        def consumer(self) -> str: ...
+        @property
+        def running(self) -> int: ...
+
+    @final
+    class OutcomeVoid(Event):
+        """A task ended here, but after the lease: another worker runs it again."""
+
+        __match_args__ = ("task_id",)
+        def __new__(cls, task_id: str) -> Event.OutcomeVoid: ...
+        @property
+        def task_id(self) -> str: ...
+
+    @final
+    class Parked(Event):
+        """A message that can't run is in the dead set."""
+
+        __match_args__ = ("task_id", "name", "reason", "traceparent")
+        def __new__(
+            cls, task_id: str, name: str, reason: str, traceparent: str | None
+        ) -> Event.Parked: ...
+        @property
+        def task_id(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def reason(self) -> str: ...
+        @property
+        def traceparent(self) -> str | None: ...
+
+    @final
+    class UnknownTask(Event):
+        """The worker has no task of this name and gave the message back for `delay`
+        seconds."""
+
+        __match_args__ = ("task_id", "name", "delay", "traceparent")
+        def __new__(
+            cls, task_id: str, name: str, delay: float, traceparent: str | None
+        ) -> Event.UnknownTask: ...
+        @property
+        def task_id(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def delay(self) -> float: ...
+        @property
+        def traceparent(self) -> str | None: ...
+
+    @final
+    class NewerVersion(Event):
+        """The worker put off `count` messages that a newer version of FluxQueue has
+        written."""
+
+        __match_args__ = ("count",)
+        def __new__(cls, count: int) -> Event.NewerVersion: ...
+        @property
+        def count(self) -> int: ...
+
+    @final
+    class Suspects(Event):
+        """`count` tasks that have lost two workers wait."""
+
+        __match_args__ = ("count",)
+        def __new__(cls, count: int) -> Event.Suspects: ...
+        @property
+        def count(self) -> int: ...
+
+    @final
+    class NoScheduler(Event):
+        """No scheduler has looked at this queue for `seconds`; None: never."""
+
+        __match_args__ = ("seconds",)
+        def __new__(cls, seconds: float | None) -> Event.NoScheduler: ...
+        @property
+        def seconds(self) -> float | None: ...
+
+    @final
+    class Released(Event):
+        """The worker gave back `count` tasks that had not begun."""
+
+        __match_args__ = ("count",)
+        def __new__(cls, count: int) -> Event.Released: ...
+        @property
+        def count(self) -> int: ...
+
+    @final
+    class NotRegistered(Event):
+        """Redis refuses the queue's name in the registry, so no scheduler knows the
+        queue."""
+
+        __match_args__ = ("error",)
+        def __new__(cls, error: str) -> Event.NotRegistered: ...
+        @property
+        def error(self) -> str: ...
+
+    @final
+    class Failed(Event):
+        """The thread that talks to Redis has ended because of a fault in it."""
+
+        __match_args__ = ("error",)
+        def __new__(cls, error: str) -> Event.Failed: ...
+        @property
+        def error(self) -> str: ...
+
 @final
 class Consumer:
     """Claims, settles and keeps the lease of a worker process, in a thread of
@@ -337,17 +473,9 @@ class Consumer:
     def event_fd(self) -> int:
         """Readable when `events` has something."""
 
-    def events(self) -> list[dict[str, Any]]:
-        """What has happened since the last call, oldest first. Clears `event_fd`.
-
-        Each is a dict with `kind` and `queue`, and by its kind: `connected`
-        (consumer), `disconnected` (error), `lease_lost` (consumer, running),
-        `outcome_void` (task_id), `parked` (task_id, name, reason),
-        `unknown_task` (task_id, name, delay), `newer_version` (count), `suspects`
-        (count), `no_scheduler` (seconds, None: never), `released` (count), `failed`
-        (error: the thread has ended by a fault of its own), `not_registered` (error: no
-        scheduler learns of the queue).
-        """
+    def events(self) -> list[tuple[str, Event]]:
+        """Returns the events since the last call, each with its queue, oldest first.
+        Clears `event_fd`."""
 
     def succeed(self, job: Job) -> bool:
         """Settles; False where the lease was lost and the outcome is void.

@@ -36,5 +36,6 @@ mod state_tests;
 mod wake;
 mod work;
 
+pub use event::Event;
 pub use job::Job;
 pub use python::Consumer;

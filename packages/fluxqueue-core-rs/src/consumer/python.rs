@@ -231,10 +231,10 @@ impl Consumer {
         self.shared.for_events.fd()
     }
 
-    fn events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    fn events(&self, py: Python<'_>) -> Vec<(Py<PyString>, Event)> {
         self.shared.for_events.clear();
         let events: Vec<_> = self.shared.lock().events.drain(..).collect();
-        events.iter().map(|(queue, event)| event.to_dict(py, self.queues[*queue].bind(py).to_str()?)).collect()
+        events.into_iter().map(|(queue, event)| (self.queues[queue].clone_ref(py), event)).collect()
     }
 
     fn succeed(&self, job: &Job) -> Result<bool> {

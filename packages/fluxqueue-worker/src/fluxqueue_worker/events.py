@@ -1,14 +1,15 @@
-"""The lines that a worker logs: one per task event, and what happens to itself."""
+"""The lines that a worker logs about its tasks and about itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from fluxqueue_core import Job
+from fluxqueue_core import Event, Job
 from fluxqueue_core.service.log import INFO, Logger
+from fluxqueue_core.telemetry import semconv
 
 NO_SCHEDULER_EVERY = 60.0
 
@@ -17,8 +18,8 @@ class TaskEvents:
     """Writes the lines of tasks.
 
     Attributes:
-        logs_success: whether `done` writes anything; the loops that run tasks
-            ask once and skip the call.
+        logs_success: whether `done` writes a line; the loops that run tasks ask
+            once and skip the call if not.
     """
 
     def __init__(self, logger: Logger) -> None:
@@ -26,7 +27,7 @@ class TaskEvents:
         self.logs_success = logger.level <= INFO
 
     def done(self, job: Job, started: float) -> None:
-        # Built by hand: this one is written for every task that succeeds.
+        # Built by hand, because every task that succeeds writes this line.
         self._logger.write(
             {
                 "timestamp": datetime.now(UTC),
@@ -83,40 +84,51 @@ def _fields(job: Job, started: float) -> dict[str, Any]:
     }
 
 
-# kind of the consumer's event -> (level, name of the line)
-_LINES = {
-    "connected": ("info", "worker.connected"),
-    "disconnected": ("warning", "worker.disconnected"),
-    "lease_lost": ("warning", "worker.lease_lost"),
-    "parked": ("error", "task.parked"),
-    "unknown_task": ("warning", "task.unknown"),
-    "newer_version": ("warning", "task.newer_version"),
-    "suspects": ("debug", "worker.suspects"),
-    "no_scheduler": ("warning", "worker.no_scheduler"),
-    "outcome_void": ("warning", "task.outcome_void"),
-    "not_registered": ("error", "worker.not_registered"),
-    "failed": ("error", "worker.failed"),
-    "released": ("info", "worker.released"),
+class Kind(NamedTuple):
+    """What follows from a kind of event of the consumer.
+
+    Attributes:
+        level, line: of the log line.
+        metric: the counter that it raises.
+        settles: the operation by which the consumer itself settles the event's task.
+    """
+
+    level: str
+    line: str
+    metric: str | None = None
+    settles: str | None = None
+
+
+KINDS: dict[type[Event], Kind] = {
+    Event.Connected: Kind("info", "worker.connected"),
+    Event.Disconnected: Kind("warning", "worker.disconnected"),
+    Event.LeaseLost: Kind("warning", "worker.lease_lost", metric=semconv.LEASES_LOST),
+    Event.OutcomeVoid: Kind("warning", "task.outcome_void"),
+    Event.Parked: Kind("error", "task.parked", settles=semconv.DEAD),
+    Event.UnknownTask: Kind("warning", "task.unknown", settles=semconv.RELEASE),
+    Event.NewerVersion: Kind("warning", "task.newer_version"),
+    Event.Suspects: Kind("debug", "worker.suspects"),
+    Event.NoScheduler: Kind("warning", "worker.no_scheduler"),
+    Event.Released: Kind("info", "worker.released"),
+    Event.NotRegistered: Kind("error", "worker.not_registered"),
+    Event.Failed: Kind("error", "worker.failed"),
 }
 
 
 class ConsumerEvents:
-    """Writes the consumer's events (`Consumer.events`) as lines."""
+    """Writes the consumer's events as lines."""
 
     def __init__(self, logger: Logger, clock: Callable[[], float] = monotonic) -> None:
         self._logger = logger
         self._clock = clock
         self._no_scheduler_at = float("-inf")
 
-    def write(self, event: Mapping[str, Any]) -> None:
-        fields = dict(event)
-        kind = str(fields.pop("kind", "event"))
-        if kind == "no_scheduler" and not self._once_a_minute():
+    def write(self, queue: str, event: Event) -> None:
+        """Writes an event of that queue's consumer."""
+        if isinstance(event, Event.NoScheduler) and not self._once_a_minute():
             return
-        level, name = _LINES.get(kind, ("info", f"worker.{kind}"))
-        # The line's own names stay its own, whatever an event brings.
-        fields = {f"{k}_" if k in ("level", "timestamp") else k: v for k, v in fields.items()}
-        getattr(self._logger, level)(name, **fields)
+        kind = KINDS[type(event)]
+        getattr(self._logger, kind.level)(kind.line, **_fields_of(event), queue=queue)
 
     def _once_a_minute(self) -> bool:
         now = self._clock()
@@ -124,3 +136,12 @@ class ConsumerEvents:
             return False
         self._no_scheduler_at = now
         return True
+
+
+def _fields_of(event: Event) -> dict[str, Any]:
+    """The event's fields, without the trace of a message that has none."""
+    names: tuple[str, ...] = type(event).__match_args__  # type: ignore[attr-defined]
+    fields = {name: getattr(event, name) for name in names}
+    if fields.get("traceparent", "") is None:
+        del fields["traceparent"]
+    return fields

@@ -6,10 +6,10 @@ one, `tracing` is the first middleware.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from fluxqueue_core import Consumer, Settings
+from fluxqueue_core import Consumer, Event, Settings
 from fluxqueue_core.service import sdk
 from fluxqueue_core.service.log import Logger
 
@@ -44,8 +44,8 @@ class Telemetry:
         """Observes how busy the consumer is, and how many tasks did not end at their
         timeout."""
 
-    def happened(self, event: Mapping[str, Any]) -> None:
-        """Records an event of the consumer."""
+    def happened(self, queue: str, event: Event) -> None:
+        """Records an event of that queue's consumer."""
 
     def flush(self) -> bool:
         """Exports what is left. Returns False if that took too long."""
@@ -74,9 +74,9 @@ class SdkTelemetry(Telemetry):
             self._tracing.metrics.watch(consumer)
             self._tracing.metrics.watch_stuck(stuck)
 
-    def happened(self, event: Mapping[str, Any]) -> None:
+    def happened(self, queue: str, event: Event) -> None:
         if self._tracing is not None:
-            self._tracing.happened(event)
+            self._tracing.happened(queue, event)
 
     def flush(self) -> bool:
         return self._sdk.flush()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Job, Producer, Settings
+from fluxqueue_core import Event, Job, Producer, Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
@@ -35,6 +35,7 @@ from opentelemetry.trace import (
 
 from .attempt import Attempt
 from .error_text import own_frame
+from .events import KINDS
 from .middleware import Run, Runnable, Settle
 from .options import Options
 from .outcome import Dead, Outcome, Released, Retry, Succeeded
@@ -265,31 +266,37 @@ class Tracing:
             finish(settling)
         finish(attempt.span)
 
-    def happened(self, event: Mapping[str, Any]) -> None:
-        """Records an event of the consumer: a lost lease, or a task that the core itself
-        settled."""
-        kind = event.get("kind")
-        if kind == "lease_lost" and self.metrics is not None:
-            self.metrics.lease_lost(event["queue"])
-        elif kind == "unknown_task":
-            more = {s.REASON: "unknown_task", s.DELAY: event["delay"]}
-            self._settled_by_core(event, s.RELEASE, more)
-        elif kind == "parked":
-            self._settled_by_core(event, s.DEAD, {s.REASON: event["reason"]})
+    def happened(self, queue: str, event: Event) -> None:
+        """Records an event of that queue's consumer: what it counts, and a task that the
+        consumer itself settled."""
+        kind = KINDS[type(event)]
+        if kind.metric is not None and self.metrics is not None:
+            self.metrics.happened(kind.metric, queue)
+        if kind.settles is None:
+            return
+        if isinstance(event, Event.UnknownTask):
+            more = {s.REASON: "unknown_task", s.DELAY: event.delay}
+            self._settled_by_core(queue, event, kind.settles, more)
+        elif isinstance(event, Event.Parked):
+            self._settled_by_core(queue, event, kind.settles, {s.REASON: event.reason})
 
     def _settled_by_core(
-        self, event: Mapping[str, Any], operation: str, more: Mapping[str, Any]
+        self,
+        queue: str,
+        event: Event.UnknownTask | Event.Parked,
+        operation: str,
+        more: Mapping[str, Any],
     ) -> None:
-        remote = propagation.parse(event.get("traceparent", ""))
+        remote = propagation.parse(event.traceparent or "")
         if self._spans is None or remote is None or not remote.trace_flags.sampled:
             return
         attributes = {
-            **self._attributes[operation][event["queue"]],
-            s.MESSAGE_ID: event["task_id"],
-            s.TASK_NAME: event["name"],
+            **self._attributes[operation][queue],
+            s.MESSAGE_ID: event.task_id,
+            s.TASK_NAME: event.name,
             **more,
         }
-        name = self._names[operation][event["queue"]]
+        name = self._names[operation][queue]
         links = (Link(remote, NO_ATTRIBUTES),)
         finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 

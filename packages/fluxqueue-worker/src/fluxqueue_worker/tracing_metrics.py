@@ -47,7 +47,10 @@ class WorkerMetrics:
         of_process = self._of_operation[s.PROCESS]
         self._consumed = {queue: consumed.count(of_process[queue]) for queue in of_queue}
         self._retries = {queue: retries.count(of_queue[queue]) for queue in of_queue}
-        self._leases_lost = {queue: leases_lost.count(of_queue[queue]) for queue in of_queue}
+        # The counters of the consumer's events, by metric and queue.
+        self._of_events = {
+            s.LEASES_LOST: {queue: leases_lost.count(of_queue[queue]) for queue in of_queue}
+        }
         self._histograms = histograms = Histograms(meter)
         self._process = histograms.create(
             s.PROCESS_DURATION, "How long an attempt took, to its settling.", s.DURATION_BUCKETS
@@ -148,6 +151,6 @@ class WorkerMetrics:
             self._known[histogram, operation, queue, error] = series
         return series
 
-    def lease_lost(self, queue: str) -> None:
-        """Counts a lost lease: another worker gets this worker's tasks of the queue."""
-        self._leases_lost[queue].add()
+    def happened(self, metric: str, queue: str) -> None:
+        """Counts an event of the queue's consumer; `events.KINDS` names the metric."""
+        self._of_events[metric][queue].add()

@@ -12,7 +12,7 @@ from math import ceil
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Consumer, Job, Settings, __version__, set_parent_death_signal
+from fluxqueue_core import Consumer, Event, Job, Settings, __version__, set_parent_death_signal
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
@@ -221,13 +221,12 @@ class Worker:
         signals that ask for the end go to `_ends`."""
         self._poll.poll(None if timeout is None else ceil(timeout * 1000))
         self._health.turn()
-        for event in self._consumer.events():
-            self._consumer_events.write(event)
-            self._telemetry.happened(event)
-            kind = event.get("kind")
-            if kind == "suspects" and not self._is_lane:
-                self._lanes.ensure(event["queue"])
-            elif kind == "failed":
+        for queue, event in self._consumer.events():
+            self._consumer_events.write(queue, event)
+            self._telemetry.happened(queue, event)
+            if isinstance(event, Event.Suspects) and not self._is_lane:
+                self._lanes.ensure(queue)
+            elif isinstance(event, Event.Failed):
                 self._consumer_ended = True
         if self._link is not None and not self._link.ended and self._link.read():
             self._poll.unregister(self._link)
@@ -340,8 +339,8 @@ class Worker:
     def _stop(self) -> None:
         self._timeouts.stop()
         self._consumer.stop()
-        for event in self._consumer.events():
-            self._consumer_events.write(event)
+        for queue, event in self._consumer.events():
+            self._consumer_events.write(queue, event)
         # The tasks that still run have been given back, and may run forever.
         patience = 0.0 if self._running() else JOIN_PATIENCE
         ended = [
