@@ -56,7 +56,9 @@ def test_orjson_is_there_before_the_first_call() -> None:
 
 def test_everything_public_is_there() -> None:
     import fluxqueue
+    import fluxqueue_core
     from fluxqueue import errors
+    from fluxqueue_core import _core
 
     assert all(hasattr(fluxqueue, name) for name in fluxqueue.__all__)
     assert set(errors.__all__) <= set(fluxqueue.__all__)
@@ -64,3 +66,5 @@ def test_everything_public_is_there() -> None:
 
     defined = {name for name, value in vars(core_errors).items() if isinstance(value, type)}
     assert defined == set(errors.__all__)
+    assert {*fluxqueue_core.__all__} == {*_core.__all__, "errors"}
+    assert all(hasattr(fluxqueue_core, name) for name in fluxqueue_core.__all__)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fluxqueue import AsyncTask, Context, FluxQueue, Task
+from fluxqueue import AsyncTask, BrokerUnavailable, Context, FluxQueue, Task
+from fluxqueue.errors import EnqueueUncertain
 
 fluxqueue = FluxQueue()
 
@@ -116,3 +117,9 @@ def takes_any(task: Task[..., Any] | AsyncTask[..., Any]) -> str:
 
 takes_any(send_email)
 takes_any(notify)
+
+try:
+    send_email("a", "b")
+except (BrokerUnavailable, EnqueueUncertain) as error:
+    count: int = error.enqueued
+    text: str = error.enqueued  # error

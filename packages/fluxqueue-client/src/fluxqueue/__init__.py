@@ -16,20 +16,10 @@ from fluxqueue_core import __version__
 
 from .client import FluxQueue
 from .context import Context, TaskMetadata
-from .errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-    BrokerError,
-    BrokerUnavailable,
-    ConfigurationError,
-    EnqueueUncertain,
-    FluxQueueError,
-    MalformedMessage,
-    MessageTooLarge,
-    TaskTimeout,
-)
+from .errors import *  # noqa: F403
 from .task import AsyncTask, Task
 
+# ruff: noqa: F405  # the errors come from `.errors`
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",

@@ -1,21 +1,11 @@
-"""The exceptions of FluxQueue, all below `FluxQueueError` but
-`TaskTimeout`, which a task gets in the worker."""
+"""The exceptions of FluxQueue. All are below `FluxQueueError`, except `TaskTimeout`,
+which a task gets in the worker."""
 
 from __future__ import annotations
 
-from fluxqueue_core.errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-    BrokerError,
-    BrokerUnavailable,
-    ConfigurationError,
-    EnqueueUncertain,
-    FluxQueueError,
-    MalformedMessage,
-    MessageTooLarge,
-    TaskTimeout,
-)
+from fluxqueue_core.errors import *  # noqa: F403
 
+# ruff: noqa: F405  # the core has these names
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
