@@ -10,6 +10,7 @@ import itertools
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +133,20 @@ def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
     with Redis.from_url(url) as client:
         unknown = unknown_keys(client)
     assert not unknown, f"keys that the protocol does not know: {unknown}"
+
+
+@pytest.fixture(autouse=True)
+def _no_span_around_the_test() -> Iterator[None]:
+    """Starts each test without the context that a traced function has left attached in
+    this thread."""
+    if "opentelemetry.context" not in sys.modules:
+        yield
+        return
+    from opentelemetry.context import Context, attach, detach
+
+    token = attach(Context())
+    yield
+    detach(token)
 
 
 @pytest.fixture(params=["the SDK's spans", "direct spans"])
