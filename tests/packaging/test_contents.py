@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.distributions import CARGO, PACKAGES, ROOT, Built, Package, version
 
-pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
 BINARY = (".so", ".pyd")
 

@@ -8,7 +8,7 @@ import pytest
 from support.distributions import PACKAGES, version
 from support.virtual_environment import EnvironmentWith
 
-pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
 # Dependencies of third-party distributions, on some interpreters.
 INDIRECT = {"async-timeout", "typing_extensions", "typing-extensions"}

@@ -14,7 +14,7 @@ from support.distributions import CARGO, CARGO_TARGET, PACKAGES, ROOT, Built
 from support.virtual_environment import VirtualEnvironment, run
 from support.worker_process import wait_until
 
-pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
 VERSIONS = ["3.11", "3.12", "3.13"]
 
@@ -97,9 +97,9 @@ def test_a_worker_runs_what_a_client_enqueues(
 
     # How an exception reaches a thread differs from one interpreter to the next.
     environment.pip("install", "--constraint", ROOT / "requirements-dev.txt", "pytest")
-    options = ("-c", os.devnull, "--rootdir", tmp_path, "-p", "no:cacheprovider", "-q")
+    options = ("-c", os.devnull, "--rootdir", tmp_path, "--noconftest", "-p", "no:cacheprovider")
     tests = ROOT / "tests" / "unit" / "core" / "test_deadlines.py"
-    environment.run("python", "-m", "pytest", *options, tests, cwd=tmp_path)
+    environment.run("python", "-m", "pytest", "-q", *options, tests, cwd=tmp_path)
 
 
 def build_core(python: str, folder: Path) -> None:

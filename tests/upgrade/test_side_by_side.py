@@ -17,7 +17,7 @@ from support.virtual_environment import VirtualEnvironment
 from support.waiting import wait_until
 
 # All of them share one build, which may be the first.
-pytestmark = [pytest.mark.xdist_group("upgrade"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("upgrade"), pytest.mark.timeout(1800)]
 
 APP = """
 @fluxqueue.task()
