@@ -1,0 +1,110 @@
+"""Which workers serve a queue, and whether their leases hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fluxqueue_core import key
+
+from .errors import checked
+from .redis_client import RedisClient
+
+# How many consumers a page has, about: Redis returns a small set whole.
+_COUNT = 100
+
+State = Literal["alive", "late", "tombstone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's conversation with Redis about one queue.
+
+    Attributes:
+        consumer: the conversation's id. A worker has another one for each queue, and a
+            new one after each reconnect.
+        state: `alive`; `late` if the lease has ended but no scheduler has rescued the
+            tasks yet; `tombstone` if the conversation has ended.
+        lease_left: seconds until the lease ends, by the clock of Redis. If negative, the
+            lease ended that long ago; for a tombstone, the conversation did.
+        claimed: how many tasks it holds.
+    """
+
+    consumer: str
+    state: State
+    lease_left: float
+    claimed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some workers of a queue, in no order.
+
+    Attributes:
+        cursor: leads to the next page; None on the last one.
+    """
+
+    workers: Sequence[Worker]
+    cursor: int | None
+
+
+def read_page(
+    client: RedisClient, queue: str, cursor: int | None = None, *, tombstones: bool = False
+) -> Page:
+    """Reads a page of about 100 workers, which may be empty even if more follow.
+
+    A worker that serves the queue during all of the calls is on at least one page. It can
+    be on two: `scan` returns it once.
+
+    Args:
+        cursor: the previous page's; None for the first page.
+        tombstones: whether to return the conversations that ended within the last day too.
+
+    Raises:
+        ConfigurationError: the queue's name is not valid.
+        ResponseError: Redis refused it, such as for a key of another type.
+        UNAVAILABLE: Redis is unreachable or can't work.
+    """
+    found, time = checked(
+        client.commands(
+            [("ZSCAN", key("consumers", queue), cursor or 0, "COUNT", _COUNT), ("TIME",)]
+        )
+    )
+    following, scores = found
+    now = int(time[0]) + int(time[1]) / 1e6
+    wanted = [(consumer, score) for consumer, score in scores if tombstones or score >= 0]
+    return Page(_read_workers(client, queue, wanted, now), following or None)
+
+
+def scan(client: RedisClient, queue: str, *, tombstones: bool = False) -> Iterator[Worker]:
+    """Reads all workers, page by page, and yields each of them once. Raises as `read_page`
+    does."""
+    seen: set[str] = set()
+    cursor: int | None = None
+    while True:
+        page = read_page(client, queue, cursor, tombstones=tombstones)
+        for worker in page.workers:
+            if worker.consumer not in seen:
+                seen.add(worker.consumer)
+                yield worker
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _read_workers(
+    client: RedisClient, queue: str, rows: Sequence[tuple[bytes, float]], now: float
+) -> list[Worker]:
+    names = [consumer.decode(errors="replace") for consumer, _ in rows]
+    claimed = checked(client.commands(("HLEN", key("claimed", queue, name)) for name in names))
+    return [
+        Worker(name, _state(score, now), abs(score) / 1_000 - now, count)
+        for name, (_, score), count in zip(names, rows, claimed, strict=True)
+    ]
+
+
+def _state(score: float, now: float) -> State:
+    if score < 0:
+        return "tombstone"
+    return "alive" if score / 1_000 > now else "late"
