@@ -13,8 +13,8 @@ from fluxqueue_control.redis_client import ScriptCall
 from fluxqueue_core.service import log
 from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_scheduler.error_log import ErrorLog
-from fluxqueue_scheduler.housekeeping import parse_key
 from fluxqueue_scheduler.options import Options
+from fluxqueue_scheduler.orphans import parse_key
 from fluxqueue_scheduler.promote import LIMIT, SHORTEST_PAUSE, TICK, Promoter
 from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.rescue import BATCH, Rescue
