@@ -24,19 +24,19 @@ _KEY_CHARACTERS_SHOWN = 40
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one argument.
+    """The fault of one argument.
 
     Attributes:
         text: `argument order["lines"][2] is a set, ...; <remedy>`, or `the
             arguments ...`, without any value of the call.
-        is_type: whether the type is at fault, else the value.
+        is_type: whether the fault is the type; otherwise it is the value.
     """
 
     text: str
     is_type: bool
 
     def error(self, where: str) -> FluxQueueError:
-        """The exception to raise; `where` names the task and the call."""
+        """Returns the exception to raise; `where` names the task and the call."""
         kind = ArgumentTypeError if self.is_type else ArgumentValueError
         return kind(f"{where}: {self.text}; nothing of this call was enqueued")
 
@@ -48,11 +48,11 @@ def explain(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Exception:
-    """What the caller is to see in place of the `error` that the core raised."""
+    """Returns the exception that the caller sees in place of the core's `error`."""
     if isinstance(error, FluxQueueError):
         return error
     finding = diagnose(signature, args, kwargs)
-    if finding is None:  # it changed meanwhile, or is a case that we do not know
+    if finding is None:  # it has changed since, or is a case that we do not know
         return ArgumentTypeError(f"{where}: {error}; nothing was enqueued")
     return finding.error(where)
 
@@ -105,7 +105,7 @@ def _refused(value: object) -> str | None:
 
 
 def _children(value: object, path: str) -> Iterator[tuple[str, Any]]:
-    """What orjson writes inside the value, with the path of each."""
+    """Yields each item that orjson writes inside the value, with its path."""
     if isinstance(value, Enum):
         yield f"{path}.value", value.value
     elif isinstance(value, dict):

@@ -22,8 +22,8 @@ Command = Callable[[list[str], str], int]
 
 
 class Own(NamedTuple):
-    """One of our own: the package that brings it, its module, and what it does.
-    Said here, so that the help neither imports a worker nor is silent about one
+    """A command from one of our packages: the package, the module, and a description.
+    It is here so that the help need not import a worker, and can mention a package
     that is not installed."""
 
     package: str

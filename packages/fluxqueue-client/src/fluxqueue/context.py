@@ -1,4 +1,4 @@
-"""What a task with a context is told about its run."""
+"""The context of a task: the facts about its run, and what tasks of a thread share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class TaskMetadata:
         task_id: the task's id, a UUIDv7 as text; the same for every attempt.
         retries: how many attempts have failed before this one.
         max_retries: how many retries the task may have.
-        enqueued_at: when the task was enqueued, aware, in UTC, to the millisecond.
+        enqueued_at: when the task was enqueued: an aware datetime in UTC, to the
+            millisecond.
     """
 
     task_id: str
@@ -29,14 +30,14 @@ class TaskMetadata:
 class Context:
     """The first argument of a function decorated with `task_with_context`.
 
-    Make a subclass to offer tasks what they share, for example a database
-    connection kept in `thread_storage`.
+    Make a subclass to give tasks something that they share, for example a database
+    connection in `thread_storage`.
 
     Attributes:
         metadata: the task's id, counts and time.
         thread_storage: a dict that lasts as long as the worker's thread (for
-            `def`) or event loop (for `async def`), shared by all tasks that
-            run there, one after another or, on the loop, at the same time.
+            `def`) or event loop (for `async def`). All tasks that run there share
+            it: one after another in a thread, at the same time on the loop.
     """
 
     def __init__(self, metadata: TaskMetadata, thread_storage: dict[str, Any]) -> None:
@@ -48,11 +49,11 @@ class Context:
 
 
 def context_class(func: Callable[..., Any], local_names: Mapping[str, Any]) -> type[Context]:
-    """The class that annotates the first parameter of `func`.
+    """Returns the class that annotates the first parameter of `func`.
 
     Args:
-        local_names: the names visible where the function was decorated, for
-            annotations that are strings and name a class local to a function.
+        local_names: the names visible to the decorator. An annotation that is a
+            string may name a class that is local to a function.
 
     Raises:
         TypeError: there is no such parameter, or it isn't a `Context`.

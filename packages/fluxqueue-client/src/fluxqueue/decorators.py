@@ -1,4 +1,4 @@
-"""The types of what `FluxQueue.task` and `task_with_context` return."""
+"""The types of the decorators that `FluxQueue.task` and `task_with_context` return."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ C = TypeVar("C", bound=Context)
 
 
 class TaskDecorator(Protocol):
-    """Makes a task of a function; calls take the function's own arguments."""
+    """Makes a task from a function; calls take the function's arguments."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # an `async def` is the narrower case
@@ -25,7 +25,7 @@ class TaskDecorator(Protocol):
 
 
 class ContextTaskDecorator(Protocol):
-    """The same without the first parameter, the context."""
+    """Makes a task from a function; calls omit its first argument, the context."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]

@@ -120,8 +120,8 @@ class _Dev:
         return redis
 
     def _start(self, name: str, module: str, *options: str) -> None:
-        # A process group of its own: Ctrl+C goes to us alone, who stop the
-        # parts in their order.
+        # In a separate process group: only this process gets Ctrl+C, and stops the
+        # parts in order.
         child = subprocess.Popen(
             bound_to_parent([sys.executable, "-m", module, *options]),
             env=self._environment,

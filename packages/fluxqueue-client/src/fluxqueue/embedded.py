@@ -1,4 +1,4 @@
-"""A Redis of one's own, for development, demonstrations and tests."""
+"""A Redis server that this process runs, for development, demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class RedisNotStarted(RuntimeError):
 class EmbeddedRedis:
     """A redis-server on 127.0.0.1 that ends with this process.
 
-    It has an append-only file and takes no snapshots. It runs in a process
-    group of its own, so that Ctrl+C does not reach it, and the kernel stops it
-    when this process dies, by SIGKILL as well. Not for production: it has no
+    It has an append-only file and takes no snapshots. It runs in a separate
+    process group, so that Ctrl+C does not reach it, and the kernel stops it when
+    this process dies, even by SIGKILL. Don't use it in production: it has no
     password, and every user of the machine can connect.
 
     Args:
-        folder: where its data stay; a temporary folder, removed by `stop`, by
-            default. Only one server at a time can use a folder.
+        folder: for its data; by default a temporary folder, which `stop` removes.
+            Only one server at a time can use a folder.
         port: 0 takes a free one; `start` after `kill` or `stop` keeps it.
         appendfsync: "always", "everysec" or "no", as in redis.conf.
         options: more of redis.conf, such as {"databases": "64"}.
@@ -108,7 +108,7 @@ class EmbeddedRedis:
                 self._launch(binary)
                 break
             except RedisNotStarted as error:
-                # Somebody else took the port meanwhile.
+                # Another process has taken the port.
                 if not random_port or "in use" not in str(error) or attempt == _ATTEMPTS - 1:
                     if random_port:
                         self._port = 0
@@ -117,8 +117,8 @@ class EmbeddedRedis:
         return self
 
     def stop(self) -> None:
-        """Stops the server as it should be, with its data on disk. Does nothing
-        where it does not run, and in a forked child."""
+        """Stops the server cleanly, with its data on disk. Does nothing if it does
+        not run, or in a forked child."""
         if os.getpid() != self._owner:
             return
         self._end(signal.SIGTERM)
@@ -127,11 +127,11 @@ class EmbeddedRedis:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """SIGKILL, as in a crash; `start` then loads what is in its file."""
+        """Sends SIGKILL, as in a crash; `start` then loads the file."""
         self._end(signal.SIGKILL)
 
     def wait(self) -> int | None:
-        """Waits until the server has ended, whoever ended it."""
+        """Waits until the server has ended, whatever ended it."""
         self._ended.wait()
         return self.returncode
 

@@ -1,4 +1,4 @@
-"""What may be decorated as a task."""
+"""The check that a worker can run a function as a task."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def check_function(func: Any, decorator: str) -> None:
-    """Refuses what a worker could not run as a task.
+    """Refuses an object that a worker could not run as a task.
 
     Args:
         decorator: the decorator's name, for the message.
 
     Raises:
-        TypeError: what was decorated, and what to do instead.
+        TypeError: says what the object is, and what to decorate instead.
     """
     remedy = _remedy(func, decorator)
     if remedy is not None:

@@ -24,7 +24,7 @@ Decorator = TypeVar("Decorator", bound=Callable[..., Any])
 
 
 class TaskOptions(TypedDict, total=False):
-    """What `FluxQueue.task` takes by keyword.
+    """The options that `FluxQueue.task` takes by keyword.
 
     Attributes:
         retry_delay: seconds before the first retry.

@@ -1,4 +1,4 @@
-"""Where a redis-server is, to run one of our own."""
+"""Finds a redis-server that `EmbeddedRedis` can run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class RedisNotFound(RuntimeError):
-    """There is no redis-server on this machine that we know of."""
+    """The search found no redis-server on this machine."""
 
 
 def redis_server_path() -> str:

@@ -1,4 +1,4 @@
-"""What to pass in place of a value whose type JSON can't carry."""
+"""Advice: the value to pass in place of one whose type JSON can't carry."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@ _PREFIXES: dict[object, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
 }
-_DEFAULT = "None"  # only its presence counts: the check throws the values away
+_DEFAULT = "None"  # only its presence counts: the check ignores the values
 
 
 def call_check(signature: inspect.Signature, func: Callable[..., Any]) -> Callable[..., None]:
-    """A function with the given parameters that does nothing.
+    """Returns a function with these parameters that does nothing.
 
-    Calling it costs some 50 ns, and where a call does not fit, CPython itself
-    raises its TypeError: `send_email() missing 1 required positional argument`.
+    A call costs about 50 ns. If its arguments don't fit, CPython itself raises the
+    TypeError: `send_email() missing 1 required positional argument`.
     """
     parts: list[str] = []
     previous = None
@@ -36,7 +36,7 @@ def call_check(signature: inspect.Signature, func: Callable[..., Any]) -> Callab
         previous = kind
     if previous is inspect.Parameter.POSITIONAL_ONLY:
         parts.append("/")
-    # Only identifiers of the application's own source are in this text.
+    # This text contains only identifiers from the application's own source.
     check: Callable[..., None] = eval(f"lambda {', '.join(parts)}: None", {})
     check.__name__ = func.__name__
     check.__qualname__ = func.__qualname__

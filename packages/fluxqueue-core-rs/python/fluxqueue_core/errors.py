@@ -1,4 +1,4 @@
-"""The exceptions that FluxQueue raises, all below `FluxQueueError` but one.
+"""The exceptions that FluxQueue raises: all but `TaskTimeout` are a `FluxQueueError`.
 
 They live in the core because the Rust code raises them; applications import
 them from `fluxqueue`.
@@ -11,8 +11,8 @@ class FluxQueueError(Exception):
     """The base of every exception that FluxQueue raises on purpose.
 
     Attributes:
-        enqueued: how many tasks of the failed call are in Redis all the same
-            (a bulk call sends in chunks; 0 for a call of a single task).
+        enqueued: how many tasks of the failed call are in Redis nevertheless (a
+            bulk call sends in chunks; 0 for a call of a single task).
     """
 
     enqueued: int = 0
@@ -55,7 +55,7 @@ class TaskTimeout(BaseException):
 
     A sync task gets it between two bytecodes, wherever it is. An async task gets
     `asyncio.CancelledError`. Either way the attempt counts as failed with this
-    error, also if the task catches what it gets and returns.
+    error, even if the task catches the exception and returns.
 
     As with `CancelledError`, `except Exception` does not catch it: a task that
     logs every error and goes on would never end.

@@ -1,5 +1,5 @@
-//! What the consumer reports to the worker's main thread, which logs it and starts the
-//! child process for suspects.
+//! The events that the consumer reports to the worker's main thread, which logs them and
+//! starts the child process for suspects.
 //!
 //! Why a class per kind: docs/decisions/0052-an-event-is-an-object-of-its-kind.md.
 

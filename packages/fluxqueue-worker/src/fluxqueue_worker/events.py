@@ -85,7 +85,7 @@ def _fields(job: Job, started: float) -> dict[str, Any]:
 
 
 class Kind(NamedTuple):
-    """What follows from a kind of event of the consumer.
+    """The consequences of one kind of event of the consumer.
 
     Attributes:
         level, line: of the log line.
