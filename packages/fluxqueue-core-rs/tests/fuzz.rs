@@ -1,9 +1,8 @@
-//! Bytes from others: replies of Redis and messages, arbitrary, mutated, cut
-//! anywhere. No panic, no more memory than the input is worth, and what is read
-//! is what was written.
+//! Bytes from other programs: replies of Redis and messages, arbitrary, mutated, cut
+//! anywhere. Reading them never panics, holds little more memory than the input, and
+//! returns what was written.
 //!
-//! FLUXQUEUE_FUZZ_CASES says how many inputs each test tries; `scripts/fuzz` is
-//! the long form.
+//! FLUXQUEUE_FUZZ_CASES says how many inputs each test tries; `scripts/fuzz` tries many.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -22,7 +21,7 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // Gone while a thread ends: nobody asks then.
+    // The cell is gone while a thread ends, when no test reads it.
     let _ = HELD.try_with(|held| {
         let now = held.get().0 + bytes;
         held.set((now, held.get().1.max(now)));
@@ -48,7 +47,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` returns, and how many bytes it held at most.
+/// The result of `work`, and the most bytes that it held.
 fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.with(|held| {
         let now = held.get().0;
@@ -59,8 +58,8 @@ fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (HELD.with(Cell::get).1 - before).max(0) as usize)
 }
 
-/// For a small input some room (the decoder makes room for 64 KiB of elements at
-/// each of eight depths), for a large one a multiple of it.
+/// The most bytes that reading an input may hold: a multiple of it, and some room for a
+/// small one (the decoder reserves 64 KiB of elements at each of eight depths).
 fn may_hold(input: usize) -> usize {
     (1 << 20) + 100 * input
 }
@@ -70,7 +69,7 @@ fn cases() -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// A change of some bytes: replaced, removed, put in, said twice, or cut off.
+/// A change of some bytes: they are replaced, removed, inserted, doubled, or cut off.
 #[derive(Clone, Debug)]
 enum Mutation {
     Replace(Index, u8),
@@ -81,7 +80,7 @@ enum Mutation {
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
-    // Such as change what a reader expects.
+    // Bytes that change what a reader expects.
     let telling = prop::sample::select(vec![
         &b"\r\n"[..],
         b"*",
@@ -153,7 +152,7 @@ fn mutate(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
     bytes
 }
 
-/// What comes out of bytes that come in pieces of these sizes, up to an error.
+/// The replies in bytes that arrive in pieces of these sizes, up to an error.
 fn replies(bytes: &[u8], pieces: &[usize]) -> (Vec<Reply>, bool) {
     let (mut frame, mut incoming, mut found) = (Frame::default(), BytesMut::new(), Vec::new());
     let mut pieces = pieces.iter().copied().cycle();

@@ -21,7 +21,7 @@ impl fmt::Display for Node {
     }
 }
 
-/// What leads to the server that serves a queue.
+/// The way to the server that serves a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A socket in the file system.
@@ -30,11 +30,11 @@ pub enum Address {
     Single(Node),
     /// The Sentinels know which server is the master.
     Sentinel(Sentinels),
-    /// Each node knows which one serves a key; these are asked first.
+    /// Each node knows which one serves a key. The client asks these nodes first.
     Cluster(Vec<Node>),
 }
 
-/// Sentinels, and what they are asked for.
+/// Sentinels, and the service that they watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
     /// At least one.

@@ -1,5 +1,5 @@
-//! Where Redis is, and how long to wait for it: a value given in code wins over
-//! the URL's query, that over the environment, that over the default.
+//! Where Redis is, and how long to wait for it. A value given in code wins over the query
+//! of the URL, the query over the environment, the environment over the default.
 
 use std::env::VarError;
 use std::fs::File;
@@ -13,7 +13,7 @@ pub use address::{Address, Node, Sentinels};
 
 use crate::errors::{Error, Result};
 
-/// Where Redis is looked for when nothing else is said.
+/// The URL if no other is given.
 pub const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379";
 
 const CONNECT_TIMEOUT: f64 = 2.0;
@@ -22,7 +22,7 @@ const MAX_MESSAGE_BYTES: usize = 8 << 20;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 const MOST_REPLICAS: u32 = 1_000;
 
-/// The parameters that no other client knows.
+/// The parameters that only FluxQueue knows.
 const OUR_PARAMETERS: [&str; 6] =
     ["connect_timeout", "timeout", "max_message_bytes", "wait_replicas", "wait_aof", "wait_timeout"];
 
@@ -31,18 +31,18 @@ const OUR_PARAMETERS: [&str; 6] =
 pub struct Certificates {
     /// `ssl_ca_certs`: a PEM file to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// `ssl_certfile`: our own certificate, PEM.
+    /// `ssl_certfile`: our certificate, PEM.
     pub cert: Option<PathBuf>,
     /// `ssl_keyfile`: its key, PEM.
     pub key: Option<PathBuf>,
 }
 
-/// All that a connection needs to know.
+/// The settings of a connection.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where Redis is.
     pub address: Address,
-    /// With TLS, also to Sentinels.
+    /// With TLS, including the connections to Sentinels.
     pub encrypted: bool,
     /// The ACL user.
     pub username: Option<String>,
@@ -56,17 +56,17 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// For one call, with every attempt to connect.
     pub timeout: Duration,
-    /// How large one message may be.
+    /// The bytes that one message may have.
     pub max_message_bytes: usize,
-    /// Who must have an enqueued task before the call returns.
+    /// The replicas and disks that must have an enqueued task before the call returns.
     pub wait: Wait,
-    /// The URL without our own parameters: for redis-py.
+    /// The URL without our parameters, for redis-py.
     pub url: String,
-    /// The URL without user, password and parameters: for people.
+    /// The URL without user, password and parameters, for people.
     pub display_url: String,
 }
 
-/// What is waited for after an enqueue, beside the answer of the master.
+/// The replicas and disks that an enqueue waits for, besides the reply of the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// How many replicas must have the task.
@@ -74,18 +74,18 @@ pub struct Wait {
     /// Whether it must be in the append-only file, on the master's disk and on
     /// those of the replicas.
     pub aof: bool,
-    /// For how long, within the timeout of the call.
+    /// The longest wait, within the timeout of the call.
     pub timeout: Duration,
 }
 
 impl Wait {
-    /// Whether anything is waited for.
+    /// Whether an enqueue waits at all.
     pub fn is_on(&self) -> bool {
         self.aof || self.replicas > 0
     }
 }
 
-/// What the caller has set in code.
+/// The settings that the caller gives in code.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Seconds.
@@ -120,7 +120,7 @@ fn bytes(value: usize, name: &str) -> Result<usize> {
     }
 }
 
-/// A variable; None where it is not set or blank. An error does not repeat it.
+/// A variable; None if it is not set or blank. An error does not repeat it.
 fn from_environment(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(text) if !text.trim().is_empty() => Ok(Some(text)),
@@ -213,7 +213,7 @@ fn wait(overrides: &Overrides, query: &[(String, String)], call: Duration) -> Re
     Ok(Wait { replicas, aof, timeout })
 }
 
-/// The certificates, and what else of the query is not ours alone.
+/// The certificates, and the other parameters that are not only ours.
 fn certificates(query: Vec<(String, String)>, encrypted: bool) -> Result<(Certificates, Vec<(String, String)>)> {
     let mut certificates = Certificates::default();
     let mut parameters = Vec::new();
@@ -239,7 +239,7 @@ fn certificates(query: Vec<(String, String)>, encrypted: bool) -> Result<(Certif
         ));
     }
     for path in [&certificates.ca, &certificates.cert, &certificates.key].into_iter().flatten() {
-        // Now, and not when a server is reached some day.
+        // Now, rather than at the first connection.
         File::open(path).map_err(|e| bad(format!("{} can't be read: {e}", path.display())))?;
     }
     if certificates.cert.is_some() != certificates.key.is_some() {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_stays_within_the_timeout() {
+    fn a_wait_is_shorter_than_the_timeout() {
         let wait = |url: &str| config(url).map(|config| config.wait);
         assert!(!wait("redis://h").expect("valid").is_on());
         let found = wait("redis://h?wait_replicas=2&wait_aof=1&wait_timeout=0.5").expect("valid");

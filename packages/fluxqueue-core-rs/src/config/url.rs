@@ -1,8 +1,8 @@
-//! Reading and writing URLs. The `url` crate knows no lists of hosts, so the
-//! part before the path is taken apart here and each host is given to it.
+//! Reading and writing URLs. The `url` crate knows no lists of hosts, so this code splits
+//! the part before the path and gives each host to the crate.
 //!
-//! A URL may hold passwords, in the wrong part as well: no error repeats what
-//! could be one.
+//! A URL may hold passwords, even in the wrong part. No error repeats text that could be
+//! a password.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Url, form_urlencoded};
@@ -13,10 +13,10 @@ use crate::errors::{Error, Result};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What stays as it is in a URL (RFC 3986, section 2.3).
+/// The characters that a URL does not escape (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The parts of a URL. `query` has what is not understood here.
+/// The parts of a URL. `query` has the parameters that this file does not read.
 pub struct Location {
     pub address: Address,
     pub encrypted: bool,
@@ -49,7 +49,7 @@ fn take(query: &mut Vec<(String, String)>, name: &str) -> Option<String> {
 pub fn read(text: &str) -> Result<Location> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
-    // What a parser takes for a fragment was meant as a part of a path or a password.
+    // A parser takes this for a fragment; it was meant as part of a path or a password.
     if text.contains('#') {
         return Err(bad("the Redis URL has a #; write it as %23"));
     }
@@ -80,7 +80,7 @@ fn single(text: &str) -> Result<Location> {
             path if path.len() > 1 => (Address::Unix(path.into()), ""),
             _ => return Err(bad("the Redis URL has no path; it looks like unix:///run/redis.sock?db=0")),
         },
-        // Without a scheme it is the user that stands before the first colon.
+        // Without a scheme, the text before the first colon is the user.
         _ if !text.contains("://") => {
             return Err(bad("the Redis URL does not begin with a scheme; it looks like redis://host:6379/0"));
         }
@@ -126,8 +126,8 @@ fn database(text: &str) -> Result<u32> {
         .map_err(|_| bad(format!("the database in the Redis URL is {text:?}; give a number from 0 to {}", u32::MAX)))
 }
 
-/// An @ behind the hosts: the password has a character that ends the hosts, and
-/// what follows it is not to be repeated in an error as a database or a parameter.
+/// An @ behind the hosts means that the password has a character that ends the hosts. No
+/// error may repeat the rest as a database or a parameter.
 fn check_at_sign(rest: &str) -> Result<()> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (hosts, tail) = rest.split_at(end);
@@ -247,7 +247,7 @@ impl Location {
         self.address.nodes().iter().map(Node::to_string).collect::<Vec<_>>().join(",")
     }
 
-    /// Without user, password and parameters: for people.
+    /// Without user, password and parameters, for people.
     pub fn for_people(&self) -> String {
         let (scheme, hosts, database) = (self.scheme(), self.hosts(), self.database);
         match &self.address {
@@ -258,8 +258,8 @@ impl Location {
         }
     }
 
-    /// With all of it but our own parameters: for a client library. `parameters`
-    /// are to stand in it beside those that are understood here.
+    /// With everything but our parameters, for a client library. `parameters` are added to
+    /// those that this file reads.
     pub fn for_clients(&self, parameters: &[(String, String)]) -> String {
         let credentials = match (&self.username, &self.password) {
             (None, None) => String::new(),

@@ -110,7 +110,7 @@ impl<'a> Sender<'a> {
         self.unsent.push_back(chunk);
     }
 
-    /// Sends all chunks, and waits until at most `most` have no answer.
+    /// Sends all chunks, and waits until at most `most` have no reply.
     pub fn advance(&mut self, most: usize) -> Result<()> {
         self.notice_fork()?;
         loop {

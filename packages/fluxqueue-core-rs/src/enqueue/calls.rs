@@ -9,7 +9,7 @@ use super::encode::Arguments;
 use super::per_call::{Due, PerCall};
 use super::route::Target;
 
-/// What all calls of a bulk share.
+/// The parts that all calls of a bulk share.
 pub struct Calls<'a, 'py> {
     pub target: &'a Target,
     /// Raises if a call does not fit the function.

@@ -106,7 +106,7 @@ impl Delivery {
         }
     }
 
-    /// What the reply to a command says about its `calls` calls. `Unavailable`: Redis has not
+    /// The verdicts of a reply on the `calls` calls of a command. `Unavailable`: Redis has not
     /// executed the command, send it again. `Broker`: Redis refuses the command.
     /// `Uncertain`: this is not a reply to the command.
     pub fn verdicts(&self, calls: impl FnOnce() -> usize, reply: &Reply) -> Result<Verdicts> {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_says_what_has_become_of_each_call() {
+    fn a_script_has_a_verdict_on_each_call() {
         let one = Reply::Integer(1);
         let id = Reply::BulkString(ID.into());
         let verdicts = |items: &[&Reply]| {

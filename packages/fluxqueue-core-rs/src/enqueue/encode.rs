@@ -1,4 +1,4 @@
-//! Arguments as JSON. orjson writes them; here they are only borrowed.
+//! Arguments as JSON. orjson writes the bytes; this code borrows them.
 
 use memchr::memmem;
 use pyo3::prelude::*;
@@ -9,28 +9,28 @@ use super::finite;
 
 static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// The arguments of one call, written.
+/// The arguments of one call as JSON.
 pub struct Arguments<'py> {
     positional: Option<Bound<'py, PyBytes>>,
     keyword: Option<Bound<'py, PyBytes>>,
 }
 
 impl<'py> Arguments<'py> {
-    /// Raises what orjson raises, and ValueError for NaN and infinities.
+    /// Raises the errors of orjson, and ValueError for NaN and infinities.
     ///
-    /// May run Python code of the application (orjson reads attributes of
-    /// dataclasses), which may enqueue: nothing may be locked or borrowed.
+    /// May run Python code of the application (orjson reads attributes of dataclasses),
+    /// which may enqueue. So the caller holds no lock and no borrow.
     pub fn encode(args: &Bound<'py, PyTuple>, kwargs: &Bound<'py, PyDict>) -> PyResult<Arguments<'py>> {
         let Arguments { positional, .. } = Arguments::from_tuple(args)?;
         Ok(Arguments { positional, ..Arguments::from_dict(kwargs)? })
     }
 
-    /// Those of a call without keyword arguments.
+    /// The arguments of a call without keyword arguments.
     pub fn from_tuple(args: &Bound<'py, PyTuple>) -> PyResult<Arguments<'py>> {
         Ok(Arguments { positional: if args.is_empty() { None } else { Some(dumps(args)?) }, keyword: None })
     }
 
-    /// Those of a call with nothing but keyword arguments.
+    /// The arguments of a call with only keyword arguments.
     pub fn from_dict(kwargs: &Bound<'py, PyDict>) -> PyResult<Arguments<'py>> {
         Ok(Arguments { positional: None, keyword: if kwargs.is_empty() { None } else { Some(dumps(kwargs)?) } })
     }
@@ -40,7 +40,7 @@ impl<'py> Arguments<'py> {
         self.positional.as_ref().map_or(b"[]", |json| json.as_bytes())
     }
 
-    /// A JSON object; None where there are no keyword arguments.
+    /// A JSON object; None for a call without keyword arguments.
     pub fn keyword(&self) -> Option<&[u8]> {
         self.keyword.as_ref().map(|json| json.as_bytes())
     }
@@ -49,7 +49,7 @@ impl<'py> Arguments<'py> {
 fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let py = value.py();
     let json = DUMPS.import(py, "orjson", "dumps")?.call1((value,))?.cast_into::<PyBytes>()?;
-    // orjson writes NaN and infinities as null. Where there is no null, none was there.
+    // orjson writes NaN and infinities as null. Without a null, the arguments had neither.
     if memmem::find(json.as_bytes(), b"null").is_some() {
         finite::check(value)?;
     }

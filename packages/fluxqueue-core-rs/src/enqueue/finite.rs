@@ -8,10 +8,10 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyT
 static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FIELDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// orjson refuses what is nested more deeply than this.
+/// orjson refuses a deeper nesting.
 const DEEPEST: u32 = 256;
 
-/// Raises ValueError where what orjson has written has a float that JSON can't carry.
+/// Raises ValueError if a value that orjson has written holds a float that JSON can't carry.
 pub fn check(value: &Bound<'_, PyAny>) -> PyResult<()> {
     if has_non_finite(value, DEEPEST)? {
         return Err(PyValueError::new_err(
@@ -30,7 +30,7 @@ fn any<'py>(values: impl IntoIterator<Item = Bound<'py, PyAny>>, depth: u32) -> 
     Ok(false)
 }
 
-/// Goes the way that orjson goes.
+/// Visits the values that orjson visits.
 fn has_non_finite(value: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     let py = value.py();
     if let Ok(float) = value.cast_exact::<PyFloat>() {
@@ -43,7 +43,7 @@ fn has_non_finite(value: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     {
         return Ok(false);
     }
-    // Only an object that changed since orjson went through it can be deeper.
+    // Only an object that changed after orjson visited it can be deeper.
     let Some(depth) = depth.checked_sub(1) else { return Ok(false) };
     if let Ok(list) = value.cast::<PyList>() {
         return any(list, depth);

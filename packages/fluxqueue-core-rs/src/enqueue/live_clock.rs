@@ -1,10 +1,11 @@
-//! The time in which an event loop could have done something.
+//! The time in which an event loop could have worked.
 //!
-//! While the application blocks its loop, nothing can be written and no answer
-//! be read. That time must not end calls: it would make every one of them fail
-//! that was waiting, with Redis in perfect health. So the loop's timer ticks
-//! several times within a timeout, and one tick counts for little, however late
-//! it comes.
+//! While the application blocks its loop, the loop can write nothing and read no reply.
+//! That time must not end calls, or all waiting calls would fail while Redis is healthy.
+//! So the loop's timer ticks several times within a timeout, and a late tick counts for
+//! two ticks at most.
+//!
+//! Why: docs/decisions/0017-a-blocked-loop-ends-no-call.md
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ impl LiveClock {
         LiveClock { elapsed: Duration::ZERO, last_tick: Instant::now(), tick }
     }
 
-    /// Begins to count again, after a time in which nobody waited.
+    /// Begins to count again, after a time without calls.
     pub fn start(&mut self, now: Instant) {
         self.last_tick = now;
     }
@@ -41,7 +42,7 @@ impl LiveClock {
         self.elapsed
     }
 
-    /// How long the timer is to run, where `oldest` is the next deadline.
+    /// The time until the next tick, if `oldest` is the next deadline.
     pub fn next_tick(&self, oldest: Duration) -> Duration {
         oldest.saturating_sub(self.elapsed).clamp(Duration::from_millis(1), self.tick)
     }
@@ -54,7 +55,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_loop_that_ticks_sees_the_time_of_the_wall() {
+    fn the_clock_of_a_loop_that_ticks_is_on_time() {
         let mut clock = LiveClock::new(8 * SECOND);
         let mut now = Instant::now();
         clock.start(now);

@@ -38,7 +38,7 @@ pub struct Batch<F> {
     end: u64,
 }
 
-/// What a reply of Redis belongs to.
+/// The command that a reply belongs to.
 pub enum Answered<F> {
     /// A command whose replies are complete.
     Whole(Vec<Call<F>>, Naming, Answer),
@@ -151,7 +151,7 @@ impl<F> Outbox<F> {
         }
     }
 
-    /// What the next reply belongs to.
+    /// Takes in the next reply.
     pub fn answered(&mut self, reply: Reply) -> Answered<F> {
         let Some(batch) = self.in_flight.front_mut() else { return Answered::Stray };
         if std::mem::take(&mut batch.asking) {

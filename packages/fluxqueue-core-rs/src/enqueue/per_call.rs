@@ -1,4 +1,4 @@
-//! What a call adds to what all calls of its task share.
+//! The parts of a call that the other calls of its task do not share.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

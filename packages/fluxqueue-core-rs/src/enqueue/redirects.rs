@@ -50,7 +50,7 @@ impl Redirects {
         }
     }
 
-    /// What to connect to for that course.
+    /// The goal of a connection for that course.
     pub fn goal(&self, course: &Course) -> Goal {
         match &course.node {
             Some(node) if course.asking => Goal::Server(node.clone()),

@@ -1,4 +1,4 @@
-//! `Route`: what all calls of one task share.
+//! `Route`: the parts that all calls of one task share.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::message::{Envelope, Head, Terms};
 use crate::python::text::Name;
 use crate::{ids, names};
 
-/// Where a task's calls go and how, and what their messages share.
+/// Where and how the calls of a task go, and the part that their messages share.
 pub struct Target {
     pub queue: String,
     pub name: String,
@@ -93,7 +93,7 @@ impl Target {
     }
 }
 
-/// What all calls of one task share.
+/// The parts that all calls of one task share.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Route {
     pub(super) target: Arc<Target>,

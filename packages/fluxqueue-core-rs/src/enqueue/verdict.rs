@@ -1,4 +1,4 @@
-//! What Redis has done with a call.
+//! The verdict on a call: whether its task is in Redis now.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -26,7 +26,7 @@ impl std::fmt::Debug for TaskId {
     }
 }
 
-/// What has become of one call.
+/// The verdict on one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The task is in Redis.

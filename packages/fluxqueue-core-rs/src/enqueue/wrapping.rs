@@ -1,4 +1,4 @@
-//! What may be around an enqueueing command: ASKING before it, WAIT or WAITAOF behind.
+//! Commands around an enqueueing command: ASKING before it, WAIT or WAITAOF behind it.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::config::Wait;
 use crate::connection::{Connection, Interrupt, Reply, command};
 use crate::errors::{Error, Result};
 
-/// What is around one command.
+/// The commands around one command.
 #[derive(Clone, Copy)]
 pub struct Wrapping {
     pub asking: bool,
@@ -32,7 +32,7 @@ impl Wrapping {
         }
     }
 
-    /// What comes behind the command: nothing, unless the call waits for replicas or the disk.
+    /// The bytes behind the command. Empty, unless the call waits for replicas or the disk.
     pub fn after(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if !self.wait.is_on() {
@@ -59,7 +59,7 @@ impl Wrapping {
         Ok(Answer { reply, waited })
     }
 
-    /// What the replies say about the calls of the command. Errors as with
+    /// The verdicts of the replies on the calls of the command. Errors as with
     /// `Delivery::verdicts`, and `Unacknowledged`: Redis has executed the command, but
     /// too few replicas have it, or the disk does not.
     pub fn verdicts(&self, delivery: &Delivery, calls: impl FnOnce() -> usize, answer: &Answer) -> Result<Verdicts> {

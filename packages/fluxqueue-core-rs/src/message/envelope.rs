@@ -1,4 +1,4 @@
-//! Writing a message. What every call of a task shares is rendered once.
+//! Writing a message. The bytes that all calls of a task share are rendered once.
 
 use super::{Head, Terms};
 use crate::errors::Result;

@@ -1,5 +1,5 @@
-//! The head of a message: the part that stands at fixed places, so that a script
-//! reads it without decoding JSON.
+//! The head of a message. Every byte of it is at a fixed place, so a script reads it
+//! without decoding JSON.
 //!
 //! ```text
 //! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"name":...
@@ -42,7 +42,7 @@ const ID_LEN: usize = 36;
 const ID: Range<usize> = VERSION_1.len()..VERSION_1.len() + ID_LEN;
 /// Where the counters begin: behind the id and its closing quote.
 const COUNTERS: usize = ID.end + 1;
-/// Counters that take more bytes than these are none.
+/// The bytes that the counters may take.
 const COUNTERS_MAX: usize = 62;
 
 /// The id and what the protocol itself knows about a message.
@@ -126,7 +126,7 @@ impl<'a> Head<'a> {
         ID.start..len - self.opts.map_or(0, |opts| OPTS.len() + opts.len())
     }
 
-    /// Appends the head: all that stands before `,"name":`.
+    /// Appends the head: all bytes before `,"name":`.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.opts.is_some() { VERSION_2 } else { VERSION_1 });
@@ -147,7 +147,7 @@ enum Version {
 }
 
 impl Version {
-    /// What stands behind the counters, and ends the field.
+    /// The mark behind the counters, which ends the field.
     fn mark(&self) -> &'static [u8] {
         match self {
             Version::One => NAME,
@@ -215,7 +215,7 @@ pub fn field(raw: &[u8]) -> Option<Range<usize>> {
     memmem::find(window, mark).map(|at| ID.start..COUNTERS + at)
 }
 
-/// A message of at least so many bytes gets a copy of its field.
+/// The field of a larger message is copied.
 const LARGE: usize = 4096;
 
 /// The bytes of a message's field, to be kept longer than the message. A slice would

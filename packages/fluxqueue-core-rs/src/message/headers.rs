@@ -1,5 +1,5 @@
-//! The headers of a message. They are checked when it is read, and taken apart
-//! only where somebody asks: without telemetry nobody does.
+//! The headers of a message. Reading a message checks them. Only a caller that asks for
+//! them parses them, and without telemetry no caller does.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,8 +20,8 @@ pub type TraceHeaders<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>, Option<
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Calls a function with each name and value; of a name that comes twice the
-/// last value counts, as everywhere in this project's JSON.
+/// Calls a function with each name and value. If a name comes twice, the last value
+/// counts, as in all JSON of this project.
 struct Each<F>(F);
 
 impl<'de, F: FnMut(Cow<'de, str>, Cow<'de, str>)> Visitor<'de> for Each<F> {
@@ -43,20 +43,20 @@ fn each<'a>(json: &'a str, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) -> ser
     serde_json::Deserializer::from_str(json).deserialize_map(Each(visit))
 }
 
-/// The value of a `traceparent` that stands alone, as nearly always: no parser
-/// need look at it.
+/// The value of a `traceparent` that is the only header, as it nearly always is. No parser
+/// is needed.
 fn lone_traceparent(json: &str) -> Option<&str> {
     let value = json.strip_prefix(r#"{"traceparent":""#)?.strip_suffix(r#""}"#)?;
     value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(value)
 }
 
 impl<'a> Headers<'a> {
-    /// Those of a message that has been read; see `check`.
+    /// The headers of a message that `check` has read.
     pub(super) fn checked(json: &'a str) -> Headers<'a> {
         Headers(json)
     }
 
-    /// What a worker with telemetry wants of every task.
+    /// The headers that a worker with telemetry wants of every task.
     pub fn trace(&self) -> TraceHeaders<'a> {
         if let Some(value) = lone_traceparent(self.0) {
             return (Some(value.into()), None, None);
@@ -71,7 +71,7 @@ impl<'a> Headers<'a> {
         found
     }
 
-    /// One of them.
+    /// One header.
     pub fn get(&self, wanted: &str) -> Option<Cow<'a, str>> {
         let mut found = None;
         self.each(|name, value| {
@@ -82,7 +82,7 @@ impl<'a> Headers<'a> {
         found
     }
 
-    /// All of them.
+    /// All headers.
     pub fn all(&self) -> HashMap<String, String> {
         let mut found = HashMap::new();
         self.each(|name, value| {
@@ -97,8 +97,8 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// The raw JSON of `headers`, once it is known to be an object of strings, and
-/// not too many: what is read is held and exported, so it is bounded.
+/// The raw JSON of `headers`, checked to be an object of strings within bounds: a worker
+/// keeps and exports them.
 pub(super) fn check<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
     let raw = Option::<&'de serde_json::value::RawValue>::deserialize(deserializer)?;
     let json = raw.map(serde_json::value::RawValue::get);

@@ -1,4 +1,4 @@
-//! The message: one JSON object whose head stands at fixed places (`head`).
+//! The message: one JSON object whose head has one form to the byte (`head`).
 //!
 //! ```text
 //! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"name":"n","args":[],...}

@@ -33,7 +33,7 @@ pub struct Message {
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
-    /// What the task's declaration said when it was enqueued.
+    /// The terms of the task when it was enqueued.
     pub terms: Terms,
     /// Where the JSON object with `traceparent` and the like lies.
     headers: Option<Range<usize>>,
@@ -119,8 +119,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The error for a message with a bad head. Where the JSON is bad too, the reader of
-/// JSON says more exactly what is wrong, and where.
+/// The error for a message with a bad head. If the JSON is bad too, its reader says more
+/// exactly what is wrong, and where.
 fn bad_head(raw: &[u8], fault: Fault) -> Error {
     let json = if field(raw).is_some() { Parts::read(raw).err() } else { None };
     json.unwrap_or_else(|| malformed(fault.to_string()))
@@ -149,12 +149,12 @@ impl Message {
         })
     }
 
-    /// The head, as it stands in `raw`.
+    /// The head of the message.
     pub fn head(&self) -> Head<'_> {
         Head { id: self.id(), deliveries: self.deliveries, retries: self.retries, opts: self.opts() }
     }
 
-    /// What stands behind the head, from `,"name":` on.
+    /// The bytes behind the head, from `,"name":` on.
     pub(super) fn behind_head(&self) -> &[u8] {
         let end = self.opts.as_ref().map_or(self.field.end, |opts| opts.end);
         &self.raw[end..]

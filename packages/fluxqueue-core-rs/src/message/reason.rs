@@ -1,4 +1,4 @@
-//! Why a message is dead: the JSON that is kept beside it.
+//! Why a message is dead: the JSON that the dead set keeps with it.
 
 use serde::Serialize;
 

@@ -8,8 +8,8 @@ use crate::errors::Result;
 
 const UNKNOWN_SINCE: &[u8] = br#","unknown_since":"#;
 
-/// What stands between the head and the closing brace, without the note that a worker
-/// did not know the name; and whether no such note is left.
+/// The bytes between the head and the closing brace, without the note that a worker did
+/// not know the name; and whether no such note is left.
 fn rest(message: &Message) -> (&[u8], bool) {
     // JSON may end in white space.
     let rest = message.behind_head().trim_ascii_end();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_hands_have_written_can_be_rewritten() {
+    fn messages_of_other_programs_can_be_rewritten() {
         let head = r#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[]"#;
         for (end, since) in
             [(r#","unknown_since":7,"later":{}}"#, 7), (r#","unknown_since" : 7}"#, 7), ("}\n \t\r\n", 123)]
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(
+        fn messages_are_read_as_they_were_written(
             name in "[a-z\"\\\\é]{1,20}",
             args in proptest::collection::vec(any::<i64>(), 0..5),
             word in ".{0,30}",

@@ -1,5 +1,5 @@
-//! What the declaration of a task says about each of its calls. The message carries
-//! these terms, so a worker needs no setting of the client's.
+//! The terms of a task: its declaration's options that each message carries, so that a
+//! worker needs no setting of the client.
 //!
 //! A new term is a field here, a line in `default`, `check` and `write`, and a line
 //! for its reader in `parse.rs`.
@@ -66,7 +66,7 @@ impl OutOfRange {
         Error::Configuration(format!("the {term} of task {task:?} is {value}; give {range}, or None"))
     }
 
-    /// What is wrong with a message.
+    /// The text about a message.
     pub(super) fn in_message(self) -> String {
         let OutOfRange { term, value, range } = self;
         format!("its {term} is {value}, not a number of {range}")

@@ -46,7 +46,7 @@ struct State {
     writer: bool,
     /// Redis was not ready; writing goes on after a pause.
     held: bool,
-    /// Redis has executed nothing since; see `pump`.
+    /// Redis has executed nothing since it refused a command; see `pump`.
     doubtful: bool,
     /// Redis has answered on this connection.
     proven: bool,

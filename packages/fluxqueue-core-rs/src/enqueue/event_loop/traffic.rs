@@ -24,7 +24,7 @@ fn write(connection: &mut Connection) -> io::Result<(bool, RawFd)> {
 }
 
 impl LoopConnection {
-    /// Writes waiting calls until the socket takes no more.
+    /// Writes waiting calls until the socket is full.
     pub(super) fn pump(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -37,7 +37,7 @@ impl LoopConnection {
                 if state.held || state.leaving.is_some() || connection.wants_write() || !state.outbox.has_waiting() {
                     return Ok(());
                 }
-                // Until Redis executes one again: one turn at a time, so that no call overtakes another.
+                // Until Redis executes a command: one turn at a time, so that no call overtakes another.
                 if state.doubtful && state.outbox.has_in_flight() {
                     return Ok(());
                 }
