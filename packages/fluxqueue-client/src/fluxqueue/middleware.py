@@ -1,4 +1,4 @@
-"""What may stand around each enqueue. Internal: the interface may change without notice.
+"""The interface of middleware around an enqueue. Internal: it may change without notice.
 
 Why: docs/decisions/0054-each-call-finds-its-way.md
 """
@@ -33,13 +33,13 @@ class Bulk:
 
 
 class Middleware(Protocol):
-    """What stands around each enqueue. It wraps a producer's methods once per task."""
+    """Wraps each enqueue. It wraps a producer's methods once per task and provider."""
 
     def around_enqueue(self, producer: Producer) -> Enqueue:
-        """Returns what enqueues tasks in place of `Producer.enqueue`."""
+        """Returns the function that enqueues tasks in place of `Producer.enqueue`."""
 
     def around_enqueue_async(self, producer: Producer) -> EnqueueAsync:
-        """Returns what enqueues tasks in place of `Producer.enqueue_async`."""
+        """Returns the function that enqueues tasks in place of `Producer.enqueue_async`."""
 
     def bulk(self, producer: Producer, route: Route) -> Bulk:
         """Begins a call that enqueues many tasks."""

@@ -24,7 +24,7 @@ Call = tuple[Any, ...] | Mapping[str, Any]
 
 
 class BaseTask(Generic[P, R]):
-    """What `Task` and `AsyncTask` have in common.
+    """The common part of `Task` and `AsyncTask`.
 
     Attributes:
         func: the undecorated function, for unit tests and for the worker.
@@ -112,7 +112,7 @@ class BaseTask(Generic[P, R]):
             ArgumentTypeError, ArgumentValueError, MessageTooLarge: a call can't
                 be sent.
             BrokerError, BrokerUnavailable, EnqueueUncertain: Redis refused, was
-                away, or the connection broke.
+                unreachable, or the connection broke.
 
             Every exception has `enqueued`, the number of tasks that are in Redis
             despite the error, and says it in its text.

@@ -22,7 +22,7 @@ _known: tuple[object, Tracing | None] = (None, None)
 
 
 def active() -> Tracing | None:
-    """What records the calls; None if no SDK is set up."""
+    """The middleware that records calls; None if no SDK is set up."""
     global _known
     provider = getattr(modules.get(API), PROVIDER, None)
     if provider is None:

@@ -35,7 +35,7 @@ MOST_TARGETS = 1000
 
 
 class Target:
-    """What all calls of a task share.
+    """The names and attributes that all calls of a task share.
 
     Attributes:
         name, attributes: of its spans `enqueue`.

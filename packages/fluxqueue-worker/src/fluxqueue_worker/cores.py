@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""Counts the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores(own: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> int:
-    """The cores that the process may be scheduled on, or fewer where its control
-    group (cgroups v2) or one above it has a quota of CPU time; at least 1."""
+    """The number of cores on which the process may run, at least 1. It is lower if the
+    process's control group (cgroups v2) or one above it has a quota of CPU time."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
@@ -21,8 +21,8 @@ def usable_cores(own: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) ->
 
 
 def cpu_quota(own: Path, root: Path) -> float | None:
-    """The smallest quota in cores, None where there is none. `cpu.max` has the
-    microseconds of CPU time per period and the period, or "max"."""
+    """The smallest quota in cores; None without a quota. `cpu.max` has the microseconds
+    of CPU time per period and the period, or "max"."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

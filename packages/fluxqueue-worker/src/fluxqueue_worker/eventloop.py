@@ -206,7 +206,7 @@ class EventLoop:
         return [(job, self.stack(running)) for running, (job, *_) in list(self._running.items())]
 
     def stack(self, running: asyncio.Task[Any]) -> str:
-        """Where one coroutine waits; if it blocks the loop, the stack of the loop's thread."""
+        """The stack of one coroutine; if it blocks the loop, that of the loop's thread."""
         import io
         import traceback
 

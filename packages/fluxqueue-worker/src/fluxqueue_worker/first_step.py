@@ -1,16 +1,17 @@
-"""Makes asyncio tasks whose first step the worker runs itself, at once.
+"""Makes asyncio tasks whose first step the worker itself runs, at once.
 
-A plain task takes two turns of the loop: one for its first step, one for the
-callback at its end. Most of what a short task costs is that way, and a slot is
-taken meanwhile. CPython 3.12 has `eager_start`, but there the coroutine runs
-before anybody holds its task: a log line of it could not be told whose it is, and
-no deadline could be set.
+A plain task takes two turns of the loop: one for its first step, one for the callback at
+its end. These turns are most of the cost of a short task, which holds a slot meanwhile.
+CPython 3.12 has `eager_start`, but it runs the coroutine before the worker has its task:
+a log line of the coroutine would have no task id, and no deadline could be set.
 
-A task asks its loop for its first step as anybody would, by
-`loop.call_soon(step, context=...)`. That call is answered here; all else that the
-loop is asked for meanwhile (a finalizer may run at any allocation) goes its way.
-The step is the one of asyncio: it enters the task, so `asyncio.current_task()` is
-right, and runs in the task's own context.
+A task asks its loop for its first step by `loop.call_soon(step, context=...)`. This module
+answers that call. All other calls to the loop meanwhile (a finalizer may run at any
+allocation) reach the loop. The step is asyncio's own: it enters the task, so
+`asyncio.current_task()` is right, and runs in the task's context.
+
+When Python 3.11 is no longer supported (October 2027), measure `eager_start` again.
+Why: docs/decisions/0036-async-tasks-take-their-first-step-at-once.md
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 
 class FirstSteps:
-    """For one loop, in its thread, outside of any asyncio task."""
+    """Makes tasks for one loop. Use it in the loop's thread, outside of asyncio tasks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -33,10 +34,10 @@ class FirstSteps:
         self._step: Callable[[], object] | None = None
 
     def make(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task[Any]:
-        """A task in a copy of the present context. `run` is to be called next.
+        """Makes a task in a copy of the current context. Call `run` next.
 
         Raises:
-            TypeError: it is not a coroutine.
+            TypeError: the argument is not a coroutine.
         """
         loop = self._loop
         if loop.get_task_factory() is not None:
@@ -58,7 +59,7 @@ class FirstSteps:
         return None
 
     def run(self) -> None:
-        """Runs the first step of the task that `make` has made."""
+        """Runs the first step of the task that `make` made."""
         step, context = self._step, self._context
         self._step = self._context = None
         if step is None or context is None:
@@ -66,5 +67,5 @@ class FirstSteps:
         try:
             context.run(step)
         except (SystemExit, KeyboardInterrupt):
-            # The task has it as its exception as well.
+            # The task has it as its exception too.
             return

@@ -1,8 +1,8 @@
-"""What happens in a child process that a task has forked, when the task's code
-ends there without having ended the child.
+"""Ends a child process that a task has forked, if the task's code ends in it without
+ending the child.
 
-Such a child is a copy of the worker, with one thread and without the consumer's
-own. It must neither settle the job, which is its parent's, nor wait for more.
+Such a child is a copy of the worker with one thread, and without the consumer's thread.
+It must neither settle the job, which belongs to its parent, nor wait for more jobs.
 (`multiprocessing` ends its children itself; this is for a plain `os.fork`.)
 """
 
@@ -20,7 +20,7 @@ class ForkWatch:
     """Knows whether this process is such a child.
 
     Attributes:
-        in_child: read after every task, so a plain attribute.
+        in_child: a plain attribute, because the loops read it after every task.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class ForkWatch:
 
 
 def leave(error: BaseException | None) -> NoReturn:
-    """Ends the child as a script would end that came to its end, or to `error`."""
+    """Ends the child as Python ends a script that returned, or that raised `error`."""
     code = 0
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)

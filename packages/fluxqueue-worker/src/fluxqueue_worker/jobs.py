@@ -8,7 +8,7 @@ from fluxqueue_core import Job
 
 
 class Jobs(Protocol):
-    """`fluxqueue_core.Consumer` has it, and so has what stands in for it in tests."""
+    """The methods of the consumer that the worker's loops call; tests have a fake one."""
 
     def take(self) -> Job | None: ...
     def wants_thread(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""What a worker process may use before it is to be replaced by a fresh one."""
+"""The limits at which a worker process drains, so that a fresh one replaces it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from .timeouts import Timeouts
 
 MIB = 1 << 20
-# Seconds between two looks at what tells nobody when it changes.
+# Seconds between two looks at a value whose changes cause no event.
 INTERVAL = 0.5
 
 
 def max_tasks(options: Options) -> int | None:
-    """How many tasks this process begins at most; None: any number.
+    """The number of tasks that this process begins; None for any number.
 
-    Of several processes that share the work evenly, each takes up to a tenth
-    less, by chance: they must not all be replaced at once.
+    If several processes share the work evenly, each takes a random part of up to a tenth
+    less, so that they are not all replaced at once.
     """
     if not options.max_tasks:
         return None
@@ -37,8 +37,8 @@ class Limits:
     """The limits of this process.
 
     Raises:
-        ConfigurationError: its memory is beyond the limit before its first task,
-            or can't be measured on this system.
+        ConfigurationError: its memory exceeds the limit before the first task, or
+            can't be measured on this system.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Limits:
             )
 
     def reached(self) -> str | None:
-        """The limit that has been reached, for the log."""
+        """The limit that this process has reached, for the log."""
         if not self.any:
             return None
         if self._options.max_tasks and self._consumer.exhausted:

@@ -1,12 +1,12 @@
-"""Says in each log line which task wrote it.
+"""Adds the task to each log line that is written while it runs.
 
-Nothing is done per task: whoever writes a line asks which job its thread or its
-event loop runs just then, and OpenTelemetry which span is the current one.
+This costs nothing per task. A line asks, when it is written, which job runs in its thread
+or event loop, and asks OpenTelemetry for the current span.
 
-Three kinds of lines get `task_id` and, where tasks are traced, `trace_id` and
-`span_id`: the worker's own, those of `logging` (as attributes of the record, for
-the application's formatters), and those of structlog, where the application has
-imported it: a processor is put before its own.
+Three kinds of lines get `task_id` and, if tasks are traced, `trace_id` and `span_id`: the
+worker's own, those of `logging` (as attributes of the record, for the application's
+formatters), and those of structlog, if the application has imported it: a processor runs
+before the application's own.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NAMES = ("task_id", "trace_id", "span_id")
 
 
 class TaskFields:
-    """Adds the fields to what a line is made of.
+    """Adds the fields to a line.
 
     Args:
-        traced: whether spans are made; else `opentelemetry` is not imported.
+        traced: whether tasks have spans; if not, this never imports `opentelemetry`.
     """
 
     def __init__(self, current_job: CurrentJob, traced: bool) -> None:
@@ -39,7 +39,7 @@ class TaskFields:
         self._traced = traced
 
     def add(self, fields: Fields) -> None:
-        """Sets those that are known and not there yet."""
+        """Sets the fields that are known and not set yet."""
         if "task_id" not in fields and (job := self._current_job()) is not None:
             fields["task_id"] = job.task_id
         if self._traced:
@@ -54,7 +54,7 @@ class TaskFields:
         if span.is_valid and "trace_id" not in fields:
             fields["trace_id"] = f"{span.trace_id:032x}"
             fields["span_id"] = f"{span.span_id:016x}"
-        # In a coroutine or a thread that the task has started with its context.
+        # A coroutine or thread that the task has started with its context.
         if "task_id" not in fields and (task_id := get_value(TASK_ID_KEY)) is not None:
             fields["task_id"] = task_id
 
@@ -64,8 +64,8 @@ class TaskFields:
         return event
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """A filter for a handler of `logging`. All three are set, for a format
-        that names them; an `extra` of the application's wins."""
+        """A filter for a handler of `logging`. It sets all three, because a format may
+        name them; an `extra` of the application wins."""
         found: dict[str, Any] = {}
         self.add(found)
         for name in NAMES:
@@ -75,7 +75,7 @@ class TaskFields:
 
 
 def install(logger: Logger, current_job: CurrentJob, traced: bool) -> None:
-    """Call it when the application's modules are loaded."""
+    """Installs the fields. Call it after the application's modules are loaded."""
     fields = TaskFields(current_job, traced)
     logger.enrich = fields.add
     if (logging := sys.modules.get("logging")) is not None:
@@ -85,17 +85,17 @@ def install(logger: Logger, current_job: CurrentJob, traced: bool) -> None:
         processors = structlog.get_config()["processors"]
         added = [fields.process, *processors]
         if logger.export is not None and not _ends_in_logging(structlog):
-            # Before the last one, which makes text of the event.
+            # Before the last processor, which turns the event into text.
             added.insert(len(added) - 1, _exporter(logger.export))
         if isinstance(processors, list):
-            # In place: loggers that are bound already hold this very list.
+            # In place, because loggers that are already bound hold this list.
             processors[:] = added
         else:
             structlog.configure(processors=added)
 
 
 def _ends_in_logging(structlog: Any) -> bool:
-    """Whether structlog's lines go on to `logging`, where they are exported."""
+    """Whether structlog passes its lines to `logging`, which exports them."""
     stdlib = sys.modules.get("structlog.stdlib")
     factory = structlog.get_config()["logger_factory"]
     return stdlib is not None and isinstance(factory, stdlib.LoggerFactory)

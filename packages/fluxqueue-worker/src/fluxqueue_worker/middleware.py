@@ -16,8 +16,8 @@ from .context import build_context
 from .error_text import own_frame
 from .outcome import Outcome
 
-# Calls the task with the job's arguments. Returns what the task returns: the coroutine
-# of an async task, which the event loop then runs in a copy of the current context.
+# Calls the task with the job's arguments and returns its result. For an async task the
+# result is its coroutine, which the event loop runs in a copy of the current context.
 # The dict is the `Context.thread_storage` of this thread, or of the event loop.
 Run = Callable[[Job, dict[str, Any]], Any]
 # Settles a job. Returns False if the lease was lost and the outcome is void.
@@ -25,17 +25,17 @@ Settle = Callable[[Job, Outcome], bool]
 
 
 class Middleware(Protocol):
-    """What a worker puts around each attempt."""
+    """Wraps each attempt of a worker."""
 
     def around_run(self, task: Runnable, run: Run) -> Run:
-        """Returns what runs the task in place of `run`, usually by calling it.
+        """Returns the function that runs the task in place of `run`, usually by calling it.
 
         Called once per task. Mark the function that it returns with `own_frame`, so
         that tracebacks begin in the application.
         """
 
     def around_settle(self, settle: Settle) -> Settle:
-        """Returns what settles jobs in place of `settle`.
+        """Returns the function that settles jobs in place of `settle`.
 
         It must call `settle` exactly once with the job and the outcome, return its
         result and let its exceptions pass: an outcome that does not reach the consumer
@@ -52,8 +52,8 @@ class Runnable(Protocol):
 
 
 def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
-    """What runs the task, with the first middleware outermost; None for a plain task,
-    which the loops call themselves."""
+    """The function that runs the task, with the first middleware outermost. None for a
+    plain task, which the loops call themselves."""
     if task.context_type is None and not middleware:
         return None
     run = _plain(task.func) if task.context_type is None else _with_context(task)
@@ -63,7 +63,7 @@ def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
 
 
 def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
-    """What settles jobs, with the first middleware outermost."""
+    """The function that settles jobs, with the first middleware outermost."""
     for each in reversed(middleware):
         settle = each.around_settle(settle)
     return settle

@@ -22,7 +22,7 @@ from fluxqueue_core.service.setting import (
 from .supervised import ProcessSlot
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
-# The core takes no more.
+# The core accepts no higher number.
 MOST_CONCURRENCY = 10_000
 MOST_PROCESSES = 1_000
 MOST_TASKS = 2**53

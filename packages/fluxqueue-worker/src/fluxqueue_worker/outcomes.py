@@ -78,7 +78,7 @@ class Outcomes:
         )
 
     def failed(self, job: Job, error: BaseException, started: float) -> None:
-        """The task raised: it is tried again, or is dead.
+        """The task raised: it runs again later, or is dead.
 
         Args:
             started: `time.perf_counter()` at the beginning of the attempt.

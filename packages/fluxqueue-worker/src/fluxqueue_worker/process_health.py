@@ -48,8 +48,8 @@ class ProcessHealth:
         self._clock = clock
 
     def live(self) -> list[str]:
-        """The reasons why only a restart helps. A dead process is none of them, since
-        the supervisor replaces it; nor is a process that still loads the application."""
+        """The reasons why only a restart helps. A dead process is no reason, because the
+        supervisor replaces it; neither is a process that still loads the application."""
         reasons = []
         if (age := self._clock() - self._turned_at()) > STUCK:
             reasons.append(f"the supervisor has not gone round for {age:.1f} s")

@@ -1,4 +1,4 @@
-"""What a worker knows of a task that it runs: the object behind `Job.task`."""
+"""The worker's record of a task: the object behind `Job.task`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Watch(Protocol):
 
 
 class RegisteredTask:
-    """What running a task needs, in plain slots: every job reads it.
+    """Everything that running a task needs, in plain slots: every job reads it.
 
     Attributes:
         check: binds arguments to the signature that callers see, without the context.
@@ -77,7 +77,7 @@ class RegisteredTask:
         self.run = wrapped_run(self, middleware)
 
     def with_timeout(self, seconds: float) -> RegisteredTask:
-        """The task that runs a message with a timeout of its own. A timeout that
+        """The task that runs a message with its own timeout. A timeout that
         the code declares wins, because it was written for the code that runs."""
         if self.timeout is not None or self.timeouts is None:
             return self

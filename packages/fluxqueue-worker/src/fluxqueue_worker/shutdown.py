@@ -1,4 +1,4 @@
-"""Signals, and the end of the process."""
+"""Collects signals, and ends the process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fluxqueue_core.service.process import limit_exit
 class Signals:
     """Collects signals while it is entered.
 
-    A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints
-    the stacks of all threads, at once and in C, so that it works where Python
-    code no longer does. Use it in the main thread.
+    A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints the stacks
+    of all threads, at once and in C, so it works even if no Python code runs any longer.
+    Use it in the main thread.
 
-    Afterwards the signals are ignored: the process is about to end with its own
-    exit code, and one more SIGTERM is no reason for another.
+    Afterwards the process ignores these signals: it is about to end with its own exit
+    code, which another SIGTERM must not change.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Signals:
         for number in self._collected:
             self._previous[number] = signal.signal(number, self._on_signal)
         faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=True)
-        # A process that a task forks (multiprocessing) must die of SIGTERM like
-        # any other, and must not wake its parent.
+        # A SIGTERM must kill a process that a task forks (multiprocessing) like any
+        # other process, and must not wake its parent.
         os.register_at_fork(after_in_child=self._restore)
         return self
 
@@ -56,7 +56,7 @@ class Signals:
             os.write(self._write_fd, b"\0")
 
     def take(self) -> list[int]:
-        """The signals since the last call; makes `fd` unreadable."""
+        """Returns the signals since the last call, and makes `fd` unreadable."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self.fd, 512):
                 pass
@@ -74,7 +74,7 @@ class Signals:
         os.close(self._write_fd)
 
     def _restore(self) -> None:
-        """In a forked child: as if there had been no worker."""
+        """Restores the former handlers in a forked child."""
         faulthandler.unregister(signal.SIGQUIT)
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
@@ -83,15 +83,15 @@ class Signals:
 
 
 def exit_with(code: int, stuck: bool) -> int:
-    """Ends the process, come what may: a thread of the application that never
-    ends must not keep a drained worker alive until it is killed.
+    """Ends the process, even if a thread of the application never ends: a drained worker
+    must not live on until it is killed.
 
     Args:
         stuck: a task still runs; the interpreter can't be shut down around it.
 
     Returns:
-        The code, for a normal end, which is watched and cut short after five
-        seconds: what the application does at exit has so long.
+        The code, for a normal exit. The exit handlers of the application have five
+        seconds then.
     """
     limit_exit(code)
     if not stuck:

@@ -120,7 +120,7 @@ class Lanes:
 
 
 def is_idle(consumer: Consumer) -> bool:
-    """Whether the lane that has this consumer is to end: for two seconds it has run
-    nothing. Time counts from its first connection, since no task can arrive before."""
+    """Whether the lane with this consumer must end: it has run nothing for two seconds.
+    Time counts from its first connection, because no task can arrive earlier."""
     idle = consumer.idle_for
     return idle is not None and idle >= IDLE_SECONDS

@@ -25,7 +25,7 @@ SERVICE = "fluxqueue-worker"
 
 
 class Telemetry:
-    """What the worker records without an SDK: nothing.
+    """Telemetry without an SDK: it records nothing.
 
     Attributes:
         middleware: records each attempt.
@@ -53,7 +53,7 @@ class Telemetry:
 
 
 class SdkTelemetry(Telemetry):
-    """What the worker records with an SDK.
+    """Telemetry with an SDK.
 
     Args:
         tracing: None if only log lines are exported.

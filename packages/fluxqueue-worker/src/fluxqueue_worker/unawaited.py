@@ -1,8 +1,8 @@
-"""A task that returns a coroutine has not done its work: nothing runs it.
+"""The error of a task that returns a coroutine: nothing runs it, so its work is not done.
 
-It is what a missing `await` leaves, and what a plain `def` around an `async def` (most
-decorators are one) returns. Such an attempt must not count as a success: the work would
-be lost with no more than a warning.
+A missing `await` leaves a coroutine, and so does a plain `def` around an `async def`, as
+most decorators are. Such an attempt must not count as a success: the work would be lost
+with only a warning.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 def unawaited(coroutine: CoroutineType[Any, Any, Any]) -> TypeError:
     """The error of an attempt that returned `coroutine`.
 
-    Those that call it look at the type themselves, since a call for each task costs
-    more than the look. No class can derive from this one, so `is` is enough.
+    The callers check the type themselves, because a call for each task costs more than
+    the check. No class can derive from `CoroutineType`, so `is` is enough.
     """
     return TypeError(
         f"the task returned the coroutine {coroutine.__qualname__}(), which nothing runs; make the "
