@@ -14,6 +14,9 @@ from fluxqueue_core.errors import ConfigurationError
 from redis.exceptions import ResponseError
 from support.scripts import Outcome, Scripts, field, message
 
+# Redis 6.2 and Valkey answer these commands too.
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def control(redis_url: str) -> Iterator[RedisClient]:

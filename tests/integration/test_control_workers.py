@@ -16,6 +16,9 @@ from support.scripts import LEASE, Scripts, message
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
+# Redis 6.2 and Valkey answer these commands too.
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def control(redis_url: str) -> Iterator[RedisClient]:
