@@ -85,10 +85,10 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         by_hand.enqueue(*(message(number) for number in range(1, 7)))
         held = [message(number) for number in range(7)]
         assert len(scripts.exchange("a", 10).claimed) == 6
-        # What is malformed, and what is there twice, is parked.
+        # Malformed messages and duplicates are parked.
         by_hand.enqueue(b"malformed", held[0], message(7))
         assert len(scripts.exchange("a", 10).parked) == 2
-        # What a newer worker is to run is put off, and parked after the grace.
+        # Messages for a newer worker are put off, and parked after the grace.
         by_hand.enqueue(b'{"v":3,"new":1}')
         scripts.exchange("a", 10)
         by_hand.enqueue(b'{"v":3,"new":2}')
@@ -245,7 +245,7 @@ FORBIDDEN = {
 
 
 @EVERY_ROLE
-def test_what_a_role_has_no_need_of_is_refused(
+def test_commands_that_a_role_does_not_need_are_refused(
     role: str, server: EmbeddedRedis, admin: Any, rules: dict[str, list[str]]
 ) -> None:
     admin.set("foreign", "somebody's")

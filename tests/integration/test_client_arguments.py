@@ -104,7 +104,7 @@ def client(redis_url: str) -> Iterator[Client]:
 
 
 def arrived(redis: Any) -> list[Call]:
-    """What waits, first in first, decoded as a worker does it; taken out."""
+    """Takes out the waiting calls, first in first, decoded as a worker does it."""
     with redis.pipeline(transaction=True) as both:
         both.lrange(key("pending", "default"), 0, -1)
         both.delete(key("pending", "default"))
@@ -117,7 +117,7 @@ def shown(calls: list[Call]) -> str:
     return repr(calls)
 
 
-def test_what_json_can_carry_arrives_by_every_way(client: Client, redis: Any) -> None:
+def test_json_values_arrive_by_every_way(client: Client, redis: Any) -> None:
     @settings(max_examples=150)
     @example(call=([], {}))
     @example(call=([2**64 - 1, -(2**63), -0.0, True, 1, 1.0], {"": {"": [[], {}]}, "\x00": None}))

@@ -125,7 +125,7 @@ def test_one_master_away_delays_its_own_queues_alone(
     with SchedulerProcess(tmp_path, servers.url, lease=LEASE) as scheduler:
         for other in [*others, scripts]:
             check_promotion(other, scheduler)
-        replica.pause()  # nobody takes over
+        replica.pause()  # no replica takes over
         if how == "killed":
             victim.kill()
         else:
@@ -210,7 +210,7 @@ def test_the_metrics_of_all_masters(
         wait_until(lambda: depths() == wanted, what=lambda: str(depths()))
         victim, scripts = next(iter(queues.items()))
         [replica] = redis_cluster.replicas(victim)
-        replica.pause()  # nobody takes over
+        replica.pause()  # no replica takes over
         victim.kill()
         wait_until(lambda: depths() == {k: v for k, v in wanted.items() if k != scripts.queue})
         assert any(victim.address in reason for reason in scheduler.health.ready())

@@ -32,7 +32,7 @@ def own(server: EmbeddedRedis) -> Iterator[Scripts]:
         yield Scripts(client)
 
 
-def test_after_a_restart_of_redis_nobody_is_rescued_before_a_lease_has_passed(
+def test_after_a_restart_of_redis_no_task_is_rescued_before_a_lease_has_passed(
     server: EmbeddedRedis, own: Scripts, tmp_path: Path
 ) -> None:
     lease = 2
@@ -192,7 +192,7 @@ def test_a_registry_of_another_type_is_one_clear_line_and_known_queues_go_on(
         assert "WRONGTYPE" in line["error"] and "delete the key" in line["remedy"]
         own.redis.zadd(own.key("delayed"), {message(1): 1})
         wait_until(lambda: own.list("pending") == [message(1)], what=scheduler.output)
-        # Gone again, it is made anew by the search that follows a start.
+        # Gone again: the search that follows a start makes it again.
         own.redis.delete(key("queues"))
         assert scheduler.stop() == 0
         assert scheduler.other_output == [] and not scheduler.named("scheduler.failed")

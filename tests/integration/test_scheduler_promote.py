@@ -102,7 +102,7 @@ def test_the_death_of_the_only_scheduler_loses_and_doubles_nothing(
         assert len(arrived) == 500 and set(arrived) == set(due)
 
 
-def test_what_is_wrong_with_one_queue_does_not_stop_another(
+def test_an_error_of_one_queue_does_not_stop_another(
     redis: Any, redis_url: str, tmp_path: Path
 ) -> None:
     bad, good = Scripts(redis, "bad"), Scripts(redis, "good")

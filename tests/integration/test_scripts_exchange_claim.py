@@ -100,7 +100,7 @@ def test_a_message_can_be_settled_in_the_exchange_that_adopts_it(scripts: Script
 
 
 @pytest.mark.parametrize("way", ["claimed", "adopted"])
-def test_what_does_not_begin_like_a_message_is_parked(scripts: Scripts, way: str) -> None:
+def test_garbage_is_parked(scripts: Scripts, way: str) -> None:
     bad = [
         b"garbage",
         b"",
@@ -164,7 +164,7 @@ def test_parking_never_overwrites(scripts: Scripts) -> None:
     parked = scripts.exchange("c", 5).parked
     assert len(set(parked)) == 3
     assert [kept for kept, _ in scripts.dead().values()] == [b"garbage"] * 3
-    # Even after somebody has reset the counters.
+    # Even after an operator has reset the counters.
     scripts.redis.delete(scripts.key("stats"))
     scripts.enqueue(b"garbage")
     assert scripts.exchange("c", 5).parked[0] not in parked
@@ -223,8 +223,8 @@ def test_a_plain_reply_has_nothing_to_tell(scripts: Scripts) -> None:
     assert scripts.exchange("c", 1, succeeded=[field(waiting)]).told == {}
 
 
-def test_what_can_not_even_be_parked_stays_in_the_queue(scripts: Scripts) -> None:
-    """Somebody else's program has made a key of another type of our dead set."""
+def test_garbage_that_can_not_be_parked_stays_in_the_queue(scripts: Scripts) -> None:
+    """Another program has turned our dead set into a key of another type."""
     good, later = messages(range(2))
     scripts.open("c")
     scripts.enqueue(good, b"garbage", later)
@@ -291,7 +291,7 @@ def test_garbage_in_the_sweep_hash_is_healed_by_the_next_sweep(scripts: Scripts,
 
 
 @pytest.mark.parametrize("kind", ["dead", "dead:messages", "dead:reasons", "stats"])
-def test_what_can_not_be_parked_leaves_no_half_entries(scripts: Scripts, kind: str) -> None:
+def test_a_failed_parking_leaves_no_half_entries(scripts: Scripts, kind: str) -> None:
     held = message(1)
     scripts.claim("c", held)
     scripts.redis.delete(scripts.key(kind))

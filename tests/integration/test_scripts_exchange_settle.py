@@ -99,7 +99,7 @@ def test_without_save_dead_what_could_not_be_run_is_kept_all_the_same(scripts: S
     assert len(scripts.dead()) == 2
 
 
-def test_released_messages_go_home_and_are_next(scripts: Scripts) -> None:
+def test_released_messages_return_and_are_next(scripts: Scripts) -> None:
     plain, suspect, waiting = message(1), message(2, deliveries=2), message(3)
     scripts.claim("c", plain, suspect)
     scripts.enqueue(waiting)
@@ -147,7 +147,7 @@ def test_successes_and_other_outcomes_of_one_exchange_keep_apart(scripts: Script
 
 
 def test_an_error_loses_no_message(scripts: Scripts) -> None:
-    # Somebody has made the keys that outcomes go to something else.
+    # Another program has changed the type of the keys that outcomes go to.
     held = messages(range(3))
     scripts.claim("c", *held)
     for kind in ("delayed", "pending", "dead:messages"):

@@ -26,7 +26,7 @@ return {f or false, options or false, newer(ARGV[1]) or false, home(ARGV[1])}
 
 
 class Beginning(NamedTuple):
-    """What the scripts read of a message."""
+    """The parts of a message that scripts read."""
 
     field: bytes | None
     opts: bytes | None

@@ -246,7 +246,7 @@ class ScriptsAndModel(RuleBasedStateMachine):
             self.send_home(of)
         self.inbox[consumer] = []
 
-    # What Redis holds is what the model holds.
+    # Redis and the model hold the same.
 
     @invariant()
     def they_agree(self) -> None:

@@ -105,8 +105,8 @@ def test_two_alike_are_two(scripts: Scripts) -> None:
     assert list(scripts.delayed()) == [NEWER[0]]
 
 
-def test_what_was_seen_is_forgotten(scripts: Scripts) -> None:
-    """A newer worker may have run it: nobody says so here."""
+def test_the_record_of_a_message_is_forgotten(scripts: Scripts) -> None:
+    """A newer worker may have run it, which this key does not record."""
     scripts.open("c")
     scripts.enqueue(NEWER[0])
     scripts.exchange("c", 1)

@@ -187,7 +187,7 @@ def test_the_scheduler_shows_how_long_the_queues_are(
     reader.client.close()
 
 
-def test_the_queues_are_left_out_while_redis_is_away(recorded: Recorded) -> None:
+def test_the_queues_are_left_out_while_redis_is_down(recorded: Recorded) -> None:
     settings = Settings("redis://127.0.0.1:1")
     found = scheduler_telemetry.set_up(settings, serves_metrics=False)
     assert found is not None

@@ -114,7 +114,7 @@ def test_a_failure_is_retried_in_its_trace_and_ends_dead(
 
 
 def promote_now(redis: Any) -> None:
-    """What the scheduler does, without waiting for the time."""
+    """Promotes as the scheduler does, without waiting for the time."""
     for message in redis.zrange(key("delayed", "default"), 0, -1):
         redis.lpush(key("pending", "default"), message)
         redis.zrem(key("delayed", "default"), message)
@@ -168,7 +168,7 @@ def test_arguments_that_do_not_fit_are_the_reason(
     assert dead["messaging.fluxqueue.reason"] == "arguments"
 
 
-def test_what_still_runs_at_the_end_is_released(
+def test_a_task_that_still_runs_at_the_end_is_released(
     recorded: Recorded, client: FluxQueue, redis_url: str
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()

@@ -92,7 +92,7 @@ def text(sent: bytes) -> list[str]:
 
 
 def written(way: Way, options: dict[str, Any]) -> list[list[str]]:
-    """What each connection was sent."""
+    """The commands sent over each connection."""
     with Wire() as wire:
         way(Producer(Settings(wire.url, **options)))
         return [text(bytes(sent)) for sent in wire.sent]
@@ -118,8 +118,8 @@ def written_after_ask(way: Way, options: dict[str, Any]) -> dict[str, list[list[
 
 
 def enqueued(wire: Wire) -> list[list[str]]:
-    """What each connection was sent, but for questions about the cluster. A loop opens
-    one for each slot, in any order."""
+    """The commands sent over each connection, except questions about the cluster. A loop
+    opens one for each slot, in any order."""
     sent = [text(bytes(sent)) for sent in wire.sent]
     return sorted(commands for commands in sent if "CLUSTER" not in commands[0])
 

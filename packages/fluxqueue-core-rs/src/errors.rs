@@ -1,4 +1,4 @@
-//! What can go wrong, and the Python exceptions that it becomes.
+//! Errors, and the Python exceptions that they become.
 //!
 //! The classes are written in Python (`fluxqueue_core/errors.py`), where users
 //! read them; a `PyErr` of an interrupted call passes through unchanged.

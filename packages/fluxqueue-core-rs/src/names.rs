@@ -1,5 +1,5 @@
 //! Which names are allowed: a queue's name stands between braces in every key,
-//! both stand in log lines and on command lines.
+//! both are in log lines and on command lines.
 
 use crate::errors::{Error, Result};
 
@@ -7,9 +7,9 @@ const QUEUE_MAX: usize = 128;
 /// How many bytes a task's name may have.
 pub const TASK_MAX: usize = 256;
 
-/// Control characters, line separators, and what reorders or hides text
-/// (U+202E, U+200B): a name must be on a log line what it looks like. Behind a
-/// letter, so that an accent of its own counts as printable.
+/// Control characters, line separators, and characters that reorder or hide text
+/// (U+202E, U+200B): a name must look in a log line like what it is. The test puts a
+/// letter before the character, so that a combining accent counts as printable.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()

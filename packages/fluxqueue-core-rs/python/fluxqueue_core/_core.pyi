@@ -191,10 +191,9 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
     ) -> asyncio.Future[None]:
-        """The same for the running event loop. What is enqueued in one turn of
-        the loop leaves in one write. Encoding errors are raised at once, those
-        of the broker by the future. Cancelling it before it was written
-        removes the task.
+        """The same for the running event loop. Tasks of one turn of the
+        loop leave in one write. Encoding errors are raised at once, those of the
+        broker by the future. Cancelling it before it was written removes the task.
 
         Raises:
             RuntimeError: no event loop runs in this thread.
@@ -225,7 +224,7 @@ class Producer:
 
     @property
     def max_message_bytes(self) -> int:
-        """What a message that it sends may have."""
+        """The most bytes that a message it sends may have."""
 
     @property
     def server(self) -> tuple[str, int | None]:
@@ -237,7 +236,7 @@ class Producer:
 
 @final
 class Job:
-    """A claimed task that a worker is to run."""
+    """A claimed task for a worker to run."""
 
     @property
     def task(self) -> Any:
@@ -414,8 +413,8 @@ class Event:
 
 @final
 class Consumer:
-    """Claims, settles and keeps the lease of a worker process, in a thread of
-    its own that never takes the GIL.
+    """Claims, settles and keeps the lease of a worker process, in a
+    separate thread that never takes the GIL.
 
     Args:
         queues: names, in order of priority.
@@ -448,18 +447,18 @@ class Consumer:
         max_message_bytes: int | None = None,
     ) -> Consumer: ...
     def start(self) -> None:
-        """Starts the thread; returns at once, also when Redis is away."""
+        """Starts the thread; returns at once, even if Redis is down."""
 
     def take(self) -> Job | None:
-        """Waits for the next sync task. None means: the thread is to end."""
+        """Waits for the next sync task. None means that the thread must end."""
 
     def wants_thread(self) -> bool:
         """True once for each further thread that should call `take`; the
         caller starts it. Called by a thread that has just taken a job."""
 
     def give_up_threads(self, count: int) -> None:
-        """So many of the threads that `wants_thread` has asked for could not be
-        started; it asks again for them."""
+        """Reports that `count` of the threads that `wants_thread` has asked for could not
+        be started; it asks again for them."""
 
     def take_async(self) -> Job | None:
         """The next async task; None where there is none, or no free slot. Never
@@ -524,7 +523,7 @@ class Consumer:
     @property
     def turn_age(self) -> float:
         """Seconds since the thread last went round its loop. While it runs that
-        is never more than a third of the lease, also when Redis is away."""
+        is never more than a third of the lease, even if Redis is down."""
 
     @property
     def disconnected(self) -> list[str]:
@@ -566,10 +565,10 @@ class Deadlines:
         """Whether the attempt or guarded call has not ended."""
 
     def wait(self) -> list[tuple[int, Any, bool]] | None:
-        """Interrupts guarded calls at their deadlines until something is to be
-        reported: (id, token, False) at an added attempt's deadline, (id, token,
+        """Interrupts guarded calls at their deadlines until there is something to
+        report: (id, token, False) at an added attempt's deadline, (id, token,
         True) when one is stuck. The token of a guarded call is its thread's
-        identifier. None after `stop`. One thread calls it, again and again."""
+        identifier. None after `stop`. One thread calls it repeatedly."""
 
     def stop(self) -> None:
         """Ends `wait`."""
@@ -632,8 +631,8 @@ def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """The JSON that `dead:reasons` keeps beside a dead message."""
 
 def missing_right(error: str) -> str | None:
-    """What to do about an error of Redis (with its code) that says that a right is
-    missing; None where it says something else."""
+    """The remedy for an error of Redis (with its code) about a missing right; None for
+    other errors."""
 
 def is_temporary(text: str) -> bool:
     """Whether an error of Redis says that this server can't work at present: it

@@ -24,8 +24,8 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
         """Steps: hands itself to the task to wait for, or ends with the result."""
         if self.done():
             raise StopIteration(self.result())
-        # What `Future.__await__` does before it yields itself: without it the
-        # task takes the object for one that was yielded by mistake.
+        # As `Future.__await__` does before it yields itself: without it the task takes
+        # the object for one that was yielded by mistake.
         self._asyncio_future_blocking = True
         return self
 

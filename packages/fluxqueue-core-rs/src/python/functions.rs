@@ -75,9 +75,9 @@ pub fn message_field<'py>(py: Python<'py>, message: &[u8]) -> Option<Bound<'py, 
     message::field(message).map(|range| PyBytes::new(py, &message[range]))
 }
 
-/// For the rescue: (old field, raised message, whether it is dead now). What a later
-/// version has written comes back as it is, with no field: only who knows it can
-/// raise its count.
+/// For the rescue: (old field, raised message, whether it is dead now). A message
+/// of a later version comes back unchanged, without a field: only a scheduler that
+/// knows the version can raise its count.
 #[pyfunction]
 #[pyo3(signature = (message, limit=3))]
 pub fn raise_deliveries<'py>(
@@ -92,15 +92,14 @@ pub fn raise_deliveries<'py>(
     Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), deliveries >= limit))
 }
 
-/// The JSON that stands beside a dead message.
+/// The JSON with the reason of a dead message.
 #[pyfunction]
 #[pyo3(signature = (reason, error, traceback=None))]
 pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
 }
 
-/// What to do about an error of Redis that says that a right is missing; None
-/// where it says something else.
+/// The remedy for an error of Redis about a missing right; None for other errors.
 #[pyfunction]
 pub fn missing_right(error: &str) -> Option<String> {
     connection::missing_right(error)

@@ -1,4 +1,4 @@
-//! What Python sees beside `Producer` and `Consumer`.
+//! Python's view of the core besides `Producer` and `Consumer`.
 
 pub mod functions;
 pub mod settings;
