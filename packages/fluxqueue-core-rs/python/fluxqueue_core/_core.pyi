@@ -40,27 +40,29 @@ DEFAULT_REDIS_URL: str
 
 @final
 class Settings:
-    """Where Redis is and how long to wait for it.
+    """The address of Redis, and how long to wait for it.
 
-    A value given here wins over the URL's query (`?timeout=2`), that over the
-    variable `FLUXQUEUE_<NAME>`, that over the default. `redis_url=None` means
-    `FLUXQUEUE_REDIS_URL`, or `DEFAULT_REDIS_URL` where it is not set.
+    An argument wins over the URL's query (`?timeout=2`), the query over the
+    environment variable `FLUXQUEUE_<NAME>`, the variable over the default.
 
     Args:
-        connect_timeout: seconds for one attempt to connect, 2 by default.
-        timeout: seconds for one call, with all attempts to connect, 5 by default.
-        max_message_bytes: bytes that one message may have, 8 MiB by default. A
-            client sends no larger one, a worker parks it.
-        wait_replicas: replicas that must have an enqueued task before the call
-            returns, 0 by default.
-        wait_aof: whether it must be on disk, in the append-only file of the
-            master and of these replicas; needs Redis 7.2. In a URL or a
-            variable 0 or 1; not by default.
-        wait_timeout: seconds that these may take; less than `timeout`, and by
-            default 1, or half of `timeout` where that is shorter.
+        redis_url: None means the variable `FLUXQUEUE_REDIS_URL`, or
+            `DEFAULT_REDIS_URL` if it is not set.
+        connect_timeout: the seconds for one attempt to connect, 2 by default.
+        timeout: the seconds for one call, including all attempts to connect, 5 by
+            default.
+        max_message_bytes: the most bytes of one message, 8 MiB by default. A client
+            refuses to send a larger message, and a worker parks it.
+        wait_replicas: the number of replicas that must have an enqueued task before
+            the call returns, 0 by default.
+        wait_aof: whether the task must also be on disk, in the append-only file of
+            the master and of these replicas. Needs Redis 7.2. In a URL or a
+            variable, write 0 or 1. Off by default.
+        wait_timeout: the most seconds to wait for replicas and disks. Must be less
+            than `timeout`. 1 by default, or half of `timeout` if that is shorter.
 
     Raises:
-        ConfigurationError: a value is not valid; the text never has a password.
+        ConfigurationError: a value is not valid. The text never has a password.
         TypeError: a value is of a wrong type.
     """
 
@@ -77,9 +79,8 @@ class Settings:
     ) -> Settings: ...
     @property
     def url(self) -> str:
-        """The URL with its passwords, without the parameters that only
-        FluxQueue knows. A client library such as redis-py can read it where
-        `kind` is "single"."""
+        """The URL with its passwords, without the parameters that only FluxQueue
+        knows. If `kind` is "single", a client library such as redis-py can read it."""
 
     @property
     def display_url(self) -> str:
@@ -87,17 +88,17 @@ class Settings:
 
     @property
     def kind(self) -> str:
-        """ "single", "sentinel" or "cluster"."""
+        """The kind of address: "single", "sentinel" or "cluster"."""
 
     @property
     def nodes(self) -> list[tuple[str, int]]:
-        """Host and port of the server, of the Sentinels, or of the nodes of the
-        cluster that are asked first; IPv6 without brackets. Empty for a socket
+        """The hosts and ports in the URL: the server, the Sentinels, or the nodes of
+        the cluster to ask first. An IPv6 address has no brackets. Empty for a socket
         in the file system."""
 
     @property
     def service(self) -> str | None:
-        """The name by which the Sentinels know the master."""
+        """The name by which the Sentinels know the master. None for other addresses."""
 
     @property
     def sentinel_username(self) -> str | None: ...
@@ -111,12 +112,12 @@ class Settings:
     def database(self) -> int: ...
     @property
     def encrypted(self) -> bool:
-        """TLS, to the servers and to Sentinels."""
+        """Whether connections use TLS, to the servers and to Sentinels."""
 
     @property
     def certificates(self) -> dict[str, str]:
-        """The paths given as `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`,
-        by these names."""
+        """The paths by their parameters in the URL: `ssl_ca_certs`, `ssl_certfile`
+        and `ssl_keyfile`. Has only those that the URL gives."""
 
     @property
     def connect_timeout(self) -> float: ...
@@ -133,11 +134,11 @@ class Settings:
 
 @final
 class Route:
-    """The part of a message that is the same for every call of one task.
+    """The queue of a task, and the part of a message that is the same for every call.
 
     Raises:
-        ConfigurationError: a name is empty, too long or has a character that
-            could break a key or a log line.
+        ConfigurationError: a name is empty, too long or has a character that could
+            break a key or a log line.
     """
 
     def __new__(
@@ -151,14 +152,16 @@ class Route:
     def max_retries(self) -> int: ...
     @property
     def timeout(self) -> float | None:
-        """Seconds that one attempt may take."""
+        """The most seconds that one attempt may take. None: no limit."""
 
 @final
 class Producer:
-    """Sends tasks: one connection per thread, one per event loop.
+    """Sends tasks to Redis, from any number of threads, event loops and forks.
 
-    Creating it opens no connection. Safe with threads, `fork` and any number
-    of event loops.
+    Creating a producer opens no connection. Each thread and each event loop has its
+    own connection: one, or in a cluster several.
+
+    Why: docs/decisions/0028-a-connection-for-each-slot-of-a-loop.md
     """
 
     def __new__(cls, settings: Settings) -> Producer: ...
@@ -170,17 +173,17 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
     ) -> None:
-        """Puts one task into Redis, in the calling thread, without the GIL.
+        """Puts one task into Redis. Blocks the calling thread, and releases the GIL.
 
         Args:
-            headers: a JSON object of strings, for the message as it is.
-            task_id: one of `new_task_id`; a new one by default.
+            headers: a JSON object of strings, which goes into the message unchanged.
+            task_id: an id from `new_task_id`. None: the producer makes one.
 
         Raises:
             orjson.JSONEncodeError: an argument can't be written as JSON.
-            ValueError: an argument holds NaN or an infinity.
+            ValueError: an argument contains NaN or an infinity.
             MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
-            EnqueueUncertain: the answer to the command was lost.
+            EnqueueUncertain: the reply to the command was lost.
         """
 
     def enqueue_async(
@@ -191,9 +194,11 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
     ) -> asyncio.Future[None]:
-        """The same for the running event loop. Tasks of one turn of the
-        loop leave in one write. Encoding errors are raised at once, those of the
-        broker by the future. Cancelling it before it was written removes the task.
+        """Puts one task into Redis on the connection of the running event loop.
+
+        The loop writes all tasks of one turn at once. The call raises the errors of
+        the arguments, as `enqueue` does. The future raises the errors of Redis.
+        Cancelling the future before the message is written removes the task.
 
         Raises:
             RuntimeError: no event loop runs in this thread.
@@ -206,11 +211,14 @@ class Producer:
         check: Callable[..., object],
         stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> int:
-        """Puts one task per call into Redis, in chunks; returns their number.
+        """Puts one task per call into Redis, in chunks. Returns the number of tasks.
 
-        `check` is called with each call's arguments and raises where they do
-        not fit; `stamp`, once per call, returns its `headers` and `task_id`.
-        Every exception that leaves this method carries `enqueued`.
+        Every exception that leaves this method has the attribute `enqueued`: the
+        number of tasks that are in Redis nevertheless.
+
+        Args:
+            check: called with the arguments of each call. Raises if they don't fit.
+            stamp: called once per call. Returns its `headers` and its `task_id`.
         """
 
     def enqueue_chunk_async(
@@ -220,27 +228,28 @@ class Producer:
         check: Callable[..., object],
         stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> asyncio.Future[None]:
-        """Sends the calls as one command on the running loop's connection."""
+        """Sends the calls as one command on the connection of the running event loop.
+        `check` and `stamp` are those of `enqueue_many`."""
 
     @property
     def max_message_bytes(self) -> int:
-        """The most bytes that a message it sends may have."""
+        """The most bytes of a message that this producer sends."""
 
     @property
     def server(self) -> tuple[str, int | None]:
-        """Host and port, or the path of a socket and None."""
+        """The first host and port of the URL, or the path of a socket and None."""
 
     def close(self) -> None:
-        """Closes this thread's connection and forgets those of closed loops.
-        A later call connects again."""
+        """Closes the connections of this thread, and forgets those of closed event
+        loops. A later call connects again."""
 
 @final
 class Job:
-    """A claimed task for a worker to run."""
+    """A claimed task, for the worker to run."""
 
     @property
     def task(self) -> Any:
-        """The object that was registered under the task's name."""
+        """The object that the consumer got for this task's name."""
 
     @property
     def task_id(self) -> str: ...
@@ -252,7 +261,7 @@ class Job:
     def args(self) -> list[Any]: ...
     @property
     def kwargs(self) -> dict[str, Any] | None:
-        """None where the call had no keyword arguments."""
+        """The keyword arguments. None: the call had none."""
 
     @property
     def retries(self) -> int:
@@ -260,31 +269,31 @@ class Job:
 
     @property
     def deliveries(self) -> int:
-        """How many workers were lost while they held the task."""
+        """How many workers were lost while they held this task."""
 
     @property
     def max_retries(self) -> int: ...
     @property
     def enqueued_at(self) -> int:
-        """Milliseconds since 1970, from the id."""
+        """The time of the call in milliseconds since 1970, from the task id."""
 
     @property
     def settled(self) -> bool:
-        """Whether it has been ended, by whatever method of the consumer."""
+        """Whether a method of the consumer has ended the job."""
 
     @property
     def headers(self) -> dict[str, str] | None: ...
     def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
-        """`traceparent`, `tracestate` and `baggage`, without making a dict of all
-        headers; None where the message has none at all."""
+        """Returns the headers `traceparent`, `tracestate` and `baggage`, without a dict
+        of all headers. None: the message has no headers."""
 
 @disjoint_base
 class Event:
-    """An event of a queue's consumer; each kind is a subclass with its own fields."""
+    """An event of a queue's consumer. Each kind is a subclass with its own fields."""
 
     @final
     class Connected(Event):
-        """A conversation has begun."""
+        """A conversation with Redis has begun, with a new consumer."""
 
         __match_args__ = ("consumer",)
         def __new__(cls, consumer: str) -> Event.Connected: ...
@@ -293,7 +302,7 @@ class Event:
 
     @final
     class Disconnected(Event):
-        """The connection broke, or Redis refuses."""
+        """The connection broke, or Redis refuses to serve the consumer."""
 
         __match_args__ = ("error",)
         def __new__(cls, error: str) -> Event.Disconnected: ...
@@ -302,7 +311,7 @@ class Event:
 
     @final
     class LeaseLost(Event):
-        """Other workers have this consumer's tasks now; `running` of them still run here."""
+        """The lease ended, and other workers get the tasks. `running` of them still run here."""
 
         __match_args__ = ("consumer", "running")
         def __new__(cls, consumer: str, running: int) -> Event.LeaseLost: ...
@@ -313,7 +322,7 @@ class Event:
 
     @final
     class OutcomeVoid(Event):
-        """A task ended here, but after the lease: another worker runs it again."""
+        """A task ended here after the lease. Its outcome is void: another worker runs it again."""
 
         __match_args__ = ("task_id",)
         def __new__(cls, task_id: str) -> Event.OutcomeVoid: ...
@@ -322,7 +331,7 @@ class Event:
 
     @final
     class Parked(Event):
-        """A message that can't run is in the dead set."""
+        """A message can't run, and is in the dead set now."""
 
         __match_args__ = ("task_id", "name", "reason", "traceparent")
         def __new__(
@@ -357,8 +366,8 @@ class Event:
 
     @final
     class NewerVersion(Event):
-        """The worker put off `count` messages that a newer version of FluxQueue has
-        written."""
+        """The worker put off `count` messages that were written by a newer version of
+        FluxQueue."""
 
         __match_args__ = ("count",)
         def __new__(cls, count: int) -> Event.NewerVersion: ...
@@ -367,7 +376,7 @@ class Event:
 
     @final
     class Suspects(Event):
-        """`count` tasks that have lost two workers wait."""
+        """`count` tasks that have lost two workers wait in the suspects list."""
 
         __match_args__ = ("count",)
         def __new__(cls, count: int) -> Event.Suspects: ...
@@ -376,7 +385,7 @@ class Event:
 
     @final
     class NoScheduler(Event):
-        """No scheduler has looked at this queue for `seconds`; None: never."""
+        """No scheduler has swept this queue for `seconds` seconds. None: never."""
 
         __match_args__ = ("seconds",)
         def __new__(cls, seconds: float | None) -> Event.NoScheduler: ...
@@ -385,7 +394,7 @@ class Event:
 
     @final
     class Released(Event):
-        """The worker gave back `count` tasks that had not begun."""
+        """The worker released `count` tasks that had not begun."""
 
         __match_args__ = ("count",)
         def __new__(cls, count: int) -> Event.Released: ...
@@ -394,8 +403,8 @@ class Event:
 
     @final
     class NotRegistered(Event):
-        """Redis refuses the queue's name in the registry, so no scheduler knows the
-        queue."""
+        """Redis refused to add the queue's name to the registry, so no scheduler knows
+        the queue."""
 
         __match_args__ = ("error",)
         def __new__(cls, error: str) -> Event.NotRegistered: ...
@@ -404,7 +413,7 @@ class Event:
 
     @final
     class Failed(Event):
-        """The thread that talks to Redis has ended because of a fault in it."""
+        """The driver has ended because of a fault in it."""
 
         __match_args__ = ("error",)
         def __new__(cls, error: str) -> Event.Failed: ...
@@ -413,23 +422,25 @@ class Event:
 
 @final
 class Consumer:
-    """Claims, settles and keeps the lease of a worker process, in a
-    separate thread that never takes the GIL.
+    """The driver of a worker process: claims and settles tasks, and keeps the leases.
+
+    The driver is a separate thread that never takes the GIL.
 
     Args:
-        queues: names, in order of priority.
-        tasks: per queue, per task name: (is it async, the object for `Job.task`).
-            For a message that has a timeout, `with_timeout(seconds)` of the
-            object returns the one that the job gets.
+        queues: the names of the queues, in order of priority.
+        tasks: for each queue, a mapping from the name of a task to (whether it is
+            async, the object for `Job.task`). If a message has a timeout, the job
+            gets the object that `with_timeout(seconds)` of this object returns.
         concurrency: how many tasks may run at once.
-        suspects: serve the suspects lists, for the child process that runs
-            suspected tasks alone.
-        save_dead: keep dead tasks in the dead set.
-        lease: seconds.
-        unknown_task_grace: seconds that a task with an unknown name is given
-            back, before it is parked.
-        max_tasks: how many tasks may begin, 1 or more; None: any number.
-        max_message_bytes: a larger message is parked; None: what the settings say.
+        suspects: whether to serve the suspects lists: for the lane, the child
+            process that runs suspects one at a time.
+        save_dead: whether to keep dead tasks in the dead set.
+        lease: the seconds for which the consumer owns its tasks without renewal.
+        unknown_task_grace: the seconds for which the worker gives a task with an
+            unknown name back before it parks the task.
+        max_tasks: how many tasks may begin, at least 1. None: no limit.
+        max_message_bytes: the worker parks a larger message. None: the limit of
+            `settings`.
     """
 
     def __new__(
@@ -447,95 +458,104 @@ class Consumer:
         max_message_bytes: int | None = None,
     ) -> Consumer: ...
     def start(self) -> None:
-        """Starts the thread; returns at once, even if Redis is down."""
+        """Starts the driver. Returns at once, even if Redis is down."""
 
     def take(self) -> Job | None:
-        """Waits for the next sync task. None means that the thread must end."""
+        """Waits for the next sync task. None: the calling thread must end."""
 
     def wants_thread(self) -> bool:
-        """True once for each further thread that should call `take`; the
-        caller starts it. Called by a thread that has just taken a job."""
+        """Returns True once for each further thread that should call `take`. The caller
+        starts it. Call this in a thread that has just taken a job."""
 
     def give_up_threads(self, count: int) -> None:
-        """Reports that `count` of the threads that `wants_thread` has asked for could not
-        be started; it asks again for them."""
+        """Reports that `count` of the threads that `wants_thread` asked for did not
+        start. `wants_thread` asks for them again."""
 
     def take_async(self) -> Job | None:
-        """The next async task; None where there is none, or no free slot. Never
-        blocks. `async_fd` stays readable until it has returned None."""
+        """Returns the next async task. None: no task waits, or no slot is free. Never
+        blocks. `async_fd` stays readable until this method has returned None."""
 
     @property
     def async_fd(self) -> int:
-        """Readable when async tasks wait (for `loop.add_reader`)."""
+        """The descriptor that is readable while async tasks wait, for
+        `loop.add_reader`."""
 
     @property
     def event_fd(self) -> int:
-        """Readable when `events` has something."""
+        """The descriptor that is readable while `events` has an event."""
 
     def events(self) -> list[tuple[str, Event]]:
         """Returns the events since the last call, each with its queue, oldest first.
         Clears `event_fd`."""
 
     def succeed(self, job: Job) -> bool:
-        """Settles; False where the lease was lost and the outcome is void.
-        A job is settled once; a second time raises RuntimeError."""
+        """Settles the job as a success. False: the lease was lost, and the outcome is
+        void.
+
+        Raises:
+            RuntimeError: the job is settled already.
+        """
 
     def retry(self, job: Job, delay: float) -> bool:
-        """Counts a failure and runs the task again after `delay` seconds."""
+        """Settles the job as a failure. The task runs again after `delay` seconds."""
 
     def bury(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
-        """Ends the task as dead (kept in the dead set if `save_dead`)."""
+        """Settles the job as dead. If `save_dead` is on, the dead set keeps the task."""
 
     def release(self, job: Job) -> bool:
-        """Gives the task back to its queue; no count is touched."""
+        """Gives the task back to its queue, without counting anything."""
 
     def free_slot(self, job: Job) -> bool:
-        """Gives the slot of a running job to others, since nothing can end it.
-        It stays claimed and may be settled. False where it is settled already,
-        or where as many slots as there are have been given away like that."""
+        """Gives the slot of a running job that can't be ended to another task.
+
+        The job stays claimed, and you can still settle it. False: the job is settled
+        already, or `concurrency` slots have been given away in this way.
+        """
 
     def drain(self) -> None:
-        """Stops claiming and gives back what has not begun. `take` returns
-        None from now on; running tasks may go on and settle."""
+        """Stops claiming, and releases the tasks that have not begun. From now on
+        `take` returns None. Running tasks may continue and settle."""
 
     def release_running(self) -> None:
-        """Gives back what still runs; its later outcomes are void."""
+        """Releases the tasks that still run. Their later outcomes are void."""
 
     @property
     def drained(self) -> bool:
-        """After `drain`: nothing is held any more and Redis knows it."""
+        """Whether, after `drain`, the consumer holds no task and Redis has recorded
+        that."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether `max_tasks` have begun: no more will, call `drain`."""
+        """Whether `max_tasks` tasks have begun. No more will begin: call `drain`."""
 
     @property
     def running(self) -> int:
-        """How many tasks have begun and not ended; those whose slot was freed
-        do not count."""
+        """How many tasks have begun and not ended. A task whose slot was freed does not
+        count."""
 
     @property
     def idle_for(self) -> float | None:
-        """Seconds since a task last ran or a queue was connected: 0 while a task
+        """The seconds since a task last ran or a queue was connected. 0 while a task
         runs, None before the first connection. A task whose slot was freed does not
         count as running."""
 
     @property
     def turn_age(self) -> float:
-        """Seconds since the thread last went round its loop. While it runs that
-        is never more than a third of the lease, even if Redis is down."""
+        """The seconds since the driver last began a turn of its loop. While the driver
+        runs, this is at most a third of the lease, even if Redis is down."""
 
     @property
     def disconnected(self) -> list[str]:
-        """The queues that Redis does not serve at present: no conversation is
-        open, or the lease could not be renewed."""
+        """The queues that Redis does not serve at present: they have no open
+        conversation, or the driver could not renew their lease."""
 
     def stop(self) -> None:
-        """Ends the thread and closes the connections, whatever is held."""
+        """Ends the driver and closes the connections, even if the consumer still holds
+        tasks."""
 
 @final
 class TimedCall:
-    """A sync function whose calls have a deadline; see `Deadlines.guard`."""
+    """A sync function whose calls have a deadline. `Deadlines.guard` makes it."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
 
@@ -543,106 +563,122 @@ class TimedCall:
 class Deadlines:
     """The deadlines of a worker's attempts, by the monotonic clock.
 
+    Why: docs/decisions/0031-a-timeout-ends-at-the-next-bytecode.md
+
     Args:
-        grace: seconds from its deadline after which an attempt that has not
-            ended is stuck.
+        grace: an attempt is stuck if it has not ended `grace` seconds after its
+            deadline.
     """
 
     def __new__(cls, grace: float) -> Deadlines: ...
     def guard(self, function: Callable[..., Any], timeout: float) -> TimedCall:
-        """The function, with `timeout` seconds for each call. A thread whose call
-        is past its deadline gets one TaskTimeout (`PyThreadState_SetAsyncExc`),
-        which is never raised outside of the function. Such a call raises
-        TaskTimeout, whichever way the function ended."""
+        """Returns the function with a limit of `timeout` seconds for each call.
+
+        A thread whose call is past its deadline gets one TaskTimeout, by
+        `PyThreadState_SetAsyncExc`. It is never raised outside the function. The call
+        raises TaskTimeout even if the function returned or raised another error.
+        """
 
     def add(self, token: Any, timeout: float) -> int:
-        """Begins an attempt that `wait` is to report; returns its id."""
+        """Begins an attempt, and returns its id. `wait` reports the attempt."""
 
     def remove(self, id: int) -> bool:
-        """Ends it. True where its deadline had passed."""
+        """Ends an attempt. Returns whether its deadline had passed."""
 
     def runs(self, id: int) -> bool:
-        """Whether the attempt or guarded call has not ended."""
+        """Returns whether the attempt or the guarded call still runs."""
 
     def wait(self) -> list[tuple[int, Any, bool]] | None:
-        """Interrupts guarded calls at their deadlines until there is something to
-        report: (id, token, False) at an added attempt's deadline, (id, token,
-        True) when one is stuck. The token of a guarded call is its thread's
-        identifier. None after `stop`. One thread calls it repeatedly."""
+        """Interrupts guarded calls at their deadlines, until there is something to
+        report. One thread calls this repeatedly.
+
+        Returns (id, token, False) at the deadline of an added attempt, and (id, token,
+        True) when an attempt or a guarded call is stuck. The token of a guarded call is
+        the identifier of its thread. None: `stop` was called.
+        """
 
     def stop(self) -> None:
-        """Ends `wait`."""
+        """Makes `wait` return None."""
 
 def key(kind: str, queue: str = "", consumer: str = "") -> str:
-    """The name of a key, by the kind of docs/protocol.md ("pending", ...).
+    """Returns the name of a key, by its kind in docs/protocol.md ("pending", ...).
 
     Raises:
-        ConfigurationError: no such kind, or a queue name that is not valid.
+        ConfigurationError: there is no such kind, or the queue's name is not valid.
     """
 
 def script_keys(
     name: str, queue: str, consumer: str | None = None, olds: Sequence[str] = ()
 ) -> list[str]:
-    """The KEYS of a script, in the order in which it takes them: for a script of one
-    consumer, that consumer ('' if `open` opens none); for `open`, also those it ends.
+    """Returns the KEYS of a script, in the order in which it takes them.
+
+    Args:
+        consumer: the consumer of a script that takes one. '' if `open` opens none.
+        olds: the consumers that `open` ends.
 
     Raises:
-        ConfigurationError: no such script, a queue name that is not valid, or a
-            consumer missing or not wanted.
+        ConfigurationError: there is no such script, the queue's name is not valid,
+            `consumer` is missing, or the script takes no such argument.
     """
 
 def key_kinds() -> list[str]:
-    """Every kind that `key` knows."""
+    """Returns every kind that `key` knows."""
 
 def script(name: str, flags: bool = True) -> str:
-    """The text of a Lua script, behind the parts that it is made of. `flags=False`
-    for a server older than 7, which does not know the line `#!lua`."""
+    """Returns the text of a Lua script, including the parts of `lua/lib/` before it.
+    Give `flags=False` for a server before Redis 7, which rejects the line `#!lua`."""
 
 def script_names() -> list[str]: ...
 def check_queue_name(queue: str) -> None:
-    """Raises ConfigurationError where the name is not valid."""
-
-def parse_message(message: bytes) -> dict[str, Any]:
-    """The message's parts: `task_id`, `opts` (bytes or None), `name`, `args`
-    (bytes), `kwargs` (bytes or None), `retries`, `deliveries`, `max_retries`,
-    `timeout` (seconds or None), `enqueued_at` (ms).
+    """Checks the name of a queue.
 
     Raises:
-        MalformedMessage: what is wrong with it.
+        ConfigurationError: the name is not valid.
+    """
+
+def parse_message(message: bytes) -> dict[str, Any]:
+    """Returns the parts of a message: `task_id`, `opts` (bytes or None), `name`, `args`
+    (bytes), `kwargs` (bytes or None), `retries`, `deliveries`, `max_retries`, `timeout`
+    (seconds or None), `headers` (a dict or None), `enqueued_at` (ms since 1970).
+
+    Raises:
+        MalformedMessage: the bytes are not a message. The text says what is wrong.
     """
 
 def message_field(message: bytes) -> bytes | None:
-    """The field under which a claimed hash holds the message, None if it does
-    not begin like one. The same rule as `field` in lua/lib/message.lua."""
+    """Returns the field under which a claimed hash holds the message. None: the bytes
+    do not begin like a message. `field` in lua/lib/message.lua applies the same rule."""
 
 def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool]:
-    """For the rescue: (old field, message with `deliveries` raised by one,
-    whether it has reached `limit` and is dead as worker_lost). A message of a
-    newer version comes back as it is, with b'' for the field.
+    """Counts a lost worker, for the rescue.
+
+    Returns (the old field, the message with `deliveries` raised by one, whether the
+    count has reached `limit` and the task is dead as worker_lost). A message of a newer
+    version is returned unchanged, with b'' for the field.
 
     Raises:
-        MalformedMessage: it does not begin like a message.
+        MalformedMessage: the bytes do not begin like a message.
     """
 
 def new_task_id() -> str:
-    """A UUIDv7, for `Producer.enqueue`."""
+    """Returns a UUIDv7, for `Producer.enqueue`."""
 
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
-    """The JSON that `dead:reasons` keeps beside a dead message."""
+    """Returns the JSON that `dead:reasons` keeps for a dead message."""
 
 def missing_right(error: str) -> str | None:
-    """The remedy for an error of Redis (with its code) about a missing right; None for
-    other errors."""
+    """Returns the remedy for an error of Redis (with its code) about a missing right.
+    None: the error is not about a right."""
 
 def is_temporary(text: str) -> bool:
-    """Whether an error of Redis says that this server can't work at present: it
-    starts, is busy, is out of memory or is a replica. The code (`LOADING`, `OOM`,
-    ...) may stand anywhere in `text`."""
+    """Returns whether an error of Redis says that this server can't work at present: it
+    is starting, busy, out of memory or a replica. The code (`LOADING`, `OOM`, ...) can
+    be anywhere in `text`."""
 
 def fork_generation() -> int:
-    """How many forks lie between this process and the one that loaded the
-    module; for tests."""
+    """Returns how many forks lie between this process and the one that loaded the
+    module. For tests."""
 
 def set_parent_death_signal(signal: int) -> None:
-    """Asks the kernel to send this process `signal` when its parent dies
-    (Linux; does nothing elsewhere)."""
+    """Asks the kernel to send `signal` to this process when its parent dies. Does
+    nothing on systems other than Linux."""
