@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batching::ENOUGH;
+use super::claiming::{self, PATIENCE, Room};
 use super::clock;
 use super::connector::Connector;
 use super::conversation::{Conversation, Options, Scripts};
 use super::event::Event;
 use super::fairness::Fairness;
-use super::pace::MOST_AHEAD;
 use super::poll::{Poll, Side};
 use super::shared::Shared;
 use super::state::{Phase, State};
@@ -23,14 +23,9 @@ use crate::scripts::Script;
 
 /// What one exchange carries at most.
 const MOST_SETTLED: usize = 1000;
-const MOST_CLAIMED: usize = 1000;
 /// So many bytes of outcomes are enough for one exchange: those of failed tasks carry
 /// their messages, and a slow line has to get them across before an answer is late.
 const ENOUGH_BYTES: usize = 1 << 20;
-/// So many bytes of messages wait here, and no more are claimed ahead.
-const MOST_BYTES: usize = 4 << 20;
-/// What has waited here for longer is given back.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a drained worker with nothing to say tries to reach Redis.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -140,7 +135,7 @@ impl Driver {
         let gathered = |c: &Conversation| state.queues[c.queue].settlements.len();
         let leaving = self.conversations.iter().filter(can_send).map(gathered).reduce(|sum, n| sum + n);
         state.batching.plan(state.outcomes(), leaving);
-        state.pace.awaits = self.conversations.iter().any(|c| c.request.is_some());
+        state.rate.awaits = self.conversations.iter().any(|c| c.request.is_some());
         // Even where nothing is due a turn now and then shows that this thread lives.
         next.map_or(Duration::MAX, |at: Duration| at.saturating_sub(now)).min(self.options.renewal())
     }
@@ -213,31 +208,29 @@ impl Driver {
         state.close();
     }
 
-    /// How many tasks this queue may ask for: what the free slots take, one kept
-    /// for a BLMOVE under way if another is left, and about 50 ms of work at the
-    /// measured rate. (What a BLMOVE of another queue brings beyond that is shed.)
+    /// How many tasks this queue may ask for.
     fn wanted(&self, state: &State, queue: usize) -> usize {
         let conversation = &self.conversations[queue];
         let serving = state.phase == Phase::Serving && !conversation.paused;
         if !serving || (conversation.blocked_until.is_some() && !conversation.maybe_more) {
             return 0;
         }
-        let blocked = self.conversations.iter().any(|c| c.blocked_until.is_some());
-        let ahead = self.ahead(state);
-        let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
-        let taken = state.waiting() + asked;
-        // Of large messages a few are enough.
-        let ahead = if state.waiting_bytes() < MOST_BYTES { ahead } else { 0 };
-        let slots = state.slots.vacant();
-        let reserve = usize::from(blocked && slots > taken + 1);
-        let most = MOST_AHEAD.max(state.slots.concurrency);
-        let wanted = (slots - reserve + ahead).min(most).saturating_sub(taken).min(MOST_CLAIMED);
-        wanted.max(usize::from(self.is_crowded_out(state, queue)))
+        self.room(state, queue).wanted()
     }
 
-    /// About 50 ms of work; a suspect is never claimed beside another.
-    fn ahead(&self, state: &State) -> usize {
-        if self.options.suspects { 0 } else { state.pace.ahead(state.slots.concurrency) }
+    fn room(&self, state: &State, queue: usize) -> Room {
+        let concurrency = state.slots.concurrency;
+        Room {
+            concurrency,
+            vacant: state.slots.vacant(),
+            waiting: state.waiting(),
+            waiting_bytes: state.waiting_bytes(),
+            waiting_of_queue: state.queues[queue].waiting(),
+            asked: self.conversations.iter().map(Conversation::asking).sum(),
+            is_blocked: self.conversations.iter().any(|c| c.blocked_until.is_some()),
+            // A suspect is never claimed beside another.
+            ahead: if self.options.suspects { 0 } else { claiming::prefetch(state.rate.per_second(), concurrency) },
+        }
     }
 
     fn plan_exchange(&mut self, state: &mut State, queue: usize, now: Duration) {
@@ -258,8 +251,7 @@ impl Driver {
         let renew = now >= conversation.renew_at(&self.options);
         let wanted = self.wanted(state, queue);
         // Where the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
-        let claim =
-            wanted > 0 && conversation.maybe_more && state.surplus() <= state.pace.ahead(state.slots.concurrency) / 2;
+        let claim = wanted > 0 && conversation.maybe_more && self.room(state, queue).is_low();
         if settle || renew || q.has_doubles() || claim {
             let settlements = state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
             // What has ended goes first: else tasks that are done and not settled pile up
@@ -274,7 +266,6 @@ impl Driver {
 
     /// Blocks on the queue when it was empty and a slot is free.
     fn plan_block(&mut self, state: &State, queue: usize, now: Duration) {
-        let asked: usize = self.conversations.iter().map(Conversation::asking).sum();
         let conversation = &self.conversations[queue];
         let fresh_until = state.queues[queue].fresh_until;
         let may = conversation.ready
@@ -283,19 +274,11 @@ impl Driver {
             && !conversation.maybe_more
             && conversation.blocked_until.is_none()
             && now >= conversation.block_not_before
-            && (state.free() > asked || self.is_crowded_out(state, queue))
+            && self.room(state, queue).may_block()
             && now + Duration::from_millis(50) < fresh_until;
         if may {
             self.conversations[queue].send_block(&self.options, fresh_until, now);
         }
-    }
-
-    /// Whether nothing of this queue waits here while the fast tasks of others may
-    /// fill what is claimed ahead: no slot is ever free then. It may ask for one task
-    /// beyond what is wanted, so that it learns whether it has any and then blocks;
-    /// else it would be asked only when its turn comes or its lease is renewed.
-    fn is_crowded_out(&self, state: &State, queue: usize) -> bool {
-        self.ahead(state) > 0 && state.queues[queue].waiting() == 0
     }
 
     fn next_look(&self, state: &State, queue: usize, now: Duration) -> Option<Duration> {
@@ -397,6 +380,6 @@ impl Driver {
         }
         conversation.start_anew(state, now, true);
         // What was claimed ahead may have been too much for the line.
-        state.pace.forget();
+        state.rate.forget();
     }
 }

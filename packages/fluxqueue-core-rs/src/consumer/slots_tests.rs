@@ -1,5 +1,6 @@
 //! Slots, and who serves in them.
 
+use super::claiming::prefetch;
 use super::crew::Crew;
 use super::outcome::Outcome;
 use super::state::Phase;
@@ -28,18 +29,6 @@ fn beside_a_slow_task_of_the_one_thread_another_serves() {
     assert!(begin(&shared).is_none());
     assert!(shared.finish(&next, Outcome::Succeeded, at(3)));
     assert!(begin(&shared).is_some());
-}
-
-#[test]
-fn what_a_free_slot_is_about_to_take_is_no_surplus() {
-    let shared = shared(&["q"], 2);
-    let surplus_after_one_more = || {
-        admit(&shared, 0, &raw("sync"));
-        shared.lock().surplus()
-    };
-    assert_eq!([(); 4].map(|()| surplus_after_one_more()), [0, 0, 1, 2]);
-    begin(&shared).expect("a slot is free");
-    assert_eq!(shared.lock().surplus(), 2);
 }
 
 #[test]
@@ -131,7 +120,7 @@ fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
         works.iter().for_each(|work| assert!(shared.finish(work, Outcome::Succeeded, at(ms + 1))));
         let mut state = shared.lock();
         state.measure(at(ms + 2));
-        state.pace.ahead(4)
+        prefetch(state.rate.per_second(), 4)
     };
     assert_eq!((ahead_after_tasks_of(50), ahead_after_tasks_of(300)), (6, 0));
 }

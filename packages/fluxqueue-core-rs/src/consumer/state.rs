@@ -12,8 +12,8 @@ use super::crew::Crew;
 use super::event::Event;
 use super::fairness::Fairness;
 use super::outcome::{Outcome, Settlement};
-use super::pace::Pace;
 use super::queue_state::QueueState;
+use super::rate::Rate;
 use super::ready::Ready;
 use super::slots::Slots;
 use super::work::{Stage, Tasks, Work};
@@ -41,7 +41,7 @@ pub struct State {
     /// Whether one thread serves at a time.
     pub crew: Crew,
     /// How fast tasks end.
-    pub pace: Pace,
+    pub rate: Rate,
     /// When outcomes wake the driver.
     pub batching: Batching,
     /// Serving, draining or stopped.
@@ -74,7 +74,7 @@ impl State {
             queues: queues.into_iter().map(|(name, tasks)| QueueState::new(name, tasks)).collect(),
             slots: Slots::new(concurrency),
             crew: Crew::default(),
-            pace: Pace::default(),
+            rate: Rate::default(),
             batching: Batching::default(),
             phase: Phase::Serving,
             closed: 0,
@@ -108,16 +108,6 @@ impl State {
     /// Whether no task runs or waits.
     pub fn is_idle(&self) -> bool {
         self.slots.running == 0 && self.waiting() == 0
-    }
-
-    /// Slots for which no task has been claimed yet.
-    pub fn free(&self) -> usize {
-        self.slots.vacant().saturating_sub(self.waiting())
-    }
-
-    /// How many tasks were claimed beyond the vacant slots.
-    pub fn surplus(&self) -> usize {
-        self.waiting().saturating_sub(self.slots.vacant())
     }
 
     /// The queues that Redis does not serve at present: no conversation is open, or the
@@ -232,7 +222,7 @@ impl State {
 
     /// Looks at how many tasks the threads complete. True if more threads must wake.
     pub fn measure(&mut self, now: Duration) -> bool {
-        self.pace.measure(now);
+        self.rate.measure(now);
         let all_serve = self.slots.concurrency > 1 && self.crew.measure(now);
         let is_stalled = self.stall_at().is_some_and(|at| now >= at);
         if is_stalled {
@@ -261,7 +251,7 @@ impl State {
                 self.crew.leave(work.shift);
             }
         }
-        self.pace.count(now.saturating_sub(work.begun_at));
+        self.rate.count(now.saturating_sub(work.begun_at));
         let settled = self.settle(work, outcome, Stage::Running, now);
         // A void outcome frees a slot too, and no settlement shows it. If all slots were
         // taken, no look for a slow task was planned: this thread may find that the crew
@@ -317,7 +307,7 @@ impl State {
         }
         if !overdue.is_empty() {
             // Rule 14: claims begin small again.
-            self.pace.forget();
+            self.rate.forget();
         }
         overdue.len()
     }

@@ -1,0 +1,191 @@
+//! How many tasks a queue asks for: what the vacant slots take, and a prefetch of fast
+//! tasks. All of it is arithmetic on plain values.
+//!
+//! A task that waits here could run in another worker, so a worker claims no more than it
+//! begins soon. Why: docs/decisions/0050-claiming-is-arithmetic.md
+
+use std::time::Duration;
+
+/// How much work is prefetched.
+const AHEAD: Duration = Duration::from_millis(50);
+/// How many tasks wait in this process at most.
+const MOST_AHEAD: usize = 2048;
+/// Rule 15: if messages of this many bytes wait here, none is prefetched.
+const MOST_BYTES: usize = 4 << 20;
+/// How many tasks one exchange claims at most.
+const MOST_CLAIMED: usize = 1000;
+/// Rule 14: a task that has waited here for longer is released.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many tasks to hold beyond the vacant slots, if `per_second` tasks end. None if a
+/// slot does not end one task within `AHEAD`: a slow task that is prefetched would wait
+/// here while another worker idles.
+pub fn prefetch(per_second: f64, concurrency: usize) -> usize {
+    let tasks = (per_second * AHEAD.as_secs_f64()) as usize;
+    if tasks < concurrency { 0 } else { tasks.min(MOST_AHEAD) }
+}
+
+/// What a worker has when one of its queues decides how many tasks to ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// How many tasks may run at once.
+    pub concurrency: usize,
+    /// Slots in which no task runs.
+    pub vacant: usize,
+    /// Claimed tasks of all queues that have not begun.
+    pub waiting: usize,
+    /// The bytes of their messages.
+    pub waiting_bytes: usize,
+    /// The part of them that is this queue's.
+    pub waiting_of_queue: usize,
+    /// Tasks that exchanges under way ask for.
+    pub asked: usize,
+    /// A BLMOVE is under way, for any queue.
+    pub is_blocked: bool,
+    /// How many tasks to hold beyond the vacant slots; see `prefetch`.
+    pub ahead: usize,
+}
+
+impl Room {
+    /// How many tasks the queue may ask for. What a BLMOVE of another queue brings beyond
+    /// that is released again.
+    pub fn wanted(&self) -> usize {
+        let taken = self.waiting + self.asked;
+        // Of large messages a few are enough.
+        let ahead = if self.waiting_bytes < MOST_BYTES { self.ahead } else { 0 };
+        // Rule 6: one slot stays free for a BLMOVE under way, if another is left.
+        let reserve = usize::from(self.is_blocked && self.vacant > taken + 1);
+        let most = MOST_AHEAD.max(self.concurrency);
+        let wanted = (self.vacant - reserve + ahead).min(most).saturating_sub(taken).min(MOST_CLAIMED);
+        wanted.max(usize::from(self.is_crowded_out()))
+    }
+
+    /// Whether the tasks that wait here are few enough to claim more: half of the prefetch
+    /// has begun.
+    pub fn is_low(&self) -> bool {
+        self.waiting.saturating_sub(self.vacant) <= self.ahead / 2
+    }
+
+    /// Whether the queue may block: a slot is free for the task that a BLMOVE brings.
+    pub fn may_block(&self) -> bool {
+        self.vacant.saturating_sub(self.waiting) > self.asked || self.is_crowded_out()
+    }
+
+    /// Whether no task of this queue waits here while fast tasks of others may fill the
+    /// prefetch, so that no slot is ever free. The queue may then ask for one task more, to
+    /// learn whether it has any, and then it blocks. Otherwise it would be asked only when
+    /// fairness puts it first, or when its lease is renewed.
+    fn is_crowded_out(&self) -> bool {
+        self.ahead > 0 && self.waiting_of_queue == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_tasks_are_prefetched_and_slow_ones_are_not() {
+        for (per_second, concurrency, ahead) in [
+            (0.0, 1, 0),
+            (19.0, 1, 0), // 53 ms each
+            (20.0, 1, 1), // 50 ms each
+            (10_000.0, 10, 500),
+            (10_000.0, 500, 500),
+            (10_000.0, 501, 0), // 50 ms each and more
+            (1e9, 10, MOST_AHEAD),
+        ] {
+            assert_eq!(prefetch(per_second, concurrency), ahead, "{per_second} {concurrency}");
+        }
+    }
+
+    /// What is wanted with so many slots, vacant ones, tasks that wait and are asked for, a
+    /// BLMOVE under way, and a prefetch. Tasks of this queue are among those that wait.
+    fn wanted(
+        concurrency: usize,
+        vacant: usize,
+        waiting: usize,
+        asked: usize,
+        is_blocked: bool,
+        ahead: usize,
+    ) -> usize {
+        let waiting_of_queue = waiting.min(1);
+        Room { concurrency, vacant, waiting, waiting_of_queue, asked, is_blocked, ahead, ..Room::default() }.wanted()
+    }
+
+    #[test]
+    fn a_queue_asks_for_what_the_slots_and_the_prefetch_take() {
+        for (slots, vacant, waiting, asked, is_blocked, ahead, expected) in [
+            // Slow tasks: the vacant slots, less what waits or is asked for already.
+            (4, 4, 0, 0, false, 0, 4),
+            (4, 4, 1, 0, false, 0, 3),
+            (4, 4, 1, 2, false, 0, 1),
+            (4, 4, 1, 3, false, 0, 0),
+            (4, 0, 0, 0, false, 0, 0),
+            (4, 1, 3, 0, false, 0, 0),
+            // A BLMOVE under way keeps one slot, unless it is the last.
+            (4, 4, 0, 0, true, 0, 3),
+            (4, 4, 1, 0, true, 0, 2),
+            (4, 2, 1, 0, true, 0, 1),
+            (4, 1, 0, 0, true, 0, 1),
+            (1, 1, 0, 0, true, 0, 1),
+            // Fast tasks: the prefetch on top.
+            (4, 0, 1, 0, false, 100, 99),
+            (4, 4, 1, 0, false, 100, 103),
+            (4, 4, 1, 50, false, 100, 53),
+            (4, 2, 200, 0, false, 100, 0),
+            // No exchange claims more than a thousand, nor does more wait than MOST_AHEAD.
+            (4, 4, 1, 0, false, 2048, 1000),
+            (4, 4, 1500, 0, false, 2048, 548),
+            (4, 4, 2048, 0, false, 2048, 0),
+            // A worker with more slots than that fills them all the same.
+            (5000, 5000, 1, 0, false, 0, 1000),
+            (5000, 5000, 4500, 0, false, 0, 500),
+        ] {
+            let given = (slots, vacant, waiting, asked, is_blocked, ahead);
+            assert_eq!(wanted(slots, vacant, waiting, asked, is_blocked, ahead), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn large_messages_are_not_prefetched() {
+        let room = Room { concurrency: 4, vacant: 2, waiting_of_queue: 1, ahead: 100, ..Room::default() };
+        assert_eq!(Room { waiting_bytes: MOST_BYTES - 1, ..room }.wanted(), 102);
+        assert_eq!(Room { waiting_bytes: MOST_BYTES, ..room }.wanted(), 2);
+    }
+
+    #[test]
+    fn a_queue_that_fast_tasks_of_others_crowd_out_may_ask_for_one_task_and_block() {
+        let full = Room { concurrency: 4, vacant: 0, waiting: 200, ahead: 100, ..Room::default() };
+        assert_eq!((full.wanted(), full.may_block()), (1, true));
+        let has_some = Room { waiting_of_queue: 1, ..full };
+        assert_eq!((has_some.wanted(), has_some.may_block()), (0, false));
+        let slow = Room { ahead: 0, ..full };
+        assert_eq!((slow.wanted(), slow.may_block()), (0, false));
+        // Large messages end the prefetch, not this.
+        assert_eq!(Room { waiting_bytes: MOST_BYTES, ..full }.wanted(), 1);
+    }
+
+    #[test]
+    fn a_queue_blocks_while_a_slot_is_free_for_the_task() {
+        for (vacant, waiting, asked, may_block) in
+            [(1, 0, 0, true), (0, 0, 0, false), (2, 1, 0, true), (2, 2, 0, false), (2, 1, 1, false), (3, 1, 1, true)]
+        {
+            let room = Room { concurrency: 4, vacant, waiting, asked, ..Room::default() };
+            assert_eq!(room.may_block(), may_block, "{vacant} {waiting} {asked}");
+        }
+    }
+
+    #[test]
+    fn more_is_claimed_when_half_of_the_prefetch_has_begun() {
+        for (vacant, waiting, ahead, is_low) in
+            [(0, 0, 0, true), (0, 1, 0, false), (2, 2, 0, true), (0, 50, 100, true), (0, 51, 100, false)]
+        {
+            assert_eq!(
+                Room { vacant, waiting, ahead, ..Room::default() }.is_low(),
+                is_low,
+                "{vacant} {waiting} {ahead}"
+            );
+        }
+    }
+}
