@@ -18,4 +18,4 @@ pub use denied::remedy as missing_right;
 pub use framing::{Frame, Reply};
 pub use link::{Connection, Interrupt};
 pub use refusal::{Refusal, can_not_work, redis_error};
-pub use topology::{Deployment, Detour, Goal, Slot, slot_of};
+pub use topology::{Deployment, Goal, Redirect, Slot, slot_of};

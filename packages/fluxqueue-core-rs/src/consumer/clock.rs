@@ -1,4 +1,5 @@
-//! The clock of leases: it goes on while the machine sleeps, and nobody sets it.
+//! The clock of leases, which goes on while the machine sleeps and can not be set, and the
+//! clock of Redis.
 
 use std::time::Duration;
 
@@ -13,4 +14,22 @@ pub fn now() -> Duration {
     // SAFETY: `time` is a valid place for the answer, and the clock exists.
     unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The clock of Redis, as its replies tell it.
+#[derive(Default)]
+pub struct RedisClock {
+    ahead_ms: i64,
+}
+
+impl RedisClock {
+    /// Redis says what time it is, in ms since 1970.
+    pub fn set(&mut self, redis_ms: u64, now: Duration) {
+        self.ahead_ms = redis_ms as i64 - now.as_millis() as i64;
+    }
+
+    /// What time it is there, in ms since 1970.
+    pub fn ms(&self, now: Duration) -> u64 {
+        (now.as_millis() as i64 + self.ahead_ms) as u64
+    }
 }

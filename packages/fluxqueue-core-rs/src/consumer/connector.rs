@@ -1,24 +1,25 @@
-//! Connects in a thread of its own: looking a name up or shaking hands may take
-//! seconds, and the leases of other queues must be renewed meanwhile.
+//! Connects in a separate thread: a name lookup or a handshake may take seconds, and the
+//! driver must renew the leases of other queues meanwhile.
+//!
+//! Why: docs/decisions/0008-connections-are-made-in-a-thread.md
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use super::link::Pair;
 use super::registry;
 use super::shared::Shared;
-use crate::connection::{Connection, Deployment, Goal, slot_of};
+use crate::connection::{Deployment, Goal, slot_of};
 use crate::errors::{Error, Result};
 use crate::keys;
 
 /// What a conversation begins with.
-pub struct Pair {
-    /// The connection for scripts.
-    pub scripts: Connection,
-    /// The one that blocks.
-    pub blocking: Connection,
-    /// Why the queue could not be registered, where the registry is elsewhere.
+pub struct Connected {
+    /// The connections.
+    pub pair: Pair,
+    /// Why the queue could not be registered, if the registry is on another server.
     pub not_registered: Option<Error>,
 }
 
@@ -27,11 +28,11 @@ pub struct Connector {
     deployment: Arc<Deployment>,
     shared: Arc<Shared>,
     stopped: Arc<AtomicBool>,
-    sender: Sender<(usize, Result<Pair>)>,
-    receiver: Receiver<(usize, Result<Pair>)>,
+    sender: Sender<(usize, Result<Connected>)>,
+    receiver: Receiver<(usize, Result<Connected>)>,
 }
 
-fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result<Pair> {
+fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result<Connected> {
     let mut interrupt = || match stopped.load(Ordering::Relaxed) {
         true => Err(Error::Unavailable("the worker stops".into())),
         false => Ok(()),
@@ -42,12 +43,12 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
     };
     let goal = Goal::Owner(slot_of(&keys::pending(queue)));
     let scripts = deployment.open(&goal, &mut interrupt)?;
-    // The same server: what blocks on one of them is what scripts of the other wake.
+    // The same server: a script on one connection wakes a BLMOVE on the other.
     let goal = scripts.node().map_or(goal, |node| Goal::Server(node.clone()));
     let blocking = deployment.open(&goal, &mut interrupt)?;
     scripts.set_nonblocking(true)?;
     blocking.set_nonblocking(true)?;
-    Ok(Pair { scripts, blocking, not_registered })
+    Ok(Connected { pair: Pair::new(scripts, blocking), not_registered })
 }
 
 impl Connector {
@@ -57,13 +58,13 @@ impl Connector {
         Connector { deployment, shared, stopped: Arc::default(), sender, receiver }
     }
 
-    /// Begins to connect for a queue; the driver is woken when it is done.
+    /// Begins to connect for a queue, and wakes the driver when that has ended.
     pub fn begin(&self, queue: usize, name: &str) -> Result<()> {
         let (deployment, shared, stopped) = (self.deployment.clone(), self.shared.clone(), self.stopped.clone());
         let name = name.to_owned();
         let sender = self.sender.clone();
         let run = move || {
-            // Nobody listens any more where the driver has ended.
+            // If the driver has ended, the channel has no receiver.
             let _ = sender.send((queue, connect(&deployment, &name, &stopped)));
             shared.driver.set();
         };
@@ -71,8 +72,8 @@ impl Connector {
         spawned.map(drop).map_err(|e| Error::Unavailable(format!("no thread could be started: {e}")))
     }
 
-    /// What has been connected since the last call.
-    pub fn finished(&self) -> impl Iterator<Item = (usize, Result<Pair>)> + '_ {
+    /// The attempts that have ended since the last call.
+    pub fn finished(&self) -> impl Iterator<Item = (usize, Result<Connected>)> + '_ {
         self.receiver.try_iter()
     }
 }

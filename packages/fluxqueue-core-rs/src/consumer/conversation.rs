@@ -1,397 +1,398 @@
-//! One queue's conversation with Redis: its consumer id, its two connections
-//! and what is under way on them. The driver says when; this says what.
+//! One queue's conversation with Redis: what it sends, and what a reply changes.
+//! `planning` decides when to send.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::connector::Pair;
+use super::clock::RedisClock;
+use super::connector::{Connected, Connector};
+use super::event::Event;
+use super::identity::Identity;
+use super::link::{Answer, Link, Open, OpenSent, Opening, Request, Side};
 use super::outcome::Settlement;
-use super::poll::Side;
-use super::requests;
-use super::state::State;
-use crate::connection::{Args, Call, Connection, command};
-use crate::ids;
-use crate::keys;
-use crate::scripts::Script;
-
-/// How long to wait before connecting again, growing from the first to the last.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
-/// How often a paused queue is looked at.
-const WHILE_PAUSED: Duration = Duration::from_millis(500);
-/// How long after the lost answer of a BLMOVE its connection counts as broken.
-const BLOCK_MARGIN: Duration = Duration::from_secs(2);
-/// How long to wait for an operator who has to give us a right.
-const WHILE_DENIED: Duration = Duration::from_secs(5);
-
-/// What is fixed for all queues of the worker.
-pub struct Options {
-    /// How long a consumer lives without an exchange.
-    pub lease: Duration,
-    /// Serve the suspects.
-    pub suspects: bool,
-    /// Keep dead tasks.
-    pub save_dead: bool,
-    /// How long messages of newer versions are put off before they are parked, ms.
-    pub unknown_grace: u64,
-}
-
-impl Options {
-    /// Nothing begins after this moment, where `sent` is that of the last success:
-    /// a little before the lease ends, since clocks run at slightly different speeds.
-    pub fn fresh_until(&self, sent: Duration) -> Duration {
-        sent + self.lease - self.lease / 20
-    }
-
-    /// A lease is renewed after a third of it.
-    pub fn renewal(&self) -> Duration {
-        self.lease / 3
-    }
-
-    /// How long a script may take to answer before the connection counts as broken.
-    pub fn patience(&self) -> Duration {
-        (self.lease * 3 / 10).max(Duration::from_millis(500))
-    }
-}
-
-/// What the script connection waits for.
-pub enum Request {
-    /// `open`, sent at that time.
-    Open(Duration),
-    /// `exchange`, with the outcomes it carries and how many tasks it asks for.
-    Exchange { sent: Duration, settlements: Vec<Settlement>, asked: usize },
-    /// `open` with nothing to open.
-    Close(Duration),
-}
-
-impl Request {
-    fn sent(&self) -> Duration {
-        match self {
-            Request::Open(sent) | Request::Exchange { sent, .. } | Request::Close(sent) => *sent,
-        }
-    }
-}
-
-/// The scripts that a worker calls.
-pub struct Scripts {
-    /// open.lua
-    pub open: Script,
-    /// exchange.lua
-    pub exchange: Script,
-}
+use super::release::Release;
+use super::replies::{self, Done, Exchanged, Opened};
+use super::reports::{Reports, parked_event};
+use super::retry::Retry;
+use super::state::Phase;
+use super::turn::{Turn, Verdict};
+use crate::connection::{Connection, Refusal, Reply, redis_error};
+use crate::errors::{Error, Result};
 
 /// One queue's side of the driver.
 pub struct Conversation {
     /// Index of the queue.
     pub queue: usize,
-    /// Its name.
-    pub name: String,
-    /// The keys that every call of a script begins with.
-    keys: Args,
-    /// This conversation's consumer id.
-    pub current: String,
-    olds: Vec<String>,
-    /// The connection for scripts.
-    pub scripts: Option<Connection>,
-    /// The connection that blocks.
-    pub blocking: Option<Connection>,
-    /// Somebody connects right now.
-    pub connecting: bool,
-    /// `open` has answered.
-    pub ready: bool,
-    /// Replies on the script connection that say nothing to us.
-    pub ignore: usize,
-    /// What the script connection waits for.
-    pub request: Option<Request>,
-    /// When the answer of the BLMOVE under way is overdue.
-    pub blocked_until: Option<Duration>,
-    /// When something was last read from the script connection.
-    pub heard: Duration,
-    /// When an exchange was last sent.
-    pub last_exchange: Duration,
-    /// Redis may have more tasks than we have asked for.
-    pub maybe_more: bool,
-    /// The queue is paused.
-    pub paused: bool,
-    /// Nothing is sent before: Redis has refused something, or is away.
-    pub not_before: Duration,
-    /// The control plane knows that we are cut off.
-    pub told_broken: bool,
-    told_denied: bool,
-    /// Redis is to be sent the text of the script.
-    pub send_text: bool,
-    /// Nothing is held any more, and Redis knows.
-    pub closed: bool,
-    /// When the drain reached this queue.
+    /// When the drain reached it.
     pub draining: Option<Duration>,
-    /// Tasks that had not begun are still to be given back.
-    pub owes: bool,
-    /// No BLMOVE is sent before: Redis has refused one.
+    /// The queue is paused.
+    pub is_paused: bool,
+    /// No BLMOVE is sent before, because Redis has refused one.
     pub block_not_before: Duration,
-    /// An exchange of this conversation has succeeded, or it is the first one.
-    pub proven: bool,
-    pause: Duration,
-    opened: bool,
-    redis_ahead: i64,
+    identity: Identity,
+    link: Link,
+    retry: Retry,
+    reports: Reports,
+    release: Release,
+    /// The server does not have the script of `exchange`: its text is sent.
+    sends_text: bool,
+    redis_clock: RedisClock,
+    /// The registry of queues is on the same server as the queue.
     registers: bool,
 }
 
 impl Conversation {
-    /// Of that queue, not connected. `registers`: the registry of queues is on the
-    /// same server as the queue.
-    pub fn new(queue: usize, name: &str, registers: bool) -> Conversation {
-        let mut keys = Args::default();
-        for key in keys::of_queue(name) {
-            keys.push(key.as_bytes());
-        }
+    /// Of that queue, not connected. `registers`: the registry of queues is on the queue's
+    /// server.
+    pub fn new(queue: usize, name: &str, registers: bool, now: Duration) -> Conversation {
         Conversation {
             queue,
-            name: name.to_owned(),
-            keys,
-            current: ids::consumer_id(),
-            olds: Vec::new(),
-            scripts: None,
-            blocking: None,
-            connecting: false,
-            ready: false,
-            ignore: 0,
-            request: None,
-            blocked_until: None,
-            heard: Duration::ZERO,
-            last_exchange: Duration::ZERO,
-            maybe_more: false,
-            paused: false,
-            not_before: Duration::ZERO,
-            told_broken: false,
-            told_denied: false,
-            send_text: false,
-            closed: false,
+            identity: Identity::new(name),
+            link: Link::Away,
+            retry: Retry::default(),
+            reports: Reports::new(now),
             draining: None,
-            owes: false,
+            release: Release::new(queue),
+            is_paused: false,
+            sends_text: false,
             block_not_before: Duration::ZERO,
-            proven: true,
-            pause: Duration::ZERO,
-            opened: false,
-            redis_ahead: 0,
+            redis_clock: RedisClock::default(),
             registers,
         }
     }
 
-    /// The clock of Redis, as far as we know it; ms since 1970.
-    pub fn redis_ms(&self, now: Duration) -> u64 {
-        (now.as_millis() as i64 + self.redis_ahead) as u64
+    /// How far it has come.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
-    /// Redis has said what time it is.
-    pub fn set_redis_clock(&mut self, redis_ms: u64, now: Duration) {
-        self.redis_ahead = redis_ms as i64 - now.as_millis() as i64;
+    /// The same, to read from it and write to it.
+    pub fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
     }
 
-    /// When the next exchange is due, whatever else is to be said.
-    pub fn renew_at(&self, options: &Options) -> Duration {
-        let renewal = options.renewal();
-        self.last_exchange + if self.paused { WHILE_PAUSED.min(renewal) } else { renewal }
+    /// Nothing is sent before this moment.
+    pub fn not_before(&self) -> Duration {
+        self.retry.not_before()
     }
 
-    /// How many tasks the exchange under way asks for.
-    pub fn asking(&self) -> usize {
-        match &self.request {
-            Some(Request::Exchange { asked, .. }) => *asked,
-            _ => 0,
+    /// Whether an outcome can leave now.
+    pub fn can_send(&self, now: Duration) -> bool {
+        self.link.open().is_some_and(|open| open.request.is_none()) && now >= self.retry.not_before()
+    }
+
+    /// Whether Redis has something of this consumer, or should hear of it: a lease, tasks
+    /// that it holds, or tasks to release.
+    pub fn has_something_to_say(&self, turn: &Turn) -> bool {
+        self.release.is_owed() || self.link.open().is_some() || turn.state.queues[self.queue].holds_something()
+    }
+
+    /// Begins to connect. If that fails, returns when to try again.
+    pub fn connect(&mut self, turn: &mut Turn, connector: &Connector) -> Option<Duration> {
+        match connector.begin(self.queue, self.identity.queue_name()) {
+            Ok(()) => {
+                self.link = Link::Connecting;
+                None
+            }
+            Err(error) => {
+                self.broke(turn, &error.to_string());
+                Some(self.retry.not_before())
+            }
         }
     }
 
-    /// Ends the conversation, at any break, a lost lease or the drain: a
-    /// consumer id stands for one conversation only. Outcomes under way go back;
-    /// the next `open` tells which of them were executed.
-    pub fn start_anew(&mut self, state: &mut State, now: Duration, wait: bool) {
-        self.scripts = None;
-        self.blocking = None;
-        self.ready = false;
-        state.queues[self.queue].connected = false;
-        self.ignore = 0;
-        self.blocked_until = None;
-        if let Some(Request::Exchange { settlements, .. }) = self.request.take() {
-            state.return_settlements(self.queue, settlements);
+    /// The attempt to connect has ended.
+    pub fn connected(&mut self, turn: &mut Turn, result: Result<Connected>) {
+        if !matches!(self.link, Link::Connecting) {
+            return; // It has been closed meanwhile.
         }
-        if self.opened {
-            self.olds.push(std::mem::replace(&mut self.current, ids::consumer_id()));
-            self.opened = false;
-        }
-        if wait {
-            self.not_before = now + self.pause;
-            self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
-            self.proven = false;
+        self.link = Link::Away;
+        match result {
+            Ok(Connected { pair, not_registered }) => {
+                if let Some(error) = not_registered {
+                    self.tell(turn, |reports, now| reports.not_registered(&error, now));
+                }
+                self.link = Link::Opening(Opening { pair, sent: None });
+            }
+            Err(error) => self.failed(turn, &error),
         }
     }
 
-    /// It is worth telling also where a break was told: this one does not end by itself.
-    pub fn tell_denied(&mut self) {
-        if !std::mem::replace(&mut self.told_denied, true) {
-            self.told_broken = false;
+    /// An error ends the conversation.
+    pub fn failed(&mut self, turn: &mut Turn, error: &Error) {
+        let is_denied = matches!(error, Error::Denied(_));
+        if is_denied {
+            self.reports.denied();
+        }
+        self.broke(turn, &error.to_string());
+        if is_denied {
+            self.retry.denied(turn.now);
         }
     }
 
-    /// The next conversation would be refused what this one was: it begins later.
-    pub fn is_denied(&mut self, now: Duration) {
-        self.not_before = self.not_before.max(now + WHILE_DENIED);
+    /// A break ends the conversation. A new one begins as soon as Redis is there.
+    pub fn broke(&mut self, turn: &mut Turn, problem: &str) {
+        self.tell(turn, |reports, _| reports.broken(problem));
+        self.begin_again(turn);
+        // What was prefetched may have been too much for the line.
+        turn.state.rate.forget();
     }
 
-    /// Both connections are there.
-    pub fn connected(&mut self, pair: Pair) {
-        self.scripts = Some(pair.scripts);
-        self.blocking = Some(pair.blocking);
+    fn begin_again(&mut self, turn: &mut Turn) {
+        self.end(turn);
+        self.retry.broke(turn.now);
     }
 
-    /// `open` has answered: the old ids are behind us, and what had not begun is given back.
-    pub fn is_open(&mut self) {
-        self.ready = true;
-        self.owes = false;
-        self.olds.clear();
-        self.maybe_more = true;
+    /// Ends the conversation: a consumer id stands for one conversation only.
+    fn end(&mut self, turn: &mut Turn) {
+        turn.state.queues[self.queue].connected = false;
+        if let Some(settlements) = self.link.end() {
+            turn.state.return_settlements(self.queue, settlements);
+        }
+        self.identity.renew();
     }
 
-    /// An exchange has succeeded: only now it is known that Redis serves us. True
-    /// where that was in doubt.
-    pub fn prove(&mut self) -> bool {
-        self.pause = Duration::ZERO;
-        self.told_broken = false;
-        self.told_denied = false;
-        !std::mem::replace(&mut self.proven, true)
-    }
-
-    /// Redis has refused a BLMOVE and executed nothing. Until the next one an
-    /// exchange asks.
-    pub fn block_refused(&mut self, now: Duration) {
-        self.blocked_until = None;
-        self.block_not_before = now + PAUSES.1;
-        self.maybe_more = true;
-    }
-
-    /// This server has refused what is under way, since it is not the one to ask.
-    /// An `open` has not made the consumer known then.
-    pub fn is_elsewhere(&mut self) {
-        if matches!(self.request, Some(Request::Open(_))) {
-            self.opened = false;
+    /// Rule 10: a drain ends the conversation, and the next one keeps only what runs.
+    pub fn drain(&mut self, turn: &mut Turn) {
+        if self.draining.is_none() {
+            self.draining = Some(turn.now);
+            self.release.drop_waiting(turn.state);
+            self.end(turn);
         }
     }
 
-    /// Redis refuses for the moment: the same again, later.
-    pub fn back_off(&mut self, now: Duration) {
-        self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
-        self.not_before = now + self.pause;
-    }
-
-    /// A call with the keys of the queue and of that consumer.
-    fn call_for(&self, consumer: &str) -> Call {
-        let mut call = Call::new(&self.keys);
-        self.add_keys_of(consumer, &mut call);
-        call
-    }
-
-    fn add_keys_of(&self, consumer: &str, call: &mut Call) {
-        for key in keys::of_consumer(&self.name, consumer) {
-            call.keys.push(key.as_bytes());
+    /// Drops what has not begun if the lease has ended while the queue is cut off.
+    pub fn drop_expired(&mut self, turn: &mut Turn) {
+        // An `open` that is under way names it, and would keep it.
+        if self.link.open().is_none() && !self.link.awaits_reply() {
+            self.release.drop_expired(turn.state, turn.now);
         }
     }
 
-    fn call_open(&mut self, script: &Script, new: &str, options: &Options, keep: &[Bytes]) {
-        let mut call = self.call_for(new);
-        for old in &self.olds {
-            self.add_keys_of(old, &mut call);
-        }
-        requests::open(&mut call, new, options.lease.as_millis() as u64, &self.olds, keep);
-        let Some(connection) = &mut self.scripts else { return };
-        call.eval(connection.outgoing(), script);
+    /// After a drain: there is nothing left to say.
+    pub fn close(&mut self, turn: &mut Turn) {
+        self.link = Link::Closed;
+        turn.state.close();
     }
 
-    /// Sends `open`, with all that we still hold.
-    pub fn send_open(&mut self, state: &State, scripts: &Scripts, options: &Options, now: Duration) {
-        // Two commands at once: the registry is no key of the queue.
-        if let Some(connection) = self.scripts.as_mut().filter(|_| self.registers) {
-            command(connection.outgoing(), [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
-            self.ignore += 1;
+    /// Sends `open`, with all that this worker still holds.
+    pub fn send_open(&mut self, turn: &mut Turn) {
+        let Link::Opening(opening) = &mut self.link else { return };
+        let out = opening.pair.scripts.outgoing();
+        if self.registers {
+            // In a call of its own: the registry is no key of the queue.
+            self.identity.write_registration(out);
         }
-        let new = self.current.clone();
-        self.call_open(&scripts.open, &new, options, &state.queues[self.queue].fields());
-        self.opened = true;
-        self.request = Some(Request::Open(now));
+        let keeps = turn.state.queues[self.queue].fields();
+        self.identity.write_open(out, &turn.context.scripts, &turn.context.options, &keeps);
+        opening.sent = Some(OpenSent { at: turn.now, registers: self.registers });
     }
 
-    /// Sends `open` with no new id: the last word of a drained worker.
-    pub fn send_close(&mut self, scripts: &Scripts, options: &Options, now: Duration) {
-        self.olds.push(self.current.clone());
-        self.call_open(&scripts.open, "", options, &[]);
-        self.olds.pop();
-        self.request = Some(Request::Close(now));
+    /// Sends the last words of a drained worker.
+    pub fn send_close(&mut self, turn: &Turn) {
+        let Link::Open(open) = &mut self.link else { return };
+        let out = open.pair.scripts.outgoing();
+        self.identity.write_close(out, &turn.context.scripts, &turn.context.options);
+        open.request = Some(Request::Close(turn.now));
     }
 
     /// Sends `exchange`.
-    pub fn send_exchange(
-        &mut self,
-        settlements: Vec<Settlement>,
-        asked: usize,
-        scripts: &Scripts,
-        options: &Options,
-        now: Duration,
-    ) {
-        let what = requests::Exchange {
-            consumer: &self.current,
-            lease_ms: options.lease.as_millis() as u64,
-            claim: asked,
-            suspects: options.suspects,
-            save_dead: options.save_dead,
-            grace_ms: options.unknown_grace,
+    pub fn send_exchange(&mut self, turn: &Turn, settlements: Vec<Settlement>, asked: usize) {
+        let Link::Open(open) = &mut self.link else { return };
+        let text = std::mem::take(&mut self.sends_text);
+        let (scripts, options) = (&turn.context.scripts, &turn.context.options);
+        let out = open.pair.scripts.outgoing();
+        self.identity.write_exchange(out, scripts, options, &settlements, asked, text);
+        open.last_exchange = turn.now;
+        open.request = Some(Request::Exchange { sent: turn.now, settlements, asked });
+    }
+
+    /// Sends BLMOVE: the next task wakes the driver.
+    pub fn send_block(&mut self, turn: &Turn, fresh_until: Duration) {
+        let Link::Open(open) = &mut self.link else { return };
+        let options = &turn.context.options;
+        let timeout = fresh_until.saturating_sub(turn.now).min(options.lease / 2);
+        self.identity.write_block(open.pair.blocking.outgoing(), options.suspects, timeout.as_secs_f64());
+        open.blocks_until(turn.now + timeout);
+    }
+
+    /// Acts on a reply. An error ends the conversation.
+    pub fn act(&mut self, turn: &mut Turn, side: Side, answer: Answer) -> Result<()> {
+        let reply = match answer {
+            Answer::Exchange(exchanged) => return self.exchange_answered(turn, exchanged),
+            Answer::Moved(claimed) => {
+                let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
+                open.blocked_until = None;
+                open.maybe_more = true;
+                turn.state.admit_blocked(self.queue, claimed, turn.now, self.redis_clock.ms(turn.now));
+                return Ok(());
+            }
+            Answer::Other(reply) => reply,
         };
-        let mut call = self.call_for(&self.current);
-        requests::exchange(&mut call, &what, &settlements);
-        let text = std::mem::take(&mut self.send_text);
-        if let Some(connection) = &mut self.scripts {
-            let write = if text { Call::eval } else { Call::evalsha };
-            write(&call, connection.outgoing(), &scripts.exchange);
+        if side == Side::Scripts
+            && let Link::Opening(Opening { sent: Some(sent), .. }) = &mut self.link
+            && std::mem::take(&mut sent.registers)
+        {
+            self.registered(turn, &reply);
+            return Ok(());
         }
-        self.last_exchange = now;
-        self.request = Some(Request::Exchange { sent: now, settlements, asked });
+        match (side, reply, &mut self.link) {
+            (_, Reply::Error(text), _) => self.refused(turn, side, &text)?,
+            (Side::Blocking, _, Link::Open(open)) => open.blocked_until = None,
+            (Side::Scripts, reply, Link::Opening(Opening { sent: Some(sent), .. })) => {
+                let sent = sent.at;
+                self.opened(turn, sent, replies::opened(reply)?);
+            }
+            (Side::Scripts, _, Link::Open(Open { request: Some(Request::Close(_)), .. })) => self.close(turn),
+            _ => return Err(unexpected()),
+        }
+        Ok(())
     }
 
-    /// Sends BLMOVE: the next task will wake us.
-    pub fn send_block(&mut self, options: &Options, fresh_until: Duration, now: Duration) {
-        let timeout = fresh_until.saturating_sub(now).min(options.lease / 2);
-        let source = if options.suspects { keys::suspects(&self.name) } else { keys::pending(&self.name) };
-        let inbox = keys::inbox(&self.name, &self.current);
-        let seconds = format!("{:.3}", timeout.as_secs_f64());
-        let Some(connection) = &mut self.blocking else { return };
-        let parts: [&[u8]; 6] = [b"BLMOVE", source.as_bytes(), inbox.as_bytes(), b"RIGHT", b"LEFT", seconds.as_bytes()];
-        command(connection.outgoing(), parts);
-        self.blocked_until = Some(now + timeout + BLOCK_MARGIN);
-    }
-
-    /// A large answer on a slow line is not late while it comes.
-    fn answer_due(&self, options: &Options) -> Option<Duration> {
-        self.request.as_ref().map(|request| request.sent().max(self.heard) + options.patience())
-    }
-
-    /// Something was read, though perhaps no whole answer.
-    pub fn hear(&mut self, side: Side, now: Duration) {
-        match side {
-            Side::Scripts => self.heard = now,
-            Side::Blocking => self.blocked_until = self.blocked_until.map(|until| until.max(now + BLOCK_MARGIN)),
+    /// The reply to the registration. If it fails the worker goes on: only retries and
+    /// rescues depend on it.
+    fn registered(&mut self, turn: &mut Turn, reply: &Reply) {
+        let Reply::Error(text) = reply else { return };
+        let refusal = Refusal::read(text);
+        // A server that is not ready refuses the `open` behind it as well, and both are sent
+        // again.
+        if !refusal.is_temporary() && refusal != Refusal::ReadOnly {
+            self.tell(turn, |reports, now| reports.not_registered(&redis_error(text), now));
         }
     }
 
-    /// What has waited for an answer for too long.
-    pub fn overdue(&self, options: &Options, now: Duration) -> Option<&'static str> {
-        if self.answer_due(options).is_some_and(|due| now >= due) {
-            return Some("Redis does not answer");
+    fn opened(&mut self, turn: &mut Turn, sent: Duration, opened: Opened) {
+        let Opened::Holds(redis_ms, fields) = opened else {
+            // The id was taken: the next one will not be.
+            return self.begin_again(turn);
+        };
+        self.redis_clock.set(redis_ms, turn.now);
+        self.identity.forget_olds();
+        self.release.done();
+        turn.state.reopened(self.queue, &fields, turn.context.options.fresh_until(sent));
+        if let Link::Opening(opening) = std::mem::replace(&mut self.link, Link::Away) {
+            self.link = Link::Open(Open::new(opening.pair, sent));
         }
-        match self.blocked_until {
-            Some(until) if now >= until => Some("Redis does not answer a BLMOVE"),
-            _ => None,
+        if !self.retry.in_doubt() {
+            self.serves(turn);
         }
     }
 
-    /// When `overdue` may next say something.
-    pub fn due(&self, options: &Options) -> Option<Duration> {
-        self.answer_due(options).into_iter().chain(self.blocked_until).min()
+    /// Redis serves the queue.
+    fn serves(&mut self, turn: &mut Turn) {
+        turn.state.queues[self.queue].connected = true;
+        turn.state.slots.connected(turn.now);
+        // The conversation of a drain is no news.
+        if turn.state.phase == Phase::Serving {
+            let consumer = self.identity.current().to_owned();
+            turn.state.tell(self.queue, Event::Connected { consumer });
+        }
     }
+
+    fn exchange_answered(&mut self, turn: &mut Turn, exchanged: Result<Exchanged>) -> Result<()> {
+        let Some(Request::Exchange { sent, settlements, asked }) =
+            self.link.open_mut().and_then(|open| open.request.take())
+        else {
+            return Ok(());
+        };
+        if let Ok(Exchanged::Done(done)) = exchanged {
+            turn.state.queues[self.queue].settled(&settlements);
+            self.exchanged(turn, sent, asked, done);
+            return Ok(());
+        }
+        turn.state.return_settlements(self.queue, settlements);
+        exchanged.map(|_lost| self.lease_lost(turn))
+    }
+
+    fn exchanged(&mut self, turn: &mut Turn, sent: Duration, asked: usize, mut done: Done) {
+        self.reports.succeeded();
+        if self.retry.succeeded() {
+            self.serves(turn);
+        }
+        self.redis_clock.set(done.redis_ms, turn.now);
+        self.is_paused = done.paused;
+        let claimed = std::mem::take(&mut done.claimed);
+        if asked > 0
+            && let Some(open) = self.link.open_mut()
+        {
+            open.maybe_more = done.more || claimed.len() == asked;
+        }
+        turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
+        // An entry of the dead set is the field, with a number if it was there already.
+        let parked: HashSet<Bytes> =
+            done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
+        turn.state.resolve_doubles(self.queue, sent, &parked, done.redis_ms);
+        for message in claimed {
+            turn.state.admit(self.queue, message, turn.now, done.redis_ms);
+        }
+        let parked = parked.iter().map(parked_event);
+        for event in parked.chain(self.reports.exchanged(&done, turn.context.options.suspects, turn.now)) {
+            turn.state.tell(self.queue, event);
+        }
+    }
+
+    fn lease_lost(&mut self, turn: &mut Turn) {
+        turn.state.lose(self.queue, self.identity.current());
+        self.end(turn);
+    }
+
+    /// An error reply: the command was not executed. It is sent again, or the conversation
+    /// ends with an error.
+    fn refused(&mut self, turn: &mut Turn, side: Side, text: &str) -> Result<()> {
+        let from = self.link.connection(side).and_then(Connection::node).map(AsRef::as_ref);
+        match turn.context.judge(side, text, from)? {
+            Verdict::Ends(error) => return Err(error),
+            Verdict::Elsewhere(error) => {
+                if matches!(self.link, Link::Opening(Opening { sent: Some(_), .. })) {
+                    self.identity.is_unknown();
+                }
+                return Err(error);
+            }
+            Verdict::Later if side == Side::Blocking => {
+                self.block_refused(turn.now);
+                return Ok(());
+            }
+            Verdict::Later => self.retry.refused(turn.now),
+            Verdict::WithText => self.sends_text = true,
+            Verdict::Again => {}
+        }
+        self.send_again(turn);
+        Ok(())
+    }
+
+    /// The request under way was not executed: the next plan sends it again.
+    fn send_again(&mut self, turn: &mut Turn) {
+        let request = match &mut self.link {
+            Link::Opening(opening) => {
+                opening.sent = None;
+                None
+            }
+            Link::Open(open) => open.request.take(),
+            Link::Away | Link::Connecting | Link::Closed => None,
+        };
+        if let Some(Request::Exchange { settlements, .. }) = request {
+            turn.state.return_settlements(self.queue, settlements);
+        }
+    }
+
+    /// Redis has refused a BLMOVE: until the next one an exchange asks.
+    fn block_refused(&mut self, now: Duration) {
+        self.block_not_before = now + Retry::LONGEST;
+        if let Some(open) = self.link.open_mut() {
+            open.blocked_until = None;
+            open.maybe_more = true;
+        }
+    }
+
+    fn tell(&mut self, turn: &mut Turn, report: impl FnOnce(&mut Reports, Duration) -> Option<Event>) {
+        if let Some(event) = report(&mut self.reports, turn.now) {
+            turn.state.tell(self.queue, event);
+        }
+    }
+}
+
+fn unexpected() -> Error {
+    Error::Broker("Redis sent a reply that nobody waits for".into())
 }

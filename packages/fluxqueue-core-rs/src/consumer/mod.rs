@@ -4,7 +4,6 @@
 //! with the threads that run tasks is one `State` behind a mutex. docs/protocol.md
 //! has the rules; the comments here say where one is kept.
 
-mod answers;
 mod batching;
 mod claimed;
 mod claiming;
@@ -15,18 +14,25 @@ mod crew;
 mod driver;
 mod event;
 mod fairness;
-mod giving_back;
+mod identity;
 mod job;
+mod link;
 mod meter;
+mod options;
 mod outcome;
+mod planning;
 mod poll;
 mod python;
 mod queue_state;
 mod rate;
 mod ready;
 mod registry;
+mod release;
 mod replies;
+mod reports;
 mod requests;
+mod retry;
+mod scripts;
 mod shared;
 mod slots;
 #[cfg(test)]
@@ -34,6 +40,7 @@ mod slots_tests;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod turn;
 mod wake;
 mod work;
 

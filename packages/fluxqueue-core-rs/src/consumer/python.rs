@@ -12,10 +12,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::clock;
-use super::conversation::Options;
 use super::driver::Driver;
 use super::event::Event;
 use super::job::Job;
+use super::options::Options;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::Phase;

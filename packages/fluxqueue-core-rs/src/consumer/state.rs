@@ -288,14 +288,18 @@ impl State {
         self.outcomes -= self.queues[queue].reopened(fields, fresh_until);
     }
 
-    /// The lease is lost: everything held belongs to other workers. Returns how many tasks
-    /// run on as orphans, and the fields of the outcomes that are void.
-    pub fn lost(&mut self, queue: usize) -> (usize, Vec<Bytes>) {
+    /// The consumer's lease is lost: everything held belongs to other workers. Tasks that
+    /// run go on as orphans, and the outcomes that were not sent are void.
+    pub fn lose(&mut self, queue: usize, consumer: &str) {
         let of_queue = &self.queues[queue];
-        let running = of_queue.running();
-        let void = of_queue.settlements.iter().map(|s| s.field.clone()).collect();
+        let lost = Event::LeaseLost { consumer: consumer.to_owned(), running: of_queue.running() };
+        let void: Vec<Bytes> = of_queue.settlements.iter().map(|s| s.field.clone()).collect();
         self.reopened(queue, &HashSet::new(), Duration::ZERO);
-        (running, void)
+        self.tell(queue, lost);
+        for field in void {
+            let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
+            self.tell(queue, Event::OutcomeVoid { task_id });
+        }
     }
 
     /// Releases what has waited here for longer than `patience`, newest first, so that the

@@ -56,6 +56,13 @@ fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
     shared.lock().take_settlements(queue, 100, usize::MAX)
 }
 
+/// Loses the lease of the queue. Returns what the control plane hears.
+fn lose(shared: &Shared) -> Vec<Event> {
+    let mut state = shared.lock();
+    state.lose(0, "c");
+    state.events.drain(..).map(|(_, event)| event).collect()
+}
+
 #[test]
 fn a_queue_is_served_while_its_conversation_is_open_and_its_lease_renewed() {
     let shared = shared(&["one", "two"], 1);
@@ -194,14 +201,16 @@ fn an_orphan_does_not_settle_a_new_claim_of_the_same_attempt() {
     let message = raw("sync");
     admit(&shared, 0, &message);
     let orphan = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().lost(0), (1, vec![]));
+    let lost = |running| Event::LeaseLost { consumer: "c".into(), running };
+    assert_eq!(lose(&shared), [lost(1)]);
     shared.lock().queues[0].fresh_until = FOREVER;
     admit(&shared, 0, &message);
     let again = begin(&shared).expect("admitted");
     assert!(!shared.finish(&orphan, Outcome::Succeeded, at(2)));
     assert!(settlements(&shared, 0).is_empty());
     assert!(shared.finish(&again, Outcome::Succeeded, at(2)));
-    assert_eq!(shared.lock().lost(0), (0, vec![field(&message)]), "told, since its task was thought to have ended");
+    let task_id = String::from_utf8_lossy(&field(&message)[..36]).into_owned();
+    assert_eq!(lose(&shared), [lost(0), Event::OutcomeVoid { task_id }], "told, since its task had ended");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Node;
-use crate::connection::{Connection, Deployment, Detour, Goal, Interrupt, Reply, Slot};
+use crate::connection::{Connection, Deployment, Goal, Interrupt, Redirect, Reply, Slot};
 use crate::errors::{Error, Result};
 
 /// This many redirects in a row are followed at once. After more of them, the nodes do
@@ -84,16 +84,16 @@ impl Redirects {
             self.in_a_row = 0;
             return None;
         };
-        let detour = deployment.detour(text, from.map(Arc::as_ref))?;
+        let detour = deployment.redirect(text, from.map(Arc::as_ref))?;
         self.in_a_row = self.in_a_row.saturating_add(1);
         let at_once = if self.in_a_row > MOST_AT_ONCE { Pause::Needed } else { Pause::None };
         let pause = match detour {
-            Detour::Moved => at_once,
-            Detour::Ask(node) => {
+            Redirect::Moved => at_once,
+            Redirect::Ask(node) => {
                 self.ask = Some(node);
                 at_once
             }
-            Detour::Astray => Pause::Needed,
+            Redirect::Unknown => Pause::Needed,
         };
         Some((pause, Error::Unavailable(format!("Redis is not ready: {text}"))))
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::cluster::SlotMap;
-use self::redirect::Redirect;
+use self::redirect::Destination;
 use self::sentinel::Watched;
 use super::backoff::Backoff;
 use super::dial;
@@ -47,13 +47,13 @@ pub enum Goal {
 }
 
 /// What a refusal says about where to go. Nothing was executed.
-pub enum Detour {
+pub enum Redirect {
     /// Another node serves the slot, and is known now.
     Moved,
     /// Another node has the keys of this one command.
     Ask(Arc<Node>),
-    /// This server serves nobody; who does must be found out anew.
-    Astray,
+    /// This server serves no one; which one does must be found again.
+    Unknown,
 }
 
 impl Deployment {
@@ -87,24 +87,24 @@ impl Deployment {
         }
     }
 
-    /// What an error answer of the server `from` says about where to go.
-    pub fn detour(&self, error: &str, from: Option<&Node>) -> Option<Detour> {
+    /// What an error reply of the server `from` says about where to go.
+    pub fn redirect(&self, error: &str, from: Option<&Node>) -> Option<Redirect> {
         let code = error.split_whitespace().next().unwrap_or_default();
         match (&self.finder, code) {
             (Finder::Fixed, _) => None,
             (_, "READONLY" | "MASTERDOWN") | (Finder::Cluster(_), "CLUSTERDOWN") => {
                 self.doubt();
-                Some(Detour::Astray)
+                Some(Redirect::Unknown)
             }
-            (Finder::Cluster(map), "MOVED" | "ASK") => match Redirect::read(error, from) {
-                Some(Redirect::Moved(slot, node)) => {
+            (Finder::Cluster(map), "MOVED" | "ASK") => match Destination::read(error, from) {
+                Some(Destination::Moved(slot, node)) => {
                     map.learn(slot, node);
-                    Some(Detour::Moved)
+                    Some(Redirect::Moved)
                 }
-                Some(Redirect::Ask(node)) => Some(Detour::Ask(node)),
+                Some(Destination::Ask(node)) => Some(Redirect::Ask(node)),
                 None => {
                     map.doubt();
-                    Some(Detour::Astray)
+                    Some(Redirect::Unknown)
                 }
             },
             _ => None,

@@ -8,17 +8,17 @@ use crate::config::Node;
 
 /// Where another node sends us.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Redirect {
+pub enum Destination {
     /// It serves the slot from now on.
     Moved(Slot, Arc<Node>),
     /// It has the keys of this one command; the slot is on its way there.
     Ask(Arc<Node>),
 }
 
-impl Redirect {
+impl Destination {
     /// Reads `MOVED 3999 host:port`. An empty host is that of `from`, the node
     /// that has answered.
-    pub fn read(text: &str, from: Option<&Node>) -> Option<Redirect> {
+    pub fn read(text: &str, from: Option<&Node>) -> Option<Destination> {
         let mut words = text.split_whitespace();
         let (kind, slot, place) = (words.next()?, words.next()?, words.next()?);
         let slot: Slot = slot.parse().ok().filter(|slot| usize::from(*slot) < SLOTS)?;
@@ -32,8 +32,8 @@ impl Redirect {
         };
         let node = Arc::new(Node { host: host.to_owned(), port: port.parse().ok().filter(|port| *port > 0)? });
         match kind {
-            "MOVED" => Some(Redirect::Moved(slot, node)),
-            "ASK" => Some(Redirect::Ask(node)),
+            "MOVED" => Some(Destination::Moved(slot, node)),
+            "ASK" => Some(Destination::Ask(node)),
             _ => None,
         }
     }
@@ -51,11 +51,11 @@ mod tests {
     fn redirections_are_read() {
         let from = node("asked", 1);
         for (text, expected) in [
-            ("MOVED 3999 127.0.0.1:6381", Some(Redirect::Moved(3999, node("127.0.0.1", 6381)))),
-            ("ASK 0 redis-1.example.org:6381", Some(Redirect::Ask(node("redis-1.example.org", 6381)))),
-            ("MOVED 16383 ::1:6381", Some(Redirect::Moved(16383, node("::1", 6381)))),
-            ("MOVED 16383 [::1]:6381", Some(Redirect::Moved(16383, node("::1", 6381)))),
-            ("MOVED 1 :6381", Some(Redirect::Moved(1, node("asked", 6381)))),
+            ("MOVED 3999 127.0.0.1:6381", Some(Destination::Moved(3999, node("127.0.0.1", 6381)))),
+            ("ASK 0 redis-1.example.org:6381", Some(Destination::Ask(node("redis-1.example.org", 6381)))),
+            ("MOVED 16383 ::1:6381", Some(Destination::Moved(16383, node("::1", 6381)))),
+            ("MOVED 16383 [::1]:6381", Some(Destination::Moved(16383, node("::1", 6381)))),
+            ("MOVED 1 :6381", Some(Destination::Moved(1, node("asked", 6381)))),
             ("MOVED 1 ?:6381", None),
             ("MOVED 16384 a:1", None),
             ("MOVED -1 a:1", None),
@@ -66,8 +66,8 @@ mod tests {
             ("", None),
             ("MOVEDX 1 a:1", None),
         ] {
-            assert_eq!(Redirect::read(text, Some(&*from)), expected, "{text}");
+            assert_eq!(Destination::read(text, Some(&*from)), expected, "{text}");
         }
-        assert_eq!(Redirect::read("MOVED 1 :6381", None), None);
+        assert_eq!(Destination::read("MOVED 1 :6381", None), None);
     }
 }

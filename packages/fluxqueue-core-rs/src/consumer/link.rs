@@ -1,0 +1,278 @@
+//! How far a conversation has come: its connections, and what is under way on them.
+//!
+//! Why: docs/decisions/0049-a-conversation-is-a-state-machine.md
+
+use std::io;
+use std::time::Duration;
+
+use super::claimed::Claimed;
+use super::outcome::Settlement;
+use super::replies::{self, Exchanged};
+use crate::connection::{Connection, Reply};
+use crate::errors::Result;
+
+/// How long after the lost reply of a BLMOVE its connection counts as broken.
+const BLOCK_MARGIN: Duration = Duration::from_secs(2);
+
+/// One of a conversation's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// For scripts, one request at a time.
+    Scripts,
+    /// For BLMOVE.
+    Blocking,
+}
+
+/// A reply, read as far as possible before the state is locked: the threads that run tasks
+/// wait for that lock.
+pub enum Answer {
+    /// The reply of an exchange, with its messages.
+    Exchange(Result<Exchanged>),
+    /// The message that a BLMOVE has brought.
+    Moved(Claimed),
+    /// Any other reply.
+    Other(Reply),
+}
+
+/// The two connections of a conversation, to one server.
+pub struct Pair {
+    /// For scripts.
+    pub scripts: Connection,
+    /// For BLMOVE.
+    pub blocking: Connection,
+    /// When something was last read from the connection for scripts.
+    pub heard: Duration,
+}
+
+impl Pair {
+    /// Nothing was said yet.
+    pub fn new(scripts: Connection, blocking: Connection) -> Pair {
+        Pair { scripts, blocking, heard: Duration::ZERO }
+    }
+
+    fn side(&self, side: Side) -> &Connection {
+        match side {
+            Side::Scripts => &self.scripts,
+            Side::Blocking => &self.blocking,
+        }
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut Connection {
+        match side {
+            Side::Scripts => &mut self.scripts,
+            Side::Blocking => &mut self.blocking,
+        }
+    }
+}
+
+/// An `open` under way.
+pub struct OpenSent {
+    /// When it was sent.
+    pub at: Duration,
+    /// The reply to the registration of the queue comes first.
+    pub registers: bool,
+}
+
+/// Connected, but Redis does not know the consumer yet.
+pub struct Opening {
+    /// The connections.
+    pub pair: Pair,
+    /// None while `open` waits to be sent.
+    pub sent: Option<OpenSent>,
+}
+
+/// What an open conversation waits for on its connection for scripts.
+pub enum Request {
+    /// `exchange`, with the outcomes it carries and how many tasks it asks for.
+    Exchange { sent: Duration, settlements: Vec<Settlement>, asked: usize },
+    /// `open` with no new id, which closes the consumer.
+    Close(Duration),
+}
+
+/// Redis knows the consumer. Only now outcomes (rule 2) and BLMOVE (rule 1) are sent.
+pub struct Open {
+    /// The connections.
+    pub pair: Pair,
+    /// The request under way.
+    pub request: Option<Request>,
+    /// When an exchange was last sent, or `open`.
+    pub last_exchange: Duration,
+    /// Redis may have more tasks than this conversation has asked for.
+    pub maybe_more: bool,
+    /// When the reply of the BLMOVE under way is overdue.
+    pub blocked_until: Option<Duration>,
+}
+
+impl Open {
+    /// `open`, sent at that time, has succeeded.
+    pub fn new(pair: Pair, sent: Duration) -> Open {
+        Open { pair, request: None, last_exchange: sent, maybe_more: true, blocked_until: None }
+    }
+
+    /// A BLMOVE was sent that lasts until then.
+    pub fn blocks_until(&mut self, until: Duration) {
+        self.blocked_until = Some(until + BLOCK_MARGIN);
+    }
+
+    /// How many tasks the exchange under way asks for.
+    pub fn asking(&self) -> usize {
+        match &self.request {
+            Some(Request::Exchange { asked, .. }) => *asked,
+            _ => 0,
+        }
+    }
+}
+
+/// The states of a conversation.
+pub enum Link {
+    /// Not connected.
+    Away,
+    /// A thread connects.
+    Connecting,
+    /// Connected; `open` has not answered.
+    Opening(Opening),
+    /// `open` has answered.
+    Open(Open),
+    /// After a drain: nothing is held any more, and Redis knows.
+    Closed,
+}
+
+impl Link {
+    fn pair(&self) -> Option<&Pair> {
+        match self {
+            Link::Opening(opening) => Some(&opening.pair),
+            Link::Open(open) => Some(&open.pair),
+            Link::Away | Link::Connecting | Link::Closed => None,
+        }
+    }
+
+    fn pair_mut(&mut self) -> Option<&mut Pair> {
+        match self {
+            Link::Opening(opening) => Some(&mut opening.pair),
+            Link::Open(open) => Some(&mut open.pair),
+            Link::Away | Link::Connecting | Link::Closed => None,
+        }
+    }
+
+    /// The conversation, if it is open.
+    pub fn open(&self) -> Option<&Open> {
+        if let Link::Open(open) = self { Some(open) } else { None }
+    }
+
+    /// The same, to change it.
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
+        if let Link::Open(open) = self { Some(open) } else { None }
+    }
+
+    /// One of the connections.
+    pub fn connection(&self, side: Side) -> Option<&Connection> {
+        self.pair().map(|pair| pair.side(side))
+    }
+
+    fn connection_mut(&mut self, side: Side) -> Option<&mut Connection> {
+        self.pair_mut().map(|pair| pair.side_mut(side))
+    }
+
+    /// Both connections.
+    pub fn connections(&self) -> impl Iterator<Item = (Side, &Connection)> {
+        self.pair().into_iter().flat_map(|pair| [(Side::Scripts, &pair.scripts), (Side::Blocking, &pair.blocking)])
+    }
+
+    /// The next whole reply among what was read; its messages have up to `most` bytes.
+    pub fn next_answer(&mut self, side: Side, most: usize) -> Result<Option<Answer>> {
+        let reply = self.connection_mut(side).map(Connection::next_reply).transpose()?.flatten();
+        Ok(reply.map(|reply| match (side, reply) {
+            (_, Reply::Error(text)) => Answer::Other(Reply::Error(text)),
+            (Side::Scripts, reply) if self.awaits_exchange() => Answer::Exchange(replies::exchanged(reply, most)),
+            (Side::Blocking, Reply::BulkString(message)) => Answer::Moved(Claimed::read(message, most)),
+            (_, reply) => Answer::Other(reply),
+        }))
+    }
+
+    fn awaits_exchange(&self) -> bool {
+        matches!(self, Link::Open(Open { request: Some(Request::Exchange { .. }), .. }))
+    }
+
+    /// Reads once. False: nothing is there yet.
+    pub fn read_some(&mut self, side: Side, now: impl FnOnce() -> Duration) -> io::Result<bool> {
+        let has_read = self.connection_mut(side).map_or(Ok(false), Connection::read_some)?;
+        if has_read {
+            self.hear(side, now());
+        }
+        Ok(has_read)
+    }
+
+    /// Writes what waits to be written.
+    pub fn write_some(&mut self) -> io::Result<()> {
+        let Some(pair) = self.pair_mut() else { return Ok(()) };
+        for connection in [&mut pair.scripts, &mut pair.blocking] {
+            if connection.wants_write() {
+                connection.write_some()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a request waits for its reply.
+    pub fn awaits_reply(&self) -> bool {
+        self.asked_at().is_some()
+    }
+
+    fn asked_at(&self) -> Option<Duration> {
+        match self {
+            Link::Opening(opening) => opening.sent.as_ref().map(|sent| sent.at),
+            Link::Open(open) => open.request.as_ref().map(|request| match request {
+                Request::Exchange { sent, .. } | Request::Close(sent) => *sent,
+            }),
+            Link::Away | Link::Connecting | Link::Closed => None,
+        }
+    }
+
+    /// Something was read, though perhaps no whole reply.
+    fn hear(&mut self, side: Side, now: Duration) {
+        match (side, self) {
+            (Side::Scripts, link) => {
+                if let Some(pair) = link.pair_mut() {
+                    pair.heard = now;
+                }
+            }
+            (Side::Blocking, Link::Open(open)) => {
+                open.blocked_until = open.blocked_until.map(|until| until.max(now + BLOCK_MARGIN));
+            }
+            (Side::Blocking, _) => {}
+        }
+    }
+
+    /// When the reply to the request under way is overdue. Rule 15: a large reply on a slow
+    /// line is not late while parts of it come.
+    fn reply_due(&self, patience: Duration) -> Option<Duration> {
+        Some(self.asked_at()?.max(self.pair()?.heard) + patience)
+    }
+
+    /// What has waited for a reply for too long.
+    pub fn overdue(&self, patience: Duration, now: Duration) -> Option<&'static str> {
+        if self.reply_due(patience).is_some_and(|due| now >= due) {
+            return Some("Redis does not answer");
+        }
+        let blocked_until = self.open()?.blocked_until?;
+        (now >= blocked_until).then_some("Redis does not answer a BLMOVE")
+    }
+
+    /// When `overdue` may next return something.
+    pub fn due(&self, patience: Duration) -> Option<Duration> {
+        let blocked_until = self.open().and_then(|open| open.blocked_until);
+        self.reply_due(patience).into_iter().chain(blocked_until).min()
+    }
+
+    /// Ends the conversation at any break, a lost lease or the drain. Returns the outcomes
+    /// that were under way: the next `open` says which of them Redis executed.
+    pub fn end(&mut self) -> Option<Vec<Settlement>> {
+        if matches!(self, Link::Connecting | Link::Closed) {
+            return None;
+        }
+        match std::mem::replace(self, Link::Away) {
+            Link::Open(Open { request: Some(Request::Exchange { settlements, .. }), .. }) => Some(settlements),
+            _ => None,
+        }
+    }
+}

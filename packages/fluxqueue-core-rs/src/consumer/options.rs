@@ -1,0 +1,38 @@
+//! What is the same for all queues of a worker.
+
+use std::time::Duration;
+
+/// The options of a worker that its conversations need.
+pub struct Options {
+    /// How long a consumer lives without an exchange.
+    pub lease: Duration,
+    /// Serve the suspects.
+    pub suspects: bool,
+    /// Keep dead tasks.
+    pub save_dead: bool,
+    /// How long messages of newer versions are put off before they are parked, ms.
+    pub unknown_grace: u64,
+}
+
+impl Options {
+    /// Rule 7: the local deadline, if the last exchange that succeeded was sent at `sent`.
+    /// It is a little before the lease ends, since clocks run at slightly different speeds.
+    pub fn fresh_until(&self, sent: Duration) -> Duration {
+        sent + self.lease - self.lease / 20
+    }
+
+    /// How long after an exchange the lease is renewed.
+    pub fn renewal(&self) -> Duration {
+        self.lease / 3
+    }
+
+    /// How long a script may take to answer before the connection counts as broken.
+    pub fn patience(&self) -> Duration {
+        (self.lease * 3 / 10).max(Duration::from_millis(500))
+    }
+
+    /// The lease in ms.
+    pub fn lease_ms(&self) -> u64 {
+        self.lease.as_millis() as u64
+    }
+}

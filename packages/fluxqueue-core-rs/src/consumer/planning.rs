@@ -1,0 +1,189 @@
+//! What one queue's conversation sends in a turn of the driver, and when it must be looked
+//! at again.
+
+use std::time::Duration;
+
+use super::batching::ENOUGH;
+use super::claiming::{self, PATIENCE, Room};
+use super::connector::Connector;
+use super::conversation::Conversation;
+use super::event::Event;
+use super::link::{Link, Open, Opening};
+use super::state::Phase;
+use super::turn::Turn;
+
+/// How many outcomes one exchange carries at most.
+const MOST_SETTLED: usize = 1000;
+/// Rule 15: after this many bytes of outcomes none is added to an exchange. Those of failed
+/// tasks carry their messages, and a slow line must take them before the reply is late.
+const ENOUGH_BYTES: usize = 1 << 20;
+/// How often a paused queue is looked at.
+const WHILE_PAUSED: Duration = Duration::from_millis(500);
+/// How long a drained worker that has nothing to say tries to reach Redis.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// A BLMOVE that could not last for this time is not worth sending.
+const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
+
+/// What the conversations of the other queues do.
+#[derive(Clone, Copy, Default)]
+pub struct Others {
+    /// How many tasks their exchanges under way ask for.
+    pub asked: usize,
+    /// One of them has a BLMOVE under way.
+    pub is_blocked: bool,
+}
+
+/// What was decided.
+#[derive(Default)]
+pub struct Plan {
+    /// When to look at this queue again, if nothing happens before.
+    pub look_at: Option<Duration>,
+    /// It has asked for tasks.
+    pub has_claimed: bool,
+}
+
+/// Decides what to send, and sends it.
+pub fn plan(conversation: &mut Conversation, turn: &mut Turn, connector: &Connector, others: Others) -> Plan {
+    if matches!(conversation.link(), Link::Closed) {
+        return Plan::default();
+    }
+    let now = turn.now;
+    let mut plan = Plan::default();
+    if turn.state.phase == Phase::Draining {
+        conversation.drain(turn);
+    }
+    if has_ended(conversation, turn) {
+        conversation.close(turn);
+        return plan;
+    }
+    if let Some(problem) = conversation.link().overdue(turn.context.options.patience(), now) {
+        conversation.broke(turn, problem);
+    }
+    match conversation.link() {
+        Link::Connecting | Link::Closed => return with_farewell(plan, conversation, now),
+        _ if now < conversation.not_before() => {
+            plan.look_at = Some(conversation.not_before());
+            return with_farewell(plan, conversation, now);
+        }
+        Link::Away => {
+            plan.look_at = conversation.connect(turn, connector);
+            return with_farewell(plan, conversation, now);
+        }
+        Link::Opening(Opening { sent: None, .. }) => conversation.send_open(turn),
+        Link::Open(Open { request: None, .. }) => plan.has_claimed = plan_exchange(conversation, turn, others),
+        Link::Opening(_) | Link::Open(_) => {}
+    }
+    plan_block(conversation, turn, others);
+    plan.look_at = next_look(conversation, turn);
+    with_farewell(plan, conversation, now)
+}
+
+/// Whether a drained worker need not wait for a Redis that it can't reach: it holds nothing,
+/// and the lease of an empty consumer ends by itself.
+fn has_ended(conversation: &Conversation, turn: &Turn) -> bool {
+    let is_over = conversation.draining.is_some_and(|since| turn.now >= since + FAREWELL);
+    is_over && !conversation.has_something_to_say(turn)
+}
+
+/// Looks again when `has_ended` may be true, whatever else the queue waits for: connecting
+/// may take longer, and so may what Redis refuses.
+fn with_farewell(mut plan: Plan, conversation: &Conversation, now: Duration) -> Plan {
+    let farewell = conversation.draining.map(|since| since + FAREWELL).filter(|at| now < *at);
+    plan.look_at = plan.look_at.into_iter().chain(farewell).min();
+    plan
+}
+
+/// Sends an exchange if there is a reason. Returns whether it asks for tasks.
+fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Others) -> bool {
+    let (queue, now) = (conversation.queue, turn.now);
+    let released = turn.state.shed(queue, now, PATIENCE);
+    if released > 0 {
+        turn.state.tell(queue, Event::Released { count: released });
+    }
+    let is_draining = turn.state.phase == Phase::Draining;
+    let q = &turn.state.queues[queue];
+    if is_draining && !q.holds_something() {
+        conversation.send_close(turn);
+        return false;
+    }
+    let Some(open) = conversation.link().open() else { return false };
+    let gathered = q.settlements.len();
+    let settle = gathered > 0 && (turn.state.is_idle() || gathered >= ENOUGH || is_draining || now >= q.settle_at);
+    let renew = now >= renew_at(open, conversation, turn);
+    // If the last exchange emptied the queue, a BLMOVE or the next outcome asks again.
+    let may_ask = turn.state.phase == Phase::Serving
+        && !conversation.is_paused
+        && (open.blocked_until.is_none() || open.maybe_more);
+    let room = room(conversation, open, turn, others);
+    let wanted = if may_ask { room.wanted() } else { 0 };
+    let claim = wanted > 0 && open.maybe_more && room.is_low();
+    if !(settle || renew || q.has_doubles() || claim) {
+        return false;
+    }
+    let settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
+    // What has ended goes first. Otherwise tasks that are done and not settled pile up here
+    // and in Redis, and all of them run again if this process is killed.
+    let asked = if turn.state.queues[queue].settlements.is_empty() { wanted } else { 0 };
+    conversation.send_exchange(turn, settlements, asked);
+    asked > 0
+}
+
+/// Blocks on the queue if it was empty and a slot is free.
+fn plan_block(conversation: &mut Conversation, turn: &Turn, others: Others) {
+    // Rule 1: there is no BLMOVE before `open` has answered.
+    let Some(open) = conversation.link().open() else { return };
+    let fresh_until = turn.state.queues[conversation.queue].fresh_until;
+    let may = turn.state.phase == Phase::Serving
+        && !conversation.is_paused
+        && !open.maybe_more
+        && open.blocked_until.is_none()
+        && turn.now >= conversation.block_not_before
+        && room(conversation, open, turn, others).may_block()
+        && turn.now + SHORTEST_BLOCK < fresh_until;
+    if may {
+        conversation.send_block(turn, fresh_until);
+    }
+}
+
+fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -> Room {
+    let state = &turn.state;
+    let concurrency = state.slots.concurrency;
+    // Rule 12: a suspect runs alone, so none is claimed beside another.
+    let suspects = turn.context.options.suspects;
+    Room {
+        concurrency,
+        vacant: state.slots.vacant(),
+        waiting: state.waiting(),
+        waiting_bytes: state.waiting_bytes(),
+        waiting_of_queue: state.queues[conversation.queue].waiting(),
+        asked: others.asked + open.asking(),
+        is_blocked: others.is_blocked || open.blocked_until.is_some(),
+        ahead: if suspects { 0 } else { claiming::prefetch(state.rate.per_second(), concurrency) },
+    }
+}
+
+/// When the lease is renewed, whatever else there is to say.
+fn renew_at(open: &Open, conversation: &Conversation, turn: &Turn) -> Duration {
+    let renewal = turn.context.options.renewal();
+    open.last_exchange + if conversation.is_paused { WHILE_PAUSED.min(renewal) } else { renewal }
+}
+
+fn next_look(conversation: &Conversation, turn: &Turn) -> Option<Duration> {
+    let now = turn.now;
+    let mut next = conversation.link().due(turn.context.options.patience());
+    let mut sooner = |at: Duration| next = Some(next.map_or(at, |n| n.min(at)));
+    if now < conversation.block_not_before {
+        sooner(conversation.block_not_before);
+    }
+    if let Some(open) = conversation.link().open().filter(|open| open.request.is_none()) {
+        let q = &turn.state.queues[conversation.queue];
+        sooner(renew_at(open, conversation, turn));
+        if !q.settlements.is_empty() {
+            sooner(q.settle_at);
+        }
+        if q.waiting() > 0 {
+            sooner(now + PATIENCE);
+        }
+    }
+    next
+}

@@ -1,0 +1,66 @@
+//! What a conversation needs of its worker whenever it is its turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::link::Side;
+use super::options::Options;
+use super::scripts::Scripts;
+use super::state::State;
+use crate::config::Node;
+use crate::connection::{Deployment, Redirect, Refusal, redis_error};
+use crate::errors::{Error, Result};
+
+/// What the driver has for all conversations.
+pub struct Context {
+    /// The worker's options.
+    pub options: Options,
+    /// The scripts, as the server takes them.
+    pub scripts: Scripts,
+    /// Where Redis is.
+    pub deployment: Arc<Deployment>,
+}
+
+/// What follows from an error reply.
+pub enum Verdict {
+    /// The command is sent again at once.
+    Again,
+    /// It is sent again with the script's text.
+    WithText,
+    /// It is sent again after a pause.
+    Later,
+    /// Another server must be asked: the conversation ends.
+    Elsewhere(Error),
+    /// The conversation ends.
+    Ends(Error),
+}
+
+impl Context {
+    /// Judges an error reply of the server `from`.
+    pub fn judge(&mut self, side: Side, text: &str, from: Option<&Node>) -> Result<Verdict> {
+        let redirect = self.deployment.redirect(text, from);
+        if let Some(Redirect::Moved | Redirect::Unknown) = redirect {
+            let text = format!("this server does not serve the queue (now): {text}");
+            return Ok(Verdict::Elsewhere(Error::Unavailable(text)));
+        }
+        let refusal = Refusal::read(text);
+        Ok(match side {
+            // While a slot moves its keys are in two places, and no script can run before
+            // all have arrived.
+            _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Verdict::Later,
+            Side::Scripts if refusal == Refusal::NoScript => Verdict::WithText,
+            Side::Scripts if self.scripts.adapt_to(text)? => Verdict::Again,
+            Side::Scripts | Side::Blocking => Verdict::Ends(redis_error(text)),
+        })
+    }
+}
+
+/// The locked state, the context and the time.
+pub struct Turn<'a> {
+    /// What the driver shares with the threads that run tasks.
+    pub state: &'a mut State,
+    /// What the driver has for all conversations.
+    pub context: &'a mut Context,
+    /// The clock of leases.
+    pub now: Duration,
+}
