@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// How long to wait before the next attempt: longer each time.
 pub struct Backoff {
     pause: Duration,
-    /// Why the last attempt failed that had time enough.
+    /// Why the last attempt failed that had enough time.
     reason: Option<Error>,
 }
 
@@ -28,11 +28,11 @@ impl Backoff {
         pause
     }
 
-    /// Sleeps before the next attempt, in slices, after one that failed so. Where
-    /// `deadline` would be over before the next, the failure is returned instead.
+    /// Sleeps before the next attempt, in slices, after one that failed. If the next attempt
+    /// would begin after `deadline`, it returns the failure instead.
     pub fn sleep(&mut self, failure: Error, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         let now = Instant::now();
-        // An attempt that was cut short says only that; the one before says why.
+        // An attempt that was cut short says only that. The one before says why.
         let reason = self.reason.take().filter(|_| now >= deadline).unwrap_or(failure);
         let end = now + self.next_pause();
         if end >= deadline {
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_cut_short_does_not_hide_why_the_one_before_failed() {
+    fn an_attempt_that_was_cut_short_keeps_the_reason_of_the_one_before() {
         let mut backoff = Backoff::new();
         assert_eq!(sleep(&mut backoff, "refused", Duration::from_secs(60)), None);
         assert_eq!(sleep(&mut backoff, "timed out", Duration::ZERO).as_deref(), Some("refused"));
     }
 
     #[test]
-    fn the_last_failure_is_told_where_there_was_time() {
+    fn the_last_failure_is_returned_if_it_had_time() {
         let mut backoff = Backoff::new();
         assert_eq!(sleep(&mut backoff, "refused", Duration::from_secs(60)), None);
         assert_eq!(sleep(&mut backoff, "loading", Duration::from_millis(5)).as_deref(), Some("loading"));

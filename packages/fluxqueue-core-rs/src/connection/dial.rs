@@ -1,12 +1,12 @@
-//! Opening a connection to one server: the socket, TLS, and the first words.
+//! Opening a connection to one server: the socket, TLS, and the first commands.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::{Arg, command};
+use super::connect;
 use super::framing::Reply;
 use super::link::{Connection, Interrupt, SLICE};
-use super::reach;
 use super::refusal::redis_error;
 use super::stream::Stream;
 use crate::config::{Address, Config, Node};
@@ -18,15 +18,15 @@ type Credentials<'a> = (Option<&'a str>, Option<&'a str>);
 /// One of the first commands on a connection.
 enum Greeting<'a> {
     Auth(Credentials<'a>),
-    /// Also without need: the answer shows that Redis is ready to serve.
+    /// Sent even for database 0: the reply shows that Redis is ready to serve.
     Select(u32),
-    /// Is this a master? Sentinels may name one that no longer is.
+    /// Is this a master? Sentinels may name one that no longer is a master.
     Role,
     /// May we wait for replicas? Asked before there is a task to wait for.
     Wait,
     /// The same for the disk.
     WaitAof,
-    /// Any other; the answer is the caller's.
+    /// Any other command; its reply goes to the caller.
     Question(&'a [Arg<'a>]),
 }
 
@@ -34,7 +34,7 @@ impl Greeting<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Greeting::Auth((Some(user), password)) => {
-                // A user whom Redis asks for no password (`nopass`) takes any.
+                // A user without a password (`nopass`) takes any.
                 command(out, [b"AUTH", user.as_bytes(), password.unwrap_or_default().as_bytes()]);
             }
             Greeting::Auth((None, password)) => {
@@ -68,7 +68,7 @@ impl Greeting<'_> {
             | (Greeting::Wait, Reply::Integer(_))
             | (Greeting::WaitAof, Reply::Array(_))
             | (Greeting::Question(_), _) => Ok(()),
-            // Also what a socket says that the kernel has connected to itself.
+            // Or the kernel has connected the socket to itself.
             _ => Err(Error::Unavailable("what answers there is not Redis".into())),
         }
     }
@@ -78,8 +78,8 @@ fn auth<'a>(credentials: Credentials<'a>) -> Option<Greeting<'a>> {
     (credentials != (None, None)).then_some(Greeting::Auth(credentials))
 }
 
-/// Nothing of a task was written yet, so no outcome is open; and what speaks
-/// another protocol is not Redis.
+/// Nothing of a task was written yet, so no outcome is open. A server that speaks another
+/// protocol is not Redis.
 fn not_reached(error: Error) -> Error {
     match error {
         Error::Uncertain(text) | Error::Broker(text) => Error::Unavailable(text),
@@ -88,7 +88,7 @@ fn not_reached(error: Error) -> Error {
 }
 
 fn tcp(config: &Config, node: &Node, deadline: Instant, interrupt: &mut Interrupt) -> Result<Stream> {
-    let socket = reach::tcp(&node.host, node.port, deadline, interrupt)?;
+    let socket = connect::tcp(&node.host, node.port, deadline, interrupt)?;
     match config.encrypted {
         true => Stream::encrypt(socket, &node.host, &config.certificates),
         false => Ok(Stream::Tcp(socket)),
@@ -96,13 +96,13 @@ fn tcp(config: &Config, node: &Node, deadline: Instant, interrupt: &mut Interrup
 }
 
 fn connection(config: &Config, stream: Stream, node: Option<Arc<Node>>) -> Result<Connection> {
-    // A timeout shorter than a slice must not last a whole slice.
+    // A timeout that is shorter than a slice must not last a whole slice.
     let slice = SLICE.min(config.timeout).max(Duration::from_millis(1));
     stream.set_slice(slice).map_err(|e| Error::Unavailable(e.to_string()))?;
     Ok(Connection::new(stream, node))
 }
 
-/// Says the greetings; returns the last answer.
+/// Sends the greetings; returns the last reply.
 fn greet(
     connection: &mut Connection,
     greetings: &[Greeting],
@@ -147,7 +147,7 @@ fn introduce(
 /// A connection to the one server of the URL.
 pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
     let stream = match (&config.address, config.address.nodes()) {
-        (Address::Unix(path), _) => Stream::Unix(reach::unix(path, deadline, interrupt)?),
+        (Address::Unix(path), _) => Stream::Unix(connect::unix(path, deadline, interrupt)?),
         (_, [node, ..]) => tcp(config, node, deadline, interrupt)?,
         (_, []) => return Err(Error::Configuration("the Redis URL has no host".into())),
     };
@@ -167,7 +167,7 @@ pub(super) fn server(
     introduce(connection(config, stream, Some(node))?, config, is_watched, deadline, interrupt)
 }
 
-/// Asks one question on a connection of its own.
+/// Asks one question on a separate connection.
 pub(super) fn question(
     config: &Config,
     node: &Node,

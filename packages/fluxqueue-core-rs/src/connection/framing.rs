@@ -1,8 +1,10 @@
-//! Where a reply ends: found before it is decoded, without recursion and within
-//! bounds. What speaks to us need not be Redis.
+//! Finds the end of a reply before it is decoded, without recursion and within bounds. The
+//! server need not be Redis.
 //!
-//! The decoder alone goes into nested arrays by recursion, begins anew with every
-//! read of a reply that comes in pieces, and lets a line grow without end.
+//! The decoder alone reads nested arrays by recursion, starts over with every read of a
+//! reply that comes in pieces, and lets a line grow without end.
+//!
+//! Why: docs/decisions/0035-replies-are-bounded-before-they-are-decoded.md
 
 use bytes::BytesMut;
 use redis_protocol::resp2::decode::decode_bytes_mut;
@@ -15,16 +17,16 @@ const DEEPEST: usize = 8;
 /// An error of Redis may quote a command; a length has 20 digits.
 const LONGEST_LINE: usize = 64 * 1024;
 const MOST_ITEMS: i64 = 1 << 20;
-/// What Redis takes as one string (`proto-max-bulk-len`).
+/// The longest string that Redis takes (`proto-max-bulk-len`).
 const LARGEST_STRING: i64 = 512 << 20;
 const LARGEST_REPLY: usize = 1 << 30;
 
-/// How far the reply at the beginning of a buffer has been looked at.
+/// How far the reply at the start of a buffer has been scanned.
 #[derive(Default)]
 pub struct Frame {
     /// Where the next element begins.
     at: usize,
-    /// How many elements are still to come of each array that is open.
+    /// How many elements each open array still lacks.
     open: Vec<i64>,
     /// The last element has begun: only bytes are missing.
     is_last: bool,
@@ -35,8 +37,8 @@ fn broken(what: impl std::fmt::Display) -> Error {
 }
 
 impl Frame {
-    /// Takes the next whole reply out of the buffer; None where more must come.
-    /// After an error the buffer is of no use any more.
+    /// Takes the next whole reply out of the buffer; None if it is not whole yet. After an
+    /// error the buffer is of no use.
     pub fn decode(&mut self, incoming: &mut BytesMut) -> Result<Option<Reply>> {
         if !self.is_whole(incoming)? {
             return Ok(None);
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_come_byte_by_byte_are_those_that_were_sent() {
+    fn replies_that_arrive_byte_by_byte_are_read_whole() {
         let sent = b"*3\r\n*2\r\n$3\r\na\r\n\r\n$-1\r\n*0\r\n:7\r\n+OK\r\n-ERR no\r\n$0\r\n\r\n";
         let (mut frame, mut incoming, mut replies) = (Frame::default(), BytesMut::new(), Vec::new());
         for byte in sent {
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_bounds_is_refused() {
+    fn replies_without_bounds_are_refused() {
         for (bytes, said) in [
             ("*1\r\n".repeat(1_000_000), "nested too deeply"),
             ("+".to_owned() + &"x".repeat(LONGEST_LINE), "a line that does not end"),

@@ -1,4 +1,4 @@
-//! A connection: bytes out, replies in. It blocks or not, as its owner sets it.
+//! A connection: bytes out, replies in. Its owner decides whether it blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::RawFd;
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::framing::{Frame, Reply};
+use super::spin::{self, Spin};
 use super::stream::Stream;
-use super::watch::{self, Watch};
 use crate::config::Node;
 use crate::errors::{Error, Result};
 
 /// How long a blocking read or write lasts before signals are looked at.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
 
-/// How much one read takes at first, and at most where there is more to read.
+/// How much one read takes at first, and at most if there is more to read.
 const READ: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 
 /// How much memory the outgoing buffer keeps.
 const KEEP: usize = 1 << 20;
 
-/// After so large a reply the incoming buffer is a new one: what comes next would keep
+/// After a reply of this size the incoming buffer is a new one: the next reply would keep
 /// the memory of both.
 const KEEP_INCOMING: usize = 256 << 10;
 
-/// Called while a blocking call waits, and after signals: raises what Python
-/// wants raised (KeyboardInterrupt).
+/// Called while a blocking call waits, and after signals: raises what Python wants raised
+/// (KeyboardInterrupt).
 pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// A connection to Redis.
@@ -40,7 +40,7 @@ pub struct Connection {
     incoming: BytesMut,
     frame: Frame,
     scratch: Vec<u8>,
-    watch: Watch,
+    spin: Spin,
 }
 
 impl Connection {
@@ -54,17 +54,23 @@ impl Connection {
             incoming: BytesMut::new(),
             frame: Frame::default(),
             scratch: vec![0; *READ.start()],
-            watch: Watch::default(),
+            spin: Spin::default(),
         }
     }
 
-    /// The server that it leads to, where there are several.
+    /// A connection over a socket that is there already.
+    #[cfg(test)]
+    pub fn over(socket: std::os::unix::net::UnixStream) -> Connection {
+        Connection::new(Stream::Unix(socket), None)
+    }
+
+    /// The server that it leads to, if there are several.
     pub fn node(&self) -> Option<&Arc<Node>> {
         self.node.as_ref()
     }
 
-    /// Appends what comes after the command that counts: that one is executed
-    /// also where not all of this is written.
+    /// Appends bytes after the command that counts: Redis executes that one even if not all
+    /// of these are written.
     pub fn append(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
         self.appendix = bytes.len();
@@ -80,12 +86,12 @@ impl Connection {
         self.stream.set_nonblocking(on).map_err(|e| Error::Unavailable(e.to_string()))
     }
 
-    /// Where commands are appended that are to be written.
+    /// The buffer of commands to write: append to it.
     pub fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// Whether something is still to be written.
+    /// Whether something waits to be written.
     pub fn wants_write(&self) -> bool {
         self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.conn.wants_write())
     }
@@ -130,7 +136,7 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         self.appendix = 0;
-        // A rare huge message must not hold its memory for ever.
+        // A rare huge message must not hold its memory forever.
         self.out.shrink_to(KEEP);
         Ok(true)
     }
@@ -161,8 +167,8 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Blocking: writes all that is outgoing. `Uncertain` where the server may
-    /// have got it all the same.
+    /// Blocking: writes all that is outgoing. `Uncertain` if the server may have got it all
+    /// although this failed (rule 13: it is never sent again).
     pub fn send(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         loop {
             // The socket may take a large message in drops.
@@ -183,11 +189,11 @@ impl Connection {
     pub fn receive(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<Reply> {
         match self.next_reply()? {
             Some(reply) => return Ok(reply),
-            None => self.watch.wait(self.fd()),
+            None => self.spin.wait(self.fd()),
         }
         loop {
             match self.read_some() {
-                // A part of a reply is no reason to wait for ever: the rest may come in drops.
+                // A part of a reply is no reason to wait forever: the rest may come in drops.
                 Ok(true) => {
                     if let Some(reply) = self.next_reply()? {
                         return Ok(reply);
@@ -212,8 +218,8 @@ impl Connection {
         }
     }
 
-    /// Whether the server has closed an idle connection, or sent what nobody asked for.
+    /// Whether the server has closed an idle connection, or sent something without a request.
     pub fn is_stale(&self) -> bool {
-        watch::is_readable(self.fd())
+        spin::is_readable(self.fd())
     }
 }

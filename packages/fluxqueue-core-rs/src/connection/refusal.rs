@@ -2,10 +2,10 @@
 //!
 //! This is the only list of them. In every case the command was not executed.
 
-use super::denied;
 use crate::errors::Error;
+use crate::scripts;
 
-/// What an error reply says, by its code.
+/// The meaning of an error reply, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The server starts, is busy, or does not serve its keys yet.
@@ -22,6 +22,12 @@ pub enum Refusal {
     NoScript,
     /// A key has another type than the command needs.
     WrongType,
+    /// The connection needs a user and a password.
+    NoAuth,
+    /// User or password are wrong.
+    WrongPass,
+    /// The user lacks a right.
+    NoPermission,
     /// Any other error.
     Other,
 }
@@ -46,6 +52,9 @@ impl Refusal {
             "MOVED" | "ASK" => Refusal::Elsewhere,
             "NOSCRIPT" => Refusal::NoScript,
             "WRONGTYPE" => Refusal::WrongType,
+            "NOAUTH" => Refusal::NoAuth,
+            "WRONGPASS" => Refusal::WrongPass,
+            "NOPERM" => Refusal::NoPermission,
             _ => Refusal::Other,
         }
     }
@@ -69,7 +78,7 @@ pub fn redis_error(text: &str) -> Error {
     if text.contains("max number of clients") {
         return Error::Unavailable(format!("Redis is not ready: {text}"));
     }
-    if let Some(remedy) = denied::remedy(text) {
+    if let Some(remedy) = missing_right(text) {
         return Error::Denied(format!("Redis refused: {text}; {remedy}"));
     }
     let remedy = match Refusal::read(text) {
@@ -81,14 +90,38 @@ pub fn redis_error(text: &str) -> Error {
             "; this is a single server, use redis://host"
         }
         Refusal::WrongType => "; another program uses a key of this queue",
-        Refusal::NoWrites | Refusal::NoScript | Refusal::Other => "",
+        _ => "",
     };
     Error::Broker(format!("Redis refused: {text}{remedy}"))
+}
+
+/// The advice for an error reply about a right; None for any other error.
+pub fn missing_right(text: &str) -> Option<String> {
+    match Refusal::read(text) {
+        Refusal::NoAuth => Some("put user and password into the URL: redis://user:password@host".into()),
+        Refusal::WrongPass => Some("look at user and password in the Redis URL".into()),
+        Refusal::NoPermission => Some(right("")),
+        // A command inside a script. Only Redis 7.2 and later say which.
+        _ if is_in_script(text) => Some(right(&match scripts::named_in(text) {
+            Some(script) => format!("the script {script} was not allowed to call one of its commands: "),
+            None => String::new(),
+        })),
+        _ => None,
+    }
+}
+
+fn right(which: &str) -> String {
+    format!("{which}give this right to the user of the Redis URL; docs/security.md has the ACL lines of all roles")
+}
+
+fn is_in_script(text: &str) -> bool {
+    ["The user executing the script can't", "ACL failure in script"].iter().any(|said| text.contains(said))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scripts::Script;
 
     #[test]
     fn each_code_says_whether_the_same_command_may_succeed_later() {
@@ -141,5 +174,41 @@ mod tests {
         assert!(matches!(redis_error("ERR max number of clients reached"), Error::Unavailable(_)));
         assert!(matches!(redis_error("NOAUTH Authentication required."), Error::Denied(_)));
         assert!(matches!(redis_error("MISCONF no disk"), Error::Broker(text) if text.ends_with("MISCONF no disk")));
+    }
+
+    /// As Redis 7.2, 7.0 and 6.2 say it.
+    #[test]
+    fn the_script_that_was_refused_is_named() {
+        for (name, flags) in [("exchange", true), ("exchange", false), ("open", true)] {
+            let digest = Script::load(name, flags).expect("known").digest;
+            for text in [
+                format!(
+                    "ERR ACL failure in script: User worker has no permissions to run the 'hmget' command script: \
+                     {digest}, on @user_script:7."
+                ),
+                format!(
+                    "ERR The user executing the script can't run this command or subcommand script: {digest}, on \
+                     @user_script:7."
+                ),
+                format!(
+                    "ERR Error running script (call to f_{digest}): @user_script:7: @user_script: 7: The user \
+                     executing the script can't run this command or subcommand"
+                ),
+            ] {
+                let remedy = missing_right(&text).expect("a right is missing");
+                assert!(remedy.starts_with(&format!("the script {name} was not allowed")), "{remedy}");
+                assert!(remedy.contains("docs/security.md"), "{remedy}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_errors_are_not_about_rights() {
+        for text in ["ERR syntax error", "WRONGTYPE Operation against a key", "OOM command not allowed", ""] {
+            assert!(missing_right(text).is_none(), "{text}");
+        }
+        assert!(missing_right("NOPERM this user has no permissions to run the 'lpush' command").is_some());
+        let unknown = "ERR The user executing the script can't run this command script: ab, on @user_script:7.";
+        assert!(missing_right(unknown).expect("a right is missing").starts_with("give this right"));
     }
 }

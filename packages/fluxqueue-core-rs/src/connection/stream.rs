@@ -72,15 +72,15 @@ fn pem<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>> {
     if items.is_empty() { Err(unreadable("it has no such PEM section".into())) } else { Ok(items) }
 }
 
-/// What the host trusts, read once for a process: hundreds of files, which a disk
-/// that has not been asked for them lately hands out slowly.
+/// The certificates that the host trusts, read once for a process: they are hundreds of
+/// files, which a disk reads slowly if they are not cached.
 static HOST_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
 fn host_roots() -> Result<Arc<RootCertStore>> {
     if let Some(roots) = HOST_ROOTS.get() {
         return Ok(roots.clone());
     }
-    // Outside the lock: a child that is forked meanwhile would find it taken for ever.
+    // Outside the lock: a child that is forked meanwhile would find it taken forever.
     let found = Arc::new(store(rustls_native_certs::load_native_certs().certs)?);
     Ok(HOST_ROOTS.get_or_init(|| found).clone())
 }

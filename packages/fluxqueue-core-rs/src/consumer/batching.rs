@@ -4,7 +4,7 @@
 /// This many outcomes are enough for an exchange.
 pub const ENOUGH: usize = 256;
 
-/// What the threads that end tasks look at.
+/// The numbers that a thread compares when it ends a task.
 pub struct Batching {
     /// Wake the driver at this number of outcomes.
     wake_at: usize,

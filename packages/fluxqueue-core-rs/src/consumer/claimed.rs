@@ -1,4 +1,4 @@
-//! A claimed message as it came, and what this worker does about it.
+//! A claimed message as it came, and the decision whether it can run.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub struct Claimed {
     message: Result<Message>,
 }
 
-/// What a worker does about a claimed message.
+/// The fate of a claimed message.
 pub enum Decision {
     /// Run it: the index of its task, and whether that is async.
     Run(usize, bool, Message),

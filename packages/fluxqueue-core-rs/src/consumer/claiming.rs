@@ -25,7 +25,7 @@ pub fn prefetch(per_second: f64, concurrency: usize) -> usize {
     if tasks < concurrency { 0 } else { tasks.min(MOST_AHEAD) }
 }
 
-/// What a worker has when one of its queues decides how many tasks to ask for.
+/// The numbers by which a queue decides how many tasks to ask for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Room {
     /// How many tasks may run at once.
@@ -47,8 +47,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// How many tasks the queue may ask for. What a BLMOVE of another queue brings beyond
-    /// that is released again.
+    /// How many tasks the queue may ask for. If a BLMOVE of another queue brings more, the
+    /// worker releases it.
     pub fn wanted(&self) -> usize {
         let taken = self.waiting + self.asked;
         // Of large messages a few are enough.
@@ -99,8 +99,7 @@ mod tests {
         }
     }
 
-    /// What is wanted with so many slots, vacant ones, tasks that wait and are asked for, a
-    /// BLMOVE under way, and a prefetch. Tasks of this queue are among those that wait.
+    /// The number wanted. If tasks wait, some of them are this queue's.
     fn wanted(
         concurrency: usize,
         vacant: usize,
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_asks_for_what_the_slots_and_the_prefetch_take() {
+    fn a_queue_asks_for_as_many_as_the_slots_and_the_prefetch_take() {
         for (slots, vacant, waiting, asked, is_blocked, ahead, expected) in [
             // Slow tasks: the vacant slots, less what waits or is asked for already.
             (4, 4, 0, 0, false, 0, 4),

@@ -28,7 +28,7 @@ impl RedisClock {
         self.ahead_ms = redis_ms as i64 - now.as_millis() as i64;
     }
 
-    /// What time it is there, in ms since 1970.
+    /// The time there, in ms since 1970.
     pub fn ms(&self, now: Duration) -> u64 {
         (now.as_millis() as i64 + self.ahead_ms) as u64
     }

@@ -15,7 +15,7 @@ use crate::connection::{Deployment, Goal, slot_of};
 use crate::errors::{Error, Result};
 use crate::keys;
 
-/// What a conversation begins with.
+/// The connections that a conversation begins with.
 pub struct Connected {
     /// The connections.
     pub pair: Pair,

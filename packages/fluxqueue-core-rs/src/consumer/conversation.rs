@@ -136,7 +136,7 @@ impl Conversation {
     pub fn broke(&mut self, turn: &mut Turn, problem: &str) {
         self.tell(turn, |reports, _| reports.broken(problem));
         self.begin_again(turn);
-        // What was prefetched may have been too much for the line.
+        // The prefetched tasks may have been too much for the line.
         turn.state.rate.forget();
     }
 
@@ -171,7 +171,7 @@ impl Conversation {
         }
     }
 
-    /// After a drain: there is nothing left to say.
+    /// Ends it after a drain, when nothing is left to say.
     pub fn close(&mut self, turn: &mut Turn) {
         self.link = Link::Closed;
         turn.state.close();
@@ -182,7 +182,7 @@ impl Conversation {
         let Link::Opening(opening) = &mut self.link else { return };
         let out = opening.pair.scripts.outgoing();
         if self.registers {
-            // In a call of its own: the registry is no key of the queue.
+            // In a separate call, because the registry is not a key of the queue.
             self.identity.write_registration(out);
         }
         let keeps = turn.state.queues[self.queue].fields();

@@ -1,7 +1,7 @@
 //! The thread that talks to Redis. It never takes the GIL, so it renews leases whatever
 //! the tasks do.
 //!
-//! Each turn: decide for each queue what to send (`planning`), write, sleep until something
+//! Each turn: decide what each queue sends (`planning`), write, sleep until something
 //! happens, read what came.
 
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Driver {
     }
 }
 
-/// What the conversations of the other queues do.
+/// The requests of the other conversations.
 fn others(conversations: &[Conversation], queue: usize) -> Others {
     let open = conversations.iter().filter(|c| c.queue != queue).filter_map(|c| c.link().open());
     open.fold(Others::default(), |others, open| Others {

@@ -1,4 +1,4 @@
-//! How far a conversation has come: its connections, and what is under way on them.
+//! The states of a conversation: its connections, and the requests under way on them.
 //!
 //! Why: docs/decisions/0049-a-conversation-is-a-state-machine.md
 
@@ -81,7 +81,7 @@ pub struct Opening {
     pub sent: Option<OpenSent>,
 }
 
-/// What an open conversation waits for on its connection for scripts.
+/// The request of an open conversation that has no reply yet.
 pub enum Request {
     /// `exchange`, with the outcomes it carries and how many tasks it asks for.
     Exchange { sent: Duration, settlements: Vec<Settlement>, asked: usize },
@@ -249,7 +249,7 @@ impl Link {
         Some(self.asked_at()?.max(self.pair()?.heard) + patience)
     }
 
-    /// What has waited for a reply for too long.
+    /// The request that has waited for its reply for too long.
     pub fn overdue(&self, patience: Duration, now: Duration) -> Option<&'static str> {
         if self.reply_due(patience).is_some_and(|due| now >= due) {
             return Some("Redis does not answer");

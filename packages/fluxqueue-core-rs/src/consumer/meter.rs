@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a rate is measured before it is believed.
+/// How long a rate is measured.
 pub const WINDOW: Duration = Duration::from_millis(20);
 
 /// When the present window began, and the count then.
@@ -13,8 +13,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Looks at the clock: so many a second where the window has ended, and then the
-    /// next one begins. `count` is how many there have been so far.
+    /// Looks at the clock. If the window has ended, returns the rate per second and begins the
+    /// next window. `count` is the total so far.
     pub fn look(&mut self, now: Duration, count: u64) -> Option<f64> {
         let passed = now.saturating_sub(self.since);
         if passed < WINDOW {

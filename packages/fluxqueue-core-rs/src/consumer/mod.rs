@@ -1,8 +1,8 @@
 //! Claiming and settling for a worker process.
 //!
-//! One thread (`driver`) talks to Redis and never takes the GIL. What it shares
-//! with the threads that run tasks is one `State` behind a mutex. docs/protocol.md
-//! has the rules; the comments here say where one is kept.
+//! One thread (`driver`) talks to Redis and never takes the GIL. It shares one `State`, behind
+//! a mutex, with the threads that run tasks. docs/protocol.md has the rules; comments name the
+//! rule that the code below them keeps.
 
 mod batching;
 mod claimed;
@@ -10,6 +10,8 @@ mod claiming;
 mod clock;
 mod connector;
 mod conversation;
+#[cfg(test)]
+mod conversation_tests;
 mod crew;
 mod driver;
 mod event;

@@ -1,8 +1,8 @@
-//! What is the same for all queues of a worker.
+//! The options of a worker that are the same for all its queues.
 
 use std::time::Duration;
 
-/// The options of a worker that its conversations need.
+/// The options that conversations need.
 pub struct Options {
     /// How long a consumer lives without an exchange.
     pub lease: Duration,

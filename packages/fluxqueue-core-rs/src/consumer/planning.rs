@@ -1,5 +1,5 @@
-//! What one queue's conversation sends in a turn of the driver, and when it must be looked
-//! at again.
+//! Decides what one queue's conversation sends in a turn of the driver, and when to look at
+//! it again.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A BLMOVE that could not last for this time is not worth sending.
 const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
 
-/// What the conversations of the other queues do.
+/// The requests of the other conversations.
 #[derive(Clone, Copy, Default)]
 pub struct Others {
     /// How many tasks their exchanges under way ask for.
@@ -33,7 +33,7 @@ pub struct Others {
     pub is_blocked: bool,
 }
 
-/// What was decided.
+/// The decision.
 #[derive(Default)]
 pub struct Plan {
     /// When to look at this queue again, if nothing happens before.
@@ -121,8 +121,8 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
         return false;
     }
     let settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
-    // What has ended goes first. Otherwise tasks that are done and not settled pile up here
-    // and in Redis, and all of them run again if this process is killed.
+    // Outcomes go first. Otherwise tasks that are done and not settled pile up here and in
+    // Redis, and all of them run again if this process is killed.
     let asked = if turn.state.queues[queue].settlements.is_empty() { wanted } else { 0 };
     conversation.send_exchange(turn, settlements, asked);
     asked > 0
@@ -162,7 +162,7 @@ fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -
     }
 }
 
-/// When the lease is renewed, whatever else there is to say.
+/// When the next exchange renews the lease.
 fn renew_at(open: &Open, conversation: &Conversation, turn: &Turn) -> Duration {
     let renewal = turn.context.options.renewal();
     open.last_exchange + if conversation.is_paused { WHILE_PAUSED.min(renewal) } else { renewal }

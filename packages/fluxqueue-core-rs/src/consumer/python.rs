@@ -248,7 +248,8 @@ impl Consumer {
 
     #[pyo3(signature = (job, reason, error, traceback=None))]
     fn bury(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
-        // What failed is kept or not, as the worker is set; what could not be run is always kept.
+        // The worker's setting decides whether failed tasks are kept. Those that could not run
+        // always are.
         let keep = reason != "failed";
         self.finish(job, Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep })
     }

@@ -1,5 +1,5 @@
-//! What a worker holds of one queue: tasks that wait, tasks that run, and outcomes on
-//! their way to Redis.
+//! The part of the state that belongs to one queue: tasks that wait, tasks that run, and
+//! outcomes on their way to Redis.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -180,8 +180,9 @@ impl QueueState {
         held
     }
 
-    /// Keeps only what the new conversation holds. What else runs has become an orphan,
-    /// whose outcome will be void. Returns how many outcomes were dropped.
+    /// Keeps only what the new conversation holds (rule 2: an outcome travels only if `open`
+    /// has named its field). Other tasks that run have become orphans, whose outcomes will be
+    /// void. Returns how many outcomes were dropped.
     pub fn reopened(&mut self, fields: &HashSet<Bytes>, fresh_until: Duration) -> usize {
         let before = self.settlements.len();
         self.doubles.clear();

@@ -1,5 +1,4 @@
-//! What the control plane has heard of one queue, so that it hears each thing once, or
-//! again only after a while.
+//! Reports of one queue to the control plane: each is made once, or again only after a while.
 
 use std::time::Duration;
 
@@ -71,8 +70,8 @@ impl Reports {
         })
     }
 
-    /// What an exchange says of the queue: messages of newer versions, suspects that need
-    /// their own process (unless this worker is that process), a scheduler that is missing.
+    /// An exchange has told of messages of newer versions, of suspects that need their own
+    /// process (unless this worker is that process), or of a missing scheduler.
     pub fn exchanged(
         &mut self,
         done: &Done,

@@ -1,4 +1,4 @@
-//! The state with its lock, and what wakes those who wait for it.
+//! The state with its lock, and the signals for the threads that wait for it.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::wake::Wake;
 use super::work::{Tasks, Work};
 use crate::errors::Result;
 
-/// What the driver and the threads that run tasks share.
+/// The state that the driver and the threads that run tasks share.
 pub struct Shared {
     state: Mutex<State>,
     /// For threads that wait for sync work.
@@ -78,8 +78,8 @@ impl Shared {
         work
     }
 
-    /// Begins the next async task. If there is none, the loop sleeps until work is
-    /// announced; before that it is not woken for each task.
+    /// Begins the next async task. If none waits, the loop sleeps until work is announced;
+    /// before that it is not woken for each task.
     pub fn begin_async(&self, now: Duration) -> Option<Work> {
         let mut state = self.lock();
         let work = state.begin_async(now);

@@ -1,4 +1,4 @@
-//! Slots, and who serves in them.
+//! Tests of slots, and of the threads that serve in them.
 
 use super::claiming::prefetch;
 use super::crew::Crew;
@@ -7,7 +7,7 @@ use super::state::Phase;
 use super::state_tests::{admit, at, begin, raw, shared};
 
 #[test]
-fn beside_a_slow_task_of_the_one_thread_another_serves() {
+fn another_thread_serves_alongside_a_slow_task_of_the_one_thread() {
     let shared = shared(&["q"], 3);
     for _ in 0..5 {
         admit(&shared, 0, &raw("sync"));
@@ -24,7 +24,7 @@ fn beside_a_slow_task_of_the_one_thread_another_serves() {
     drop(state);
     assert!(shared.finish(&quick, Outcome::Succeeded, at(3)));
     let next = shared.lock().begin_sync(at(3)).expect("the same one goes on");
-    // The slow task's thread has no place any more while the other serves.
+    // The slow task's thread can't begin another task while the other thread serves.
     assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
     assert!(begin(&shared).is_none());
     assert!(shared.finish(&next, Outcome::Succeeded, at(3)));
@@ -32,7 +32,7 @@ fn beside_a_slow_task_of_the_one_thread_another_serves() {
 }
 
 #[test]
-fn all_threads_are_woken_when_they_are_to_serve_again() {
+fn all_threads_wake_when_they_serve_again() {
     let shared = shared(&["q"], 3);
     for _ in 0..5 {
         admit(&shared, 0, &raw("sync"));
@@ -67,7 +67,7 @@ fn async_tasks_do_not_make_sync_ones_fast() {
 }
 
 #[test]
-fn the_driver_is_told_of_a_free_slot_that_the_shift_leaves_to_nobody() {
+fn the_driver_wakes_for_a_free_slot_that_the_shift_leaves_unused() {
     let shared = shared(&["q"], 2);
     for _ in 0..3 {
         admit(&shared, 0, &raw("sync"));
@@ -78,13 +78,13 @@ fn the_driver_is_told_of_a_free_slot_that_the_shift_leaves_to_nobody() {
     assert!(begin(&shared).is_some(), "the next shift, of a slow task too");
     assert!(!shared.driver.is_set());
     assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
-    // Its thread finds nothing, and without a link to Redis nothing else wakes the driver.
+    // Its thread finds nothing to do, and without a connection nothing else wakes the driver.
     assert!(begin(&shared).is_none());
     assert!(shared.driver.is_set());
 }
 
 #[test]
-fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
+fn the_driver_looks_for_a_slow_task_only_if_a_slot_is_free() {
     let shared = shared(&["q"], 1);
     shared.lock().crew = Crew::of_one();
     for _ in 0..2 {
@@ -96,7 +96,7 @@ fn where_no_slot_is_free_nobody_looks_for_a_slow_task() {
 }
 
 #[test]
-fn the_beginning_of_the_last_task_wakes_those_who_give_the_rest_back() {
+fn the_last_task_that_may_begin_wakes_those_that_release_the_rest() {
     let shared = shared(&["q"], 4);
     (0..2).for_each(|_| admit(&shared, 0, &raw("sync")));
     (0..2).for_each(|_| admit(&shared, 0, &raw("async")));
@@ -111,7 +111,7 @@ fn the_beginning_of_the_last_task_wakes_those_who_give_the_rest_back() {
 }
 
 #[test]
-fn slow_tasks_that_end_together_are_not_taken_for_fast_ones() {
+fn slow_tasks_that_end_together_are_not_prefetched() {
     let ahead_after_tasks_of = |ms| {
         let shared = shared(&["q"], 4);
         (0..4).for_each(|_| admit(&shared, 0, &raw("sync")));

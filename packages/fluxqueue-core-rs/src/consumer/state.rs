@@ -21,7 +21,7 @@ use super::work::{Stage, Tasks, Work};
 /// How many events are kept for a control plane that does not read them.
 const MOST_EVENTS: usize = 10_000;
 
-/// What the process does.
+/// The phases of a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// It claims and runs.

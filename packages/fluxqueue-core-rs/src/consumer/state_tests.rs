@@ -1,4 +1,4 @@
-//! The state without a connection: what the driver tells it, what threads get.
+//! Tests of the state without a connection: the calls of the driver and of threads.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -175,7 +175,7 @@ fn a_lone_outcome_leaves_at_once_and_others_gather() {
 }
 
 #[test]
-fn a_new_conversation_decides_what_is_still_ours() {
+fn a_new_conversation_keeps_only_the_fields_that_redis_names() {
     let shared = shared(&["q"], 3);
     let (kept, lost, waiting, unsent) = (raw("sync"), raw("sync"), raw("sync"), raw("sync"));
     for message in [&kept, &lost, &unsent, &waiting] {
@@ -214,7 +214,7 @@ fn an_orphan_does_not_settle_a_new_claim_of_the_same_attempt() {
 }
 
 #[test]
-fn a_drain_drops_what_has_not_begun_and_keeps_what_runs() {
+fn a_drain_drops_waiting_tasks_and_keeps_running_ones() {
     let shared = shared(&["q"], 1);
     let running = raw("sync");
     admit(&shared, 0, &running);
@@ -229,7 +229,7 @@ fn a_drain_drops_what_has_not_begun_and_keeps_what_runs() {
 }
 
 #[test]
-fn what_waits_too_long_is_given_back_newest_first() {
+fn tasks_that_wait_too_long_are_released_newest_first() {
     // Rule 14.
     let shared = shared(&["q"], 1);
     let (first, second) = (raw("sync"), raw("async"));
@@ -243,7 +243,7 @@ fn what_waits_too_long_is_given_back_newest_first() {
 }
 
 #[test]
-fn a_double_waits_for_the_exchange_that_tells_its_fate() {
+fn a_double_waits_for_the_exchange_that_decides_it() {
     let shared = shared(&["q"], 2);
     let message = raw("sync");
     admit(&shared, 0, &message);
@@ -265,7 +265,7 @@ fn a_double_waits_for_the_exchange_that_tells_its_fate() {
 }
 
 #[test]
-fn an_unknown_name_comes_back_until_the_grace_is_over() {
+fn a_task_with_an_unknown_name_is_put_off_until_the_grace_ends() {
     let shared = shared(&["q"], 1);
     admit(&shared, 0, &raw("nobody"));
     let Outcome::Later { message, delay } = settlements(&shared, 0).remove(0).outcome else { panic!("not later") };
@@ -280,7 +280,7 @@ fn an_unknown_name_comes_back_until_the_grace_is_over() {
 }
 
 #[test]
-fn what_can_not_be_read_is_dead_with_its_reason() {
+fn a_message_that_can_not_be_read_is_dead_with_its_reason() {
     let shared = shared(&["q"], 1);
     let bad = Bytes::from([&raw("sync")[..60], b"garbage"].concat());
     admit(&shared, 0, &bad);
@@ -291,7 +291,7 @@ fn what_can_not_be_read_is_dead_with_its_reason() {
     assert_ne!(field(&retried), field(&raw("sync")));
 }
 
-/// A message of the task `sync` that has so many bytes.
+/// A message of the task `sync` that has `len` bytes.
 fn sized(len: usize) -> Bytes {
     let write = |args: &[u8]| {
         let mut out = Vec::new();
@@ -304,7 +304,7 @@ fn sized(len: usize) -> Bytes {
 }
 
 #[test]
-fn what_is_too_large_is_dead_with_its_reason() {
+fn a_message_that_is_too_large_is_dead_with_its_reason() {
     let shared = shared(&["q"], 1);
     let bad = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX + 1);
     admit(&shared, 0, &bad);
@@ -334,7 +334,7 @@ fn no_large_message_is_kept_in_memory_once_it_has_ended() {
 }
 
 #[test]
-fn what_was_within_the_limit_when_sent_runs_however_often_it_came_back() {
+fn a_message_within_the_limit_when_sent_runs_however_often_it_returned() {
     let shared = shared(&["q"], 1);
     let mut raw = sized(MAX_MESSAGE_BYTES);
     let since = Message::parse(raw.clone()).map(|m| message::with_unknown_since(&m, u64::MAX)).expect("well formed");
@@ -349,7 +349,7 @@ fn what_was_within_the_limit_when_sent_runs_however_often_it_came_back() {
 }
 
 #[test]
-fn the_loop_is_woken_until_it_has_begun_all_that_it_may() {
+fn the_event_loop_is_woken_until_it_has_begun_every_task_that_may_begin() {
     let shared = shared(&["q"], 2);
     for _ in 0..3 {
         admit(&shared, 0, &raw("async"));

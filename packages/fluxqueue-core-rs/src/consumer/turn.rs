@@ -1,4 +1,4 @@
-//! What a conversation needs of its worker whenever it is its turn.
+//! The things of its worker that a conversation needs when it is its turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::Node;
 use crate::connection::{Deployment, Redirect, Refusal, redis_error};
 use crate::errors::{Error, Result};
 
-/// What the driver has for all conversations.
+/// The things that all conversations of a driver share.
 pub struct Context {
     /// The worker's options.
     pub options: Options,
@@ -21,7 +21,7 @@ pub struct Context {
     pub deployment: Arc<Deployment>,
 }
 
-/// What follows from an error reply.
+/// The consequence of an error reply.
 pub enum Verdict {
     /// The command is sent again at once.
     Again,
@@ -57,9 +57,9 @@ impl Context {
 
 /// The locked state, the context and the time.
 pub struct Turn<'a> {
-    /// What the driver shares with the threads that run tasks.
+    /// The state that the driver shares with the threads that run tasks.
     pub state: &'a mut State,
-    /// What the driver has for all conversations.
+    /// The things that all conversations share.
     pub context: &'a mut Context,
     /// The clock of leases.
     pub now: Duration,

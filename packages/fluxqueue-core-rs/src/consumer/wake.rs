@@ -1,4 +1,4 @@
-//! A descriptor that is readable once somebody has called `set`.
+//! A descriptor that is readable once a thread has called `set`.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -27,7 +27,7 @@ impl Wake {
                 libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK);
             }
         }
-        // SAFETY: each descriptor is open and belongs to nobody else.
+        // SAFETY: each descriptor is open, and nothing else owns it.
         let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         Ok(Wake { read, write })
     }

@@ -37,7 +37,7 @@ pub enum Stage {
     Settling,
 }
 
-/// What this worker knows of a field in its claimed hash.
+/// A field in the claimed hash, as this worker knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
     /// The claim that it belongs to.

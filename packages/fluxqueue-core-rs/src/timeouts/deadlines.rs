@@ -1,14 +1,14 @@
-//! Which attempt is due next.
+//! Attempts by their deadlines: which one is due next.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-/// How often an attempt that has been told to end is looked at again: see `next`.
+/// How often an attempt that was told to end is due again: see `next`.
 const TICK: Duration = Duration::from_millis(50);
 /// The same once it is stuck.
 const SLOW_TICK: Duration = Duration::from_secs(1);
 
-/// What an attempt has come to.
+/// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has time.
@@ -25,7 +25,7 @@ struct Entry<T> {
     due: Instant,
 }
 
-/// Attempts with their deadlines, each under a number of its own.
+/// Attempts with their deadlines, each under a unique number.
 pub struct Attempts<T> {
     entries: HashMap<u64, Entry<T>>,
     due: BTreeSet<(Instant, u64)>,
@@ -35,7 +35,7 @@ pub struct Attempts<T> {
 }
 
 impl<T> Attempts<T> {
-    /// None yet; `grace` is the time that one has to end after its deadline.
+    /// No attempts yet; `grace` is the time that one has to end after its deadline.
     pub fn new(grace: Duration) -> Attempts<T> {
         Attempts { entries: HashMap::new(), due: BTreeSet::new(), timed_out: 0, grace, last: 0 }
     }
@@ -48,7 +48,7 @@ impl<T> Attempts<T> {
         self.last
     }
 
-    /// It has ended; what it had come to. None where it is not there.
+    /// Ends it, and returns how far it had come; None if it is not there.
     pub fn remove(&mut self, id: u64) -> Option<Stage> {
         let entry = self.entries.remove(&id)?;
         self.due.remove(&(entry.due, id));
@@ -58,7 +58,7 @@ impl<T> Attempts<T> {
         Some(entry.stage)
     }
 
-    /// What it has come to; None where it has ended.
+    /// How far it has come; None if it has ended.
     pub fn stage(&self, id: u64) -> Option<Stage> {
         self.entries.get(&id).map(|entry| entry.stage)
     }
@@ -67,8 +67,8 @@ impl<T> Attempts<T> {
     ///
     /// While an exception may be on its way to a thread, that is soon: CPython
     /// 3.11 and 3.12 have one flag for the pending exceptions of all threads,
-    /// and the first that is delivered clears it. Whoever asks for the GIL makes
-    /// the running thread look again.
+    /// and the first delivery clears it. A thread that asks for the GIL makes the
+    /// running thread look again.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let tick = match (self.timed_out > 0, self.entries.len() > self.due.len()) {
             (true, _) => Some(now + TICK),
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(passed(&mut attempts, start + SECOND), []);
         assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("soon", Stage::TimedOut)]);
         assert_eq!(passed(&mut attempts, start + 2 * SECOND), []);
-        // While it may not have heard, it is looked at often.
+        // While its thread may not have got the exception, it is due often.
         assert_eq!(attempts.next(start + 2 * SECOND), Some(start + 2 * SECOND + TICK));
         assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Stage::Stuck)]);
         assert_eq!(attempts.stage(soon), Some(Stage::Stuck));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_told_nothing_and_leaves_nothing() {
+    fn an_attempt_that_has_ended_is_never_told_and_leaves_nothing() {
         let start = Instant::now();
         let mut attempts = Attempts::new(SECOND);
         let id = attempts.add("a", start + SECOND);

@@ -5,7 +5,7 @@
 //! but in the task. So what begins and ends the attempt is here, in native code:
 //! from the task's last bytecode to the end of the attempt none runs in this
 //! thread, and an exception that is still pending then is raised, and caught, in
-//! a function of our own before anybody else's code goes on.
+//! a function of this module before any other code continues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use super::shared::{Shared, Token};
 use crate::fork;
 
-/// Stands in for a function whose calls have a deadline.
+/// The stand-in for a function whose calls have a deadline.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct TimedCall {
     function: Py<PyAny>,
@@ -71,7 +71,7 @@ pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
     nothing(py).map(drop)
 }
 
-/// A function of our own that does nothing.
+/// A function that does nothing.
 fn nothing(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let made = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind));
@@ -87,8 +87,8 @@ fn thread_ident(py: Python<'_>) -> PyResult<u64> {
 /// Makes the thread raise TaskTimeout at its next bytecode.
 pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
     let class = task_timeout(py)?;
-    // SAFETY: the GIL is held, and the class is a live object, of which CPython
-    // takes a reference of its own. A thread that is gone is not found.
+    // SAFETY: the GIL is held, and the class is a live object, to which CPython takes
+    // another reference. CPython does not find a thread that has ended.
     unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class.as_ptr()) };
     Ok(())
 }
@@ -104,7 +104,7 @@ pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
 /// CPython sets the flag again (`take_gil` in `Python/ceval_gil.h`).
 ///
 /// From 3.12 on a function goes on past its start, and from 3.13 on each thread
-/// has a flag of its own.
+/// has its own flag.
 pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
     if py.version_info() >= (3, 12) {
         return Ok(());
@@ -112,7 +112,7 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
     deliver(py, thread_ident(py)?)
 }
 
-/// Has a TaskTimeout that may be pending in this very thread raised, and drops it.
+/// Raises a TaskTimeout that may be pending in this thread, and drops it.
 ///
 /// It is set once more: whether or not the first has been raised in the task,
 /// one is pending then, and with it the flag that makes CPython look, which the

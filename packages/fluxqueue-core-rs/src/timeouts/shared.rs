@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::deadlines::{Attempts, Stage};
 
-/// Who learns that an attempt is past its deadline.
+/// The receiver of an attempt's deadline.
 pub enum Token {
     /// The thread with this identifier: it gets an exception.
     Thread(u64),

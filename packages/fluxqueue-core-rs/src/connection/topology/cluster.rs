@@ -1,5 +1,5 @@
-//! Which node of a cluster serves which slot, as CLUSTER SLOTS said and as
-//! redirections have corrected it since.
+//! Which node of a cluster serves which slot: the reply to CLUSTER SLOTS, corrected by the
+//! redirects since then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
 /// No node is known to serve the slot.
-const NOBODY: u16 = u16::MAX;
+const NO_NODE: u16 = u16::MAX;
 
 /// The map, and who is asked for it.
 pub struct SlotMap {
@@ -28,8 +28,8 @@ struct State {
     /// Ask before the next node is connected to: one could not be reached, or
     /// was not in the map.
     doubtful: bool,
-    /// Who is asked first. Another one each time, since a node that is cut off
-    /// from the others answers with a map of the past.
+    /// The node to ask first. It changes each time, since a node that is cut off from the
+    /// others answers with an old map.
     turn: usize,
 }
 
@@ -64,8 +64,8 @@ impl SlotMap {
             state.nodes.push(node);
             state.nodes.len() - 1
         });
-        state.owners.resize(SLOTS, NOBODY);
-        state.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NOBODY);
+        state.owners.resize(SLOTS, NO_NODE);
+        state.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NO_NODE);
     }
 
     /// The owner; asks the cluster where that is not known, or in doubt.
@@ -126,13 +126,13 @@ impl State {
     fn replace(&mut self, ranges: Vec<(Slot, Slot, Node)>) {
         self.nodes.clear();
         self.owners.clear();
-        self.owners.resize(SLOTS, NOBODY);
+        self.owners.resize(SLOTS, NO_NODE);
         for (first, last, node) in ranges {
             let at = self.nodes.iter().position(|known| **known == node).unwrap_or_else(|| {
                 self.nodes.push(Arc::new(node));
                 self.nodes.len() - 1
             });
-            self.owners[usize::from(first)..=usize::from(last)].fill(u16::try_from(at).unwrap_or(NOBODY));
+            self.owners[usize::from(first)..=usize::from(last)].fill(u16::try_from(at).unwrap_or(NO_NODE));
         }
         self.doubtful = false;
     }
@@ -156,7 +156,7 @@ fn range_of(range: &Reply, from: &Node) -> Option<(Slot, Slot, Node)> {
     let slot = |n: &i64| Slot::try_from(*n).ok().filter(|slot| usize::from(*slot) < SLOTS);
     let (first, last) = (slot(first)?, slot(last)?);
     let host = match text(host) {
-        // Null or empty: the node knows no address of its own; that where we have asked.
+        // Null or empty: the node does not know its own address. It is the one we asked.
         None | Some("") => &from.host,
         // The name that clients are to use is not set there; the address may be.
         Some("?") => address(rest)?,

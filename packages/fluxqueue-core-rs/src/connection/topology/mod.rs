@@ -1,5 +1,5 @@
-//! Where a queue lives: behind the one address, with the master that the
-//! Sentinels name, or with the node of a cluster that owns its slot.
+//! Which server has a queue: the one at the address, the master that the Sentinels name,
+//! or the node of a cluster that owns its slot.
 
 mod cluster;
 mod redirect;
@@ -22,8 +22,8 @@ use crate::errors::{Error, Result};
 pub use slot::Slot;
 pub use slot::of as slot_of;
 
-/// A deployment of Redis: how to reach it, and what has been learnt about who
-/// serves what.
+/// A deployment of Redis: how to reach it, and what was learnt about which server has
+/// which slots.
 pub struct Deployment {
     /// The settings.
     pub config: Config,
@@ -36,23 +36,22 @@ enum Finder {
     Cluster(SlotMap),
 }
 
-/// Whom a connection is to lead to.
+/// The server that a connection must lead to.
 #[derive(Clone)]
 pub enum Goal {
-    /// Whoever serves the slot.
+    /// The one that serves the slot.
     Owner(Slot),
-    /// This server: one that a redirection has named, or that another connection
-    /// leads to.
+    /// This one: a redirect has named it, or another connection leads to it.
     Server(Arc<Node>),
 }
 
-/// What a refusal says about where to go. Nothing was executed.
+/// Where a refusal sends a command. Nothing was executed.
 pub enum Redirect {
     /// Another node serves the slot, and is known now.
     Moved,
     /// Another node has the keys of this one command.
     Ask(Arc<Node>),
-    /// This server serves no one; which one does must be found again.
+    /// This server does not serve the slot. Which one does must be found again.
     Unknown,
 }
 
@@ -78,8 +77,8 @@ impl Deployment {
         if self.is_cluster() { slot } else { 0 }
     }
 
-    /// The node of a cluster that serves the slot, as far as is known without
-    /// asking. None elsewhere: one connection is as good as another.
+    /// The node of a cluster that serves the slot, as far as is known without asking. None in
+    /// other deployments: one connection is as good as another.
     pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
         match &self.finder {
             Finder::Cluster(map) => map.owner(slot),
@@ -87,7 +86,7 @@ impl Deployment {
         }
     }
 
-    /// What an error reply of the server `from` says about where to go.
+    /// Reads an error reply of the server `from`. None if it is not about the server.
     pub fn redirect(&self, error: &str, from: Option<&Node>) -> Option<Redirect> {
         let code = error.split_whitespace().next().unwrap_or_default();
         match (&self.finder, code) {
@@ -124,7 +123,7 @@ impl Deployment {
         self.open_by(goal, Instant::now() + self.config.connect_timeout, interrupt)
     }
 
-    /// Attempts until `deadline`, with pauses, while Redis is away or loading.
+    /// Attempts until `deadline`, with pauses, while Redis is down or loading.
     pub fn open_until(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let mut backoff = Backoff::new();
         loop {

@@ -1,17 +1,17 @@
-//! The answers MOVED and ASK of a cluster's node: the command was not executed,
-//! another node is the one to ask.
+//! The replies MOVED and ASK of a cluster's node: it did not execute the command, and names
+//! the node that does.
 
 use std::sync::Arc;
 
 use super::slot::{SLOTS, Slot};
 use crate::config::Node;
 
-/// Where another node sends us.
+/// The node that a redirect names.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Destination {
     /// It serves the slot from now on.
     Moved(Slot, Arc<Node>),
-    /// It has the keys of this one command; the slot is on its way there.
+    /// It has the keys of this one command, since the slot is moving there.
     Ask(Arc<Node>),
 }
 
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn redirections_are_read() {
+    fn redirects_are_read() {
         let from = node("asked", 1);
         for (text, expected) in [
             ("MOVED 3999 127.0.0.1:6381", Some(Destination::Moved(3999, node("127.0.0.1", 6381)))),

@@ -24,8 +24,8 @@ impl Watched {
         Watched { sentinels, first: AtomicUsize::new(0) }
     }
 
-    /// The master that was named last is none: another Sentinel may know more,
-    /// where that one is cut off from the others.
+    /// The server that was named last is not the master. If that Sentinel is cut off from the
+    /// others, another one knows more.
     pub fn doubt(&self) {
         self.first.fetch_add(1, Ordering::Relaxed);
     }

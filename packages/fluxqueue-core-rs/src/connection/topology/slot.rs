@@ -14,8 +14,8 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// What is hashed: the text between the first { and the next } where there is
-/// any, else the whole key.
+/// The part of a key that is hashed: the text between the first { and the next } if it has
+/// any, otherwise the whole key.
 fn tag(key: &[u8]) -> &[u8] {
     let Some(open) = memchr::memchr(b'{', key) else { return key };
     match memchr::memchr(b'}', &key[open + 1..]) {

@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use super::link::{Interrupt, SLICE};
 use crate::errors::{Error, Result};
 
-/// How long to wait where a Unix socket's queue of new connections is full.
+/// How long to wait if a Unix socket's queue of new connections is full.
 const QUEUE_FULL: Duration = Duration::from_millis(10);
 
 fn failed(error: io::Error) -> Error {
@@ -33,8 +33,8 @@ fn wait_writable(fd: RawFd) -> io::Result<bool> {
 fn connect(domain: Domain, address: &SockAddr, deadline: Instant, interrupt: &mut Interrupt) -> Result<Socket> {
     let mut socket = Socket::new(domain, Type::STREAM, None).map_err(failed)?;
     if socket.as_raw_fd() <= 2 {
-        // Somebody has closed a standard stream: what is printed must not go to
-        // Redis. The standard library duplicates to a number above 2.
+        // The application has closed a standard stream: its prints must not go to Redis. The
+        // standard library duplicates to a number above 2.
         socket = OwnedFd::from(socket).try_clone().map_err(failed)?.into();
     }
     socket.set_nonblocking(true).map_err(failed)?;

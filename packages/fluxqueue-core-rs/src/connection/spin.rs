@@ -1,0 +1,143 @@
+//! Spinning for a reply that is about to come, before the thread sleeps on it.
+//!
+//! A near Redis answers a small command sooner than a thread falls asleep and wakes up. The
+//! kernel takes no less processor time to put a core to rest and wake it than the thread
+//! takes to poll. Adaptive mutexes wait in the same way, for a bounded time before they
+//! sleep: Karlin et al., "Empirical Studies of Competitive Spinning for a Shared-Memory
+//! Multiprocessor", SOSP 1991.
+//!
+//! Why: `docs/decisions/0042-a-look-out-before-sleep.md`
+
+use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::fork;
+
+/// Longest spin: about the cost of sleeping and waking, so the worst case doubles a wait.
+const LONGEST: Duration = Duration::from_micros(50);
+
+/// A poll takes about 1 µs. If it took this long, another thread ran on this core. Then the
+/// core would not rest if this thread slept, and the other thread should have it.
+const CROWDED: Duration = Duration::from_micros(5);
+
+/// After this many misses in a row the number of waits without a spin no longer grows.
+const MOST_MISSES: u32 = 6;
+
+/// The fork generation, plus one, of the process in which a thread spins; 0 or that of a
+/// parent process if none does. Two threads that spin would take the cores from those they
+/// wait for.
+static SPINNING: AtomicU32 = AtomicU32::new(0);
+
+/// The record that a connection keeps of the times of its replies.
+#[derive(Debug, Default)]
+pub struct Spin {
+    /// How many spins in a row ended without a reply.
+    misses: u32,
+    /// How many waits go without a spin before the next one.
+    passes: u32,
+}
+
+impl Spin {
+    /// Returns as soon as `fd` can be read, or after 50 µs at most. After each wait that took
+    /// longer, twice as many of the next ones return at once, up to 64: a far or a busy Redis
+    /// costs less than 1 µs a call.
+    pub fn wait(&mut self, fd: RawFd) {
+        if self.passes > 0 {
+            self.passes -= 1;
+            return;
+        }
+        let Some(_permit) = Permit::take() else { return };
+        let start = Instant::now();
+        let mut last = start;
+        while !is_readable(fd) {
+            let now = Instant::now();
+            if now - start >= LONGEST || now - last >= CROWDED {
+                self.misses = (self.misses + 1).min(MOST_MISSES);
+                self.passes = 1 << self.misses;
+                return;
+            }
+            last = now;
+            // On a machine with one core, it is Redis that waits for it.
+            std::thread::yield_now();
+        }
+        self.misses = 0;
+    }
+}
+
+/// The permit to spin: one thread of a process has it.
+struct Permit;
+
+impl Permit {
+    fn take() -> Option<Permit> {
+        let mine = fork::generation() + 1;
+        let holder = SPINNING.load(Ordering::Relaxed);
+        if holder == mine {
+            return None;
+        }
+        SPINNING.compare_exchange(holder, mine, Ordering::Relaxed, Ordering::Relaxed).ok().map(|_| Permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        SPINNING.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Whether a read would return at once: with data, the end of the stream, or an error.
+pub fn is_readable(fd: RawFd) -> bool {
+    let mut byte = 0u8;
+    // SAFETY: one byte may be written to `byte`; a bad descriptor is an error of
+    // the call. MSG_PEEK leaves the stream as it is.
+    let n = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+    n >= 0 || io::Error::last_os_error().kind() != ErrorKind::WouldBlock
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    // One test, because the permit is the process's.
+    #[test]
+    fn a_connection_spins_less_often_after_spins_without_a_reply() {
+        let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
+        let mut spin = Spin::default();
+        let mut passed_over = Vec::new();
+        for _ in 0..8 {
+            spin.wait(near.as_raw_fd());
+            passed_over.push(spin.passes);
+            spin.passes = 0;
+        }
+        assert_eq!(passed_over, [2, 4, 8, 16, 32, 64, 64, 64]);
+
+        spin.passes = 2;
+        spin.wait(near.as_raw_fd());
+        assert_eq!((spin.passes, spin.misses), (1, 6));
+
+        far.write_all(b"x").expect("written");
+        spin.passes = 0;
+        spin.wait(near.as_raw_fd());
+        assert_eq!((spin.passes, spin.misses), (0, 0));
+
+        // The end of the stream is not a miss: the next read reports it.
+        drop(far);
+        spin.wait(near.as_raw_fd());
+        assert_eq!(spin.misses, 0);
+
+        let held = Permit::take().expect("no thread spins");
+        let (other, _open) = UnixStream::pair().expect("a pair of sockets");
+        spin.wait(other.as_raw_fd());
+        assert_eq!(spin.misses, 0, "another thread spins");
+        drop(held);
+        // As if it had been taken in the parent when this process was forked.
+        SPINNING.store(fork::generation().wrapping_sub(1), Ordering::Relaxed);
+        spin.wait(other.as_raw_fd());
+        assert_eq!(spin.misses, 1);
+    }
+}
