@@ -49,8 +49,8 @@ def test_only_these_files_have_any() -> None:
     }
     assert have <= {
         "src/fork.rs",
-        "src/connection/reach.rs",
-        "src/connection/watch.rs",
+        "src/connection/connect.rs",
+        "src/connection/spin.rs",
         "src/consumer/clock.rs",
         "src/consumer/poll.rs",
         "src/consumer/wake.rs",
