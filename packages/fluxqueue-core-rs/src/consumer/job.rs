@@ -13,7 +13,7 @@ use super::work::Work;
 use crate::errors::{Error, Result};
 use crate::message::TraceHeaders;
 
-/// A claimed task that a worker is to run.
+/// A claimed task that a worker will run.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Job {
     pub(super) work: Work,
@@ -37,12 +37,12 @@ impl Job {
         Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
     }
 
-    /// Whether somebody has ended it.
+    /// Whether it has an outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// To be called once, by whoever ends it.
+    /// Marks it as settled; call it once, when it ends.
     pub(super) fn settle(&self) -> Result<()> {
         match self.settled.swap(true, Ordering::Relaxed) {
             false => Ok(()),
@@ -52,8 +52,8 @@ impl Job {
 }
 
 impl Drop for Job {
-    /// A job that nobody settles (its thread failed outside the task) is given
-    /// back: it must not stay claimed for as long as this process lives.
+    /// Releases a job that was not settled, because its thread failed outside the task. It
+    /// must not stay claimed as long as this process lives.
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
             self.shared.finish(&self.work, Outcome::Release, clock::now());
