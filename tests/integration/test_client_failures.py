@@ -82,7 +82,7 @@ def test_a_server_that_accepts_and_says_nothing(call: Call) -> None:
 def test_a_server_that_does_not_answer_the_command(call: Call) -> None:
     with ScriptedRedis(lambda number, command: SILENCE) as server:
         with pytest.raises(EnqueueUncertain):
-            call(FluxQueue(server.url, timeout=0.5))
+            call(FluxQueue(server.url, timeout=1.5))
         assert len(server.pushed) == 1
 
 
@@ -170,7 +170,7 @@ def test_a_dropped_idle_connection_is_replaced_without_an_error(redis_url: str, 
 
 def test_redis_comes_back(tmp_path: Any) -> None:
     with EmbeddedRedis(tmp_path, appendfsync="always") as server:
-        app = FluxQueue(server.url, connect_timeout=0.2, timeout=0.3)
+        app = FluxQueue(server.url, connect_timeout=0.5, timeout=1.5)
 
         @app.task()
         def work(a: int) -> None: ...

@@ -165,7 +165,7 @@ def test_while_redis_is_loading_the_call_waits() -> None:
 def test_a_redis_that_goes_on_loading_is_unavailable() -> None:
     with ScriptedRedis(lambda *_: b"-LOADING Redis is loading\r\n") as server:
         with pytest.raises(BrokerUnavailable, match=r"'task'.*LOADING.*was not enqueued"):
-            producer(server.url, timeout=0.3).enqueue(ROUTE, (), {})
+            producer(server.url, timeout=1).enqueue(ROUTE, (), {})
         assert len(server.pushed) > 1
 
 
@@ -208,7 +208,7 @@ def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
         answer(connection, lambda words: b"-OOM command not allowed\r\n")
 
     with RawServer(slow, refusing) as server:
-        sender = producer(server.url, timeout=0.3)
+        sender = producer(server.url, timeout=1)
         with pytest.raises(EnqueueUncertain, match="no answer in time"):
             sender.enqueue(ROUTE, (1,), {})
         late.set()
@@ -245,7 +245,7 @@ def test_a_command_that_was_cut_before_its_end_is_sent_again() -> None:
 
 def test_a_server_that_cuts_every_command_is_unavailable_in_the_end() -> None:
     with RawServer(cut_after(10)) as server:
-        sender = producer(server.url, timeout=0.5, max_message_bytes=64 << 20)
+        sender = producer(server.url, timeout=2, max_message_bytes=64 << 20)
         with pytest.raises(BrokerUnavailable, match="was not enqueued"):
             sender.enqueue(ROUTE, ("x" * (32 << 20),), {})
         assert server.connections > 1
@@ -274,7 +274,7 @@ def test_the_reason_is_told_where_the_last_attempt_was_cut_short() -> None:
 
     done = threading.Event()
     with RawServer(loading, silent) as server:
-        sender = producer(server.url, timeout=0.5)
+        sender = producer(server.url, timeout=1.5)
         with pytest.raises(BrokerUnavailable, match="LOADING"):
             sender.enqueue(ROUTE, (), {})
         assert server.connections == 2
@@ -367,7 +367,7 @@ def test_the_call_after_an_uncertain_one_is_sent_once(script: str) -> None:
         return script if number == 0 else integer(number, command)
 
     with ScriptedRedis(once) as server:
-        sender = producer(server.url, timeout=0.3)
+        sender = producer(server.url, timeout=1)
         with pytest.raises(EnqueueUncertain):
             sender.enqueue(ROUTE, (1,), {})
         sender.enqueue(ROUTE, (2,), {})

@@ -30,7 +30,7 @@ def test_written_without_an_answer_is_uncertain(new_loop: NewLoop) -> None:
         return SILENCE if number == 0 else integer(number, command)
 
     with ScriptedRedis(script) as server:
-        sender = producer(server.url, timeout=0.3)
+        sender = producer(server.url, timeout=1)
         run(new_loop, main())
         assert ([len(words) - 2 for words in server.pushed], server.connections) == ([3, 1], 2)
 
@@ -43,7 +43,7 @@ def test_a_call_that_never_got_a_connection_is_unavailable(new_loop: NewLoop) ->
         assert [type(end) for end in ends] == [BrokerUnavailable] * 3
 
     with ScriptedRedis(greeting=SILENCE) as server:
-        sender = producer(server.url, connect_timeout=0.1, timeout=0.5)
+        sender = producer(server.url, connect_timeout=0.2, timeout=1.5)
         run(new_loop, main())
         assert server.pushed == [] and server.connections > 1
 

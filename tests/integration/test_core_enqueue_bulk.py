@@ -166,7 +166,7 @@ def test_a_chunk_whose_answer_is_lost(at: int, fault: Any) -> None:
         return integer(number, command)
 
     with ScriptedRedis(script) as server:
-        sender = producer(server.url, timeout=0.5)
+        sender = producer(server.url, timeout=1.5)
         with pytest.raises(EnqueueUncertain, match=r"\d000 calls may or may not") as caught:
             sender.enqueue_many(ROUTE, tuples(3000), anything)
         assert caught.value.enqueued == at * 1000
