@@ -6,6 +6,7 @@ database of that server.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import random
@@ -44,6 +45,12 @@ def pytest_configure() -> None:
 
 
 _numbers = itertools.count()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the thousands of collected tests out of the garbage collections of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

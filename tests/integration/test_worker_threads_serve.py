@@ -27,7 +27,7 @@ def hold(number):
         while not os.path.exists("open"):
             time.sleep(0.01)
 """
-MANY = 100_000
+MANY = 30_000
 
 
 def wait_for_started(system: System, numbers: Iterable[int]) -> None:
