@@ -52,6 +52,14 @@ def test_a_broken_link_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert broken(page) == ["page.md: page.md#two", "page.md: no.md"]
 
 
+def test_every_file_that_the_architecture_names_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`(?:[\w/]+/)?(\w+\.(?:rs|py|lua))`", page))
+    files = {file.name for root in ("packages", "services") for file in (ROOT / root).rglob("*.*")}
+    assert len(named) > 40
+    assert named - files == set()
+
+
 def test_the_glossary_has_one_line_for_each_word() -> None:
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs/glossary.md").read_text(), re.M)
     words = [word for word, _ in rows if word != "word"]

@@ -1,7 +1,4 @@
-"""The prose of the repository is plain English: docs/style.md, as far as a pattern can tell.
-
-`not_plain_yet.txt` lists the folders and pages that have not been rewritten. It only shrinks.
-"""
+"""The prose of the repository is plain English: docs/style.md, as far as a pattern can tell."""
 
 from __future__ import annotations
 
@@ -12,13 +9,8 @@ import pytest
 from support.plain_english import RULES, Text, find, read
 
 ROOT = Path(__file__).parents[3]
-LIST = Path(__file__).with_name("not_plain_yet.txt")
-# They show each tic as an example.
-EXAMPLES = {
-    "docs/style.md",
-    "tests/support/plain_english.py",
-    "tests/unit/repository/" + Path(__file__).name,
-}
+# It shows each tic as an example.
+STYLE = "docs/style.md"
 SUFFIXES = {"md", "py", "pyi", "rs", "lua", "sh"}
 
 
@@ -33,17 +25,12 @@ def sources() -> list[str]:
 
 def is_read(name: str) -> bool:
     file = ROOT / name
-    if name in EXAMPLES or not file.is_file():
+    if name == STYLE or not file.is_file():
         return False
     if file.suffix:
         return file.suffix[1:] in SUFFIXES
     with file.open("rb") as opened:
         return opened.readline().rstrip().endswith((b"bash", b"/sh"))
-
-
-def is_listed(name: str, listed: list[str]) -> bool:
-    """Whether the list has the file, or the folder that it is in."""
-    return name in listed or name.rpartition("/")[0] + "/" in listed
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +47,9 @@ def tics() -> dict[str, list[str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def listed() -> list[str]:
-    return LIST.read_text().split()
-
-
-def test_prose_has_no_tics(tics: dict[str, list[str]], listed: list[str]) -> None:
+def test_prose_has_no_tics(tics: dict[str, list[str]]) -> None:
     assert len(tics) > 400
-    wrong = [line for name, lines in tics.items() if not is_listed(name, listed) for line in lines]
-    assert wrong == [], "docs/style.md has the rules"
-
-
-def test_the_list_only_shrinks(tics: dict[str, list[str]], listed: list[str]) -> None:
-    assert listed == sorted(set(listed))
-    dirty = [name for name, lines in tics.items() if lines]
-    clean = [entry for entry in listed if not any(is_listed(name, [entry]) for name in dirty)]
-    assert clean == [], f"these are plain now: delete their lines from {LIST.name}"
+    assert [line for lines in tics.values() for line in lines] == [], "docs/style.md has the rules"
 
 
 @pytest.mark.parametrize("name", RULES)
