@@ -1,6 +1,7 @@
 //! Writing a message. The bytes that all calls of a task share are rendered once.
 
-use super::{Head, Terms};
+use super::head::Head;
+use super::terms::Terms;
 use crate::errors::Result;
 use crate::names;
 

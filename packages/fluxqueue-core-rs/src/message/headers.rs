@@ -8,7 +8,11 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{HEADER_BYTES_MAX, HEADERS_MAX};
+/// How many headers a message may have. W3C allows 8,192 bytes of baggage and 16 KiB
+/// of tracestate.
+pub const HEADERS_MAX: usize = 64;
+/// How many bytes the names and values of a message's headers may have together.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// A checked JSON object of strings.
 #[derive(Clone, Copy, Debug)]

@@ -19,14 +19,8 @@ mod terms;
 
 pub use envelope::Envelope;
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
-pub use headers::{Headers, TraceHeaders};
+pub use headers::{HEADER_BYTES_MAX, HEADERS_MAX, Headers, TraceHeaders};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};
 pub use terms::Terms;
-
-/// How many headers a message may have. W3C allows 8,192 bytes of baggage and 16 KiB
-/// of tracestate.
-pub const HEADERS_MAX: usize = 64;
-/// How many bytes the names and values of a message's headers may have together.
-pub const HEADER_BYTES_MAX: usize = 64 * 1024;

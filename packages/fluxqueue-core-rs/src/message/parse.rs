@@ -190,8 +190,8 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HEADER_BYTES_MAX, HEADERS_MAX};
     use super::*;
+    use crate::message::headers::{HEADER_BYTES_MAX, HEADERS_MAX};
 
     fn parse(name: &str, rest: &str) -> std::result::Result<Message, String> {
         let text = format!(r#"{{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"{name}","args":[]{rest}}}"#);

@@ -63,8 +63,10 @@ pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Envelope, GROWTH_MAX, Terms, field};
     use super::*;
+    use crate::message::envelope::Envelope;
+    use crate::message::head::field;
+    use crate::message::terms::Terms;
 
     const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
 

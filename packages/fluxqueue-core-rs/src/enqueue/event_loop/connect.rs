@@ -1,55 +1,19 @@
 //! Connecting without blocking the loop, and what happens if that fails or the connection
 //! is lost.
 
-use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::RawFd;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::dial::Dial;
 use super::{Link, LoopConnection, resolve};
-use crate::connection::{Connection, Deployment, Goal};
+use crate::connection::Connection;
 use crate::enqueue::redirects::Pause;
 use crate::errors::{Error, Result};
 
 static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-type Mailbox = Arc<Mutex<Option<Result<Connection>>>>;
-
-/// An attempt to connect, in a separate thread. In the executor of the loop it would wait
-/// behind other work, and `asyncio.run` would wait for it. The thread knows nothing of
-/// Python, so it can outlive the interpreter.
-pub struct Dial {
-    /// Readable when the attempt is over.
-    signal: UnixStream,
-    mailbox: Mailbox,
-}
-
-impl Dial {
-    fn start(deployment: Arc<Deployment>, goal: Goal) -> std::io::Result<Dial> {
-        let (signal, mut done) = UnixStream::pair()?;
-        let mailbox = Mailbox::default();
-        let result = mailbox.clone();
-        std::thread::Builder::new().name("fluxqueue-connect".into()).spawn(move || {
-            let outcome = deployment.open(&goal, &mut || Ok(()));
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-            // A byte: the end of the stream may not come, since a forked child may hold a
-            // copy of `done`.
-            let _ = done.write_all(b".");
-        })?;
-        Ok(Dial { signal, mailbox })
-    }
-
-    fn finish(self) -> Result<Connection> {
-        let outcome = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let connection = outcome.unwrap_or_else(|| Err(Error::Unavailable("the attempt to connect failed".into())))?;
-        connection.set_nonblocking(true)?;
-        Ok(connection)
-    }
-}
 
 impl LoopConnection {
     /// Starts an attempt if calls wait.
@@ -67,7 +31,7 @@ impl LoopConnection {
             let course = state.redirects.course(&this.deployment);
             state.asking = course.asking;
             Dial::start(this.deployment.clone(), state.redirects.goal(&course)).map(|dial| {
-                let fd = dial.signal.as_raw_fd();
+                let fd = dial.fd();
                 state.link = Link::Connecting(dial);
                 fd
             })
@@ -95,7 +59,7 @@ impl LoopConnection {
                 }
             }
         };
-        let unwatched = this.unwatch(slf.py(), "remove_reader", dial.signal.as_raw_fd());
+        let unwatched = this.unwatch(slf.py(), "remove_reader", dial.fd());
         let outcome = Self::use_outcome(slf, dial.finish());
         unwatched.and(outcome)
     }

@@ -9,6 +9,7 @@
 //! enqueue and wait for its own lock.
 
 mod connect;
+mod dial;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use self::connect::Dial;
+use self::dial::Dial;
 use super::live_clock::LiveClock;
 use super::outbox::{Call, Outbox};
 use super::redirects::{Pause, Redirects};
