@@ -1,7 +1,7 @@
-//! Errors, and the Python exceptions that they become.
+//! The errors of this crate, and the Python exceptions that they become.
 //!
-//! The classes are written in Python (`fluxqueue_core/errors.py`), where users
-//! read them; a `PyErr` of an interrupted call passes through unchanged.
+//! The exception classes are in Python (`fluxqueue_core/errors.py`), where users read
+//! them. A `PyErr` of an interrupted call passes through unchanged.
 
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
@@ -14,29 +14,30 @@ import_exception!(fluxqueue_core.errors, EnqueueUncertain);
 import_exception!(fluxqueue_core.errors, MessageTooLarge);
 import_exception!(fluxqueue_core.errors, MalformedMessage);
 
-/// An error of this crate. The texts never hold a password.
+/// An error of this crate. Its text never contains a password.
 #[derive(Debug)]
 pub enum Error {
     /// A URL, a setting or a name is not valid.
     Configuration(String),
-    /// Redis answered with an error; the command was not executed.
+    /// Redis replied with an error, and did not execute the command.
     Broker(String),
-    /// The same, and the next time as well, until an operator gives the user of the
-    /// URL the right, or the URL another password.
+    /// Like `Broker`, but the next attempt fails in the same way. An operator must give the
+    /// user of the URL the right, or correct the password.
     Denied(String),
-    /// Redis can't be reached, or is not ready yet; nothing was executed.
+    /// Redis can't be reached, or is not ready yet. Nothing was executed.
     Unavailable(String),
-    /// The connection ended after a command was written, before its answer.
+    /// The connection ended after the command was written and before its reply. Rule 13: a
+    /// client never sends it again.
     Uncertain(String),
-    /// Redis has executed a command, but not all have it who are waited for.
+    /// Redis executed the command, but not all replicas and disks confirmed it in time.
     Unacknowledged(String),
-    /// A message is larger than the setting allows.
+    /// The message is larger than `max_message_bytes`.
     TooLarge(String),
-    /// Bytes are not a message of this protocol.
+    /// The bytes are not a message of this protocol.
     Malformed(String),
-    /// The object was used in a way that its contract excludes.
+    /// The caller used the object in a way that its contract excludes.
     Misuse(&'static str),
-    /// Python raised, for example KeyboardInterrupt while we waited.
+    /// Python raised an exception, for example KeyboardInterrupt during a wait.
     Python(PyErr),
 }
 

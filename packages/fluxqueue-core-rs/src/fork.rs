@@ -1,5 +1,5 @@
-//! Notices a `fork`: connections and random bytes must not be shared with the
-//! parent process.
+//! Counts the forks of the process: a child must not share connections and random bytes
+//! with its parent.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,11 +11,11 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Asks the C library to count forks; to be called once when the module loads.
+/// Makes the C library count the forks. The module calls it once, when it loads.
 pub fn watch() {
     REGISTER.call_once(|| {
-        // SAFETY: `in_child` only touches an atomic, which is safe in the child
-        // of a process with many threads.
+        // SAFETY: `in_child` only changes an atomic, which is safe in the child of a process
+        // with many threads.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }

@@ -1,8 +1,8 @@
-//! Task ids: UUID version 7 (RFC 9562, section 5.7), which begin with the time
-//! in milliseconds, and random consumer ids.
+//! Task ids, which are UUIDs of version 7 (RFC 9562, section 5.7) and begin with the time
+//! in milliseconds; and random consumer ids.
 //!
-//! The random bits come from the kernel, a block at a time for each thread. A
-//! child process throws its parent's block away, or both would make the same ids.
+//! Each thread reads random bits from the kernel, one block at a time. A child process
+//! drops the block of its parent; otherwise both would make the same ids.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,8 +27,7 @@ thread_local! {
 fn random<const N: usize>() -> [u8; N] {
     RANDOM.with_borrow_mut(|block| {
         if block.used + N > BLOCK || block.generation != fork::generation() {
-            // A kernel without a source of randomness can't make safe ids, and
-            // no caller could go on: there is nothing better than to stop.
+            // Without random bytes there are no safe ids, and no caller could continue.
             getrandom::fill(&mut block.bytes).expect("the kernel gives random bytes");
             block.used = 0;
             block.generation = fork::generation();
@@ -40,13 +39,13 @@ fn random<const N: usize>() -> [u8; N] {
     })
 }
 
-/// Milliseconds since 1970 by this host's clock.
+/// The milliseconds since 1970 by the clock of this host.
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| d.as_millis() as u64)
 }
 
-/// A new task id as its 36 characters.
+/// A new task id, as its 36 characters.
 pub fn task_id(now_ms: u64) -> [u8; 36] {
     let id = Builder::from_unix_timestamp_millis(now_ms, &random::<10>()).into_uuid();
     let mut text = [0; 36];
@@ -54,7 +53,7 @@ pub fn task_id(now_ms: u64) -> [u8; 36] {
     text
 }
 
-/// The milliseconds since 1970 in a task id; 0 where it is of another version.
+/// The milliseconds since 1970 in a task id; 0 if the id has another version than 7.
 pub fn created_ms(id: &Uuid) -> u64 {
     match id.get_version_num() {
         7 => (id.as_u128() >> 80) as u64,

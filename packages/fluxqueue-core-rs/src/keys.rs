@@ -1,14 +1,14 @@
-//! Every key name in Redis. No other code formats a key; docs/protocol.md has
-//! the table of their types and owners.
+//! The name of every key in Redis. No other code formats a key. docs/protocol.md has the
+//! table of their types and owners.
 
 use crate::errors::{Error, Result};
 use crate::names;
 
-/// The set of the names of the queues that a worker has served.
+/// The registry: the set of the names of all queues that a worker has served.
 pub const QUEUES: &str = "fluxqueue:queues";
 
-/// The keys of a queue, in the order in which every script takes them first
-/// (`lua/lib/keys.lua` names them).
+/// The keys of a queue. Every script but the client's takes them first, in this order.
+/// `lua/lib/keys.lua` gives them names.
 pub const OF_QUEUE: &[&str] = &[
     "consumers",
     "sweep",
@@ -35,32 +35,32 @@ fn consumer_key(kind: &str, queue: &str, consumer: &str) -> String {
     format!("fluxqueue:{{{queue}}}:{kind}:{consumer}")
 }
 
-/// The list that enqueued messages wait in.
+/// The list of the messages that wait for a worker.
 pub fn pending(queue: &str) -> String {
     queue_key("pending", queue)
 }
 
-/// The list of the messages that have lost two workers.
+/// The list of the messages that have lost two workers or more.
 pub fn suspects(queue: &str) -> String {
     queue_key("suspects", queue)
 }
 
-/// The list that a consumer's BLMOVE moves to.
+/// The list into which the BLMOVE of a consumer moves messages.
 pub fn inbox(queue: &str, consumer: &str) -> String {
     consumer_key("inbox", queue, consumer)
 }
 
-/// The keys of a queue that a client's script takes.
+/// The keys of a queue that the script of a client takes.
 pub fn of_client(queue: &str) -> Vec<String> {
     vec![pending(queue), queue_key("delayed", queue)]
 }
 
-/// The keys of a queue, as every other script takes them.
+/// The keys of a queue that every other script takes.
 pub fn of_queue(queue: &str) -> Vec<String> {
     OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
 }
 
-/// The keys of a consumer, as scripts take them.
+/// The keys of a consumer, in the order in which scripts take them.
 pub fn of_consumer(queue: &str, consumer: &str) -> impl Iterator<Item = String> {
     OF_CONSUMER.iter().map(move |kind| consumer_key(kind, queue, consumer))
 }

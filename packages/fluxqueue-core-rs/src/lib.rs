@@ -1,4 +1,5 @@
-//! The Rust core of FluxQueue. This file only registers.
+//! The Rust core of FluxQueue. This file only registers the classes and functions of the
+//! Python module.
 
 pub mod config;
 pub mod connection;

@@ -1,15 +1,15 @@
-//! Which names are allowed: a queue's name stands between braces in every key,
-//! both are in log lines and on command lines.
+//! The rules for the names of queues and tasks. A queue's name is between braces in every
+//! key. Names of both kinds are in log lines and on command lines.
 
 use crate::errors::{Error, Result};
 
 const QUEUE_MAX: usize = 128;
-/// How many bytes a task's name may have.
+/// The most bytes that the name of a task may have.
 pub const TASK_MAX: usize = 256;
 
-/// Control characters, line separators, and characters that reorder or hide text
-/// (U+202E, U+200B): a name must look in a log line like what it is. The test puts a
-/// letter before the character, so that a combining accent counts as printable.
+/// Whether it is a control character, a line separator, or a character that reorders or
+/// hides text (U+202E, U+200B), so that a log line would show another name. The function
+/// puts a letter before the character, so that a combining accent counts as printable.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
@@ -30,13 +30,13 @@ fn check(what: &str, name: &str, max: usize, refused: &[char]) -> Result<()> {
     Err(Error::Configuration(format!("the {what} {shown:?} {problem}; use letters, digits and . _ - : /")))
 }
 
-/// A queue name: no braces, which would end the hash tag, and no comma, which
-/// separates queues on the command line.
+/// Checks the name of a queue. It may have no braces, which would end the hash tag, and no
+/// comma, which separates queues on the command line.
 pub fn check_queue(name: &str) -> Result<()> {
     check("queue name", name, QUEUE_MAX, &['{', '}', ','])
 }
 
-/// A task name.
+/// Checks the name of a task.
 pub fn check_task(name: &str) -> Result<()> {
     check("task name", name, TASK_MAX, &[])
 }

@@ -1,5 +1,5 @@
-//! The Lua scripts: one file each in `python/fluxqueue_core/lua/`, so that they
-//! ship in wheel and sdist, behind the parts of `lua/lib/` that each is made of.
+//! The Lua scripts. Each is a file in `python/fluxqueue_core/lua/`, so that it is in the
+//! wheel and the sdist, after the parts of `lua/lib/` that it needs.
 
 use std::sync::LazyLock;
 
@@ -8,8 +8,8 @@ use sha1_smol::Sha1;
 use crate::errors::{Error, Result};
 use crate::keys;
 
-/// At `maxmemory` even a renewal would fail, though settling frees memory. Redis
-/// 7 lets a script say so; older servers do not know the line.
+/// Lets a script run at `maxmemory`. Without it even a renewal would fail, although settling
+/// frees memory. Servers before Redis 7 reject this line.
 const FLAGS: &str = "#!lua flags=allow-oom\n";
 
 /// Which keys a script takes.
@@ -28,7 +28,7 @@ enum Takes {
 struct Source {
     name: &'static str,
     takes: Takes,
-    /// In the order in which they need each other.
+    /// Each part follows the parts that it needs.
     parts: &'static [&'static str],
     body: &'static str,
 }
@@ -68,15 +68,15 @@ fn source(name: &str) -> Result<&'static Source> {
     })
 }
 
-/// The whole text of a script; `flags` is false for a server older than 7.
+/// The whole text of a script. `flags` is false for a server before Redis 7.
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let first = if flags && *takes != Takes::Client { FLAGS } else { "" };
     Ok(format!("{first}{}{body}", parts.concat()))
 }
 
-/// The KEYS of a script that is called for `consumer` and, if it is `open`, ends
-/// the consumers `olds`.
+/// The KEYS of a script that is called for `consumer`. `olds` are the consumers that the
+/// script `open` ends.
 pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
     let mut keys = if takes == Takes::Client { keys::of_client(queue) } else { keys::of_queue(queue) };
@@ -96,7 +96,7 @@ pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> R
     Ok(keys)
 }
 
-/// The script that an error reply names by its digest.
+/// The name of the script whose digest is in an error reply.
 pub fn named_in(error: &str) -> Option<&'static str> {
     names().find(|name| {
         let digests = [true, false].map(|flags| Script::load(name, flags).map(|script| script.digest));
@@ -104,15 +104,15 @@ pub fn named_in(error: &str) -> Option<&'static str> {
     })
 }
 
-/// The script that a client calls. It has one text, whatever the version of the server.
+/// The script that a client calls. Its text is the same for every version of Redis.
 pub fn enqueue() -> &'static Script {
     static ENQUEUE: LazyLock<Script> =
         LazyLock::new(|| Script::load("enqueue", false).expect("the list has this script"));
     &ENQUEUE
 }
 
-/// A script as a connection calls it: by its digest, with the text at hand for
-/// a server that has forgotten it.
+/// A script with its digest, by which a connection calls it. A server that has forgotten
+/// the script needs the text.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The whole text.
@@ -122,7 +122,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// The script of that name.
+    /// Makes the script of this name.
     pub fn load(name: &str, flags: bool) -> Result<Script> {
         let text = text(name, flags)?;
         let digest = Sha1::from(text.as_bytes()).digest().to_string();

@@ -1,8 +1,10 @@
-//! Bytes from other programs: replies of Redis and messages, arbitrary, mutated, cut
-//! anywhere. Reading them never panics, holds little more memory than the input, and
-//! returns what was written.
+//! Feeds the readers of replies and messages with bytes that are arbitrary, mutated, or cut
+//! at any place. A reader never panics, holds little more memory than its input, and returns
+//! the values that were written.
 //!
-//! FLUXQUEUE_FUZZ_CASES says how many inputs each test tries; `scripts/fuzz` tries many.
+//! Each test tries FLUXQUEUE_FUZZ_CASES inputs, 256 by default. `scripts/fuzz` tries many.
+//!
+//! Why: docs/decisions/0035-replies-are-bounded-before-they-are-decoded.md
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Counts what each thread holds, and the most it held.
+/// Counts the bytes that each thread holds, and the most that it held.
 struct Counting;
 
 thread_local! {
@@ -21,19 +23,19 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // The cell is gone while a thread ends, when no test reads it.
+    // There is no cell while a thread ends, but then no test reads it.
     let _ = HELD.try_with(|held| {
         let now = held.get().0 + bytes;
         held.set((now, held.get().1.max(now)));
     });
 }
 
-// SAFETY: every request goes to the system's allocator as it came; counting
-// allocates nothing, since the cell is made at compile time.
+// SAFETY: every request goes to the system's allocator unchanged. Counting allocates
+// nothing, since the cell is initialized at compile time.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller's promise about `layout` is passed on.
+        // SAFETY: the caller guarantees that `layout` is valid.
         unsafe { System.alloc(layout) }
     }
 
@@ -47,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The result of `work`, and the most bytes that it held.
+/// Runs `work`. Returns its result, and the most bytes that it held.
 fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.with(|held| {
         let now = held.get().0;
@@ -58,8 +60,8 @@ fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (HELD.with(Cell::get).1 - before).max(0) as usize)
 }
 
-/// The most bytes that reading an input may hold: a multiple of it, and some room for a
-/// small one (the decoder reserves 64 KiB of elements at each of eight depths).
+/// The most bytes that a reader may hold for an input: a multiple of its size, and room for
+/// small inputs (the decoder reserves 64 KiB of elements at each of eight depths).
 fn may_hold(input: usize) -> usize {
     (1 << 20) + 100 * input
 }
@@ -69,7 +71,7 @@ fn cases() -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// A change of some bytes: they are replaced, removed, inserted, doubled, or cut off.
+/// A change of some bytes: replace, remove, insert, double, or cut them off.
 #[derive(Clone, Debug)]
 enum Mutation {
     Replace(Index, u8),
@@ -80,7 +82,7 @@ enum Mutation {
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
-    // Bytes that change what a reader expects.
+    // Bytes that change the meaning of those that follow.
     let telling = prop::sample::select(vec![
         &b"\r\n"[..],
         b"*",
@@ -152,7 +154,8 @@ fn mutate(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
     bytes
 }
 
-/// The replies in bytes that arrive in pieces of these sizes, up to an error.
+/// Decodes bytes that arrive in pieces of these sizes. Returns the replies before the first
+/// error, and whether there was one.
 fn replies(bytes: &[u8], pieces: &[usize]) -> (Vec<Reply>, bool) {
     let (mut frame, mut incoming, mut found) = (Frame::default(), BytesMut::new(), Vec::new());
     let mut pieces = pieces.iter().copied().cycle();
@@ -214,7 +217,7 @@ fn reply() -> impl Strategy<Value = Reply> {
     leaf.prop_recursive(6, 40, 8, |inner| prop::collection::vec(inner, 0..8).prop_map(Reply::Array))
 }
 
-/// JSON of any shape, as text.
+/// JSON of arbitrary shape, as text.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -237,7 +240,7 @@ fn json() -> impl Strategy<Value = String> {
 const ID: &[u8; 36] = b"019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
 
 prop_compose! {
-    /// A message of the protocol, its counters raised a few times.
+    /// A message of the protocol whose counters were raised a few times.
     fn well_formed()(
         name in "[a-z\"\\\\é任/.-]{1,20}",
         args in prop::collection::vec(json(), 0..5),
@@ -278,7 +281,8 @@ fn parsed(raw: Bytes) -> Message {
     Message::parse(raw.clone()).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&raw)))
 }
 
-/// A message that can be read can be rewritten, and only the one thing changes.
+/// Checks that a message that can be read can also be rewritten, and that a rewrite changes
+/// only one part.
 fn check_message(raw: Vec<u8>) {
     let raw = Bytes::from(raw);
     let (outcome, held) = measured(|| Message::parse(raw.clone()));
@@ -301,7 +305,7 @@ fn check_message(raw: Vec<u8>) {
     let noted = parsed(with_unknown_since(&m, 12345));
     same(&noted, "noted");
     assert_eq!(noted.field_bytes(), m.field_bytes());
-    // A note that another program has put elsewhere stays.
+    // A note that another program has put in another place stays.
     assert!(
         noted.unknown_since == Some(12345) || (noted.unknown_since.is_some() && noted.unknown_since == m.unknown_since)
     );

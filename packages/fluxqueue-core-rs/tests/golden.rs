@@ -1,4 +1,4 @@
-//! The golden vectors of the message; tests/vectors/README.md describes them.
+//! Reads the golden vectors of the message, which tests/vectors/README.md describes.
 
 use _core::message::{Message, field, is_newer, with_delivery, with_retry};
 use bytes::Bytes;

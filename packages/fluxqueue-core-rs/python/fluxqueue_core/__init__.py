@@ -6,7 +6,7 @@ from . import errors
 from ._core import *  # noqa: F403
 from ._core import __version__
 
-# ruff: noqa: F405  # `_core` has these names
+# ruff: noqa: F405  # the names are in `_core`
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Consumer",

@@ -1,7 +1,7 @@
-"""The exceptions that FluxQueue raises: all but `TaskTimeout` are a `FluxQueueError`.
+"""The exceptions that FluxQueue raises. All but `TaskTimeout` are a `FluxQueueError`.
 
-They live in the core because the Rust code raises them; applications import
-them from `fluxqueue`.
+They are in the core because the Rust code raises them. Applications import them from
+`fluxqueue`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ class FluxQueueError(Exception):
     """The base of every exception that FluxQueue raises on purpose.
 
     Attributes:
-        enqueued: how many tasks of the failed call are in Redis nevertheless (a
-            bulk call sends in chunks; 0 for a call of a single task).
+        enqueued: how many tasks of the failed call are in Redis nevertheless. A bulk
+            call sends its tasks in chunks. 0 for the call of a single task.
     """
 
     enqueued: int = 0
@@ -23,42 +23,43 @@ class ConfigurationError(FluxQueueError, ValueError):
 
 
 class BrokerError(FluxQueueError):
-    """Redis answered with an error; nothing was enqueued by that command."""
+    """Redis replied with an error. That command enqueued nothing."""
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
-    """Redis could not be reached in time; nothing was sent."""
+    """Redis could not be reached in time. Nothing was sent."""
 
 
 class EnqueueUncertain(FluxQueueError, ConnectionError):
-    """The connection broke or timed out after the command had been written.
+    """The connection broke or timed out after the command was written.
 
-    Redis may or may not have executed it, so the task may or may not run. It
-    is not sent again: the caller knows whether running it twice does harm.
+    Redis may or may not have executed the command, so the task may or may not run.
+    FluxQueue never sends it again: only the caller knows whether running the task twice
+    does harm.
     """
 
 
 class MessageTooLarge(FluxQueueError, ValueError):
-    """The message is larger than `max_message_bytes`; nothing was sent."""
+    """The message is larger than `max_message_bytes`. Nothing was sent."""
 
 
 class ArgumentTypeError(FluxQueueError, TypeError):
-    """An argument is of a type that JSON can't carry; nothing was sent."""
+    """An argument is of a type that JSON can't carry. Nothing was sent."""
 
 
 class ArgumentValueError(FluxQueueError, ValueError):
-    """An argument's value (NaN, 2**64) can't be carried; nothing was sent."""
+    """JSON can't carry the value of an argument (NaN, 2**64). Nothing was sent."""
 
 
 class TaskTimeout(BaseException):
     """A task has run for longer than its `timeout`.
 
-    A sync task gets it between two bytecodes, wherever it is. An async task gets
-    `asyncio.CancelledError`. Either way the attempt counts as failed with this
-    error, even if the task catches the exception and returns.
+    A sync task gets this exception between two bytecodes, at any point of its code. An
+    async task gets `asyncio.CancelledError`. In both cases the attempt has failed with
+    this error, even if the task catches the exception and returns.
 
-    As with `CancelledError`, `except Exception` does not catch it: a task that
-    logs every error and goes on would never end.
+    `except Exception` does not catch it, just as it does not catch `CancelledError`.
+    Otherwise a task that logs every error and continues would never end.
     """
 
 

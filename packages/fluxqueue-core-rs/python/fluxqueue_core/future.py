@@ -1,4 +1,7 @@
-"""The future that `Producer.enqueue_async` returns."""
+"""The future that `Producer.enqueue_async` returns.
+
+Why: docs/decisions/0009-an-awaitable-that-is-future-and-coroutine.md
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,22 @@ from typing import Any, NoReturn
 
 
 class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
-    """A future that may also be used where a coroutine is asked for.
+    """A future that also works as a coroutine.
 
-    `await`, `gather` and `wait_for` take it as the future that it is.
-    `asyncio.create_task` and `TaskGroup.create_task` take only coroutines, and
-    a call of an `async def` task has to fit there as the call of any other
-    coroutine function does. So it has the three methods by which
-    `asyncio.Task` drives a coroutine.
+    `await`, `gather` and `wait_for` take it as a future. `asyncio.create_task` and
+    `TaskGroup.create_task` take only coroutines, and they must accept the call of an
+    `async def` task, just as they accept the call of any other coroutine function. For
+    them the class has the three methods by which `asyncio.Task` drives a coroutine.
     """
 
     __slots__ = ()
 
     def send(self, value: None, /) -> Any:
-        """Steps: hands itself to the task to wait for, or ends with the result."""
+        """Makes one step: ends with the result, or returns itself for the task to await."""
         if self.done():
             raise StopIteration(self.result())
-        # As `Future.__await__` does before it yields itself: without it the task takes
-        # the object for one that was yielded by mistake.
+        # `Future.__await__` also sets this before it yields itself. Without it the task
+        # reports that the future was yielded by mistake.
         self._asyncio_future_blocking = True
         return self
 
@@ -36,10 +38,10 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
         tb: TracebackType | None = None,
         /,
     ) -> NoReturn:
-        """Ends with the exception, as a coroutine that does not catch it.
+        """Raises the exception, as a coroutine does that does not catch it.
 
-        A task that was cancelled before its first step throws here while the
-        future is still open; then the call is withdrawn.
+        A task that is cancelled before its first step calls this while the future is
+        still open. Then the call is withdrawn.
         """
         self.cancel()
         error = typ if isinstance(typ, BaseException) else val
@@ -48,5 +50,5 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
         raise error if tb is None else error.with_traceback(tb)
 
     def close(self) -> None:
-        """Withdraws the call, as far as it has not been written."""
+        """Withdraws the call if its message has not been written yet."""
         self.cancel()

@@ -1,4 +1,4 @@
-//! Where Redis is: one server, a service that Sentinels watch, or a cluster.
+//! The address of Redis: one server, a service that Sentinels watch, or a cluster.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,34 +21,35 @@ impl fmt::Display for Node {
     }
 }
 
-/// The way to the server that serves a queue.
+/// The address of Redis, which says how to find the server of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A socket in the file system.
     Unix(PathBuf),
     /// One server.
     Single(Node),
-    /// The Sentinels know which server is the master.
+    /// The Sentinels of a service, which know its master.
     Sentinel(Sentinels),
-    /// Each node knows which one serves a key. The client asks these nodes first.
+    /// The nodes of a cluster that a client asks first. Each node knows which one serves a
+    /// key.
     Cluster(Vec<Node>),
 }
 
-/// Sentinels, and the service that they watch.
+/// The Sentinels, and the service that they watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
-    /// At least one.
+    /// The Sentinels, at least one.
     pub nodes: Vec<Node>,
-    /// The name under which they watch the master.
+    /// The name by which they know the master.
     pub service: String,
-    /// Their own ACL user.
+    /// The ACL user for the Sentinels.
     pub username: Option<String>,
-    /// Their own password.
+    /// The password for the Sentinels.
     pub password: Option<String>,
 }
 
 impl Address {
-    /// The hosts of the URL; none for a socket in the file system.
+    /// The hosts of the URL. Empty for a socket in the file system.
     pub fn nodes(&self) -> &[Node] {
         match self {
             Address::Unix(_) => &[],
@@ -58,7 +59,7 @@ impl Address {
         }
     }
 
-    /// `single`, `sentinel` or `cluster`.
+    /// The kind of address: `single`, `sentinel` or `cluster`.
     pub fn kind(&self) -> &'static str {
         match self {
             Address::Unix(_) | Address::Single(_) => "single",

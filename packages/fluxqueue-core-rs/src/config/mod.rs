@@ -1,5 +1,6 @@
-//! Where Redis is, and how long to wait for it. A value given in code wins over the query
-//! of the URL, the query over the environment, the environment over the default.
+//! The settings: the address of Redis, and how long to wait for it. A value in code wins
+//! over the query of the URL, the query over the environment, the environment over the
+//! default.
 
 use std::env::VarError;
 use std::fs::File;
@@ -13,7 +14,7 @@ pub use address::{Address, Node, Sentinels};
 
 use crate::errors::{Error, Result};
 
-/// The URL if no other is given.
+/// The URL if you give no other.
 pub const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379";
 
 const CONNECT_TIMEOUT: f64 = 2.0;
@@ -22,83 +23,83 @@ const MAX_MESSAGE_BYTES: usize = 8 << 20;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 const MOST_REPLICAS: u32 = 1_000;
 
-/// The parameters that only FluxQueue knows.
+/// The parameters of a URL that only FluxQueue knows.
 const OUR_PARAMETERS: [&str; 6] =
     ["connect_timeout", "timeout", "max_message_bytes", "wait_replicas", "wait_aof", "wait_timeout"];
 
-/// Certificates, by the names that redis-py gives them in a URL.
+/// The paths of the certificates. The parameters have the names that redis-py uses in a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificates {
-    /// `ssl_ca_certs`: a PEM file to trust instead of the system's.
+    /// `ssl_ca_certs`: a PEM file with the certificates to trust, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// `ssl_certfile`: our certificate, PEM.
+    /// `ssl_certfile`: a PEM file with the client's certificate.
     pub cert: Option<PathBuf>,
-    /// `ssl_keyfile`: its key, PEM.
+    /// `ssl_keyfile`: a PEM file with the key of `cert`.
     pub key: Option<PathBuf>,
 }
 
 /// The settings of a connection.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where Redis is.
+    /// The address of Redis.
     pub address: Address,
-    /// With TLS, including the connections to Sentinels.
+    /// Whether connections use TLS, including those to Sentinels.
     pub encrypted: bool,
     /// The ACL user.
     pub username: Option<String>,
-    /// The password.
+    /// The password of the user.
     pub password: Option<String>,
     /// The number of the database.
     pub database: u32,
-    /// For TLS.
+    /// The certificates for TLS.
     pub certificates: Certificates,
-    /// For one attempt to connect.
+    /// The longest time for one attempt to connect.
     pub connect_timeout: Duration,
-    /// For one call, with every attempt to connect.
+    /// The longest time for one call, including all attempts to connect.
     pub timeout: Duration,
-    /// The bytes that one message may have.
+    /// The most bytes of one message.
     pub max_message_bytes: usize,
     /// The replicas and disks that must have an enqueued task before the call returns.
     pub wait: Wait,
-    /// The URL without our parameters, for redis-py.
+    /// The URL without FluxQueue's own parameters, for redis-py.
     pub url: String,
     /// The URL without user, password and parameters, for people.
     pub display_url: String,
 }
 
-/// The replicas and disks that an enqueue waits for, besides the reply of the master.
+/// The replicas and disks that a call waits for, in addition to the reply of the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// How many replicas must have the task.
     pub replicas: u32,
-    /// Whether it must be in the append-only file, on the master's disk and on
-    /// those of the replicas.
+    /// Whether the task must be in the append-only file, on the disks of the master and of
+    /// these replicas.
     pub aof: bool,
-    /// The longest wait, within the timeout of the call.
+    /// The longest wait. It is shorter than the timeout of the call.
     pub timeout: Duration,
 }
 
 impl Wait {
-    /// Whether an enqueue waits at all.
+    /// Whether a call waits for a replica or a disk.
     pub fn is_on(&self) -> bool {
         self.aof || self.replicas > 0
     }
 }
 
-/// The settings that the caller gives in code.
+/// The settings that the caller gives in code. None: not given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Seconds.
+    /// `Config::connect_timeout` in seconds.
     pub connect_timeout: Option<f64>,
-    /// Seconds.
+    /// `Config::timeout` in seconds.
     pub timeout: Option<f64>,
-    /// Bytes.
+    /// `Config::max_message_bytes`.
     pub max_message_bytes: Option<usize>,
-    /// Replicas.
+    /// `Wait::replicas`.
     pub wait_replicas: Option<u32>,
-    /// On disk as well.
+    /// `Wait::aof`.
     pub wait_aof: Option<bool>,
-    /// Seconds.
+    /// `Wait::timeout` in seconds.
     pub wait_timeout: Option<f64>,
 }
 
@@ -120,7 +121,8 @@ fn bytes(value: usize, name: &str) -> Result<usize> {
     }
 }
 
-/// A variable; None if it is not set or blank. An error does not repeat it.
+/// Reads an environment variable. None: it is not set, or blank. The error does not repeat
+/// its value.
 fn from_environment(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(text) if !text.trim().is_empty() => Ok(Some(text)),
@@ -129,7 +131,8 @@ fn from_environment(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// A setting: from code, else from the query, else from the environment.
+/// Reads a setting from code, else from the query, else from the environment. Returns it
+/// with the name of its source, for errors.
 fn setting<T: std::str::FromStr>(
     given: Option<T>,
     name: &str,
@@ -153,7 +156,7 @@ fn setting<T: std::str::FromStr>(
 }
 
 impl Config {
-    /// Reads a URL; None means `FLUXQUEUE_REDIS_URL`, or the default.
+    /// Reads a URL. None means the variable `FLUXQUEUE_REDIS_URL`, or else the default.
     pub fn new(url: Option<&str>, overrides: &Overrides) -> Result<Config> {
         let text = match url {
             Some(url) => url.to_owned(),
@@ -213,7 +216,7 @@ fn wait(overrides: &Overrides, query: &[(String, String)], call: Duration) -> Re
     Ok(Wait { replicas, aof, timeout })
 }
 
-/// The certificates, and the other parameters that are not only ours.
+/// Reads the certificates. Also returns the parameters that other clients know.
 fn certificates(query: Vec<(String, String)>, encrypted: bool) -> Result<(Certificates, Vec<(String, String)>)> {
     let mut certificates = Certificates::default();
     let mut parameters = Vec::new();
@@ -239,7 +242,7 @@ fn certificates(query: Vec<(String, String)>, encrypted: bool) -> Result<(Certif
         ));
     }
     for path in [&certificates.ca, &certificates.cert, &certificates.key].into_iter().flatten() {
-        // Now, rather than at the first connection.
+        // An error is better here than at the first connection.
         File::open(path).map_err(|e| bad(format!("{} can't be read: {e}", path.display())))?;
     }
     if certificates.cert.is_some() != certificates.key.is_some() {

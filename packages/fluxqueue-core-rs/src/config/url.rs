@@ -1,7 +1,7 @@
-//! Reading and writing URLs. The `url` crate knows no lists of hosts, so this code splits
-//! the part before the path and gives each host to the crate.
+//! Reads and writes URLs. The `url` crate does not support a list of hosts, so this code
+//! splits the list and gives each host to the crate.
 //!
-//! A URL may hold passwords, even in the wrong part. No error repeats text that could be
+//! A URL may contain passwords, even in the wrong part. No error repeats text that could be
 //! a password.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -13,10 +13,10 @@ use crate::errors::{Error, Result};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// The characters that a URL does not escape (RFC 3986, section 2.3).
+/// The characters to escape: all but the unreserved ones of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The parts of a URL. `query` has the parameters that this file does not read.
+/// The parts of a URL. `query` contains the parameters that this file does not use.
 pub struct Location {
     pub address: Address,
     pub encrypted: bool,
@@ -49,7 +49,8 @@ fn take(query: &mut Vec<(String, String)>, name: &str) -> Option<String> {
 pub fn read(text: &str) -> Result<Location> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
-    // A parser takes this for a fragment; it was meant as part of a path or a password.
+    // The caller meant the # as part of a path or a password; a parser would take it for the
+    // start of a fragment.
     if text.contains('#') {
         return Err(bad("the Redis URL has a #; write it as %23"));
     }
@@ -80,7 +81,8 @@ fn single(text: &str) -> Result<Location> {
             path if path.len() > 1 => (Address::Unix(path.into()), ""),
             _ => return Err(bad("the Redis URL has no path; it looks like unix:///run/redis.sock?db=0")),
         },
-        // Without a scheme, the text before the first colon is the user.
+        // Without a scheme, the parser takes the text before the first colon for one. It could
+        // be the user, so the error does not repeat it.
         _ if !text.contains("://") => {
             return Err(bad("the Redis URL does not begin with a scheme; it looks like redis://host:6379/0"));
         }
@@ -126,8 +128,8 @@ fn database(text: &str) -> Result<u32> {
         .map_err(|_| bad(format!("the database in the Redis URL is {text:?}; give a number from 0 to {}", u32::MAX)))
 }
 
-/// An @ behind the hosts means that the password has a character that ends the hosts. No
-/// error may repeat the rest as a database or a parameter.
+/// Refuses an @ after the hosts. There, the password contains a character that ends the list
+/// of hosts, and no error may repeat the rest as a database or a parameter.
 fn check_at_sign(rest: &str) -> Result<()> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (hosts, tail) = rest.split_at(end);
@@ -143,7 +145,7 @@ fn check_at_sign(rest: &str) -> Result<()> {
     Ok(())
 }
 
-/// A URL with several hosts, taken apart.
+/// The parts of a URL that may have several hosts.
 struct Parts<'a> {
     username: Option<String>,
     password: Option<String>,
@@ -247,7 +249,7 @@ impl Location {
         self.address.nodes().iter().map(Node::to_string).collect::<Vec<_>>().join(",")
     }
 
-    /// Without user, password and parameters, for people.
+    /// The URL without user, password and parameters, for people.
     pub fn for_people(&self) -> String {
         let (scheme, hosts, database) = (self.scheme(), self.hosts(), self.database);
         match &self.address {
@@ -258,8 +260,8 @@ impl Location {
         }
     }
 
-    /// With everything but our parameters, for a client library. `parameters` are added to
-    /// those that this file reads.
+    /// The URL without FluxQueue's own parameters, for a client library. It has `parameters`
+    /// in addition to those that this file uses.
     pub fn for_clients(&self, parameters: &[(String, String)]) -> String {
         let credentials = match (&self.username, &self.password) {
             (None, None) => String::new(),

@@ -1,4 +1,4 @@
-//! Functions for the control plane, which is written in Python.
+//! Functions for the code in Python: worker, scheduler and control plane.
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -9,14 +9,14 @@ use crate::message::{self, Message};
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
 
-/// The name of a key, by its kind.
+/// Returns the name of a key, by its kind.
 #[pyfunction]
 #[pyo3(signature = (kind, queue=None, consumer=None), text_signature = "(kind, queue='', consumer='')")]
 pub fn key(kind: &str, queue: Option<Name>, consumer: Option<Name>) -> Result<String> {
     keys::by_kind(kind, queue.as_deref().unwrap_or_default(), consumer.as_deref().unwrap_or_default())
 }
 
-/// The KEYS of a script, in the order in which it takes them.
+/// Returns the KEYS of a script, in the order in which it takes them.
 #[pyfunction]
 #[pyo3(signature = (name, queue, consumer=None, olds=Vec::new()), text_signature = "(name, queue, consumer=None, olds=())")]
 pub fn script_keys(name: &str, queue: Name, consumer: Option<Name>, olds: Vec<Name>) -> Result<Vec<String>> {
@@ -25,32 +25,32 @@ pub fn script_keys(name: &str, queue: Name, consumer: Option<Name>, olds: Vec<Na
     scripts::keys(name, &queue, consumer.as_deref(), &olds)
 }
 
-/// Every kind that `key` knows.
+/// Returns every kind that `key` knows.
 #[pyfunction]
 pub fn key_kinds() -> Vec<&'static str> {
     keys::kinds().collect()
 }
 
-/// The text of a Lua script.
+/// Returns the text of a Lua script.
 #[pyfunction]
 #[pyo3(signature = (name, flags=true))]
 pub fn script(name: &str, flags: bool) -> Result<String> {
     scripts::text(name, flags)
 }
 
-/// The names of all scripts.
+/// Returns the names of all scripts.
 #[pyfunction]
 pub fn script_names() -> Vec<&'static str> {
     scripts::names().collect()
 }
 
-/// Raises where a queue name is not valid.
+/// Raises ConfigurationError if the name of a queue is not valid.
 #[pyfunction]
 pub fn check_queue_name(queue: Name) -> Result<()> {
     names::check_queue(&queue)
 }
 
-/// The parts of a message.
+/// Returns the parts of a message.
 #[pyfunction]
 pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyDict>> {
     let m = Message::parse(Bytes::copy_from_slice(message))?;
@@ -69,15 +69,17 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     Ok(parts)
 }
 
-/// The field under which a claimed hash holds the message.
+/// Returns the field under which a claimed hash holds the message.
 #[pyfunction]
 pub fn message_field<'py>(py: Python<'py>, message: &[u8]) -> Option<Bound<'py, PyBytes>> {
     message::field(message).map(|range| PyBytes::new(py, &message[range]))
 }
 
-/// For the rescue: (old field, raised message, whether it is dead now). A message
-/// of a later version comes back unchanged, without a field: only a scheduler that
-/// knows the version can raise its count.
+/// Counts a lost worker, for the rescue: returns (old field, raised message, whether it is
+/// dead now). A message of a later version is returned unchanged, with an empty field: only
+/// a scheduler that knows the version can raise its count.
+///
+/// Why: docs/decisions/0026-messages-of-newer-versions.md
 #[pyfunction]
 #[pyo3(signature = (message, limit=3))]
 pub fn raise_deliveries<'py>(
@@ -92,38 +94,38 @@ pub fn raise_deliveries<'py>(
     Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), deliveries >= limit))
 }
 
-/// The JSON with the reason of a dead message.
+/// Returns the JSON with the reason of a dead message.
 #[pyfunction]
 #[pyo3(signature = (reason, error, traceback=None))]
 pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
 }
 
-/// The remedy for an error of Redis about a missing right; None for other errors.
+/// Returns the remedy for an error of Redis about a missing right; None for other errors.
 #[pyfunction]
 pub fn missing_right(error: &str) -> Option<String> {
     connection::missing_right(error)
 }
 
-/// Whether an error of Redis says that this server can't work at present.
+/// Returns whether an error of Redis says that this server can't work at present.
 #[pyfunction]
 pub fn is_temporary(text: &str) -> bool {
     connection::can_not_work(text)
 }
 
-/// A new task id, as text.
+/// Returns a new task id, as text.
 #[pyfunction]
 pub fn new_task_id() -> String {
     String::from_utf8_lossy(&ids::task_id(ids::unix_ms())).into_owned()
 }
 
-/// How many forks lie between this process and the one that loaded the module.
+/// Returns how many forks lie between this process and the one that loaded the module.
 #[pyfunction]
 pub fn fork_generation() -> u32 {
     fork::generation()
 }
 
-/// Asks the kernel to send this process a signal when its parent dies.
+/// Asks the kernel to send a signal to this process when its parent dies.
 #[pyfunction]
 pub fn set_parent_death_signal(signal: i32) -> PyResult<()> {
     #[cfg(target_os = "linux")]

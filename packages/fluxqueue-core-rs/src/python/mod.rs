@@ -1,4 +1,5 @@
-//! Python's view of the core besides `Producer` and `Consumer`.
+//! The Python API of the core: settings and functions. `Producer`, `Consumer` and
+//! `Deadlines` are in the folders of their code.
 
 pub mod functions;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! `Settings`: the configuration as a Python object.
+//! The class `Settings`: the configuration as a Python object.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::config::{Address, Certificates, Config, Overrides, Sentinels};
 use crate::errors::ConfigurationError;
 use crate::python::text;
 
-/// Where Redis is and how long to wait for it.
+/// The address of Redis, and how long to wait for it.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Settings {
     pub(crate) config: Arc<Config>,
 }
 
 fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    // Not its text: a URL has a password in it.
+    // The error does not repeat the value: a URL contains a password.
     let kind = value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}"))
 }
 
-/// A number, where one is given.
+/// Reads an optional number. `wanted` and `least` describe it in the error.
 fn number<'py, T>(name: &str, wanted: &str, least: &str, value: Option<&Bound<'py, PyAny>>) -> PyResult<Option<T>>
 where
     T: for<'a> FromPyObject<'a, 'py>,

@@ -1,5 +1,5 @@
-//! A `str` of Python as text of Rust. It may have lone surrogates, which UTF-8
-//! can't carry: bytes of a command line or a variable that are no UTF-8, for one.
+//! Conversion of a Python `str` to Rust text. A `str` may have lone surrogates, which UTF-8
+//! can't carry: for example, if a command line or a variable has bytes that are not UTF-8.
 
 use std::ops::Deref;
 
@@ -8,7 +8,7 @@ use pyo3::types::PyString;
 
 use crate::errors::{ConfigurationError, Error};
 
-/// The name of a queue, a task or a consumer, as an argument of a function.
+/// The name of a queue, a task or a consumer that a function gets from Python.
 pub struct Name(pub String);
 
 impl<'py> FromPyObject<'_, 'py> for Name {
@@ -33,8 +33,8 @@ impl Deref for Name {
     }
 }
 
-/// A URL; None where it is no `str`. An error does not repeat it: it has a
-/// password in it.
+/// The text of a URL; None if the value is not a `str`. The error does not repeat the URL,
+/// which contains a password.
 pub fn url(value: &Bound<'_, PyAny>) -> Option<PyResult<String>> {
     let text = value.cast::<PyString>().ok()?;
     Some(text.to_str().map(str::to_owned).map_err(|_| {
