@@ -37,7 +37,7 @@ impl Claimed {
         Claimed { field, message }
     }
 
-    /// Decides what to do with it. `field` is its own; `grace` in ms.
+    /// Decides what to do with it. `field` is its field; `grace` in ms.
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {
             Ok(message) => match tasks.get(&message.name) {

@@ -186,7 +186,7 @@ fn nothing_but_open_is_sent_before_open_has_answered() {
 }
 
 #[test]
-fn an_empty_queue_is_blocked_on_and_the_task_that_comes_is_followed_by_an_exchange() {
+fn a_conversation_blocks_on_an_empty_queue_and_asks_again_after_a_task() {
     let mut world = World::blocked();
     world.plan();
     assert!(world.sent(Side::Scripts).is_empty() && world.sent(Side::Blocking).is_empty());

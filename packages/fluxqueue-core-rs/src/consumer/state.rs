@@ -131,8 +131,8 @@ impl State {
     }
 
     /// Adds a claimed message.
-    pub fn admit(&mut self, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
-        let Some(field) = claimed.field.clone() else {
+    pub fn admit(&mut self, queue: usize, mut claimed: Claimed, now: Duration, redis_ms: u64) {
+        let Some(field) = claimed.field.take() else {
             return; // The script has parked it.
         };
         self.serial += 1;
