@@ -89,11 +89,11 @@ impl Driver {
         if state.measure(now) {
             self.shared.announce_work(state);
         }
-        let mut next = state.stall_at();
         let mut turn = Turn { state, context: &mut self.context, now };
         for conversation in &mut self.conversations {
             conversation.drop_expired(&mut turn);
         }
+        let mut next = turn.state.stall_at();
         for queue in self.claims.order(self.conversations.len()) {
             let others = others(&self.conversations, queue);
             let plan = planning::plan(&mut self.conversations[queue], &mut turn, &self.connector, others);
