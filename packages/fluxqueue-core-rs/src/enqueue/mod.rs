@@ -21,6 +21,8 @@ mod finite;
 mod live_clock;
 mod loops;
 mod outbox;
+#[cfg(test)]
+mod outbox_tests;
 mod per_call;
 mod producer;
 mod redirects;
