@@ -40,7 +40,7 @@ class Call:
         expected: `end`, or `dead:<reason>`.
         called: when the call began.
         outcome: RETURNED, REFUSED (nothing was enqueued), UNCERTAIN, or None
-            where the client died in the call.
+            if the client died in the call.
         answered: when that was known.
     """
 
@@ -57,7 +57,7 @@ class Run:
 
     Attributes:
         retries: how many failures the worker had told it of.
-        end: when it came to its last line; None where it raised, or its
+        end: when it came to its last line; None if it raised, or its
             process died or still runs.
         failed: when it raised.
     """

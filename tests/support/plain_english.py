@@ -92,6 +92,12 @@ RULES = {
         "Where all have given up, a later call asks again.",
         "If every caller has given up, the next call asks again.",
     ),
+    "None where": Rule(
+        r"\b(?:None|False|True|[Nn]othing|[Rr]aises) where\b",
+        "`if`",
+        "Returns None where there is no reply.",
+        "Returns None if there is no reply.",
+    ),
     "look-out": Rule(
         r"(?i:\blook(?:s|ed|ing)? out\b|\blook-?outs?\b)",
         "`spin`, `poll`",

@@ -112,7 +112,7 @@ class Scripts:
         keep: Sequence[bytes] = (),
         lease: int = LEASE,
     ) -> list[bytes] | None:
-        """The fields that the new consumer holds; None where it was refused."""
+        """The fields that the new consumer holds; None if it was refused."""
         reply = self.call("open", [new, lease, len(olds), *olds, *keep], new, olds)
         return None if reply[0] == 0 else reply[2:]
 
@@ -128,7 +128,7 @@ class Scripts:
         lease: int = LEASE,
         grace: int = GRACE,
     ) -> Exchange | None:
-        """None where the lease is lost."""
+        """None if the lease is lost."""
         flat = [part for outcome in outcomes for part in outcome]
         reply = self.call(
             "exchange",

@@ -48,7 +48,7 @@ class VirtualEnvironment:
     tests installs into it.
 
     Args:
-        make: False where the folder is an environment already.
+        make: False if the folder is an environment already.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ REQUIREMENTS = FOLDER / "requirements"
 
 
 def install(names: Iterable[str]) -> None:
-    """Makes what these libraries need; nothing where it is there already."""
+    """Makes what these libraries need; nothing if it is there already."""
     wanted = set(names)
     for library in all_libraries():
         if library.name in wanted and library.environment != OWN:

@@ -33,7 +33,7 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
 
 
 def _wait_for_second(stack: Stack, lost: list[Run]) -> WorkerProcess | None:
-    """The worker that runs one of these tasks again. None where each has ended by
+    """The worker that runs one of these tasks again. None if each has ended by
     now, or runs in a lane, since it had lost a worker before it had begun."""
     numbers = {run.number for run in lost}
     first = {run.pid for run in lost}

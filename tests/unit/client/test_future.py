@@ -171,7 +171,7 @@ def test_a_timeout_cancels_the_call(run: Any) -> None:
     assert run(main) == []
 
 
-def test_a_cancelled_call_raises_where_it_is_awaited_later(run: Any) -> None:
+def test_a_cancelled_call_raises_when_it_is_awaited_later(run: Any) -> None:
     async def main() -> None:
         made = open_future()
         made.cancel()

@@ -60,7 +60,7 @@ def explain(
 def diagnose(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Finding | None:
-    """The first argument that can't be written; None where all can be.
+    """The first argument that can't be written; None if all can be.
 
     Args:
         signature: that of the call, which the arguments fit.

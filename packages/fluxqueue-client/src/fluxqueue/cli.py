@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load(name: str) -> Command | None:
-    """The command; None where no installed package brings it.
+    """The command; None if no installed package brings it.
 
     Raises:
         ModuleNotFoundError: one does, and something that it needs is missing.

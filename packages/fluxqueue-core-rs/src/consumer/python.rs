@@ -52,7 +52,7 @@ fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
 }
 
 impl Consumer {
-    /// The job with its arguments decoded; None where they can't be, and it is dead.
+    /// The job with its arguments decoded; None if they can't be, and it is dead.
     fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
         match self.arguments(py, &work) {
             Ok((args, kwargs)) => {

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
 
 
 def _load_tasks(options: Options, prog: str) -> Tasks | None:
-    """The tasks; None where the application's modules raised, which is printed."""
+    """The tasks; None if the application's modules raised, which is printed."""
     # As `python -m` does; the script's own folder is of no use to the application.
     if options.folder not in sys.path:
         sys.path.insert(0, options.folder)

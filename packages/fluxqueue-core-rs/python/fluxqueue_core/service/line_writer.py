@@ -92,7 +92,7 @@ class LineWriter:
             self._leave_the_rest()
 
     def _pump(self) -> bool:
-        """Writes what the kernel takes of what waits; False where that is nothing."""
+        """Writes what the kernel takes of what waits; False if that is nothing."""
         waiting = self._waiting
         progress = False
         while waiting:
@@ -200,7 +200,7 @@ class LineWriter:
                 sleep(_PAUSE)
 
     def flush(self, patience: float) -> bool:
-        """Waits until all lines are written; False where that took longer than
+        """Waits until all lines are written; False if that took longer than
         `patience` seconds."""
         with self._lock:
             self._pump()

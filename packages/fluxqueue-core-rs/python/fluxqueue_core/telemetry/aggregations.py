@@ -40,7 +40,7 @@ class Buckets:
 
 
 def exemplars_wanted(histogram: Any) -> bool | None:
-    """Whether measurements in sampled traces are kept as examples; None where it
+    """Whether measurements in sampled traces are kept as examples; None if it
     is decided in another way, such as for each of them."""
     from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
 
