@@ -1,4 +1,4 @@
-//! Pauses between attempts.
+//! The pauses between attempts to connect.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::errors::{Error, Result};
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// How long to wait before the next attempt: longer each time.
+/// The pause before the next attempt, which doubles each time, from 20 ms to 500 ms.
 pub struct Backoff {
     pause: Duration,
-    /// Why the last attempt failed that had enough time.
+    /// The error of the last attempt that had enough time.
     reason: Option<Error>,
 }
 
@@ -21,18 +21,19 @@ impl Backoff {
         Backoff { pause: FIRST, reason: None }
     }
 
-    /// The pause before the next attempt.
+    /// Returns the pause before the next attempt.
     pub fn next_pause(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST);
         pause
     }
 
-    /// Sleeps before the next attempt, in slices, after one that failed. If the next attempt
-    /// would begin after `deadline`, it returns the failure instead.
+    /// Sleeps after a failed attempt, in slices. If the pause would last until `deadline` or
+    /// longer, this method does not sleep, and returns the failure.
     pub fn sleep(&mut self, failure: Error, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         let now = Instant::now();
-        // An attempt that was cut short says only that. The one before says why.
+        // The error of an attempt that was cut short says only that it timed out. The error
+        // of the attempt before it has the cause.
         let reason = self.reason.take().filter(|_| now >= deadline).unwrap_or(failure);
         let end = now + self.next_pause();
         if end >= deadline {

@@ -1,8 +1,8 @@
-//! Commands in the Redis protocol (RESP 2): an array of bulk strings.
+//! Writes commands in the Redis protocol (RESP 2): each is an array of bulk strings.
 
 use crate::scripts::Script;
 
-/// Anything that can stand as one argument.
+/// The bytes of one argument.
 pub type Arg<'a> = &'a [u8];
 
 fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
@@ -11,12 +11,12 @@ fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the start of a command of `parts` arguments, its name included.
+/// Appends the start of a command with `parts` arguments, including its name.
 pub fn begin(out: &mut Vec<u8>, parts: usize) {
     header(out, b'*', parts);
 }
 
-/// Appends the head of an argument of `len` bytes; CRLF follows these.
+/// Appends the head of an argument of `len` bytes. The caller appends the bytes and CRLF.
 pub fn bulk(out: &mut Vec<u8>, len: usize) {
     header(out, b'$', len);
 }
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// Arguments as they go over the wire, and how many they are.
+/// The bytes of some arguments in the protocol, and the number of arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     bytes: Vec<u8>,
@@ -49,26 +49,26 @@ pub struct Args {
 }
 
 impl Args {
-    /// Appends one; returns its position, from 1.
+    /// Appends an argument. Returns its position, from 1.
     pub fn push(&mut self, value: &[u8]) -> usize {
         arg(&mut self.bytes, value);
         self.count += 1;
         self.count
     }
 
-    /// Appends a number.
+    /// Appends a number. Returns its position.
     pub fn number(&mut self, n: impl itoa::Integer) -> usize {
         self.push(itoa::Buffer::new().format(n).as_bytes())
     }
 
-    /// Appends '1' or '0'.
+    /// Appends '1' for true, '0' for false. Returns its position.
     pub fn flag(&mut self, on: bool) -> usize {
         self.push(if on { b"1" } else { b"0" })
     }
 }
 
-/// KEYS and ARGV of a script's call, while they are written. In a cluster every key must be
-/// in KEYS; a value in ARGV names a key by the position that `keys.push` returns.
+/// The KEYS and ARGV of a call of a script. In a cluster every key must be in KEYS. A value
+/// in ARGV names a key by the position that `keys.push` returned.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
     /// KEYS.
@@ -78,7 +78,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// With the keys that all calls begin with.
+    /// Begins with the keys that are the same in all calls.
     pub fn new(keys: &Args) -> Call {
         Call { keys: keys.clone(), args: Args::default() }
     }
@@ -97,7 +97,7 @@ impl Call {
         self.write(out, b"EVALSHA", script.digest.as_bytes());
     }
 
-    /// Appends the call of a script with its text, which the server then remembers.
+    /// Appends the call of a script with its text. From then on the server knows the script.
     pub fn eval(&self, out: &mut Vec<u8>, script: &Script) {
         self.write(out, b"EVAL", script.text.as_bytes());
     }

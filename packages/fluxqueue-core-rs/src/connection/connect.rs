@@ -1,4 +1,4 @@
-//! Connecting a socket in slices, so that a silent host does not keep Ctrl+C waiting.
+//! Connects a socket in slices, so that Ctrl+C works while a host does not answer.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -12,17 +12,17 @@ use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use super::link::{Interrupt, SLICE};
 use crate::errors::{Error, Result};
 
-/// How long to wait if a Unix socket's queue of new connections is full.
+/// The pause if a Unix socket's queue of new connections is full.
 const QUEUE_FULL: Duration = Duration::from_millis(10);
 
 fn failed(error: io::Error) -> Error {
     Error::Unavailable(error.to_string())
 }
 
-/// Waits at most one slice until the socket is connected or has failed.
+/// Waits until the socket is connected or has failed, for one slice at most.
 fn wait_writable(fd: RawFd) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: the pointer is to one pollfd, which outlives the call.
+    // SAFETY: the pointer leads to one pollfd, which outlives the call.
     match unsafe { libc::poll(&raw mut poll, 1, SLICE.as_millis() as libc::c_int) } {
         0 => Ok(false),
         1.. => Ok(true),
@@ -33,8 +33,8 @@ fn wait_writable(fd: RawFd) -> io::Result<bool> {
 fn connect(domain: Domain, address: &SockAddr, deadline: Instant, interrupt: &mut Interrupt) -> Result<Socket> {
     let mut socket = Socket::new(domain, Type::STREAM, None).map_err(failed)?;
     if socket.as_raw_fd() <= 2 {
-        // The application has closed a standard stream: its prints must not go to Redis. The
-        // standard library duplicates to a number above 2.
+        // The application has closed a standard stream, and its output must not go to Redis.
+        // `try_clone` of the standard library returns a descriptor above 2.
         socket = OwnedFd::from(socket).try_clone().map_err(failed)?.into();
     }
     socket.set_nonblocking(true).map_err(failed)?;
@@ -64,7 +64,7 @@ fn connect(domain: Domain, address: &SockAddr, deadline: Instant, interrupt: &mu
     Ok(socket)
 }
 
-/// A TCP connection to the first address of the host that answers.
+/// Opens a TCP connection to the first address of the host that answers.
 pub fn tcp(host: &str, port: u16, deadline: Instant, interrupt: &mut Interrupt) -> Result<TcpStream> {
     let mut last = Error::Unavailable(format!("{host:?} has no address"));
     for address in (host, port).to_socket_addrs().map_err(failed)? {
@@ -72,7 +72,7 @@ pub fn tcp(host: &str, port: u16, deadline: Instant, interrupt: &mut Interrupt) 
         match connect(domain, &address.into(), deadline, interrupt) {
             Ok(socket) => {
                 socket.set_tcp_nodelay(true).map_err(failed)?;
-                // A peer that vanishes without a word is noticed within half a minute.
+                // If the peer vanishes, the kernel notices within about half a minute.
                 let alive =
                     TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
                 socket.set_tcp_keepalive(&alive).map_err(failed)?;
@@ -85,7 +85,7 @@ pub fn tcp(host: &str, port: u16, deadline: Instant, interrupt: &mut Interrupt) 
     Err(last)
 }
 
-/// A connection to a Unix socket.
+/// Opens a connection to a Unix socket.
 pub fn unix(path: &Path, deadline: Instant, interrupt: &mut Interrupt) -> Result<UnixStream> {
     let address = SockAddr::unix(path).map_err(failed)?;
     let socket = connect(Domain::UNIX, &address, deadline, interrupt)?;

@@ -1,4 +1,4 @@
-//! Opening a connection to one server: the socket, TLS, and the first commands.
+//! Opens a connection to one server: the socket, TLS, and the first commands.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::stream::Stream;
 use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
-/// User and password.
+/// The user and the password.
 type Credentials<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// One of the first commands on a connection.
@@ -20,13 +20,14 @@ enum Greeting<'a> {
     Auth(Credentials<'a>),
     /// Sent even for database 0: the reply shows that Redis is ready to serve.
     Select(u32),
-    /// Is this a master? Sentinels may name one that no longer is a master.
+    /// Checks that the server is a master. Sentinels may name one that no longer is.
+    /// Why: docs/decisions/0027-the-master-is-asked-for-at-each-dial.md
     Role,
-    /// May we wait for replicas? Asked before there is a task to wait for.
+    /// Checks that the user may wait for replicas, before there is a task to wait for.
     Wait,
-    /// The same for the disk.
+    /// Checks that the user may wait for the disk, and that the server can.
     WaitAof,
-    /// Any other command; its reply goes to the caller.
+    /// Any other command. Its reply goes to the caller.
     Question(&'a [Arg<'a>]),
 }
 
@@ -34,7 +35,7 @@ impl Greeting<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Greeting::Auth((Some(user), password)) => {
-                // A user without a password (`nopass`) takes any.
+                // If a user needs no password (`nopass`), Redis accepts any password.
                 command(out, [b"AUTH", user.as_bytes(), password.unwrap_or_default().as_bytes()]);
             }
             Greeting::Auth((None, password)) => {
@@ -53,8 +54,8 @@ impl Greeting<'_> {
             (Greeting::WaitAof, Reply::Error(text)) if text.contains("unknown command") => {
                 Err(Error::Broker("wait_aof is on, but this server has no WAITAOF: it needs Redis 7.2".into()))
             }
-            // A replica, such as the master before a failover: its answer to the first command
-            // says more (`MOVED` leads to the new master).
+            // The server is a replica, for example the master before a failover. Its reply to
+            // the first command says more: `MOVED` leads to the new master.
             (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) if text.contains("replica instances") => Ok(()),
             (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) => Err(Error::Broker(format!(
                 "Redis can't wait for replicas or the disk, as wait_replicas or wait_aof asks: {text}"
@@ -68,7 +69,7 @@ impl Greeting<'_> {
             | (Greeting::Wait, Reply::Integer(_))
             | (Greeting::WaitAof, Reply::Array(_))
             | (Greeting::Question(_), _) => Ok(()),
-            // Or the kernel has connected the socket to itself.
+            // The server is not Redis, or the kernel has connected the socket to itself.
             _ => Err(Error::Unavailable("what answers there is not Redis".into())),
         }
     }
@@ -78,8 +79,8 @@ fn auth<'a>(credentials: Credentials<'a>) -> Option<Greeting<'a>> {
     (credentials != (None, None)).then_some(Greeting::Auth(credentials))
 }
 
-/// Nothing of a task was written yet, so no outcome is open. A server that speaks another
-/// protocol is not Redis.
+/// Makes an error of the first commands `Unavailable`. No task was written yet, so no outcome
+/// is uncertain. A server that speaks another protocol is not Redis.
 fn not_reached(error: Error) -> Error {
     match error {
         Error::Uncertain(text) | Error::Broker(text) => Error::Unavailable(text),
@@ -102,7 +103,7 @@ fn connection(config: &Config, stream: Stream, node: Option<Arc<Node>>) -> Resul
     Ok(Connection::new(stream, node))
 }
 
-/// Sends the greetings; returns the last reply.
+/// Sends the greetings, and checks the replies. Returns the last reply.
 fn greet(
     connection: &mut Connection,
     greetings: &[Greeting],
@@ -144,7 +145,7 @@ fn introduce(
     Ok(connection)
 }
 
-/// A connection to the one server of the URL.
+/// Opens a connection to the only server of the URL.
 pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
     let stream = match (&config.address, config.address.nodes()) {
         (Address::Unix(path), _) => Stream::Unix(connect::unix(path, deadline, interrupt)?),
@@ -154,8 +155,8 @@ pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut I
     introduce(connection(config, stream, None)?, config, false, deadline, interrupt)
 }
 
-/// A connection to one of several servers. `is_watched`: Sentinels call it the
-/// master, which is checked.
+/// Opens a connection to one of several servers. `is_watched`: Sentinels call it the master,
+/// so check that it is.
 pub(super) fn server(
     config: &Config,
     node: Arc<Node>,

@@ -1,8 +1,8 @@
-//! Finds the end of a reply before it is decoded, without recursion and within bounds. The
-//! server need not be Redis.
+//! Finds the end of a reply before the decoder reads it, without recursion and within bounds.
+//! The server at the address need not be Redis.
 //!
-//! The decoder alone reads nested arrays by recursion, starts over with every read of a
-//! reply that comes in pieces, and lets a line grow without end.
+//! The decoder alone reads nested arrays by recursion, starts over after each read if a
+//! reply arrives in pieces, and lets a line grow without limit.
 //!
 //! Why: docs/decisions/0035-replies-are-bounded-before-they-are-decoded.md
 
@@ -12,23 +12,23 @@ pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
 use crate::errors::{Error, Result};
 
-/// Our scripts answer with arrays in an array.
+/// The most levels of nested arrays. The scripts reply with arrays in an array.
 const DEEPEST: usize = 8;
-/// An error of Redis may quote a command; a length has 20 digits.
+/// The most bytes of a line. An error of Redis may quote a command; a length has 20 digits.
 const LONGEST_LINE: usize = 64 * 1024;
 const MOST_ITEMS: i64 = 1 << 20;
 /// The longest string that Redis takes (`proto-max-bulk-len`).
 const LARGEST_STRING: i64 = 512 << 20;
 const LARGEST_REPLY: usize = 1 << 30;
 
-/// How far the reply at the start of a buffer has been scanned.
+/// The scan of the reply at the start of a buffer: how far it has come.
 #[derive(Default)]
 pub struct Frame {
     /// Where the next element begins.
     at: usize,
-    /// How many elements each open array still lacks.
+    /// The number of elements that each open array still lacks.
     open: Vec<i64>,
-    /// The last element has begun: only bytes are missing.
+    /// Whether the last element has begun, and only bytes are missing.
     is_last: bool,
 }
 
@@ -37,8 +37,8 @@ fn broken(what: impl std::fmt::Display) -> Error {
 }
 
 impl Frame {
-    /// Takes the next whole reply out of the buffer; None if it is not whole yet. After an
-    /// error the buffer is of no use.
+    /// Takes the next whole reply out of the buffer. None: it has not arrived whole yet. After
+    /// an error the buffer is of no use.
     pub fn decode(&mut self, incoming: &mut BytesMut) -> Result<Option<Reply>> {
         if !self.is_whole(incoming)? {
             return Ok(None);
@@ -94,7 +94,7 @@ impl Frame {
     }
 }
 
-/// None for -1, which is null.
+/// Reads a length of at most `most`. None for -1, which means null.
 fn length(digits: &[u8], most: i64) -> Result<Option<i64>> {
     let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<i64>().ok());
     match number {

@@ -1,4 +1,4 @@
-//! A connection: bytes out, replies in. Its owner decides whether it blocks.
+//! A connection: it writes bytes and reads replies. Its owner decides whether it blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::RawFd;
@@ -13,21 +13,21 @@ use super::stream::Stream;
 use crate::config::Node;
 use crate::errors::{Error, Result};
 
-/// How long a blocking read or write lasts before signals are looked at.
+/// The longest time of a blocking read or write before it checks for signals.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
 
-/// How much one read takes at first, and at most if there is more to read.
+/// The bytes of one read: at first, and at most if there is more to read.
 const READ: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 
-/// How much memory the outgoing buffer keeps.
+/// The most memory that the outgoing buffer keeps.
 const KEEP: usize = 1 << 20;
 
-/// After a reply of this size the incoming buffer is a new one: the next reply would keep
-/// the memory of both.
+/// After a reply above this size the connection makes a new incoming buffer. In the old one,
+/// the next reply would keep the memory of both.
 const KEEP_INCOMING: usize = 256 << 10;
 
-/// Called while a blocking call waits, and after signals: raises what Python wants raised
-/// (KeyboardInterrupt).
+/// A function that blocking calls call while they wait, and after signals. It raises the
+/// exceptions that are pending in Python, such as KeyboardInterrupt.
 pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// A connection to Redis.
@@ -58,19 +58,19 @@ impl Connection {
         }
     }
 
-    /// A connection over a socket that is there already.
+    /// Makes a connection from a socket that is already open.
     #[cfg(test)]
     pub fn over(socket: std::os::unix::net::UnixStream) -> Connection {
         Connection::new(Stream::Unix(socket), None)
     }
 
-    /// The server that it leads to, if there are several.
+    /// The server at the other end. None: the URL has only one.
     pub fn node(&self) -> Option<&Arc<Node>> {
         self.node.as_ref()
     }
 
-    /// Appends bytes after the command that counts: Redis executes that one even if not all
-    /// of these are written.
+    /// Appends bytes after the command that counts. Redis executes that command even if not
+    /// all of these bytes are written.
     pub fn append(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
         self.appendix = bytes.len();
@@ -81,37 +81,37 @@ impl Connection {
         self.stream.fd()
     }
 
-    /// Whether reads and writes return at once.
+    /// Sets whether reads and writes return at once.
     pub fn set_nonblocking(&self, on: bool) -> Result<()> {
         self.stream.set_nonblocking(on).map_err(|e| Error::Unavailable(e.to_string()))
     }
 
-    /// The buffer of commands to write: append to it.
+    /// The buffer of commands to write. Append to it.
     pub fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// Whether something waits to be written.
+    /// Whether some bytes wait to be written.
     pub fn wants_write(&self) -> bool {
         self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.conn.wants_write())
     }
 
-    /// How many of the outgoing bytes the socket has not taken yet.
+    /// The number of outgoing bytes that the socket has not taken yet.
     pub fn unsent(&self) -> usize {
         self.out.len() - self.written
     }
 
-    /// Whether what was taken from `outgoing` goes through TLS.
+    /// Whether the connection uses TLS.
     pub fn is_encrypted(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// Whether the server may have got the last command whole.
+    /// Whether the server may have received the whole last command.
     pub fn is_written(&self) -> bool {
         self.written + self.appendix >= self.out.len() || (matches!(self.stream, Stream::Tls(_)) && self.written > 0)
     }
 
-    /// Writes what the socket takes; true when nothing is left.
+    /// Writes as much as the socket takes. True: nothing is left.
     pub fn write_some(&mut self) -> io::Result<bool> {
         self.write_while(|| true)
     }
@@ -136,12 +136,12 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         self.appendix = 0;
-        // A rare huge message must not hold its memory forever.
+        // A rare huge message must not occupy its memory forever.
         self.out.shrink_to(KEEP);
         Ok(true)
     }
 
-    /// Reads once. False: nothing there yet. The end of the stream is an error.
+    /// Reads once. False: no bytes have arrived. The end of the stream is an error.
     pub fn read_some(&mut self) -> io::Result<bool> {
         match self.stream.read(&mut self.scratch) {
             Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection")),
@@ -157,7 +157,7 @@ impl Connection {
         }
     }
 
-    /// The next whole reply among what was read.
+    /// Returns the next whole reply from the bytes that were read.
     pub fn next_reply(&mut self) -> Result<Option<Reply>> {
         let had = self.incoming.len();
         let reply = self.frame.decode(&mut self.incoming)?;
@@ -167,11 +167,11 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Blocking: writes all that is outgoing. `Uncertain` if the server may have got it all
-    /// although this failed (rule 13: it is never sent again).
+    /// Writes all outgoing bytes, and blocks meanwhile. `Uncertain`: the write failed, but
+    /// the server may have received the whole command. Rule 13: it is never sent again.
     pub fn send(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         loop {
-            // The socket may take a large message in drops.
+            // The socket may take a large message in small pieces.
             match self.write_while(|| Instant::now() < deadline) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -185,7 +185,7 @@ impl Connection {
         }
     }
 
-    /// Blocking: the next reply.
+    /// Returns the next reply, and blocks until it has arrived.
     pub fn receive(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<Reply> {
         match self.next_reply()? {
             Some(reply) => return Ok(reply),
@@ -193,7 +193,7 @@ impl Connection {
         }
         loop {
             match self.read_some() {
-                // A part of a reply is no reason to wait forever: the rest may come in drops.
+                // The deadline also ends a reply that keeps arriving in small pieces.
                 Ok(true) => {
                     if let Some(reply) = self.next_reply()? {
                         return Ok(reply);
@@ -218,7 +218,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server has closed an idle connection, or sent something without a request.
+    /// Whether the server has closed an idle connection, or sent bytes without a request.
     pub fn is_stale(&self) -> bool {
         spin::is_readable(self.fd())
     }

@@ -1,4 +1,7 @@
-//! Connections to Redis: sockets, commands, replies, and which server has a queue.
+//! Connections to Redis: sockets, commands, replies, and the search for the server of a
+//! queue.
+//!
+//! Why: docs/decisions/0005-sockets-without-a-runtime.md
 
 mod backoff;
 mod command;

@@ -1,6 +1,6 @@
-//! The error codes of Redis and what each means for the sender of the command.
+//! The error codes of Redis, and the meaning of each for the sender of the command.
 //!
-//! This is the only list of them. In every case the command was not executed.
+//! This is the only list of error codes. With each of them Redis did not execute the command.
 
 use crate::errors::Error;
 use crate::scripts;
@@ -8,7 +8,7 @@ use crate::scripts;
 /// The meaning of an error reply, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The server starts, is busy, or does not serve its keys yet.
+    /// The server is starting, is busy, or does not serve its keys yet.
     NotReady,
     /// The server has no memory left for a write.
     NoMemory,
@@ -16,15 +16,15 @@ pub enum Refusal {
     NoWrites,
     /// The server is a replica.
     ReadOnly,
-    /// Another node of the cluster is the one to ask.
+    /// Another node of the cluster has the keys.
     Elsewhere,
     /// The server does not have the script.
     NoScript,
-    /// A key has another type than the command needs.
+    /// A key has a type that the command can't use.
     WrongType,
     /// The connection needs a user and a password.
     NoAuth,
-    /// User or password are wrong.
+    /// The user or the password is wrong.
     WrongPass,
     /// The user lacks a right.
     NoPermission,
@@ -65,15 +65,15 @@ impl Refusal {
     }
 }
 
-/// Whether any word of an error is a code that says: this server can't work now. A
-/// replica counts too, since the master it replaces comes back or gets a successor.
-/// Redis 6.2 quotes the code of a command inside the error of its script.
+/// Whether any word of an error is a code that says that this server can't work now. A replica
+/// counts too: the old master returns, or another server becomes the master. The code may be
+/// anywhere: Redis 6.2 quotes the code of a command inside the error of its script.
 pub fn can_not_work(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.map(Refusal::by_code).any(|refusal| refusal.is_temporary() || refusal == Refusal::ReadOnly)
 }
 
-/// The error that an error reply becomes.
+/// Converts an error reply to an error with advice.
 pub fn redis_error(text: &str) -> Error {
     if text.contains("max number of clients") {
         return Error::Unavailable(format!("Redis is not ready: {text}"));
@@ -95,13 +95,13 @@ pub fn redis_error(text: &str) -> Error {
     Error::Broker(format!("Redis refused: {text}{remedy}"))
 }
 
-/// The advice for an error reply about a right; None for any other error.
+/// Returns the advice for an error reply about a right; None for any other error.
 pub fn missing_right(text: &str) -> Option<String> {
     match Refusal::read(text) {
         Refusal::NoAuth => Some("put user and password into the URL: redis://user:password@host".into()),
         Refusal::WrongPass => Some("look at user and password in the Redis URL".into()),
         Refusal::NoPermission => Some(right("")),
-        // A command inside a script. Only Redis 7.2 and later say which.
+        // Redis refused a command inside a script. Only Redis 7.2 and later say which one.
         _ if is_in_script(text) => Some(right(&match scripts::named_in(text) {
             Some(script) => format!("the script {script} was not allowed to call one of its commands: "),
             None => String::new(),
@@ -176,7 +176,7 @@ mod tests {
         assert!(matches!(redis_error("MISCONF no disk"), Error::Broker(text) if text.ends_with("MISCONF no disk")));
     }
 
-    /// As Redis 7.2, 7.0 and 6.2 say it.
+    /// The texts are those of Redis 7.2, 7.0 and 6.2.
     #[test]
     fn the_script_that_was_refused_is_named() {
         for (name, flags) in [("exchange", true), ("exchange", false), ("open", true)] {

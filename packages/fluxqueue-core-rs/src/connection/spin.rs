@@ -1,9 +1,9 @@
-//! Spinning for a reply that is about to come, before the thread sleeps on it.
+//! Spins for a reply that will arrive soon, before the thread sleeps.
 //!
-//! A near Redis answers a small command sooner than a thread falls asleep and wakes up. The
-//! kernel takes no less processor time to put a core to rest and wake it than the thread
-//! takes to poll. Adaptive mutexes wait in the same way, for a bounded time before they
-//! sleep: Karlin et al., "Empirical Studies of Competitive Spinning for a Shared-Memory
+//! A near Redis answers a small command in less time than a thread needs to fall asleep and
+//! wake up. The kernel uses no less processor time to put a core to rest and wake it than the
+//! thread uses to poll. Adaptive mutexes also spin for a bounded time before they sleep:
+//! Karlin et al., "Empirical Studies of Competitive Spinning for a Shared-Memory
 //! Multiprocessor", SOSP 1991.
 //!
 //! Why: `docs/decisions/0042-a-look-out-before-sleep.md`
@@ -15,34 +15,35 @@ use std::time::{Duration, Instant};
 
 use crate::fork;
 
-/// Longest spin: about the cost of sleeping and waking, so the worst case doubles a wait.
+/// The longest spin: about the time to fall asleep and wake up, so the worst case doubles the
+/// cost of a wait.
 const LONGEST: Duration = Duration::from_micros(50);
 
-/// A poll takes about 1 µs. If it took this long, another thread ran on this core. Then the
-/// core would not rest if this thread slept, and the other thread should have it.
+/// A poll takes about 1 µs. If one took this long, another thread ran on this core meanwhile.
+/// Then the core would not rest even if this thread slept, so the other thread gets the core.
 const CROWDED: Duration = Duration::from_micros(5);
 
-/// After this many misses in a row the number of waits without a spin no longer grows.
+/// After this number of misses in a row, the number of waits without a spin no longer grows.
 const MOST_MISSES: u32 = 6;
 
-/// The fork generation, plus one, of the process in which a thread spins; 0 or that of a
-/// parent process if none does. Two threads that spin would take the cores from those they
-/// wait for.
+/// The fork generation, plus one, of the process in which a thread spins. If no thread spins,
+/// it is 0 or the value of a parent process. Two threads that spin at once would take the
+/// cores from the processes that they wait for.
 static SPINNING: AtomicU32 = AtomicU32::new(0);
 
-/// The record that a connection keeps of the times of its replies.
+/// The record of a connection's spins: whether replies arrived in time.
 #[derive(Debug, Default)]
 pub struct Spin {
-    /// How many spins in a row ended without a reply.
+    /// The number of spins in a row that ended without a reply.
     misses: u32,
-    /// How many waits go without a spin before the next one.
+    /// The number of waits without a spin before the next spin.
     passes: u32,
 }
 
 impl Spin {
-    /// Returns as soon as `fd` can be read, or after 50 µs at most. After each wait that took
-    /// longer, twice as many of the next ones return at once, up to 64: a far or a busy Redis
-    /// costs less than 1 µs a call.
+    /// Returns as soon as `fd` can be read, or after 50 µs at most. After each spin without a
+    /// reply, twice as many of the next waits return at once, up to 64. A distant or a busy
+    /// Redis costs less than 1 µs a call.
     pub fn wait(&mut self, fd: RawFd) {
         if self.passes > 0 {
             self.passes -= 1;
@@ -59,14 +60,14 @@ impl Spin {
                 return;
             }
             last = now;
-            // On a machine with one core, it is Redis that waits for it.
+            // On a machine with one core, Redis needs it to answer.
             std::thread::yield_now();
         }
         self.misses = 0;
     }
 }
 
-/// The permit to spin: one thread of a process has it.
+/// The permit to spin, which one thread of a process can have.
 struct Permit;
 
 impl Permit {
@@ -89,8 +90,8 @@ impl Drop for Permit {
 /// Whether a read would return at once: with data, the end of the stream, or an error.
 pub fn is_readable(fd: RawFd) -> bool {
     let mut byte = 0u8;
-    // SAFETY: one byte may be written to `byte`; a bad descriptor is an error of
-    // the call. MSG_PEEK leaves the stream as it is.
+    // SAFETY: the call writes at most one byte, to `byte`. It returns an error for a bad
+    // descriptor. MSG_PEEK leaves the stream unchanged.
     let n = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
     n >= 0 || io::Error::last_os_error().kind() != ErrorKind::WouldBlock
 }
@@ -103,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    // One test, because the permit is the process's.
+    // This is one test because the whole process has one permit.
     #[test]
     fn a_connection_spins_less_often_after_spins_without_a_reply() {
         let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
@@ -135,7 +136,7 @@ mod tests {
         spin.wait(other.as_raw_fd());
         assert_eq!(spin.misses, 0, "another thread spins");
         drop(held);
-        // As if it had been taken in the parent when this process was forked.
+        // This is the state if a thread of the parent spun during the fork.
         SPINNING.store(fork::generation().wrapping_sub(1), Ordering::Relaxed);
         spin.wait(other.as_raw_fd());
         assert_eq!(spin.misses, 1);

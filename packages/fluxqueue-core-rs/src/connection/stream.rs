@@ -1,4 +1,4 @@
-//! The socket: TCP, TLS or Unix, behind one type.
+//! A socket of any kind: TCP, TLS or Unix.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -36,7 +36,7 @@ impl Stream {
         }
     }
 
-    /// Whether reads and writes return at once.
+    /// Sets whether reads and writes return at once.
     pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
         match self {
             Stream::Tcp(s) => s.set_nonblocking(on),
@@ -45,7 +45,7 @@ impl Stream {
         }
     }
 
-    /// How long one blocking read or write may last.
+    /// Sets the longest time of one blocking read or write.
     pub fn set_slice(&self, slice: Duration) -> io::Result<()> {
         match self {
             Stream::Tcp(s) => s.set_read_timeout(Some(slice)).and_then(|()| s.set_write_timeout(Some(slice))),
@@ -54,7 +54,7 @@ impl Stream {
         }
     }
 
-    /// Encrypts a TCP connection; the handshake takes place with the first write.
+    /// Encrypts a TCP connection. The first write makes the handshake.
     pub fn encrypt(tcp: TcpStream, host: &str, certificates: &Certificates) -> Result<Stream> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::Configuration(format!("{host:?} is not a host name that a certificate can be for")))?;
@@ -72,15 +72,16 @@ fn pem<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>> {
     if items.is_empty() { Err(unreadable("it has no such PEM section".into())) } else { Ok(items) }
 }
 
-/// The certificates that the host trusts, read once for a process: they are hundreds of
-/// files, which a disk reads slowly if they are not cached.
+/// The certificates that the host trusts. The process reads them once: they are hundreds of
+/// files, and reading them takes long if the kernel has not cached them.
 static HOST_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
 fn host_roots() -> Result<Arc<RootCertStore>> {
     if let Some(roots) = HOST_ROOTS.get() {
         return Ok(roots.clone());
     }
-    // Outside the lock: a child that is forked meanwhile would find it taken forever.
+    // Read outside the lock. Otherwise a child that is forked meanwhile would wait for the
+    // lock forever.
     let found = Arc::new(store(rustls_native_certs::load_native_certs().certs)?);
     Ok(HOST_ROOTS.get_or_init(|| found).clone())
 }
@@ -135,7 +136,7 @@ impl Write for Stream {
         }
     }
 
-    /// Hands over what TLS still holds; the other kinds hold nothing.
+    /// Writes the bytes that TLS still holds. The other kinds hold none.
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Stream::Tcp(_) | Stream::Unix(_) => Ok(()),

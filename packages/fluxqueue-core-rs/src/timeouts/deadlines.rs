@@ -1,21 +1,21 @@
-//! Attempts by their deadlines: which one is due next.
+//! The attempts in the order of their deadlines.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-/// How often an attempt that was told to end is due again: see `next`.
+/// The longest time until the next `pass` while an attempt has timed out: see `next`.
 const TICK: Duration = Duration::from_millis(50);
-/// The same once it is stuck.
+/// The longest time until the next `pass` while an attempt is stuck.
 const SLOW_TICK: Duration = Duration::from_secs(1);
 
-/// How far an attempt has come.
+/// The stage of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It has time.
+    /// Its deadline has not passed.
     Running,
-    /// Its time is over: it has been told to end.
+    /// Its deadline has passed, and it was told to end.
     TimedOut,
-    /// It has not ended within the grace.
+    /// It did not end within the grace after its deadline.
     Stuck,
 }
 
@@ -35,12 +35,12 @@ pub struct Attempts<T> {
 }
 
 impl<T> Attempts<T> {
-    /// No attempts yet; `grace` is the time that one has to end after its deadline.
+    /// Makes an empty set. `grace` is the time that an attempt has to end after its deadline.
     pub fn new(grace: Duration) -> Attempts<T> {
         Attempts { entries: HashMap::new(), due: BTreeSet::new(), timed_out: 0, grace, last: 0 }
     }
 
-    /// Adds one.
+    /// Adds an attempt. Returns its number.
     pub fn add(&mut self, token: T, due: Instant) -> u64 {
         self.last += 1;
         self.due.insert((due, self.last));
@@ -48,7 +48,7 @@ impl<T> Attempts<T> {
         self.last
     }
 
-    /// Ends it, and returns how far it had come; None if it is not there.
+    /// Removes an attempt, and returns its stage. None: there is no such attempt.
     pub fn remove(&mut self, id: u64) -> Option<Stage> {
         let entry = self.entries.remove(&id)?;
         self.due.remove(&(entry.due, id));
@@ -58,17 +58,17 @@ impl<T> Attempts<T> {
         Some(entry.stage)
     }
 
-    /// How far it has come; None if it has ended.
+    /// The stage of an attempt. None: it has ended.
     pub fn stage(&self, id: u64) -> Option<Stage> {
         self.entries.get(&id).map(|entry| entry.stage)
     }
 
-    /// When to call `pass` next; None: not before something is added.
+    /// The time of the next call of `pass`. None: not before an attempt is added.
     ///
-    /// While an exception may be on its way to a thread, that is soon: CPython
-    /// 3.11 and 3.12 have one flag for the pending exceptions of all threads,
-    /// and the first delivery clears it. A thread that asks for the GIL makes the
-    /// running thread look again.
+    /// While an exception may be pending in a thread, that time is soon. CPython 3.11 and 3.12
+    /// have one flag for the pending exceptions of all threads, and the first delivery clears
+    /// it. The thread that calls `pass` asks for the GIL, which makes the running thread check
+    /// for an exception again.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let tick = match (self.timed_out > 0, self.entries.len() > self.due.len()) {
             (true, _) => Some(now + TICK),
@@ -79,7 +79,7 @@ impl<T> Attempts<T> {
         [due, tick].into_iter().flatten().min()
     }
 
-    /// Moves what is due to its next stage and calls `tell` for it.
+    /// Moves each due attempt to its next stage, and calls `tell` for it.
     pub fn pass(&mut self, now: Instant, mut tell: impl FnMut(u64, &T, Stage)) {
         while let Some(&(due, id)) = self.due.first()
             && due <= now
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(passed(&mut attempts, start + SECOND), []);
         assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("soon", Stage::TimedOut)]);
         assert_eq!(passed(&mut attempts, start + 2 * SECOND), []);
-        // While its thread may not have got the exception, it is due often.
+        // Its thread may not have received the exception yet, so the next time is soon.
         assert_eq!(attempts.next(start + 2 * SECOND), Some(start + 2 * SECOND + TICK));
         assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Stage::Stuck)]);
         assert_eq!(attempts.stage(soon), Some(Stage::Stuck));

@@ -1,11 +1,10 @@
-//! A sync task's function, with a deadline for each call.
+//! The function of a sync task, with a deadline for each call.
 //!
-//! At its deadline the thread gets an exception by `PyThreadState_SetAsyncExc`,
-//! which CPython raises between two bytecodes. It must not be raised anywhere
-//! but in the task. So what begins and ends the attempt is here, in native code:
-//! from the task's last bytecode to the end of the attempt none runs in this
-//! thread, and an exception that is still pending then is raised, and caught, in
-//! a function of this module before any other code continues.
+//! At the deadline the thread gets an exception by `PyThreadState_SetAsyncExc`, which CPython
+//! raises between two bytecodes. CPython must not raise it outside the task. So the code that
+//! begins and ends the attempt is here, in native code: between the last bytecode of the task
+//! and the end of the attempt, this thread runs no bytecode. If the exception is still pending
+//! then, a function of this module raises and catches it before any other code continues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use super::shared::{Shared, Token};
 use crate::fork;
 
-/// The stand-in for a function whose calls have a deadline.
+/// A function whose calls have a deadline.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct TimedCall {
     function: Py<PyAny>,
@@ -46,8 +45,8 @@ impl TimedCall {
         let generation = fork::generation();
         let id = self.shared.add(Token::Thread(thread), self.timeout);
         let result = self.function.bind(py).call(args, kwargs);
-        // A child process that the task has forked has no deadlines: the thread that
-        // held the lock at that moment does not exist there to release it.
+        // In a child process that the task has forked there are no deadlines: the thread that
+        // held the lock at the fork does not exist there to release it.
         if fork::generation() != generation || !self.shared.remove(id) {
             return result;
         }
@@ -61,24 +60,24 @@ fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
-/// Imports what `interrupt` and `deliver` need, before they need it. An import releases
-/// the GIL (so does the first look into a `PyOnceLock`), and `interrupt` is called under
-/// the lock for which threads wait with the GIL. Nor does an import of traced code end
-/// while the flag of `clear_flag` is set.
+/// Imports everything that `interrupt` and `deliver` need, before they need it. An import
+/// releases the GIL, and so does the first use of a `PyOnceLock`. But the caller of `interrupt`
+/// holds a lock for which other threads wait while they hold the GIL. Besides, an import of
+/// traced code does not end while the flag of `clear_flag` is set.
 pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
     task_timeout(py)?;
     thread_ident(py)?;
     nothing(py).map(drop)
 }
 
-/// A function that does nothing.
+/// A Python function that does nothing.
 fn nothing(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let made = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind));
     made.map(|nothing| nothing.bind(py))
 }
 
-/// `threading.get_ident()`, by which CPython finds a thread.
+/// Returns `threading.get_ident()`, by which CPython finds a thread.
 fn thread_ident(py: Python<'_>) -> PyResult<u64> {
     static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     GET_IDENT.import(py, "_thread", "get_ident")?.call0()?.extract()
@@ -87,24 +86,22 @@ fn thread_ident(py: Python<'_>) -> PyResult<u64> {
 /// Makes the thread raise TaskTimeout at its next bytecode.
 pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
     let class = task_timeout(py)?;
-    // SAFETY: the GIL is held, and the class is a live object, to which CPython takes
-    // another reference. CPython does not find a thread that has ended.
+    // SAFETY: this thread holds the GIL, and the class is a live object, to which CPython takes
+    // another reference. If the thread has ended, CPython does not find it and does nothing.
     unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class.as_ptr()) };
     Ok(())
 }
 
-/// Clears the flag that says that some thread has an exception pending.
+/// Clears the flag that says that some thread has a pending exception.
 ///
-/// CPython 3.11 has one for all threads, and while it is set no traced function
-/// gets past its start, whichever thread runs it (`DO_TRACING` in
-/// `Python/ceval.c` looks at the flag before RESUME, and comes back to itself):
-/// with coverage or a debugger all would wait for one thread that is blocked in
-/// C. The delivery of another exception, to this thread, clears it, and nothing
-/// is lost: the thread that is meant does not have the GIL, and when it takes it
+/// CPython 3.11 has one flag for all threads. While it is set, no traced function gets past
+/// its start, in any thread (`DO_TRACING` in `Python/ceval.c` checks the flag before RESUME,
+/// and repeats itself). With coverage or a debugger, all threads would wait for one thread that
+/// is blocked in C. The delivery of another exception, to this thread, clears the flag. No
+/// exception is lost: the blocked thread does not hold the GIL, and when it takes the GIL,
 /// CPython sets the flag again (`take_gil` in `Python/ceval_gil.h`).
 ///
-/// From 3.12 on a function goes on past its start, and from 3.13 on each thread
-/// has its own flag.
+/// From 3.12 on, a function gets past its start. From 3.13 on, each thread has its own flag.
 pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
     if py.version_info() >= (3, 12) {
         return Ok(());
@@ -114,10 +111,10 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
 
 /// Raises a TaskTimeout that may be pending in this thread, and drops it.
 ///
-/// It is set once more: whether or not the first has been raised in the task,
-/// one is pending then, and with it the flag that makes CPython look, which the
-/// delivery to another thread may have cleared. (Setting NULL would drop the
-/// exception but leave the flag set, and every thread on the slow path.)
+/// First it sets the exception once more. Then one is pending, whether or not CPython has
+/// raised the first one in the task. This also sets the flag that makes CPython check, which
+/// the delivery to another thread may have cleared. (NULL instead of the exception would drop
+/// it, but leave the flag set, and every thread on the slow path.)
 fn deliver(py: Python<'_>, thread: u64) -> PyResult<()> {
     let nothing = nothing(py)?;
     interrupt(py, thread)?;
@@ -128,9 +125,9 @@ fn deliver(py: Python<'_>, thread: u64) -> PyResult<()> {
     }
 }
 
-/// The exception for an attempt that ran past its deadline, whichever way it
-/// ended: with the traceback of what it raised, which is its context if it is
-/// another exception.
+/// Makes the exception for an attempt that ran past its deadline. If the attempt `raised` an
+/// exception, the new one has its traceback, and has it as its context if it is of another
+/// class.
 pub(super) fn timed_out(py: Python<'_>, timeout: Duration, raised: Option<PyErr>) -> PyResult<PyErr> {
     let class = task_timeout(py)?;
     let error = class.call1((format!("the task ran for longer than its timeout of {} s", timeout.as_secs_f64()),))?;

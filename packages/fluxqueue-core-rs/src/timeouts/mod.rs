@@ -1,8 +1,9 @@
-//! How long an attempt may take: the deadlines, and the exception that a sync task
-//! gets at its deadline.
+//! The deadlines of attempts, and the exception that a sync task gets at its deadline.
 //!
-//! The clock is `Instant` (CLOCK_MONOTONIC on Linux): it can't be set, and time
-//! in which the machine sleeps does not count against a task.
+//! The clock is `Instant` (CLOCK_MONOTONIC on Linux). An operator can't set it, and it does
+//! not count the time while the machine sleeps.
+//!
+//! Why: docs/decisions/0031-a-timeout-ends-at-the-next-bytecode.md
 
 mod deadlines;
 mod guard;

@@ -1,5 +1,5 @@
-//! `Deadlines`: what the worker's threads, its event loop and the thread that watches
-//! them call.
+//! The class `Deadlines`, which the worker's threads, its event loop and the thread that
+//! watches them share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,8 +58,8 @@ impl Deadlines {
             }
             let mut found: Vec<Due> = Vec::new();
             let mut failure = None;
-            // With the GIL: between the look at an attempt and the exception
-            // for its thread, that thread can't end it.
+            // This thread holds the GIL, so the attempt's thread can't end the attempt between
+            // the check of its deadline and the exception.
             self.shared.pass(Instant::now(), |id, token, stage| match (token, stage) {
                 (Token::Thread(thread), Stage::TimedOut) => failure = guard::interrupt(py, *thread).err(),
                 (Token::Thread(thread), _) => match thread.into_pyobject(py) {
@@ -71,8 +71,8 @@ impl Deadlines {
             if let Some(error) = failure {
                 return Err(error);
             }
-            // Without the lock, as it may release the GIL. Each time: a blocked
-            // thread sets the flag again where it takes the GIL in between.
+            // This happens without the lock, as it may release the GIL. It happens each time: a
+            // blocked thread sets the flag again if it takes the GIL in between.
             guard::clear_flag(py)?;
             if !found.is_empty() {
                 return Ok(Some(found));

@@ -1,4 +1,4 @@
-//! The attempts with their lock, and the thread that waits for their deadlines.
+//! The attempts with their lock, and the wait for their deadlines.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use pyo3::prelude::*;
 
 use super::deadlines::{Attempts, Stage};
 
-/// The receiver of an attempt's deadline.
+/// The receiver of a message that the deadline of an attempt has passed.
 pub enum Token {
-    /// The thread with this identifier: it gets an exception.
+    /// The thread with this identifier, which gets an exception.
     Thread(u64),
-    /// The object that `add` got, which `wait` hands out.
+    /// The object that `add` got and `wait` returns.
     Given(Py<PyAny>),
 }
 
 struct State {
     attempts: Attempts<Token>,
-    /// Until when the watcher sleeps; None: until a thread wakes it.
+    /// The time at which the watching thread wakes up. None: it sleeps until it is woken.
     wakes_at: Option<Instant>,
     stopped: bool,
 }
@@ -29,7 +29,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// No attempts yet. `grace` is the time that one has to end after its deadline.
+    /// Makes an empty set. `grace` is the time that an attempt has to end after its deadline.
     pub fn new(grace: Duration) -> Shared {
         let state = State { attempts: Attempts::new(grace), wakes_at: None, stopped: false };
         Shared { state: Mutex::new(state), changed: Condvar::new() }
@@ -39,7 +39,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Begins an attempt.
+    /// Begins an attempt. Returns its number.
     pub fn add(&self, token: Token, timeout: Duration) -> u64 {
         let due = Instant::now() + timeout;
         let mut state = self.lock();
@@ -49,28 +49,28 @@ impl Shared {
         state.attempts.add(token, due)
     }
 
-    /// Ends it. Whether it had run past its deadline.
+    /// Ends an attempt. Returns whether its deadline had passed.
     pub fn remove(&self, id: u64) -> bool {
         self.lock().attempts.remove(id).is_some_and(|stage| stage != Stage::Running)
     }
 
-    /// Whether it has not ended.
+    /// Whether the attempt still runs.
     pub fn runs(&self, id: u64) -> bool {
         self.lock().attempts.stage(id).is_some()
     }
 
-    /// Moves what is due to its next stage and calls `tell` for it, under the lock.
+    /// Moves each due attempt to its next stage and calls `tell` for it, under the lock.
     pub fn pass(&self, now: Instant, tell: impl FnMut(u64, &Token, Stage)) {
         self.lock().attempts.pass(now, tell);
     }
 
-    /// Ends `wait`.
+    /// Makes `wait` return false.
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// Waits until something may be due. False: stopped.
+    /// Waits until an attempt may be due. False: `stop` was called.
     pub fn wait(&self) -> bool {
         let mut state = self.lock();
         while !state.stopped {
@@ -85,7 +85,7 @@ impl Shared {
                 self.changed.wait_timeout(state, left).unwrap_or_else(|poisoned| poisoned.into_inner());
             state = woken;
             if result.timed_out() {
-                // No thread need wake it: it looks again before it sleeps.
+                // No other thread needs to wake this one: it checks again before it sleeps.
                 state.wakes_at = Some(now);
                 return !state.stopped;
             }

@@ -1,5 +1,5 @@
-//! Which node of a cluster serves which slot: the reply to CLUSTER SLOTS, corrected by the
-//! redirects since then.
+//! The map from the slots of a cluster to the nodes that serve them: the reply to CLUSTER
+//! SLOTS, corrected by the redirects since then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,24 +12,24 @@ use crate::connection::framing::Reply;
 use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
-/// No node is known to serve the slot.
+/// The index for a slot without a known node.
 const NO_NODE: u16 = u16::MAX;
 
-/// The map, and who is asked for it.
+/// The map, and the nodes to ask for it.
 pub struct SlotMap {
     seeds: Vec<Arc<Node>>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// For each slot an index of `nodes`; empty before the first answer.
+    /// The index in `nodes` for each slot. Empty before the first reply.
     owners: Vec<u16>,
     nodes: Vec<Arc<Node>>,
-    /// Ask before the next node is connected to: one could not be reached, or
-    /// was not in the map.
+    /// Whether to ask for the map before the next connection, since a node could not be
+    /// reached or was not in the map.
     doubtful: bool,
-    /// The node to ask first. It changes each time, since a node that is cut off from the
-    /// others answers with an old map.
+    /// The index of the node to ask first. It changes each time, since a node that is cut off
+    /// from the others replies with an old map.
     turn: usize,
 }
 
@@ -43,22 +43,22 @@ impl SlotMap {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The owner, as far as is known.
+    /// The node that serves the slot, if the map has it.
     pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
         self.lock().owner(slot)
     }
 
-    /// The map may be wrong.
+    /// Notes that the map may be wrong.
     pub fn doubt(&self) {
         self.lock().doubtful = true;
     }
 
-    /// A node has said who serves the slot.
+    /// Notes that `node` serves the slot, as a redirect said.
     pub fn learn(&self, slot: Slot, node: Arc<Node>) {
         let mut state = self.lock();
         let known = state.nodes.iter().position(|other| *other == node);
         let at = known.unwrap_or_else(|| {
-            // More has changed than this slot, and that node knows what.
+            // Since the node is new, other slots have moved too. It knows them: ask it first.
             state.doubtful = true;
             state.turn = state.nodes.len();
             state.nodes.push(node);
@@ -68,7 +68,8 @@ impl SlotMap {
         state.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NO_NODE);
     }
 
-    /// The owner; asks the cluster where that is not known, or in doubt.
+    /// Returns the node that serves the slot. Asks the cluster if the map does not have it, or
+    /// may be wrong.
     pub fn find(&self, slot: Slot, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Arc<Node>> {
         let known = {
             let state = self.lock();
@@ -81,7 +82,7 @@ impl SlotMap {
         self.owner(slot).ok_or_else(|| Error::Unavailable(format!("no node of the cluster serves slot {slot}")))
     }
 
-    /// Asks one node after the other for the map.
+    /// Asks one node after another for the map.
     fn ask(&self, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<()> {
         let nodes = self.lock().next_turn(&self.seeds);
         let credentials = (config.username.as_deref(), config.password.as_deref());
@@ -104,7 +105,7 @@ impl SlotMap {
             said.push(format!("{node}: {error}"));
         }
         let text = format!("no node of the cluster says who serves what ({})", said.join("; "));
-        // A wrong password stays wrong.
+        // Another attempt with the same password or rights would fail too.
         Err(if refused { Error::Denied(text) } else { Error::Unavailable(text) })
     }
 }
@@ -114,7 +115,7 @@ impl State {
         self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?)).cloned()
     }
 
-    /// All nodes known, and the seeds, in the order in which they are asked.
+    /// All known nodes, then the other seeds, in the order in which to ask them.
     fn next_turn(&mut self, seeds: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let first = self.turn.checked_rem(self.nodes.len()).unwrap_or(0);
         self.turn = first + 1;
@@ -138,7 +139,7 @@ impl State {
     }
 }
 
-/// Reads the answer of CLUSTER SLOTS: for each range of slots its master.
+/// Reads the reply to CLUSTER SLOTS: each range of slots with its master.
 fn read(reply: &Reply, from: &Node) -> Result<Vec<(Slot, Slot, Node)>> {
     let Reply::Array(ranges) = reply else {
         return Err(Error::Unavailable("what answers there is not a node of a Redis Cluster".into()));
@@ -156,9 +157,10 @@ fn range_of(range: &Reply, from: &Node) -> Option<(Slot, Slot, Node)> {
     let slot = |n: &i64| Slot::try_from(*n).ok().filter(|slot| usize::from(*slot) < SLOTS);
     let (first, last) = (slot(first)?, slot(last)?);
     let host = match text(host) {
-        // Null or empty: the node does not know its own address. It is the one we asked.
+        // The host is null or empty: the node does not know its own address. It has the
+        // address to which this client connected.
         None | Some("") => &from.host,
-        // The name that clients are to use is not set there; the address may be.
+        // The node has no host name for clients, but the reply may have its IP address.
         Some("?") => address(rest)?,
         Some(host) => host,
     };
@@ -173,7 +175,7 @@ fn text(reply: &Reply) -> Option<&str> {
     }
 }
 
-/// `ip` in what else is said about a node: its id, then names and values.
+/// Finds `ip` in the rest of a node's entry, which is its id, then names and values.
 fn address(rest: &[Reply]) -> Option<&str> {
     let [_, Reply::Array(pairs), ..] = rest else { return None };
     pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some("ip")).and_then(|pair| text(&pair[1]))

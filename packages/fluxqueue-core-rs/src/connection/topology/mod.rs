@@ -1,5 +1,5 @@
-//! Which server has a queue: the one at the address, the master that the Sentinels name,
-//! or the node of a cluster that owns its slot.
+//! The search for the server of a queue: the one at the address, the master that the
+//! Sentinels name, or the node of a cluster that serves the queue's slot.
 
 mod cluster;
 mod redirect;
@@ -22,8 +22,7 @@ use crate::errors::{Error, Result};
 pub use slot::Slot;
 pub use slot::of as slot_of;
 
-/// A deployment of Redis: how to reach it, and what was learnt about which server has
-/// which slots.
+/// A deployment of Redis: its settings, and the servers that are known so far.
 pub struct Deployment {
     /// The settings.
     pub config: Config,
@@ -39,24 +38,24 @@ enum Finder {
 /// The server that a connection must lead to.
 #[derive(Clone)]
 pub enum Goal {
-    /// The one that serves the slot.
+    /// The server that serves the slot.
     Owner(Slot),
-    /// This one: a redirect has named it, or another connection leads to it.
+    /// This server, since a redirect named it or another connection leads to it.
     Server(Arc<Node>),
 }
 
-/// Where a refusal sends a command. Nothing was executed.
+/// The destination to which a refusal sends a command. Redis did not execute the command.
 pub enum Redirect {
-    /// Another node serves the slot, and is known now.
+    /// Another node serves the slot, and the map has it now.
     Moved,
-    /// Another node has the keys of this one command.
+    /// This node has the keys of this one command.
     Ask(Arc<Node>),
-    /// This server does not serve the slot. Which one does must be found again.
+    /// Another server serves the slot. The next connection searches for it.
     Unknown,
 }
 
 impl Deployment {
-    /// Nothing is connected yet.
+    /// Makes a deployment, without a connection.
     pub fn new(config: Config) -> Deployment {
         let finder = match &config.address {
             Address::Unix(_) | Address::Single(_) => Finder::Fixed,
@@ -66,19 +65,19 @@ impl Deployment {
         Deployment { config, finder }
     }
 
-    /// Whether keys with different hash tags may be on different servers.
+    /// Whether keys with different hash tags can be on different servers.
     pub fn is_cluster(&self) -> bool {
         matches!(self.finder, Finder::Cluster(_))
     }
 
-    /// Keys with the same shard key are always on one server: in a cluster those of one
-    /// slot, elsewhere all.
+    /// The shard key of a slot. Keys with the same shard key are always on one server: in a
+    /// cluster the keys of one slot, in other deployments all keys.
     pub fn shard_key(&self, slot: Slot) -> Slot {
         if self.is_cluster() { slot } else { 0 }
     }
 
-    /// The node of a cluster that serves the slot, as far as is known without asking. None in
-    /// other deployments: one connection is as good as another.
+    /// The node of a cluster that serves the slot, if the map has it. None in other
+    /// deployments: there, every connection can serve every slot.
     pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
         match &self.finder {
             Finder::Cluster(map) => map.owner(slot),
@@ -86,7 +85,8 @@ impl Deployment {
         }
     }
 
-    /// Reads an error reply of the server `from`. None if it is not about the server.
+    /// Reads the redirect in an error reply of the server `from`, and notes it in the map. None:
+    /// the error is not a redirect.
     pub fn redirect(&self, error: &str, from: Option<&Node>) -> Option<Redirect> {
         let code = error.split_whitespace().next().unwrap_or_default();
         match (&self.finder, code) {
@@ -118,12 +118,13 @@ impl Deployment {
         }
     }
 
-    /// One attempt, within the connect timeout. The connection blocks.
+    /// Connects in one attempt, within the connect timeout. The connection blocks.
     pub fn open(&self, goal: &Goal, interrupt: &mut Interrupt) -> Result<Connection> {
         self.open_by(goal, Instant::now() + self.config.connect_timeout, interrupt)
     }
 
-    /// Attempts until `deadline`, with pauses, while Redis is down or loading.
+    /// Connects, and repeats the attempt until `deadline`, with pauses, while Redis is down or
+    /// loading.
     pub fn open_until(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let mut backoff = Backoff::new();
         loop {

@@ -1,5 +1,5 @@
-//! The replies MOVED and ASK of a cluster's node: it did not execute the command, and names
-//! the node that does.
+//! Reads the replies MOVED and ASK. A node of a cluster sends them if it did not execute the
+//! command, and names the node that will.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::config::Node;
 /// The node that a redirect names.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// It serves the slot from now on.
+    /// The node that serves the slot from now on.
     Moved(Slot, Arc<Node>),
-    /// It has the keys of this one command, since the slot is moving there.
+    /// The node that has the keys of this one command, since the slot is moving there.
     Ask(Arc<Node>),
 }
 
 impl Destination {
-    /// Reads `MOVED 3999 host:port`. An empty host is that of `from`, the node
-    /// that has answered.
+    /// Reads `MOVED 3999 host:port`. If the host is empty, it is the host of `from`, which sent
+    /// the reply.
     pub fn read(text: &str, from: Option<&Node>) -> Option<Destination> {
         let mut words = text.split_whitespace();
         let (kind, slot, place) = (words.next()?, words.next()?, words.next()?);
         let slot: Slot = slot.parse().ok().filter(|slot| usize::from(*slot) < SLOTS)?;
-        // Redis writes IPv6 without brackets.
+        // Redis writes an IPv6 address without brackets.
         let (host, port) = place.rsplit_once(':')?;
         let host = match host.trim_matches(['[', ']']) {
             "" => &from?.host,
-            // The node does not know its own name.
+            // The node has no host name for clients.
             "?" => return None,
             host => host,
         };

@@ -1,5 +1,7 @@
-//! Asking Sentinels for the master of their service (Redis' "Sentinel client
-//! spec"): in turn, first the one that answered last.
+//! Asks the Sentinels for the master of their service (Redis' "Sentinel client spec"): one
+//! after another, first the one that answered last.
+//!
+//! Why: docs/decisions/0027-the-master-is-asked-for-at-each-dial.md
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +14,10 @@ use crate::connection::framing::Reply;
 use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
-/// A service and the Sentinels that watch it.
+/// A service, and the Sentinels that watch it.
 pub struct Watched {
     sentinels: Sentinels,
-    /// The one that answered last, by its index modulo their number.
+    /// The index of the Sentinel to ask first, modulo their number: the one that answered last.
     first: AtomicUsize,
 }
 
@@ -24,13 +26,13 @@ impl Watched {
         Watched { sentinels, first: AtomicUsize::new(0) }
     }
 
-    /// The server that was named last is not the master. If that Sentinel is cut off from the
-    /// others, another one knows more.
+    /// Notes that the server that the Sentinel named is not the master. The next search begins
+    /// with another Sentinel, since this one may be cut off from the others.
     pub fn doubt(&self) {
         self.first.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The address of the master, as the first Sentinel that knows it says.
+    /// Returns the address of the master from the first Sentinel that knows it.
     pub fn master(&self, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Arc<Node>> {
         let nodes = &self.sentinels.nodes;
         let first = self.first.load(Ordering::Relaxed);
@@ -48,18 +50,18 @@ impl Watched {
                 Err(error @ (Error::Unavailable(_) | Error::Uncertain(_) | Error::Broker(_) | Error::Denied(_))) => {
                     error
                 }
-                // Interrupted, or no certificates: with the others as well.
+                // A signal, or a fault in the certificates: the other Sentinels can't help.
                 Err(error) => return Err(error),
             };
             refused &= matches!(error, Error::Broker(_) | Error::Denied(_));
             said.push(format!("{}: {error}", nodes[at]));
         }
         let text = format!("no Sentinel names a master for {:?} ({})", self.sentinels.service, said.join("; "));
-        // A wrong password stays wrong.
+        // Another attempt with the same password or rights would fail too.
         Err(if refused { Error::Denied(text) } else { Error::Unavailable(text) })
     }
 
-    /// None: it does not know the service.
+    /// Asks one Sentinel. None: it does not know the service.
     fn ask(&self, sentinel: &Node, config: &Config, by: Instant, interrupt: &mut Interrupt) -> Result<Option<Node>> {
         let Sentinels { service, username, password, .. } = &self.sentinels;
         let credentials = (username.as_deref(), password.as_deref());
@@ -74,7 +76,7 @@ impl Watched {
     }
 }
 
-/// Reads the answer of GET-MASTER-ADDR-BY-NAME: host and port, as strings.
+/// Reads the reply to GET-MASTER-ADDR-BY-NAME: host and port, as strings.
 fn address(reply: &Reply) -> Option<Node> {
     let Reply::Array(parts) = reply else { return None };
     let [Reply::BulkString(host), Reply::BulkString(port)] = &parts[..] else { return None };

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-/// The deadline for the first of `servers` servers to ask. It leaves time for the others,
-/// and for what follows.
+/// Returns the deadline for the first of `servers` servers to ask. It leaves one share of the
+/// time for each of the others, and one for the connection that follows.
 pub fn share(deadline: Instant, servers: usize) -> Instant {
     let now = Instant::now();
     now + deadline.saturating_duration_since(now) / (servers as u32 + 1)

@@ -1,21 +1,21 @@
 //! The slot of a key in a Redis Cluster: CRC16 of its hash tag, modulo 16384
 //! (Redis Cluster specification, "Key distribution model" and "Hash tags").
 
-/// How many slots a cluster has.
+/// The number of slots in a cluster.
 pub const SLOTS: usize = 16_384;
 
-/// A slot, below `SLOTS`.
+/// The number of a slot, below `SLOTS`.
 pub type Slot = u16;
 
-/// CRC-16/XMODEM: polynomial 0x1021, begins with 0, nothing reflected.
+/// CRC-16/XMODEM: polynomial 0x1021, initial value 0, without reflection.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc: u16, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| (crc << 1) ^ (0x1021 * (crc >> 15)))
     })
 }
 
-/// The part of a key that is hashed: the text between the first { and the next } if it has
-/// any, otherwise the whole key.
+/// The part of a key that decides its slot: the text between the first { and the next }. If
+/// there is no such text, it is the whole key.
 fn tag(key: &[u8]) -> &[u8] {
     let Some(open) = memchr::memchr(b'{', key) else { return key };
     match memchr::memchr(b'}', &key[open + 1..]) {
@@ -24,7 +24,7 @@ fn tag(key: &[u8]) -> &[u8] {
     }
 }
 
-/// The slot of a key.
+/// Returns the slot of a key.
 pub fn of(key: &str) -> Slot {
     crc16(tag(key.as_bytes())) % SLOTS as u16
 }
