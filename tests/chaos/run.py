@@ -1,6 +1,8 @@
 """One run: a stack under load, a fault once or several times, the check.
 
 python -m chaos.run FAULT SEED TRIALS FOLDER    # prints a `Result` as JSON
+
+Why: docs/decisions/0024-chaos-in-fresh-stacks-with-default-settings.md
 """
 
 from __future__ import annotations

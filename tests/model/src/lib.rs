@@ -1,5 +1,7 @@
 //! A model of the protocol between workers, schedulers and Redis, and a
 //! breadth-first search of all its states; see README.md.
+//!
+//! Why: docs/decisions/0025-a-model-of-our-own.md
 
 #![warn(missing_docs)]
 

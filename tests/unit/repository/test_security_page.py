@@ -2,6 +2,8 @@
 
 `tests/integration/test_acl.py` shows the same on a real Redis; this one is quick,
 and says which line is to change when a script or the scheduler calls something new.
+
+Why: docs/decisions/0034-least-rights-are-tested.md
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Errors of redis-py by their meaning: Redis can't work, a slot moves, a command is refused."""
+"""Errors of redis-py by their meaning: Redis can't work, a slot moves, a command is refused.
+
+Why: docs/decisions/0030-while-a-slot-moves-its-queues-wait.md
+Why: docs/decisions/0055-a-package-for-the-control-plane.md
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 //! A claimed message as it came, and the decision whether it can run.
+//!
+//! Why: docs/decisions/0041-a-worker-has-the-limit-of-clients.md
 
 use std::borrow::Cow;
 

@@ -3,6 +3,8 @@
 //!
 //! A task that waits here could run in another worker, so a worker claims no more than it
 //! begins soon. Why: docs/decisions/0050-claiming-is-arithmetic.md
+//!
+//! Why: docs/decisions/0044-what-a-worker-holds-is-bounded-in-bytes.md
 
 use std::time::Duration;
 

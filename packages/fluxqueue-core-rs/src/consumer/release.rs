@@ -1,5 +1,7 @@
 //! Releasing claimed tasks that have not begun: the worker drops them, and the next `open`
 //! does not name them, so Redis returns them to their list.
+//!
+//! Why: docs/decisions/0007-give-back-what-waits.md
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! A message with one thing changed. All other bytes stay as they are, options too.
+//!
+//! Why: docs/decisions/0004-unknown-since-in-the-message.md
 
 use bytes::Bytes;
 

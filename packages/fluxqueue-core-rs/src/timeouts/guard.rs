@@ -5,6 +5,8 @@
 //! begins and ends the attempt is here, in native code: between the last bytecode of the task
 //! and the end of the attempt, this thread runs no bytecode. If the exception is still pending
 //! then, a function of this module raises and catches it before any other code continues.
+//!
+//! Why: docs/decisions/0031-a-timeout-ends-at-the-next-bytecode.md
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,7 @@
-"""The limits at which a worker process drains, so that a fresh one replaces it."""
+"""The limits at which a worker process drains, so that a fresh one replaces it.
+
+Why: docs/decisions/0033-limits-end-a-process-and-a-supervisor-starts-the-next.md
+"""
 
 from __future__ import annotations
 

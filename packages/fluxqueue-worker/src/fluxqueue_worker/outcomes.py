@@ -1,4 +1,7 @@
-"""The one door through which attempts end; threads and the event loop share it."""
+"""The one door through which attempts end; threads and the event loop share it.
+
+Why: docs/decisions/0012-signature-checked-after-a-type-error.md
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 It imports neither the application nor the modules that run tasks. A worker process is
 a fresh interpreter with the supervisor's own command line (fork and exec, no copy of
 this process that goes on): see `Process.start`.
+
+Why: docs/decisions/0032-a-supervisor-of-fresh-interpreters.md
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ at a time.
 Rule 12: such a task may have killed both workers. In a child process it kills no other
 task. The child is an ordinary worker with the hidden flag `--suspects-lane`; it ends
 when no suspects are left.
+
+Why: docs/decisions/0013-a-lane-drains-by-sigterm-and-is-cut-short-by-sigint.md
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ does not end.
 The core guards a sync task's function (`Deadlines.guard`); the event loop cancels an
 async task. One thread watches all deadlines. It starts with the first task that has a
 deadline; a task without one costs nothing.
+
+Why: docs/decisions/0031-a-timeout-ends-at-the-next-bytecode.md
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Spans and metrics of a worker's attempts: a middleware. Imported only if an
-OpenTelemetry SDK is set up; docs/telemetry.md has the tables."""
+OpenTelemetry SDK is set up; docs/telemetry.md has the tables.
+
+Why: docs/decisions/0020-attempts-are-children-of-their-creation.md
+"""
 
 from __future__ import annotations
 

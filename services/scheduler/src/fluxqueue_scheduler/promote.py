@@ -1,4 +1,7 @@
-"""Moves due tasks from the delayed sets to their lists."""
+"""Moves due tasks from the delayed sets to their lists.
+
+Why: docs/decisions/0016-one-promote-per-queue-and-tick.md
+"""
 
 from __future__ import annotations
 

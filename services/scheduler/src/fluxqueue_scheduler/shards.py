@@ -3,6 +3,8 @@ its own queues.
 
 One thread finds the masters and the queues of each: once a second, and at once when a
 master says that a slot has moved.
+
+Why: docs/decisions/0029-a-shard-of-threads-for-each-master.md
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@
 -- Complexity   O(messages)
 --
 -- Rule 9: only if the field is still there, so that two schedulers raise a count once.
+--
+-- Why: docs/decisions/0003-rescued-tasks-go-to-the-front.md
+-- Why: docs/decisions/0014-scripts-write-before-they-delete.md
 local t = now()
 local sent, dead = 0, 0
 for i = 1, #ARGV, 4 do

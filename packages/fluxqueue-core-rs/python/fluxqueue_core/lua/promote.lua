@@ -6,6 +6,8 @@
 -- Returns      {moved, ms until the next one is due (a day at most), or -1 if none waits},
 --              and with ARGV 2 as a third {message...}
 -- Complexity   O(limit + log delayed)
+--
+-- Why: docs/decisions/0037-short-calls-of-promote.md
 local MOST_BYTES = 262144
 local t = now()
 local limit, shown = tonumber(ARGV[1]), ARGV[2] and {}

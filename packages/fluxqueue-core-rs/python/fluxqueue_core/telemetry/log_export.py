@@ -7,6 +7,8 @@ processor takes it without waiting, and drops records beyond its limit.
 The export's own lines are not exported, or it would never end: lines of
 `opentelemetry`, lines written while a batch is being sent, and lines written while a
 record is being made.
+
+Why: docs/decisions/0023-lines-are-exported-where-logs-are-asked-for-by-name.md
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 -- dead: keeps what can't be run, with the reason.
 --
 -- Needs keys.
+--
+-- Why: docs/decisions/0001-dead-set-in-three-keys.md
+-- Why: docs/decisions/0002-malformed-messages-are-parked-by-the-script.md
 
 -- The entries of messages that this call has parked and its caller does not know of.
 local parked = {}

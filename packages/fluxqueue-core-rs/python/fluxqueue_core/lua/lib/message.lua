@@ -2,6 +2,8 @@
 -- place, and decodes nothing. `src/message/` has the same rules in Rust.
 --
 -- Needs keys.
+--
+-- Why: docs/decisions/0047-options-in-the-head-of-a-message.md
 local byte, find, sub = string.byte, string.find, string.sub
 
 -- The id and the counters: one attempt at one task. In version 1 the field ends

@@ -1,6 +1,8 @@
 -- newer: puts messages of newer versions off, for workers that know them.
 --
 -- Needs keys, dead, finish.
+--
+-- Why: docs/decisions/0026-messages-of-newer-versions.md
 
 -- How many this call has put off.
 local put_off = 0
