@@ -145,7 +145,7 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     assert call("promote", 100)[0] == 1
     client.command("SCAN", 0)
     client.command("ZSCORE", key("consumers", "q"), "x")
-    call("open", "", 0, 1, "x", ended="x")
+    call("open", "", 0, "", 1, "x", ended="x")
     by_hand.numbers.discard(1)
     assert call("trim_dead", 0, DAY, 100) >= 1
     client.command("TIME")

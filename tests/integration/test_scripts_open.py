@@ -129,3 +129,57 @@ def test_closing_opens_nothing_and_keeps_nothing(scripts: Scripts) -> None:
     assert scripts.list("pending") == [held]
     assert scripts.redis.zcard(scripts.key("consumers")) == 1
     assert not scripts.redis.exists(scripts.key("claimed"))
+
+
+def who_is(scripts: Scripts) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = scripts.redis.hgetall(scripts.key("workers"))
+    return found
+
+
+def test_the_text_about_a_worker_stays_until_its_id_has_ended(scripts: Scripts) -> None:
+    scripts.open("a", who='{"pid":1}')
+    scripts.open("other", who='{"pid":2}')
+    assert who_is(scripts) == {b"a": b'{"pid":1}', b"other": b'{"pid":2}'}
+    scripts.open("b", ["a"], who='{"pid":1}')
+    assert who_is(scripts) == {b"b": b'{"pid":1}', b"other": b'{"pid":2}'}
+    scripts.open("", ["b"])
+    assert who_is(scripts) == {b"other": b'{"pid":2}'}
+    scripts.end_lease("other")
+    scripts.be_swept()
+    scripts.bury("other")
+    assert scripts.is_tombstone("other") and who_is(scripts) == {}
+
+
+def test_a_consumer_that_is_not_late_keeps_its_text(scripts: Scripts) -> None:
+    scripts.open("a", who="{}")
+    scripts.be_swept()
+    assert scripts.bury("a") == {} and who_is(scripts) == {b"a": b"{}"}
+    # A known id is not opened twice.
+    assert scripts.open("a", who="changed") is None
+    assert who_is(scripts) == {b"a": b"{}"}
+
+
+def test_a_worker_that_says_nothing_leaves_no_key(scripts: Scripts) -> None:
+    scripts.open("a")
+    assert not scripts.redis.exists(scripts.key("workers"))
+
+
+def test_a_forgotten_tombstone_leaves_nothing(scripts: Scripts) -> None:
+    """A scheduler of the previous version buries and does not know the hash."""
+    scripts.open("a", who="{}")
+    scripts.redis.zadd(scripts.key("consumers"), {"a": -1})
+    assert who_is(scripts) == {b"a": b"{}"}
+    assert scripts.reclaim("a", forget=0) == 0
+    assert scripts.score("a") is None and who_is(scripts) == {}
+
+
+def test_workers_of_another_type_stop_neither_worker_nor_rescue(scripts: Scripts) -> None:
+    held = message(1)
+    scripts.redis.set(scripts.key("workers"), "a string")
+    assert scripts.open("a", who="{}") == []
+    assert scripts.open("b", ["a"], who="{}") == []
+    scripts.claim("b", held)
+    scripts.end_lease("b")
+    scripts.be_swept()
+    assert scripts.bury("b") == {field(held): held}
+    assert scripts.redis.get(scripts.key("workers")) == b"a string"

@@ -111,9 +111,10 @@ class Scripts:
         olds: Sequence[str] = (),
         keep: Sequence[bytes] = (),
         lease: int = LEASE,
+        who: str = "",
     ) -> list[bytes] | None:
         """The fields that the new consumer holds; None if it was refused."""
-        reply = self.call("open", [new, lease, len(olds), *olds, *keep], new, olds)
+        reply = self.call("open", [new, lease, who, len(olds), *olds, *keep], new, olds)
         return None if reply[0] == 0 else reply[2:]
 
     def try_exchange(

@@ -27,6 +27,10 @@ pub const OF_QUEUE: &[&str] = &[
 /// the queue.
 pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 
+/// The hash that says which worker a consumer is. Scripts that begin or end a consumer
+/// take it behind the keys of that consumer; an exchange does not need it.
+const WORKERS: &str = "workers";
+
 fn queue_key(kind: &str, queue: &str) -> String {
     format!("fluxqueue:{{{queue}}}:{kind}")
 }
@@ -65,9 +69,14 @@ pub fn of_consumer(queue: &str, consumer: &str) -> impl Iterator<Item = String> 
     OF_CONSUMER.iter().map(move |kind| consumer_key(kind, queue, consumer))
 }
 
+/// The hash that says which worker a consumer is.
+pub fn workers(queue: &str) -> String {
+    queue_key(WORKERS, queue)
+}
+
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    std::iter::once("queues").chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
+    ["queues", WORKERS].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
 /// A key by its kind, for Python.
@@ -76,7 +85,7 @@ pub fn by_kind(kind: &str, queue: &str, consumer: &str) -> Result<String> {
         return Ok(QUEUES.to_owned());
     }
     names::check_queue(queue)?;
-    if OF_QUEUE.contains(&kind) {
+    if kind == WORKERS || OF_QUEUE.contains(&kind) {
         return Ok(queue_key(kind, queue));
     }
     if OF_CONSUMER.contains(&kind) {

@@ -1,5 +1,7 @@
 //! The Lua scripts. Each is a file in `python/fluxqueue_core/lua/`, so that it is in the
 //! wheel and the sdist, after the parts of `lua/lib/` that it needs.
+//!
+//! Why: docs/decisions/0045-scripts-are-made-of-parts.md
 
 use std::sync::LazyLock;
 
@@ -21,8 +23,10 @@ enum Takes {
     Queue,
     /// Those of one consumer.
     Consumer,
-    /// Those of one consumer, then those of each consumer that it ends.
-    Consumers,
+    /// Those of one consumer whose life it begins or ends, and the hash of the workers.
+    Life,
+    /// As `Life`, then the keys of each consumer that it ends.
+    Lives,
 }
 
 struct Source {
@@ -45,12 +49,12 @@ macro_rules! scripts {
 }
 
 scripts! {
-    "open" takes Consumers, made of "keys" "clock" "message";
+    "open" takes Lives, made of "keys" "clock" "message";
     "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
+    "bury" takes Life, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
     "move" takes Consumer, made of "keys" "clock" "message" "dead" "finish";
-    "reclaim" takes Consumer, made of "keys" "clock" "message";
+    "reclaim" takes Life, made of "keys" "clock" "message";
     "promote" takes Queue, made of "keys" "clock" "message";
     "trim_dead" takes Queue, made of "keys" "clock";
     "enqueue" takes Client, made of "clock";
@@ -80,7 +84,7 @@ pub fn text(name: &str, flags: bool) -> Result<String> {
 pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
     let mut keys = if takes == Takes::Client { keys::of_client(queue) } else { keys::of_queue(queue) };
-    let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Consumers);
+    let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Life | Takes::Lives);
     match consumer {
         Some(consumer) if is_for_consumer => keys.extend(keys::of_consumer(queue, consumer)),
         None if !is_for_consumer => (),
@@ -89,7 +93,10 @@ pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> R
             return Err(Error::Configuration(format!("the script {name} takes a consumer's keys; name the consumer")));
         }
     }
-    if !olds.is_empty() && takes != Takes::Consumers {
+    if matches!(takes, Takes::Life | Takes::Lives) {
+        keys.push(keys::workers(queue));
+    }
+    if !olds.is_empty() && takes != Takes::Lives {
         return Err(Error::Configuration(format!("the script {name} ends no consumers")));
     }
     keys.extend(olds.iter().flat_map(|old| keys::of_consumer(queue, old)));
@@ -154,7 +161,8 @@ mod tests {
             ["fluxqueue:{q}:claimed:c", "fluxqueue:{q}:inbox:c"]
         );
         let of_open = names("open", Some("new"), &["old"]).expect("good");
-        assert_eq!(of_open[2..], ["fluxqueue:{q}:claimed:old", "fluxqueue:{q}:inbox:old"]);
+        assert_eq!(of_open[2..], ["fluxqueue:{q}:workers", "fluxqueue:{q}:claimed:old", "fluxqueue:{q}:inbox:old"]);
+        assert_eq!(names("bury", Some("c"), &[]).expect("good")[2..], ["fluxqueue:{q}:workers"]);
         for (name, consumer, olds) in [
             ("sweep", Some("c"), &[][..]),
             ("enqueue", Some("c"), &[]),

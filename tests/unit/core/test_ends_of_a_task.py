@@ -67,7 +67,7 @@ DEAD_SET = {
     ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
 }
 # The keys that say nothing about where a message is.
-WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER"}
+WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS"}
 READING = {
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
     *("LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),

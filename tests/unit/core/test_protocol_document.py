@@ -48,9 +48,11 @@ def test_lua_names_the_keys_in_the_order_in_which_rust_passes_them() -> None:
     in_lua = re.split(r",\s+", names)
     assert len(in_lua) <= int(most)
     of_queue = fluxqueue_core.script_keys("sweep", "q")
-    both = fluxqueue_core.script_keys("exchange", "q", "<c>")
-    assert both[: len(of_queue)] == of_queue
-    kinds = [key.split("}:", 1)[1].upper().replace(":", "_") for key in both]
+    of_consumer = fluxqueue_core.script_keys("exchange", "q", "<c>")
+    of_life = fluxqueue_core.script_keys("bury", "q", "<c>")
+    assert of_consumer[: len(of_queue)] == of_queue
+    assert of_life[: len(of_consumer)] == of_consumer
+    kinds = [key.split("}:", 1)[1].upper().replace(":", "_") for key in of_life]
     assert in_lua == [f"OWN_{kind[:-4]}" if kind.endswith("_<C>") else kind for kind in kinds]
 
 

@@ -34,7 +34,7 @@ WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
 # The page adds these for a cluster.
 IN_A_CLUSTER = {"cluster"}
 # The part of `open` that the scheduler reaches: it ends unknown consumers.
-OPEN_OF_SCHEDULER = {"zscore", "time", "zadd"}
+OPEN_OF_SCHEDULER = {"zscore", "time", "zadd", "hdel"}
 
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"redis\.p?call\('(\w+)'")

@@ -441,6 +441,8 @@ class Consumer:
         max_tasks: how many tasks may begin, at least 1. None: no limit.
         max_message_bytes: the worker parks a larger message. None: the limit of
             `settings`.
+        who: describes the worker to operators, 4 KiB at most. Redis keeps it as long
+            as a consumer of the worker lives.
     """
 
     def __new__(
@@ -456,6 +458,7 @@ class Consumer:
         unknown_task_grace: float = 300.0,
         max_tasks: int | None = None,
         max_message_bytes: int | None = None,
+        who: str = "",
     ) -> Consumer: ...
     def start(self) -> None:
         """Starts the driver. Returns at once, even if Redis is down."""

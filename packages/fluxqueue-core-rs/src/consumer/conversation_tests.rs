@@ -21,6 +21,7 @@ use crate::connection::{Connection, Deployment};
 use crate::errors::Error;
 
 const LEASE: Duration = Duration::from_secs(10);
+const WHO: &str = r#"{"pid":1}"#;
 
 /// A worker with one queue, and the server's ends of its connections.
 struct World {
@@ -37,7 +38,8 @@ impl World {
         let config = Config::new(Some("unix:///does/not/exist"), &Overrides::default()).expect("valid");
         let deployment = Arc::new(Deployment::new(config));
         let shared = Arc::new(shared(&["q"], 2));
-        let options = Options { lease: LEASE, suspects: false, save_dead: true, unknown_grace: 1000 };
+        let options =
+            Options { lease: LEASE, suspects: false, save_dead: true, unknown_grace: 1000, who: WHO.to_owned() };
         let now = at(1000);
         World {
             connector: Connector::new(deployment.clone(), shared.clone()),
@@ -213,7 +215,7 @@ fn after_a_break_the_next_conversation_has_a_new_id_and_ends_the_old_one() {
     let args = &open[3 + keys..];
     let old = &first[3 + first[2].parse::<usize>().expect("a number")..][0];
     assert_ne!(&args[0], old);
-    assert_eq!(&args[2..], ["1".to_owned(), old.clone()], "rule 4: the old id becomes a tombstone");
+    assert_eq!(&args[2..], [WHO, "1", old], "rule 4: the old id becomes a tombstone");
 }
 
 #[test]

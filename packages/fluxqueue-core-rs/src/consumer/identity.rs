@@ -78,10 +78,11 @@ impl Identity {
     /// A call of `open`, which ends the old ids. Without a `new` one it opens none.
     fn call_open(&self, new: &str, options: &Options, keeps: &[Bytes]) -> Call {
         let mut call = self.call_for(new);
+        call.keys.push(keys::workers(&self.name).as_bytes());
         for old in &self.olds {
             self.add_keys_of(old, &mut call);
         }
-        requests::open(&mut call, new, options.lease_ms(), &self.olds, keeps);
+        requests::open(&mut call, new, options.lease_ms(), &options.who, &self.olds, keeps);
         call
     }
 

@@ -12,6 +12,8 @@ pub struct Options {
     pub save_dead: bool,
     /// How long messages of newer versions are put off before they are parked, ms.
     pub unknown_grace: u64,
+    /// The text that describes the worker to operators.
+    pub who: String,
 }
 
 impl Options {

@@ -28,6 +28,9 @@ use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 
+/// How many bytes the text may have that says who the worker is.
+const WHO_MAX: usize = 4096;
+
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Consumer {
@@ -112,7 +115,7 @@ impl Consumer {
     #[new]
     #[pyo3(signature = (
         settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0,
-        unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None
+        unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None, who=""
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -127,6 +130,7 @@ impl Consumer {
         unknown_task_grace: f64,
         max_tasks: Option<u64>,
         max_message_bytes: Option<usize>,
+        who: &str,
     ) -> PyResult<Consumer> {
         let queues: Vec<String> = queues.into_iter().map(|queue| queue.0).collect();
         if queues.is_empty() {
@@ -139,8 +143,13 @@ impl Consumer {
         if max_tasks == Some(0) {
             return Err(Error::Configuration("max_tasks is 0; give 1 or more, or None".into()).into());
         }
+        if who.len() > WHO_MAX {
+            let text = format!("who has {} bytes; give {WHO_MAX} at most", who.len());
+            return Err(Error::Configuration(text).into());
+        }
         let grace = seconds(unknown_task_grace, "unknown_task_grace", 0.0)?.as_millis() as u64;
-        let options = Options { lease: seconds(lease, "lease", 1.0)?, suspects, save_dead, unknown_grace: grace };
+        let lease = seconds(lease, "lease", 1.0)?;
+        let options = Options { lease, suspects, save_dead, unknown_grace: grace, who: who.to_owned() };
         let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
         for queue in &queues {
             names::check_queue(queue)?;

@@ -6,9 +6,10 @@ use super::outcome::{Outcome, Settlement};
 use crate::connection::Call;
 
 /// ARGV of `open`; an empty `new` closes the old ids.
-pub fn open(call: &mut Call, new: &str, lease_ms: u64, olds: &[String], keep: &[Bytes]) {
+pub fn open(call: &mut Call, new: &str, lease_ms: u64, who: &str, olds: &[String], keep: &[Bytes]) {
     call.args.push(new.as_bytes());
     call.args.number(lease_ms);
+    call.args.push(who.as_bytes());
     call.args.number(olds.len());
     for old in olds {
         call.args.push(old.as_bytes());

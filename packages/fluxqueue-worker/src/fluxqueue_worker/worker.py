@@ -19,6 +19,7 @@ from . import log_context, suspects, telemetry
 from .error_text import describe, format_traceback
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth, listen
+from .identity import identity
 from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
@@ -98,6 +99,7 @@ class Worker:
             unknown_task_grace=options.unknown_task_grace,
             max_tasks=max_tasks(options),
             max_message_bytes=largest_message(tasks, settings.max_message_bytes),
+            who=identity(options, self._is_lane),
         )
         self._consumer_events = ConsumerEvents(logger)
         self._lanes = suspects.Lanes(options, logger)

@@ -94,7 +94,7 @@ class OrphanSearch:
             elif score is None:
                 try:
                     self._client.call(
-                        ScriptCall("open", queue, ("", 0, 1, consumer), ended=consumer)
+                        ScriptCall("open", queue, ("", 0, "", 1, consumer), ended=consumer)
                     )
                 except ResponseError as error:
                     self._error_log.report_queue(queue, "search", error)

@@ -1,6 +1,6 @@
 -- bury: makes a late consumer a tombstone and hands out its messages to be raised.
 --
--- KEYS         claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>, workers
 -- ARGV 1       consumer id
 --      2       gap, ms, as in sweep
 --      3       limit of messages returned (a small hash comes whole)
@@ -18,6 +18,7 @@ if ends > 0 then
   -- Rule 8: only while sweeps come in time.
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
+  redis.pcall('HDEL', WORKERS, id) -- it only informs: no error of it stops a rescue
   adopt(t)
 end
 -- A hash that has shrunk has empty stretches, where HSCAN finds nothing.

@@ -1,26 +1,28 @@
 -- open: begins a worker's new conversation and ends its old ones.
 --
--- KEYS         claimed:<new>, inbox:<new>; last come claimed:<old>, inbox:<old> of each old id
+-- KEYS         claimed:<new>, inbox:<new>, workers; last come claimed:<old>, inbox:<old>
+--              of each old id
 -- ARGV 1       the new consumer id; '' closes the old ones and opens nothing
 --      2       lease, ms
---      3       number of old ids
---      4...    the old ids, then the fields that the worker still runs (keep)
+--      3       who the worker is: text for operators, kept as long as the id lives; '' for none
+--      4       number of old ids
+--      5...    the old ids, then the fields that the worker still runs (keep)
 -- Returns      {0} if the new id is known already, else {1, now, field...}:
 --              the fields that the new id holds
 -- Complexity   O(messages held by the old ids)
 --
 -- For each old id that is alive or late: what `keep` names moves to the new id. Rules
 -- 3 and 10: the rest returns to its list, with no count raised.
-local new, lease, olds = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local new, lease, who, olds = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
 local t = now()
 local keep = {}
-for i = 4 + olds, #ARGV do keep[ARGV[i]] = true end
+for i = 5 + olds, #ARGV do keep[ARGV[i]] = true end
 
 local reply = {1, t}
 local before = #KEYS - 2 * olds -- the keys of the old ids come behind these
 for i = 1, olds do
-  local old, claimed, inbox = ARGV[3 + i], KEYS[before + 2 * i - 1], KEYS[before + 2 * i]
+  local old, claimed, inbox = ARGV[4 + i], KEYS[before + 2 * i - 1], KEYS[before + 2 * i]
   local ends = tonumber(redis.call('ZSCORE', CONSUMERS, old) or '0')
   if ends > 0 then
     local messages = redis.call('HVALS', claimed)
@@ -41,6 +43,11 @@ for i = 1, olds do
   end
   -- Rule 4: an unknown id as well. A request of it that is under way must be refused.
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
+  redis.pcall('HDEL', WORKERS, old)
 end
-if new ~= '' then redis.call('ZADD', CONSUMERS, t + lease, new) end
+if new ~= '' then
+  redis.call('ZADD', CONSUMERS, t + lease, new)
+  -- It only informs: a worker serves even if this can't be kept (a key of another type).
+  if who ~= '' then redis.pcall('HSET', WORKERS, new, who) end
+end
 return reply

@@ -1,6 +1,6 @@
 -- reclaim: returns messages that a BLMOVE put into a tombstone's inbox; no count is raised.
 --
--- KEYS         claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>, workers
 -- ARGV 1       consumer id
 --      2       ms after which an empty tombstone is forgotten
 -- Returns      how many messages it returned (100 at most a call); -1 if the
@@ -20,5 +20,6 @@ end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   and redis.call('EXISTS', OWN_CLAIMED, OWN_INBOX) == 0 then
   redis.call('ZREM', CONSUMERS, id)
+  redis.pcall('HDEL', WORKERS, id) -- a scheduler of an earlier version did not, when it buried
 end
 return moved

@@ -9,6 +9,8 @@
 --
 -- A message that is parked as a duplicate has not ended: its twin lives on. So scripts
 -- park duplicates directly.
+--
+-- Why: docs/decisions/0046-every-task-ends-in-one-function.md
 
 -- Ends the task of `message` as 'succeeded' or 'dead'. With a reason (JSON) the message
 -- is kept in the dead set as `entry`; without, the end is only counted. Returns the
