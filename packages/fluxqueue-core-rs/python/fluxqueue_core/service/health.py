@@ -31,10 +31,10 @@ Check = Callable[[], list[str]]
 # The content type and the text; None if the process has no metrics.
 Metrics = Callable[[], tuple[str, bytes] | None]
 
-# Seconds that a client has for its request, and the most that one may send.
+# The seconds that a client has for its request, and the most bytes that it may send.
 PATIENCE = 2.0
 LONGEST_REQUEST = 8192
-# Requests that are served at once; more wait in the kernel's queue.
+# The most requests that it serves at once. Others wait in the kernel's queue.
 MOST_AT_ONCE = 8
 
 JSON = "application/json"
@@ -94,14 +94,14 @@ class HealthServer:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                # Closed, or the system has no descriptor to give just now.
+                # The socket is closed, or the system has no free descriptor now.
                 self._slots.release()
                 sleep(0.1)
                 continue
             thread = threading.Thread(target=self._answer, args=(connection,), daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # no thread to give: then here
+            except RuntimeError:  # the system has no free thread: answer in this one
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
@@ -150,8 +150,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """The request up to the empty line; what there is where that does not come
-    in time or is too long."""
+    """Reads the request up to the empty line. Returns the bytes so far if the empty line
+    does not arrive in time, or if the request is too long."""
     deadline = monotonic() + PATIENCE
     request = b""
     while b"\r\n\r\n" not in request and len(request) < LONGEST_REQUEST:
@@ -171,7 +171,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def report(reasons: list[str]) -> tuple[int, str, bytes]:
-    """Status, content type and body that say what is wrong."""
+    """Returns the status, the content type and the body for these problems."""
     if not reasons:
         return 200, JSON, b'{"status":"ok"}\n'
     return 503, JSON, orjson.dumps({"status": "unavailable", "reasons": reasons}) + b"\n"
@@ -188,7 +188,7 @@ REASONS = {
 
 
 def response(status: int, kind: str, body: bytes, head: bool = False) -> bytes:
-    """The bytes of a response after which the connection is closed."""
+    """Returns the bytes of a response that closes the connection."""
     allow = "Allow: GET, HEAD\r\n" if status == 405 else ""
     lines = (
         f"HTTP/1.1 {status} {REASONS[status]}\r\n"

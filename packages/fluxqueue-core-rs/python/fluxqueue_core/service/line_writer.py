@@ -25,26 +25,26 @@ from collections.abc import Callable
 from itertools import islice
 from time import sleep
 
-# Bytes of lines that may wait.
+# The most bytes of waiting lines.
 LIMIT = 8 * 1024 * 1024
-# A pipe takes this much as a whole, so that the lines of several processes that
-# share one stay whole.
+# A pipe takes a write of this size as a whole. So the lines of several processes that
+# share a pipe stay whole.
 CHUNK = select.PIPE_BUF
-# RWF_NOWAIT, for one write; a flag of the descriptor would apply to all processes
-# that share it.
+# RWF_NOWAIT, for one write. A flag of the descriptor would apply to all processes that
+# share it.
 _NO_WAIT = 8
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE)
-# Seconds until the next attempt where the kernel took nothing.
+# The seconds until the next attempt if the kernel took nothing.
 _PAUSE = 0.01
 
 
 class LineWriter:
-    """Called with a line, by any thread.
+    """Writes lines. Any thread may call it with a line.
 
     Args:
-        descriptor: stays the caller's.
-        dropped_line: the line that says how many lines are missing before it.
-        limit: bytes that may wait.
+        descriptor: the caller keeps it, and closes it.
+        dropped_line: makes the line that says how many lines are missing before it.
+        limit: the most bytes of waiting lines.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class LineWriter:
         self._descriptor = descriptor
         self._dropped_line = dropped_line
         self._limit = limit
-        # How to write without waiting; found out with the first line.
+        # The way to write without waiting. The first line decides which one works.
         self._write = self._write_without_waiting
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            self._write = self._write_to_file  # which has no reader
+            self._write = self._write_to_file  # a file never makes its writer wait
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
@@ -92,7 +92,7 @@ class LineWriter:
             self._leave_the_rest()
 
     def _pump(self) -> bool:
-        """Writes what the kernel takes of what waits; False if that is nothing."""
+        """Writes as much of the waiting lines as the kernel takes. False: it took none."""
         waiting = self._waiting
         progress = False
         while waiting:
@@ -118,7 +118,7 @@ class LineWriter:
         return progress
 
     def _next_chunk(self) -> tuple[int, bytes]:
-        """As many lines as a pipe takes as a whole, at least one."""
+        """Returns the lines that a pipe takes as a whole, at least one: number and bytes."""
         waiting = self._waiting
         if len(waiting) == 1:
             return 1, waiting[0]
@@ -142,7 +142,7 @@ class LineWriter:
         try:
             return os.pwritev(self._descriptor, [chunk], -1, _NO_WAIT)
         except (AttributeError, NotImplementedError):
-            pass  # another system
+            pass  # this system has no such call
         except OSError as error:
             if error.errno not in _NOT_SUPPORTED:
                 raise
@@ -150,7 +150,7 @@ class LineWriter:
         return self._write(chunk)
 
     def _open_again(self) -> None:
-        """The same terminal or pipe with flags that are ours alone."""
+        """Opens the same terminal or pipe again, with flags for this process alone."""
         descriptor = self._descriptor
         try:
             path = (
@@ -171,7 +171,7 @@ class LineWriter:
         return os.write(self._descriptor, chunk[:CHUNK])
 
     def _leave_the_rest(self) -> None:
-        """To the thread, which begins with the first line that has to wait."""
+        """Leaves the waiting lines to the thread. The first one starts the thread."""
         if not self._waiting:
             return
         if self._thread is None:
@@ -179,12 +179,12 @@ class LineWriter:
             try:
                 thread.start()
             except RuntimeError:
-                return  # the system has no thread to give: with the next line
+                return  # the system has no free thread: the next line tries again
             self._thread = thread
         self._changed.notify_all()
 
     def _run(self) -> None:
-        """The thread: writes the waiting lines once there is a reader again."""
+        """Writes the waiting lines when there is a reader again. Runs in the thread."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         while True:
@@ -200,8 +200,8 @@ class LineWriter:
                 sleep(_PAUSE)
 
     def flush(self, patience: float) -> bool:
-        """Waits until all lines are written; False if that took longer than
-        `patience` seconds."""
+        """Waits until all lines are written, for `patience` seconds at most. Returns
+        whether they are."""
         with self._lock:
             self._pump()
             self._leave_the_rest()

@@ -51,11 +51,11 @@ class Logger:
     """Writes one line per event; see the module's text.
 
     Attributes:
-        level: the lowest level that is written (10 debug ... 40 error). Code
-            that runs for every task asks it before it gathers the fields.
-        enrich: adds to the fields of every line; the worker sets it, to say
-            which task writes.
-        export: gets the fields of every line; set where lines are exported to
+        level: the lowest level that is written (10 debug ... 40 error). Code that
+            runs for every task checks it before it collects the fields.
+        enrich: adds to the fields of every line. The worker sets it, to name the
+            task that writes the line.
+        export: gets the fields of every line, if lines are exported to
             OpenTelemetry. It neither waits nor raises.
     """
 
@@ -88,7 +88,7 @@ class Logger:
         self.write(_head(level, event) | fields)
 
     def write(self, fields: Fields) -> None:
-        """Writes a line whose `timestamp`, `level` and `event` are given."""
+        """Writes a line from fields that include `timestamp`, `level` and `event`."""
         if self.enrich is not None:
             self.enrich(fields)
         self._write(self._render(fields))
@@ -110,7 +110,7 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
     """
     global _logger, _writer
     _fill_standard_descriptors()
-    # Python has no stderr where the process was started with it closed.
+    # Python has no stderr if it was closed when the process started.
     stream = stream or sys.stderr
     descriptor = 2 if stream is None else stream.fileno()
     terminal = os.isatty(descriptor)
@@ -130,8 +130,8 @@ def configure(fmt: str = "auto", level: str = "info", stream: TextIO | None = No
 
 
 def flush() -> None:
-    """Waits until the lines so far are written, for at most two seconds. Code that
-    ends the process without the interpreter's own end calls it."""
+    """Waits until the lines so far are written, for two seconds at most. Call it before
+    you end the process without the interpreter's shutdown."""
     if _writer is not None:
         _writer.flush(FLUSH_PATIENCE)
 
@@ -150,7 +150,7 @@ def _fill_standard_descriptors() -> None:
 
 
 def get_logger() -> Logger:
-    """The process's logger; with the defaults where `configure` was not called."""
+    """Returns the process's logger. If `configure` was not called, it has the defaults."""
     return _logger or configure()
 
 
@@ -158,11 +158,11 @@ _JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 def render_json(fields: Fields) -> bytes:
-    """One JSON object of printable characters and a line break."""
+    """Returns a JSON object of printable characters, and a line break."""
     try:
         line = orjson.dumps(fields, repr, _JSON_OPTIONS)
     except TypeError:
-        # A lone surrogate or an integer beyond 64 bits: written as text.
+        # A value is a lone surrogate or an integer beyond 64 bits. Write it as text.
         plain = {_encodable(key): _encodable(value) for key, value in fields.items()}
         line = orjson.dumps(plain, repr, _JSON_OPTIONS)
     if line.isascii() and b"\x7f" not in line:
@@ -176,7 +176,7 @@ def _escape_json(text: str) -> str:
 
 
 def _json_escape(character: str) -> str:
-    """As JSON has it (RFC 8259, section 7): one or two units of UTF-16."""
+    """Returns the escape of JSON (RFC 8259, section 7): one or two units of UTF-16."""
     units = character.encode("utf-16-be").hex()
     return "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4))
 
@@ -190,15 +190,15 @@ def _encodable(value: object) -> Any:
 
 
 def escape(text: str) -> str:
-    """The text with each character that could move a terminal's cursor, colour
-    it or begin a line replaced by its Python escape."""
+    """Returns the text with Python escapes for the characters that could move a
+    terminal's cursor, change its colour or begin a line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class _Shown:
-    """Something whose `repr`, which is what the renderer prints, is given."""
+    """An object with a given `repr`, which the renderer prints."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -208,14 +208,14 @@ class _Shown:
 
 
 def _shown(value: object) -> object:
-    """The value so that the renderer prints nothing but printable characters."""
+    """Returns the value in a form that the renderer prints in printable characters."""
     if isinstance(value, str):
         return value if value.isprintable() else _Shown(escape(repr(value)))
     return _Shown(escape(repr(value)))
 
 
 def console_renderer(colors: bool) -> Callable[[Fields], bytes]:
-    """structlog's renderer behind an escape of everything it prints."""
+    """Returns structlog's renderer, with escapes in everything that it prints."""
     import structlog
 
     renderer = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=16)

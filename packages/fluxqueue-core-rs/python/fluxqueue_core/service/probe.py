@@ -3,7 +3,7 @@
     python -m fluxqueue_core.service.probe             # /readyz of FLUXQUEUE_HEALTH_PORT
     python -m fluxqueue_core.service.probe 8000/livez  # another port and path
 
-Prints the body. Exits with 0 for the status 200, else with 1; with 2 where the
+Prints the body. Exits with 0 for the status 200, with 1 for any other, and with 2 if the
 command line is wrong.
 """
 

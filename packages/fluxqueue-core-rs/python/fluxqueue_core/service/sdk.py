@@ -24,10 +24,10 @@ from .sdk_environment import asks_for_export, is_disabled
 if TYPE_CHECKING:
     from .sdk_providers import Metrics
 
-# Seconds for the last export at the end of the process.
+# The most seconds for the last export at the end of the process.
 FLUSH_PATIENCE = 3.0
 
-# Where the API keeps the providers; None until one is set.
+# The variables in which the API keeps the providers. None: no provider is set.
 _PROVIDERS = (
     ("opentelemetry.trace", "_TRACER_PROVIDER"),
     ("opentelemetry.metrics._internal", "_METER_PROVIDER"),
@@ -38,7 +38,7 @@ class Sdk:
     """The OpenTelemetry SDK of this process.
 
     Args:
-        metrics: for `HealthServer.metrics`: makes the Prometheus text; None if
+        metrics: the source of the Prometheus text, for `HealthServer.metrics`. None:
             the process does not offer it.
         exports_lines: whether log lines are exported.
     """
@@ -56,8 +56,8 @@ class Sdk:
             logger.export = LogExport()
 
     def flush(self, patience: float = FLUSH_PATIENCE) -> bool:
-        """Exports what is left, of the application's providers as well. Returns
-        False if that took longer than `patience` seconds.
+        """Exports the rest of the data, including that of the application's providers.
+        Returns False if that took longer than `patience` seconds.
 
         Each signal has its own thread: an exporter whose collector hangs ignores
         its time-out, and must not delay the others.

@@ -25,11 +25,11 @@ Attributes = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Buckets:
-    """Measurements by bucket.
+    """The measurements of a histogram, counted by bucket.
 
     Attributes:
         counts: one for each bound, and one for values above the last.
-        exemplars: per bucket (value, ns since 1970, the sampled span).
+        exemplars: for each bucket (value, ns since 1970, the sampled span).
     """
 
     counts: list[int]
@@ -40,8 +40,8 @@ class Buckets:
 
 
 def exemplars_wanted(histogram: Any) -> bool | None:
-    """Whether measurements in sampled traces are kept as examples; None if it
-    is decided in another way, such as for each of them."""
+    """Whether the SDK keeps measurements in sampled traces as examples. None: it decides
+    in another way, for example separately for each measurement."""
     from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, TraceBasedExemplarFilter
 
     kind = type(histogram._measurement_consumer._sdk_config.exemplar_filter)

@@ -58,7 +58,7 @@ class Direct:
 
     @classmethod
     def of(cls, tracer: Tracer) -> Direct | None:
-        """Makes one for this tracer; None if the tracer has to make the spans itself."""
+        """Makes an object for this tracer. None: the tracer must make the spans itself."""
         try:
             if not _is_invisible(tracer):
                 return None
@@ -72,8 +72,8 @@ class Direct:
         return direct
 
     def child_of(self, parent: SpanContext) -> SpanContext | None:
-        """The context of a new span below this one; None if only the tracer can tell
-        whether it is recorded."""
+        """Returns the context of a new span below this one. None: only the tracer knows
+        whether to record it."""
         trace_id, _, is_remote, flags, state, _ = parent
         if not flags & SAMPLED or not (self._below_remote if is_remote else self._below_local):
             return None
@@ -83,8 +83,8 @@ class Direct:
         return SpanContext(trace_id, self._new_span_id(), False, flags, state)
 
     def root(self) -> SpanContext | None:
-        """The context of a new trace, sampled or not; None if only the tracer can
-        tell."""
+        """Returns the context of a new trace, sampled or not. None: only the tracer knows
+        whether to sample it."""
         bound = self._root_bound
         if bound is None or self._processor._span_processors is not self._processors:
             return None
@@ -97,7 +97,7 @@ class Direct:
         """Gives a finished span to the processors, and returns it.
 
         Args:
-            ended: nanoseconds since 1970; None is now.
+            ended: the end in nanoseconds since 1970. None: now.
         """
         span = self._ended_span(begun, time_ns() if ended is None else ended)
         self._processor.on_end(span)
@@ -123,7 +123,7 @@ class Direct:
         )
 
     def sdks(self, begun: Begun) -> Any:
-        """The same span as one of the SDK's, begun."""
+        """Returns the same span as a span of the SDK, which has begun."""
         name, context, parent, kind, attributes, links, started = begun
         tracer = self._tracer
         span = self._sdks(
@@ -183,9 +183,10 @@ def _recorded(sampler: Any) -> tuple[bool, bool, int | None]:
     """The decisions of the sampler.
 
     Returns:
-        Whether it records all spans below sampled parents of this process, the same for
-        parents of other processes, and the bound for sampled roots: the last 64 bits of
-        their trace ids are below it. False and None if only the sampler knows.
+        Three values: whether it records all spans below sampled parents of this process;
+        whether it does so below parents of other processes; and the bound for sampled
+        roots (the last 64 bits of their trace ids are below it). If only the sampler
+        knows, these are False and None.
     """
     from opentelemetry.sdk.trace.sampling import (
         ALWAYS_OFF,

@@ -30,24 +30,24 @@ Attributes = Mapping[str, Any]
 
 
 class Series:
-    """Measurements of one histogram with one set of attributes."""
+    """The measurements of one histogram with one set of attributes."""
 
     def __init__(self, histogram: Recorder, attributes: Attributes) -> None:
         self._histogram = histogram
         self._attributes = attributes
 
     def record(self, value: float, context: Context, sampled: SpanContext | None) -> None:
-        """One measurement, at least 0.
+        """Records one measurement, at least 0.
 
         Args:
-            context: in which it was taken.
-            sampled: the context of its span, where that is sampled.
+            context: the context of the measurement.
+            sampled: the context of its span, if that is sampled.
         """
         self._histogram.record(value, self._attributes, context)
 
 
 class CountedSeries(Series):
-    """The same, counted here; see the module's text."""
+    """A series that this module counts; see the module's text."""
 
     def __init__(
         self, histogram: Recorder, attributes: Attributes, bounds: Sequence[float]
@@ -76,7 +76,7 @@ class CountedSeries(Series):
         super().record(value, context, sampled)
 
     def flush(self) -> None:
-        """Hands over what was counted."""
+        """Adds the counts so far to the SDK's series."""
         with self._lock:
             buckets = self._buckets
             if buckets is None or not any(buckets.counts):
@@ -97,7 +97,7 @@ class Histograms:
         self._counted: list[CountedSeries] = []
 
     def create(self, name: str, description: str, bounds: Sequence[float]) -> Histogram:
-        """A histogram of seconds."""
+        """Makes a histogram of seconds."""
         histogram = self._meter.create_histogram(
             name,
             unit="s",
@@ -108,13 +108,13 @@ class Histograms:
         return Histogram(histogram, bounds if counts else None, self._counted)
 
     def flush(self) -> None:
-        """Hands over what was counted."""
+        """Adds the counts of all series to those of the SDK."""
         for series in list(self._counted):
             series.flush()
 
 
 class Histogram:
-    """One of `Histograms`."""
+    """One histogram of `Histograms`."""
 
     def __init__(
         self, histogram: Recorder, bounds: Sequence[float] | None, counted: list[CountedSeries]
@@ -124,7 +124,7 @@ class Histogram:
         self._counted = counted
 
     def series(self, attributes: Attributes) -> Series:
-        """That with these attributes, which are not to change. To be kept."""
+        """Makes the series with these attributes. Keep it, and don't change them."""
         if self._bounds is None:
             return Series(self._histogram, attributes)
         series = CountedSeries(self._histogram, attributes, self._bounds)

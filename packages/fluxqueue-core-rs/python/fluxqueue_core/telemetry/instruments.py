@@ -29,7 +29,7 @@ def switch(variable: str, default: bool) -> bool:
     """Reads a variable that is yes or no.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: its value is neither.
     """
     word = os.environ.get(variable, "").strip().lower()
     if not word:
@@ -42,7 +42,7 @@ def switch(variable: str, default: bool) -> bool:
 
 
 def get_tracer() -> Tracer | None:
-    """Returns our tracer; None without a provider, or with one that does nothing
+    """Returns FluxQueue's tracer. None: there is no provider, or it does nothing
     (OTEL_SDK_DISABLED)."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider | NoOpTracerProvider):
@@ -52,7 +52,7 @@ def get_tracer() -> Tracer | None:
 
 
 def get_meter() -> Meter | None:
-    """Returns our meter; None as with `get_tracer`."""
+    """Returns FluxQueue's meter. None: as for `get_tracer`."""
     provider = metrics.get_meter_provider()
     if isinstance(provider, metrics._internal._ProxyMeterProvider | NoOpMeterProvider):
         return None
@@ -61,10 +61,10 @@ def get_meter() -> Meter | None:
 
 
 def follows_unsampled_parents(tracer: Tracer | None) -> bool:
-    """Whether the tracer records nothing below an unsampled parent, remote or local, like
-    the SDK's default sampler: then it need not be asked.
+    """Whether the tracer records nothing below an unsampled parent, remote or local. The
+    SDK's default sampler is like that. Then the caller need not ask the tracer.
 
-    False if that can't be known.
+    False if the sampler does not show this.
     """
     if tracer is None:
         return True
@@ -75,7 +75,7 @@ def follows_unsampled_parents(tracer: Tracer | None) -> bool:
     sampler = getattr(tracer, "sampler", None)
     if sampler is ALWAYS_OFF:
         return True
-    # A subclass of `ParentBased` may decide in its own way.
+    # A subclass of `ParentBased` may decide in another way.
     if getattr(type(sampler), "should_sample", None) is not ParentBased.should_sample:
         return False
     return all(
@@ -85,7 +85,7 @@ def follows_unsampled_parents(tracer: Tracer | None) -> bool:
 
 
 def duration_histogram(meter: Meter, name: str, description: str) -> Histogram:
-    """A histogram of seconds with the buckets of the conventions."""
+    """Makes a histogram of seconds with the buckets of the conventions."""
     return meter.create_histogram(
         name,
         unit="s",
@@ -95,7 +95,7 @@ def duration_histogram(meter: Meter, name: str, description: str) -> Histogram:
 
 
 def server_attributes(address: str, port: int | None) -> dict[str, Any]:
-    """Where the broker is."""
+    """Returns the attributes for the address of the broker."""
     return {s.SERVER_ADDRESS: address} | ({} if port is None else {s.SERVER_PORT: port})
 
 
@@ -111,9 +111,9 @@ os.register_at_fork(after_in_child=_forget_client_id)
 
 
 def client_id() -> str:
-    """Which process this is, of all that talk to the broker: host, number, and
-    what tells it from the one that had both before, or has both in another
-    container."""
+    """Returns the id of this process among all clients of the broker: host, process id,
+    and a random part. An earlier process, or one in another container, may have the same
+    host and process id."""
     global _client_id
     if not _client_id:
         _client_id = f"{os.uname().nodename}@{os.getpid()}@{os.urandom(4).hex()}"
@@ -121,7 +121,7 @@ def client_id() -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """The value of `error.type`: the class, with its module unless built in."""
+    """Returns the value of `error.type`: the class, with its module unless built in."""
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -129,7 +129,7 @@ def error_type(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """The exception's text, whatever its `__str__` does."""
+    """Returns the exception's text, even if its `__str__` raises."""
     try:
         return printable(str(error))
     except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error
@@ -140,8 +140,8 @@ _has_failed = False
 
 
 def failed_once() -> None:
-    """Logs the exception that is being handled, of a part that the application has
-    given to the SDK: the first one of the process, since it comes with each task."""
+    """Logs the exception that is being handled, if it is the first one of this process.
+    A part that the application has given to the SDK may raise for every task."""
     global _has_failed
     if not _has_failed:
         _has_failed = True
@@ -149,8 +149,8 @@ def failed_once() -> None:
 
 
 def printable(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 does not have: an exporter
-    would lose the whole batch because of one."""
+    """Returns the text without lone surrogates, which UTF-8 can't carry. One of them
+    would make an exporter lose its whole batch."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
