@@ -1,8 +1,8 @@
 """Finds the argument that JSON can't carry, and says what to pass instead.
 
-Nothing here runs for a call that succeeds. orjson, which writes the arguments,
-is also the judge: a value is at fault when orjson refuses it and accepts, or
-does not have, what is inside it.
+A call that succeeds runs nothing of this module. orjson, which writes the arguments, also
+finds the fault: a value is at fault if orjson refuses the value but accepts every item in
+it, or if it has no items.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def explain(
     if isinstance(error, FluxQueueError):
         return error
     finding = diagnose(signature, args, kwargs)
-    if finding is None:  # it has changed since, or is a case that we do not know
+    if finding is None:  # an argument has changed since, or the case is unknown
         return ArgumentTypeError(f"{where}: {error}; nothing was enqueued")
     return finding.error(where)
 
@@ -60,10 +60,10 @@ def explain(
 def diagnose(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Finding | None:
-    """The first argument that can't be written; None if all can be.
+    """Finds the first argument that orjson can't write; None if it can write all.
 
     Args:
-        signature: that of the call, which the arguments fit.
+        signature: the signature of the call. The arguments fit it.
     """
     for name in kwargs:
         if _refused(name):
@@ -96,7 +96,8 @@ def _named(
 
 
 def _refused(value: object) -> str | None:
-    """Why orjson refuses the value as an argument (one level down), or None."""
+    """Returns why orjson refuses the value as an argument (one level down); None if it
+    accepts the value."""
     try:
         orjson.dumps((value,))
     except orjson.JSONEncodeError as error:

@@ -29,7 +29,7 @@ class BulkCalls:
     """Sends calls of one task.
 
     Attributes:
-        where: names the task in messages.
+        where: the name of the task in error messages.
     """
 
     where: str
@@ -41,7 +41,7 @@ class BulkCalls:
 
     def send(self, calls: Iterable[Any]) -> int:
         _check_iterable(calls, self.where)
-        # Keeps the call that the core took last. All of it is in C: a Python frame per
+        # Keeps the call that the core took last. All of this runs in C: a Python frame per
         # call would lower the rate. (`append` returns None, so no call is left out.)
         latest: deque[Any] = deque(maxlen=1)
         watched = filterfalse(latest.append, calls)
@@ -144,7 +144,7 @@ def _check_iterable(calls: object, where: str) -> None:
 
 
 async def _settled(in_flight: Sequence[tuple[asyncio.Future[None], int]]) -> int:
-    """How many calls of the chunks in flight got into Redis."""
+    """Returns how many calls of the chunks in flight are in Redis."""
     import asyncio
 
     outcomes = await asyncio.gather(*(future for future, _ in in_flight), return_exceptions=True)

@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-# Linux sends the signal when the *thread* that started the child ends, so a
-# child has to be started by a thread that lives as long as it should. The
-# setting outlives exec. The comparison covers a parent that died before it.
+# Linux sends the signal when the *thread* that started the child ends. So start the child
+# in a thread that lives as long as the child should. The setting outlives exec. The
+# comparison detects a parent that died before the setting.
 _LAUNCHER = """
 import os, sys
 from fluxqueue_core import set_parent_death_signal
@@ -20,10 +20,10 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def bound_to_parent(command: Sequence[str], death_signal: int = signal.SIGTERM) -> list[str]:
-    """The command line that runs `command` until this process has died.
+    """Returns the command line that runs `command` until this process has died.
 
     Args:
         command: an absolute path and its arguments.
-        death_signal: what it gets when the thread that starts it ends.
+        death_signal: the signal that it gets when the thread that started it ends.
     """
     return [sys.executable, "-c", _LAUNCHER, str(os.getpid()), str(int(death_signal)), *command]

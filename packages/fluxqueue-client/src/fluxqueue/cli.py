@@ -1,8 +1,9 @@
-"""The command `fluxqueue`, whose subcommands come from the packages installed.
+"""The command `fluxqueue`. The installed packages provide its subcommands.
 
-A package offers one as an entry point of the group `fluxqueue.commands`: a
-function `main(argv: list[str], prog: str) -> int`. Our own are imported by their
-name: who looks for entry points holds 2 MiB more, as long as the command runs.
+A package provides a subcommand as an entry point of the group `fluxqueue.commands`: a
+function `main(argv: list[str], prog: str) -> int`. FluxQueue's own packages need none,
+because this module knows their names: a search for entry points takes 2 MiB of memory for
+as long as the command runs.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ Command = Callable[[list[str], str], int]
 
 
 class Own(NamedTuple):
-    """A command from one of our packages: the package, the module, and a description.
-    It is here so that the help need not import a worker, and can mention a package
-    that is not installed."""
+    """A subcommand of one of FluxQueue's own packages: the package, the module and a
+    description. The help reads it here, so it need not import a worker, and can mention a
+    package that is not installed."""
 
     package: str
     module: str
@@ -45,7 +46,7 @@ OWN = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a subcommand and returns its exit code; 2 where there is none."""
+    """Runs a subcommand and returns its exit code; 2 if there is no such subcommand."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         print(_help(), file=sys.stderr)
@@ -69,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load(name: str) -> Command | None:
-    """The command; None if no installed package brings it.
+    """Loads the function of a subcommand. None: no installed package provides it.
 
     Raises:
-        ModuleNotFoundError: one does, and something that it needs is missing.
+        ModuleNotFoundError: a module that the subcommand needs is not installed.
     """
     command: Command
     if name in OWN:

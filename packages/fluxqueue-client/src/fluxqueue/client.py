@@ -182,10 +182,9 @@ def _check_names(name: object, queue: object, decorator: str) -> None:
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether both come from one `def`, because a module was loaded twice.
+    """Whether both functions are from one `def`, because a module was loaded twice.
 
-    The file counts as well as the module: one file may run as `__main__` and be
-    imported under its name.
+    The same file is enough: it may run as `__main__`, and be imported under its name too.
     """
     one, other = inspect.unwrap(one), inspect.unwrap(other)
     if one.__qualname__ != other.__qualname__:

@@ -87,7 +87,7 @@ def _resolve(annotation: str, func: Callable[..., Any], local_names: Mapping[str
     closure = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
     module = getattr(inner, "__globals__", {})
     try:
-        # The text is the application's own source, as in typing.get_type_hints.
+        # The text is from the application's source, as in typing.get_type_hints.
         return eval(annotation, module, {**local_names, **closure})
     except Exception as error:
         raise TypeError(

@@ -33,12 +33,13 @@ REDIS_URL = Setting(
     metavar="URL",
     help="a Redis that runs already; by default `fluxqueue dev` starts one",
 )
-# A signal's number, or the name of the child that has ended.
+# The number of a signal, or the name of the child that has ended.
 Event = int | str
 
 
 def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
-    """Runs until Ctrl+C or SIGTERM (0), or until one of the parts ends (not 0)."""
+    """Runs until Ctrl+C or SIGTERM, and returns 0; or until one of the parts ends, and
+    returns another number."""
     parser = Parser(
         prog=prog,
         description="Run Redis, scheduler and worker in one terminal, for development.",
@@ -72,9 +73,9 @@ class _Dev:
     def __init__(self, prog: str, worker_options: Sequence[str]) -> None:
         self._prog = prog
         self._worker_options = worker_options
-        # Signal handlers put here as well: SimpleQueue allows that.
+        # Signal handlers also put events here: a SimpleQueue is safe for that.
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        # One port can't serve both processes.
+        # Both processes can't listen on one port, so there is no health endpoint.
         self._environment = os.environ | {"FLUXQUEUE_HEALTH_PORT": "0"}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -93,7 +94,7 @@ class _Dev:
             self._start("worker", "fluxqueue_worker", *self._worker_options)
             event = self._events.get()
             self._say("stopping" if isinstance(event, int) else self._obituary(event, redis))
-            # Asked before the others are stopped: their end is no failure.
+            # This precedes the stop of the other parts, whose end is not a failure.
             code = 0 if isinstance(event, int) else self._failure(event)
             self._stop_children()
             return code
@@ -120,8 +121,8 @@ class _Dev:
         return redis
 
     def _start(self, name: str, module: str, *options: str) -> None:
-        # In a separate process group: only this process gets Ctrl+C, and stops the
-        # parts in order.
+        # The child has a separate process group. So only this process gets Ctrl+C, and it
+        # stops the parts in order.
         child = subprocess.Popen(
             bound_to_parent([sys.executable, "-m", module, *options]),
             env=self._environment,
@@ -141,8 +142,9 @@ class _Dev:
         self._events.put(number)
 
     def _stop_children(self) -> None:
-        """The worker first: it hands its outcomes to Redis, and its retries wait
-        for a scheduler. A signal more cuts its drain short, as it would alone."""
+        """Stops the worker, then the scheduler: the worker still sends its outcomes to
+        Redis, and its retries wait for a scheduler. Another signal cuts the worker's drain
+        short, as it does if you run a worker alone."""
         worker, scheduler = self._children["worker"], self._children["scheduler"]
         worker.terminate()
         while worker.poll() is None:

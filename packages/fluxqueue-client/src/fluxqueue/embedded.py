@@ -27,7 +27,7 @@ _ATTEMPTS = 5
 
 
 class RedisNotStarted(RuntimeError):
-    """redis-server ended, or did not answer in time; the text has its last words."""
+    """redis-server ended, or did not answer in time. The text has its last log lines."""
 
 
 class EmbeddedRedis:
@@ -39,15 +39,15 @@ class EmbeddedRedis:
     password, and every user of the machine can connect.
 
     Args:
-        folder: for its data; by default a temporary folder, which `stop` removes.
-            Only one server at a time can use a folder.
-        port: 0 takes a free one; `start` after `kill` or `stop` keeps it.
+        folder: the folder for its data. By default a temporary folder, which `stop`
+            removes. Only one server at a time can use a folder.
+        port: the port. 0 takes a free one, which `start` after `kill` or `stop` keeps.
         appendfsync: "always", "everysec" or "no", as in redis.conf.
-        options: more of redis.conf, such as {"databases": "64"}.
+        options: other options of redis.conf, such as {"databases": "64"}.
 
     Raises:
-        RedisNotFound: by `start`: there is no redis-server.
-        RedisNotStarted: by `start`: it does not run; the text says why.
+        RedisNotFound: `start` found no redis-server.
+        RedisNotStarted: `start` could not start the server. The text says why.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class EmbeddedRedis:
 
     @property
     def port(self) -> int:
-        """The port; 0 before the first `start` where none was given."""
+        """The port. 0 if none was given and `start` was not called yet."""
         return self._port
 
     @property
     def url(self) -> str:
-        """`redis://127.0.0.1:<port>`."""
+        """The URL of the server: `redis://127.0.0.1:<port>`."""
         return f"redis://{_HOST}:{self._port}"
 
     @property
@@ -83,7 +83,7 @@ class EmbeddedRedis:
         """The server's process id.
 
         Raises:
-            RuntimeError: it does not run.
+            RuntimeError: the server does not run.
         """
         if self._process is None or self._ended.is_set():
             raise RuntimeError("the embedded Redis does not run; call start()")
@@ -91,11 +91,12 @@ class EmbeddedRedis:
 
     @property
     def returncode(self) -> int | None:
-        """How the server ended (negative: by which signal); None while it runs."""
+        """The exit code of the server; negative: the signal that ended it. None while it
+        runs."""
         return self._process.returncode if self._process and self._ended.is_set() else None
 
     def start(self) -> EmbeddedRedis:
-        """Starts the server and returns when it answers, its data loaded."""
+        """Starts the server. Returns when it has loaded its data and answers."""
         if not self._ended.is_set():
             return self
         binary = redis_server_path()
@@ -108,7 +109,7 @@ class EmbeddedRedis:
                 self._launch(binary)
                 break
             except RedisNotStarted as error:
-                # Another process has taken the port.
+                # Another process has taken the port: try another port.
                 if not random_port or "in use" not in str(error) or attempt == _ATTEMPTS - 1:
                     if random_port:
                         self._port = 0
@@ -117,8 +118,8 @@ class EmbeddedRedis:
         return self
 
     def stop(self) -> None:
-        """Stops the server cleanly, with its data on disk. Does nothing if it does
-        not run, or in a forked child."""
+        """Stops the server cleanly, with its data on disk. Does nothing if the server does
+        not run, and nothing in a forked child."""
         if os.getpid() != self._owner:
             return
         self._end(signal.SIGTERM)
@@ -127,11 +128,11 @@ class EmbeddedRedis:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """Sends SIGKILL, as in a crash; `start` then loads the file."""
+        """Ends the server with SIGKILL, like a crash. `start` then loads its file."""
         self._end(signal.SIGKILL)
 
     def wait(self) -> int | None:
-        """Waits until the server has ended, whatever ended it."""
+        """Waits until the server has ended for any reason. Returns its exit code."""
         self._ended.wait()
         return self.returncode
 
@@ -166,9 +167,8 @@ class EmbeddedRedis:
         self._ended = ended = threading.Event()
 
         def guard() -> None:
-            # The kernel ties the server's life to the thread that started it:
-            # so to this one, which ends only with the server or the process,
-            # and not to the caller's, which may be a short-lived one.
+            # The kernel ends the server when the thread that started it ends. This thread
+            # ends only with the server or the process. The caller's thread may end sooner.
             try:
                 self._process = subprocess.Popen(
                     bound_to_parent(self._command(binary)),
@@ -176,7 +176,7 @@ class EmbeddedRedis:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     process_group=0,
-                    pass_fds=(lock,),  # held as long as the server lives
+                    pass_fds=(lock,),  # the server holds the lock as long as it lives
                 )
             except OSError as error:
                 failure.append(error)
@@ -222,7 +222,8 @@ def _free_port() -> int:
 
 
 def _answers(port: int, pid: int) -> bool:
-    """Whether the server has loaded its data and answers, and no other one on its port."""
+    """Whether this server, and not another one on its port, has loaded its data and
+    answers."""
     try:
         with socket.create_connection((_HOST, port), timeout=1) as connection:
             connection.sendall(b"INFO\r\nQUIT\r\n")
@@ -234,7 +235,7 @@ def _answers(port: int, pid: int) -> bool:
 
 
 def _lock(folder: Path) -> int:
-    """A descriptor that keeps other servers out of the folder."""
+    """Locks the folder. Other servers can't use it until the descriptor is closed."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -247,7 +248,7 @@ def _lock(folder: Path) -> int:
 
 
 def _last_words(log: Path) -> str:
-    """The last warnings in the log: Redis says there why it does not start."""
+    """Returns the last warnings in the log, in which Redis says why it does not start."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

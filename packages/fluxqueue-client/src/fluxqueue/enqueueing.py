@@ -1,9 +1,11 @@
-"""The one seam around an enqueue: the way that a task's calls take to its producer.
+"""The only seam around an enqueue: the way from the call of a task to its producer.
 
-Without middleware the way is the producer's own methods. Telemetry is the only
-middleware so far. It becomes active when the application sets its OpenTelemetry SDK up,
-which can happen at any time. So each call tests `API in modules`, and only if that is
-true asks `Enqueueing.way`.
+Without middleware, the way consists of the producer's own methods. Telemetry is the only
+middleware so far. It becomes active when the application sets up its OpenTelemetry SDK,
+which can happen at any time. So each call tests `API in modules`. Only if that is true,
+it asks `Enqueueing.way`.
+
+Why: docs/decisions/0048-one-seam-for-enqueueing.md
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .telemetry import API, PROVIDER, modules
 
 
 class Way:
-    """Three functions: for a call, for an async call, and to begin a bulk call."""
+    """Three functions: for a call, for an async call, and for the start of a bulk call."""
 
     __slots__ = ("bulk", "enqueue", "enqueue_async")
 
@@ -49,11 +51,11 @@ class Enqueueing:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self.plain = self._way = Way(producer)
-        # The provider of spans for which `_way` was made.
+        # The provider of spans that `_way` uses.
         self._provider: object = None
 
     def way(self) -> Way:
-        """The way through the middleware that is active now.
+        """Returns the way through the middleware that is active now.
 
         Raises:
             ConfigurationError: a variable of the middleware is not valid.
@@ -63,7 +65,7 @@ class Enqueueing:
             return self._way
         middleware = telemetry.active()
         way = self.plain if middleware is None else Way(self._producer, middleware)
-        # In this order: another thread may read both in between.
+        # This order matters: another thread may read both between these lines.
         self._way = way
         self._provider = provider
         return way

@@ -11,25 +11,26 @@ from typing import Any, Protocol
 from fluxqueue_core import Producer, Route
 
 Enqueue = Callable[[Route, tuple[Any, ...], dict[str, Any]], None]
-# The core returns an EnqueueFuture, which is a coroutine as well.
+# The core returns an EnqueueFuture, which is also a coroutine.
 EnqueueAsync = Callable[[Route, tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, None]]
 # The headers of one message as JSON, and its id. The core makes an id if it is None.
 PerCall = tuple[bytes | None, str | None]
 
 
 class Bulk:
-    """One bulk call, from its beginning to its end. This one records nothing."""
+    """One bulk call, from its start to its end. This class records nothing."""
 
     @property
     def per_call(self) -> Callable[[], PerCall] | None:
-        """Makes the headers and the id of each message; None leaves both to the core."""
+        """The function that makes the headers and the id of each message. None: the core
+        makes them."""
         return None
 
     def end(self) -> None:
-        """All tasks are in Redis."""
+        """Ends the call: all tasks are in Redis."""
 
     def failed(self, error: BaseException) -> None:
-        """The call ended with an error."""
+        """Ends the call with an error."""
 
 
 class Middleware(Protocol):

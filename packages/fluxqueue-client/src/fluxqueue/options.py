@@ -13,9 +13,9 @@ from typing import Any, TypedDict, TypeVar
 
 from .errors import ConfigurationError
 
-# The most that a message can carry: an unsigned 32-bit number.
+# The largest number that a message can carry: unsigned, with 32 bits.
 MOST_RETRIES = 2**32 - 1
-# Seconds: a year.
+# A year, in seconds.
 LONGEST_TIMEOUT = 365 * 86_400
 
 # Takes the option's name and value, and raises TypeError or ConfigurationError.
@@ -56,7 +56,7 @@ def check_number(least: float) -> Check:
     def check(name: str, value: Any) -> None:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise TypeError(f"{name} must be a number, not {_kind(value)}")
-        # False for a NaN and for infinity; an int may be above every float.
+        # This is false for a NaN and for infinity. An int may be above every float.
         if not least <= value <= sys.float_info.max:
             raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")
 
@@ -69,7 +69,7 @@ def check_timeout(name: str, value: Any) -> None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds or None, not {_kind(value)}")
-    # False for a NaN as well.
+    # This is false for a NaN too.
     if not 0 < value <= LONGEST_TIMEOUT:
         raise ConfigurationError(
             f"{name} is {value}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
@@ -82,10 +82,10 @@ def _kind(value: object) -> str:
 
 
 def option(default: Any, check: Check, *, sent: bool = False) -> Any:
-    """A field of `Terms`.
+    """Makes a field of `Terms`.
 
     Args:
-        sent: whether messages carry the value; `Route` then takes it by the same name.
+        sent: whether messages carry the value. If so, `Route` takes it by the same name.
     """
     return field(default=default, metadata={"check": check, "sent": sent})
 
@@ -119,7 +119,7 @@ class Terms:
             )
 
     def sent(self) -> dict[str, Any]:
-        """Returns what messages carry, as arguments of `Route`."""
+        """Returns the values that messages carry, as arguments of `Route`."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["sent"]}
 
 

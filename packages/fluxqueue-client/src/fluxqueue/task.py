@@ -32,7 +32,7 @@ class BaseTask(Generic[P, R]):
         context_type: the class of its context; None for a task without one.
     """
 
-    # Every call reads these: slots are quicker than attributes in `__dict__`.
+    # Every call reads these, and slots are faster than attributes in `__dict__`.
     __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_enqueueing", "_route")
 
     is_async: bool
@@ -105,8 +105,8 @@ class BaseTask(Generic[P, R]):
         """Enqueues one task per call, in chunks, and returns their number.
 
         Args:
-            calls: each is a tuple of positional arguments or a mapping of
-                keyword arguments. The iterable is read as it is sent.
+            calls: each is a tuple of positional arguments or a mapping of keyword
+                arguments. This method reads the iterable while it sends the calls.
 
         Raises:
             ArgumentTypeError, ArgumentValueError, MessageTooLarge: a call can't
@@ -114,8 +114,8 @@ class BaseTask(Generic[P, R]):
             BrokerError, BrokerUnavailable, EnqueueUncertain: Redis refused, was
                 unreachable, or the connection broke.
 
-            Every exception has `enqueued`, the number of tasks that are in Redis
-            despite the error, and says it in its text.
+            Every exception has the attribute `enqueued`: the number of tasks that are in
+            Redis despite the error. Its text has the number too.
         """
         return self._bulk().send(calls)
 
@@ -253,7 +253,7 @@ def _mark_as_coroutine_function(task: AsyncTask[..., Any]) -> None:
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(task)
     else:
-        # The only mark that Python 3.11 knows; only asyncio's function sees it.
+        # This is the only mark in Python 3.11, and only asyncio's function checks it.
         import asyncio.coroutines
 
         task._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .tracing import Tracing
 
 API = "opentelemetry.trace"
-# The API's variable with the provider that was set; None before.
+# The name of the API's variable with the provider. It is None until one is set.
 PROVIDER = "_TRACER_PROVIDER"
 
 modules = sys.modules
@@ -22,7 +22,7 @@ _known: tuple[object, Tracing | None] = (None, None)
 
 
 def active() -> Tracing | None:
-    """The middleware that records calls; None if no SDK is set up."""
+    """Returns the middleware that records calls; None if no SDK is set up."""
     global _known
     provider = getattr(modules.get(API), PROVIDER, None)
     if provider is None:

@@ -80,12 +80,12 @@ class Tracing:
 
     @classmethod
     def of_process(cls) -> Tracing | None:
-        """Makes one for the providers that are set; None if they do nothing."""
+        """Makes the middleware for the providers that are set; None if they do nothing."""
         tracer = instruments.get_tracer()
         return None if tracer is None else cls(tracer, instruments.get_meter())
 
     def around_enqueue(self, producer: Producer) -> Enqueue:
-        """`Producer.enqueue`, recorded."""
+        """Returns `Producer.enqueue` with a record of each call."""
         begin, enqueue = self._begin, producer.enqueue
 
         def traced(route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -103,7 +103,8 @@ class Tracing:
         return traced
 
     def around_enqueue_async(self, producer: Producer) -> EnqueueAsync:
-        """`Producer.enqueue_async`, recorded until Redis has answered."""
+        """Returns `Producer.enqueue_async` with a record of each call until Redis has
+        answered."""
         begin, enqueue = self._begin, producer.enqueue_async
 
         def traced(
@@ -115,7 +116,7 @@ class Tracing:
             try:
                 future = enqueue(route, args, kwargs, headers, sending.task_id)
             except RuntimeError:
-                raise  # no event loop: the call comes again, and this span never ends
+                raise  # no event loop: the call is made again later; this span never ends
             except BaseException as error:
                 sending.failed(error)
                 raise
@@ -130,7 +131,7 @@ class Tracing:
         return BulkSending(self, self._target(producer, route), around, self.parent(around))
 
     def _begin(self, producer: Producer, route: Route) -> tuple[bytes, Sending | None]:
-        """The headers of a call, and what records it; None if nothing does."""
+        """Returns the headers of a call, and its record. None: nothing records it."""
         around = get_current()
         metrics = self.metrics
         parent: SpanContext | None = None
@@ -166,7 +167,7 @@ class Tracing:
         return target
 
     def parent(self, around: Context) -> SpanContext | None:
-        """The caller's span, if there is one."""
+        """Returns the caller's span, if there is one."""
         span = around.get(SPAN_KEY)
         if not isinstance(span, Span):
             return None
@@ -174,16 +175,16 @@ class Tracing:
         return parent if parent[5] else None  # whether it is valid
 
     def leaves_out(self, parent: SpanContext) -> bool:
-        """Whether calls below this span are not recorded."""
+        """Whether the tracer records no calls below this span."""
         return self._skips and not parent[3] & SAMPLED
 
     def headers(self, span: SpanContext) -> bytes:
-        """A message's headers, with this span's context and the caller's baggage."""
+        """Returns the headers of a message: this span's context and the caller's baggage."""
         return propagation.headers(span, get_current() if self.carries_baggage else None)
 
 
 class SendMetrics:
-    """The conventions' metrics of a producer."""
+    """The metrics of a producer in OpenTelemetry's conventions."""
 
     def __init__(self, meter: Meter) -> None:
         self._histograms = Histograms(meter)
@@ -213,7 +214,7 @@ class SendMetrics:
         context: Context,
         sampled: SpanContext | None,
     ) -> None:
-        """Measures an operation that has ended, with or without `error.type`."""
+        """Records an operation that has ended. `error` is its `error.type`, if it failed."""
         sent, duration = self._known.get((target.series, error)) or self._new(target, error)
         sent.add(count)
         duration.record(seconds, context, sampled)
@@ -231,7 +232,7 @@ class SendMetrics:
 
 
 class Sending:
-    """One operation `enqueue`, from its beginning to its end.
+    """One operation `enqueue`, from its start to its end.
 
     Args:
         around: the caller's context.
@@ -323,7 +324,7 @@ class BulkSending(Sending, Bulk):
         return self._next
 
     def _next(self) -> PerCall:
-        """The headers and the id of the next message."""
+        """Returns the headers and the id of the next message."""
         self.count += 1
         if not self._creates:
             return self._headers, None

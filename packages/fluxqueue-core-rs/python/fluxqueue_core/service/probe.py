@@ -32,10 +32,10 @@ def main(argv: list[str]) -> int:
 
 
 def get(port: int, path: str, patience: float = PATIENCE) -> tuple[int, str]:
-    """Returns status and body of a GET on this machine.
+    """Sends a GET to this machine. Returns the status and the body.
 
     Raises:
-        OSError: no answer within `patience` seconds, or not by HTTP.
+        OSError: there is no response within `patience` seconds, or it is not HTTP.
     """
     with socket.create_connection(("127.0.0.1", port), patience) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
