@@ -4,6 +4,7 @@ runs: its providers are left alone, and used."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,9 @@ def test_a_hanging_collector_delays_no_end(redis_url: str, redis: Any, tmp_path:
             worker.wait_for("task.done")
             wait_until(lambda: "/v1/traces" in silent.paths, what="the first export")
             for process in (worker, scheduler):
-                assert process.stop() == 0, process.output()
+                process.signal(signal.SIGTERM)
+                process.wait_for("telemetry.not_flushed")
+            for process in (worker, scheduler):
+                assert process.wait() == 0, process.output()
                 assert len(process.named("telemetry.not_flushed")) == 1
     assert redis.hget(key("stats", "default"), "succeeded") == b"1"

@@ -78,6 +78,9 @@ class RedisCluster(RedisProcesses):
             "cluster-node-timeout": NODE_TIMEOUT,
             # A test may pause a replica for long; Redis would no longer promote it.
             "cluster-replica-validity-factor": 0,
+            # On a busy machine a node may be silent for longer than the node timeout. Only
+            # `kill`, `failover` and `wait_until_healthy` let a replica take over.
+            "cluster-replica-no-failover": "yes",
             "cluster-require-full-coverage": "yes" if full_coverage else "no",
             **(TLS if tls else {}),
             **(options or {}),
@@ -222,6 +225,7 @@ class RedisCluster(RedisProcesses):
     def failover(self, master: RedisProcess) -> RedisProcess:
         """A replica takes over, as an operator asks for it; returns it."""
         [replica, *_] = self.replicas(master)
+        self._let_replicas_take_over(True)
         deadline = Deadline(PATIENCE)
         refused: redis.ResponseError | None = None
         while self.role(replica) != "master":
@@ -237,12 +241,19 @@ class RedisCluster(RedisProcesses):
             # load all of its master's data again.
             with contextlib.suppress(AssertionError):
                 wait_until(lambda: self.role(replica) == "master", ATTEMPT)
-        wait_until(self._is_healthy, PATIENCE, lambda: f"a failover; {self.report()}")
+        self.wait_until_healthy()
         return replica
 
     def kill(self, node: RedisProcess) -> None:
         """SIGKILL; returns at once. `start` it again to have it as a replica."""
+        self._let_replicas_take_over(True)
         node.kill()
+
+    def _let_replicas_take_over(self, allowed: bool) -> None:
+        """Decides whether a replica may take the place of its master."""
+        for node in self.running():
+            with contextlib.suppress(redis.RedisError):
+                node.client.config_set("cluster-replica-no-failover", "no" if allowed else "yes")
 
     def begin_move(self, slot: int, target: RedisProcess) -> RedisProcess:
         """The slot is MIGRATING and IMPORTING, no key is moved yet; returns its owner.
@@ -293,7 +304,9 @@ class RedisCluster(RedisProcesses):
         for dead. After a `kill` of a master that is: a replica serves in its place,
         and all know. (That it calls itself a master is too early: a client may ask
         another node, which sends it to the dead one.)"""
+        self._let_replicas_take_over(True)
         wait_until(self._is_healthy, PATIENCE, lambda: f"a healthy cluster; {self.report()}")
+        self._let_replicas_take_over(False)
 
     def _is_healthy(self) -> bool:
         with contextlib.suppress(redis.RedisError):
