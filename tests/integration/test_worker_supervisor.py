@@ -257,7 +257,7 @@ def test_max_tasks_waits_for_those_that_run(tmp_path: Path, redis_url: str, redi
         push(redis, "hold", "a")
         push(redis, "where", "next")
         worker.wait_for("worker.draining", reason="1 tasks", running=1)
-        assert len(worker.notes()) == 1
+        wait_until(lambda: len(worker.notes()) == 1, what=worker.output)
         (tmp_path / "open").touch()
         wait_until(lambda: len(worker.notes()) == 3)
         assert worker.stop() == 0
