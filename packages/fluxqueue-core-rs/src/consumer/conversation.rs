@@ -17,7 +17,7 @@ use super::replies::{self, Done, Exchanged, Opened};
 use super::reports::{Reports, parked_event};
 use super::retry::Retry;
 use super::state::Phase;
-use super::turn::{Turn, Verdict};
+use super::turn::{Consequence, Turn};
 use crate::connection::{Connection, Refusal, Reply, redis_error};
 use crate::errors::{Error, Result};
 
@@ -343,20 +343,20 @@ impl Conversation {
     fn refused(&mut self, turn: &mut Turn, side: Side, text: &str) -> Result<()> {
         let from = self.link.connection(side).and_then(Connection::node).map(AsRef::as_ref);
         match turn.context.judge(side, text, from)? {
-            Verdict::Ends(error) => return Err(error),
-            Verdict::Elsewhere(error) => {
+            Consequence::Ends(error) => return Err(error),
+            Consequence::Elsewhere(error) => {
                 if matches!(self.link, Link::Opening(Opening { sent: Some(_), .. })) {
                     self.identity.is_unknown();
                 }
                 return Err(error);
             }
-            Verdict::Later if side == Side::Blocking => {
+            Consequence::Later if side == Side::Blocking => {
                 self.block_refused(turn.now);
                 return Ok(());
             }
-            Verdict::Later => self.retry.refused(turn.now),
-            Verdict::WithText => self.sends_text = true,
-            Verdict::Again => {}
+            Consequence::Later => self.retry.refused(turn.now),
+            Consequence::WithText => self.sends_text = true,
+            Consequence::Again => {}
         }
         self.send_again(turn);
         Ok(())

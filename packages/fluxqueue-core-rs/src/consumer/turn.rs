@@ -22,7 +22,7 @@ pub struct Context {
 }
 
 /// The consequence of an error reply.
-pub enum Verdict {
+pub enum Consequence {
     /// The command is sent again at once.
     Again,
     /// It is sent again with the script's text.
@@ -37,20 +37,20 @@ pub enum Verdict {
 
 impl Context {
     /// Judges an error reply of the server `from`.
-    pub fn judge(&mut self, side: Side, text: &str, from: Option<&Node>) -> Result<Verdict> {
+    pub fn judge(&mut self, side: Side, text: &str, from: Option<&Node>) -> Result<Consequence> {
         let redirect = self.deployment.redirect(text, from);
         if let Some(Redirect::Moved | Redirect::Unknown) = redirect {
             let text = format!("this server does not serve the queue (now): {text}");
-            return Ok(Verdict::Elsewhere(Error::Unavailable(text)));
+            return Ok(Consequence::Elsewhere(Error::Unavailable(text)));
         }
         let refusal = Refusal::read(text);
         Ok(match side {
             // While a slot moves its keys are in two places, and no script can run before
             // all have arrived.
-            _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Verdict::Later,
-            Side::Scripts if refusal == Refusal::NoScript => Verdict::WithText,
-            Side::Scripts if self.scripts.adapt_to(text)? => Verdict::Again,
-            Side::Scripts | Side::Blocking => Verdict::Ends(redis_error(text)),
+            _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Consequence::Later,
+            Side::Scripts if refusal == Refusal::NoScript => Consequence::WithText,
+            Side::Scripts if self.scripts.adapt_to(text)? => Consequence::Again,
+            Side::Scripts | Side::Blocking => Consequence::Ends(redis_error(text)),
         })
     }
 }
