@@ -1,5 +1,5 @@
-"""`fluxqueue dev` with a stand-in for worker and scheduler: what it starts, the
-order in which it stops, and what it says."""
+"""`fluxqueue dev` with stand-ins for worker and scheduler: the parts that it starts, the
+order in which it stops them, and its output."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ with socket.create_connection((url.hostname, url.port)) as redis:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working directory in which the stand-ins are imported first."""
+    """A working directory from which Python imports the stand-ins first."""
     for name in ("fluxqueue_worker", "fluxqueue_scheduler"):
         package = tmp_path / "packages" / name
         package.mkdir(parents=True)
@@ -106,7 +106,7 @@ def lines_until(process: subprocess.Popen[str], *wanted: str) -> list[str]:
 
 
 def ready(process: subprocess.Popen[str]) -> dict[str, list[str]]:
-    """The words of each stand-in's first line: pid, URL, arguments."""
+    """Returns the words of each stand-in's first line: pid, URL, arguments."""
     lines = lines_until(process, "fluxqueue_worker ready", "fluxqueue_scheduler ready")
     words = [line.split() for line in lines]
     found = {line[0]: line[2:] for line in words if line[1:2] == ["ready"]}

@@ -1,4 +1,4 @@
-"""EmbeddedRedis: starts, stops, comes back, and ends with its parent."""
+"""`EmbeddedRedis` starts, stops, starts again, and ends with its parent."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Redis is down, silent, full or breaks off: each is an error that says what is known
-about the task."""
+"""Redis is down, silent or full, or breaks the connection. Each error says whether the
+task is enqueued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dead set is read page by page, whatever happens to it meanwhile."""
+"""The dead set can be read page by page, even if it changes meanwhile."""
 
 from __future__ import annotations
 

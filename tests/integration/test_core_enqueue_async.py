@@ -34,7 +34,7 @@ def test_ten_thousand_gathered_keep_their_order(
 def test_a_loop_that_is_blocked_longer_than_the_timeout(
     redis_url: str, redis: Any, new_loop: NewLoop, when: str
 ) -> None:
-    """Redis is well; what the application does to its loop ends no call."""
+    """Redis works. If the application blocks its loop, no call ends with an error."""
 
     async def main() -> None:
         if when == "before the answer":

@@ -1,4 +1,4 @@
-"""`Producer.enqueue_many`: chunks, and what is known after an error."""
+"""`Producer.enqueue_many`: its chunks, and the details in its errors."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ def test_a_failover_as_an_operator_asks_for_it(redis_sentinel: RedisSentinel) ->
 
 
 def test_a_killed_master_loses_nothing_that_a_replica_had(redis_sentinel: RedisSentinel) -> None:
-    """By every way; what was open when it died may be there or not, once."""
+    """Tests each way to enqueue. A task whose call was open when the master died may be in
+    Redis or not, but never twice."""
     servers = redis_sentinel
     sender = producer(servers.url, timeout=60, connect_timeout=1, wait_replicas=1)
     stop = threading.Event()

@@ -95,7 +95,7 @@ def test_a_call_returns_when_the_replica_has_the_task(
 def test_too_few_replicas_leave_the_outcome_open(
     pair: tuple[RedisProcess, RedisProcess], way: Way
 ) -> None:
-    """The error says that the task is in Redis, where it is once; later calls are well."""
+    """The error says that the task is in Redis. It is there once, and later calls succeed."""
     master, replica = pair
     master.client.flushall()
     sender = producer(url(master), wait_replicas=1, wait_timeout=0.2)

@@ -71,7 +71,7 @@ class KeepRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def ask(url: str, body: bytes | None = None, kind: str = "") -> tuple[int, Any, str]:
-    """Status, headers and text, whatever the status."""
+    """Returns status, headers and text, including those of an error."""
     request = urllib.request.Request(url, body, {"Content-Type": kind} if kind else {})
     try:
         with urllib.request.build_opener(KeepRedirects).open(request, timeout=30) as answer:

@@ -89,7 +89,7 @@ NAMES = [
     *("%(helper)s", "{0.__class__}", "${helper}", "work\nhelper", "\x1b[2Jwork", "a" * 256),
 ]
 
-# Names that stand for something inside of the worker or of a function call.
+# Names that have a meaning inside the worker or in a function call.
 KEYWORDS = {
     **dict.fromkeys(["self", "cls", "ctx", "context", "job", "task", "func", "name"], "os.system"),
     **dict.fromkeys(["args", "kwargs", "queue", "headers", "timeout", "__class__", "return"], "x"),

@@ -1,5 +1,5 @@
-"""A log without a reader: tasks, lease and drain go on, and the missing lines are
-counted."""
+"""A log without a reader: tasks, lease and drain continue, and the worker counts the
+missing lines."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_log_says_how_many_lines_are_missing(
     assert events[0] == "worker.started"
     (dropped,) = [line for line in lines if line["event"] == "log.dropped"]
     assert dropped["level"] == "warning"
-    # Each task has two lines; what else may be missing are those of the end.
+    # Each task has two lines. Besides these, only the last lines may be missing.
     written = events.count("task.dead") + events.count("about to fail")
     assert 0 <= dropped["lines"] - (2 * count - written) <= 3
     # In its place: no line of a task comes after it.

@@ -1,4 +1,4 @@
-"""The example of README.md, as it is there: enqueued by its program, run by a worker."""
+"""The example in README.md, unchanged: its program enqueues tasks, and a worker runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers that the tests of Sentinel and Cluster stand on do what these tests think."""
+"""The servers behave as the tests of Sentinel and Cluster expect."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from support.telemetry import Recorded
 from support.waiting import wait_until
 
 LEASE = 2
-# A scheduler gives Redis a quarter of the lease for an answer. With this one a machine
-# that stands still for a second is no outage.
+# A scheduler waits a quarter of the lease for a reply of Redis. With this lease, a machine
+# that pauses for a second causes no outage.
 LONG_LEASE = 6
 _numbers = itertools.count(1)
 

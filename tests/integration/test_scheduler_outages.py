@@ -156,7 +156,7 @@ def test_signals_end_it_although_an_earlier_thread_does_not_block_them(tmp_path:
     module = "scheduler_with_thread"
     with LoggingProcess(tmp_path, "redis://127.0.0.1:1", module, {}) as scheduler:
         scheduler.wait_for("scheduler.started")
-        # One after the other to the end of the process, as far as the test can tell.
+        # Signals follow each other until the test sees the end of the process.
         while scheduler.process.poll() is None:
             scheduler.signal(signal.SIGTERM)
             time.sleep(0.001)

@@ -44,7 +44,7 @@ def test_it_follows_the_master(tmp_path: Path) -> None:
             s.kill_master()
             second = s.wait_for_failover(first)
             works_on(second, scheduler, 20)
-            # The old master comes back as a replica, and is made the master.
+            # The old master returns as a replica, and then becomes the master.
             first.start()
             s.sentinels[0].start()
             s.wait_until_healthy()

@@ -261,7 +261,7 @@ def test_no_more_large_ones_are_claimed_behind_many_small_ones(scripts: Scripts)
     scripts.enqueue(*waiting)
     first = scripts.exchange("c", 1_000)
     assert first.claimed == waiting[:131] and first.told["more"] == 1
-    # The others are back where they were.
+    # The others are in the list again, in the same order.
     assert scripts.redis.lrange(scripts.key("pending"), 0, -1) == waiting[:130:-1]
     assert scripts.exchange("c", 2).claimed == waiting[131:133]
 

@@ -138,7 +138,7 @@ def test_successes_and_other_outcomes_of_one_exchange_keep_apart(scripts: Script
             Outcome(field(held[4]), "release"),
         ],
     )
-    # Outcomes come first: what was released is what is claimed next.
+    # The script applies outcomes first, so it claims the released task next.
     assert reply.claimed == [held[4]]
     assert set(scripts.held("c").values()) == {held[5], held[4]}
     assert list(scripts.delayed()) == [message(2, retries=1)]

@@ -1,5 +1,5 @@
-"""Every script with garbage in every key that it is given: a clear error or none,
-nothing lost, and all goes on when the garbage is gone."""
+"""Every script with garbage in each of its keys: it reports a clear error or none, loses
+nothing, and works again when the garbage is gone."""
 
 from __future__ import annotations
 

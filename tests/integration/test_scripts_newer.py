@@ -1,5 +1,5 @@
-"""Messages of a newer version: put off for those who know them, at last parked,
-and never changed."""
+"""Messages of a newer version: scripts put them off for workers that know them, park them
+after the grace, and never change them."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def test_after_a_gap_it_is_quiet_again(scripts: Scripts, ago: int) -> None:
 
 def test_when_the_clock_ran_backwards_it_is_quiet_and_leases_are_cut(scripts: Scripts) -> None:
     # Rule 8.
-    # All were written an hour ahead of the clock as it is now: a consumer that
-    # died would hold its tasks for that hour.
+    # All leases were written when the clock was an hour ahead. A consumer that died would
+    # hold its tasks for that hour.
     ahead = scripts.now() + 3_600_000
     scripts.redis.zadd(scripts.key("consumers"), {"died": ahead, "fine": scripts.now() + 5})
     scripts.open("", olds=["ended"])

@@ -1,4 +1,4 @@
-"""User, password and parameters of a URL are shown nowhere, whatever goes wrong."""
+"""No error and no log shows the user, the password or the parameters of a URL."""
 
 from __future__ import annotations
 

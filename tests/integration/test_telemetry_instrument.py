@@ -1,5 +1,5 @@
-"""Under `opentelemetry-instrument`, which sets up the SDK before anything of ours
-runs: its providers are left alone, and used."""
+"""Processes under `opentelemetry-instrument`, which sets up the SDK before FluxQueue runs.
+FluxQueue uses its providers, and does not change them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HTTP = {
     "OTEL_METRICS_EXPORTER": "otlp",
     "OTEL_LOGS_EXPORTER": "otlp",
 }
-# Nothing is exported before the end: what arrives was flushed.
+# The SDK exports nothing before the end: the data that arrives was flushed.
 AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BLRP_SCHEDULE_DELAY": "600000"}
 
 APP = """
@@ -97,7 +97,7 @@ def test_client_worker_and_scheduler_use_its_providers(
     assert {"messaging.process.duration", "messaging.client.sent.messages"} <= (
         collector.metric_names()
     )
-    # The lines of `logging` by its own handler, on stderr all the same.
+    # The handler of `logging` exports its lines. They are also on stderr.
     (line,) = collector.logs("a line")
     assert line.trace_id == request.trace_id
     (written,) = worker.named("a line")

@@ -12,7 +12,7 @@ from support.collector import Collector, ReceivedLog
 from support.logging_process import LoggingProcess
 from support.worker_process import WorkerProcess
 
-# Nothing is exported before the end: what arrives was flushed.
+# The SDK exports nothing before the end: the data that arrives was flushed.
 AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BLRP_SCHEDULE_DELAY": "600000"}
 LOGS = {"OTEL_LOGS_EXPORTER": "otlp"}
 
@@ -124,7 +124,7 @@ def test_lines_are_exported_with_their_trace_and_flushed_at_the_drain(
         (span,) = [s for s in collector.spans("process default") if s.span_id == record.span_id]
         assert record.attributes["task_id"] == span.attributes["messaging.message.id"]
         assert record.scope == "shop"
-        # It is written all the same.
+        # The line is also on stderr.
         assert len(worker.named(body)) == 1
     sync, caught = only(collector, "sync line"), only(collector, "caught")
     assert sync.severity == "WARN" and caught.severity == "ERROR"
@@ -213,7 +213,7 @@ def test_exporting_does_not_export_its_own_lines(
     enqueue(redis_url, "order")
     with WorkerProcess(tmp_path, redis_url, app, variables=variables) as worker:
         worker.wait_for("task.done")
-        # The sending was logged where the application wants it.
+        # The application logs the export in its own place.
         worker.wait_for_output("/v1/logs")
         assert worker.stop() == 0
     scopes = {record.scope for record in collector.logs()}

@@ -1,4 +1,4 @@
-"""Real processes that export: what arrives, and how."""
+"""Real processes that export telemetry to a collector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.telemetry import Recorded, id_of, trace_of
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
-# Nothing is exported before the end: what arrives was flushed.
+# The SDK exports nothing before the end: the data that arrives was flushed.
 AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BLRP_SCHEDULE_DELAY": "600000"}
 
 APP = """
@@ -190,7 +190,7 @@ def test_metrics_are_exported_by_otlp_and_flushed_at_the_drain(
 ) -> None:
     order, _, _ = declared(redis_url)
     order(1)
-    # Nothing is exported before the end: what arrives was flushed.
+    # The SDK exports nothing before the end: the data that arrives was flushed.
     variables = collector.variables | {"OTEL_METRICS_EXPORTER": "otlp"}
     variables["OTEL_METRIC_EXPORT_INTERVAL"] = "600000"
     with (

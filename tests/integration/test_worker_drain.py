@@ -1,4 +1,4 @@
-"""The end of a real worker: what runs, what waits and what is stuck."""
+"""The end of a real worker: tasks that run, tasks that wait, and tasks that are stuck."""
 
 from __future__ import annotations
 

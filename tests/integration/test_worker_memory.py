@@ -31,8 +31,8 @@ def hold():
         time.sleep(0.05)
 """
 MIB = 1 << 20
-# Large blocks go back to the system when they are free: what is resident is in use.
-# (glibc keeps some for each thread otherwise.)
+# glibc returns large free blocks to the system at once, so all resident memory is in use.
+# (By default it keeps some blocks for each thread.)
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 PENDING = key("pending", "default")
 SLOTS = 4
@@ -81,7 +81,7 @@ class Watch(threading.Thread):
 def test_few_large_messages_are_claimed_behind_a_slow_line(
     tmp_path: Path, redis: Any, redis_url: str, name: str
 ) -> None:
-    # Fast tasks first: what is claimed ahead is a number of them, up to 1,000 at once.
+    # Fast tasks are first. For them the worker prefetches up to 1,000 tasks at once.
     small = [message("quick", "") for _ in range(10_000)]
     port, database = port_of(redis_url)
     with (
@@ -103,8 +103,8 @@ def test_few_large_messages_are_claimed_behind_a_slow_line(
             wait_until(lambda: succeeded(redis) == 10_200, what=worker.output, timeout=60)
         assert worker.stop() == 0
     redis.flushdb()  # other tests need Redis' memory
-    # The slots, what waits, and one exchange under way: 4 MiB each, and twice that.
-    # 64 messages at once would be more.
+    # The slots, the waiting tasks, and one exchange under way have 4 MiB each, and the limit
+    # is twice that. 64 messages at once would be more.
     assert 0 < watch.held < 24 * MIB
     # Redis' answer, the messages, their arguments as bytes and as objects.
     assert watch.grown < 32 * MIB

@@ -38,7 +38,7 @@ APART = 0.02
 # Under load outcomes are gathered for this long (`GATHER` in the consumer). If a lone
 # outcome waited as well, none would be settled sooner.
 GATHERED = 0.001
-# A busy machine delays most outcomes: the test goes on until this many were not.
+# A busy machine delays most outcomes. The test ends when this number was not delayed.
 ENOUGH = 5
 
 

@@ -1,4 +1,4 @@
-"""Very fast sync tasks run in one thread at a time; whatever is slow has others."""
+"""Very fast sync tasks run in one thread at a time. Slow tasks run in other threads."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_it_fails_is_tried_again_and_is_dead(
         retry_line = worker.wait_for("task.retry", task_id=task_id)
         for line in (dead_line, retry_line):
             assert line["error"] == ERROR
-        # The traceback leads to where it was, without the worker's own frames.
+        # The traceback leads to the task's code, without the frames of the worker.
         trace = retry_line["exception"].splitlines()
         assert trace[1].endswith(f"in {name}")
         assert "fluxqueue_worker" not in retry_line["exception"]

@@ -23,12 +23,11 @@ pub const OF_QUEUE: &[&str] = &[
     "newer",
 ];
 
-/// The keys of one consumer, in the order in which scripts take them behind those of
-/// the queue.
+/// The keys of one consumer. Scripts take them after those of the queue, in this order.
 pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 
 /// The hash that says which worker a consumer is. Scripts that begin or end a consumer
-/// take it behind the keys of that consumer; an exchange does not need it.
+/// take it after the keys of that consumer. An exchange does not need it.
 const WORKERS: &str = "workers";
 
 fn queue_key(kind: &str, queue: &str) -> String {
@@ -79,7 +78,7 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     ["queues", WORKERS].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
-/// A key by its kind, for Python.
+/// Returns a key by its kind, for Python.
 pub fn by_kind(kind: &str, queue: &str, consumer: &str) -> Result<String> {
     if kind == "queues" {
         return Ok(QUEUES.to_owned());

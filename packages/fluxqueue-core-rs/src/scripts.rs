@@ -14,18 +14,19 @@ use crate::keys;
 /// frees memory. Servers before Redis 7 reject this line.
 const FLAGS: &str = "#!lua flags=allow-oom\n";
 
-/// Which keys a script takes.
+/// The keys that a script takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
-    /// Those that a client may write. Its script must fail at `maxmemory`, like LPUSH.
+    /// The keys that a client may write. Its script must fail at `maxmemory`, like LPUSH.
     Client,
-    /// Those of the queue. So do the others, which take more keys behind them.
+    /// The keys of the queue. The variants below take more keys after these.
     Queue,
-    /// Those of one consumer.
+    /// Also the keys of one consumer.
     Consumer,
-    /// Those of one consumer whose life it begins or ends, and the hash of the workers.
+    /// Also the keys of one consumer, which the script begins or ends, and the hash of the
+    /// workers.
     Life,
-    /// As `Life`, then the keys of each consumer that it ends.
+    /// The keys of `Life`, then the keys of each consumer that the script ends.
     Lives,
 }
 
