@@ -31,6 +31,7 @@ local UNSWEPT = 5000
 
 local id, lease, limit, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6])
 local t = now()
+-- Rule 4: a tombstone settles and claims nothing.
 if tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0') <= 0 then return {0} end
 redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
 

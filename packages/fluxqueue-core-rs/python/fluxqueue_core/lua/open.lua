@@ -11,8 +11,9 @@
 --              the fields that the new id holds
 -- Complexity   O(messages held by the old ids)
 --
--- For each old id that is alive or late: what `keep` names moves to the new id. Rules
--- 3 and 10: the rest returns to its list, with no count raised.
+-- For each old id that is alive or late: what `keep` names moves to the new id.
+-- Rule 3: the rest, of which the worker knows nothing, returns to its list.
+-- Rule 10: so does what a drained worker has not begun. No count is raised.
 local new, lease, who, olds = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
 local t = now()

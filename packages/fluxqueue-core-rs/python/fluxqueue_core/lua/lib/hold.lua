@@ -6,8 +6,8 @@ local MALFORMED = '{"reason":"malformed","error":"it does not begin like a messa
 
 -- Puts one message into the claimed hash; whether it is there. A message of a newer
 -- version is put off, and what can't be held is parked: a message without a field,
--- and (rule 11) one whose field is held, since two messages made by hand with one id
--- must not overwrite each other.
+-- and one whose field is held. Rule 11: two messages made by hand with one id must not
+-- overwrite each other.
 local function hold(t, message, grace)
   local f = field(message)
   if f then
