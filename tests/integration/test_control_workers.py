@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from fluxqueue_control import workers
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key
+from fluxqueue_core import Settings, __version__, key
 from fluxqueue_core.errors import ConfigurationError
 from redis.exceptions import ResponseError
 from support.scripts import LEASE, Scripts, message
@@ -96,15 +97,34 @@ def test_a_worker_process_is_there_until_it_stops(
     redis_url: str, control: RedisClient, tmp_path: Path
 ) -> None:
     app = "@fluxqueue.task(queue='q')\ndef work(): ...\n"
-    with WorkerProcess(tmp_path, redis_url, app, queue="q") as worker:
+    with WorkerProcess(tmp_path, redis_url, app, queue="q", concurrency=3) as worker:
         wait_until(lambda: len(by_consumer(control)) == 1, what=worker.output)
         [found] = by_consumer(control).values()
         assert found.state == "alive" and found.claimed == 0
+        assert found.identity == {
+            "host": socket.gethostname(),
+            "pid": worker.pid,
+            "version": __version__,
+            "slots": 3,
+            "queues": ["q"],
+            "suspects": False,
+        }
         assert worker.stop() == 0
     assert by_consumer(control) == {}
+    ended = by_consumer(control, tombstones=True).values()
+    assert ended and all(not each.identity for each in ended)
 
 
-@pytest.mark.parametrize("kind", ["consumers", "claimed"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\xff", "[" * 100_000])
+def test_an_identity_that_is_no_object_is_empty(
+    redis: Any, scripts: Scripts, control: RedisClient, text: str
+) -> None:
+    scripts.open("c")
+    redis.hset(key("workers", "q"), "c", text.encode("latin-1"))
+    assert by_consumer(control)["c"].identity == {}
+
+
+@pytest.mark.parametrize("kind", ["consumers", "claimed", "workers"])
 def test_a_key_of_another_type_is_an_error(
     redis: Any, scripts: Scripts, control: RedisClient, kind: str
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fluxqueue_core import key
 
@@ -29,12 +30,16 @@ class Worker:
         lease_left: seconds until the lease ends, by the clock of Redis. If negative, the
             lease ended that long ago; for a tombstone, the conversation did.
         claimed: how many tasks it holds.
+        identity: how the worker describes its process: `host`, `pid`, `version`, `slots`,
+            `queues` and `suspects`. Empty for a tombstone, for a worker of an older version,
+            and if the text in Redis is no JSON object.
     """
 
     consumer: str
     state: State
     lease_left: float
     claimed: int
+    identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,20 @@ def scan(client: RedisClient, queue: str, *, tombstones: bool = False) -> Iterat
 def _read_workers(
     client: RedisClient, queue: str, rows: Sequence[tuple[bytes, float]], now: float
 ) -> list[Worker]:
+    if not rows:
+        return []
     names = [consumer.decode(errors="replace") for consumer, _ in rows]
-    claimed = checked(client.commands(("HLEN", key("claimed", queue, name)) for name in names))
+    identities, *claimed = checked(
+        client.commands(
+            [
+                ("HMGET", key("workers", queue), *(consumer for consumer, _ in rows)),
+                *(("HLEN", key("claimed", queue, name)) for name in names),
+            ]
+        )
+    )
     return [
-        Worker(name, _state(score, now), abs(score) / 1_000 - now, count)
-        for name, (_, score), count in zip(names, rows, claimed, strict=True)
+        Worker(name, _state(score, now), abs(score) / 1_000 - now, count, _parse(identity))
+        for name, (_, score), count, identity in zip(names, rows, claimed, identities, strict=True)
     ]
 
 
@@ -108,3 +122,11 @@ def _state(score: float, now: float) -> State:
     if score < 0:
         return "tombstone"
     return "alive" if score / 1_000 > now else "late"
+
+
+def _parse(identity: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = json.loads(identity or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
