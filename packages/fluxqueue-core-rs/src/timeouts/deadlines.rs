@@ -8,9 +8,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// The longest time until the next `pass` while an attempt is stuck.
 const SLOW_TICK: Duration = Duration::from_secs(1);
 
-/// The stage of an attempt.
+/// The progress of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum Progress {
     /// Its deadline has not passed.
     Running,
     /// Its deadline has passed, and it was told to end.
@@ -21,7 +21,7 @@ pub enum Stage {
 
 struct Entry<T> {
     token: T,
-    stage: Stage,
+    progress: Progress,
     due: Instant,
 }
 
@@ -44,23 +44,23 @@ impl<T> Attempts<T> {
     pub fn add(&mut self, token: T, due: Instant) -> u64 {
         self.last += 1;
         self.due.insert((due, self.last));
-        self.entries.insert(self.last, Entry { token, stage: Stage::Running, due });
+        self.entries.insert(self.last, Entry { token, progress: Progress::Running, due });
         self.last
     }
 
-    /// Removes an attempt, and returns its stage. None: there is no such attempt.
-    pub fn remove(&mut self, id: u64) -> Option<Stage> {
+    /// Removes an attempt, and returns its progress. None: there is no such attempt.
+    pub fn remove(&mut self, id: u64) -> Option<Progress> {
         let entry = self.entries.remove(&id)?;
         self.due.remove(&(entry.due, id));
-        if entry.stage == Stage::TimedOut {
+        if entry.progress == Progress::TimedOut {
             self.timed_out -= 1;
         }
-        Some(entry.stage)
+        Some(entry.progress)
     }
 
-    /// The stage of an attempt. None: it has ended.
-    pub fn stage(&self, id: u64) -> Option<Stage> {
-        self.entries.get(&id).map(|entry| entry.stage)
+    /// The progress of an attempt. None: it has ended.
+    pub fn progress(&self, id: u64) -> Option<Progress> {
+        self.entries.get(&id).map(|entry| entry.progress)
     }
 
     /// The time of the next call of `pass`. None: not before an attempt is added.
@@ -79,23 +79,23 @@ impl<T> Attempts<T> {
         [due, tick].into_iter().flatten().min()
     }
 
-    /// Moves each due attempt to its next stage, and calls `tell` for it.
-    pub fn pass(&mut self, now: Instant, mut tell: impl FnMut(u64, &T, Stage)) {
+    /// Moves each due attempt to its next step, and calls `tell` for it.
+    pub fn pass(&mut self, now: Instant, mut tell: impl FnMut(u64, &T, Progress)) {
         while let Some(&(due, id)) = self.due.first()
             && due <= now
         {
             self.due.remove(&(due, id));
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            if entry.stage == Stage::Running {
-                entry.stage = Stage::TimedOut;
+            if entry.progress == Progress::Running {
+                entry.progress = Progress::TimedOut;
                 entry.due = now + self.grace;
                 self.timed_out += 1;
                 self.due.insert((entry.due, id));
             } else {
-                entry.stage = Stage::Stuck;
+                entry.progress = Progress::Stuck;
                 self.timed_out -= 1;
             }
-            tell(id, &entry.token, entry.stage);
+            tell(id, &entry.token, entry.progress);
         }
     }
 }
@@ -106,9 +106,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn passed(attempts: &mut Attempts<&'static str>, now: Instant) -> Vec<(&'static str, Stage)> {
+    fn passed(attempts: &mut Attempts<&'static str>, now: Instant) -> Vec<(&'static str, Progress)> {
         let mut told = Vec::new();
-        attempts.pass(now, |_, token, stage| told.push((*token, stage)));
+        attempts.pass(now, |_, token, progress| told.push((*token, progress)));
         told
     }
 
@@ -121,17 +121,17 @@ mod tests {
         attempts.add("latest", start + 9 * SECOND);
         assert_eq!(attempts.next(start), Some(start + 2 * SECOND));
         assert_eq!(passed(&mut attempts, start + SECOND), []);
-        assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("soon", Stage::TimedOut)]);
+        assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("soon", Progress::TimedOut)]);
         assert_eq!(passed(&mut attempts, start + 2 * SECOND), []);
         // Its thread may not have received the exception yet, so the next time is soon.
         assert_eq!(attempts.next(start + 2 * SECOND), Some(start + 2 * SECOND + TICK));
-        assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Stage::Stuck)]);
-        assert_eq!(attempts.stage(soon), Some(Stage::Stuck));
+        assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Progress::Stuck)]);
+        assert_eq!(attempts.progress(soon), Some(Progress::Stuck));
         assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 4 * SECOND));
-        assert_eq!(attempts.remove(soon), Some(Stage::Stuck));
+        assert_eq!(attempts.remove(soon), Some(Progress::Stuck));
         assert_eq!(attempts.remove(soon), None);
         assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 5 * SECOND));
-        assert_eq!(attempts.remove(late), Some(Stage::Running));
+        assert_eq!(attempts.remove(late), Some(Progress::Running));
     }
 
     #[test]
@@ -139,12 +139,12 @@ mod tests {
         let start = Instant::now();
         let mut attempts = Attempts::new(SECOND);
         let id = attempts.add("a", start + SECOND);
-        assert_eq!(attempts.remove(id), Some(Stage::Running));
+        assert_eq!(attempts.remove(id), Some(Progress::Running));
         assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
         assert_eq!(attempts.next(start), None);
         let id = attempts.add("b", start + SECOND);
-        assert_eq!(passed(&mut attempts, start + SECOND), [("b", Stage::TimedOut)]);
-        assert_eq!(attempts.remove(id), Some(Stage::TimedOut));
+        assert_eq!(passed(&mut attempts, start + SECOND), [("b", Progress::TimedOut)]);
+        assert_eq!(attempts.remove(id), Some(Progress::TimedOut));
         assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
         assert_eq!(attempts.next(start), None);
         assert!(attempts.entries.is_empty() && attempts.due.is_empty());

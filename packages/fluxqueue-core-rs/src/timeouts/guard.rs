@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::shared::{Shared, Token};
+use super::watchlist::{Token, Watchlist};
 use crate::fork;
 
 /// A function whose calls have a deadline.
@@ -25,12 +25,12 @@ use crate::fork;
 pub struct TimedCall {
     function: Py<PyAny>,
     timeout: Duration,
-    shared: Arc<Shared>,
+    watchlist: Arc<Watchlist>,
 }
 
 impl TimedCall {
-    pub(super) fn new(function: Py<PyAny>, timeout: Duration, shared: Arc<Shared>) -> TimedCall {
-        TimedCall { function, timeout, shared }
+    pub(super) fn new(function: Py<PyAny>, timeout: Duration, watchlist: Arc<Watchlist>) -> TimedCall {
+        TimedCall { function, timeout, watchlist }
     }
 }
 
@@ -45,11 +45,11 @@ impl TimedCall {
     ) -> PyResult<Bound<'py, PyAny>> {
         let thread = thread_ident(py)?;
         let generation = fork::generation();
-        let id = self.shared.add(Token::Thread(thread), self.timeout);
+        let id = self.watchlist.add(Token::Thread(thread), self.timeout);
         let result = self.function.bind(py).call(args, kwargs);
         // In a child process that the task has forked there are no deadlines: the thread that
         // held the lock at the fork does not exist there to release it.
-        if fork::generation() != generation || !self.shared.remove(id) {
+        if fork::generation() != generation || !self.watchlist.remove(id) {
             return result;
         }
         deliver(py, thread)?;

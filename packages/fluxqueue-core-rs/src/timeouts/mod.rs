@@ -8,7 +8,7 @@
 mod deadlines;
 mod guard;
 mod python;
-mod shared;
+mod watchlist;
 
 pub use guard::TimedCall;
 pub use python::Deadlines;

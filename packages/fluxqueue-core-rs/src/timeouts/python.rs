@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-use super::deadlines::Stage;
+use super::deadlines::Progress;
 use super::guard::{self, TimedCall};
-use super::shared::{Shared, Token};
+use super::watchlist::{Token, Watchlist};
 use crate::errors::Error;
 
 /// The deadlines of a worker's attempts.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Deadlines {
-    shared: Arc<Shared>,
+    watchlist: Arc<Watchlist>,
 }
 
-type Due = (u64, Py<PyAny>, bool);
+type Expired = (u64, Py<PyAny>, bool);
 
 fn duration(seconds: f64, name: &str) -> PyResult<Duration> {
     match Duration::try_from_secs_f64(seconds) {
@@ -30,43 +30,43 @@ fn duration(seconds: f64, name: &str) -> PyResult<Duration> {
 impl Deadlines {
     #[new]
     fn new(grace: f64) -> PyResult<Deadlines> {
-        Ok(Deadlines { shared: Arc::new(Shared::new(duration(grace, "grace")?)) })
+        Ok(Deadlines { watchlist: Arc::new(Watchlist::new(duration(grace, "grace")?)) })
     }
 
     fn guard(&self, function: Py<PyAny>, timeout: f64) -> PyResult<TimedCall> {
-        Ok(TimedCall::new(function, duration(timeout, "timeout")?, self.shared.clone()))
+        Ok(TimedCall::new(function, duration(timeout, "timeout")?, self.watchlist.clone()))
     }
 
     fn add(&self, token: Py<PyAny>, timeout: f64) -> PyResult<u64> {
-        Ok(self.shared.add(Token::Given(token), duration(timeout, "timeout")?))
+        Ok(self.watchlist.add(Token::Given(token), duration(timeout, "timeout")?))
     }
 
     fn remove(&self, id: u64) -> bool {
-        self.shared.remove(id)
+        self.watchlist.remove(id)
     }
 
     fn runs(&self, id: u64) -> bool {
-        self.shared.runs(id)
+        self.watchlist.runs(id)
     }
 
-    fn wait(&self, py: Python<'_>) -> PyResult<Option<Vec<Due>>> {
+    fn wait(&self, py: Python<'_>) -> PyResult<Option<Vec<Expired>>> {
         guard::prepare(py)?;
         guard::clear_flag(py)?;
         loop {
-            if !py.detach(|| self.shared.wait()) {
+            if !py.detach(|| self.watchlist.wait()) {
                 return Ok(None);
             }
-            let mut found: Vec<Due> = Vec::new();
+            let mut found: Vec<Expired> = Vec::new();
             let mut failure = None;
             // This thread holds the GIL, so the attempt's thread can't end the attempt between
             // the check of its deadline and the exception.
-            self.shared.pass(Instant::now(), |id, token, stage| match (token, stage) {
-                (Token::Thread(thread), Stage::TimedOut) => failure = guard::interrupt(py, *thread).err(),
+            self.watchlist.pass(Instant::now(), |id, token, progress| match (token, progress) {
+                (Token::Thread(thread), Progress::TimedOut) => failure = guard::interrupt(py, *thread).err(),
                 (Token::Thread(thread), _) => match thread.into_pyobject(py) {
                     Ok(thread) => found.push((id, thread.into_any().unbind(), true)),
                     Err(never) => match never {},
                 },
-                (Token::Given(token), stage) => found.push((id, token.clone_ref(py), stage == Stage::Stuck)),
+                (Token::Given(token), progress) => found.push((id, token.clone_ref(py), progress == Progress::Stuck)),
             });
             if let Some(error) = failure {
                 return Err(error);
@@ -81,6 +81,6 @@ impl Deadlines {
     }
 
     fn stop(&self) {
-        self.shared.stop();
+        self.watchlist.stop();
     }
 }

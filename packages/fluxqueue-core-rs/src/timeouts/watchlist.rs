@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-use super::deadlines::{Attempts, Stage};
+use super::deadlines::{Attempts, Progress};
 
 /// The receiver of a message that the deadline of an attempt has passed.
 pub enum Token {
@@ -15,7 +15,7 @@ pub enum Token {
     Given(Py<PyAny>),
 }
 
-struct State {
+struct Watched {
     attempts: Attempts<Token>,
     /// The time at which the watching thread wakes up. None: it sleeps until it is woken.
     wakes_at: Option<Instant>,
@@ -23,19 +23,19 @@ struct State {
 }
 
 /// The attempts with their lock. A thread that holds it never waits for the GIL.
-pub struct Shared {
-    state: Mutex<State>,
+pub struct Watchlist {
+    state: Mutex<Watched>,
     changed: Condvar,
 }
 
-impl Shared {
+impl Watchlist {
     /// Makes an empty set. `grace` is the time that an attempt has to end after its deadline.
-    pub fn new(grace: Duration) -> Shared {
-        let state = State { attempts: Attempts::new(grace), wakes_at: None, stopped: false };
-        Shared { state: Mutex::new(state), changed: Condvar::new() }
+    pub fn new(grace: Duration) -> Watchlist {
+        let state = Watched { attempts: Attempts::new(grace), wakes_at: None, stopped: false };
+        Watchlist { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Watched> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -51,16 +51,16 @@ impl Shared {
 
     /// Ends an attempt. Returns whether its deadline had passed.
     pub fn remove(&self, id: u64) -> bool {
-        self.lock().attempts.remove(id).is_some_and(|stage| stage != Stage::Running)
+        self.lock().attempts.remove(id).is_some_and(|progress| progress != Progress::Running)
     }
 
     /// Whether the attempt still runs.
     pub fn runs(&self, id: u64) -> bool {
-        self.lock().attempts.stage(id).is_some()
+        self.lock().attempts.progress(id).is_some()
     }
 
-    /// Moves each due attempt to its next stage and calls `tell` for it, under the lock.
-    pub fn pass(&self, now: Instant, tell: impl FnMut(u64, &Token, Stage)) {
+    /// Moves each due attempt to its next step and calls `tell` for it, under the lock.
+    pub fn pass(&self, now: Instant, tell: impl FnMut(u64, &Token, Progress)) {
         self.lock().attempts.pass(now, tell);
     }
 
