@@ -55,8 +55,8 @@ pub fn read(text: &str) -> Result<Location> {
         return Err(bad("the Redis URL has a #; write it as %23"));
     }
     match scheme.as_str() {
-        "redis+sentinel" | "rediss+sentinel" => sentinel(Parts::cut(rest)?, scheme.starts_with("rediss")),
-        "redis+cluster" | "rediss+cluster" => cluster(Parts::cut(rest)?, scheme.starts_with("rediss")),
+        "redis+sentinel" | "rediss+sentinel" => sentinel(UrlParts::cut(rest)?, scheme.starts_with("rediss")),
+        "redis+cluster" | "rediss+cluster" => cluster(UrlParts::cut(rest)?, scheme.starts_with("rediss")),
         "redis" | "rediss" => {
             check_at_sign(rest)?;
             let hosts = rest.split(['/', '?']).next().and_then(|authority| authority.rsplit('@').next());
@@ -146,7 +146,7 @@ fn check_at_sign(rest: &str) -> Result<()> {
 }
 
 /// The parts of a URL that may have several hosts.
-struct Parts<'a> {
+struct UrlParts<'a> {
     username: Option<String>,
     password: Option<String>,
     hosts: &'a str,
@@ -154,8 +154,8 @@ struct Parts<'a> {
     query: Vec<(String, String)>,
 }
 
-impl<'a> Parts<'a> {
-    fn cut(rest: &'a str) -> Result<Parts<'a>> {
+impl<'a> UrlParts<'a> {
+    fn cut(rest: &'a str) -> Result<UrlParts<'a>> {
         check_at_sign(rest)?;
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = before.split_once('/').unwrap_or((before, ""));
@@ -164,7 +164,7 @@ impl<'a> Parts<'a> {
             Some((username, secret)) => (username, Some(secret)),
             None => (credentials, None),
         };
-        Ok(Parts {
+        Ok(UrlParts {
             username: user(username)?,
             password: password(secret)?,
             hosts,
@@ -188,7 +188,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn sentinel(mut parts: Parts, encrypted: bool) -> Result<Location> {
+fn sentinel(mut parts: UrlParts, encrypted: bool) -> Result<Location> {
     let shape = "it looks like redis+sentinel://host1:26379,host2:26379/service/0";
     let nodes = parts.nodes(SENTINEL_PORT)?;
     let (service, path) = match parts.path[..] {
@@ -216,7 +216,7 @@ fn sentinel(mut parts: Parts, encrypted: bool) -> Result<Location> {
     })
 }
 
-fn cluster(mut parts: Parts, encrypted: bool) -> Result<Location> {
+fn cluster(mut parts: UrlParts, encrypted: bool) -> Result<Location> {
     let nodes = parts.nodes(PORT)?;
     let asked = take(&mut parts.query, "db");
     if parts.path.iter().copied().chain(asked.as_deref()).any(|database| database != "0") {

@@ -10,7 +10,7 @@ use super::per_call::{Due, PerCall};
 use super::route::Target;
 
 /// The parts that all calls of a bulk share.
-pub struct Calls<'a, 'py> {
+pub struct BulkCalls<'a, 'py> {
     pub target: &'a Target,
     /// Raises if a call does not fit the function.
     pub check: &'a Bound<'py, PyAny>,
@@ -20,7 +20,7 @@ pub struct Calls<'a, 'py> {
     pub max_bytes: usize,
 }
 
-impl<'py> Calls<'_, 'py> {
+impl<'py> BulkCalls<'_, 'py> {
     /// Appends a call. An error carries the call's `call_index`.
     pub fn append(&self, out: &mut Vec<u8>, call: &Bound<'py, PyAny>, index: usize) -> PyResult<()> {
         let py = call.py();

@@ -17,11 +17,11 @@ static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// By the address of the loop, which its connection keeps alive, and the shard key
 /// (`Deployment::shard_key`).
-type Table = HashMap<(usize, Slot), Py<LoopConnection>>;
+type LoopTable = HashMap<(usize, Slot), Py<LoopConnection>>;
 
 /// No Python code runs while the table is locked, or it could wait for itself.
 pub struct Loops {
-    table: Mutex<Table>,
+    table: Mutex<LoopTable>,
     generation: AtomicU32,
 }
 
@@ -30,7 +30,7 @@ impl Loops {
         Loops { table: Mutex::default(), generation: AtomicU32::new(fork::generation()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, LoopTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::command::{self, Naming};
 use super::route::Target;
-use super::wrapping::{Answer, Wrapping};
+use super::wrapping::{Replies, Wrapping};
 use crate::connection::Reply;
 
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
-pub struct Call<F> {
+pub struct LoopCall<F> {
     pub future: F,
     pub target: Arc<Target>,
     /// The calls, as arguments of the command.
@@ -26,7 +26,7 @@ pub struct Call<F> {
 
 /// The calls of one command.
 pub struct Batch<F> {
-    pub calls: Vec<Call<F>>,
+    pub calls: Vec<LoopCall<F>>,
     /// The reply to ASKING is still to come.
     asking: bool,
     /// The reply to the command, while that to WAIT is still to come.
@@ -41,7 +41,7 @@ pub struct Batch<F> {
 /// The command that a reply belongs to.
 pub enum Answered<F> {
     /// A command whose replies are complete.
-    Whole(Vec<Call<F>>, Naming, Answer),
+    Whole(Vec<LoopCall<F>>, Naming, Replies),
     /// A command with further replies.
     InPart,
     /// No command.
@@ -51,7 +51,7 @@ pub enum Answered<F> {
 /// Dropping a future may run code of the application, which may enqueue. So an outbox
 /// drops none: it returns them, and the caller drops them where nothing is locked.
 pub struct Outbox<F> {
-    waiting: VecDeque<Call<F>>,
+    waiting: VecDeque<LoopCall<F>>,
     /// How the next commands name their script.
     pub naming: Naming,
     in_flight: VecDeque<Batch<F>>,
@@ -64,9 +64,9 @@ impl<F> Outbox<F> {
         Outbox { waiting: VecDeque::new(), naming: Naming::Digest, in_flight: VecDeque::new(), appended: 0, pushed: 0 }
     }
 
-    pub fn push(&mut self, call: Call<F>) {
+    pub fn push(&mut self, call: LoopCall<F>) {
         self.pushed += 1;
-        self.waiting.push_back(Call { number: self.pushed, ..call });
+        self.waiting.push_back(LoopCall { number: self.pushed, ..call });
     }
 
     pub fn has_waiting(&self) -> bool {
@@ -84,9 +84,9 @@ impl<F> Outbox<F> {
     }
 
     /// The oldest waiting calls, about a command's worth of bytes.
-    pub fn take(&mut self) -> Vec<Call<F>> {
+    pub fn take(&mut self) -> Vec<LoopCall<F>> {
         let mut bytes = 0;
-        let fits = |call: &Call<F>| {
+        let fits = |call: &LoopCall<F>| {
             let first = bytes == 0;
             bytes += call.body.len();
             first || bytes <= command::CHUNK_BYTES
@@ -96,12 +96,12 @@ impl<F> Outbox<F> {
     }
 
     /// All waiting calls.
-    pub fn take_all(&mut self) -> Vec<Call<F>> {
+    pub fn take_all(&mut self) -> Vec<LoopCall<F>> {
         self.waiting.drain(..).collect()
     }
 
     /// Lets calls wait again, in the order in which they came.
-    pub fn give_back(&mut self, calls: Vec<Call<F>>) {
+    pub fn give_back(&mut self, calls: Vec<LoopCall<F>>) {
         if calls.is_empty() {
             return;
         }
@@ -111,7 +111,7 @@ impl<F> Outbox<F> {
 
     /// Appends one command per delivery and chunk to `out`. Calls that share a delivery
     /// keep their order.
-    pub fn compose(&mut self, mut calls: Vec<Call<F>>, wrapping: &Wrapping, out: &mut Vec<u8>) {
+    pub fn compose(&mut self, mut calls: Vec<LoopCall<F>>, wrapping: &Wrapping, out: &mut Vec<u8>) {
         let after = wrapping.after();
         calls.sort_by(|a, b| a.target.delivery.group().cmp(&b.target.delivery.group()));
         let mut calls = calls.into_iter().peekable();
@@ -164,8 +164,8 @@ impl<F> Outbox<F> {
         }
         let Some(batch) = self.in_flight.pop_front() else { return Answered::Stray };
         let answer = match batch.reply {
-            None => Answer { reply, waited: None },
-            Some(first) => Answer { reply: first, waited: Some(reply) },
+            None => Replies { reply, waited: None },
+            Some(first) => Replies { reply: first, waited: Some(reply) },
         };
         Answered::Whole(batch.calls, batch.naming, answer)
     }
@@ -173,7 +173,7 @@ impl<F> Outbox<F> {
     /// The connection is gone, and its socket has not taken the last `unsent` bytes.
     /// Returns the calls that Redis may have executed; the others wait again (rule 13).
     /// Through TLS a command counts as written as soon as its first byte is.
-    pub fn break_off(&mut self, unsent: usize, encrypted: bool) -> Vec<Call<F>> {
+    pub fn break_off(&mut self, unsent: usize, encrypted: bool) -> Vec<LoopCall<F>> {
         let written = self.appended.saturating_sub(unsent as u64);
         self.appended = 0;
         let mut uncertain = Vec::new();
@@ -198,7 +198,7 @@ impl<F> Outbox<F> {
     }
 
     /// The waiting calls whose time is over.
-    pub fn expire(&mut self, now: Duration) -> Vec<Call<F>> {
+    pub fn expire(&mut self, now: Duration) -> Vec<LoopCall<F>> {
         let (expired, left) = self.waiting.drain(..).partition(|call| call.deadline <= now);
         self.waiting = left;
         let expired: VecDeque<_> = expired;

@@ -4,37 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{self, Delivery, Naming};
-use super::outbox::{Answered, Call, Outbox};
+use super::outbox::{Answered, LoopCall, Outbox};
 use super::route::Target;
 use super::wrapping::Wrapping;
 use crate::config::Wait;
 use crate::connection::Reply;
 use crate::message::Terms;
 
-fn call(future: u32, queue: &str, body: &[u8]) -> Call<u32> {
+fn call(future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
     call_by(Delivery::push, future, queue, body)
 }
 
-fn call_by(delivery: fn(&str) -> Delivery, future: u32, queue: &str, body: &[u8]) -> Call<u32> {
+fn call_by(delivery: fn(&str) -> Delivery, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
     let target = Target::new(queue, "t", Terms::default(), delivery).expect("valid names");
     let deadline = Duration::from_millis(u64::from(future));
-    Call { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
+    LoopCall { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
 }
 
 const PLAIN: Wrapping = Wrapping { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };
 
-fn answered(outbox: &mut Outbox<u32>) -> Option<Vec<Call<u32>>> {
+fn answered(outbox: &mut Outbox<u32>) -> Option<Vec<LoopCall<u32>>> {
     match outbox.answered(Reply::Integer(1)) {
         Answered::Whole(calls, _, _) => Some(calls),
         _ => None,
     }
 }
 
-fn numbers(calls: &[Call<u32>]) -> Vec<u32> {
+fn numbers(calls: &[LoopCall<u32>]) -> Vec<u32> {
     calls.iter().map(|call| call.future).collect()
 }
 
-fn outbox(calls: impl IntoIterator<Item = Call<u32>>) -> Outbox<u32> {
+fn outbox(calls: impl IntoIterator<Item = LoopCall<u32>>) -> Outbox<u32> {
     let mut outbox = Outbox::new();
     calls.into_iter().for_each(|call| outbox.push(call));
     outbox
@@ -80,7 +80,7 @@ fn deliveries_to_one_queue_have_a_command_each_and_a_script_can_have_its_text() 
 #[test]
 fn a_command_has_at_most_a_thousand_messages_and_a_chunk_is_never_split() {
     let mut outbox = outbox((0..2_500).map(|n| call(n, "q", b"$1\r\nx\r\n")));
-    outbox.push(Call { count: 1_200, ..call(2_500, "q", b"many") });
+    outbox.push(LoopCall { count: 1_200, ..call(2_500, "q", b"many") });
     let calls = outbox.take();
     outbox.compose(calls, &PLAIN, &mut Vec::new());
     let sizes: Vec<usize> = std::iter::from_fn(|| answered(&mut outbox)).map(|calls| calls.len()).collect();

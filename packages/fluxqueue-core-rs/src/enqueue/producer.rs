@@ -9,12 +9,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
-use super::calls::Calls;
+use super::calls::BulkCalls;
 use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
 use super::loops::Loops;
-use super::outbox::Call;
+use super::outbox::LoopCall;
 use super::per_call::{Due, PerCall};
 use super::route::{Route, Target};
 use super::sync;
@@ -66,7 +66,7 @@ impl Producer {
         &self,
         py: Python<'_>,
         sender: &mut Sender<'_>,
-        bulk: &Calls<'_, '_>,
+        bulk: &BulkCalls<'_, '_>,
         calls: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let mut chunk = sender.blank();
@@ -92,7 +92,7 @@ impl Producer {
     fn send_all(
         &self,
         py: Python<'_>,
-        bulk: &Calls<'_, '_>,
+        bulk: &BulkCalls<'_, '_>,
         calls: &Bound<'_, PyAny>,
     ) -> PyResult<(usize, Vec<(TaskId, Verdict)>)> {
         let mut own = thread::take(&self.deployment);
@@ -110,9 +110,9 @@ impl Producer {
         route: &'a Bound<'py, Route>,
         check: &'a Bound<'py, PyAny>,
         stamp: Option<&'a Bound<'py, PyAny>>,
-    ) -> Calls<'a, 'py> {
+    ) -> BulkCalls<'a, 'py> {
         let max_bytes = self.deployment.config.max_message_bytes;
-        Calls { target: &route.get().target, check, stamp, due: None, max_bytes }
+        BulkCalls { target: &route.get().target, check, stamp, due: None, max_bytes }
     }
 }
 
@@ -267,7 +267,7 @@ impl Producer {
         delay: Option<u64>,
         at: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let bulk = Calls { due: due(delay, at), ..self.calls(route, check, Some(stamp)) };
+        let bulk = BulkCalls { due: due(delay, at), ..self.calls(route, check, Some(stamp)) };
         let (_, verdicts) = self.send_all(py, &bulk, calls)?;
         verdict::list(py, verdicts.into_iter())
     }
@@ -308,8 +308,14 @@ fn submit<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let future = connection.get().future(connection.py())?;
     let target = target.clone();
-    let call =
-        Call { future: future.clone().unbind(), target, body, count, deadline: std::time::Duration::ZERO, number: 0 };
+    let call = LoopCall {
+        future: future.clone().unbind(),
+        target,
+        body,
+        count,
+        deadline: std::time::Duration::ZERO,
+        number: 0,
+    };
     LoopConnection::push(connection, call).inspect_err(|_| {
         // The caller gets the error and no future, so the call is withdrawn.
         let _ = future.call_method0("cancel");

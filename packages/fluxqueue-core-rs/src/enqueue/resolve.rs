@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-use super::outbox::Call;
+use super::outbox::LoopCall;
 use super::verdict::{self, Verdicts};
 use crate::errors::Error;
 
@@ -27,7 +27,7 @@ pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
 /// Redis has executed the calls. After a push each future gets None, after a script the
 /// verdicts on its calls. Fails only with what `interruption` lets through, and after
 /// all futures have ended.
-pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
+pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
     let none = py.None();
     let mut outcome = Ok(());
     let mut end = |future: &Py<PyAny>, result: &Py<PyAny>| {
@@ -51,7 +51,7 @@ pub fn succeed(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, verdicts: Verdicts) 
 }
 
 /// The calls have failed. Each future gets a separate exception.
-pub fn fail(py: Python<'_>, calls: Vec<Call<Py<PyAny>>>, error: &Error) -> PyResult<()> {
+pub fn fail(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, error: &Error) -> PyResult<()> {
     let mut outcome = Ok(());
     for call in calls {
         if is_done(py, &call.future) {

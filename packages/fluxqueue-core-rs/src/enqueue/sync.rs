@@ -7,7 +7,7 @@ use super::redirects::{Pause, Redirects};
 use super::route::Target;
 use super::thread::{ThreadConnections, interrupt};
 use super::verdict::Verdicts;
-use super::wrapping::{Answer, Wrapping};
+use super::wrapping::{Replies, Wrapping};
 use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
 
@@ -29,14 +29,14 @@ pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnect
         };
         let wrapping = Wrapping { asking: course.asking, wait: deployment.config.wait };
         let sent = reached.and_then(|mut connection| {
-            let answer = exchange(&mut connection, &wrapping, &own.command, deadline)?;
-            Ok((connection, answer))
+            let replies = exchange(&mut connection, &wrapping, &own.command, deadline)?;
+            Ok((connection, replies))
         });
         let (failure, pause) = match sent {
-            Ok((connection, answer)) => {
-                let verdicts = wrapping.verdicts(&target.delivery, || 1, &answer);
-                let redirect = redirects.follow(deployment, &answer.reply, connection.node());
-                if !matches!(verdicts, Err(Error::Uncertain(_))) && !command::is_useless_after(&answer.reply) {
+            Ok((connection, replies)) => {
+                let verdicts = wrapping.verdicts(&target.delivery, || 1, &replies);
+                let redirect = redirects.follow(deployment, &replies.reply, connection.node());
+                if !matches!(verdicts, Err(Error::Uncertain(_))) && !command::is_useless_after(&replies.reply) {
                     own.keep(connection);
                 }
                 match (redirect, verdicts) {
@@ -47,7 +47,7 @@ pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnect
                         (reason, pause)
                     }
                     (None, Err(not_ready @ Error::Unavailable(_))) => (not_ready, Pause::Needed),
-                    (None, Err(unknown)) if target.delivery.needs_text(naming, &answer.reply) => {
+                    (None, Err(unknown)) if target.delivery.needs_text(naming, &replies.reply) => {
                         naming = Naming::Text;
                         target.delivery.name_by_text(&mut own.command, 1);
                         (unknown, Pause::None)
@@ -65,7 +65,7 @@ pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnect
     }
 }
 
-fn exchange(connection: &mut Connection, wrapping: &Wrapping, command: &[u8], deadline: Instant) -> Result<Answer> {
+fn exchange(connection: &mut Connection, wrapping: &Wrapping, command: &[u8], deadline: Instant) -> Result<Replies> {
     wrapping.before(connection.outgoing());
     connection.outgoing().extend_from_slice(command);
     connection.append(&wrapping.after());

@@ -16,7 +16,7 @@ pub struct Wrapping {
 }
 
 /// The replies to a command and to what is around it.
-pub struct Answer {
+pub struct Replies {
     /// The reply to the command.
     pub reply: Reply,
     /// The reply to WAIT or WAITAOF.
@@ -48,7 +48,12 @@ impl Wrapping {
     }
 
     /// Reads the replies. Returns `Uncertain` if one is not a valid reply.
-    pub fn receive(&self, connection: &mut Connection, deadline: Instant, interrupt: &mut Interrupt) -> Result<Answer> {
+    pub fn receive(
+        &self,
+        connection: &mut Connection,
+        deadline: Instant,
+        interrupt: &mut Interrupt,
+    ) -> Result<Replies> {
         let mut next = || connection.receive(deadline, interrupt).map_err(no_reply);
         if self.asking {
             // If Redis refuses ASKING, it refuses the command too.
@@ -56,15 +61,15 @@ impl Wrapping {
         }
         let reply = next()?;
         let waited = if self.wait.is_on() { Some(next()?) } else { None };
-        Ok(Answer { reply, waited })
+        Ok(Replies { reply, waited })
     }
 
     /// The verdicts of the replies on the calls of the command. Errors as with
     /// `Delivery::verdicts`, and `Unacknowledged`: Redis has executed the command, but
     /// too few replicas have it, or the disk does not.
-    pub fn verdicts(&self, delivery: &Delivery, calls: impl FnOnce() -> usize, answer: &Answer) -> Result<Verdicts> {
-        let verdicts = delivery.verdicts(calls, &answer.reply)?;
-        match &answer.waited {
+    pub fn verdicts(&self, delivery: &Delivery, calls: impl FnOnce() -> usize, replies: &Replies) -> Result<Verdicts> {
+        let verdicts = delivery.verdicts(calls, &replies.reply)?;
+        match &replies.waited {
             None => Ok(verdicts),
             Some(waited) => acknowledged(&self.wait, waited).map(|()| verdicts),
         }
@@ -134,7 +139,7 @@ mod tests {
     fn too_few_acknowledgements_leave_the_task_in_redis() {
         let push = Delivery::push("q");
         let verdicts = |wrapping: Wrapping, waited: Reply| {
-            wrapping.verdicts(&push, || 1, &Answer { reply: Reply::Integer(1), waited: Some(waited) })
+            wrapping.verdicts(&push, || 1, &Replies { reply: Reply::Integer(1), waited: Some(waited) })
         };
         let both = |local, replicas| Reply::Array(vec![Reply::Integer(local), Reply::Integer(replicas)]);
         assert!(verdicts(wrapping(2, false), Reply::Integer(2)).is_ok());
@@ -154,7 +159,7 @@ mod tests {
             }
         }
         // The reply to the command counts first.
-        let refused = Answer { reply: Reply::Error("OOM no".into()), waited: Some(Reply::Integer(9)) };
+        let refused = Replies { reply: Reply::Error("OOM no".into()), waited: Some(Reply::Integer(9)) };
         assert!(matches!(wrapping(1, false).verdicts(&push, || 1, &refused), Err(Error::Broker(_))));
     }
 

@@ -18,10 +18,10 @@ const NO_NODE: u16 = u16::MAX;
 /// The map, and the nodes to ask for it.
 pub struct SlotMap {
     seeds: Vec<Arc<Node>>,
-    state: Mutex<State>,
+    view: Mutex<ClusterView>,
 }
 
-struct State {
+struct ClusterView {
     /// The index in `nodes` for each slot. Empty before the first reply.
     owners: Vec<u16>,
     nodes: Vec<Arc<Node>>,
@@ -35,12 +35,12 @@ struct State {
 
 impl SlotMap {
     pub fn new(seeds: Vec<Node>) -> SlotMap {
-        let state = State { owners: Vec::new(), nodes: Vec::new(), doubtful: true, turn: 0 };
-        SlotMap { seeds: seeds.into_iter().map(Arc::new).collect(), state: Mutex::new(state) }
+        let view = ClusterView { owners: Vec::new(), nodes: Vec::new(), doubtful: true, turn: 0 };
+        SlotMap { seeds: seeds.into_iter().map(Arc::new).collect(), view: Mutex::new(view) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ClusterView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The node that serves the slot, if the map has it.
@@ -55,25 +55,25 @@ impl SlotMap {
 
     /// Notes that `node` serves the slot, as a redirect said.
     pub fn learn(&self, slot: Slot, node: Arc<Node>) {
-        let mut state = self.lock();
-        let known = state.nodes.iter().position(|other| *other == node);
+        let mut view = self.lock();
+        let known = view.nodes.iter().position(|other| *other == node);
         let at = known.unwrap_or_else(|| {
             // Since the node is new, other slots have moved too. It knows them: ask it first.
-            state.doubtful = true;
-            state.turn = state.nodes.len();
-            state.nodes.push(node);
-            state.nodes.len() - 1
+            view.doubtful = true;
+            view.turn = view.nodes.len();
+            view.nodes.push(node);
+            view.nodes.len() - 1
         });
-        state.owners.resize(SLOTS, NO_NODE);
-        state.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NO_NODE);
+        view.owners.resize(SLOTS, NO_NODE);
+        view.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NO_NODE);
     }
 
     /// Returns the node that serves the slot. Asks the cluster if the map does not have it, or
     /// may be wrong.
     pub fn find(&self, slot: Slot, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Arc<Node>> {
         let known = {
-            let state = self.lock();
-            if state.doubtful { None } else { state.owner(slot) }
+            let view = self.lock();
+            if view.doubtful { None } else { view.owner(slot) }
         };
         if let Some(node) = known {
             return Ok(node);
@@ -110,7 +110,7 @@ impl SlotMap {
     }
 }
 
-impl State {
+impl ClusterView {
     fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
         self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?)).cloned()
     }

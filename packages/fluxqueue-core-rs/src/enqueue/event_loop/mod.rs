@@ -22,7 +22,7 @@ use pyo3::types::PyDict;
 
 use self::dial::Dial;
 use super::live_clock::LiveClock;
-use super::outbox::{Call, Outbox};
+use super::outbox::{LoopCall, Outbox};
 use super::redirects::{Pause, Redirects};
 use super::{resolve, thread};
 use crate::connection::{Backoff, Connection, Deployment, Slot};
@@ -77,7 +77,7 @@ pub struct LoopConnection {
     state: Mutex<State>,
 }
 
-type Calls = Vec<Call<Py<PyAny>>>;
+type Calls = Vec<LoopCall<Py<PyAny>>>;
 
 impl LoopConnection {
     pub fn new(deployment: Arc<Deployment>, slot: Slot, event_loop: Bound<'_, PyAny>) -> PyResult<LoopConnection> {
@@ -138,7 +138,7 @@ impl LoopConnection {
     }
 
     /// Adds a call. It is written at the end of this turn of the loop.
-    pub fn push(slf: &Bound<'_, Self>, call: Call<Py<PyAny>>) -> PyResult<()> {
+    pub fn push(slf: &Bound<'_, Self>, call: LoopCall<Py<PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let now = Instant::now();
@@ -149,7 +149,7 @@ impl LoopConnection {
                 state.clock.next_tick(Duration::MAX)
             });
             let deadline = state.clock.read(now) + this.deployment.config.timeout;
-            state.outbox.push(Call { deadline, ..call });
+            state.outbox.push(LoopCall { deadline, ..call });
             (!std::mem::replace(&mut state.flush_due, true), timer)
         };
         if flush {

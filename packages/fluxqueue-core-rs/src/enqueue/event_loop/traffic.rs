@@ -11,7 +11,7 @@ use crate::connection::{Backoff, Connection};
 use crate::enqueue::command::{self, Naming};
 use crate::enqueue::outbox::Answered;
 use crate::enqueue::redirects::Pause;
-use crate::enqueue::wrapping::{Answer, Wrapping};
+use crate::enqueue::wrapping::{Replies, Wrapping};
 use crate::errors::Error;
 
 /// Writes as much as the socket takes. Returns whether that was all, and the descriptor.
@@ -128,7 +128,7 @@ impl LoopConnection {
         Self::retire_if_idle(slf)
     }
 
-    fn read_answers(&self) -> (Vec<(Calls, Naming, Answer)>, Option<String>) {
+    fn read_answers(&self) -> (Vec<(Calls, Naming, Replies)>, Option<String>) {
         let mut state = self.state();
         let state = &mut *state;
         let mut answers = Vec::new();
@@ -162,7 +162,7 @@ impl LoopConnection {
 
     /// Ends the calls of one command as its reply says. An inner error: the reply makes no
     /// sense, nor will the next ones.
-    fn settle(slf: &Bound<'_, Self>, calls: Calls, naming: Naming, answer: &Answer) -> PyResult<Result<(), String>> {
+    fn settle(slf: &Bound<'_, Self>, calls: Calls, naming: Naming, answer: &Replies) -> PyResult<Result<(), String>> {
         let py = slf.py();
         let this = slf.get();
         {
