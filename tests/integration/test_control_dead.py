@@ -39,7 +39,7 @@ def plant(redis: Any, scores: dict[bytes, float]) -> None:
     redis.zadd(key("dead", "q"), scores)
 
 
-def entries(page: dead.Page) -> list[bytes]:
+def entries(page: dead.DeadPage) -> list[bytes]:
     return [task.entry for task in page.tasks]
 
 
@@ -71,7 +71,7 @@ def test_a_page_has_each_task_with_its_reason(scripts: Scripts, control: RedisCl
 
 
 def test_an_empty_dead_set_is_one_empty_page(control: RedisClient) -> None:
-    assert dead.read_page(control, "q") == dead.Page([], None)
+    assert dead.read_page(control, "q") == dead.DeadPage([], None)
     assert dead.show(control, "q", b"nothing") is None
 
 

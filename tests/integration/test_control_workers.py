@@ -53,7 +53,7 @@ def test_a_worker_is_alive_then_late_then_a_tombstone(
 
 
 def test_a_queue_without_workers_has_one_empty_page(control: RedisClient) -> None:
-    assert workers.read_page(control, "q") == workers.Page([], None)
+    assert workers.read_page(control, "q") == workers.WorkerPage([], None)
 
 
 @pytest.mark.parametrize("tombstones", [False, True])

@@ -57,7 +57,7 @@ class DeadTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DeadPage:
     """Some dead tasks of a queue, the youngest first.
 
     Attributes:
@@ -68,7 +68,9 @@ class Page:
     cursor: str | None
 
 
-def read_page(client: RedisClient, queue: str, cursor: str | None = None, limit: int = 100) -> Page:
+def read_page(
+    client: RedisClient, queue: str, cursor: str | None = None, limit: int = 100
+) -> DeadPage:
     """Reads a page of dead tasks, the youngest first.
 
     An entry that stays in the dead set is on exactly one page, whatever is added or
@@ -91,7 +93,7 @@ def read_page(client: RedisClient, queue: str, cursor: str | None = None, limit:
     # One more than asked for tells whether there is another page.
     rows = _read_rows(client, queue, last, limit + 1)
     following = None if len(rows) <= limit else str(_end_of(rows[:limit], last))
-    return Page(_read_tasks(client, queue, rows[:limit], SHORT), following)
+    return DeadPage(_read_tasks(client, queue, rows[:limit], SHORT), following)
 
 
 def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:

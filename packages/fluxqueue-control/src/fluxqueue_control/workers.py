@@ -15,7 +15,7 @@ from .redis_client import RedisClient
 # How many consumers a page has, about: Redis returns a small set whole.
 _COUNT = 100
 
-State = Literal["alive", "late", "tombstone"]
+LeaseState = Literal["alive", "late", "tombstone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Worker:
     """
 
     consumer: str
-    state: State
+    state: LeaseState
     lease_left: float
     claimed: int
     identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WorkerPage:
     """Some workers of a queue, in no order.
 
     Attributes:
@@ -56,7 +56,7 @@ class Page:
 
 def read_page(
     client: RedisClient, queue: str, cursor: int | None = None, *, tombstones: bool = False
-) -> Page:
+) -> WorkerPage:
     """Reads a page of about 100 workers, which may be empty even if more follow.
 
     A worker that serves the queue during all of the calls is on at least one page. It can
@@ -79,7 +79,7 @@ def read_page(
     following, scores = found
     now = int(time[0]) + int(time[1]) / 1e6
     wanted = [(consumer, score) for consumer, score in scores if tombstones or score >= 0]
-    return Page(_read_workers(client, queue, wanted, now), following or None)
+    return WorkerPage(_read_workers(client, queue, wanted, now), following or None)
 
 
 def scan(client: RedisClient, queue: str, *, tombstones: bool = False) -> Iterator[Worker]:
@@ -118,7 +118,7 @@ def _read_workers(
     ]
 
 
-def _state(score: float, now: float) -> State:
+def _state(score: float, now: float) -> LeaseState:
     if score < 0:
         return "tombstone"
     return "alive" if score / 1_000 > now else "late"
