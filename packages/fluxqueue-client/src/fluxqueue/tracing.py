@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 MOST_LINKS = 128
 # Tasks whose names and attributes are kept. An application has far fewer, but one
 # that makes up new tasks all the time must not fill the memory.
-MOST_TARGETS = 1000
+MOST_TASKS = 1000
 
 
-class Target:
+class TaskAttributes:
     """The names and attributes that all calls of a task share.
 
     Attributes:
@@ -76,7 +76,7 @@ class Tracing:
         self.metrics = None if meter is None else SendMetrics(meter)
         # Below an unsampled parent the tracer records nothing, so nothing asks it.
         self._skips = instruments.follows_unsampled_parents(tracer)
-        self._targets: dict[Route, Target] = {}
+        self._tasks: dict[Route, TaskAttributes] = {}
 
     @classmethod
     def of_process(cls) -> Tracing | None:
@@ -128,7 +128,7 @@ class Tracing:
     def bulk(self, producer: Producer, route: Route) -> BulkSending:
         """Begins a call that sends many tasks."""
         around = get_current()
-        return BulkSending(self, self._target(producer, route), around, self.parent(around))
+        return BulkSending(self, self._task(producer, route), around, self.parent(around))
 
     def _begin(self, producer: Producer, route: Route) -> tuple[bytes, Sending | None]:
         """Returns the headers of a call, and its record. None: nothing records it."""
@@ -144,27 +144,27 @@ class Tracing:
                 headers = propagation.headers(parent, around if self.carries_baggage else None)
                 if metrics is None:
                     return headers, None
-                return headers, Sending(self, self._target(producer, route), around)
-        target = self._target(producer, route)
+                return headers, Sending(self, self._task(producer, route), around)
+        task = self._task(producer, route)
         task_id = new_task_id()
         attributes = {
-            **target.attributes,
+            **task.attributes,
             s.CLIENT_ID: instruments.client_id(),
             s.MESSAGE_ID: task_id,
         }
-        span = self.spans.start(target.name, parent, SpanKind.PRODUCER, attributes, around=around)
+        span = self.spans.start(task.name, parent, SpanKind.PRODUCER, attributes, around=around)
         headers = self.headers(span.get_span_context())
         if metrics is None and not span.is_recording():
             return headers, None
-        return headers, Sending(self, target, around, span, task_id)
+        return headers, Sending(self, task, around, span, task_id)
 
-    def _target(self, producer: Producer, route: Route) -> Target:
-        target = self._targets.get(route)
-        if target is None or target.producer is not producer:
-            if len(self._targets) >= MOST_TARGETS:
-                self._targets.clear()
-            target = self._targets[route] = Target(producer, route)
-        return target
+    def _task(self, producer: Producer, route: Route) -> TaskAttributes:
+        task = self._tasks.get(route)
+        if task is None or task.producer is not producer:
+            if len(self._tasks) >= MOST_TASKS:
+                self._tasks.clear()
+            task = self._tasks[route] = TaskAttributes(producer, route)
+        return task
 
     def parent(self, around: Context) -> SpanContext | None:
         """Returns the caller's span, if there is one."""
@@ -207,7 +207,7 @@ class SendMetrics:
 
     def record(
         self,
-        target: Target,
+        task: TaskAttributes,
         count: int,
         seconds: float,
         error: str | None,
@@ -215,18 +215,18 @@ class SendMetrics:
         sampled: SpanContext | None,
     ) -> None:
         """Records an operation that has ended. `error` is its `error.type`, if it failed."""
-        sent, duration = self._known.get((target.series, error)) or self._new(target, error)
+        sent, duration = self._known.get((task.series, error)) or self._new(task, error)
         sent.add(count)
         duration.record(seconds, context, sampled)
 
-    def _new(self, target: Target, error: str | None) -> tuple[Count, Series]:
+    def _new(self, task: TaskAttributes, error: str | None) -> tuple[Count, Series]:
         more = {} if error is None else {s.ERROR_TYPE: error}
         with self._lock:
-            key = (target.series, error)
+            key = (task.series, error)
             if key not in self._known:
                 self._known[key] = (
-                    self._sent.count(target.of_counts | more),
-                    self._duration.series(target.of_durations | more),
+                    self._sent.count(task.of_counts | more),
+                    self._duration.series(task.of_durations | more),
                 )
             return self._known[key]
 
@@ -243,14 +243,14 @@ class Sending:
     def __init__(
         self,
         tracing: Tracing,
-        target: Target,
+        task: TaskAttributes,
         around: Context,
         span: Span | None = None,
         task_id: str | None = None,
     ) -> None:
         self.task_id = task_id
         self._tracing = tracing
-        self._target = target
+        self._task = task
         self._around = around
         self._span = span
         self._started = perf_counter()
@@ -290,7 +290,7 @@ class Sending:
             sampled = self._tracing.parent(around)
             if sampled is not None and not sampled[3] & SAMPLED:
                 sampled = None
-            metrics.record(self._target, self._count, seconds, error, around, sampled)
+            metrics.record(self._task, self._count, seconds, error, around, sampled)
 
 
 class BulkSending(Sending, Bulk):
@@ -301,9 +301,9 @@ class BulkSending(Sending, Bulk):
     """
 
     def __init__(
-        self, tracing: Tracing, target: Target, around: Context, parent: SpanContext | None
+        self, tracing: Tracing, task: TaskAttributes, around: Context, parent: SpanContext | None
     ) -> None:
-        super().__init__(tracing, target, around)
+        super().__init__(tracing, task, around)
         self.count = 0
         self._parent = parent
         self._creates = False
@@ -312,8 +312,8 @@ class BulkSending(Sending, Bulk):
             return
         kind = SpanKind.CLIENT if tracing.creates else SpanKind.PRODUCER
         self._client = {s.CLIENT_ID: instruments.client_id()}
-        attributes = target.attributes | self._client
-        span = tracing.spans.start(target.name, parent, kind, attributes, around=around)
+        attributes = task.attributes | self._client
+        span = tracing.spans.start(task.name, parent, kind, attributes, around=around)
         self._span = span
         # The messages' spans are siblings of this one, not its children.
         self._creates = tracing.creates and span.is_recording()
@@ -329,12 +329,12 @@ class BulkSending(Sending, Bulk):
         if not self._creates:
             return self._headers, None
         task_id = new_task_id()
-        tracing, target = self._tracing, self._target
+        tracing, task = self._tracing, self._task
         span = tracing.spans.start(
-            target.create_name,
+            task.create_name,
             self._parent,
             SpanKind.PRODUCER,
-            {**target.create_attributes, **self._client, s.MESSAGE_ID: task_id},
+            {**task.create_attributes, **self._client, s.MESSAGE_ID: task_id},
             around=self._around,
         )
         context = span.get_span_context()
