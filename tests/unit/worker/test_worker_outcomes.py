@@ -17,6 +17,7 @@ from fluxqueue_worker.error_text import (
     format_traceback,
     own_frame,
 )
+from fluxqueue_worker.outcome import Dead, Outcome, Released, Retry, Succeeded
 from fluxqueue_worker.outcomes import LONGEST_DELAY, Outcomes, chance, retry_delay
 from hypothesis import given
 from hypothesis import strategies as st
@@ -222,3 +223,14 @@ def test_a_failure_leaves_no_cycle_that_keeps_arguments_alive(
         assert hold()() is None
     finally:
         gc.enable()
+
+
+def test_each_outcome_has_an_operation_for_traces() -> None:
+    operations = [kind.operation for kind in (Succeeded, Retry, Dead, Released)]
+    assert operations == ["ack", "retry", "dead", "release"]
+
+
+@pytest.mark.parametrize("body", [{}, {"operation": "promote"}])
+def test_an_outcome_without_an_operation_can_not_be_defined(body: dict[str, str]) -> None:
+    with pytest.raises(TypeError, match=r"Lost\.operation must be one of ack, retry, "):
+        type("Lost", (Outcome,), body)

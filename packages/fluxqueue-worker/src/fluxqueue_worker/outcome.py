@@ -1,15 +1,17 @@
 """The ways in which an attempt at a task can end.
 
-Each class says how the consumer settles a job that ends in this way, and which line
-the log gets for it.
+Each class says how the consumer settles a job that ends in this way, which line the log
+gets for it, and what traces and metrics call it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fluxqueue_core import Job
+from fluxqueue_core.telemetry import semconv
 
 from .events import TaskEvents
 from .jobs import Jobs
@@ -20,12 +22,22 @@ class Outcome(ABC):
     """How an attempt ended.
 
     Attributes:
+        operation: the name of the settling in traces and metrics, one of
+            `semconv.SETTLING`.
         error: what the task raised, if it failed.
         traceback: the traceback of `error`, as text.
     """
 
+    operation: ClassVar[str]
     error: BaseException | None = None
     traceback: str = ""
+
+    def __init_subclass__(cls) -> None:
+        # Without this check, the first outcome of the class would fail to settle in a
+        # traced worker.
+        if getattr(cls, "operation", None) not in semconv.SETTLING:
+            known = ", ".join(semconv.SETTLING)
+            raise TypeError(f"{cls.__name__}.operation must be one of {known}")
 
     @abstractmethod
     def settle(self, jobs: Jobs, job: Job) -> bool:
@@ -39,6 +51,8 @@ class Outcome(ABC):
 @dataclass(frozen=True, slots=True)
 class Succeeded(Outcome):
     """The task returned."""
+
+    operation = semconv.ACK
 
     def settle(self, jobs: Jobs, job: Job) -> bool:
         return jobs.succeed(job)
@@ -55,6 +69,8 @@ class Retry(Outcome):
         text: the error in one line.
         delay: seconds until the next attempt.
     """
+
+    operation = semconv.RETRY
 
     text: str = ""
     delay: float = 0.0
@@ -75,6 +91,8 @@ class Dead(Outcome):
         reason: a reason of the dead set (docs/protocol.md).
     """
 
+    operation = semconv.DEAD
+
     text: str = ""
     reason: str = "failed"
 
@@ -88,6 +106,8 @@ class Dead(Outcome):
 @dataclass(frozen=True, slots=True)
 class Released(Outcome):
     """The worker stops, and the task returns to its queue with no count touched."""
+
+    operation = semconv.RELEASE
 
     def settle(self, jobs: Jobs, job: Job) -> bool:
         return jobs.release(job)

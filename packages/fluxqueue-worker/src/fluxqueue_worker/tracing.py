@@ -41,7 +41,7 @@ from .error_text import own_frame
 from .events import KINDS
 from .middleware import Run, Runnable, Settle
 from .options import Options
-from .outcome import Dead, Outcome, Released, Retry, Succeeded
+from .outcome import Dead, Outcome, Retry
 from .tracing_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -51,13 +51,6 @@ PARENT = "parent"
 LINK = "link"
 LEASE_LOST = "lease_lost"
 NO_HEADERS = (None, None, None)
-# The operation that settles a job with each outcome.
-OPERATIONS: dict[type[Outcome], str] = {
-    Succeeded: s.ACK,
-    Retry: s.RETRY,
-    Dead: s.DEAD,
-    Released: s.RELEASE,
-}
 VOID = Status(StatusCode.ERROR, "the lease was lost: another worker has the task")
 
 
@@ -87,7 +80,7 @@ class Tracing:
         # The span names and attributes that all tasks of a queue share.
         self._names = {
             operation: {queue: f"{operation} {queue}" for queue in queues}
-            for operation in (s.PROCESS, s.ACK, s.RETRY, s.DEAD, s.RELEASE)
+            for operation in (s.PROCESS, *s.SETTLING)
         }
         self._attributes = {
             operation: {
@@ -215,7 +208,7 @@ class Tracing:
             self._exceptions.record(span, attempt.context, s.TYPE_PROCESS, error, outcome.traceback)
         job = attempt.job
         queue = job.queue
-        operation = OPERATIONS[type(outcome)]
+        operation = outcome.operation
         attributes = {
             **self._attributes[operation][queue],
             s.MESSAGE_ID: attempt.task_id,
@@ -254,7 +247,7 @@ class Tracing:
             error = outcome.error
             metrics.ended(
                 attempt,
-                OPERATIONS[type(outcome)],
+                outcome.operation,
                 now - attempt.started,
                 now - ended,
                 None if error is None else instruments.error_type(error),

@@ -38,9 +38,9 @@ class WorkerMetrics:
                 queue: {**attributes, s.OPERATION_NAME: operation}
                 for queue, attributes in of_queue.items()
             }
-            for operation in (s.PROCESS, s.ACK, s.RETRY, s.DEAD, s.RELEASE)
+            for operation in (s.PROCESS, *s.SETTLING)
         }
-        for operation in (s.ACK, s.RETRY, s.DEAD, s.RELEASE):
+        for operation in s.SETTLING:
             for attributes in self._of_operation[operation].values():
                 attributes[s.OPERATION_TYPE] = s.TYPE_SETTLE
         consumed, retries, leases_lost = Tally(), Tally(), Tally()

@@ -49,6 +49,8 @@ ACK = "ack"
 RETRY = "retry"
 DEAD = "dead"
 RELEASE = "release"
+# The operations that settle a task.
+SETTLING = (ACK, RETRY, DEAD, RELEASE)
 # The scheduler's own; the conventions have no type for them.
 PROMOTE = "promote"
 RESCUE = "rescue"
