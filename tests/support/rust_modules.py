@@ -14,7 +14,7 @@ _NOT_CODE = re.compile(
     r"""//[^\n]* | /\*.*?\*/ | b?r(\#*)".*?"\1 | b?"(?:\\.|[^"\\])*" | b?'(?:\\.[^']*|[^'\\])'""",
     re.DOTALL | re.VERBOSE,
 )
-_TESTS = re.compile(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))? )?mod \w+ \{.*\Z", re.DOTALL)
+_TESTS = re.compile(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))? )?mod \w+ \{")
 _TEST_MODULE = re.compile(r"#\[cfg\(test\)\]\s*mod (\w+);")
 _CHILD = re.compile(r"\bmod (\w+);")
 _USE = re.compile(r"(pub(?:\([^)]*\))? )?\buse ([^;]+);")
@@ -95,10 +95,24 @@ def _sources(root: Path) -> dict[str, _Source]:
         for child in _TEST_MODULE.findall(text)
     }
     return {
-        name: _read(_module(name), _TESTS.sub("", text))
+        name: _read(_module(name), _without_tests(text))
         for name, text in texts.items()
         if _module(name) not in for_tests
     }
+
+
+def _without_tests(code: str) -> str:
+    """The code without its inline modules of tests. `code` has no comments and no text, so
+    each brace in it counts."""
+    kept = []
+    while found := _TESTS.search(code):
+        kept.append(code[: found.start()])
+        depth, end = 1, found.end()
+        while depth and end < len(code):
+            depth += (code[end] == "{") - (code[end] == "}")
+            end += 1
+        code = code[end:]
+    return "".join([*kept, code])
 
 
 def _module(file: str) -> Module:

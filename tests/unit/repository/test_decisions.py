@@ -56,7 +56,7 @@ def test_each_link_from_the_code_leads_to_a_record() -> None:
     if found.returncode > 1:
         pytest.skip("this is not a repository")
     links = set(found.stdout.split())
-    assert len(links) >= 3
+    assert len(links) >= 15
     assert [link for link in sorted(links) if not (ROOT / link).is_file()] == []
 
 

@@ -86,6 +86,14 @@ def test_comments_text_and_tests_are_no_uses(crate: Path, line: str) -> None:
     assert circles(used_files(crate)) == []
 
 
+@pytest.mark.parametrize("public", ["", "pub(crate) "])
+def test_code_after_a_module_of_tests_is_read(crate: Path, public: str) -> None:
+    tests = f"#[cfg(test)]\n{public}mod tests {{\n    fn braces() {{ if true {{}} }}\n}}\n"
+    use = "use super::link::Link;\n"
+    write(crate, "net/reply.rs", f"{tests}pub enum Reply {{}}\n{tests}{use}{tests}")
+    assert circles(used_files(crate)) == [["net/link.rs", "net/reply.rs"]]
+
+
 def test_a_file_of_tests_is_left_out(crate: Path) -> None:
     write(crate, "net/reply.rs", "#[cfg(test)]\nmod cases;\npub enum Reply {}\n")
     write(crate, "net/reply/cases.rs", "use crate::net::Link;\n")
