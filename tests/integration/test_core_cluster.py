@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue import BrokerError, BrokerUnavailable, EnqueueUncertain
-from fluxqueue_core import Route, key
+from fluxqueue_core import Route, key, new_task_id
 from support.producing import numbers, producer
 from support.redis_cluster import RedisCluster
 from support.redis_process import RedisProcess
@@ -46,6 +47,11 @@ def another(servers: RedisCluster, node: RedisProcess) -> RedisProcess:
 
 def in_queue(servers: RedisCluster, queue: str) -> list[Any]:
     return numbers(servers.owner(f"{{{queue}}}").client, queue)
+
+
+def refused(node: RedisProcess, code: str) -> int:
+    """How many commands the node has refused with this code."""
+    return int(node.client.info("errorstats").get(f"errorstat_{code}", {"count": 0})["count"])
 
 
 async def gathered(sender: Any, queue: str, numbers: range) -> None:
@@ -140,6 +146,49 @@ def test_a_slot_on_its_way_and_after_it(steady: RedisCluster, way: str) -> None:
     enqueue(sender, way, queue, range(3_020, 6_000))
     assert steady.owner(slot) is target
     assert in_queue(steady, queue) == list(range(6_000))
+
+
+def deliver(sender: Any, way: str, queue: str, numbers: range) -> None:
+    """Enqueues by the script, as calls with a due time and the like will do."""
+    scripted = Route._scripted(queue, "task")  # type: ignore[attr-defined]
+
+    async def on_a_loop() -> None:
+        calls = (sender._enqueue_due_async(scripted, (n,), {}, new_task_id()) for n in numbers)
+        await asyncio.gather(*calls)
+
+    if way == "sync":
+        for n in numbers:
+            sender._enqueue_due(scripted, (n,), {}, new_task_id())
+    elif way == "async":
+        asyncio.run(on_a_loop())
+    else:
+        calls = [(n,) for n in numbers]
+        sender._enqueue_many_due(scripted, calls, lambda _: None, lambda: (None, new_task_id()))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_script_waits_while_its_slot_moves(steady: RedisCluster, way: str) -> None:
+    """With some of its keys moved, both nodes refuse the script with TRYAGAIN or ASK."""
+    queue = f"scripted-{way}"
+    slot = steady.slot(f"{{{queue}}}")
+    source = steady.owner(slot)
+    target = another(steady, source)
+    sender = producer(steady.url, timeout=30)
+    deliver(sender, way, queue, range(3))
+    steady.begin_move(slot, target)
+    steady.move_keys(slot, target)
+    before = refused(target, "TRYAGAIN")
+    with ThreadPoolExecutor(1) as thread:
+        delivery = thread.submit(deliver, sender, way, queue, range(3, 6))
+        try:
+            wait_until(lambda: refused(target, "TRYAGAIN") > before)
+            assert not delivery.done()
+        finally:
+            steady.end_move(slot, target)
+        delivery.result(timeout=60)
+    assert steady.owner(slot) is target
+    deliver(sender, way, queue, range(6, 9))
+    assert in_queue(steady, queue) == list(range(9))
 
 
 def test_an_open_loop_follows_a_slot_that_moves(steady: RedisCluster) -> None:
