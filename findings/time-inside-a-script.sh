@@ -7,7 +7,7 @@
 #
 # Instead: on Redis 6.2 the second TIME is later than the first by what the
 # script took. On Valkey 9.1 both are equal to the microsecond, however long the
-# script runs between them, so a bound by time is no bound there. Bound a script
+# script runs between them, so a bound by time does not work there. Bound a script
 # by a count instead, and measure from outside.
 #
 # Source: redis/redis pull request 10300 ("Freeze time sampling during command

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Valkey tells INFO one version and HELLO another, under the same name.
+# Valkey gives one version in INFO and another in HELLO, under the same name.
 #
 # You would expect: a client that asks a server for its version gets one answer,
 # whether it reads `redis_version` from INFO or `version` from HELLO.
 #
 # Instead: Valkey 9.1.2 says `redis_version:7.2.4` in INFO, whatever its own
-# version is, and 9.1.2 in the reply to HELLO, beside `server: valkey`. Code that
+# version is, and 9.1.2 in the reply to HELLO, next to `server: valkey`. Code that
 # compares "the version" with a Redis version is right by the one way and wrong
 # by the other: 9.1.2 is "above 8", so it looks as if it had what Redis 8 brought.
 # Ask for `valkey_version` first, and test for a command by COMMAND INFO.

@@ -113,12 +113,12 @@ def _finish(axes: Axes, title: str, shown: bool, columns: int) -> None:
 
 
 def say_not_measured(axes: Axes) -> None:
-    """In place of what a run has no rows for."""
+    """Writes "not measured" in place of a plot without rows."""
     axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
 
 
 def backlog(figure: Figure, found: Spreads) -> None:
-    """µs for a task against what waits already; what is delayed stands apart."""
+    """Draws µs per task against the number of waiting tasks, with delayed ones apart."""
     panels = {"worked/s": "worker, no-op", "enqueued/s": "enqueue, one at a time"}
     for axes, (what, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         cases = backlog_costs(found, what)

@@ -21,7 +21,7 @@ _ENQUEUEING = {
 
 
 def main() -> int:
-    """Writes the images; 1 where py-spy fails."""
+    """Writes the images. Returns 1 if py-spy fails."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with Bench() as bench:
         bench.enqueue("fill", 1_500_000)

@@ -149,7 +149,7 @@ class Bench:
                 raise RuntimeError(f"{module} ended with {process.returncode}")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """SIGKILL, and until it has gone. That is no failure of the measure."""
+        """Kills a process by SIGKILL and waits for its end, which fails no measure."""
         self._killed.add(process.pid)
         process.kill()
         process.wait(40)

@@ -1,11 +1,11 @@
 """`scripts/bench report`: docs/benchmarks.md, from the results of a full run.
 
-The text around the tables is written by hand, in docs/benchmarks.md itself; what
-is between the marks `<!-- begin: NAME -->` and `<!-- end: NAME -->` is made here.
+Edit the text around the tables in docs/benchmarks.md itself. This module writes the
+parts between the marks `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 
 The comparison with the peers is always from `full.json`. Goals and FluxQueue's own
-measures are from a later run of FluxQueue alone, where there is one (`alone.json`);
-one that was started before the full run is of older code, and not read.
+measures are from a later run of FluxQueue alone (`alone.json`), if there is one. A run
+that began before the full run measured older code, and is ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALONE = "alone.json"
 
 
 def main(path: Path | None) -> int:
-    """Writes the page and its plots; 1 where there are no results."""
+    """Writes the page and its plots. Returns 1 if there are no results."""
     path = path or RESULTS / "full.json"
     if not path.exists():
         print(f"{path} does not exist; make it: scripts/bench --full", file=sys.stderr)
@@ -169,7 +169,7 @@ def peers(found: Spreads) -> str:
 
 
 def own_table(found: Spreads, group: str) -> str:
-    """Every value of one group, but what is for the plots only."""
+    """Returns a table of all values of a group, except those for the plots only."""
     rows = [
         [name, what, str(spread)]
         for (library, where, name, what), spread in found.items()

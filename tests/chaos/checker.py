@@ -1,7 +1,7 @@
-"""Compares what was called with what ran and with what is left in Redis.
+"""Compares the calls with the runs and with what is left in Redis.
 
-Pure: it knows no process and no Redis, so that tests can hand it a made-up
-history for each verdict.
+It uses no process and no Redis, so tests can give it an invented history for each
+verdict.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from .ledger import ENDS, REFUSED, RETURNED, Call, History, Run
 
-# An outcome is on its way to Redis for so long after the end of its task, on a
-# machine that has more to do than it can.
+# Seconds between the end of a task and the arrival of its outcome in Redis, on an
+# overloaded machine.
 SETTLING = 0.5
-# After Redis is back, so long until a worker has a new connection.
+# Seconds between the return of Redis and a worker's new connection.
 RECONNECTING = 2.5
-# How much later than a task called after it a task may begin.
+# Seconds by which a task may begin later than a task that was called after it.
 ORDER_SLACK = 2.0
 
 
@@ -25,8 +25,8 @@ class Loss:
 
     Attributes:
         pid: its process.
-        began, ended: from the last moment at which it surely held its lease
-            until the first at which it surely knew that it does not.
+        began, ended: the last moment at which it certainly held its lease, and the
+            first at which it certainly knew that it had lost it.
     """
 
     pid: int
@@ -162,7 +162,7 @@ def _came_to_its_end(call: Call, attempts: list[Run], evidence: Evidence) -> boo
     if call.number in remains.waiting:
         return False
     if call.expected == ENDS:
-        # Dead by mistake is told as `condemned`, and is not lost.
+        # A task that is dead by mistake is reported as `condemned`. It is not lost.
         return any(run.end is not None for run in attempts) or call.number in remains.dead
     return call.expected == f"dead:{remains.dead.get(call.number)}"
 

@@ -17,7 +17,7 @@ DEAD_STATES = ("Z", "X")
 
 
 class DeathWatch:
-    """A thread that looks all the time; what dies between two looks has died then."""
+    """A thread that checks the processes continuously and records when each has died."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack

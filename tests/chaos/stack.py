@@ -1,9 +1,9 @@
-"""One run's processes: Redis, workers, schedulers and clients, and what a fault
-may do to them.
+"""One run's processes (Redis, workers, schedulers and clients), and what a fault may do
+to them.
 
-All settings are the defaults. A fault that ends a worker, or keeps it from
-Redis for longer than its lease, says so (`lose`, or `kill`, which does): what
-was in flight there may run twice, and nothing else may.
+All settings are the defaults. A fault that ends a worker, or keeps it from Redis for
+longer than its lease, says so by `lose` or `kill`: the tasks in flight there may run
+twice, and no others may.
 """
 
 from __future__ import annotations

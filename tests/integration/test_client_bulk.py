@@ -68,7 +68,7 @@ def test_tuples_and_mappings(redis_url: str, redis: Any, send: Send) -> None:
 
 
 @BOTH
-def test_no_calls_are_no_command(send: Send) -> None:
+def test_a_bulk_without_calls_sends_no_command(send: Send) -> None:
     with ScriptedRedis() as server:
         assert send(FluxQueue(server.url).task()(work), []) == 0
         assert server.pushed == []

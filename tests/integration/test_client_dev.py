@@ -164,7 +164,7 @@ def test_it_stops_worker_then_scheduler_then_redis(folder: Path, number: int) ->
     assert (folder / ".fluxqueue" / "redis" / "appendonlydir").exists()
 
 
-def test_a_taken_port_is_told_with_the_variable_to_export(folder: Path) -> None:
+def test_for_a_taken_port_the_output_names_the_variable_to_export(folder: Path) -> None:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # another process has it already, which is as good
             stack.enter_context(socket.create_server(("127.0.0.1", 6379)))

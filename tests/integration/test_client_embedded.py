@@ -98,7 +98,7 @@ def test_a_port_that_another_server_has_is_not_taken_for_ours(tmp_path: Path) ->
         assert mine.returncode == 1
 
 
-def test_a_wrong_option_is_told(tmp_path: Path) -> None:
+def test_a_wrong_option_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(RedisNotStarted, match="redis-server ended at once"):
         EmbeddedRedis(tmp_path, options={"no-such-option": "1"}).start()
 
@@ -177,7 +177,7 @@ def test_ctrl_c_of_the_terminal_does_not_reach_it() -> None:
         assert os.getpgid(server.pid) == server.pid != os.getpgid(0)
 
 
-def test_a_restart_after_the_port_was_given_away_is_told() -> None:
+def test_a_restart_on_a_port_that_is_taken_raises_an_error() -> None:
     server = EmbeddedRedis()
     with server:
         server.kill()
@@ -189,7 +189,7 @@ def test_a_restart_after_the_port_was_given_away_is_told() -> None:
                 server.start()
 
 
-def test_without_a_server_both_remedies_are_told(monkeypatch: Any) -> None:
+def test_without_a_server_the_error_names_both_remedies(monkeypatch: Any) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RedisNotFound) as caught:

@@ -116,7 +116,7 @@ def test_a_worker_process_is_there_until_it_stops(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\xff", "[" * 100_000])
-def test_an_identity_that_is_no_object_is_empty(
+def test_an_identity_that_is_not_an_object_is_empty(
     redis: Any, scripts: Scripts, control: RedisClient, text: str
 ) -> None:
     scripts.open("c")

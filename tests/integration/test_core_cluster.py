@@ -106,7 +106,7 @@ def test_errors_say_what_each_node_said(steady: RedisCluster) -> None:
         producer(f"redis://:pw@{node.address}").enqueue(route("q"), (), {})
 
 
-def test_a_single_server_is_no_cluster(redis_url: str) -> None:
+def test_a_cluster_url_of_a_single_server_raises_an_error(redis_url: str) -> None:
     url = redis_url.replace("redis://", "redis+cluster://").rpartition("/")[0]
     with pytest.raises(BrokerError, match="single server, use redis://"):
         producer(url).enqueue(route("q"), (), {})

@@ -264,7 +264,7 @@ def test_a_server_that_stops_reading_is_unavailable() -> None:
         done.set()
 
 
-def test_the_reason_is_told_where_the_last_attempt_was_cut_short() -> None:
+def test_the_error_gives_the_reason_even_if_the_last_attempt_was_cut_short() -> None:
     def loading(connection: Any) -> None:
         connection.recv(1 << 16)
         connection.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")

@@ -91,7 +91,7 @@ def test_errors_list_what_each_sentinel_said(
         assert secret not in text
 
 
-def test_a_silent_sentinel_and_one_that_is_no_sentinel_are_passed_over(
+def test_a_client_skips_a_silent_sentinel_and_a_server_that_is_not_one(
     steady: RedisSentinel,
 ) -> None:
     with steady.client() as client, socket.create_server(("127.0.0.1", 0)) as silent:

@@ -1,7 +1,7 @@
 """`rediss://`: a Redis behind TLS.
 
-The certificate in tests/support/tls is for localhost, signed by itself and good
-for a hundred years; its key is no secret.
+The certificate in tests/support/tls is for localhost, self-signed and valid for a
+hundred years. Its key is public.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def fails():
 
 
 def commands_and_keys_of_a_worker(folder: Path, redis_url: str) -> tuple[list[str], list[str]]:
-    """The worker's commands that are no scripts, each once; the keys that are left."""
+    """Returns the worker's commands except scripts, each once, and the keys that are left."""
     queue = FluxQueue(redis_url)
 
     @queue.task()

@@ -117,7 +117,7 @@ def test_a_read_only_replica_is_waited_for(
 
 
 def test_at_maxmemory_it_goes_on(server: EmbeddedRedis, own: Scripts, tmp_path: Path) -> None:
-    # Redis has a quarter of the lease for an answer: a slow machine is no outage.
+    # Redis has a quarter of the lease to answer: enough for a slow machine.
     with SchedulerProcess(tmp_path, server.url, lease=6) as scheduler:
         own.claim("lost", message(1))
         own.redis.zadd(own.key("delayed"), {message(2): own.now() + 1_000})

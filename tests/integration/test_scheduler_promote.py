@@ -55,7 +55,9 @@ def test_a_queue_that_appears_later_is_found(
         wait_until(lambda: scripts.list("pending"), what=scheduler.output)
 
 
-def test_thousands_due_at_once(scripts: Scripts, redis_url: str, tmp_path: Path) -> None:
+def test_thousands_of_tasks_due_together_are_promoted_in_order(
+    scripts: Scripts, redis_url: str, tmp_path: Path
+) -> None:
     register(scripts)
     due = messages(range(12_345), args=b"[]")
     scripts.redis.zadd(scripts.key("delayed"), {m: n + 1 for n, m in enumerate(due)})

@@ -139,7 +139,7 @@ def test_a_message_whose_field_is_held_is_parked_not_overwritten(scripts: Script
     assert reason_of(scripts, field(held)) == "duplicate"
 
 
-def test_twins_in_one_claim(scripts: Scripts) -> None:
+def test_the_second_of_two_twins_in_one_claim_is_parked(scripts: Scripts) -> None:
     first, twin, good = message(1), message(1, args=b'["twin"]'), message(2)
     scripts.open("c")
     scripts.enqueue(first, twin, good)
@@ -171,7 +171,7 @@ def test_parking_never_overwrites(scripts: Scripts) -> None:
     assert len(scripts.dead()) == 4
 
 
-def test_the_same_task_at_another_attempt_is_no_duplicate(scripts: Scripts) -> None:
+def test_the_same_task_at_another_attempt_is_not_a_duplicate(scripts: Scripts) -> None:
     attempts = [message(1), message(1, retries=1), message(1, deliveries=1)]
     scripts.open("c")
     scripts.enqueue(*attempts)

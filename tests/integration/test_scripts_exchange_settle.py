@@ -89,7 +89,7 @@ def test_without_save_dead_it_is_counted_only(scripts: Scripts) -> None:
     assert scripts.stats() == {"dead": 1}
 
 
-def test_without_save_dead_what_could_not_be_run_is_kept_all_the_same(scripts: Scripts) -> None:
+def test_a_task_that_could_not_run_is_kept_even_without_save_dead(scripts: Scripts) -> None:
     held = message(1)
     scripts.claim("c", held)
     scripts.exchange("c", outcomes=[Outcome(field(held), "dead", b"{}", "1")], save_dead=False)

@@ -26,7 +26,7 @@ from support.tls_proxy import LOCALHOST
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
-# Their ends are no hexadecimal digits: no random identifier of a span has them.
+# They end in letters that are not hexadecimal, so no random id of a span contains them.
 USER = "nutzer-q5wk"
 PASSWORD = "geheim-x7vz"
 SECRETS = (USER, PASSWORD, "q5wk", "x7vz")
@@ -163,7 +163,7 @@ def test_a_service_does_not_repeat_a_url_that_it_can_not_read(
     (tmp_path / "app.py").write_text(
         "from fluxqueue import FluxQueue\nfluxqueue = FluxQueue(None)\n"
     )
-    # `subprocess` makes a byte that is no UTF-8 of the lone surrogate.
+    # `subprocess` turns the lone surrogate into a byte that is not UTF-8.
     url = f"redis://{USER}:{PASSWORD}{end}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
     environment["FLUXQUEUE_TASKS_MODULE_PATH"] = "app"
@@ -181,7 +181,7 @@ def test_a_service_does_not_repeat_a_url_that_it_can_not_read(
 
 
 @pytest.mark.parametrize("name", ["FLUXQUEUE_REDIS_URL", "FLUXQUEUE_TIMEOUT"])
-def test_a_client_does_not_take_a_variable_that_is_no_utf_8_for_one_that_is_not_set(
+def test_a_client_does_not_take_an_undecodable_variable_for_an_unset_one(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, f"redis://{USER}:{PASSWORD}\udcff@host")
@@ -203,7 +203,7 @@ def test_a_client_does_not_take_a_variable_that_is_no_utf_8_for_one_that_is_not_
         ("fluxqueue_scheduler", "FLUXQUEUE_MAX_DELIVERIES"),
     ],
 )
-def test_a_variable_that_is_no_utf_8_ends_a_service_with_one_line(
+def test_an_undecodable_variable_ends_a_service_with_one_line(
     module: str, name: str, tmp_path: Path
 ) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}

@@ -220,7 +220,7 @@ def test_exporting_does_not_export_its_own_lines(
     assert scopes == {"fluxqueue", "shop"} | {s for s in scopes if s.startswith("asyncio")}
 
 
-def test_a_record_that_can_t_be_made_is_no_error(recorded: Any) -> None:
+def test_a_record_that_can_not_be_made_raises_no_error(recorded: Any) -> None:
     from fluxqueue_core.telemetry.log_export import LogExport
 
     LogExport()({"event": "without a time"})

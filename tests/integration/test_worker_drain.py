@@ -76,7 +76,7 @@ def held(redis: Redis) -> list[bytes]:
 
 
 def consumers_alive(redis: Redis) -> list[bytes]:
-    """Those that are no tombstones."""
+    """Returns the consumers that are not tombstones."""
     found: Any = redis.zrangebyscore(key("consumers", "default"), 0, "+inf")
     return list(found)
 

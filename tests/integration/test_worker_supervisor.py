@@ -303,7 +303,7 @@ def test_one_endpoint_tells_of_all(tmp_path: Path, redis_url: str, redis: Redis)
             f'fluxqueue_worker_slots_busy{{process="{number}"}} 1.0' for number in (0, 1)
         ]
         assert metrics.count("# TYPE fluxqueue_worker_slots_busy ") == 1
-        # One of them alone is enough to be ready; one that is stuck is told.
+        # One ready process is enough. /livez names the one that is stuck.
         os.kill(found[0], signal.SIGSTOP)
         assert get(port, "/readyz")[0] == 200
         status, body = get(port, "/livez")

@@ -66,7 +66,7 @@ def test_the_first_process_ends_well_before_it_is_up(tmp_path: Path, redis_url: 
 
 @pytest.mark.parametrize("options", [{}, {"processes": 4}])
 @pytest.mark.parametrize("code", ["", "0"])
-def test_a_module_that_exits_is_no_success(
+def test_a_module_that_exits_is_not_a_success(
     tmp_path: Path, redis_url: str, options: dict[str, Any], code: str
 ) -> None:
     app = f"import sys; note('begun'); sys.exit({code})"

@@ -1,7 +1,6 @@
-"""Runs everything at full rate, with failures, and looks at what memory does.
+"""Runs everything at full rate, with failures, and measures memory.
 
-Exits with 1 where something grows, where a key is left over, or where the counts
-do not add up.
+Exits with 1 if memory grows, if a key is left over, or if the counts don't add up.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ class Soak:
         return count, wrong
 
     def report(self, seconds: float, count: int) -> list[str]:
-        """Prints the table; what has grown."""
+        """Prints the table, and returns what has grown."""
         warm_up = seconds * WARM_UP
         print(f"\n{count:,} tasks in {seconds:.0f} s, {count / seconds:,.0f}/s\n")
         print("| memory of | at first, MiB | at the end, MiB | slope, MiB/hour | growth, MiB |")

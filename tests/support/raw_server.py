@@ -94,7 +94,7 @@ def greet(connection: socket.socket) -> None:
 
 
 def reset(connection: socket.socket) -> None:
-    """Ends the connection with a RST: what was not read is lost."""
+    """Ends the connection with a RST, which loses unread bytes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 

@@ -164,11 +164,11 @@ class RedisCluster(RedisProcesses):
         return str(node.client.info("replication")["role"])
 
     def masters(self) -> list[RedisProcess]:
-        """Those that run and call themselves a master."""
+        """Returns the running nodes that call themselves a master."""
         return [node for node in self.running() if self.role(node) == "master"]
 
     def replicas(self, master: RedisProcess) -> list[RedisProcess]:
-        """Those that run and follow this master."""
+        """Returns the running nodes that follow this master."""
         found = []
         for node in self.running():
             info = node.client.info("replication")
@@ -177,11 +177,11 @@ class RedisCluster(RedisProcesses):
         return found
 
     def slot(self, key: str) -> int:
-        """The slot of a key; of a queue `q` that of "{q}"."""
+        """Returns the slot of a key; pass "{q}" for a queue `q`."""
         return int(self.running()[0].client.execute_command("CLUSTER KEYSLOT", key))
 
     def owner(self, key: str | int) -> RedisProcess:
-        """The master that serves this key, or this slot; a running one knows."""
+        """Returns the master that serves this key or slot, as a running master says."""
         slot = key if isinstance(key, int) else self.slot(key)
         for master in self.masters():
             [own] = [f for f in self._seen_by(master).values() if "myself" in f[1]]
@@ -190,11 +190,11 @@ class RedisCluster(RedisProcesses):
         raise AssertionError(f"no running master has slot {slot}; {self.report()}")
 
     def queue_on(self, node: RedisProcess, prefix: str = "q") -> str:
-        """A name of a queue whose keys that master has."""
+        """Returns the name of a queue whose keys that master has."""
         return next(self.queues_on(node, prefix))
 
     def queues_on(self, node: RedisProcess, prefix: str = "q") -> Iterator[str]:
-        """Such names, without end."""
+        """Yields such names without end."""
         number = 0
         while True:
             name = f"{prefix}{number}"
@@ -205,17 +205,17 @@ class RedisCluster(RedisProcesses):
     def client(self) -> Any:
         """redis-py's client of the cluster, for assertions; close it."""
         node = self.running()[0]
-        # It calls `localhost` 127.0.0.1, for which the certificate is not.
+        # It replaces `localhost` by 127.0.0.1, which the certificate does not name.
         unchecked: dict[str, Any] = {"ssl_check_hostname": False} if "ssl" in node.how else {}
         return redis.RedisCluster(**node.how, **unchecked, socket_timeout=2)
 
     # Failures and moves
 
     def wait_for_replicas(self, master: RedisProcess) -> None:
-        """Waits until its replicas have what it has now: what they had not got is
-        lost when it dies, acknowledged or not."""
+        """Waits until its replicas have everything that it has now. If it dies, writes
+        that they lack are lost, even acknowledged ones."""
         wanted = len(self.replicas(master))
-        master.client.ping()  # WAIT is for what was there at the client's last command
+        master.client.ping()  # WAIT covers the writes before the client's last command
         wait_until(
             lambda: master.client.wait(wanted, 1_000) >= wanted,
             PATIENCE,
@@ -223,7 +223,7 @@ class RedisCluster(RedisProcesses):
         )
 
     def failover(self, master: RedisProcess) -> RedisProcess:
-        """A replica takes over, as an operator asks for it; returns it."""
+        """Makes a replica take over, as an operator would, and returns it."""
         [replica, *_] = self.replicas(master)
         self._let_replicas_take_over(True)
         deadline = Deadline(PATIENCE)
@@ -233,7 +233,7 @@ class RedisCluster(RedisProcesses):
             try:
                 replica.client.execute_command("CLUSTER FAILOVER")
             except redis.ResponseError as error:
-                # The replica has just no link to its master.
+                # The replica has no link to its master at this moment.
                 refused = error
                 time.sleep(0.1)
                 continue

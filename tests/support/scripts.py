@@ -48,7 +48,7 @@ def field(of: bytes) -> bytes:
 
 
 class Outcome(NamedTuple):
-    """An outcome that is no success."""
+    """An outcome other than success."""
 
     field: bytes
     kind: str

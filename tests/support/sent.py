@@ -1,4 +1,4 @@
-"""The scripts of a queue whose messages are not to be lost, whatever goes wrong."""
+"""The scripts of a queue, with a record of the messages that must not be lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .scripts import Scripts
 
 
 def numbers(*of: bytes) -> set[int]:
-    """Those of the messages (`scripts.message`) in these bytes."""
+    """Returns the numbers of the messages (`scripts.message`) in these bytes."""
     return {int(n, 16) for raw in of for n in re.findall(rb'"id":"[^"]*-([0-9a-f]{12})"', raw)}
 
 
 class Sent(Scripts):
-    """See the module's text.
+    """Scripts that record the number of each message that they enqueue.
 
     Attributes:
         numbers: of the messages that were enqueued.

@@ -67,7 +67,7 @@ class TlsProxy:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Passes on what comes, until an end; then both ends are told."""
+    """Forwards bytes until one side closes, then closes the other."""
     with contextlib.suppress(OSError):
         while data := source.recv(64 * 1024):
             target.sendall(data)

@@ -43,11 +43,12 @@ def delay(bench: Bench, n: int, due: float) -> None:
 
 
 def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
-    """Enqueue and worker rate with n tasks waiting, or `delayed` of them delayed, already.
+    """Enqueue and worker rate with n tasks in the queue, or `delayed` tasks in the
+    delayed set.
 
-    The worker gets through equally many tasks whatever n is: what it takes is
-    replaced within milliseconds, so that about n wait all the time, and those that it
-    begins with are not counted.
+    The worker runs the same number of tasks for each n. Within milliseconds new tasks
+    replace those that it takes, so about n tasks wait all the time. The first tasks are
+    not counted.
     """
     bench.reset()
     bench.enqueue("fill", WARM_UP + WORKED)

@@ -1,5 +1,5 @@
-"""A script keeps Redis busy for so long that it answers BUSY to all clients; then
-SCRIPT KILL ends it."""
+"""A script keeps Redis busy until Redis answers BUSY to all clients; then SCRIPT KILL
+ends it."""
 
 from __future__ import annotations
 

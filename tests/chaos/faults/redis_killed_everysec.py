@@ -1,7 +1,7 @@
 """Redis is killed by SIGKILL and started again with `appendfsync everysec`.
 
-The kernel has what Redis has written, so nothing is lost while the disk is quick;
-what a lost machine would lose is `redis_power_cut_everysec`.
+The kernel has everything that Redis has written, so nothing is lost while the disk is
+quick. `redis_power_cut_everysec` is the fault in which the machine is lost.
 """
 
 from __future__ import annotations

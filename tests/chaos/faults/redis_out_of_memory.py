@@ -1,5 +1,5 @@
 """`maxmemory` is reached with `noeviction`: calls are refused, and what is there
-runs and is settled all the same, which frees memory."""
+still runs and is settled, which frees memory."""
 
 from __future__ import annotations
 

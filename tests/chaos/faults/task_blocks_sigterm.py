@@ -1,5 +1,4 @@
-"""A task blocks SIGTERM in its thread, and leaves it so; the worker drains all the
-same."""
+"""A task blocks SIGTERM in its thread and leaves it blocked. The worker still drains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task leaves threads behind that never end; SIGTERM ends the worker all the same."""
+"""A task leaves threads behind that never end; SIGTERM still ends the worker."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""A task takes memory until the kernel kills its process: all that a process may
-have is bounded here (RLIMIT_AS), and what can't be had is a kill, as it is where the
-memory of a container ends."""
+"""A task takes memory until its process is killed. RLIMIT_AS bounds the memory of the
+process, and a failed allocation kills it, as the limit of a container would."""
 
 from __future__ import annotations
 

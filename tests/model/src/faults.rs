@@ -13,7 +13,7 @@ pub enum Fault {
     Kill,
     /// A worker gets SIGSTOP. SIGCONT may follow at any time.
     Stop,
-    /// A worker gets SIGTERM. This is no fault, but it is as rare as one.
+    /// A worker gets SIGTERM. This is not a fault, but it is as rare as one.
     Drain,
     /// A worker's connections break. Replies are lost, and requests are executed late.
     Break,

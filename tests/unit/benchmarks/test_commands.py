@@ -1,4 +1,4 @@
-"""A client's commands are told from those that its scripts called."""
+"""The commands of a client are told apart from those of its scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fluxqueue_bench.harness import Bench
 from fluxqueue_core import script
 
 
-def test_a_command_in_a_script_is_no_round_trip() -> None:
+def test_a_command_in_a_script_does_not_count_as_a_round_trip() -> None:
     script = "redis.call('RPOP', KEYS[1], 2) return redis.call('LLEN', KEYS[1])"
     with Bench() as bench:
         bench.reset()

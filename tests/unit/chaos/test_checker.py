@@ -118,12 +118,12 @@ def test_run_twice_with_no_fault() -> None:
     assert found(check(evidence([call()], runs))) == {"run_twice": [1], "not_in_flight": [1]}
 
 
-def test_run_twice_since_it_was_in_flight() -> None:
+def test_a_task_in_flight_at_a_loss_may_run_twice() -> None:
     runs = [run(11.0), run(22.0, end=23.0, pid=OTHER)]
     assert found(check(evidence([call()], runs, losses=killed(11.5)))) == {"run_twice": [1]}
 
 
-def test_run_twice_since_its_outcome_was_on_its_way() -> None:
+def test_a_task_whose_outcome_was_on_its_way_may_run_twice() -> None:
     runs = [run(11.0, end=12.0), run(22.0, end=23.0, pid=OTHER)]
     just_after = killed(12.0 + SETTLING - 0.01)
     assert found(check(evidence([call()], runs, losses=just_after))) == {"run_twice": [1]}
@@ -137,7 +137,7 @@ def test_run_twice_since_its_outcome_was_on_its_way() -> None:
         pytest.param([Loss(OTHER + 1, 11.5, 11.5)], id="it was not there"),
     ],
 )
-def test_run_twice_though_not_in_flight(losses: list[Loss]) -> None:
+def test_a_second_run_of_a_task_that_was_not_in_flight_is_a_violation(losses: list[Loss]) -> None:
     runs = [run(11.0, end=12.0), run(22.0, end=23.0, pid=OTHER)]
     verdict = check(evidence([call()], runs, losses=losses))
     assert found(verdict) == {"run_twice": [1], "not_in_flight": [1]}
@@ -185,7 +185,7 @@ def test_a_lost_outcome_may_make_it_run_twice() -> None:
 # Retries
 
 
-def test_a_retry_is_no_repetition() -> None:
+def test_a_retry_is_not_a_second_run() -> None:
     runs = [run(11.0, failed=12.0), run(13.0, end=14.0, retries=1)]
     assert found(check(evidence([call()], runs))) == {}
 

@@ -23,17 +23,17 @@ def test_three_processes_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("pids", [(0, 1), (0, 1, 2, 3), (0, 1, 1), ()])
-def test_another_number_of_processes_is_told(pids: tuple[int, ...]) -> None:
+def test_another_number_of_processes_is_reported(pids: tuple[int, ...]) -> None:
     (line,) = judge_poison(7, runs(*(GONE + pid for pid in pids)), DEAD)
     assert f"took {len(pids)} processes along, not 3" in line
 
 
-def test_an_innocent_task_is_told() -> None:
+def test_an_innocent_task_that_is_dead_is_reported() -> None:
     (line,) = judge_poison(7, runs(GONE, GONE + 1, GONE + 2), DEAD | {9: "worker_lost"})
     assert line == "dead as worker_lost beside task 7: [9]"
 
 
-def test_a_process_that_goes_on_and_an_end_are_no_trial() -> None:
+def test_a_process_that_survives_fails_the_trial() -> None:
     with pytest.raises(FaultFailed, match="took no process along"):
         judge_poison(7, runs(GONE, GONE + 1, os.getpid()), DEAD)
     ended = runs(GONE, GONE + 1, GONE + 2)

@@ -48,7 +48,7 @@ def test_a_worker_that_runs_is_killed_and_lost(stack: Stack, run: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_one_that_had_ended_by_itself_is_told(stack: Stack, run: Any, code: int) -> None:
+def test_killing_a_worker_that_has_already_ended_fails(stack: Stack, run: Any, code: int) -> None:
     worker = run(f"raise SystemExit({code})")
     worker.wait()
     with pytest.raises(AssertionError, match="had ended before it was killed"):
@@ -65,7 +65,7 @@ def test_a_drain_may_have_ended_well_and_then_nothing_may_run_twice(stack: Stack
     assert stack.workers == []
 
 
-def test_a_drain_that_failed_is_told(stack: Stack, run: Any) -> None:
+def test_killing_a_worker_whose_drain_failed_fails(stack: Stack, run: Any) -> None:
     worker = run("raise SystemExit(1)")
     worker.wait()
     with pytest.raises(AssertionError, match="had ended before it was killed"):

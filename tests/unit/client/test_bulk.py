@@ -167,7 +167,7 @@ def test_an_error_of_the_iterable_is_passed_on_with_a_note(how: str) -> None:
 
 @pytest.mark.parametrize("calls", [5, None, "text", {"a": 1}])
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_an_object_that_is_no_iterable_of_calls_is_refused(how: str, calls: Any) -> None:
+def test_an_object_that_is_not_an_iterable_of_calls_is_refused(how: str, calls: Any) -> None:
     task = task_on(ChunkProducer())
     with pytest.raises(TypeError, match="pass an iterable of calls, not a"):
         send(task, how, calls)

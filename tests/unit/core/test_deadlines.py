@@ -181,7 +181,7 @@ def test_calls_that_end_about_at_their_deadline(watched: Watched, threads: int) 
         thread.join(PATIENCE)
     assert strays == []
     assert len(ends) == threads * calls
-    # Both happened, or it was no race.
+    # Both happened; otherwise the race was not tested.
     assert {"in time", "late"} == set(ends)
 
 
@@ -197,7 +197,7 @@ def found_slowly(name, *arguments, **keywords):
         time.sleep(0.2)
     return found(name, *arguments, **keywords)
 
-# Whoever imports gives up the GIL: here for long enough.
+# An import releases the GIL. This one does so for long enough.
 builtins.__import__ = found_slowly
 deadlines = Deadlines(5.0)
 in_time, ended = deadlines.guard(lambda: None, 60.0), False
@@ -210,7 +210,8 @@ def spin():
     while True:
         pass
 
-# Daemons, since an interpreter that ends waits for all others, and this may hang.
+# Daemons, because the interpreter waits for all other threads at its end, and these
+# may hang.
 threads = [threading.Thread(target=target, daemon=True) for target in (deadlines.wait, others)]
 for thread in threads:
     thread.start()

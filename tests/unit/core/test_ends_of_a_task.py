@@ -143,7 +143,7 @@ def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
 
 
 def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:
-    """An end that is told again, or too late, must do nothing twice."""
+    """An outcome that arrives twice, or too late, must do nothing the second time."""
     for name, look_up in {
         "lib/settle.lua": "'HGET', OWN_CLAIMED",
         "move.lua": "'HEXISTS', OWN_CLAIMED",

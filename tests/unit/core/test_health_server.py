@@ -57,7 +57,9 @@ def test_the_body_says_what_is_wrong(server: HealthServer, subject: Subject) -> 
     assert reasons(server.port, "/livez") == ["the loop is stuck"]
 
 
-def test_a_check_that_fails_is_no_health(server: HealthServer, subject: Subject) -> None:
+def test_a_check_that_raises_is_reported_as_a_reason(
+    server: HealthServer, subject: Subject
+) -> None:
     subject.stuck = None  # type: ignore[assignment]
     (why,) = reasons(server.port, "/readyz") or []
     assert "the check itself failed: TypeError" in why

@@ -148,7 +148,7 @@ def test_a_socket_takes_lines_as_well() -> None:
             assert [int(next(lines)) for _ in range(20_000)] == list(range(20_000))
 
 
-def test_a_reader_that_is_gone_is_no_error() -> None:
+def test_a_missing_reader_raises_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w"), tempfile.TemporaryFile() as file:
@@ -162,7 +162,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
         assert file.read() == b"next\n"
 
 
-def test_a_reader_that_goes_while_lines_wait_is_no_error(pipe: Pipe) -> None:
+def test_a_reader_that_leaves_while_lines_wait_raises_no_error(pipe: Pipe) -> None:
     write = LineWriter(pipe.writer, dropped_line)
     for _ in range(2_000):
         write(b"a" * 99 + b"\n")

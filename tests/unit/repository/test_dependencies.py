@@ -125,10 +125,10 @@ def test_other_licences_are_found(expression: str, allowed: bool) -> None:
     assert is_allowed(expression, LICENCES) is allowed
 
 
-# Python packages are installed beside ours, as their authors published them, so that
-# licences which ask for changed files only (MPL) are no burden.
+# Python packages are installed alongside ours, as their authors published them, so
+# licences that only cover changed files (MPL) are acceptable.
 LICENCES_BESIDE = LICENCES | {"BSD-2-Clause", "MPL-2.0", "PSF-2.0"}
-# How packages say it that do not have the field License-Expression yet.
+# Packages without the field License-Expression name their licence in these ways.
 NAMES_BEFORE_SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",

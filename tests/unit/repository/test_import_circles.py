@@ -130,7 +130,7 @@ def test_a_planted_circle_is_found(tmp_path: Path, how: str) -> None:
     assert circles(graph_of(modules_below(tmp_path))) == expected
 
 
-def test_imports_in_one_direction_are_no_circle(tmp_path: Path) -> None:
+def test_imports_in_one_direction_make_no_circle(tmp_path: Path) -> None:
     package = tmp_path / "planted"
     package.mkdir()
     (package / "__init__.py").write_text("from .above import name\n")

@@ -81,7 +81,7 @@ def test_a_circle_of_three_files_is_found(crate: Path) -> None:
         "#[cfg(test)]\nmod tests {\n    use super::super::link::Link;\n}",
     ],
 )
-def test_comments_text_and_tests_are_no_uses(crate: Path, line: str) -> None:
+def test_comments_text_and_tests_are_ignored(crate: Path, line: str) -> None:
     write(crate, "net/reply.rs", f"pub enum Reply {{}}\n{line}\n")
     assert circles(used_files(crate)) == []
 

@@ -31,7 +31,7 @@ def test_a_large_process_may_grow_by_a_tenth() -> None:
     assert not series(100, 110, 120, 130).is_flat(warm_up=0)
 
 
-def test_too_few_samples_are_no_answer() -> None:
+def test_too_few_samples_raise_an_error() -> None:
     with pytest.raises(ValueError, match="too few samples"):
         series(1, 2).slope(warm_up=1)
 

@@ -42,7 +42,7 @@ def test_only_a_sampler_that_follows_its_parent_is_not_asked(
     assert instruments.follows_unsampled_parents(tracer) is follows
 
 
-def test_an_error_whose_text_is_no_utf_8_can_be_exported(recorded: Recorded) -> None:
+def test_an_error_whose_text_is_not_utf_8_can_be_exported(recorded: Recorded) -> None:
     """One such span would cost its whole batch."""
     tracer = instruments.get_tracer()
     assert tracer is not None

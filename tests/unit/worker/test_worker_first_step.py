@@ -160,7 +160,7 @@ def test_a_factory_of_the_application_makes_the_tasks(new_loop: NewLoop) -> None
 
 
 @LOOPS
-def test_an_object_that_is_no_coroutine_is_refused(new_loop: NewLoop) -> None:
+def test_an_object_that_is_not_a_coroutine_is_refused(new_loop: NewLoop) -> None:
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
         wrong: Any = 3
         with pytest.raises(TypeError, match="coroutine"):

@@ -91,7 +91,7 @@ class Odd(Exception, metaclass=WithoutModule):
     """An exception class that hides its module."""
 
 
-def test_an_exception_class_that_is_broken_is_described_all_the_same() -> None:
+def test_a_broken_exception_class_is_still_described() -> None:
     assert describe(Odd("bad")) == "Odd: bad"
     assert format_traceback(Odd("bad")) == "The traceback can't be formatted: RuntimeError\n"
 

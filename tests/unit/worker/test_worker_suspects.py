@@ -102,7 +102,7 @@ def test_after_close_children_are_told_to_drain_and_none_starts(
     assert not lanes
 
 
-def test_a_child_that_can_not_start_is_told(
+def test_a_child_that_can_not_start_is_reported(
     options: Options, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/does/not/exist")

@@ -32,7 +32,7 @@ class Worker:
         claimed: how many tasks it holds.
         identity: how the worker describes its process: `host`, `pid`, `version`, `slots`,
             `queues` and `suspects`. Empty for a tombstone, for a worker of an older version,
-            and if the text in Redis is no JSON object.
+            and if the text in Redis is not a JSON object.
     """
 
     consumer: str

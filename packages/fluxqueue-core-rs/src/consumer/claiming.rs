@@ -139,7 +139,7 @@ mod tests {
             (4, 4, 1, 0, false, 2048, 1000),
             (4, 4, 1500, 0, false, 2048, 548),
             (4, 4, 2048, 0, false, 2048, 0),
-            // A worker with more slots than that fills them all the same.
+            // A worker with more slots than that still fills them.
             (5000, 5000, 1, 0, false, 0, 1000),
             (5000, 5000, 4500, 0, false, 0, 500),
         ] {

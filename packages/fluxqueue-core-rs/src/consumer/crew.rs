@@ -115,7 +115,7 @@ impl Crew {
         self.next = now + self.pause;
     }
 
-    /// Ends the shift of a slow task: what runs no longer counts, and another thread
+    /// Ends the shift of a slow task: the running task no longer counts, and another thread
     /// serves alongside it.
     pub fn end_shift(&mut self, now: Duration) {
         self.shift += 1;

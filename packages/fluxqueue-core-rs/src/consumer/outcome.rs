@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_success_is_told_by_its_field_alone() {
+    fn only_a_plain_success_is_encoded_as_its_field_alone() {
         let plain = message(format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#));
         let with_options =
             message(format!(r#"{{"v":2,"id":"{ID}","retries":1,"opts":{{"p":5}},"name":"n","args":[]}}"#));

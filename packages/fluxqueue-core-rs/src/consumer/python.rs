@@ -338,7 +338,7 @@ impl Consumer {
         self.shared.driver.set();
         let driver = self.driver.lock().unwrap_or_else(|p| p.into_inner()).take();
         if let Some(driver) = driver {
-            // A panic in it has been told as an event.
+            // An event has reported a panic in it.
             py.detach(|| driver.join().unwrap_or_default());
         }
     }

@@ -21,7 +21,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Counts a task that took this long. Slow tasks that end together are no rate: if all
+    /// Counts a task that took this long. Slow tasks that end together don't count: if all
     /// slots end one, that moment looks like fast tasks.
     pub fn count(&mut self, took: Duration) {
         self.ended += u64::from(took <= QUICK);

@@ -192,8 +192,8 @@ fn counter_len(label: &[u8], count: u32) -> usize {
     if count > 0 { label.len() + count.ilog10() as usize + 1 } else { 0 }
 }
 
-/// The options at the beginning of `rest`: no brace stands inside, so the first one
-/// that closes ends them.
+/// Reads the options at the beginning of `rest`. They contain no brace, so the first
+/// closing one ends them.
 fn read_opts(rest: &[u8]) -> Result<&[u8], Fault> {
     let window = &rest[..rest.len().min(OPTS_MAX)];
     let end = memchr::memchr(b'}', window).ok_or(Fault::BadOpts)?;
@@ -205,9 +205,8 @@ fn read_opts(rest: &[u8]) -> Result<&[u8], Fault> {
     }
 }
 
-/// Where the field of a message lies. None: it does not begin like a message that
-/// this release reads. The same rule as `field` of the Lua scripts, which does not
-/// read the counters either.
+/// The place of a message's field. None if the message does not begin as this release
+/// writes it. Like `field` of the Lua scripts, this does not check the counters.
 pub fn field(raw: &[u8]) -> Option<Range<usize>> {
     let (version, _) = begin(raw)?;
     let mark = version.mark();

@@ -14,30 +14,30 @@ use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
 
-/// The parts of a message; the bytes stay whole in `raw`.
+/// A message that has been read. `raw` has all its bytes; ranges point into it.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The whole message.
     pub raw: Bytes,
-    /// Where its field lies.
+    /// The place of its field.
     pub field: Range<usize>,
-    /// Where the JSON object with the options for scripts lies.
+    /// The place of the options for scripts, a JSON object.
     opts: Option<Range<usize>>,
     /// The task's name.
     pub name: String,
-    /// Where the JSON array of positional arguments lies.
+    /// The place of the positional arguments, a JSON array.
     pub args: Range<usize>,
-    /// Where the JSON object of keyword arguments lies.
+    /// The place of the keyword arguments, a JSON object.
     pub kwargs: Option<Range<usize>>,
     /// How many workers were lost while they held it.
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
-    /// The terms of the task when it was enqueued.
+    /// The terms that the task was enqueued with.
     pub terms: Terms,
-    /// Where the JSON object with `traceparent` and the like lies.
+    /// The place of the headers (`traceparent` and others), a JSON object.
     headers: Option<Range<usize>>,
-    /// When a worker first did not know the name; ms by the clock of Redis.
+    /// When a worker first found that it has no task of this name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
     pub enqueued_at: u64,
@@ -78,7 +78,7 @@ fn malformed(text: impl Into<String>) -> Error {
     Error::Malformed(text)
 }
 
-/// Where a part of `whole` lies in it.
+/// The place of `part` in `whole`.
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
@@ -175,7 +175,7 @@ impl Message {
         Some(&self.raw[self.opts.clone()?])
     }
 
-    /// `traceparent` and the like.
+    /// The headers: `traceparent` and others.
     pub fn headers(&self) -> Option<Headers<'_>> {
         // `parse` has read these bytes as text.
         let json = std::str::from_utf8(&self.raw[self.headers.clone()?]).unwrap_or_default();

@@ -25,12 +25,12 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     """Runs a worker until a signal ends it.
 
     Args:
-        argv: the arguments after the command; those of the process by default.
+        argv: the arguments after the command; by default those of this process.
         prog: the command's name, for messages.
 
     Returns:
-        The exit code: 0 after a drain, 1 where the application's modules or the
-        worker itself failed, or a process under a supervisor did so in its drain.
+        The exit code: 0 after a drain; 1 if the application's modules or the worker
+        itself failed, or if a process under a supervisor failed in its drain.
 
     Raises:
         SystemExit: with 2 and one line on stderr for a wrong setting.
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
         fail(prog, str(error))
     logger = log.configure(options.log_format, options.log_level)
     if options.wants_supervisor:
-        # It imports nothing of what follows.
+        # The supervisor imports nothing that only its processes need.
         from .supervisor import Supervisor
 
         try:

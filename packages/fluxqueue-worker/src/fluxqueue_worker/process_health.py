@@ -111,7 +111,7 @@ class ProcessHealth:
         return [
             (process, answer)
             for process, answer in zip(asked, list(answers), strict=True)
-            # A process that has ended meanwhile gives no answer, and that is no fault.
+            # A process that has ended meanwhile may give no answer.
             if answer is not None or (process.runs and process.was_up)
         ]
 

@@ -28,7 +28,7 @@ class ErrorLog:
     def report_queue(self, queue: str, doing: str, error: BaseException) -> None:
         """Logs that one queue's keys can't be worked with. The other queues go on."""
         if slot_is_moving(error):
-            # Moving is no fault. Many of these lines for one queue are.
+            # A moving slot is normal. Many of these lines for one queue are not.
             if self._is_due("queue.moving", queue):
                 get_logger().warning("queue.moving", queue=queue, doing=doing, error=str(error))
             return

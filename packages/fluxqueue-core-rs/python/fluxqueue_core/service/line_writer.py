@@ -61,10 +61,10 @@ class LineWriter:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # Also in a forked child: it has neither the thread nor the holder of the lock,
-        # and its parent writes the waiting lines.
-        # The lock is reentrant: a finalizer that the garbage collector runs just then
-        # may log.
+        # A forked child calls this too: it has neither the thread nor the holder of the
+        # lock, and its parent writes the waiting lines.
+        # The lock is reentrant, because the garbage collector may run a finalizer that
+        # logs while a line is being written.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[bytes] = deque()

@@ -70,7 +70,7 @@ class LogExport:
         self._busy.value = True
         try:
             self._emit(name, fields)
-        except Exception:  # noqa: BLE001 - the line itself is written all the same
+        except Exception:  # noqa: BLE001 - the line itself is still written
             pass
         finally:
             self._busy.value = False

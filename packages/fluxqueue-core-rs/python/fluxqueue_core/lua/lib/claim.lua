@@ -2,10 +2,10 @@
 --
 -- Needs keys, message, hold.
 
--- Rule 15: one claim brings 4 MiB at most, and what goes beyond is one message.
+-- Rule 15: one claim takes at most 4 MiB, which only its last message may exceed.
 local MOST_BYTES = 4194304
 
--- Puts messages back from the last one to `from`, so that they stand as before.
+-- Puts messages back, from the last one to number `from`, which restores their order.
 -- Returns false if Redis refuses it (a missing right).
 local function put_back(source, messages, from)
   for i = #messages, from, -1 do
@@ -14,12 +14,12 @@ local function put_back(source, messages, from)
   return true
 end
 
--- Claims up to `limit` messages; returns them, and whether more wait that would have
--- been too many bytes at once. The plain case takes two commands for all messages;
--- if one of them is odd, they go one by one.
+-- Claims up to `limit` messages. Returns them, and whether it stopped because more of
+-- them would have been too many bytes. In the plain case two commands hold all messages;
+-- if one message is odd, each message is held by itself.
 local function claim(t, source, limit, grace)
-  -- In growing steps, until the bytes are enough: large messages must not keep
-  -- Redis, or a slow line, busy for seconds.
+  -- Takes growing batches until the bytes are enough: large messages must not keep
+  -- Redis or a slow connection busy for seconds.
   local popped, bytes, step, n = {}, 0, 1, 0
   local fields, pairs_, seen, odd = {}, {}, {}, false
   while n < limit and bytes < MOST_BYTES do
@@ -38,7 +38,7 @@ local function claim(t, source, limit, grace)
         fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
       end
     end
-    -- Judged by those so far; what is left of the bytes may be less than nothing.
+    -- The average size so far says how many more fit. The difference may be negative.
     step = math.max(math.min(step * 2, 64, math.floor((MOST_BYTES - bytes) * n / bytes)), 1)
   end
   local more = bytes >= MOST_BYTES
@@ -67,7 +67,7 @@ local function claim(t, source, limit, grace)
   for i = 1, n do
     local done, held = pcall(hold, t, popped[i], grace)
     if not done then
-      -- It can't even be parked (a key of another type): back where it was.
+      -- It can't even be parked (a key has another type), so it returns to its list.
       put_back(source, popped, i)
       error(held)
     end

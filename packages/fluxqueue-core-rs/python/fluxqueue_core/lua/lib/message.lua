@@ -1,5 +1,5 @@
--- message: reads the beginning of a message, where everything has a fixed
--- place, and decodes nothing. `src/message/` has the same rules in Rust.
+-- message: reads the head of a message, in which every part has a fixed place, and
+-- decodes nothing. `src/message/` has the same rules in Rust.
 --
 -- Needs keys.
 --
@@ -9,7 +9,7 @@ local byte, find, sub = string.byte, string.find, string.sub
 -- The id and the counters: one attempt at one task. In version 1 the field ends
 -- before `,"name":`; in version 2 before `,"opts":`, and the JSON object of
 -- the options is the second result. nil if the message does not begin as Rust
--- writes it. A plain message pays nothing for the options of others.
+-- writes it.
 local function field(message)
   if byte(message, 50) ~= 34 then return nil end -- 34: '"'
   local head = sub(message, 1, 13)
@@ -35,8 +35,7 @@ local function home(message)
 end
 
 -- The version of a message that a later FluxQueue has written, as text, or nil.
--- That a message begins with its version holds for all versions; nothing else of
--- it can be known here.
+-- Messages of all versions begin with the version. Nothing else about them is known.
 local function newer(message)
   local version = string.match(message, '^{"v":([1-9]%d*)[,}]')
   if version and version ~= '1' and version ~= '2' and #version <= 9 then return version end
