@@ -1,4 +1,5 @@
-"""The pages: their links lead somewhere, and the glossary has one line for each word."""
+"""The pages: their links lead somewhere, their lines are short, and the glossary has one
+line for each word."""
 
 from __future__ import annotations
 
@@ -50,6 +51,37 @@ def test_a_broken_link_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "# One `word`\n[a](page.md#one-word) [b](page.md#two) [c](#one-word) [d](no.md)\n"
     )
     assert broken(page) == ["page.md: page.md#two", "page.md: no.md"]
+
+
+def too_long(text: str) -> list[int]:
+    """The numbers of the lines above 120 characters in a page's prose.
+
+    Tables, code, generated parts and lines without a place to break are not prose.
+    """
+
+    def blank(found: re.Match[str]) -> str:
+        return "\n" * found[0].count("\n")
+
+    for part in (r"^ *```.*?^ *```", r"^<!-- begin: .*?^<!-- end: "):
+        text = re.sub(part, blank, text, flags=re.MULTILINE | re.DOTALL)
+    return [
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if len(line) > 120 and not line.startswith("|") and re.search(r"\w.* ", line)
+    ]
+
+
+def test_no_line_of_prose_is_above_120_characters() -> None:
+    found = {page.relative_to(ROOT): too_long(page.read_text()) for page in pages()}
+    assert {page: lines for page, lines in found.items() if lines} == {}
+
+
+def test_a_long_line_is_found_only_in_prose() -> None:
+    long = "word " * 25
+    unbroken = "- " + "w" * 130
+    parts = [long, f"| {long} |", f"```\n{long}\n```", unbroken]
+    parts += [f"<!-- begin: run -->\n{long}\n<!-- end: run -->", f"- {long}"]
+    assert too_long("\n".join(parts)) == [1, 10]
 
 
 def test_every_file_that_the_architecture_names_exists() -> None:
