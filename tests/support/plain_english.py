@@ -11,6 +11,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import NamedTuple
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -92,8 +93,17 @@ RULES = {
         "Where all have given up, a later call asks again.",
         "If every caller has given up, the next call asks again.",
     ),
+    "relative clause": Rule(
+        r"; (?:what|who) (?![^.]*\?)"
+        r"|[:,(] what (?:(?:is|are|was|were|has|had) (?:\w+ ){1,4}|\w+s )"
+        r"(?:is|are|was|were|may|must|goes|has|no longer)\b",
+        "name the thing: `the outcomes that ...`, `a message that ...`",
+        "Outcomes come first: what was released is claimed next.",
+        "Outcomes come first: the script claims released messages next.",
+    ),
     "None where": Rule(
-        r"\b(?:None|False|True|[Nn]othing|[Rr]aises) where\b",
+        r"\b(?:None|False|True|[Nn]othing|[Rr]aises|[Nn]umber|[012]|it) where\b"
+        r"(?! (?:it|they) (?:is|are|was|were)\b)",
         "`if`",
         "Returns None where there is no reply.",
         "Returns None if there is no reply.",
@@ -103,6 +113,31 @@ RULES = {
         "`spin`, `poll`",
         "The thread looks out for a reply.",
         "The thread spins until a reply arrives.",
+    ),
+    "so long": Rule(
+        r"(?i:\bfor so long\b|\bso long until\b)",
+        "give the time, or `until`",
+        "It stays busy for so long that clients give up.",
+        "It stays busy until clients give up.",
+    ),
+    "all the same": Rule(
+        r"(?i:\ball the same\b(?! \w)|\bin vain\b)",
+        "`still`, `anyway`; `without success`",
+        "The line is written all the same.",
+        "The line is still written.",
+    ),
+    "is told": Rule(
+        r"\b(?:is|are|been) told\b(?! (?:apart|to|that|of|when|about|once|yet))",
+        "`is reported`, `the log says`, `the error names`",
+        "A wrong option is told.",
+        "The error names a wrong option.",
+    ),
+    "is no": Rule(
+        r"(?<!there\s)(?<!There\s)\b(?:is|are|was|were) no "
+        r"(?!(?:longer|more|less|fewer|sooner|later|reason|sign|such|news)\b)\w",
+        "`is not a`, `does not`",
+        "A byte that is no digit ends the number.",
+        "A byte that is not a digit ends the number.",
     ),
     "just so": Rule(
         r"(?i:\bthe same again\b|\bjust so\b(?! that))",
@@ -196,8 +231,7 @@ def find(text: Text) -> Iterator[Tic]:
 
 def read(name: str, source: str) -> Iterator[Text]:
     """The prose in a file's source, by the file's name."""
-    kind = name.rpartition(".")[2] if "." in name.rpartition("/")[2] else "sh"
-    return _READERS[kind](source)
+    return _READERS.get(PurePath(name).suffix, _shell)(source)
 
 
 def _without_code(words: str) -> str:
@@ -222,16 +256,19 @@ def _markdown(source: str) -> Iterator[Text]:
 
 
 def _paragraphs(first: int, lines: list[str]) -> Iterator[Text]:
-    """The paragraphs between empty lines and headings."""
+    """The headings, and the paragraphs between them and empty lines."""
     start, block = first, list[str]()
     for at, line in enumerate([*lines, ""], first):
         if line.strip() and not line.startswith("#"):
             if not block:
                 start = at
             block.append(line)
-        elif block:
+            continue
+        if block:
             yield Text(start, _without_code("\n".join(block)))
             block = []
+        if line.strip():
+            yield Text(at, _without_code(line.lstrip("# ")))
 
 
 def _comments(lines: Iterator[tuple[int, str]]) -> Iterator[Text]:
@@ -260,9 +297,15 @@ def _python(source: str) -> Iterator[Text]:
         if isinstance(node, _FUNCTIONS) and node.name.startswith("test_"):
             yield _name(node.lineno, node.name)
         if isinstance(node, ast.keyword) and node.arg in ("help", "description", "epilog"):
-            value = getattr(node.value, "value", None)
-            if isinstance(value, str):
-                yield Text(node.value.lineno, value)
+            yield Text(node.value.lineno, _string(node.value))
+
+
+def _string(node: ast.AST) -> str:
+    """The text of a string, or of an f-string with each value as a word; else nothing."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_string(part) or "value" for part in node.values)
+    value = getattr(node, "value", None)
+    return value if isinstance(value, str) else ""
 
 
 def _name(line: int, name: str) -> Text:
@@ -291,11 +334,11 @@ def _lines(source: str, comment: str) -> Iterator[tuple[int, str]]:
             yield at, next(group for group in found.groups() if group is not None)
 
 
+# Every other file that is read has comments like those of a shell.
 _READERS = {
-    "md": _markdown,
-    "py": _python,
-    "pyi": _python,
-    "rs": _rust,
-    "lua": _lua,
-    "sh": _shell,
+    ".md": _markdown,
+    ".py": _python,
+    ".pyi": _python,
+    ".rs": _rust,
+    ".lua": _lua,
 }

@@ -11,7 +11,7 @@ from support.plain_english import RULES, Text, find, read
 ROOT = Path(__file__).parents[3]
 # It shows each tic as an example.
 STYLE = "docs/style.md"
-SUFFIXES = {"md", "py", "pyi", "rs", "lua", "sh"}
+SUFFIXES = {"md", "py", "pyi", "rs", "lua", "sh", "toml", "yaml", "yml"}
 
 
 def sources() -> list[str]:
@@ -29,6 +29,8 @@ def is_read(name: str) -> bool:
         return False
     if file.suffix:
         return file.suffix[1:] in SUFFIXES
+    if file.name == "Dockerfile":
+        return True
     with file.open("rb") as opened:
         return opened.readline().rstrip().endswith((b"bash", b"/sh"))
 
@@ -76,14 +78,18 @@ nobody
 @pytest.mark.parametrize(
     ("file", "source", "lines"),
     [
-        ("page.md", PAGE, [3, 11]),
+        ("page.md", PAGE, [1, 3, 11]),
         ("code.py", '"""Head: nobody."""\n\n# Comment of nobody.\nraise E("nobody")\n', [1, 3]),
         ("code.py", "def test_nobody_waits(): ...\ndef nobody(): ...\n", [1]),
         ("code.py", 'add("--flag", help="nobody")\nadd("nobody")\n', [1]),
+        ("code.py", 'add(help=f"so {many} many")\nadd(help=f"so many {seconds}")\n', [2]),
         ("code.rs", '//! Waits so\n//! many seconds.\nlet x = "nobody"; // nobody\n', [1, 3]),
         ("code.rs", "#[test]\nfn nobody_waits() {}\nfn nobody() {}\n", [2]),
         ("code.lua", "-- nobody\nredis.call('nobody')\n", [1]),
         ("scripts/tool", "#!/bin/sh\n# nobody\necho nobody # nobody\n", [2, 3]),
+        ("tool.toml", 'name = "nobody"  # nobody\n# nobody\n', [1, 2]),
+        ("stack.yaml", "user: nobody\nrun:\n  # nobody\n  tasks: 1\n", [3]),
+        ("docker/Dockerfile", "# nobody\nUSER nobody\n", [1]),
     ],
 )
 def test_only_prose_is_read(file: str, source: str, lines: list[int]) -> None:
