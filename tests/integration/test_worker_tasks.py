@@ -163,18 +163,18 @@ def test_queues_are_served_in_order_of_priority(
         wait_until(lambda: worker.notes() == ["gate"])
         # All at once, however busy the machine is.
         with redis.pipeline(transaction=True) as together:
-            for number in range(20):
+            for number in range(200):
                 push(together, "add", number)
             for number in range(5):
                 push(together, "send", number, queue="mail")
             together.execute()
         (tmp_path / "open").touch()
-        worker.wait_for("task.done", count=26)
+        worker.wait_for("task.done", count=206)
         assert worker.stop() == 0
     order = worker.notes()
-    # A few of the lower queue may have been claimed before the higher one had any.
+    # The worker runs tasks of the lower queue that it holds while it asks for the higher one.
     later = order[order.index("mail 4") + 1 :]
-    assert len(later) >= 10
+    assert len(later) >= 100
     assert not any(note.startswith("mail") for note in later)
 
 
