@@ -1,8 +1,8 @@
-"""`scripts/bench`: measures FluxQueue, alone or beside its peers.
+"""`scripts/bench`: measures FluxQueue, alone or alongside its peers.
 
 scripts/bench --quick      under three minutes; prints a table
 scripts/bench --full       every measure and every peer, three times; keeps the results
-scripts/bench --against FOLDER    this build beside that of another checkout, in alternation
+scripts/bench --against FOLDER    this build and that of another checkout, in alternation
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
 scripts/bench shares       where the processor time of a task goes

@@ -1,8 +1,8 @@
-"""Another build of FluxQueue beside this one: both measured in alternation.
+"""Measures this build of FluxQueue and another one in alternation.
 
-Each checkout measures itself, with its own benchmarks, one measure at a time in
-the order A B B A ... So the machine's changing speed falls on both alike, and
-the ratio holds even though the figures drift.
+Each checkout measures itself with its own benchmarks, one measure at a time in the
+order A B B A ... So a change in the machine's speed affects both, and the ratio holds
+even if the figures drift.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The application that is measured, with async tasks beside the sync ones."""
+"""The application that is measured, with async tasks in addition to the sync ones."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class RedisSentinel(RedisProcesses):
 
     Args:
         folder: for the servers' files; must not exist.
-        replicas: how many there are beside the master.
+        replicas: how many there are in addition to the master.
         sentinels: how many; more than half of them agree on a failover.
         password: of the master and the replicas.
         sentinel_password: of the sentinels.

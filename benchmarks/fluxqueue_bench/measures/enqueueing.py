@@ -21,8 +21,8 @@ def enqueue(bench: Bench, mode: str, n: int, value: float = 0) -> Values:
 
 
 def beside_the_limit(bench: Bench, n: int, together: bool) -> Values:
-    """One at a time beside redis-benchmark with one client and the same bytes, in
-    turns, Redis pinned to one core and either client to another, or to the same."""
+    """Enqueues one at a time, in turns with redis-benchmark, which sends the same bytes
+    with one client. Redis has one core; both clients have another, or the same."""
     bench.reset()
     bench.enqueue("bulk", 1)
     ours, limit = _in_turns(bench, "one", n, together=together)
@@ -34,8 +34,8 @@ def beside_the_limit(bench: Bench, n: int, together: bool) -> Values:
 
 
 def many_beside_the_limit(bench: Bench, mode: str, n: int, at_once: int) -> Values:
-    """Many a call beside redis-benchmark with as many of the same bytes in each LPUSH,
-    in turns, Redis pinned to one core and either client to another."""
+    """Enqueues many per call, in turns with redis-benchmark, whose LPUSH has equally many
+    of the same bytes. Redis has one core, and both clients another."""
     asynchronous = mode.startswith("gather")
     bench.reset()
     bench.enqueue("fill-async" if asynchronous else "fill", 1)

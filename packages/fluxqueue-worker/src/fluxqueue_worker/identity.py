@@ -1,6 +1,6 @@
 """Describes this worker process for operators.
 
-Redis keeps the text beside each of the worker's consumers, as long as that consumer lives.
+Redis keeps the text for each of the worker's consumers while that consumer lives.
 """
 
 from __future__ import annotations
