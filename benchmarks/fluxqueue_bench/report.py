@@ -78,7 +78,7 @@ def sections(full: Results, alone: Results | None, found: Spreads) -> dict[str, 
     return {
         "run": about(full)
         if alone is None
-        else f"**Beside the peers.** {about(full)}\n\n**FluxQueue alone, later.** {about(alone)}",
+        else f"**With the peers.** {about(full)}\n\n**FluxQueue alone, later.** {about(alone)}",
         "goals": goals(found),
         "peers": peers(found),
         "own": "\n\n".join(f"### {group}\n\n{own_table(found, group)}" for group in own),
