@@ -15,9 +15,9 @@ class Peer:
     """Another library, or redis-benchmark, by the measure of a goal.
 
     Attributes:
-        then: what it reached on the machine that the goals were written on.
-        where: what a run of ours has of the same (library, group, name, what).
-        unit: of both, where it is not that of the goal.
+        then: its figure on the machine that the goals were written on.
+        where: the place of the same figure in a run (library, group, name, what).
+        unit: of both figures, if it differs from the unit of the goal.
     """
 
     name: str

@@ -33,8 +33,8 @@ def describe() -> dict[str, str]:
 
 
 def processor(cpuinfo: str) -> str:
-    """The model, out of /proc/cpuinfo, with its numbers, where there are any: virtual
-    machines name a whole series of processors alike."""
+    """Returns the model in /proc/cpuinfo. Adds its numbers, if there are any, because
+    virtual machines give one name to a whole series of processors."""
     pairs = (line.partition(":") for line in cpuinfo.splitlines())
     fields = {name.strip(): value.strip() for name, _, value in reversed(list(pairs))}
     numbers = [
@@ -53,8 +53,8 @@ def kernel_version(release: str) -> str:
 
 
 def commit(folder: Path) -> str:
-    """The commit of the repository that has this folder, with `-dirty` where other
-    files than results and documents have changed since; "unknown" without one."""
+    """Returns the commit of the folder's repository, with `-dirty` if files other than
+    results and documents have changed since. Returns "unknown" without a repository."""
 
     def git(*arguments: str) -> str:
         run = subprocess.run(

@@ -164,7 +164,7 @@ def test_however_it_ends_then_it_has_failed(
     assert worker.notes() == ([] if name == "fail_in_turn" else ["saved"])
 
 
-def test_the_timeout_of_a_message_holds_where_none_is_declared(
+def test_the_timeout_of_a_message_holds_if_the_task_declares_none(
     tmp_path: Path, redis_url: str, redis: Redis
 ) -> None:
     with WorkerProcess(tmp_path, redis_url, APP) as worker:

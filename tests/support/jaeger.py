@@ -56,8 +56,8 @@ class Trace(list[Span]):
         )
 
     def named(self, name: str, task: str | None = None, **attributes: Any) -> list[Span]:
-        """Those of this name, and of this task where one is given, that have
-        these attributes (without `messaging.fluxqueue.`)."""
+        """Returns the spans with this name and these attributes (their names without
+        `messaging.fluxqueue.`). If a task is given, returns only spans of that task."""
         wanted = {f"messaging.fluxqueue.{key}": value for key, value in attributes.items()}.items()
         return [
             span

@@ -157,7 +157,7 @@ def run(*command: str, timeout: float = 120.0) -> str:
 
 
 def get_json(url: str, body: object = None) -> Any:
-    """The answer to a GET, or to a POST where there is a body.
+    """Returns the answer to a GET, or to a POST if there is a body.
 
     Raises:
         urllib.error.HTTPError: the status is an error's.

@@ -41,7 +41,7 @@ def test_the_commit_says_whether_what_is_measured_was_changed(tmp_path: Path) ->
     assert machine.commit(tmp_path / "code") == f"{clean}-dirty"
 
 
-def test_the_processor_has_its_numbers_where_there_are_any() -> None:
+def test_the_processor_is_named_with_its_numbers() -> None:
     assert machine.processor(CPUINFO) == "AMD EPYC (family 25 model 17 stepping 1)"
     assert machine.processor("processor\t: 0\nBogoMIPS\t: 50.00\n") == "unknown"
 
