@@ -84,10 +84,10 @@ impl Redirects {
             self.in_a_row = 0;
             return None;
         };
-        let detour = deployment.redirect(text, from.map(Arc::as_ref))?;
+        let redirect = deployment.redirect(text, from.map(Arc::as_ref))?;
         self.in_a_row = self.in_a_row.saturating_add(1);
         let at_once = if self.in_a_row > MOST_AT_ONCE { Pause::Needed } else { Pause::None };
-        let pause = match detour {
+        let pause = match redirect {
             Redirect::Moved => at_once,
             Redirect::Ask(node) => {
                 self.ask = Some(node);
