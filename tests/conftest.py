@@ -44,9 +44,6 @@ def pytest_configure() -> None:
     settings.load_profile("any machine")
 
 
-_numbers = itertools.count()
-
-
 def pytest_collection_finish() -> None:
     """Keeps the thousands of collected tests out of the garbage collections of tests."""
     gc.collect()
