@@ -45,7 +45,12 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
         description="Run Redis, scheduler and worker in one terminal, for development.",
         epilog="Other options go to the worker; see `fluxqueue start --help`.",
     )
-    parser.add_argument("-t", "--tasks-module-path", metavar="MODULE", help="module of the tasks")
+    parser.add_argument(
+        "-t",
+        "--tasks-module-path",
+        metavar="PATH",
+        help="the module with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
+    )
     parser.add_argument("-c", "--concurrency", metavar="N", help="tasks that run at once")
     parser.add_argument("-q", "--queue", metavar="NAMES", help="queues, in order of priority")
     parser.add_setting("redis_url", REDIS_URL)
