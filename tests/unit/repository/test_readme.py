@@ -17,7 +17,7 @@ FIGURES = {
     "tasks run per second": "worker, best settings, /s",
     "worker CPU, s per 1,000 tasks": "CPU s/1k (best)",
     "tasks enqueued per second, one at a time": "enqueue one at a time, /s",
-    "idle worker, MiB": "idle PSS MiB",
+    "idle worker, MiB (PSS)": "idle PSS MiB",
     "latency of an idle worker, p50, ms": "idle p50 ms",
 }
 
