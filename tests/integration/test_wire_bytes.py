@@ -32,7 +32,7 @@ Way = Callable[[Producer], None]
 def no_check(*args: object, **kwargs: object) -> None: ...
 
 
-def stamp() -> tuple[bytes | None, str | None]:
+def per_call() -> tuple[bytes | None, str | None]:
     return HEADERS, ID
 
 
@@ -55,14 +55,14 @@ def event_loop(producer: Producer) -> None:
             producer.enqueue_chunk_async(OTHER, [(5,), {"a": 6}], no_check),
         )
         await producer.enqueue_async(PLAIN, (7,), {})
-        await producer.enqueue_chunk_async(PLAIN, [(8,), (9,)], no_check, stamp)
+        await producer.enqueue_chunk_async(PLAIN, [(8,), (9,)], no_check, per_call)
 
     asyncio.run(run())
 
 
 def bulk(producer: Producer) -> None:
     assert producer.enqueue_many(PLAIN, [(1,), {"a": 2}], no_check) == 2
-    assert producer.enqueue_many(TERMS, [(3,)], no_check, stamp) == 1
+    assert producer.enqueue_many(TERMS, [(3,)], no_check, per_call) == 1
 
 
 def large_bulk(producer: Producer) -> None:

@@ -209,7 +209,7 @@ class Producer:
         route: Route,
         calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
         check: Callable[..., object],
-        stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
+        per_call: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> int:
         """Puts one task per call into Redis, in chunks. Returns the number of tasks.
 
@@ -218,7 +218,7 @@ class Producer:
 
         Args:
             check: called with the arguments of each call. Raises if they don't fit.
-            stamp: called once per call. Returns its `headers` and its `task_id`.
+            per_call: called once per call. Returns its `headers` and its `task_id`.
         """
 
     def enqueue_chunk_async(
@@ -226,10 +226,10 @@ class Producer:
         route: Route,
         calls: Sequence[tuple[Any, ...] | Mapping[str, Any]],
         check: Callable[..., object],
-        stamp: Callable[[], tuple[bytes | None, str | None]] | None = None,
+        per_call: Callable[[], tuple[bytes | None, str | None]] | None = None,
     ) -> asyncio.Future[None]:
         """Sends the calls as one command on the connection of the running event loop.
-        `check` and `stamp` are those of `enqueue_many`."""
+        `check` and `per_call` are those of `enqueue_many`."""
 
     @property
     def max_message_bytes(self) -> int:

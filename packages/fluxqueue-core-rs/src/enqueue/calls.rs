@@ -15,7 +15,7 @@ pub struct BulkCalls<'a, 'py> {
     /// Raises if a call does not fit the function.
     pub check: &'a Bound<'py, PyAny>,
     /// Returns the headers and the id of a call.
-    pub stamp: Option<&'a Bound<'py, PyAny>>,
+    pub per_call: Option<&'a Bound<'py, PyAny>>,
     pub due: Option<Due>,
     pub max_bytes: usize,
 }
@@ -25,7 +25,7 @@ impl<'py> BulkCalls<'_, 'py> {
     pub fn append(&self, out: &mut Vec<u8>, call: &Bound<'py, PyAny>, index: usize) -> PyResult<()> {
         let py = call.py();
         let appended = encode(call, self.check).and_then(|arguments| {
-            let per_call = PerCall::of_bulk(self.stamp)?.with_due(self.due);
+            let per_call = PerCall::of_bulk(self.per_call)?.with_due(self.due);
             Ok(self.target.append(out, &arguments, &per_call, self.max_bytes)?)
         });
         appended.inspect_err(|error| {

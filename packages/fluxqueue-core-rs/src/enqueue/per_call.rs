@@ -67,10 +67,10 @@ impl<'py> PerCall<'py> {
         Ok(PerCall { id, headers, due: None })
     }
 
-    /// One call of a bulk: `stamp` returns (headers, task id).
-    pub fn of_bulk(stamp: Option<&Bound<'py, PyAny>>) -> PyResult<PerCall<'py>> {
-        let Some(stamp) = stamp else { return Ok(PerCall::default()) };
-        let (headers, task_id): (Option<Bound<'py, PyBytes>>, Option<String>) = stamp.call0()?.extract()?;
+    /// One call of a bulk: `per_call` returns (headers, task id).
+    pub fn of_bulk(per_call: Option<&Bound<'py, PyAny>>) -> PyResult<PerCall<'py>> {
+        let Some(per_call) = per_call else { return Ok(PerCall::default()) };
+        let (headers, task_id): (Option<Bound<'py, PyBytes>>, Option<String>) = per_call.call0()?.extract()?;
         PerCall::new(headers, task_id.as_deref())
     }
 

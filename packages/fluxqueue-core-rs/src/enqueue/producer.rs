@@ -109,10 +109,10 @@ impl Producer {
         &self,
         route: &'a Bound<'py, Route>,
         check: &'a Bound<'py, PyAny>,
-        stamp: Option<&'a Bound<'py, PyAny>>,
+        per_call: Option<&'a Bound<'py, PyAny>>,
     ) -> BulkCalls<'a, 'py> {
         let max_bytes = self.deployment.config.max_message_bytes;
-        BulkCalls { target: &route.get().target, check, stamp, due: None, max_bytes }
+        BulkCalls { target: &route.get().target, check, per_call, due: None, max_bytes }
     }
 }
 
@@ -176,31 +176,31 @@ impl Producer {
         self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id))
     }
 
-    #[pyo3(signature = (route, calls, check, stamp=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None))]
     fn enqueue_many<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         calls: &Bound<'py, PyAny>,
         check: &Bound<'py, PyAny>,
-        stamp: Option<&Bound<'py, PyAny>>,
+        per_call: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<usize> {
-        let (enqueued, _) = self.send_all(py, &self.calls(route, check, stamp), calls)?;
+        let (enqueued, _) = self.send_all(py, &self.calls(route, check, per_call), calls)?;
         Ok(enqueued)
     }
 
-    #[pyo3(signature = (route, calls, check, stamp=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None))]
     fn enqueue_chunk_async<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         calls: &Bound<'py, PySequence>,
         check: &Bound<'py, PyAny>,
-        stamp: Option<&Bound<'py, PyAny>>,
+        per_call: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
         let connection = self.loops.running(py, &self.deployment, target.slot)?;
-        let bulk = self.calls(route, check, stamp);
+        let bulk = self.calls(route, check, per_call);
         let mut body = Vec::new();
         let mut count = 0;
         for call in calls.try_iter()? {
@@ -255,7 +255,7 @@ impl Producer {
         })
     }
 
-    #[pyo3(signature = (route, calls, check, stamp, *, delay=None, at=None))]
+    #[pyo3(signature = (route, calls, check, per_call, *, delay=None, at=None))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn _enqueue_many_due<'py>(
         &self,
@@ -263,11 +263,11 @@ impl Producer {
         route: &Bound<'py, Route>,
         calls: &Bound<'py, PyAny>,
         check: &Bound<'py, PyAny>,
-        stamp: &Bound<'py, PyAny>,
+        per_call: &Bound<'py, PyAny>,
         delay: Option<u64>,
         at: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let bulk = BulkCalls { due: due(delay, at), ..self.calls(route, check, Some(stamp)) };
+        let bulk = BulkCalls { due: due(delay, at), ..self.calls(route, check, Some(per_call)) };
         let (_, verdicts) = self.send_all(py, &bulk, calls)?;
         verdict::list(py, verdicts.into_iter())
     }
