@@ -52,14 +52,21 @@ impl Claimed {
 }
 
 fn malformed(field: &Bytes, error: &Error) -> Decision {
-    let event = Event::Parked {
-        task_id: String::from_utf8_lossy(&field[..36]).into_owned(),
-        name: String::new(),
-        reason: "malformed".into(),
-        traceparent: None,
-    };
-    let reason = message::dead_reason("malformed", &error.to_string(), None);
-    Decision::Settle(Outcome::Dead { reason, keep: true }, event)
+    let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
+    let (outcome, event) = parked("malformed", &error.to_string(), task_id, String::new(), None);
+    Decision::Settle(outcome, event)
+}
+
+/// The outcome and the event of a message that can't run: it goes to the dead set.
+pub fn parked(
+    reason: &str,
+    error: &str,
+    task_id: String,
+    name: String,
+    traceparent: Option<String>,
+) -> (Outcome, Event) {
+    let event = Event::Parked { task_id, name, reason: reason.to_owned(), traceparent };
+    (Outcome::Dead { reason: message::dead_reason(reason, error, None), keep: true }, event)
 }
 
 /// The client did not keep to the limit, or has a larger one.
@@ -81,9 +88,8 @@ fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
     let passed = redis_ms.saturating_sub(since);
     if message.unknown_since.is_some() && passed >= grace {
         let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
-        let reason = message::dead_reason("unknown_task", &error, None);
-        let event = Event::Parked { task_id, name, reason: "unknown_task".into(), traceparent };
-        return Decision::Settle(Outcome::Dead { reason, keep: true }, event);
+        let (outcome, event) = parked("unknown_task", &error, task_id, name, traceparent);
+        return Decision::Settle(outcome, event);
     }
     let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
     let message = message::with_unknown_since(message, since);

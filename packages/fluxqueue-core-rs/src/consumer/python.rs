@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use super::claimed;
 use super::clock;
 use super::driver::Driver;
 use super::event::Event;
@@ -70,13 +71,8 @@ impl Consumer {
             }
             Err(error) => {
                 let text = format!("its arguments can't be decoded: {error}");
-                let outcome = Outcome::Dead { reason: message::dead_reason("malformed", &text, None), keep: true };
-                let event = Event::Parked {
-                    task_id: work.message.task_id().to_owned(),
-                    name: work.message.name.clone(),
-                    reason: "malformed".into(),
-                    traceparent: None,
-                };
+                let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
+                let (outcome, event) = claimed::parked("malformed", &text, task_id, name, None);
                 self.shared.finish(&work, outcome, clock::now());
                 let mut state = self.shared.lock();
                 state.tell(work.queue, event);
