@@ -15,7 +15,7 @@ pub enum Token {
     Given(Py<PyAny>),
 }
 
-struct Watched {
+struct WatchState {
     attempts: Attempts<Token>,
     /// The time at which the watching thread wakes up. None: it sleeps until it is woken.
     wakes_at: Option<Instant>,
@@ -24,18 +24,18 @@ struct Watched {
 
 /// The attempts with their lock. A thread that holds it never waits for the GIL.
 pub struct Watchlist {
-    state: Mutex<Watched>,
+    state: Mutex<WatchState>,
     changed: Condvar,
 }
 
 impl Watchlist {
     /// Makes an empty set. `grace` is the time that an attempt has to end after its deadline.
     pub fn new(grace: Duration) -> Watchlist {
-        let state = Watched { attempts: Attempts::new(grace), wakes_at: None, stopped: false };
+        let state = WatchState { attempts: Attempts::new(grace), wakes_at: None, stopped: false };
         Watchlist { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watched> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
