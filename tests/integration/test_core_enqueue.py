@@ -46,12 +46,12 @@ def waiting(redis: Any, queue: str = "q") -> list[bytes]:
         (Route("q", "task"), (1, "ä"), {}, '"name":"task","args":[1,"ä"]'),
         (Route("q", "task"), (), {"a": None}, '"name":"task","args":[],"kwargs":{"a":null}'),
         (
-            Route("q", "t", 0),
+            Route("q", "t", max_retries=0),
             ([],),
             {"b": {}},
             '"name":"t","args":[[]],"kwargs":{"b":{}},"max_retries":0',
         ),
-        (Route("q", "t", 3, 2.5), (), {}, '"name":"t","args":[],"timeout":2.5'),
+        (Route("q", "t", timeout=2.5), (), {}, '"name":"t","args":[],"timeout":2.5'),
     ],
 )
 def test_the_message_is_as_the_protocol_says(
@@ -134,22 +134,22 @@ def test_the_largest_message_passes_and_one_byte_more_does_not(redis_url: str, r
 
 
 @pytest.mark.parametrize(
-    ("arguments", "part"),
+    ("names", "terms", "part"),
     [
-        (("", "t"), "queue name"),
-        (("q", "a b"), "task name"),
-        (("q\ud800", "t"), r"'q\\ud800' has lone surrogates"),
-        (("q", "a\nb\ud800"), r"'a\\nb\\ud800' has lone surrogates"),
-        (("q", "t", -1), "max_retries is -1"),
-        (("q", "t", 2**40), "max_retries"),
-        (("q", "t", 3, 0.0), "timeout"),
-        (("q", "t", 3, math.nan), "timeout"),
-        (("q", "t", 3, math.inf), "timeout"),
+        (("", "t"), {}, "queue name"),
+        (("q", "a b"), {}, "task name"),
+        (("q\ud800", "t"), {}, r"'q\\ud800' has lone surrogates"),
+        (("q", "a\nb\ud800"), {}, r"'a\\nb\\ud800' has lone surrogates"),
+        (("q", "t"), {"max_retries": -1}, "max_retries is -1"),
+        (("q", "t"), {"max_retries": 2**40}, "max_retries"),
+        (("q", "t"), {"timeout": 0.0}, "timeout"),
+        (("q", "t"), {"timeout": math.nan}, "timeout"),
+        (("q", "t"), {"timeout": math.inf}, "timeout"),
     ],
 )
-def test_a_route_that_is_not_valid(arguments: Any, part: str) -> None:
+def test_a_route_that_is_not_valid(names: tuple[str, str], terms: Any, part: str) -> None:
     with pytest.raises(ConfigurationError, match=part):
-        Route(*arguments)
+        Route(*names, **terms)
 
 
 def test_while_redis_is_loading_the_call_waits() -> None:

@@ -24,7 +24,7 @@ ID = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
 HEADERS = b'{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
 PLAIN = Route("q", "task")
 OTHER = Route("other", "task")
-TERMS = Route("q", "with_terms", 5, 2.5)
+TERMS = Route("q", "with_terms", max_retries=5, timeout=2.5)
 
 Way = Callable[[Producer], None]
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import fluxqueue as package
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue.options import TaskOptions, Terms
+from fluxqueue_core import Route
 from fluxqueue_worker.registered_task import RegisteredTask
 from support.option_table import option_table
 
@@ -48,8 +50,31 @@ def test_client_and_worker_share_one_record() -> None:
     assert RegisteredTask(task).terms is task.terms
 
 
-def test_a_message_carries_what_the_route_knows() -> None:
-    assert Terms(7, retry_delay=2, timeout=5).sent() == {"max_retries": 7, "timeout": 5}
+@pytest.mark.parametrize("make", [Route, Route._scripted])  # type: ignore[attr-defined]
+def test_a_route_takes_every_option_that_is_sent(make: Callable[..., Route]) -> None:
+    sent = Terms(7, retry_delay=2, timeout=5).sent()
+    assert sent == {"max_retries": 7, "timeout": 5}
+    assert make("q", "t", **sent).terms == sent
+
+
+def test_a_route_has_the_default_of_each_term() -> None:
+    assert Route("q", "t").terms == Terms(3).sent()
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"expires": 60}, 'a route has no term "expires"; it takes max_retries, timeout'),
+        ({"\ud800": 1}, 'a route has no term "\ufffd\ufffd\ufffd"; it takes max_retries, timeout'),
+        ({"max_retries": "3"}, "max_retries: 'str' object cannot be interpreted as an integer"),
+        ({"max_retries": None}, "max_retries: 'NoneType' object cannot be interpreted as an "),
+        ({"timeout": "soon"}, "timeout: must be real number, not str"),
+    ],
+)
+def test_a_term_that_a_route_does_not_take_is_named(terms: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Route("q", "t", **terms)
+    assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize("decorator", DECORATORS)

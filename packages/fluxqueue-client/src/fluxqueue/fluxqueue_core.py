@@ -27,7 +27,7 @@ class FluxQueueCore:
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
     ) -> None:
         """Enqueues the task; raises as a call of a `Task` does."""
-        route = Route(queue_name, name, max_retries)
+        route = Route(queue_name, name, max_retries=max_retries)
         try:
             self._enqueueing.way().enqueue(route, args, kwargs)
         except (TypeError, ValueError) as error:
@@ -37,7 +37,7 @@ class FluxQueueCore:
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
     ) -> Awaitable[None]:
         """Enqueues the task on the running event loop; await the result."""
-        route = Route(queue_name, name, max_retries)
+        route = Route(queue_name, name, max_retries=max_retries)
         try:
             return self._enqueueing.way().enqueue_async(route, args, kwargs)
         except (TypeError, ValueError) as error:

@@ -136,23 +136,27 @@ class Settings:
 class Route:
     """The queue of a task, and the part of a message that is the same for every call.
 
+    Args:
+        terms: the options of the task that its messages carry, as
+            `fluxqueue.options.Terms.sent` returns them. A term that is left out has its
+            default.
+
     Raises:
         ConfigurationError: a name is empty, too long or has a character that could
-            break a key or a log line.
+            break a key or a log line; or a term is out of its range.
+        TypeError: there is no such term, or it has the wrong type.
+
+    Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
     """
 
-    def __new__(
-        cls, queue: str, name: str, max_retries: int = 3, timeout: float | None = None
-    ) -> Route: ...
+    def __new__(cls, queue: str, name: str, **terms: Any) -> Route: ...
     @property
     def queue(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
-    def max_retries(self) -> int: ...
-    @property
-    def timeout(self) -> float | None:
-        """The most seconds that one attempt may take. None: no limit."""
+    def terms(self) -> dict[str, Any]:
+        """All terms, by name."""
 
 @final
 class Producer:

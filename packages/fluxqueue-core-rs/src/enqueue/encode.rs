@@ -9,7 +9,8 @@ use super::finite;
 
 static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// The arguments of one call as JSON.
+/// The arguments of one call as JSON. By default there are none.
+#[derive(Default)]
 pub struct Arguments<'py> {
     positional: Option<Bound<'py, PyBytes>>,
     keyword: Option<Bound<'py, PyBytes>>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::command::Delivery;
 use super::encode::Arguments;
@@ -21,6 +22,8 @@ pub struct Target {
     /// The slot of the queue's keys, for a cluster.
     pub slot: Slot,
     terms: Terms,
+    /// The options in the heads of the messages.
+    opts: Option<String>,
     envelope: Envelope,
 }
 
@@ -36,6 +39,7 @@ impl Target {
             slot: slot_of(delivery.key()),
             delivery,
             envelope: Envelope::new(name, &terms)?,
+            opts: terms.opts(),
             terms,
         })
     }
@@ -44,7 +48,7 @@ impl Target {
     pub fn append(&self, out: &mut Vec<u8>, arguments: &Arguments, call: &PerCall, max_bytes: usize) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
-        let head = Head::new(&id);
+        let head = Head { opts: self.opts.as_ref().map(String::as_bytes), ..Head::new(&id) };
         let len = self.envelope.len(&head, args, kwargs, call.headers());
         if len > max_bytes {
             return Err(Error::TooLarge(format!(
@@ -103,37 +107,27 @@ impl Route {
     fn with_delivery(
         queue: &str,
         name: &str,
-        max_retries: Option<&Bound<'_, PyAny>>,
-        timeout: Option<f64>,
+        terms: Option<&Bound<'_, PyDict>>,
         delivery: fn(&str) -> Delivery,
     ) -> PyResult<Route> {
-        let mut terms = Terms { timeout, ..Terms::default() };
-        if let Some(number) = max_retries {
-            terms.max_retries = retries(number)?;
-        }
-        Ok(Route { target: Arc::new(Target::new(queue, name, terms, delivery)?) })
+        Ok(Route { target: Arc::new(Target::new(queue, name, Terms::read(terms)?, delivery)?) })
     }
 }
 
 #[pymethods]
 impl Route {
     #[new]
-    #[pyo3(signature = (queue, name, max_retries=None, timeout=None), text_signature = "(queue, name, max_retries=3, timeout=None)")]
-    fn new(queue: Name, name: Name, max_retries: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<Route> {
-        Route::with_delivery(&queue, &name, max_retries, timeout, Delivery::push)
+    #[pyo3(signature = (queue, name, **terms))]
+    fn new(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
+        Route::with_delivery(&queue, &name, terms, Delivery::push)
     }
 
     /// A route whose calls the script `enqueue` delivers. For tests of the core: no
     /// option of a task needs the script yet.
     #[staticmethod]
-    #[pyo3(signature = (queue, name, max_retries=None, timeout=None))]
-    fn _scripted(
-        queue: Name,
-        name: Name,
-        max_retries: Option<&Bound<'_, PyAny>>,
-        timeout: Option<f64>,
-    ) -> PyResult<Route> {
-        Route::with_delivery(&queue, &name, max_retries, timeout, Delivery::script)
+    #[pyo3(signature = (queue, name, **terms))]
+    fn _scripted(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
+        Route::with_delivery(&queue, &name, terms, Delivery::script)
     }
 
     #[getter]
@@ -147,13 +141,8 @@ impl Route {
     }
 
     #[getter]
-    fn max_retries(&self) -> u32 {
-        self.target.terms.max_retries
-    }
-
-    #[getter]
-    fn timeout(&self) -> Option<f64> {
-        self.target.terms.timeout
+    fn terms(&self) -> Terms {
+        self.target.terms.clone()
     }
 
     fn __repr__(&self) -> String {
@@ -161,11 +150,27 @@ impl Route {
     }
 }
 
-/// A number below 0 or above 32 bits is a wrong setting, not an OverflowError.
-fn retries(number: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let overflow = |e: PyErr| match e.is_instance_of::<pyo3::exceptions::PyOverflowError>(number.py()) {
-        true => Error::Configuration(format!("max_retries is {number}; give 0 to {}", u32::MAX)).into(),
-        false => e,
-    };
-    number.extract().map_err(overflow)
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::Message;
+
+    /// No term is in the options yet, so this test puts them there.
+    #[test]
+    fn each_message_of_a_route_has_its_options() {
+        let mut target = Target::new("q", "task", Terms::default(), Delivery::push).expect("good names");
+        for opts in [None, Some(r#"{"p":5}"#)] {
+            target.opts = opts.map(str::to_owned);
+            let mut out = Vec::new();
+            target.append(&mut out, &Arguments::default(), &PerCall::default(), 1_000).expect("a short message");
+            let (len, rest) = out.split_at(out.iter().position(|b| *b == b'\n').expect("a bulk string") + 1);
+            let raw = rest.strip_suffix(b"\r\n").expect("a whole one");
+            assert_eq!(len, format!("${}\r\n", raw.len()).as_bytes());
+            let message = Message::parse(Bytes::copy_from_slice(raw)).expect("a message");
+            assert_eq!(message.opts(), opts.map(str::as_bytes));
+            assert_eq!(message.name, "task");
+        }
+    }
 }

@@ -20,9 +20,7 @@ impl Envelope {
         let mut before_args = Vec::from(&br#","name":"#[..]);
         serde_json::to_writer(&mut before_args, name).expect("a string can be written into memory");
         before_args.extend_from_slice(br#","args":"#);
-        let mut after_args = Vec::new();
-        terms.write(&mut after_args);
-        Ok(Envelope { before_args, after_args })
+        Ok(Envelope { before_args, after_args: terms.body().into_bytes() })
     }
 
     /// The length of the message that `write` appends.

@@ -1,10 +1,14 @@
 //! The terms of a task: its declaration's options that each message carries, so that a
 //! worker needs no setting of the client.
 //!
-//! A new term is a field here, a line in `default`, `check` and `write`, and a line
-//! for its reader in `parse.rs`.
+//! A new term is a field here, and a line in `default`, `read`, `check` and `members`. `parse.rs`
+//! has a line for its reader. `Route` takes and shows each term by its field's name.
+//!
+//! Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
 
-use std::io::Write;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::errors::Error;
 
@@ -12,7 +16,7 @@ use crate::errors::Error;
 const LONGEST_TIMEOUT: f64 = 365.0 * 86_400.0;
 
 /// The terms of a task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, IntoPyObject, PartialEq)]
 pub struct Terms {
     /// How many failures are followed by another attempt.
     pub max_retries: u32,
@@ -28,6 +32,19 @@ pub struct OutOfRange {
     range: &'static str,
 }
 
+/// The part of a message that has a term.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// The members behind the arguments, for workers.
+    Body,
+    /// The options in the head, which scripts read too.
+    Opts,
+}
+
+/// A term that differs from its default: where the message has it, its name there, and its
+/// value as JSON.
+type Member = (Part, &'static str, String);
+
 impl Default for Terms {
     fn default() -> Terms {
         Terms { max_retries: 3, timeout: None }
@@ -35,6 +52,21 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// Reads the terms that `Route` takes by keyword. Their ranges are not checked.
+    pub fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Terms> {
+        let mut terms = Terms::default();
+        for (keyword, value) in keywords.into_iter().flatten() {
+            let name = keyword.str()?.to_string_lossy().into_owned();
+            let read = match name.as_str() {
+                "max_retries" => retries(&value).map(|number| terms.max_retries = number),
+                "timeout" => value.extract().map(|seconds| terms.timeout = seconds),
+                _ => return Err(unknown(value.py(), &name)?),
+            };
+            read.map_err(|error| with_term(value.py(), &name, error))?;
+        }
+        Ok(terms)
+    }
+
     /// Whether every term is in its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         match self.timeout {
@@ -47,15 +79,55 @@ impl Terms {
         }
     }
 
-    /// Appends the terms that differ from their defaults, as members of a message.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let default = Terms::default();
-        if self.max_retries != default.max_retries {
-            write!(out, r#","max_retries":{}"#, self.max_retries).expect("memory can be written");
+    fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        if self.max_retries != Terms::default().max_retries {
+            members.push((Part::Body, "max_retries", self.max_retries.to_string()));
         }
         if let Some(seconds) = self.timeout {
-            write!(out, r#","timeout":{seconds}"#).expect("memory can be written");
+            members.push((Part::Body, "timeout", seconds.to_string()));
         }
+        members
+    }
+
+    /// The terms of the body that differ from their defaults, such as
+    /// `,"max_retries":5,"timeout":2.5`.
+    pub fn body(&self) -> String {
+        render(&self.members(), Part::Body).map_or_else(String::new, |members| format!(",{members}"))
+    }
+
+    /// The options in the head, a JSON object. None: all have their defaults.
+    pub fn opts(&self) -> Option<String> {
+        render(&self.members(), Part::Opts).map(|members| format!("{{{members}}}"))
+    }
+}
+
+/// The members of one part, as JSON without braces. None: the part has no members.
+fn render(members: &[Member], part: Part) -> Option<String> {
+    let of_part = members.iter().filter(|(of, _, _)| *of == part);
+    of_part.map(|(_, name, value)| format!("\"{name}\":{value}")).reduce(|all, next| format!("{all},{next}"))
+}
+
+/// A number below 0 or above 32 bits is a wrong setting, not an OverflowError.
+fn retries(number: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let overflow = |e: PyErr| match e.is_instance_of::<PyOverflowError>(number.py()) {
+        true => Error::Configuration(format!("max_retries is {number}; give 0 to {}", u32::MAX)).into(),
+        false => e,
+    };
+    number.extract().map_err(overflow)
+}
+
+/// The error for a keyword that names no term.
+fn unknown(py: Python<'_>, name: &str) -> PyResult<PyErr> {
+    let known: Vec<String> = Terms::default().into_pyobject(py)?.keys().extract()?;
+    Ok(PyTypeError::new_err(format!("a route has no term {name:?}; it takes {}", known.join(", "))))
+}
+
+/// Adds the name of the term to a TypeError about its value.
+fn with_term(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    match error.is_instance_of::<PyTypeError>(py) {
+        true => PyTypeError::new_err(format!("{name}: {}", error.value(py))),
+        false => error,
     }
 }
 
@@ -77,16 +149,24 @@ impl OutOfRange {
 mod tests {
     use super::*;
 
-    fn written(terms: &Terms) -> String {
-        let mut out = Vec::new();
-        terms.write(&mut out);
-        String::from_utf8(out).expect("ASCII")
-    }
-
     #[test]
     fn only_terms_that_differ_from_their_defaults_are_written() {
-        assert_eq!(written(&Terms::default()), "");
-        assert_eq!(written(&Terms { max_retries: 0, timeout: Some(2.5) }), r#","max_retries":0,"timeout":2.5"#);
+        assert_eq!(Terms::default().body(), "");
+        assert_eq!(Terms { max_retries: 0, timeout: Some(2.5) }.body(), r#","max_retries":0,"timeout":2.5"#);
+        assert_eq!(Terms { max_retries: 0, timeout: Some(2.5) }.opts(), None);
+    }
+
+    /// No term is in the options yet.
+    #[test]
+    fn each_part_of_a_message_has_its_own_terms() {
+        let members = [
+            (Part::Opts, "p", "5".to_owned()),
+            (Part::Body, "timeout", "2.5".to_owned()),
+            (Part::Opts, "u", "1".into()),
+        ];
+        assert_eq!(render(&members, Part::Opts).as_deref(), Some(r#""p":5,"u":1"#));
+        assert_eq!(render(&members, Part::Body).as_deref(), Some(r#""timeout":2.5"#));
+        assert_eq!(render(&members[1..2], Part::Opts), None);
     }
 
     #[test]
