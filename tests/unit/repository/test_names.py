@@ -19,10 +19,7 @@ PYTHON = [
 ]
 
 # The names that several types share, each with its reason.
-RUST_TWINS = {
-    "Link": "the connection of its thread, behind an event loop or behind the driver",
-    "State": "what its mutex protects, of an event loop or of the driver",
-}
+RUST_TWINS: dict[str, str] = {}
 PYTHON_TWINS = {
     "Middleware": "client and worker each wrap their own functions",
     "Options": "the settings of the program in whose package it is",
