@@ -6,7 +6,7 @@
 //! Karlin et al., "Empirical Studies of Competitive Spinning for a Shared-Memory
 //! Multiprocessor", SOSP 1991.
 //!
-//! Why: `docs/decisions/0042-a-look-out-before-sleep.md`
+//! Why: `docs/decisions/0042-spin-before-sleep.md`
 
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
