@@ -1,14 +1,14 @@
--- bury: makes a late consumer a tombstone and hands out its messages to be raised.
+-- bury: turns a late consumer into a tombstone and returns its messages to be raised.
 --
 -- KEYS         claimed:<c>, inbox:<c>, workers
 -- ARGV 1       consumer id
 --      2       gap, ms, as in sweep
---      3       limit of messages returned (a small hash comes whole)
--- Returns      {field, message, ...}; empty if the consumer is not late after all, or
---              nothing is left. Call again until it is empty.
--- Complexity   O(inbox + limit), if the hash has shrunk O(its former size)
+--      3       limit of messages returned (a small hash is returned whole)
+-- Returns      {field, message, ...}; empty if the consumer is not late after all, or if
+--              no message is left. Call again until it is empty.
+-- Complexity   O(inbox + limit); O(former size of the hash) if it has shrunk
 --
--- For an id that is a tombstone already it goes on where another scheduler stopped.
+-- If the id is a tombstone already, the script continues where another scheduler stopped.
 local id = ARGV[1]
 local t = now()
 local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
@@ -18,10 +18,10 @@ if ends > 0 then
   -- Rule 8: only while sweeps come in time.
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
-  redis.pcall('HDEL', WORKERS, id) -- it only informs: no error of it stops a rescue
+  redis.pcall('HDEL', WORKERS, id) -- this only informs: an error must not stop a rescue
   adopt(t)
 end
--- A hash that has shrunk has empty stretches, where HSCAN finds nothing.
+-- A hash that has shrunk has empty stretches, in which HSCAN finds no field.
 local cursor, found = '0', {}
 repeat
   local scanned = redis.call('HSCAN', OWN_CLAIMED, cursor, 'COUNT', ARGV[3])

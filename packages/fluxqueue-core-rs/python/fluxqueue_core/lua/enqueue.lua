@@ -1,10 +1,10 @@
--- enqueue: enqueues calls that are more than a message in a list, such as those with a delay.
+-- enqueue: enqueues calls that need more than a push to a list, such as calls with a delay.
 --
--- KEYS         pending, delayed; no others, so a client needs no right for other keys
+-- KEYS         pending, delayed; a client needs no right to any other key
 -- ARGV         two values for each call:
 --              when it is due: '+<ms>' from now (+0: at once), or ms since 1970
---              the message, which has not failed yet
--- Returns      for each call 1, or the id of the task that is there in its place
+--              the message, of a task that has not failed yet
+-- Returns      for each call: 1, or the id of the task that is in the queue in its place
 -- Complexity   O(calls * log delayed)
 local PENDING, DELAYED = KEYS[1], KEYS[2]
 local t = now()
@@ -19,9 +19,9 @@ for i = 1, #ARGV, 2 do
   end
   replies[#replies + 1] = 1
 end
--- An error in the middle would keep what was written before it, and the client would
--- report that nothing was enqueued. So this asks for the right and the type of the
--- second key before the first is written; XX adds nothing.
+-- If a command failed halfway, Redis would keep the earlier writes, but the client would
+-- report that it enqueued nothing. So this line checks the right to the second key, and
+-- its type, before the script writes the first one. XX adds nothing.
 if #later > 0 then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
 if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
 for _, call in ipairs(later) do

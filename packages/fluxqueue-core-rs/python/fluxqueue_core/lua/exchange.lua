@@ -3,30 +3,30 @@
 -- KEYS         claimed:<c>, inbox:<c>
 -- ARGV 1       consumer id
 --      2       lease, ms
---      3       how many messages to claim at most (0..1000)
---      4       'suspects' to claim from there, else from pending
+--      3       limit of messages to claim (0..1000)
+--      4       'suspects' to claim from the suspects; any other value: from pending
 --      5       '1' to keep dead tasks
---      6       ms for which a message of a newer version is put off before it is parked
+--      6       ms for which a message of a newer version is deferred before it is parked
 --      7       k, the number of tasks that succeeded (0..1000)
 --      8...    their k fields, then four values for each other outcome:
 --              field, 'done',    '', '' (a success of a message with options)
 --              field, 'retry',   the new message, delay in ms
---              field, 'later',   the new message, delay in ms (no failure is counted)
---              field, 'dead',    the reason as JSON, '1' to keep it whatever ARGV 5 says
+--              field, 'later',   the new message, delay in ms (counts no failure)
+--              field, 'dead',    the reason as JSON, '1' to keep it regardless of ARGV 5
 --              field, 'release', '', ''
--- Returns      {0} if the consumer is not alive: the lease is lost, nothing was done
---              {1, now, {messages claimed}, name, value, ...}; a name is there only if
---              it has something to tell:
---              'parked'    entries that the script itself has parked
---              'put_off'   how many messages of newer versions were put off
+-- Returns      {0} if the consumer is not alive: the lease is lost, the script did nothing
+--              {1, now, {messages claimed}, name, value, ...}; the reply has a name only
+--              if there is news:
+--              'parked'    entries of messages that the script parked itself
+--              'put_off'   how many messages of newer versions were deferred
 --              'paused'    1: the queue is paused
 --              'suspects'  how many suspects wait
---              'more'      1: more messages wait, which would have been too many bytes
---              'unswept'   ms since the last sweep if that is long ago; negative: no
+--              'more'      1: the claim stopped at the limit of bytes
+--              'unswept'   ms since the last sweep if more than 5000; negative if no
 --                          sweep is known
 -- Complexity   O(outcomes + claimed)
 
--- A scheduler that is alive sweeps more often (ms).
+-- A live scheduler sweeps more often than this (ms).
 local UNSWEPT = 5000
 
 local id, lease, limit, grace = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6])

@@ -3,10 +3,12 @@
 -- KEYS         claimed:<c>, inbox:<c>
 -- ARGV         four values for each message: field, 'home' or 'dead', the
 --              raised message, the reason as JSON ('' for home)
--- Returns      {returned to their lists, dead}, without those that another scheduler has moved
+-- Returns      {how many returned to their lists, how many are dead}; messages that
+--              another scheduler has moved do not count
 -- Complexity   O(messages)
 --
--- Rule 9: only if the field is still there, so that two schedulers raise a count once.
+-- Rule 9: moves a message only if its field is still there, so that two schedulers
+-- raise a count once.
 --
 -- Why: docs/decisions/0003-rescued-tasks-go-to-the-front.md
 -- Why: docs/decisions/0014-scripts-write-before-they-delete.md

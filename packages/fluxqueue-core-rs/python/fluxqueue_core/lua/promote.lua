@@ -1,10 +1,10 @@
 -- promote: moves due messages from the delayed set to their list.
 --
--- ARGV 1       limit (1..1000); fewer are moved if they come to about 256 KiB
---      2       how many of the moved messages are returned, for their traces;
---              may be left out. Messages larger than 4 KiB are not returned.
--- Returns      {moved, ms until the next one is due (a day at most), or -1 if none waits},
---              and with ARGV 2 as a third {message...}
+-- ARGV 1       limit (1..1000); the script stops earlier at about 256 KiB
+--      2       limit of moved messages returned, for their traces; optional.
+--              Messages larger than 4 KiB are not returned.
+-- Returns      {moved, ms until the next one is due (at most a day) or -1 if none waits},
+--              and {message...} as a third element if ARGV 2 is given
 -- Complexity   O(limit + log delayed)
 --
 -- Why: docs/decisions/0037-short-calls-of-promote.md
@@ -13,16 +13,16 @@ local t = now()
 local limit, shown = tonumber(ARGV[1]), ARGV[2] and {}
 local moved, bytes, step = 0, 0, 1
 while moved < limit and bytes < MOST_BYTES do
-  -- In growing steps, until the bytes are enough: large messages must not keep
+  -- The steps grow until the limit of bytes is reached: large messages must not keep
   -- Redis busy for long.
   local asked = math.min(step, limit - moved)
   local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t, 'LIMIT', 0, asked)
   if #due == 0 then break end
-  -- Without the right to remove, every call would add the same messages again: so
-  -- this asks for it before anything is written, and removes nothing.
+  -- Without the right to remove, every call would push the same messages again. So
+  -- this line checks the right before the first write; it removes nothing.
   if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
-  -- Neighbours with the same list go together. Due messages are the first of the
-  -- set, so they are removed by rank: no message is searched for.
+  -- Neighbours that belong to the same list move together. Due messages are the first
+  -- of the set, so the script removes them by rank, without a search.
   local from = 1
   while from <= #due do
     local list, to = home(due[from]), from

@@ -1,17 +1,17 @@
--- reclaim: returns messages that a BLMOVE put into a tombstone's inbox; no count is raised.
+-- reclaim: returns messages that a BLMOVE put into a tombstone's inbox. It raises no count.
 --
 -- KEYS         claimed:<c>, inbox:<c>, workers
 -- ARGV 1       consumer id
 --      2       ms after which an empty tombstone is forgotten
--- Returns      how many messages it returned (100 at most a call); -1 if the
---              consumer is alive
+-- Returns      how many messages it returned (at most 100 a call); -1 if the consumer is
+--              alive
 -- Complexity   O(100)
 local id = ARGV[1]
 local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then return -1 end
 local moved = 0
 while moved < 100 do
-  -- The newest first: so the oldest is the next to be taken.
+  -- The newest goes first, so that the oldest is the next to be claimed.
   local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
@@ -20,6 +20,6 @@ end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   and redis.call('EXISTS', OWN_CLAIMED, OWN_INBOX) == 0 then
   redis.call('ZREM', CONSUMERS, id)
-  redis.pcall('HDEL', WORKERS, id) -- a scheduler of an earlier version did not, when it buried
+  redis.pcall('HDEL', WORKERS, id) -- bury of an earlier version did not
 end
 return moved

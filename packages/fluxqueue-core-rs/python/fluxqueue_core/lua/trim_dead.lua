@@ -1,9 +1,9 @@
 -- trim_dead: keeps the dead set within its bounds; the oldest entries go first.
 --
--- ARGV 1       how many entries may stay
---      2       ms that an entry may stay
+-- ARGV 1       the most entries to keep
+--      2       the most ms to keep an entry
 --      3       limit of entries removed in this call (1..1000)
--- Returns      how many were removed
+-- Returns      how many entries it removed
 -- Complexity   O(limit log dead)
 local over = redis.call('ZCARD', DEAD) - tonumber(ARGV[1])
 local limit = tonumber(ARGV[3])

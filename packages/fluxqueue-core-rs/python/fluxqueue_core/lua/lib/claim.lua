@@ -14,9 +14,9 @@ local function put_back(source, messages, from)
   return true
 end
 
--- Claims up to `limit` messages. Returns them, and whether it stopped because more of
--- them would have been too many bytes. In the plain case two commands hold all messages;
--- if one message is odd, each message is held by itself.
+-- Claims up to `limit` messages. Returns them, and whether the claim stopped at the limit
+-- of bytes. The plain case takes two commands for all messages; if one of them is odd,
+-- the script claims them one at a time.
 local function claim(t, source, limit, grace)
   -- Takes growing batches until the bytes are enough: large messages must not keep
   -- Redis or a slow connection busy for seconds.
@@ -44,7 +44,7 @@ local function claim(t, source, limit, grace)
   local more = bytes >= MOST_BYTES
   if n == 0 then return popped, more end
 
-  -- From here on an error (a missing right) must not lose what was popped.
+  -- From here on, an error (a missing right) must not lose the popped messages.
   if not odd then
     local held = redis.pcall('HMGET', OWN_CLAIMED, unpack(fields))
     if held.err then

@@ -1,4 +1,4 @@
--- clock: the time by the clock of Redis, so that the clocks of hosts do not matter.
+-- clock: the time of Redis, so that the clocks of hosts do not matter.
 
 -- Milliseconds since 1970.
 local function now()

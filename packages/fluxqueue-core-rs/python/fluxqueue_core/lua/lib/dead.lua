@@ -1,26 +1,26 @@
--- dead: keeps what can't be run, with the reason.
+-- dead: keeps messages that can't run, each with its reason.
 --
 -- Needs keys.
 --
 -- Why: docs/decisions/0001-dead-set-in-three-keys.md
 -- Why: docs/decisions/0002-malformed-messages-are-parked-by-the-script.md
 
--- The entries of messages that this call has parked and its caller does not know of.
+-- The entries of messages that this call has parked without being asked to.
 local parked = {}
 local parkable = false
 
 local DUPLICATE = '{"reason":"duplicate","error":"the same attempt of a task with this id is in the queue already"}'
 
--- Parks a message with its reason (JSON); returns the entry. It overwrites nothing:
--- an entry of the same name gets a number behind it.
+-- Parks a message with its reason (JSON) and returns its entry. It overwrites nothing:
+-- if the entry exists, the new one gets a number as a suffix.
 local function park(t, entry, message, reason)
   if not parkable then
-    -- Asked once in a call, before anything is written: each call would write half an entry again.
+    -- Checked once per call, before the first write. Otherwise each call could write half an entry.
     for key, kind in pairs({[DEAD] = 'zset', [DEAD_MESSAGES] = 'hash', [DEAD_REASONS] = 'hash', [STATS] = 'hash'}) do
       local found = redis.call('TYPE', key)['ok']
       if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
     end
-    redis.call('HINCRBY', STATS, 'dead', 0) -- is it a number?
+    redis.call('HINCRBY', STATS, 'dead', 0) -- fails unless it is a number
     parkable = true
   end
   local name = entry

@@ -1,13 +1,12 @@
--- hold: how a message comes into a consumer's claimed hash.
+-- hold: puts messages into a consumer's claimed hash.
 --
 -- Needs keys, message, dead, finish, newer.
 
 local MALFORMED = '{"reason":"malformed","error":"it does not begin like a message of this protocol"}'
 
--- Puts one message into the claimed hash; whether it is there. A message of a newer
--- version is put off, and what can't be held is parked: a message without a field,
--- and one whose field is held. Rule 11: two messages made by hand with one id must not
--- overwrite each other.
+-- Puts one message into the claimed hash. Returns whether it is there. Defers a message
+-- of a newer version. Parks a message that has no field, or whose field is held already.
+-- Rule 11: two handmade messages with one id must not overwrite each other.
 local function hold(t, message, grace)
   local f = field(message)
   if f then
@@ -24,8 +23,8 @@ local function hold(t, message, grace)
   return false
 end
 
--- Moves what a BLMOVE has put into the inbox to the claimed hash. Rule 5: silently,
--- since the reply of the BLMOVE hands the message out.
+-- Moves the messages that BLMOVE has put into the inbox to the claimed hash. Rule 5:
+-- exchange does not return them, because the reply of the BLMOVE does.
 local function adopt(t, grace)
   local message = redis.call('LINDEX', OWN_INBOX, -1)
   while message do

@@ -1,9 +1,8 @@
--- keys: names the keys that a script is called with.
+-- keys: names the keys of a call.
 --
--- The keys of the queue come first, the same for every script; then those of one
--- consumer, for the scripts that take them; then the hash that says which worker a
--- consumer is. `src/keys.rs` has the same order. Further keys follow; the head of
--- their script says how it finds them.
+-- The keys of the queue come first and are the same for every script. The keys of one
+-- consumer follow if the script needs them, then the hash that describes each consumer's
+-- worker. `src/keys.rs` has the same order. The head of a script lists any further keys.
 --
 -- All keys contain the hash tag {queue}, so a script uses one slot of a Redis Cluster.
 -- A cluster wants every key in KEYS, even one that a message names.

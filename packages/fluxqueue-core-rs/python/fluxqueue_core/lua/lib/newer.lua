@@ -1,14 +1,14 @@
--- newer: puts messages of newer versions off, for workers that know them.
+-- newer: defers messages of newer versions, for workers that know them.
 --
 -- Needs keys, dead, finish.
 --
 -- Why: docs/decisions/0026-messages-of-newer-versions.md
 
--- How many this call has put off.
+-- How many messages this call has deferred.
 local put_off = 0
 
--- Puts a message off, to the byte as it is: in a rolling upgrade there are workers
--- that know its version. After `grace` ms (nil: never) it is parked.
+-- Defers a message unchanged: in a rolling upgrade other workers know its version. Parks
+-- it after `grace` ms (nil: never).
 local function leave_for_newer(t, message, version, grace)
   local digest = redis.sha1hex(message)
   redis.call('ZADD', NEWER, 'NX', t, digest)
@@ -24,7 +24,7 @@ local function leave_for_newer(t, message, version, grace)
   local delay = 5000
   if grace then
     delay = math.min(math.max(math.floor(grace / 60), 200), 5000, math.max(grace - passed, 50))
-    -- Forgets the messages that a newer worker has taken.
+    -- Forgets the messages that a newer worker has claimed.
     local ago = 2 * grace + 60000
     redis.call('ZREMRANGEBYSCORE', NEWER, '-inf', t - ago)
     redis.call('PEXPIRE', NEWER, ago)

@@ -1,10 +1,10 @@
--- settle: records how the attempts ended at the messages that a consumer holds.
+-- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, finish. Reads ARGV from `at` on, as the head of exchange
--- says. Rule 2: exchange has made sure that the consumer is alive.
+-- Needs keys, message, dead, finish. Reads ARGV from `at` on; the head of exchange
+-- describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
-  -- Plain successes: two commands for all. A message with options does not end by
-  -- its field alone; it comes as 'done', below.
+  -- Plain successes take two commands for all. A message with options can't end by its
+  -- field alone: its outcome is 'done', below.
   local succeeded = tonumber(ARGV[at])
   if succeeded > 0 then
     local settled = redis.call('HDEL', OWN_CLAIMED, unpack(ARGV, at + 1, at + succeeded))
@@ -13,7 +13,7 @@ local function settle(t, at, save_dead)
   for i = at + 1 + succeeded, #ARGV, 4 do
     local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local message = redis.call('HGET', OWN_CLAIMED, f)
-    -- An outcome of a message that is not held does nothing: it has come before.
+    -- If the message is not held, an earlier call has settled it: this outcome does nothing.
     if message then
       if kind == 'done' then
         finish(t, f, message, 'succeeded')
@@ -22,7 +22,7 @@ local function settle(t, at, save_dead)
       elseif kind == 'release' then
         redis.call('RPUSH', home(message), message)
       else -- 'retry' or 'later'
-        -- Counted first: an error here must not leave a copy behind with every call.
+        -- Counts first: if this fails, no call may leave a copy of the message behind.
         if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end
         if redis.call('ZADD', DELAYED, 'NX', t + tonumber(extra), payload) == 0 then
           parked[#parked + 1] = park(t, f, message, DUPLICATE)
