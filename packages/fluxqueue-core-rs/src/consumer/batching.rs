@@ -1,7 +1,7 @@
-//! When outcomes wake the driver: the first outcome of a queue, which the driver then
-//! gathers others for, or as many as make an exchange worthwhile.
+//! When outcomes wake the driver: at the first outcome, after which the driver gathers more, and
+//! when enough outcomes wait to make an exchange worthwhile.
 
-/// This many outcomes are enough for an exchange.
+/// The number of outcomes that makes an exchange worthwhile.
 pub const ENOUGH: usize = 256;
 
 /// The numbers that a thread compares when it ends a task.
@@ -20,11 +20,11 @@ impl Default for Batching {
 }
 
 impl Batching {
-    /// Decides it, once the driver has decided what to send in this turn. `outcomes` counts
-    /// those of all queues, `leaving` those of queues that can send; None if no queue can.
+    /// Decides when to wake the driver, at the end of its turn. `outcomes` counts the outcomes of
+    /// all queues, `leaving` those of queues that can send (None if no queue can).
     ///
-    /// Outcomes of a queue that is cut off stay here until it is connected again. They must
-    /// not hold back the outcomes of others.
+    /// The outcomes of a queue that is cut off stay here until it is connected again. They must
+    /// not hold back the outcomes of other queues.
     pub fn plan(&mut self, outcomes: usize, leaving: Option<usize>) {
         self.wake_when_idle = leaving.is_some();
         self.wake_at = match leaving {
@@ -39,7 +39,7 @@ impl Batching {
         outcomes >= self.wake_at || (is_idle && self.wake_when_idle)
     }
 
-    /// The driver is awake: nothing wakes it before the next plan.
+    /// Records that the driver is awake: no outcome wakes it before the next plan.
     pub fn woken(&mut self) {
         *self = Batching::default();
     }

@@ -1,4 +1,4 @@
-//! A claimed message as it came, and the decision whether it can run.
+//! A claimed message as Redis returned it, and the decision whether it can run.
 //!
 //! Why: docs/decisions/0041-a-worker-has-the-limit-of-clients.md
 
@@ -15,7 +15,7 @@ use crate::message::{self, Message};
 /// A claimed message. The driver reads it before it locks the state, because the
 /// threads that run tasks wait for that lock.
 pub struct Claimed {
-    /// None if it does not begin like a message.
+    /// The field in the claimed hash, or None if the text does not begin like a message.
     pub field: Option<Bytes>,
     message: Result<Message>,
 }
@@ -24,22 +24,21 @@ pub struct Claimed {
 pub enum Decision {
     /// Run it: the index of its task, and whether that is async.
     Run(usize, bool, Message),
-    /// Settle it at once, since it can't run here.
+    /// Settle it at once, because it can't run here.
     Settle(Outcome, Event),
 }
 
 impl Claimed {
     /// Reads a message. If it has more than `most` bytes, only its field is read.
     pub fn read(raw: Bytes, most: usize) -> Claimed {
-        // The client's limit, and room for what retries and rescues add to a message
-        // that was just within it.
+        // The client's limit, plus the bytes that retries and rescues can add to a message.
         let is_too_large = raw.len() > most + message::GROWTH_MAX;
         let field = message::field(&raw).map(|range| message::field_of(&raw, range));
         let message = if is_too_large { Err(too_large(raw.len(), most)) } else { Message::parse(raw) };
         Claimed { field, message }
     }
 
-    /// Decides what to do with it. `field` is its field; `grace` in ms.
+    /// Decides what to do with the message. `field` is its field; `grace` is in ms.
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {
             Ok(message) => match tasks.get(&message.name) {
@@ -69,7 +68,7 @@ pub fn parked(
     (Outcome::Dead { reason: message::dead_reason(reason, error, None), keep: true }, event)
 }
 
-/// The client did not keep to the limit, or has a larger one.
+/// The error for a client that ignores the limit or has a larger one.
 fn too_large(len: usize, most: usize) -> Error {
     Error::Malformed(format!(
         "it has {len} bytes, more than max_message_bytes of this worker allows ({most}); where clients may send so \
@@ -78,8 +77,9 @@ fn too_large(len: usize, most: usize) -> Error {
     ))
 }
 
-/// No task of this name is registered. A rolling deployment has old and new workers at
-/// the same time, so the message is put off, and parked only after the grace.
+/// Decides about a message whose task is not registered here. A rolling deployment has old and
+/// new workers at the same time, so the worker defers the message, and parks it only after the
+/// grace.
 fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
     let task_id = message.task_id().to_owned();
     let name = message.name.clone();

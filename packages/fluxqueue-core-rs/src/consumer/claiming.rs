@@ -1,27 +1,27 @@
-//! How many tasks a queue asks for: what the vacant slots take, and a prefetch of fast
-//! tasks. All of it is arithmetic on plain values.
+//! How many tasks a queue asks for: enough for the vacant slots, plus a prefetch of fast tasks.
+//! All of it is arithmetic on plain values.
 //!
-//! A task that waits here could run in another worker, so a worker claims no more than it
+//! A task that waits here could run in another worker, so a worker claims only tasks that it
 //! begins soon. Why: docs/decisions/0050-claiming-is-arithmetic.md
 //!
 //! Why: docs/decisions/0044-what-a-worker-holds-is-bounded-in-bytes.md
 
 use std::time::Duration;
 
-/// How much work is prefetched.
+/// The time for which prefetched tasks keep the worker busy.
 const AHEAD: Duration = Duration::from_millis(50);
-/// How many tasks wait in this process at most.
+/// The most tasks that wait in this process.
 const MOST_AHEAD: usize = 2048;
-/// Rule 15: if messages of this many bytes wait here, none is prefetched.
+/// Rule 15: if the messages that wait here have this many bytes, the worker prefetches none.
 const MOST_BYTES: usize = 4 << 20;
-/// How many tasks one exchange claims at most.
+/// The most tasks that one exchange claims.
 const MOST_CLAIMED: usize = 1000;
-/// Rule 14: a task that has waited here for longer is released.
+/// Rule 14: the worker releases a task that has waited here for longer.
 pub const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many tasks to hold beyond the vacant slots, if `per_second` tasks end. None if a
-/// slot does not end one task within `AHEAD`: a slow task that is prefetched would wait
-/// here while another worker idles.
+/// How many tasks to hold beyond the vacant slots, if `per_second` tasks end. Returns 0 if each
+/// slot ends less than one task within `AHEAD`: a prefetched slow task would wait here while
+/// another worker idles.
 pub fn prefetch(per_second: f64, concurrency: usize) -> usize {
     let tasks = (per_second * AHEAD.as_secs_f64()) as usize;
     if tasks < concurrency { 0 } else { tasks.min(MOST_AHEAD) }
@@ -36,24 +36,24 @@ pub struct Room {
     pub vacant: usize,
     /// Claimed tasks of all queues that have not begun.
     pub waiting: usize,
-    /// The bytes of their messages.
+    /// The bytes of the messages of these tasks.
     pub waiting_bytes: usize,
-    /// The part of them that is this queue's.
+    /// How many of these tasks belong to this queue.
     pub waiting_of_queue: usize,
-    /// Tasks that exchanges under way ask for.
+    /// How many tasks the exchanges under way ask for.
     pub asked: usize,
-    /// A BLMOVE is under way, for any queue.
+    /// Whether a BLMOVE is under way, for any queue.
     pub is_blocked: bool,
     /// How many tasks to hold beyond the vacant slots; see `prefetch`.
     pub ahead: usize,
 }
 
 impl Room {
-    /// How many tasks the queue may ask for. If a BLMOVE of another queue brings more, the
-    /// worker releases it.
+    /// How many tasks the queue may ask for. If a BLMOVE of another queue returns one too many,
+    /// the worker releases it.
     pub fn wanted(&self) -> usize {
         let taken = self.waiting + self.asked;
-        // Of large messages a few are enough.
+        // A few large messages are enough.
         let ahead = if self.waiting_bytes < MOST_BYTES { self.ahead } else { 0 };
         // Rule 6: one slot stays free for a BLMOVE under way, if another is left.
         let reserve = usize::from(self.is_blocked && self.vacant > taken + 1);
@@ -73,10 +73,10 @@ impl Room {
         self.vacant.saturating_sub(self.waiting) > self.asked || self.is_crowded_out()
     }
 
-    /// Whether no task of this queue waits here while fast tasks of others may fill the
-    /// prefetch, so that no slot is ever free. The queue may then ask for one task more, to
-    /// learn whether it has any, and then it blocks. Otherwise it would be asked only when
-    /// fairness puts it first, or when its lease is renewed.
+    /// Whether no task of this queue waits here while fast tasks of other queues may fill the
+    /// prefetch, so that no slot is ever free. If so, the queue may ask for one more task, and it
+    /// blocks if it has none. Otherwise it would ask only when fairness puts it first, or when
+    /// its lease is renewed.
     fn is_crowded_out(&self) -> bool {
         self.ahead > 0 && self.waiting_of_queue == 0
     }
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    /// The number wanted. If tasks wait, some of them are this queue's.
+    /// The number wanted. If tasks wait, one of them belongs to this queue.
     fn wanted(
         concurrency: usize,
         vacant: usize,
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_asks_for_as_many_as_the_slots_and_the_prefetch_take() {
+    fn a_queue_asks_for_enough_tasks_to_fill_the_slots_and_the_prefetch() {
         for (slots, vacant, waiting, asked, is_blocked, ahead, expected) in [
-            // Slow tasks: the vacant slots, less what waits or is asked for already.
+            // Slow tasks: the vacant slots, less the tasks that wait or are asked for already.
             (4, 4, 0, 0, false, 0, 4),
             (4, 4, 1, 0, false, 0, 3),
             (4, 4, 1, 2, false, 0, 1),
@@ -130,16 +130,16 @@ mod tests {
             (4, 2, 1, 0, true, 0, 1),
             (4, 1, 0, 0, true, 0, 1),
             (1, 1, 0, 0, true, 0, 1),
-            // Fast tasks: the prefetch on top.
+            // Fast tasks: the vacant slots plus the prefetch.
             (4, 0, 1, 0, false, 100, 99),
             (4, 4, 1, 0, false, 100, 103),
             (4, 4, 1, 50, false, 100, 53),
             (4, 2, 200, 0, false, 100, 0),
-            // No exchange claims more than a thousand, nor does more wait than MOST_AHEAD.
+            // An exchange claims up to 1000 tasks, and up to MOST_AHEAD tasks wait here.
             (4, 4, 1, 0, false, 2048, 1000),
             (4, 4, 1500, 0, false, 2048, 548),
             (4, 4, 2048, 0, false, 2048, 0),
-            // A worker with more slots than that still fills them.
+            // A worker with more slots than MOST_AHEAD still fills all of them.
             (5000, 5000, 1, 0, false, 0, 1000),
             (5000, 5000, 4500, 0, false, 0, 500),
         ] {
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_fast_tasks_of_others_crowd_out_may_ask_for_one_task_and_block() {
+    fn a_queue_crowded_out_by_fast_tasks_may_ask_for_one_task_and_block() {
         let full = Room { concurrency: 4, vacant: 0, waiting: 200, ahead: 100, ..Room::default() };
         assert_eq!((full.wanted(), full.may_block()), (1, true));
         let has_some = Room { waiting_of_queue: 1, ..full };
         assert_eq!((has_some.wanted(), has_some.may_block()), (0, false));
         let slow = Room { ahead: 0, ..full };
         assert_eq!((slow.wanted(), slow.may_block()), (0, false));
-        // Large messages end the prefetch, not this.
+        // Large messages end the prefetch, but the queue still asks for one task.
         assert_eq!(Room { waiting_bytes: MOST_BYTES, ..full }.wanted(), 1);
     }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_claimed_when_half_of_the_prefetch_has_begun() {
+    fn a_queue_claims_more_when_half_of_the_prefetch_has_begun() {
         for (vacant, waiting, ahead, is_low) in
             [(0, 0, 0, true), (0, 1, 0, false), (2, 2, 0, true), (0, 50, 100, true), (0, 51, 100, false)]
         {

@@ -1,5 +1,5 @@
-//! Connects in a separate thread: a name lookup or a handshake may take seconds, and the
-//! driver must renew the leases of other queues meanwhile.
+//! Connects in a separate thread: a name lookup or a handshake can take seconds, and the driver
+//! must renew the leases of other queues meanwhile.
 //!
 //! Why: docs/decisions/0008-connections-are-made-in-a-thread.md
 
@@ -43,7 +43,8 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
     };
     let goal = Goal::Owner(slot_of(&keys::pending(queue)));
     let scripts = deployment.open(&goal, &mut interrupt)?;
-    // The same server: a script on one connection wakes a BLMOVE on the other.
+    // Both connections go to the same server, because a script on one of them wakes a BLMOVE on
+    // the other.
     let goal = scripts.node().map_or(goal, |node| Goal::Server(node.clone()));
     let blocking = deployment.open(&goal, &mut interrupt)?;
     scripts.set_nonblocking(true)?;
@@ -52,13 +53,13 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
 }
 
 impl Connector {
-    /// Nothing is connected yet.
+    /// A connector without attempts to connect.
     pub fn new(deployment: Arc<Deployment>, shared: Arc<Shared>) -> Connector {
         let (sender, receiver) = channel();
         Connector { deployment, shared, stopped: Arc::default(), sender, receiver }
     }
 
-    /// Begins to connect for a queue, and wakes the driver when that has ended.
+    /// Begins to connect for a queue. Wakes the driver when the attempt ends.
     pub fn begin(&self, queue: usize, name: &str) -> Result<()> {
         let (deployment, shared, stopped) = (self.deployment.clone(), self.shared.clone(), self.stopped.clone());
         let name = name.to_owned();
@@ -72,7 +73,7 @@ impl Connector {
         spawned.map(drop).map_err(|e| Error::Unavailable(format!("no thread could be started: {e}")))
     }
 
-    /// The attempts that have ended since the last call.
+    /// The attempts to connect that have ended since the last call.
     pub fn finished(&self) -> impl Iterator<Item = (usize, Result<Connected>)> + '_ {
         self.receiver.try_iter()
     }

@@ -1,4 +1,4 @@
-//! One queue's conversation with Redis: what it sends, and what a reply changes.
+//! One queue's conversation with Redis: its requests, and the changes that replies make.
 //! `planning` decides when to send.
 
 use std::collections::HashSet;
@@ -25,18 +25,18 @@ use crate::errors::{Error, Result};
 pub struct Conversation {
     /// Index of the queue.
     pub queue: usize,
-    /// When the drain reached it.
+    /// When the drain began for this queue.
     pub draining: Option<Duration>,
     /// The queue is paused.
     pub is_paused: bool,
-    /// No BLMOVE is sent before, because Redis has refused one.
+    /// The conversation sends no BLMOVE before this moment, because Redis has refused one.
     pub block_not_before: Duration,
     identity: Identity,
     link: Link,
     retry: Retry,
     reports: Reports,
     release: Release,
-    /// The server does not have the script of `exchange`: its text is sent.
+    /// The server does not have the script of `exchange`: the next request carries its text.
     sends_text: bool,
     redis_clock: RedisClock,
     /// The registry of queues is on the same server as the queue.
@@ -44,8 +44,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Of that queue, not connected. `registers`: the registry of queues is on the queue's
-    /// server.
+    /// Not connected. `registers`: the registry of queues is on the queue's server.
     pub fn new(queue: usize, name: &str, registers: bool, now: Duration) -> Conversation {
         Conversation {
             queue,
@@ -63,28 +62,28 @@ impl Conversation {
         }
     }
 
-    /// How far it has come.
+    /// The state of the conversation.
     pub fn link(&self) -> &Link {
         &self.link
     }
 
-    /// The same, to read from it and write to it.
+    /// The state, to read from its connections and write to them.
     pub fn link_mut(&mut self) -> &mut Link {
         &mut self.link
     }
 
-    /// Nothing is sent before this moment.
+    /// The conversation sends nothing before this moment.
     pub fn not_before(&self) -> Duration {
         self.retry.not_before()
     }
 
-    /// Whether an outcome can leave now.
+    /// Whether the conversation can send an outcome now.
     pub fn can_send(&self, now: Duration) -> bool {
         self.link.open().is_some_and(|open| open.request.is_none()) && now >= self.retry.not_before()
     }
 
-    /// Whether Redis has something of this consumer, or should hear of it: a lease, tasks
-    /// that it holds, or tasks to release.
+    /// Whether Redis may have a lease or tasks of this consumer, or must learn of tasks to
+    /// release.
     pub fn has_something_to_say(&self, turn: &Turn) -> bool {
         self.release.is_owed() || self.link.open().is_some() || turn.state.queues[self.queue].holds_something()
     }
@@ -103,10 +102,10 @@ impl Conversation {
         }
     }
 
-    /// The attempt to connect has ended.
+    /// Handles the end of an attempt to connect.
     pub fn connected(&mut self, turn: &mut Turn, result: Result<Connected>) {
         if !matches!(self.link, Link::Connecting) {
-            return; // It has been closed meanwhile.
+            return; // A drain has closed the conversation meanwhile.
         }
         self.link = Link::Away;
         match result {
@@ -132,11 +131,11 @@ impl Conversation {
         }
     }
 
-    /// A break ends the conversation. A new one begins as soon as Redis is there.
+    /// Ends the conversation after a break. The next one begins when Redis is reachable.
     pub fn broke(&mut self, turn: &mut Turn, problem: &str) {
         self.tell(turn, |reports, _| reports.broken(problem));
         self.begin_again(turn);
-        // The prefetched tasks may have been too much for the line.
+        // Prefetched messages may have been too large for a slow line.
         turn.state.rate.forget();
     }
 
@@ -145,7 +144,7 @@ impl Conversation {
         self.retry.broke(turn.now);
     }
 
-    /// Ends the conversation: a consumer id stands for one conversation only.
+    /// Ends the conversation. The next one needs a new consumer id.
     fn end(&mut self, turn: &mut Turn) {
         turn.state.queues[self.queue].connected = false;
         if let Some(settlements) = self.link.end() {
@@ -154,7 +153,7 @@ impl Conversation {
         self.identity.renew();
     }
 
-    /// Rule 10: a drain ends the conversation, and the next one keeps only what runs.
+    /// Rule 10: a drain ends the conversation, and the next one keeps only running tasks.
     pub fn drain(&mut self, turn: &mut Turn) {
         if self.draining.is_none() {
             self.draining = Some(turn.now);
@@ -163,26 +162,27 @@ impl Conversation {
         }
     }
 
-    /// Drops what has not begun if the lease has ended while the queue is cut off.
+    /// Drops tasks that have not begun if the lease has ended while the queue is cut off.
     pub fn drop_expired(&mut self, turn: &mut Turn) {
-        // An `open` that is under way names it, and would keep it.
+        // An `open` under way names these tasks, so the new consumer would keep them.
         if self.link.open().is_none() && !self.link.awaits_reply() {
             self.release.drop_expired(turn.state, turn.now);
         }
     }
 
-    /// Ends it after a drain, when nothing is left to say.
+    /// Ends the conversation for good after a drain.
     pub fn close(&mut self, turn: &mut Turn) {
         self.link = Link::Closed;
         turn.state.close();
     }
 
-    /// Sends `open`, with all that this worker still holds.
+    /// Sends `open`, with the fields that this worker still holds.
     pub fn send_open(&mut self, turn: &mut Turn) {
         let Link::Opening(opening) = &mut self.link else { return };
         let out = opening.pair.scripts.outgoing();
         if self.registers {
-            // In a separate call, because the registry is not a key of the queue.
+            // The registration is a separate call, because the registry is not a key of the
+            // queue.
             self.identity.write_registration(out);
         }
         let keeps = turn.state.queues[self.queue].fields();
@@ -190,7 +190,7 @@ impl Conversation {
         opening.sent = Some(OpenSent { at: turn.now, registers: self.registers });
     }
 
-    /// Sends the last words of a drained worker.
+    /// Sends the last request of a drained worker, which closes its consumer.
     pub fn send_close(&mut self, turn: &Turn) {
         let Link::Open(open) = &mut self.link else { return };
         let out = open.pair.scripts.outgoing();
@@ -209,7 +209,7 @@ impl Conversation {
         open.request = Some(Request::Exchange { sent: turn.now, settlements, asked });
     }
 
-    /// Sends BLMOVE: the next task wakes the driver.
+    /// Sends BLMOVE, whose reply wakes the driver when a task arrives.
     pub fn send_block(&mut self, turn: &Turn, fresh_until: Duration) {
         let Link::Open(open) = &mut self.link else { return };
         let options = &turn.context.options;
@@ -218,7 +218,7 @@ impl Conversation {
         open.blocks_until(turn.now + timeout);
     }
 
-    /// Acts on a reply. An error ends the conversation.
+    /// Acts on a reply. The caller must end the conversation if this returns an error.
     pub fn act(&mut self, turn: &mut Turn, side: Side, answer: Answer) -> Result<()> {
         let reply = match answer {
             Answer::Exchange(exchanged) => return self.exchange_answered(turn, exchanged),
@@ -251,13 +251,12 @@ impl Conversation {
         Ok(())
     }
 
-    /// The reply to the registration. If it fails the worker goes on: only retries and
-    /// rescues depend on it.
+    /// Handles the reply to the registration. Only retries and rescues need a registered queue.
     fn registered(&mut self, turn: &mut Turn, reply: &Reply) {
         let Reply::Error(text) = reply else { return };
         let refusal = Refusal::read(text);
-        // A server that is not ready refuses the `open` behind it as well, and both are sent
-        // again.
+        // A server that is not ready also refuses the `open` that follows, and the conversation
+        // sends both again.
         if !refusal.is_temporary() && refusal != Refusal::ReadOnly {
             self.tell(turn, |reports, now| reports.not_registered(&redis_error(text), now));
         }
@@ -265,7 +264,7 @@ impl Conversation {
 
     fn opened(&mut self, turn: &mut Turn, sent: Duration, opened: Opened) {
         let Opened::Holds(redis_ms, fields) = opened else {
-            // The id was taken: the next one will not be.
+            // The id is taken. The next one will be free.
             return self.begin_again(turn);
         };
         self.redis_clock.set(redis_ms, turn.now);
@@ -280,11 +279,11 @@ impl Conversation {
         }
     }
 
-    /// Redis serves the queue.
+    /// Records that Redis serves the queue.
     fn serves(&mut self, turn: &mut Turn) {
         turn.state.queues[self.queue].connected = true;
         turn.state.slots.connected(turn.now);
-        // The conversation of a drain is no news.
+        // A drain opens a conversation too, but that is not worth an event.
         if turn.state.phase == Phase::Serving {
             let consumer = self.identity.current().to_owned();
             turn.state.tell(self.queue, Event::Connected { consumer });
@@ -320,7 +319,8 @@ impl Conversation {
             open.maybe_more = done.more || claimed.len() == asked;
         }
         turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
-        // An entry of the dead set is the field, with a number if it was there already.
+        // An entry of the dead set is the field. It has a number as a suffix if the field was
+        // there already.
         let parked: HashSet<Bytes> =
             done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
         turn.state.resolve_doubles(self.queue, sent, &parked, done.redis_ms);
@@ -338,8 +338,8 @@ impl Conversation {
         self.end(turn);
     }
 
-    /// An error reply: the command was not executed. It is sent again, or the conversation
-    /// ends with an error.
+    /// Handles an error reply: Redis has not executed the command. The conversation sends it
+    /// again or ends with an error.
     fn refused(&mut self, turn: &mut Turn, side: Side, text: &str) -> Result<()> {
         let from = self.link.connection(side).and_then(Connection::node).map(AsRef::as_ref);
         match turn.context.judge(side, text, from)? {
@@ -362,7 +362,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The request under way was not executed: the next plan sends it again.
+    /// Withdraws a request that Redis has not executed. The next plan sends it again.
     fn send_again(&mut self, turn: &mut Turn) {
         let request = match &mut self.link {
             Link::Opening(opening) => {
@@ -377,7 +377,7 @@ impl Conversation {
         }
     }
 
-    /// Redis has refused a BLMOVE: until the next one an exchange asks.
+    /// Handles the refusal of a BLMOVE. An exchange asks for tasks until the next BLMOVE.
     fn block_refused(&mut self, now: Duration) {
         self.block_not_before = now + Retry::LONGEST;
         if let Some(open) = self.link.open_mut() {

@@ -1,4 +1,4 @@
-//! Tests of a conversation over real sockets, whose other ends the tests write and read.
+//! Tests of a conversation over real sockets. The tests play the server at the other ends.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// Connected, and `open` has answered that the consumer holds nothing.
+    /// A world that is connected. The reply of `open` says that the consumer holds nothing.
     fn open() -> World {
         let mut world = World::new();
         world.connect();
@@ -61,7 +61,7 @@ impl World {
         world
     }
 
-    /// Open, and a BLMOVE is under way: the queue was empty.
+    /// An open world with a BLMOVE under way, because the queue was empty.
     fn blocked() -> World {
         let mut world = World::open();
         world.plan();
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// The commands that the server has got since the last call.
+    /// The commands that the server has received since the last call.
     fn calls(&mut self, side: Side) -> Vec<Vec<String>> {
         let end = self.end(side);
         end.set_nonblocking(true).expect("set");
@@ -135,7 +135,7 @@ impl World {
         self.calls(side).into_iter().map(|call| call[0].clone()).collect()
     }
 
-    /// The server replies; true if the conversation goes on.
+    /// Lets the server reply. Returns true if the conversation continues.
     fn replies(&mut self, side: Side, reply: &str) -> bool {
         self.end(side).write_all(reply.as_bytes()).expect("written");
         let now = self.now;
@@ -160,11 +160,11 @@ impl World {
     }
 }
 
-/// The reply of an exchange that found the queue empty.
+/// The reply of an exchange that found an empty queue.
 const NOTHING_CLAIMED: &str = "*3\r\n:1\r\n:1700000000000\r\n*0\r\n";
 
 #[test]
-fn nothing_but_open_is_sent_before_open_has_answered() {
+fn a_conversation_sends_only_open_until_redis_answers_it() {
     let mut world = World::new();
     // An outcome of an earlier conversation waits, and a slot is free (rules 1 and 2).
     admit(&world.shared, 0, &raw("sync"));
@@ -178,7 +178,7 @@ fn nothing_but_open_is_sent_before_open_has_answered() {
     assert_eq!(calls.iter().map(|call| call[0].as_str()).collect::<Vec<_>>(), ["SADD", "EVAL"]);
     assert_eq!(calls[1].last(), Some(&field), "open names what the worker holds (rule 3)");
     assert!(world.sent(Side::Blocking).is_empty());
-    // Redis holds it still: the outcome travels under the new id.
+    // Redis still holds the message, so its outcome travels under the new id.
     world.replies(Side::Scripts, &format!(":1\r\n*3\r\n:1\r\n:1700000000000\r\n${}\r\n{field}\r\n", field.len()));
     world.plan();
     let calls = world.calls(Side::Scripts);
@@ -201,7 +201,7 @@ fn a_conversation_blocks_on_an_empty_queue_and_asks_again_after_a_task() {
 }
 
 #[test]
-fn after_a_break_the_next_conversation_has_a_new_id_and_ends_the_old_one() {
+fn the_conversation_after_a_break_has_a_new_id_and_ends_the_old_one() {
     let mut world = World::open();
     world.plan();
     let first = world.calls(Side::Scripts).remove(0);
@@ -219,7 +219,7 @@ fn after_a_break_the_next_conversation_has_a_new_id_and_ends_the_old_one() {
 }
 
 #[test]
-fn a_server_that_is_busy_gets_the_same_request_after_a_pause() {
+fn a_busy_server_gets_the_same_request_after_a_pause() {
     let mut world = World::new();
     world.connect();
     world.plan();
@@ -230,7 +230,7 @@ fn a_server_that_is_busy_gets_the_same_request_after_a_pause() {
     world.now = look_at;
     world.plan();
     assert_eq!(world.sent(Side::Scripts), ["SADD", "EVAL"]);
-    // The same for an exchange of a conversation that is open.
+    // The pause applies to an exchange of an open conversation, too.
     let mut world = World::open();
     world.plan();
     world.sent(Side::Scripts);
@@ -255,7 +255,7 @@ fn a_server_without_the_script_gets_its_text() {
 }
 
 #[test]
-fn a_blmove_that_is_refused_for_the_moment_is_replaced_by_an_exchange() {
+fn an_exchange_replaces_a_blmove_that_redis_refuses_for_now() {
     let mut world = World::blocked();
     assert!(world.replies(Side::Blocking, "-OOM no memory\r\n"));
     world.plan();
@@ -269,7 +269,7 @@ fn a_blmove_that_is_refused_for_the_moment_is_replaced_by_an_exchange() {
 }
 
 #[test]
-fn an_error_ends_the_conversation_and_so_does_a_reply_without_a_request() {
+fn an_error_or_an_unexpected_reply_ends_the_conversation() {
     for (side, reply) in [
         (Side::Scripts, "-ERR no\r\n"),
         (Side::Blocking, "-ERR no\r\n"),
@@ -288,7 +288,7 @@ fn an_error_ends_the_conversation_and_so_does_a_reply_without_a_request() {
 }
 
 #[test]
-fn a_reply_that_is_overdue_ends_the_conversation() {
+fn an_overdue_reply_ends_the_conversation() {
     let mut world = World::blocked();
     let due = world.plan().expect("the lease is renewed");
     world.now = due;
@@ -303,7 +303,7 @@ fn a_reply_that_is_overdue_ends_the_conversation() {
 }
 
 #[test]
-fn a_lost_lease_begins_a_conversation_without_a_pause() {
+fn the_conversation_after_a_lost_lease_begins_without_a_pause() {
     let mut world = World::open();
     world.plan();
     assert!(world.replies(Side::Scripts, "*1\r\n:0\r\n"));

@@ -1,10 +1,10 @@
 //! The crew: whether all threads serve sync tasks, or one thread at a time.
 //!
-//! A task that releases the GIL for a moment (it writes to a file, it takes a lock)
-//! hands it to another thread that has a task, and then waits to get it back. If tasks
-//! take microseconds, this hand-over takes longer than they do. That depends on the
-//! tasks and on the machine, so the crew measures it: now and then it tries the other
-//! way for a moment, and keeps the way that completes more tasks.
+//! A task may release the GIL for a moment, for example to write to a file. Another thread with a
+//! task takes it, and the first one waits to get it back. If tasks take microseconds, this
+//! hand-over takes longer than they do. The cost depends on the tasks and on the machine, so the
+//! crew measures it: from time to time it tries the other mode for a moment, and keeps the mode
+//! that completes more tasks.
 //!
 //! Why: docs/decisions/0043-one-thread-for-very-fast-tasks.md
 
@@ -12,18 +12,18 @@ use std::time::Duration;
 
 use super::meter::Meter;
 
-/// Below this rate (tasks a second) all threads serve, and nothing is tried.
+/// Below this rate (tasks per second) all threads serve, and the crew makes no trial.
 const FAST: f64 = 20_000.0;
-/// How long until the next trial: after a change, and at most.
+/// The pause before the next trial: the first one after a change, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(6_400));
-/// One thread is preferred down to this part of the other rate: it costs less processor
-/// time.
+/// The crew prefers one thread if it reaches at least this share of the rate of all threads,
+/// because one thread costs less processor time.
 const AS_GOOD: f64 = 0.97;
-/// If work waits and nothing has begun for this time, the one thread is in a slow task,
-/// and another thread serves alongside it.
+/// If work waits and no task has begun for this time, the one thread is in a slow task. Then
+/// another thread serves alongside it.
 const STALLED: Duration = Duration::from_millis(1);
 
-/// Which way tasks are served, and what was measured of it.
+/// The mode in which threads serve, and its measurements.
 #[derive(Default)]
 pub struct Crew {
     one: bool,
@@ -32,9 +32,9 @@ pub struct Crew {
     rate: f64,
     next: Duration,
     pause: Duration,
-    /// Sync tasks that run and began in the present shift.
+    /// How many running sync tasks began in the present shift.
     running: usize,
-    /// A new shift begins when the one thread that serves is in a slow task.
+    /// The number of the shift. A new one begins when the one serving thread is in a slow task.
     shift: u64,
     /// When a sync task last began, or a shift.
     moved_at: Duration,
@@ -55,36 +55,36 @@ impl Crew {
         self.one
     }
 
-    /// How many more sync tasks may begin, of `slots` in all.
+    /// How many more sync tasks may begin, out of `slots` in total.
     pub fn free(&self, slots: usize) -> usize {
         let most = if self.one { 1 } else { slots };
         most.saturating_sub(self.running)
     }
 
-    /// A sync task begins. Returns the shift that it belongs to.
+    /// Counts a sync task that begins. Returns the shift that it belongs to.
     pub fn begin(&mut self, now: Duration) -> u64 {
         self.running += 1;
         self.moved_at = now;
         self.shift
     }
 
-    /// A sync task has ended.
+    /// Counts a sync task that has ended.
     pub fn count(&mut self) {
         self.ended += 1;
     }
 
-    /// A sync task that began in `shift` no longer holds a slot.
+    /// Discounts a sync task that began in `shift` and no longer holds a slot.
     pub fn leave(&mut self, shift: u64) {
         self.running -= usize::from(shift == self.shift);
     }
 
-    /// When to look whether the one thread that serves is in a slow task; None if all
+    /// When to check whether the one serving thread is in a slow task. Returns None if all
     /// threads serve.
     pub fn look_at(&self) -> Option<Duration> {
         self.one.then(|| self.moved_at + STALLED)
     }
 
-    /// Looks at how many sync tasks have ended. True if all threads serve from now on.
+    /// Measures how many sync tasks have ended. Returns true if all threads serve from now on.
     pub fn measure(&mut self, now: Duration) -> bool {
         let Some(rate) = self.meter.look(now, self.ended) else { return false };
         let was_one = self.one;
@@ -115,8 +115,8 @@ impl Crew {
         self.next = now + self.pause;
     }
 
-    /// Ends the shift of a slow task: the running task no longer counts, and another thread
-    /// serves alongside it.
+    /// Ends the shift of a slow task: running tasks no longer count, and another thread serves
+    /// alongside it.
     pub fn end_shift(&mut self, now: Duration) {
         self.shift += 1;
         self.running = 0;
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::consumer::meter::WINDOW;
 
-    /// A crew in a world in which each way completes a fixed number of tasks a second.
+    /// A crew in a world in which each mode completes a fixed number of tasks per second.
     #[derive(Default)]
     struct World {
         crew: Crew,
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn the_faster_way_is_kept_and_the_other_is_tried_ever_more_rarely() {
+    fn the_crew_keeps_the_faster_mode_and_tries_the_other_ever_more_rarely() {
         let mut world = World::default();
         assert!(world.run(1000, 90_000, 180_000) > 980);
         assert!(world.crew.is_one());
-        // The tasks have changed: 30 µs of each are waiting.
+        // The tasks have changed: each one now waits for 30 µs.
         world.run(330, 80_000, 30_000);
         assert!(!world.crew.is_one(), "the next trial has found it");
         assert!(world.run(1000, 80_000, 30_000) <= 10);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_wait_get_all_threads_except_in_rare_trials() {
+    fn waiting_tasks_get_all_threads_except_in_rare_trials() {
         assert!(World::default().run(1000, 28_000, 2_000) <= 10);
     }
 

@@ -1,8 +1,8 @@
-//! The thread that talks to Redis. It never takes the GIL, so it renews leases whatever
-//! the tasks do.
+//! The thread that talks to Redis. It never takes the GIL, so no task can keep it from renewing
+//! leases.
 //!
-//! Each turn: decide what each queue sends (`planning`), write, sleep until something
-//! happens, read what came.
+//! In each turn, it decides which requests each queue sends (`planning`), writes them, sleeps
+//! until an event, and reads the replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// For the queues of the shared state.
+    /// A driver for the queues of the shared state.
     pub fn new(shared: Arc<Shared>, deployment: Arc<Deployment>, options: Options) -> Result<Driver> {
         let registers = !deployment.is_cluster();
         let now = clock::now();
@@ -82,7 +82,7 @@ impl Driver {
         }
     }
 
-    /// Decides what to send, queue by queue, and for how long to sleep then.
+    /// Plans the requests of each queue. Returns how long to sleep after that.
     fn plan(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
         state.turned_at = now;
@@ -107,7 +107,7 @@ impl Driver {
         let leaving = can_send.map(gathered).reduce(|sum, more| sum + more);
         turn.state.batching.plan(turn.state.outcomes(), leaving);
         turn.state.rate.awaits = self.conversations.iter().any(|c| c.link().awaits_reply());
-        // Even if nothing is due, a turn now and then shows that this thread lives.
+        // Even if nothing is due, a regular turn shows that this thread is alive.
         next.map_or(Duration::MAX, |at| at.saturating_sub(now)).min(self.context.options.renewal())
     }
 
@@ -119,7 +119,7 @@ impl Driver {
         }
     }
 
-    /// Reads what came and acts on every whole reply.
+    /// Reads from the connection and acts on every whole reply.
     fn read(&mut self, queue: usize, side: Side) {
         let most = self.shared.max_message_bytes;
         loop {
@@ -150,8 +150,8 @@ impl Driver {
         }
     }
 
-    /// Gives one conversation its turn, with the state locked. Afterwards it wakes those who
-    /// have work now.
+    /// Gives one conversation its turn, with the state locked. Then wakes the threads and the
+    /// event loop if they have work.
     fn with<R>(&mut self, queue: usize, act: impl FnOnce(&mut Conversation, &mut Turn) -> R) -> R {
         let mut state = self.shared.lock();
         let mut turn = Turn { state: &mut state, context: &mut self.context, now: clock::now() };

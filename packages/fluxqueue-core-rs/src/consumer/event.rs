@@ -14,23 +14,23 @@ use pyo3::prelude::*;
 pub enum Event {
     /// A conversation has begun.
     Connected { consumer: String },
-    /// The connection broke, or Redis refuses.
+    /// The connection broke, or Redis refuses to serve.
     Disconnected { error: String },
-    /// Other workers have this consumer's tasks now; `running` of them still run here.
+    /// Other workers have this consumer's tasks now. `running` of these tasks still run here.
     LeaseLost { consumer: String, running: usize },
     /// A task ended here, but after the lease: another worker runs it again.
     OutcomeVoid { task_id: String },
-    /// A message that can't run is in the dead set.
+    /// A message that can't run was parked in the dead set.
     Parked { task_id: String, name: String, reason: String, traceparent: Option<String> },
-    /// The worker has no task of this name and gave the message back for `delay` seconds.
+    /// The worker has no task of this name and deferred the message by `delay` seconds.
     UnknownTask { task_id: String, name: String, delay: f64, traceparent: Option<String> },
-    /// The worker put off `count` messages that a newer version of FluxQueue has written.
+    /// The worker deferred `count` messages that a newer version of FluxQueue has written.
     NewerVersion { count: i64 },
     /// `count` tasks that have lost two workers wait.
     Suspects { count: i64 },
-    /// No scheduler has looked at this queue for `seconds`; None: never.
+    /// The last sweep of this queue was `seconds` ago, or is unknown (None).
     NoScheduler { seconds: Option<f64> },
-    /// The worker gave back `count` tasks that had not begun.
+    /// The worker released `count` tasks that had not begun.
     Released { count: usize },
     /// Redis refuses the queue's name in the registry, so no scheduler knows the queue.
     NotRegistered { error: String },

@@ -1,10 +1,10 @@
-//! Fairness between queues: mostly they are asked by priority, and every eighth time
-//! another queue comes first, so that a full queue does not starve those after it.
+//! Fairness between queues: they are asked by priority, but every eighth time another queue comes
+//! first, so that a full queue does not starve those after it.
 
-/// Every so often another queue comes first.
+/// Another queue comes first once in this many turns.
 const EVERY: usize = 8;
 
-/// Counts what the queues were given.
+/// Counts the turns of the queues.
 #[derive(Default)]
 pub struct Fairness {
     given: usize,
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_queue_comes_first_at_times_and_the_first_queue_mostly() {
+    fn the_first_queue_mostly_comes_first_and_every_other_queue_at_times() {
         let mut fairness = Fairness::default();
         let mut first = [0; 3];
         for _ in 0..EVERY * 30 {

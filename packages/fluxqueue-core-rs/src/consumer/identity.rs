@@ -1,6 +1,6 @@
 //! The consumer ids of one queue's conversations, and the commands that carry them.
 //!
-//! An id stands for one conversation. It is the fencing token: after a break the next
+//! Each conversation has a separate id, which is its fencing token: after a break the next
 //! conversation gets a new id, and its `open` ends the old ones.
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::keys;
 /// The consumer of one queue.
 pub struct Identity {
     name: String,
-    /// The keys that every call of a script begins with.
+    /// The first keys of every call of a script.
     keys: Args,
     current: String,
     /// Ids of broken conversations, which Redis may still know.
@@ -45,24 +45,24 @@ impl Identity {
         &self.current
     }
 
-    /// The conversation has ended: the next one gets a new id.
+    /// Makes a new id for the next conversation, if Redis may know the current one.
     pub fn renew(&mut self) {
         if std::mem::take(&mut self.is_used) {
             self.olds.push(std::mem::replace(&mut self.current, ids::consumer_id()));
         }
     }
 
-    /// The server refused `open`, so Redis does not know the id.
+    /// Records that the server refused `open`, so Redis does not know the id.
     pub fn is_unknown(&mut self) {
         self.is_used = false;
     }
 
-    /// `open` has succeeded: the old ids are tombstones.
+    /// Forgets the old ids: `open` has succeeded, so they are tombstones.
     pub fn forget_olds(&mut self) {
         self.olds.clear();
     }
 
-    /// A call with the keys of the queue and of that consumer.
+    /// A call with the keys of the queue and of `consumer`.
     fn call_for(&self, consumer: &str) -> Call {
         let mut call = Call::new(&self.keys);
         self.add_keys_of(consumer, &mut call);
@@ -75,7 +75,7 @@ impl Identity {
         }
     }
 
-    /// A call of `open`, which ends the old ids. Without a `new` one it opens none.
+    /// A call of `open`, which ends the old ids. It opens no id if `new` is empty.
     fn call_open(&self, new: &str, options: &Options, keeps: &[Bytes]) -> Call {
         let mut call = self.call_for(new);
         call.keys.push(keys::workers(&self.name).as_bytes());
@@ -91,21 +91,21 @@ impl Identity {
         command(out, [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
     }
 
-    /// Writes `open`. Rule 3: it names all that this worker `keeps`, and Redis releases the
-    /// rest. Rule 4: it names every old id.
+    /// Writes `open`. Rule 3: it names the fields that this worker `keeps`, and Redis releases
+    /// the rest. Rule 4: it names every old id.
     pub fn write_open(&mut self, out: &mut Vec<u8>, scripts: &Scripts, options: &Options, keeps: &[Bytes]) {
         self.call_open(&self.current, options, keeps).eval(out, &scripts.open);
         self.is_used = true;
     }
 
-    /// Writes `open` with no new id: the last words of a drained worker.
+    /// Writes `open` with no new id, the last request of a drained worker.
     pub fn write_close(&mut self, out: &mut Vec<u8>, scripts: &Scripts, options: &Options) {
         self.olds.push(self.current.clone());
         self.call_open("", options, &[]).eval(out, &scripts.open);
         self.olds.pop();
     }
 
-    /// Writes `exchange`; with the script's `text` if the server does not have it.
+    /// Writes `exchange`, with the script's `text` if the server does not have the script.
     pub fn write_exchange(
         &self,
         out: &mut Vec<u8>,

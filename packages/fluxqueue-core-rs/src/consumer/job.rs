@@ -37,12 +37,12 @@ impl Job {
         Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
     }
 
-    /// Whether it has an outcome.
+    /// Whether the job has an outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// Marks it as settled; call it once, when it ends.
+    /// Marks the job as settled. Call this once, when the job ends.
     pub(super) fn settle(&self) -> Result<()> {
         match self.settled.swap(true, Ordering::Relaxed) {
             false => Ok(()),
@@ -52,8 +52,8 @@ impl Job {
 }
 
 impl Drop for Job {
-    /// Releases a job that was not settled, because its thread failed outside the task. It
-    /// must not stay claimed as long as this process lives.
+    /// Releases a job that was not settled, because its thread failed outside the task. The
+    /// message must not stay claimed for as long as this process lives.
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
             self.shared.finish(&self.work, Outcome::Release, clock::now());

@@ -1,4 +1,4 @@
-//! The states of a conversation: its connections, and the requests under way on them.
+//! The states of a conversation, its connections, and the requests under way on them.
 //!
 //! Why: docs/decisions/0049-a-conversation-is-a-state-machine.md
 
@@ -11,24 +11,24 @@ use super::replies::{self, Exchanged};
 use crate::connection::{Connection, Reply};
 use crate::errors::Result;
 
-/// How long after the lost reply of a BLMOVE its connection counts as broken.
+/// How late the reply of a BLMOVE may be before its connection counts as broken.
 const BLOCK_MARGIN: Duration = Duration::from_secs(2);
 
 /// One of a conversation's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// For scripts, one request at a time.
+    /// The one for scripts, with one request at a time.
     Scripts,
     /// For BLMOVE.
     Blocking,
 }
 
-/// A reply, read as far as possible before the state is locked: the threads that run tasks
+/// A reply. The driver decodes it before it locks the state, because the threads that run tasks
 /// wait for that lock.
 pub enum Answer {
     /// The reply of an exchange, with its messages.
     Exchange(Result<Exchanged>),
-    /// The message that a BLMOVE has brought.
+    /// The message that a BLMOVE returned.
     Moved(Claimed),
     /// Any other reply.
     Other(Reply),
@@ -36,16 +36,16 @@ pub enum Answer {
 
 /// The two connections of a conversation, to one server.
 pub struct Pair {
-    /// For scripts.
+    /// The connection for scripts.
     pub scripts: Connection,
     /// For BLMOVE.
     pub blocking: Connection,
-    /// When something was last read from the connection for scripts.
+    /// When bytes were last read from the connection for scripts.
     pub heard: Duration,
 }
 
 impl Pair {
-    /// Nothing was said yet.
+    /// A pair that has sent and received nothing yet.
     pub fn new(scripts: Connection, blocking: Connection) -> Pair {
         Pair { scripts, blocking, heard: Duration::ZERO }
     }
@@ -69,11 +69,11 @@ impl Pair {
 pub struct OpenSent {
     /// When it was sent.
     pub at: Duration,
-    /// The reply to the registration of the queue comes first.
+    /// Whether the reply to the registration of the queue comes first.
     pub registers: bool,
 }
 
-/// Connected, but Redis does not know the consumer yet.
+/// A conversation that is connected, but whose consumer Redis does not know yet.
 pub struct Opening {
     /// The connections.
     pub pair: Pair,
@@ -83,33 +83,34 @@ pub struct Opening {
 
 /// The request of an open conversation that has no reply yet.
 pub enum Request {
-    /// `exchange`, with the outcomes it carries and how many tasks it asks for.
+    /// `exchange`, with its outcomes and the number of tasks that it asks for.
     Exchange { sent: Duration, settlements: Vec<Settlement>, asked: usize },
     /// `open` with no new id, which closes the consumer.
     Close(Duration),
 }
 
-/// Redis knows the consumer. Only now outcomes (rule 2) and BLMOVE (rule 1) are sent.
+/// A conversation whose consumer Redis knows. Only this state sends outcomes (rule 2) and BLMOVE
+/// (rule 1).
 pub struct Open {
     /// The connections.
     pub pair: Pair,
     /// The request under way.
     pub request: Option<Request>,
-    /// When an exchange was last sent, or `open`.
+    /// When the last exchange, or `open`, was sent.
     pub last_exchange: Duration,
-    /// Redis may have more tasks than this conversation has asked for.
+    /// Whether Redis may have more tasks than this conversation has asked for.
     pub maybe_more: bool,
     /// When the reply of the BLMOVE under way is overdue.
     pub blocked_until: Option<Duration>,
 }
 
 impl Open {
-    /// `open`, sent at that time, has succeeded.
+    /// The state after an `open`, sent at `sent`, has succeeded.
     pub fn new(pair: Pair, sent: Duration) -> Open {
         Open { pair, request: None, last_exchange: sent, maybe_more: true, blocked_until: None }
     }
 
-    /// A BLMOVE was sent that lasts until then.
+    /// Records that a BLMOVE was sent that lasts until `until`.
     pub fn blocks_until(&mut self, until: Duration) {
         self.blocked_until = Some(until + BLOCK_MARGIN);
     }
@@ -127,13 +128,13 @@ impl Open {
 pub enum Link {
     /// Not connected.
     Away,
-    /// A thread connects.
+    /// A thread is connecting.
     Connecting,
-    /// Connected; `open` has not answered.
+    /// Connected, and Redis has not answered `open`.
     Opening(Opening),
-    /// `open` has answered.
+    /// Redis has answered `open`.
     Open(Open),
-    /// After a drain: nothing is held any more, and Redis knows.
+    /// Closed after a drain: the consumer holds nothing.
     Closed,
 }
 
@@ -159,7 +160,7 @@ impl Link {
         if let Link::Open(open) = self { Some(open) } else { None }
     }
 
-    /// The same, to change it.
+    /// The conversation, if it is open, to change it.
     pub fn open_mut(&mut self) -> Option<&mut Open> {
         if let Link::Open(open) = self { Some(open) } else { None }
     }
@@ -178,7 +179,7 @@ impl Link {
         self.pair().into_iter().flat_map(|pair| [(Side::Scripts, &pair.scripts), (Side::Blocking, &pair.blocking)])
     }
 
-    /// The next whole reply among what was read; its messages have up to `most` bytes.
+    /// The next whole reply among the bytes read. It decodes messages of up to `most` bytes.
     pub fn next_answer(&mut self, side: Side, most: usize) -> Result<Option<Answer>> {
         let reply = self.connection_mut(side).map(Connection::next_reply).transpose()?.flatten();
         Ok(reply.map(|reply| match (side, reply) {
@@ -193,7 +194,7 @@ impl Link {
         matches!(self, Link::Open(Open { request: Some(Request::Exchange { .. }), .. }))
     }
 
-    /// Reads once. False: nothing is there yet.
+    /// Reads once. Returns false if there is nothing to read yet.
     pub fn read_some(&mut self, side: Side, now: impl FnOnce() -> Duration) -> io::Result<bool> {
         let has_read = self.connection_mut(side).map_or(Ok(false), Connection::read_some)?;
         if has_read {
@@ -202,7 +203,7 @@ impl Link {
         Ok(has_read)
     }
 
-    /// Writes what waits to be written.
+    /// Writes pending bytes to the connections.
     pub fn write_some(&mut self) -> io::Result<()> {
         let Some(pair) = self.pair_mut() else { return Ok(()) };
         for connection in [&mut pair.scripts, &mut pair.blocking] {
@@ -228,7 +229,7 @@ impl Link {
         }
     }
 
-    /// Something was read, though perhaps no whole reply.
+    /// Records that bytes were read, even if no reply is complete.
     fn hear(&mut self, side: Side, now: Duration) {
         match (side, self) {
             (Side::Scripts, link) => {
@@ -243,13 +244,13 @@ impl Link {
         }
     }
 
-    /// When the reply to the request under way is overdue. Rule 15: a large reply on a slow
-    /// line is not late while parts of it come.
+    /// When the reply to the request under way is overdue. Rule 15: a large reply on a slow line
+    /// is not late while parts of it arrive.
     fn reply_due(&self, patience: Duration) -> Option<Duration> {
         Some(self.asked_at()?.max(self.pair()?.heard) + patience)
     }
 
-    /// The request that has waited for its reply for too long.
+    /// The problem, if a request has waited for its reply for too long.
     pub fn overdue(&self, patience: Duration, now: Duration) -> Option<&'static str> {
         if self.reply_due(patience).is_some_and(|due| now >= due) {
             return Some("Redis does not answer");
@@ -258,14 +259,14 @@ impl Link {
         (now >= blocked_until).then_some("Redis does not answer a BLMOVE")
     }
 
-    /// When `overdue` may next return something.
+    /// When `overdue` can next return a problem.
     pub fn due(&self, patience: Duration) -> Option<Duration> {
         let blocked_until = self.open().and_then(|open| open.blocked_until);
         self.reply_due(patience).into_iter().chain(blocked_until).min()
     }
 
-    /// Ends the conversation at any break, a lost lease or the drain. Returns the outcomes
-    /// that were under way: the next `open` says which of them Redis executed.
+    /// Ends the conversation after a break, a lost lease or a drain. Returns the outcomes that
+    /// were under way: the reply of the next `open` shows which of them Redis executed.
     pub fn end(&mut self) -> Option<Vec<Settlement>> {
         if matches!(self, Link::Connecting | Link::Closed) {
             return None;

@@ -1,8 +1,8 @@
-//! The rate at which something is counted, window by window.
+//! The rate of a counter, window by window.
 
 use std::time::Duration;
 
-/// How long a rate is measured.
+/// The length of a window.
 pub const WINDOW: Duration = Duration::from_millis(20);
 
 /// When the present window began, and the count then.
@@ -13,8 +13,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Looks at the clock. If the window has ended, returns the rate per second and begins the
-    /// next window. `count` is the total so far.
+    /// Checks the clock. If the window has ended, returns the rate per second and begins the next
+    /// window. `count` is the total so far.
     pub fn look(&mut self, now: Duration, count: u64) -> Option<f64> {
         let passed = now.saturating_sub(self.since);
         if passed < WINDOW {

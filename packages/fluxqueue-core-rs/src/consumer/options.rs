@@ -6,24 +6,25 @@ use std::time::Duration;
 pub struct Options {
     /// How long a consumer lives without an exchange.
     pub lease: Duration,
-    /// Serve the suspects.
+    /// Whether to serve the suspects.
     pub suspects: bool,
-    /// Keep dead tasks.
+    /// Whether to keep dead tasks.
     pub save_dead: bool,
-    /// How long messages of newer versions are put off before they are parked, ms.
+    /// How long messages of newer versions are deferred before they are parked, ms.
     pub unknown_grace: u64,
     /// The text that describes the worker to operators.
     pub who: String,
 }
 
 impl Options {
-    /// Rule 7: the local deadline, if the last exchange that succeeded was sent at `sent`.
-    /// It is a little before the lease ends, since clocks run at slightly different speeds.
+    /// Rule 7: the local deadline, if the last exchange that succeeded was sent at `sent`. It is
+    /// a little earlier than the end of the lease, because clocks run at slightly different
+    /// speeds.
     pub fn fresh_until(&self, sent: Duration) -> Duration {
         sent + self.lease - self.lease / 20
     }
 
-    /// How long after an exchange the lease is renewed.
+    /// How long after an exchange the worker renews the lease.
     pub fn renewal(&self) -> Duration {
         self.lease / 3
     }

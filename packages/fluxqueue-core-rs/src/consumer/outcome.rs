@@ -10,21 +10,22 @@ use crate::message::Message;
 pub enum Outcome {
     /// It succeeded. The field alone says so, in the list of successes.
     Succeeded,
-    /// It succeeded, and its message has options: the script must look at them, so this
-    /// is an outcome like the others.
+    /// It succeeded, and its message has options. The script must read them, so this outcome has
+    /// four values.
     Done,
     /// It failed; the message with the raised count runs again after `delay` ms.
     Retry { message: Bytes, delay: u64 },
-    /// It did not fail, but is put off: it runs again after `delay` ms.
+    /// It did not fail, but is deferred: it runs again after `delay` ms.
     Later { message: Bytes, delay: u64 },
-    /// It is dead; `keep` overrides the setting that dead tasks are not kept.
+    /// It is dead. `keep` overrides the setting that discards dead tasks.
     Dead { reason: Vec<u8>, keep: bool },
-    /// It did not run, or a drain cut it off: back to its queue, nothing is counted.
+    /// It did not run, or a drain cut it off. The message returns to its queue, and no count
+    /// changes.
     Release,
 }
 
 impl Outcome {
-    /// The success of a message.
+    /// The outcome of a message whose attempt succeeded.
     pub fn of_success(message: &Message) -> Outcome {
         if message.opts().is_none() { Outcome::Succeeded } else { Outcome::Done }
     }
@@ -40,8 +41,8 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Appends the values by which `exchange` learns of it: the field alone of a plain
-    /// success, four values of every other outcome.
+    /// Appends its values for `exchange`: the field alone for a plain success, four values for
+    /// every other outcome.
     pub fn encode(&self, call: &mut Call) {
         let args = &mut call.args;
         args.push(&self.field);
@@ -75,7 +76,7 @@ impl Settlement {
         }
     }
 
-    /// About how many bytes this takes.
+    /// The approximate size of its values, bytes.
     pub fn bytes(&self) -> usize {
         let payload = match &self.outcome {
             Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
@@ -102,7 +103,7 @@ mod tests {
         Settlement { field: message.field_bytes(), outcome }
     }
 
-    /// ARGV of an exchange from the number of successes on.
+    /// ARGV of an exchange, from the number of successes on.
     fn told(settlements: &[Settlement]) -> Vec<String> {
         let what = Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0 };
         let mut call = Call::default();

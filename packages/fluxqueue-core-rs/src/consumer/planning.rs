@@ -1,5 +1,5 @@
-//! Decides what one queue's conversation sends in a turn of the driver, and when to look at
-//! it again.
+//! Decides which requests a queue's conversation sends in a turn of the driver, and when its next
+//! turn is due.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use super::link::{Link, Open, Opening};
 use super::state::Phase;
 use super::turn::Turn;
 
-/// How many outcomes one exchange carries at most.
+/// The most outcomes that one exchange carries.
 const MOST_SETTLED: usize = 1000;
-/// Rule 15: after this many bytes of outcomes none is added to an exchange. Those of failed
-/// tasks carry their messages, and a slow line must take them before the reply is late.
+/// Rule 15: an exchange takes no more outcomes after this many bytes. Outcomes of failed tasks
+/// carry their messages, and a slow line must transmit them before the reply is late.
 const ENOUGH_BYTES: usize = 1 << 20;
-/// How often a paused queue is looked at.
+/// How often the conversation checks a paused queue.
 const WHILE_PAUSED: Duration = Duration::from_millis(500);
-/// How long a drained worker that has nothing to say tries to reach Redis.
+/// How long a drained worker that holds nothing tries to reach Redis.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// A BLMOVE that could not last for this time is not worth sending.
+/// The shortest BLMOVE that is worth sending.
 const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
 
 /// The requests of the other conversations.
@@ -29,20 +29,20 @@ const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
 pub struct Others {
     /// How many tasks their exchanges under way ask for.
     pub asked: usize,
-    /// One of them has a BLMOVE under way.
+    /// Whether one of them has a BLMOVE under way.
     pub is_blocked: bool,
 }
 
-/// The decision.
+/// The decision for one turn.
 #[derive(Default)]
 pub struct Plan {
-    /// When to look at this queue again, if nothing happens before.
+    /// When the next turn is due if no event comes earlier.
     pub look_at: Option<Duration>,
-    /// It has asked for tasks.
+    /// Whether the conversation has asked for tasks.
     pub has_claimed: bool,
 }
 
-/// Decides what to send, and sends it.
+/// Decides which requests to send, and sends them.
 pub fn plan(conversation: &mut Conversation, turn: &mut Turn, connector: &Connector, others: Others) -> Plan {
     if matches!(conversation.link(), Link::Closed) {
         return Plan::default();
@@ -78,22 +78,22 @@ pub fn plan(conversation: &mut Conversation, turn: &mut Turn, connector: &Connec
     with_farewell(plan, conversation, now)
 }
 
-/// Whether a drained worker need not wait for a Redis that it can't reach: it holds nothing,
-/// and the lease of an empty consumer ends by itself.
+/// Whether a drained worker need not wait for an unreachable Redis: it holds nothing, and the
+/// lease of an empty consumer ends by itself.
 fn has_ended(conversation: &Conversation, turn: &Turn) -> bool {
     let is_over = conversation.draining.is_some_and(|since| turn.now >= since + FAREWELL);
     is_over && !conversation.has_something_to_say(turn)
 }
 
-/// Looks again when `has_ended` may be true, whatever else the queue waits for: connecting
-/// may take longer, and so may what Redis refuses.
+/// Makes a turn due when `has_ended` can become true, because a connection or a pause after a
+/// refusal may take longer.
 fn with_farewell(mut plan: Plan, conversation: &Conversation, now: Duration) -> Plan {
     let farewell = conversation.draining.map(|since| since + FAREWELL).filter(|at| now < *at);
     plan.look_at = plan.look_at.into_iter().chain(farewell).min();
     plan
 }
 
-/// Sends an exchange if there is a reason. Returns whether it asks for tasks.
+/// Sends an exchange if one is needed. Returns whether it asks for tasks.
 fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Others) -> bool {
     let (queue, now) = (conversation.queue, turn.now);
     let released = turn.state.shed(queue, now, PATIENCE);
@@ -121,14 +121,14 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
         return false;
     }
     let settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
-    // Outcomes go first. Otherwise tasks that are done and not settled pile up here and in
-    // Redis, and all of them run again if this process is killed.
+    // Outcomes go first. Otherwise unsettled tasks pile up here and in Redis, and all of them run
+    // again if this process is killed.
     let asked = if turn.state.queues[queue].settlements.is_empty() { wanted } else { 0 };
     conversation.send_exchange(turn, settlements, asked);
     asked > 0
 }
 
-/// Blocks on the queue if it was empty and a slot is free.
+/// Sends a BLMOVE if the queue was empty and a slot is free.
 fn plan_block(conversation: &mut Conversation, turn: &Turn, others: Others) {
     // Rule 1: there is no BLMOVE before `open` has answered.
     let Some(open) = conversation.link().open() else { return };
@@ -148,7 +148,7 @@ fn plan_block(conversation: &mut Conversation, turn: &Turn, others: Others) {
 fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -> Room {
     let state = &turn.state;
     let concurrency = state.slots.concurrency;
-    // Rule 12: a suspect runs alone, so none is claimed beside another.
+    // Rule 12: a suspect runs alone, so the worker claims one at a time.
     let suspects = turn.context.options.suspects;
     Room {
         concurrency,

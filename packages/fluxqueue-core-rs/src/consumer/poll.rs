@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// The descriptors of one turn, each with the `Owner` that is told when it is ready.
+/// The descriptors of one turn, each with the `Owner` to return when it is ready.
 pub struct Poll<Owner> {
     descriptors: Vec<libc::pollfd>,
     owners: Vec<Owner>,
@@ -21,8 +21,8 @@ fn watch(fd: RawFd, write: bool) -> libc::pollfd {
 }
 
 impl<Owner: Copy> Poll<Owner> {
-    /// Sleeps until `wake` or one of `watched` is ready or `wait` has passed. Each of those
-    /// has a descriptor, whether it waits to be written too, and an owner.
+    /// Sleeps until `wake` or one of `watched` is ready, or until `wait` has passed. Each item of
+    /// `watched` has a descriptor, true if it also waits to be written, and an owner.
     pub fn wait(&mut self, wake: RawFd, watched: impl Iterator<Item = (RawFd, bool, Owner)>, wait: Duration) {
         self.descriptors.clear();
         self.owners.clear();
@@ -31,7 +31,7 @@ impl<Owner: Copy> Poll<Owner> {
             self.descriptors.push(watch(fd, write));
             self.owners.push(owner);
         }
-        // Rounded up: to wake too early would mean to spin.
+        // Rounds up: a thread that wakes too early would spin.
         let ms = wait.as_micros().div_ceil(1000).min(60_000) as libc::c_int;
         // SAFETY: the array is alive and of that length. An interrupted sleep is a short one.
         unsafe { libc::poll(self.descriptors.as_mut_ptr(), self.descriptors.len() as libc::nfds_t, ms) };
@@ -42,7 +42,7 @@ impl<Owner: Copy> Poll<Owner> {
         self.descriptors.first().is_some_and(|d| d.revents != 0)
     }
 
-    /// The owners of what can be read or is broken.
+    /// The owners of descriptors that are readable or broken.
     pub fn ready(&self) -> Vec<Owner> {
         let readable = libc::POLLIN | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
         let links = self.descriptors.iter().skip(1).zip(&self.owners);

@@ -1,4 +1,4 @@
-//! `Consumer`: what the worker's threads call.
+//! `Consumer`, the class whose methods the worker's threads call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 
-/// How many bytes the text may have that says who the worker is.
+/// The most bytes of the text that describes the worker.
 const WHO_MAX: usize = 4096;
 
 /// Claims, settles and keeps the lease of a worker process.
@@ -56,7 +56,7 @@ fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
 }
 
 impl Consumer {
-    /// The job with its arguments decoded; None if they can't be, and it is dead.
+    /// Decodes the arguments of a job. Returns None if that fails; the job is then dead.
     fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
         match self.arguments(py, &work) {
             Ok((args, kwargs)) => {
@@ -196,7 +196,7 @@ impl Consumer {
 
     fn take(&self, py: Python<'_>) -> PyResult<Option<Job>> {
         loop {
-            // Without giving up the GIL, if there is work already.
+            // If work waits already, takes it without releasing the GIL.
             let at_once = self.shared.try_lock().and_then(|mut state| self.shared.begin_sync(&mut state, clock::now()));
             let work = match at_once {
                 Some(work) => Some(work),
@@ -253,8 +253,8 @@ impl Consumer {
 
     #[pyo3(signature = (job, reason, error, traceback=None))]
     fn bury(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
-        // The worker's setting decides whether failed tasks are kept. Those that could not run
-        // always are.
+        // The worker's setting decides whether failed tasks are kept. Tasks that could not run
+        // are always kept.
         let keep = reason != "failed";
         self.finish(job, Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep })
     }
@@ -334,7 +334,7 @@ impl Consumer {
         self.shared.driver.set();
         let driver = self.driver.lock().unwrap_or_else(|p| p.into_inner()).take();
         if let Some(driver) = driver {
-            // An event has reported a panic in it.
+            // An event has reported a panic in the thread.
             py.detach(|| driver.join().unwrap_or_default());
         }
     }

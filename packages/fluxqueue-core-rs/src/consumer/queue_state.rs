@@ -1,5 +1,5 @@
-//! The part of the state that belongs to one queue: tasks that wait, tasks that run, and
-//! outcomes on their way to Redis.
+//! The part of the state that belongs to one queue: waiting tasks, running tasks, and outcomes on
+//! their way to Redis.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::outcome::{Outcome, Settlement};
 use super::ready::Ready;
 use super::work::{Held, Stage, Tasks, Work};
 
-/// How long an outcome waits for more outcomes to travel with.
+/// How long an outcome waits for other outcomes to travel with.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// One queue's share of the state.
@@ -21,13 +21,13 @@ pub struct QueueState {
     pub name: String,
     /// The tasks that can run, by name.
     pub tasks: Tasks,
-    /// The local deadline: from then on nothing begins, since the lease may have ended.
+    /// The local deadline. From then on no task begins, because the lease may have ended.
     pub fresh_until: Duration,
     /// The outcomes to send, oldest first.
     pub settlements: VecDeque<Settlement>,
-    /// When the oldest of them leaves.
+    /// When the oldest outcome leaves.
     pub settle_at: Duration,
-    /// A conversation is open, and no reply is overdue.
+    /// Whether a conversation is open and no reply is overdue.
     pub connected: bool,
     /// Claimed sync tasks that have not begun.
     pub sync_ready: Ready,
@@ -35,12 +35,12 @@ pub struct QueueState {
     pub async_ready: Ready,
     last_outcome: Duration,
     held: HashMap<Bytes, Held>,
-    /// Messages that a BLMOVE brought although their field was held, and when.
+    /// Messages that a BLMOVE returned although their field was held, and when.
     doubles: Vec<(Claimed, Duration)>,
 }
 
 impl QueueState {
-    /// Holds nothing yet.
+    /// The state of a queue that holds nothing yet.
     pub fn new(name: String, tasks: Tasks) -> QueueState {
         QueueState { name, tasks, ..QueueState::default() }
     }
@@ -50,7 +50,7 @@ impl QueueState {
         self.sync_ready.len() + self.async_ready.len()
     }
 
-    /// The bytes of their messages.
+    /// The bytes of the messages of claimed tasks that have not begun.
     pub fn waiting_bytes(&self) -> usize {
         self.sync_ready.bytes() + self.async_ready.bytes()
     }
@@ -60,7 +60,7 @@ impl QueueState {
         self.connected && now < self.fresh_until
     }
 
-    /// Whether Redis holds anything for this consumer, as far as the worker knows.
+    /// Whether Redis holds messages for this consumer, as far as the worker knows.
     pub fn holds_something(&self) -> bool {
         !self.held.is_empty() || !self.doubles.is_empty()
     }
@@ -80,10 +80,10 @@ impl QueueState {
         if work.is_async { self.async_ready.push(work) } else { self.sync_ready.push(work) }
     }
 
-    /// Takes the oldest of these tasks and begins it.
+    /// Begins the oldest of the tasks in `ready`.
     pub fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
-        // Rule 7: nothing begins past the local deadline. After a SIGCONT an old reply may
-        // have been in the socket.
+        // Rule 7: no task begins past the local deadline. After a SIGCONT an old reply may be in
+        // the socket.
         if now >= self.fresh_until {
             return None;
         }
@@ -95,8 +95,8 @@ impl QueueState {
         Some(work)
     }
 
-    /// Records the outcome of a claim that is at the stage `from`. False if the lease was
-    /// lost meanwhile: the outcome is void.
+    /// Records the outcome of a claim at the stage `from`. Returns false if the lease was lost
+    /// meanwhile: the outcome is void.
     pub fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
         let field = work.message.field_bytes();
         match self.held.get_mut(&field) {
@@ -117,8 +117,8 @@ impl QueueState {
 
     fn push(&mut self, settlement: Settlement, now: Duration) {
         if self.settlements.is_empty() {
-            // If outcomes come one by one and no task can begin here, no other outcome
-            // would come within that time.
+            // If outcomes come one at a time and no task can begin here, no other outcome would
+            // come within that time.
             let is_lone = self.waiting() == 0 && now.saturating_sub(self.last_outcome) > GATHER;
             self.settle_at = if is_lone { now } else { now + GATHER };
         }
@@ -126,7 +126,7 @@ impl QueueState {
         self.settlements.push_back(settlement);
     }
 
-    /// Takes outcomes to send, at most `limit`. The one that exceeds `bytes` is the last.
+    /// Takes up to `limit` outcomes to send. The one that exceeds `bytes` is the last.
     pub fn take_settlements(&mut self, limit: usize, mut bytes: usize) -> Vec<Settlement> {
         let fits = |s: &Settlement| {
             let is_room = bytes > 0;
@@ -137,7 +137,7 @@ impl QueueState {
         self.settlements.drain(..count).collect()
     }
 
-    /// Puts outcomes back to the front: Redis did not execute them, or did not say so.
+    /// Returns outcomes to the front: Redis did not execute them, or did not confirm it.
     pub fn return_settlements(&mut self, settlements: Vec<Settlement>) {
         for settlement in settlements.into_iter().rev() {
             self.settlements.push_front(settlement);
@@ -151,9 +151,9 @@ impl QueueState {
         }
     }
 
-    /// Keeps a message that a BLMOVE brought, and hands it back if its field is not held.
-    /// If it is (two messages made by hand with one id, or an outcome under way), only the
-    /// next exchange can tell: rule 5, and rule 11 if Redis parks it.
+    /// Returns a message that a BLMOVE returned, unless its field is held. If the field is held
+    /// (two handmade messages with one id, or an outcome under way), keeps the message aside
+    /// until the next exchange decides: rule 5, and rule 11 if Redis parks it.
     pub fn set_double_aside(&mut self, claimed: Claimed, now: Duration) -> Option<Claimed> {
         if claimed.field.as_ref().is_some_and(|field| self.held.contains_key(field)) {
             self.doubles.push((claimed, now));
@@ -162,13 +162,14 @@ impl QueueState {
         Some(claimed)
     }
 
-    /// Whether an exchange must tell the fate of a double.
+    /// Whether an exchange must decide the fate of a double.
     pub fn has_doubles(&self) -> bool {
         !self.doubles.is_empty()
     }
 
-    /// The doubles that are this worker's after an exchange sent at `sent`: it has adopted
-    /// the inbox, so what it did not park is held, unless it came after that exchange left.
+    /// Takes the doubles that belong to this worker after an exchange sent at `sent`. The
+    /// exchange has adopted the inbox, so Redis holds the doubles that it did not park. Doubles
+    /// that arrived after it left are still undecided.
     pub fn resolve_doubles(&mut self, sent: Duration, parked: &HashSet<Bytes>) -> Vec<(Claimed, Duration)> {
         if self.doubles.is_empty() {
             return Vec::new();
@@ -180,9 +181,9 @@ impl QueueState {
         held
     }
 
-    /// Keeps only what the new conversation holds (rule 2: an outcome travels only if `open`
-    /// has named its field). Other tasks that run have become orphans, whose outcomes will be
-    /// void. Returns how many outcomes were dropped.
+    /// Keeps only the fields that the new conversation holds (rule 2: an outcome travels only if
+    /// `open` has named its field). Other running tasks have become orphans, whose outcomes will
+    /// be void. Returns how many outcomes were dropped.
     pub fn reopened(&mut self, fields: &HashSet<Bytes>, fresh_until: Duration) -> usize {
         let before = self.settlements.len();
         self.doubles.clear();
@@ -196,12 +197,13 @@ impl QueueState {
         before - self.settlements.len()
     }
 
-    /// How many claimed tasks run.
+    /// How many claimed tasks are running.
     pub fn running(&self) -> usize {
         self.held.values().filter(|held| held.stage == Stage::Running).count()
     }
 
-    /// Drops what has not begun, so that the next `open` releases it. Returns how many.
+    /// Drops the tasks that have not begun, so that the next `open` releases them. Returns how
+    /// many tasks it dropped.
     pub fn drop_waiting(&mut self) -> usize {
         let dropped = self.waiting();
         self.sync_ready.take();
@@ -210,7 +212,8 @@ impl QueueState {
         dropped
     }
 
-    /// Takes all that waits, newest first, if the oldest has waited for longer than `patience`.
+    /// Takes all waiting tasks, newest first, if the oldest has waited for longer than
+    /// `patience`.
     pub fn take_overdue(&mut self, now: Duration, patience: Duration) -> Vec<Work> {
         let late = |ready: &Ready| ready.front().is_some_and(|w| now.saturating_sub(w.claimed_at) > patience);
         if !late(&self.sync_ready) && !late(&self.async_ready) {
@@ -221,7 +224,7 @@ impl QueueState {
         taken
     }
 
-    /// Releases everything that runs. The outcomes of these attempts will be void.
+    /// Releases all running tasks. The outcomes of these attempts will be void.
     pub fn release_running(&mut self, now: Duration) -> usize {
         let is_running = |(_, held): &(&Bytes, &mut Held)| held.stage == Stage::Running;
         let running: Vec<Bytes> = self

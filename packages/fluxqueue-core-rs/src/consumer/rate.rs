@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// A task that takes longer is not quick. It is a bit more than what is prefetched, since
-/// a task that sleeps for that time takes longer.
+/// The longest duration of a quick task. It is a little longer than `claiming::AHEAD`, because a
+/// task that sleeps for 50 ms takes longer than that.
 const QUICK: Duration = Duration::from_millis(60);
-/// After this time half of the average is forgotten.
+/// The half-life of the average.
 const HALF: Duration = Duration::from_millis(20);
-/// How long to wait before the next look at the clock.
+/// The shortest time between two measurements.
 const STEP: Duration = Duration::from_millis(1);
 
-/// An average that forgets.
+/// A moving average of the rate.
 #[derive(Default)]
 pub struct Rate {
-    /// The driver waits for a reply: it does not look before that, and tasks go on ending.
+    /// Whether the driver waits for a reply. It measures nothing until then, while tasks keep
+    /// ending.
     pub awaits: bool,
     ended: u64,
     since: Duration,
@@ -21,21 +22,21 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Counts a task that took this long. Slow tasks that end together don't count: if all
-    /// slots end one, that moment looks like fast tasks.
+    /// Counts a task that took this long. Slow tasks do not count: if all slots end one at the
+    /// same moment, they look like fast tasks.
     pub fn count(&mut self, took: Duration) {
         self.ended += u64::from(took <= QUICK);
     }
 
-    /// Looks at the clock. If the driver waited for a reply, tasks ended all the time.
-    /// Otherwise they ended at the last look, and no task has since.
+    /// Updates the rate. If the driver waited for a reply, tasks ended throughout that time.
+    /// Otherwise they ended right after the last measurement, and none has ended since.
     pub fn measure(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.since);
         if passed >= STEP {
             let (passed, half) = (passed.as_secs_f64(), HALF.as_secs_f64());
             let ended = self.ended as f64;
             let fade = 0.5f64.powf(passed / half);
-            // Of a steady rate both make that rate.
+            // A steady rate gives the same result either way.
             let added =
                 if self.awaits { ended / passed * (1.0 - fade) } else { ended * std::f64::consts::LN_2 / half * fade };
             self.per_second = self.per_second * fade + added;
@@ -43,12 +44,12 @@ impl Rate {
         }
     }
 
-    /// Begins again from nothing.
+    /// Resets the average to 0.
     pub fn forget(&mut self) {
         (self.ended, self.per_second) = (0, 0.0);
     }
 
-    /// Quick tasks a second.
+    /// The rate, in quick tasks per second.
     pub fn per_second(&self) -> f64 {
         self.per_second
     }
@@ -58,7 +59,7 @@ impl Rate {
 mod tests {
     use super::*;
 
-    /// The rate after this many tasks have ended in each millisecond.
+    /// The rate after `per_ms` tasks have ended in each millisecond.
     fn rate(per_ms: u64) -> Rate {
         let mut rate = Rate::default();
         for ms in 1..=400 {
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_is_forgotten_and_tasks_that_ended_before_it_too() {
+    fn the_rate_falls_during_a_rest_even_right_after_a_burst() {
         let mut rested = rate(5_000);
         rested.measure(STEP * 400 + Duration::from_millis(500));
         assert!(rested.per_second() < 40.0);
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_go_on_ending_while_the_driver_waits_for_a_far_redis() {
+    fn a_slow_reply_of_a_far_redis_does_not_change_the_rate() {
         let mut far = Rate { awaits: true, ..Rate::default() };
         for answer in 1..=20 {
             (0..300).for_each(|_| far.count(STEP));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_tasks_and_those_before_a_break_do_not_count() {
+    fn slow_tasks_and_tasks_before_a_break_do_not_count() {
         let mut slow = Rate::default();
         (0..50).for_each(|_| slow.count(QUICK + STEP));
         slow.measure(STEP);

@@ -1,5 +1,5 @@
-//! The registry of queues if it is in another slot than the queue: in a cluster it needs
-//! another connection, for one command.
+//! Registers a queue if the registry of queues is in another slot. In a cluster, this one command
+//! needs another connection.
 
 use std::time::Instant;
 
@@ -9,11 +9,11 @@ use crate::connection::{
 use crate::errors::{Error, Result};
 use crate::keys;
 
-/// Adds the queue to the registry, within the connect timeout. Some: Redis refuses, and
-/// would refuse again.
+/// Adds the queue to the registry, within the connect timeout. Returns an error as `Some` if
+/// Redis refuses and would refuse again.
 ///
-/// Without it no scheduler would know the queue: no retry would ever be due, and no task
-/// of a lost worker would return. So a conversation begins only after it, unless Redis
+/// Without this entry no scheduler knows the queue: no retry ever becomes due, and no task of a
+/// lost worker returns. So a conversation begins only after the registration, unless Redis
 /// refuses for good.
 pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> Result<Option<Error>> {
     let owner = Goal::Owner(slot_of(keys::QUEUES));
@@ -35,7 +35,7 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
             connection.receive(deadline, interrupt)?;
         }
         let added = connection.receive(deadline, interrupt)?;
-        // If Redis can't add it for lack of memory, it may be there already.
+        // If Redis has no memory to add the queue, the queue may be there already.
         let is_known = connection.receive(deadline, interrupt)? == Reply::Integer(1);
         let Reply::Error(text) = added else { return Ok(None) };
         if is_known {
@@ -47,7 +47,8 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
             None if Refusal::read(&text).is_temporary() => {}
             None => return Ok(Some(redis_error(&text))),
         }
-        // Even if the next node is known: two that do not agree would make us spin.
+        // Pauses even if the next node is known: two nodes that disagree would make this loop
+        // spin.
         let failure = Error::Unavailable(format!("the queue can't be registered: {text}"));
         backoff.sleep(failure, deadline, interrupt)?;
     }

@@ -1,5 +1,5 @@
-//! Releasing claimed tasks that have not begun: the worker drops them, and the next `open`
-//! does not name them, so Redis returns them to their list.
+//! Releases claimed tasks that have not begun: the worker drops them and does not name them in
+//! the next `open`, so Redis returns them to their list.
 //!
 //! Why: docs/decisions/0007-give-back-what-waits.md
 
@@ -11,22 +11,22 @@ use super::state::State;
 /// The releases of one queue.
 pub struct Release {
     queue: usize,
-    /// Redis has not been told yet.
+    /// Whether an `open` must still release dropped tasks.
     is_owed: bool,
 }
 
 impl Release {
-    /// Nothing was dropped yet.
+    /// A queue that has dropped no task yet.
     pub fn new(queue: usize) -> Release {
         Release { queue, is_owed: false }
     }
 
-    /// Whether tasks were dropped of which Redis does not know.
+    /// Whether the worker has dropped tasks that Redis has not released yet.
     pub fn is_owed(&self) -> bool {
         self.is_owed
     }
 
-    /// Drops what has not begun.
+    /// Drops the tasks that have not begun.
     pub fn drop_waiting(&mut self, state: &mut State) {
         let count = state.queues[self.queue].drop_waiting();
         if count > 0 {
@@ -35,7 +35,7 @@ impl Release {
         }
     }
 
-    /// Drops what has not begun if the lease has ended. It must not take the slots from
+    /// Drops the tasks that have not begun if the lease has ended. They must not take room from
     /// other queues while this one is cut off.
     pub fn drop_expired(&mut self, state: &mut State, now: Duration) {
         if now >= state.queues[self.queue].fresh_until {
@@ -43,7 +43,7 @@ impl Release {
         }
     }
 
-    /// `open` has succeeded.
+    /// Records that `open` has succeeded.
     pub fn done(&mut self) {
         self.is_owed = false;
     }

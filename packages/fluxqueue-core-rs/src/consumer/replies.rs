@@ -10,9 +10,9 @@ use crate::errors::{Error, Result};
 
 /// The reply of `open`.
 pub enum Opened {
-    /// The id was known already.
+    /// Redis knew the id already.
     Refused,
-    /// By the clock of Redis (ms), and the fields that the new id holds.
+    /// The clock of Redis (ms), and the fields that the new id holds.
     Holds(u64, HashSet<Bytes>),
 }
 
@@ -20,31 +20,31 @@ pub enum Opened {
 pub enum Exchanged {
     /// The lease is lost.
     Lost,
-    /// It was done.
+    /// The exchange was done.
     Done(Done),
 }
 
-/// The parts of a reply of `exchange`. Redis names a part only if it has something to tell.
+/// The parts of a reply of `exchange`. The reply names a part only if it has news.
 pub struct Done {
     /// The clock of Redis, ms since 1970.
     pub redis_ms: u64,
     /// The messages claimed.
     pub claimed: Vec<Claimed>,
-    /// Entries of the dead set that the script itself has parked.
+    /// The entries of messages that the script parked itself.
     pub parked: Vec<Bytes>,
-    /// How many messages of newer versions were put off.
+    /// How many messages of newer versions were deferred.
     pub put_off: i64,
-    /// The queue is paused.
+    /// Whether the queue is paused.
     pub paused: bool,
     /// How many suspects wait.
     pub suspects: i64,
-    /// More messages wait, which would have been too many bytes at once.
+    /// Whether the claim stopped at the limit of bytes.
     pub more: bool,
-    /// Time since the last sweep: 0 if it was lately, None if no sweep is known.
+    /// Time since the last sweep: 0 if it is recent, None if no sweep is known.
     pub since_sweep_ms: Option<u64>,
 }
 
-/// Names the kind of a reply without its content: that may be megabytes, and the
+/// Names the kind of a reply without its content, which can be megabytes long and have the
 /// arguments of a task.
 fn odd(reply: &Reply) -> Error {
     let what = match reply {
@@ -83,11 +83,11 @@ fn strings(reply: Reply) -> Result<Vec<Bytes>> {
         .collect()
 }
 
-/// The size up to which the messages of a reply stay in its memory.
+/// The size, in bytes, up to which the messages of a reply stay in its memory.
 const SHARED: usize = 256 << 10;
 
-/// The messages of one reply share its memory, so one task that runs for an hour would
-/// keep all of it. A large reply is worth a copy of each message.
+/// Copies each message of a large reply. The messages of one reply share its memory, so one task
+/// that runs for an hour would keep all of it.
 fn apart(messages: Vec<Bytes>) -> Vec<Bytes> {
     if messages.iter().map(Bytes::len).sum::<usize>() <= SHARED {
         return messages;
@@ -109,7 +109,7 @@ pub fn opened(reply: Reply) -> Result<Opened> {
     }
 }
 
-/// Reads the reply of `exchange`, and the messages of up to `most` bytes in it.
+/// Reads the reply of `exchange`, and each message in it that has up to `most` bytes.
 pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
     let Reply::Array(items) = reply else { return Err(odd(&reply)) };
     if items.len() == 1 && integer(&items[0])? == 0 {
@@ -140,7 +140,7 @@ pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
             b"suspects" => done.suspects = integer(&value)?,
             b"more" => done.more = integer(&value)? != 0,
             b"unswept" => done.since_sweep_ms = u64::try_from(integer(&value)?).ok(),
-            _ => (), // A later script may tell more.
+            _ => (), // A later script may return more parts.
         }
     }
     Ok(Exchanged::Done(done))
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_without_news_is_three_parts() {
+    fn a_reply_without_news_has_three_parts() {
         let done = done(whole().into_iter().take(3).collect());
         assert_eq!((done.parked.len(), done.put_off, done.paused, done.suspects, done.more), (0, 0, false, 0, false));
         assert_eq!(done.since_sweep_ms, Some(0));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_that_is_not_known_was_at_no_time() {
+    fn an_unknown_sweep_has_no_time() {
         let mut parts = whole();
         *parts.last_mut().expect("it has parts") = Reply::Integer(-1);
         assert_eq!(done(parts).since_sweep_ms, None);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     proptest! {
-        /// The error names the kind of the reply, and not its content.
+        /// The error names the kind of the reply, but not its content.
         #[test]
         fn any_reply_is_read_or_refused(reply in reply()) {
             for text in [opened(reply.clone()).err(), exchanged(reply, 1000).err()].into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Reports of one queue to the control plane: each is made once, or again only after a while.
+//! Reports of one queue to the control plane: each is made once, or repeated only after a pause.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::event::Event;
 use super::replies::Done;
 use crate::errors::Error;
 
-/// If no sweep took place for this time, no scheduler is alive.
+/// No scheduler is alive if the last sweep is older than this.
 const NO_SCHEDULER: Duration = Duration::from_secs(5);
-/// When the same report is repeated.
+/// The pause before the same report is repeated.
 const REPEAT: Duration = Duration::from_secs(1);
-/// The same for what only an operator can change.
+/// The same pause for states that only an operator can change.
 const REPEAT_REFUSAL: Duration = Duration::from_secs(60);
 
-/// When the control plane last heard of something.
+/// When each report was last made.
 pub struct Reports {
     /// When the driver began: a scheduler may start a little later.
     started: Duration,
@@ -28,7 +28,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Nothing was reported yet.
+    /// Reports of a queue that has reported nothing yet.
     pub fn new(started: Duration) -> Reports {
         Reports {
             started,
@@ -41,27 +41,27 @@ impl Reports {
         }
     }
 
-    /// The conversation broke.
+    /// Reports that the conversation broke.
     pub fn broken(&mut self, error: &str) -> Option<Event> {
         let is_news = !std::mem::replace(&mut self.broken, true);
         is_news.then(|| Event::Disconnected { error: error.to_owned() })
     }
 
-    /// The conversation will break because Redis denies access. That is reported even after
-    /// another break, since it does not end by itself.
+    /// Records that the conversation will break because Redis denies access. A denial is reported
+    /// even after another break, because it does not end by itself.
     pub fn denied(&mut self) {
         if !std::mem::replace(&mut self.denied, true) {
             self.broken = false;
         }
     }
 
-    /// An exchange has succeeded: the next break is news.
+    /// Records that an exchange has succeeded, so the next break is news.
     pub fn succeeded(&mut self) {
         self.broken = false;
         self.denied = false;
     }
 
-    /// Redis refuses to register the queue.
+    /// Reports that Redis refuses to register the queue.
     pub fn not_registered(&mut self, error: &Error, now: Duration) -> Option<Event> {
         let is_news = self.not_registered.is_none_or(|at| now >= at + REPEAT_REFUSAL);
         is_news.then(|| {
@@ -70,8 +70,8 @@ impl Reports {
         })
     }
 
-    /// An exchange has told of messages of newer versions, of suspects that need their own
-    /// process (unless this worker is that process), or of a missing scheduler.
+    /// Reports messages of newer versions, suspects that need their own process (unless this
+    /// worker is that process), and a missing scheduler, as the reply of an exchange names them.
     pub fn exchanged(
         &mut self,
         done: &Done,
@@ -100,7 +100,7 @@ impl Reports {
     }
 }
 
-/// The script has parked a message under this entry of the dead set.
+/// Reports a message that the script has parked under this entry of the dead set.
 pub fn parked_event(entry: &Bytes) -> Event {
     let reason = match () {
         () if entry.starts_with(b"sha1:") => "malformed",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_is_reported_once_and_a_denial_even_after_it() {
+    fn a_break_is_reported_once_and_a_denial_even_after_a_break() {
         let mut reports = Reports::new(s(0));
         assert!(reports.broken("away").is_some() && reports.broken("away").is_none());
         reports.denied();
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scheduler_may_start_a_little_later_and_a_lane_knows_of_its_suspects() {
+    fn a_late_scheduler_and_the_suspects_of_a_lane_are_not_reported() {
         let mut reports = Reports::new(s(100));
         assert_eq!(reports.exchanged(&done(0, 3, None), true, s(105)).count(), 0);
     }
 
     #[test]
-    fn the_entry_of_a_parked_message_tells_the_reason() {
+    fn the_entry_of_a_parked_message_gives_the_reason() {
         for (entry, id, why) in [
             ("sha1:ab", "sha1:ab", "malformed"),
             ("newer:ab", "newer:ab", "unknown_version"),

@@ -19,7 +19,7 @@ pub fn open(call: &mut Call, new: &str, lease_ms: u64, who: &str, olds: &[String
     }
 }
 
-/// The values of an exchange, besides its outcomes.
+/// The values of an exchange, except for its outcomes.
 pub struct Exchange<'a> {
     /// The consumer id.
     pub consumer: &'a str,
@@ -27,11 +27,11 @@ pub struct Exchange<'a> {
     pub lease_ms: u64,
     /// How many messages to claim.
     pub claim: usize,
-    /// From the suspects instead of from pending.
+    /// Whether to claim from the suspects instead of from pending.
     pub suspects: bool,
     /// Whether dead tasks are kept.
     pub save_dead: bool,
-    /// How long a message of a newer version is put off, ms.
+    /// How long a message of a newer version is deferred, ms.
     pub grace_ms: u64,
 }
 

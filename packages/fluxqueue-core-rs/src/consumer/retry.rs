@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// The pause before the next attempt grows from the first to the last.
+/// The first and the longest pause before an attempt.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
-/// How long to wait for an operator who must grant a right.
+/// The pause while an operator must grant a right.
 const WHILE_DENIED: Duration = Duration::from_secs(5);
 
 /// The pauses of one queue.
@@ -16,38 +16,39 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// The longest pause, for what is tried at a steady pace.
+    /// The longest pause, also for attempts at a steady pace.
     pub const LONGEST: Duration = PAUSES.1;
 
-    /// Nothing is sent before this moment.
+    /// The conversation sends nothing before this moment.
     pub fn not_before(&self) -> Duration {
         self.not_before
     }
 
-    /// Since a break no exchange has succeeded: whether Redis serves the queue is in doubt.
+    /// Whether no exchange has succeeded since the last break.
     pub fn in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// The conversation broke: the first attempt is made at once, later ones after pauses.
+    /// Records that the conversation broke. The first attempt comes at once, later ones come
+    /// after pauses.
     pub fn broke(&mut self, now: Duration) {
         self.not_before = now + self.pause;
         self.lengthen();
         self.in_doubt = true;
     }
 
-    /// Redis refuses for the moment: the next attempt is made after a pause.
+    /// Records that Redis refuses for now. The next attempt comes after a pause.
     pub fn refused(&mut self, now: Duration) {
         self.lengthen();
         self.not_before = now + self.pause;
     }
 
-    /// Redis denies access: only an operator can change that.
+    /// Records that Redis denies access, which only an operator can change.
     pub fn denied(&mut self, now: Duration) {
         self.not_before = self.not_before.max(now + WHILE_DENIED);
     }
 
-    /// An exchange has succeeded. True if that was in doubt.
+    /// Records that an exchange has succeeded. Returns true if none had succeeded since a break.
     pub fn succeeded(&mut self) -> bool {
         self.pause = Duration::ZERO;
         std::mem::take(&mut self.in_doubt)
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_attempt_after_a_break_is_made_at_once_and_later_ones_after_longer_pauses() {
+    fn attempts_after_a_break_come_at_once_and_then_after_longer_pauses() {
         let mut retry = Retry::default();
         let pauses: Vec<_> = (0..7)
             .map(|_| {

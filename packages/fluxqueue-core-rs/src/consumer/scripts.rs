@@ -3,7 +3,7 @@
 use crate::errors::Result;
 use crate::scripts::Script;
 
-/// Their texts and digests, as the server takes them.
+/// Their texts and digests, in the form that the server accepts.
 pub struct Scripts {
     /// open.lua
     pub open: Script,
@@ -13,7 +13,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// For a server of version 7 or later.
+    /// The scripts for a server of version 7 or later.
     pub fn load() -> Result<Scripts> {
         Scripts::with_flags(true)
     }
@@ -22,8 +22,8 @@ impl Scripts {
         Ok(Scripts { open: Script::load("open", flags)?, exchange: Script::load("exchange", flags)?, has_flags: flags })
     }
 
-    /// Removes the line of flags if this refusal says that the server does not know it.
-    /// True: the same call can be sent again.
+    /// Removes the line of flags if this refusal says that the server does not know it. Returns
+    /// true if you can send the same call again.
     pub fn adapt_to(&mut self, refusal: &str) -> Result<bool> {
         let is_older = self.has_flags && refusal.contains("ompiling script");
         if is_older {

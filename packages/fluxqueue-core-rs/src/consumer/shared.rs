@@ -1,4 +1,4 @@
-//! The state with its lock, and the signals for the threads that wait for it.
+//! The state with its lock, and the signals that wake threads.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::errors::Result;
 /// The state that the driver and the threads that run tasks share.
 pub struct Shared {
     state: Mutex<State>,
-    /// For threads that wait for sync work.
+    /// Wakes threads that wait for sync work.
     pub work: Condvar,
-    /// For the driver.
+    /// Wakes the driver.
     pub driver: Wake,
-    /// For the event loop.
+    /// Wakes the event loop.
     pub for_loop: Wake,
-    /// For the control plane.
+    /// Wakes the control plane.
     pub for_events: Wake,
-    /// The limit of the client that sent a message.
+    /// The limit that clients have for a message, in bytes.
     pub max_message_bytes: usize,
 }
 
@@ -43,8 +43,8 @@ impl Shared {
         })
     }
 
-    /// Locks the state. If a thread has panicked with the lock, later calls go on: they
-    /// must not panic too. If you announce work or tell an event, give the lock to `wake`.
+    /// Locks the state, even if a thread has panicked with the lock: later calls must not panic
+    /// too. If you announce work or queue an event, pass the lock to `wake`.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -54,7 +54,7 @@ impl Shared {
         self.state.try_lock().ok()
     }
 
-    /// Waits for sync work. None: the thread must end.
+    /// Waits for sync work. Returns None if the thread must end.
     pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
@@ -78,8 +78,8 @@ impl Shared {
         work
     }
 
-    /// Begins the next async task. If none waits, the loop sleeps until work is announced;
-    /// before that it is not woken for each task.
+    /// Begins the next async task. If none can begin, the loop sleeps until work is announced.
+    /// Until then no task wakes it.
     pub fn begin_async(&self, now: Duration) -> Option<Work> {
         let mut state = self.lock();
         let work = state.begin_async(now);
@@ -91,8 +91,8 @@ impl Shared {
         work
     }
 
-    /// When the last task that may begin has begun, the driver must release the rest at
-    /// once.
+    /// Wakes the driver and the control plane when the last task that may begin has begun: the
+    /// driver must release the rest at once.
     fn tell_of_last(&self, state: &State, begun: bool) {
         if begun && state.slots.left == 0 {
             self.driver.set();
@@ -100,8 +100,8 @@ impl Shared {
         }
     }
 
-    /// Wakes those who have work now: the event loop at once, and threads when the lock is
-    /// free (`wake`), since they would sleep again at a lock that is still held.
+    /// Wakes the event loop if it has work. Counts the threads that have work; `wake` wakes them
+    /// when the lock is free, since they would sleep again at a held lock.
     pub fn announce_work(&self, state: &mut State) {
         state.to_wake = state.threads_wanted();
         if !state.async_signalled && state.wants_loop() {
@@ -110,8 +110,8 @@ impl Shared {
         }
     }
 
-    /// Gives the lock back. Then it wakes the threads that work was announced for, and the
-    /// control plane if it was told something.
+    /// Releases the lock. Then wakes the threads that have announced work, and the control plane
+    /// if it has news.
     pub fn wake(&self, mut state: MutexGuard<'_, State>) {
         let threads = std::mem::take(&mut state.to_wake);
         let rings_events = std::mem::take(&mut state.rings_events);
@@ -124,12 +124,12 @@ impl Shared {
         }
     }
 
-    /// Ends an attempt. False if the lease was lost meanwhile: the outcome is void.
+    /// Ends an attempt. Returns false if the lease was lost meanwhile: the outcome is void.
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();
         let (settled, wakes_driver) = state.finish(work, outcome, now);
-        // A sync thread takes its next task itself. The event loop must be told, and after
-        // an async task the threads too.
+        // A sync thread takes its next task itself. The event loop must be woken, and so must the
+        // threads after an async task.
         let others =
             state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
         if others {

@@ -9,11 +9,11 @@ use super::work::Work;
 pub struct Slots {
     /// How many tasks may run at once.
     pub concurrency: usize,
-    /// How many have begun and not ended, except those whose slot was given away.
+    /// How many tasks have begun and not ended, except those whose slot was given away.
     pub running: usize,
     /// How many tasks may still begin.
     pub left: u64,
-    /// Serials of tasks that run, and whose slot was given to others.
+    /// Serials of running tasks whose slot was given away.
     stuck: HashSet<u64>,
     threads: usize,
     idle_threads: usize,
@@ -22,7 +22,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// All are vacant, and one thread serves.
+    /// Slots that are all vacant, with one thread.
     pub fn new(concurrency: usize) -> Slots {
         Slots {
             concurrency,
@@ -35,18 +35,19 @@ impl Slots {
         }
     }
 
-    /// How many slots are not taken by a task that runs.
+    /// How many slots have no running task.
     pub fn vacant(&self) -> usize {
         self.concurrency.saturating_sub(self.running)
     }
 
-    /// A task begins.
+    /// Takes a slot for a task that begins.
     pub fn begin(&mut self) {
         self.running += 1;
         self.left -= 1;
     }
 
-    /// A task has ended. True if its slot is free now, false if others had it already.
+    /// Records that a task has ended. Returns true if this frees its slot, false if the slot was
+    /// given away before.
     pub fn end(&mut self, work: &Work, now: Duration) -> bool {
         self.used_at = Some(now);
         if self.stuck.is_empty() || !self.stuck.remove(&work.serial) {
@@ -54,15 +55,15 @@ impl Slots {
             return true;
         }
         if !work.is_async {
-            // Its thread is again one of those that wait for work.
+            // Its thread serves again.
             self.threads += 1;
         }
         false
     }
 
-    /// Gives the slot of a task that can't be ended to others. False if it has been given
-    /// away already, or if that has happened to `concurrency` tasks: each of them is one
-    /// more thread or coroutine.
+    /// Gives the slot of a task that can't be stopped to other tasks. Returns false if its slot
+    /// was given away before, or if `concurrency` tasks have given theirs away: each of them
+    /// takes one more thread or coroutine.
     pub fn give_away(&mut self, work: &Work, now: Duration) -> bool {
         if self.stuck.len() >= self.concurrency || !self.stuck.insert(work.serial) {
             return false;
@@ -73,12 +74,12 @@ impl Slots {
         true
     }
 
-    /// A queue is connected: from now on tasks can come.
+    /// Records that a queue is connected: from now on tasks can arrive.
     pub fn connected(&mut self, now: Duration) {
         self.used_at = Some(now);
     }
 
-    /// How long no task has run; None before the first connection.
+    /// For how long no task has run. Returns None before the first connection.
     pub fn idle_for(&self, now: Duration) -> Option<Duration> {
         self.used_at.map(|at| if self.running > 0 { Duration::ZERO } else { now.saturating_sub(at) })
     }
@@ -90,7 +91,7 @@ impl Slots {
         wanted
     }
 
-    /// `count` of the wanted threads could not be started.
+    /// Records that `count` of the wanted threads could not be started.
     pub fn give_up_threads(&mut self, count: usize) {
         self.threads = self.threads.saturating_sub(count);
     }
@@ -100,17 +101,17 @@ impl Slots {
         self.idle_threads
     }
 
-    /// A thread begins to wait for work.
+    /// Counts a thread that begins to wait for work.
     pub fn thread_waits(&mut self) {
         self.idle_threads += 1;
     }
 
-    /// A thread no longer waits for work.
+    /// Discounts a thread that no longer waits for work.
     pub fn thread_wakes(&mut self) {
         self.idle_threads -= 1;
     }
 
-    /// A thread ends.
+    /// Discounts a thread that ends.
     pub fn thread_ends(&mut self) {
         self.threads -= 1;
     }

@@ -1,4 +1,4 @@
-//! Tests of slots, and of the threads that serve in them.
+//! Tests of slots and of the threads that serve.
 
 use super::claiming::prefetch;
 use super::crew::Crew;
@@ -45,7 +45,7 @@ fn all_threads_wake_when_they_serve_again() {
     assert!(state.begin_sync(at(1)).is_some());
     shared.announce_work(&mut state);
     assert_eq!(state.to_wake, 0);
-    // Nothing has ended within the window: they are slow, whatever the shift says.
+    // No task has ended within the window, so the tasks are slow in any shift.
     assert!(state.measure(at(25)));
     assert!(!state.crew.is_one());
     shared.announce_work(&mut state);
@@ -53,7 +53,7 @@ fn all_threads_wake_when_they_serve_again() {
 }
 
 #[test]
-fn async_tasks_do_not_make_sync_ones_fast() {
+fn async_tasks_do_not_count_as_fast_sync_tasks() {
     let shared = shared(&["q"], 3);
     shared.lock().crew = Crew::of_one();
     for _ in 0..1000 {
@@ -78,7 +78,7 @@ fn the_driver_wakes_for_a_free_slot_that_the_shift_leaves_unused() {
     assert!(begin(&shared).is_some(), "the next shift, of a slow task too");
     assert!(!shared.driver.is_set());
     assert!(shared.finish(&slow, Outcome::Succeeded, at(3)));
-    // Its thread finds nothing to do, and without a connection nothing else wakes the driver.
+    // Its thread finds no task to begin, and without a connection nothing else wakes the driver.
     assert!(begin(&shared).is_none());
     assert!(shared.driver.is_set());
 }
@@ -96,7 +96,7 @@ fn the_driver_looks_for_a_slow_task_only_if_a_slot_is_free() {
 }
 
 #[test]
-fn the_last_task_that_may_begin_wakes_those_that_release_the_rest() {
+fn the_last_task_that_may_begin_wakes_the_driver_and_the_control_plane() {
     let shared = shared(&["q"], 4);
     (0..2).for_each(|_| admit(&shared, 0, &raw("sync")));
     (0..2).for_each(|_| admit(&shared, 0, &raw("async")));
@@ -126,7 +126,7 @@ fn slow_tasks_that_end_together_are_not_prefetched() {
 }
 
 #[test]
-fn a_consumer_is_idle_from_its_connection_or_its_last_task_on() {
+fn a_consumer_is_idle_since_its_connection_or_its_last_task() {
     let shared = shared(&["q"], 1);
     assert_eq!(shared.lock().slots.idle_for(at(5)), None);
     shared.lock().slots.connected(at(10));

@@ -18,7 +18,7 @@ use super::ready::Ready;
 use super::slots::Slots;
 use super::work::{Stage, Tasks, Work};
 
-/// How many events are kept for a control plane that does not read them.
+/// The most events to keep for a control plane that does not read them.
 const MOST_EVENTS: usize = 10_000;
 
 /// The phases of a worker process.
@@ -26,7 +26,7 @@ const MOST_EVENTS: usize = 10_000;
 pub enum Phase {
     /// It claims and runs.
     Serving,
-    /// It claims nothing more; tasks that run may end.
+    /// It claims no more tasks; running tasks may end.
     Draining,
     /// The driver has ended.
     Stopped,
@@ -34,9 +34,9 @@ pub enum Phase {
 
 /// Everything behind the mutex.
 pub struct State {
-    /// By priority.
+    /// The queues, by priority.
     pub queues: Vec<QueueState>,
-    /// How many tasks may run.
+    /// The slots for tasks that run.
     pub slots: Slots,
     /// Whether one thread serves at a time.
     pub crew: Crew,
@@ -48,19 +48,19 @@ pub struct State {
     pub phase: Phase,
     /// How many queues have closed their consumer after a drain.
     pub closed: usize,
-    /// When the driver last went round its loop.
+    /// When the driver last took a turn.
     pub turned_at: Duration,
-    /// For the control plane: (queue, event).
+    /// Events for the control plane, each with the index of its queue.
     pub events: VecDeque<(usize, Event)>,
-    /// The control plane has something to see, and does not know yet.
+    /// The control plane has news and has not been woken yet.
     pub rings_events: bool,
     /// How many threads to wake when the lock is free.
     pub to_wake: usize,
-    /// The event loop was told that work waits.
+    /// The event loop has been signalled that work waits.
     pub async_signalled: bool,
     /// Which queue's task begins next.
     begun: Fairness,
-    /// How long a task with an unknown name is put off, ms.
+    /// How long a task with an unknown name is deferred, ms.
     unknown_grace: u64,
     serial: u64,
     /// How many outcomes of all queues wait to be sent.
@@ -68,7 +68,7 @@ pub struct State {
 }
 
 impl State {
-    /// Serves these queues with their tasks; `unknown_grace` in ms.
+    /// A state that serves `queues` with their tasks. `unknown_grace` is in ms.
     pub fn new(queues: Vec<(String, Tasks)>, concurrency: usize, unknown_grace: u64) -> State {
         State {
             queues: queues.into_iter().map(|(name, tasks)| QueueState::new(name, tasks)).collect(),
@@ -95,7 +95,7 @@ impl State {
         self.queues.iter().map(QueueState::waiting).sum()
     }
 
-    /// The bytes of their messages.
+    /// The bytes of the messages of claimed tasks that have not begun.
     pub fn waiting_bytes(&self) -> usize {
         self.queues.iter().map(QueueState::waiting_bytes).sum()
     }
@@ -110,13 +110,13 @@ impl State {
         self.slots.running == 0 && self.waiting() == 0
     }
 
-    /// The queues that Redis does not serve at present: no conversation is open, or the
+    /// The queues that Redis does not serve at present: they have no open conversation, or their
     /// lease could not be renewed.
     pub fn disconnected(&self, now: Duration) -> impl Iterator<Item = usize> {
         self.queues.iter().enumerate().filter(move |(_, q)| !q.is_served(now)).map(|(index, _)| index)
     }
 
-    /// Tells the control plane, which wakes when the lock is free.
+    /// Queues an event for the control plane, which wakes when the lock is free.
     pub fn tell(&mut self, queue: usize, event: Event) {
         if self.events.len() < MOST_EVENTS {
             self.events.push_back((queue, event));
@@ -124,7 +124,7 @@ impl State {
         self.rings_events = true;
     }
 
-    /// A queue's consumer is closed after a drain.
+    /// Records that a queue's consumer is closed after a drain.
     pub fn close(&mut self) {
         self.closed += 1;
         self.rings_events = true;
@@ -152,14 +152,14 @@ impl State {
         }
     }
 
-    /// Adds a message that a BLMOVE has brought.
+    /// Adds a message that a BLMOVE returned.
     pub fn admit_blocked(&mut self, queue: usize, claimed: Claimed, now: Duration, redis_ms: u64) {
         if let Some(claimed) = self.queues[queue].set_double_aside(claimed, now) {
             self.admit(queue, claimed, now, redis_ms);
         }
     }
 
-    /// Adds the doubles that an exchange sent at `sent` has decided.
+    /// Adds the doubles that an exchange, sent at `sent`, has decided.
     pub fn resolve_doubles(&mut self, queue: usize, sent: Duration, parked: &HashSet<Bytes>, redis_ms: u64) {
         for (claimed, came) in self.queues[queue].resolve_doubles(sent, parked) {
             self.admit(queue, claimed, came, redis_ms);
@@ -174,7 +174,7 @@ impl State {
         self.begun.count();
         self.slots.begin();
         if self.slots.left == 0 {
-            // The rest is drained; `Shared::tell_of_last` wakes those who do it.
+            // `Shared::tell_of_last` wakes the driver, which drains the rest.
             self.phase = Phase::Draining;
         }
         Some(work)
@@ -212,7 +212,7 @@ impl State {
         self.phase == Phase::Serving && self.slots.wants_thread()
     }
 
-    /// When to look whether the one thread that serves is in a slow task; None if no work
+    /// When to check whether the one serving thread is in a slow task. Returns None if no work
     /// waits for it, or if no slot is free.
     pub fn stall_at(&self) -> Option<Duration> {
         let at = self.crew.look_at()?;
@@ -220,7 +220,7 @@ impl State {
         waits.then_some(at)
     }
 
-    /// Looks at how many tasks the threads complete. True if more threads must wake.
+    /// Measures how many tasks the threads complete. Returns true if more threads must wake.
     pub fn measure(&mut self, now: Duration) -> bool {
         self.rate.measure(now);
         let all_serve = self.slots.concurrency > 1 && self.crew.measure(now);
@@ -231,7 +231,7 @@ impl State {
         is_stalled || all_serve
     }
 
-    /// Gives the slot of a task that can't be ended to others.
+    /// Gives the slot of a task that can't be stopped to other tasks.
     pub fn give_slot_away(&mut self, work: &Work, now: Duration) -> bool {
         let is_given = self.slots.give_away(work, now);
         if is_given && !work.is_async {
@@ -253,9 +253,9 @@ impl State {
         }
         self.rate.count(now.saturating_sub(work.begun_at));
         let settled = self.settle(work, outcome, Stage::Running, now);
-        // A void outcome frees a slot too, and no settlement shows it. If all slots were
-        // taken, no look for a slow task was planned: this thread may find that the crew
-        // does not let it begin another task.
+        // A void outcome frees a slot too, but leaves no settlement. If all slots were taken, the
+        // driver has planned no check for a slow task, and the crew may not let this thread begin
+        // another task.
         let wakes_driver =
             !settled || self.batching.wakes(self.outcomes, self.is_idle()) || (was_full && self.stall_at().is_some());
         if wakes_driver {
@@ -270,26 +270,26 @@ impl State {
         settled
     }
 
-    /// Takes outcomes to send, at most `limit`. The one that exceeds `bytes` is the last.
+    /// Takes up to `limit` outcomes to send. The one that exceeds `bytes` is the last.
     pub fn take_settlements(&mut self, queue: usize, limit: usize, bytes: usize) -> Vec<Settlement> {
         let taken = self.queues[queue].take_settlements(limit, bytes);
         self.outcomes -= taken.len();
         taken
     }
 
-    /// Puts outcomes back to the front: Redis did not execute them, or did not say so.
+    /// Returns outcomes to the front: Redis did not execute them, or did not confirm it.
     pub fn return_settlements(&mut self, queue: usize, settlements: Vec<Settlement>) {
         self.outcomes += settlements.len();
         self.queues[queue].return_settlements(settlements);
     }
 
-    /// A new conversation holds `fields`: the worker has lost everything else.
+    /// Keeps only `fields`, which a new conversation holds. The worker has lost everything else.
     pub fn reopened(&mut self, queue: usize, fields: &HashSet<Bytes>, fresh_until: Duration) {
         self.outcomes -= self.queues[queue].reopened(fields, fresh_until);
     }
 
-    /// The consumer's lease is lost: everything held belongs to other workers. Tasks that
-    /// run go on as orphans, and the outcomes that were not sent are void.
+    /// Records that the consumer's lease is lost: its tasks belong to other workers now. Running
+    /// tasks continue as orphans, and unsent outcomes are void.
     pub fn lose(&mut self, queue: usize, consumer: &str) {
         let of_queue = &self.queues[queue];
         let lost = Event::LeaseLost { consumer: consumer.to_owned(), running: of_queue.running() };
@@ -302,8 +302,9 @@ impl State {
         }
     }
 
-    /// Releases what has waited here for longer than `patience`, newest first, so that the
-    /// oldest is the next to be claimed. Returns how many.
+    /// Releases all waiting tasks if the oldest has waited for longer than `patience`. The newest
+    /// goes first, so that the oldest is the next to be claimed. Returns how many tasks it
+    /// released.
     pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
         let overdue = self.queues[queue].take_overdue(now, patience);
         for work in &overdue {
@@ -316,7 +317,7 @@ impl State {
         overdue.len()
     }
 
-    /// Releases everything that runs. The outcomes of these attempts will be void.
+    /// Releases all running tasks. The outcomes of these attempts will be void.
     pub fn release_running(&mut self, queue: usize, now: Duration) -> usize {
         let released = self.queues[queue].release_running(now);
         self.outcomes += released;

@@ -56,7 +56,7 @@ fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
     shared.lock().take_settlements(queue, 100, usize::MAX)
 }
 
-/// Loses the lease of the queue. Returns what the control plane hears.
+/// Loses the lease of the queue. Returns the events for the control plane.
 fn lose(shared: &Shared) -> Vec<Event> {
     let mut state = shared.lock();
     state.lose(0, "c");
@@ -95,7 +95,7 @@ fn tasks_begin_by_priority_and_within_the_concurrency() {
 }
 
 #[test]
-fn nothing_begins_past_the_local_deadline_or_in_a_drain() {
+fn no_task_begins_past_the_local_deadline_or_in_a_drain() {
     let shared = shared(&["q"], 2);
     admit(&shared, 0, &raw("sync"));
     admit(&shared, 0, &raw("async"));
@@ -127,7 +127,7 @@ fn an_outcome_travels_until_redis_has_executed_it() {
 }
 
 #[test]
-fn large_outcomes_are_taken_a_few_at_a_time() {
+fn an_exchange_carries_only_a_few_large_outcomes() {
     let shared = shared(&["q"], 4);
     let outcome = |len| Outcome::Retry { message: vec![b'x'; len].into(), delay: 0 };
     let mut fields = Vec::new();
@@ -147,7 +147,7 @@ fn large_outcomes_are_taken_a_few_at_a_time() {
 #[test]
 fn a_lone_outcome_leaves_at_once_and_others_gather() {
     let shared = shared(&["q"], 2);
-    // Begins a task and ends it at that ms; when the first outcome that waits is to leave.
+    // Begins a task and ends it at `ms`. Returns when the first waiting outcome leaves.
     let end = |ms| {
         admit(&shared, 0, &raw("sync"));
         let work = begin(&shared).expect("a slot is free");
@@ -157,14 +157,14 @@ fn a_lone_outcome_leaves_at_once_and_others_gather() {
     admit(&shared, 0, &raw("sync"));
     let long = begin(&shared).expect("a slot is free"); // the worker is never idle
     assert_eq!(end(20), at(20));
-    // It is under way: what ends meanwhile goes with the next exchange.
+    // The first outcome is under way, so tasks that end meanwhile go with the next exchange.
     assert_eq!(settlements(&shared, 0).len(), 1);
     assert_eq!(end(21), at(22), "they come as fast as one can gather");
     assert_eq!(end(23), at(22), "it does not wait for longer because of others");
     assert_eq!(settlements(&shared, 0).len(), 2);
     assert_eq!(end(40), at(40));
     assert_eq!(settlements(&shared, 0).len(), 1);
-    // A stall is no reason to send one alone where more are about to end.
+    // A stall is no reason to send one outcome alone if more tasks are about to end.
     for _ in 0..2 {
         admit(&shared, 0, &raw("sync"));
     }
@@ -186,7 +186,7 @@ fn a_new_conversation_keeps_only_the_fields_that_redis_names() {
     let unsent_work = begin(&shared).expect("admitted");
     assert!(shared.finish(&unsent_work, Outcome::Succeeded, at(2)));
     assert_eq!(shared.lock().queues[0].fields().len(), 4);
-    // The new id holds only one of them; the outcome of `unsent` was executed before.
+    // The new id holds only one of them. Redis executed the outcome of `unsent` before.
     shared.lock().reopened(0, &HashSet::from([field(&kept)]), FOREVER);
     assert!(settlements(&shared, 0).is_empty());
     assert!(begin(&shared).is_none());
@@ -254,7 +254,8 @@ fn a_double_waits_for_the_exchange_that_decides_it() {
     assert!(shared.finish(&work, Outcome::Succeeded, at(11)));
     let sent = settlements(&shared, 0);
     shared.lock().queues[0].settled(&sent);
-    // An exchange sent before it came says nothing; a later one that parked it, or not, does.
+    // An exchange decides nothing about a double that arrived after it was sent. A later exchange
+    // decides: it parks the double or it does not.
     shared.lock().resolve_doubles(0, at(5), &HashSet::new(), REDIS_MS);
     assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
     shared.lock().resolve_doubles(0, at(12), &HashSet::new(), REDIS_MS);
@@ -265,7 +266,7 @@ fn a_double_waits_for_the_exchange_that_decides_it() {
 }
 
 #[test]
-fn a_task_with_an_unknown_name_is_put_off_until_the_grace_ends() {
+fn a_task_with_an_unknown_name_is_deferred_until_the_grace_ends() {
     let shared = shared(&["q"], 1);
     admit(&shared, 0, &raw("nobody"));
     let Outcome::Later { message, delay } = settlements(&shared, 0).remove(0).outcome else { panic!("not later") };
@@ -280,7 +281,7 @@ fn a_task_with_an_unknown_name_is_put_off_until_the_grace_ends() {
 }
 
 #[test]
-fn a_message_that_can_not_be_read_is_dead_with_its_reason() {
+fn an_unreadable_message_is_dead_with_its_reason() {
     let shared = shared(&["q"], 1);
     let bad = Bytes::from([&raw("sync")[..60], b"garbage"].concat());
     admit(&shared, 0, &bad);
@@ -304,7 +305,7 @@ fn sized(len: usize) -> Bytes {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_dead_with_its_reason() {
+fn an_oversized_message_is_dead_with_its_reason() {
     let shared = shared(&["q"], 1);
     let bad = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX + 1);
     admit(&shared, 0, &bad);
@@ -318,7 +319,7 @@ fn a_message_that_is_too_large_is_dead_with_its_reason() {
 }
 
 #[test]
-fn no_large_message_is_kept_in_memory_once_it_has_ended() {
+fn a_large_message_leaves_memory_when_its_task_ends() {
     let shared = shared(&["q"], 1);
     let large = sized(100_000);
     admit(&shared, 0, &large); // parked
@@ -334,7 +335,7 @@ fn no_large_message_is_kept_in_memory_once_it_has_ended() {
 }
 
 #[test]
-fn a_message_within_the_limit_when_sent_runs_however_often_it_returned() {
+fn a_message_sent_within_the_limit_runs_even_after_it_has_grown() {
     let shared = shared(&["q"], 1);
     let mut raw = sized(MAX_MESSAGE_BYTES);
     let since = Message::parse(raw.clone()).map(|m| message::with_unknown_since(&m, u64::MAX)).expect("well formed");
@@ -342,14 +343,14 @@ fn a_message_within_the_limit_when_sent_runs_however_often_it_returned() {
     assert!(raw.len() > MAX_MESSAGE_BYTES);
     admit(&shared, 0, &raw);
     assert_eq!(begin(&shared).expect("it can be run").message.raw, raw);
-    // As large as it can have become.
+    // The largest size that a message can grow to.
     let largest = sized(MAX_MESSAGE_BYTES + message::GROWTH_MAX);
     admit(&shared, 0, &largest);
     assert_eq!(shared.lock().queues[0].sync_ready.len(), 1);
 }
 
 #[test]
-fn the_event_loop_is_woken_until_it_has_begun_every_task_that_may_begin() {
+fn the_event_loop_wakes_until_it_has_begun_every_task_that_may_begin() {
     let shared = shared(&["q"], 2);
     for _ in 0..3 {
         admit(&shared, 0, &raw("async"));
@@ -358,9 +359,9 @@ fn the_event_loop_is_woken_until_it_has_begun_every_task_that_may_begin() {
     assert!(shared.for_loop.is_set());
     let first = shared.begin_async(at(1)).expect("a slot is free");
     let second = shared.begin_async(at(1)).expect("a slot is free");
-    assert!(shared.for_loop.is_set()); // should it stop here it is called again
+    assert!(shared.for_loop.is_set()); // if the loop stops here, it wakes again
     assert!(shared.begin_async(at(1)).is_none());
-    assert!(!shared.for_loop.is_set()); // no slot is free: it sleeps
+    assert!(!shared.for_loop.is_set()); // no slot is free, so the loop sleeps
     assert!(shared.finish(&first, Outcome::Succeeded, at(2)));
     assert!(shared.for_loop.is_set());
     assert!(shared.begin_async(at(2)).is_some());

@@ -1,4 +1,4 @@
-//! The things of its worker that a conversation needs when it is its turn.
+//! The parts of its worker that a conversation needs during its turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::config::Node;
 use crate::connection::{Deployment, Redirect, Refusal, redis_error};
 use crate::errors::{Error, Result};
 
-/// The things that all conversations of a driver share.
+/// The values that all conversations of a driver share.
 pub struct Context {
     /// The worker's options.
     pub options: Options,
-    /// The scripts, as the server takes them.
+    /// The scripts, in the form that the server accepts.
     pub scripts: Scripts,
     /// Where Redis is.
     pub deployment: Arc<Deployment>,
@@ -23,13 +23,13 @@ pub struct Context {
 
 /// The consequence of an error reply.
 pub enum Consequence {
-    /// The command is sent again at once.
+    /// The conversation sends the command again at once.
     Again,
-    /// It is sent again with the script's text.
+    /// It sends the command again with the script's text.
     WithText,
-    /// It is sent again after a pause.
+    /// It sends the command again after a pause.
     Later,
-    /// Another server must be asked: the conversation ends.
+    /// The conversation ends, and the next one asks another server.
     Elsewhere(Error),
     /// The conversation ends.
     Ends(Error),
@@ -45,8 +45,8 @@ impl Context {
         }
         let refusal = Refusal::read(text);
         Ok(match side {
-            // While a slot moves its keys are in two places, and no script can run before
-            // all have arrived.
+            // While a slot moves, its keys are on two servers. No script can run before all of
+            // them have arrived.
             _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Consequence::Later,
             Side::Scripts if refusal == Refusal::NoScript => Consequence::WithText,
             Side::Scripts if self.scripts.adapt_to(text)? => Consequence::Again,
@@ -59,7 +59,7 @@ impl Context {
 pub struct Turn<'a> {
     /// The state that the driver shares with the threads that run tasks.
     pub state: &'a mut State,
-    /// The things that all conversations share.
+    /// The values that all conversations share.
     pub context: &'a mut Context,
     /// The clock of leases.
     pub now: Duration,

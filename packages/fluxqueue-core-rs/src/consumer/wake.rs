@@ -5,14 +5,14 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::errors::{Error, Result};
 
-/// An event for `poll`, over a pipe.
+/// An event that `poll` can wait for, over a pipe.
 pub struct Wake {
     read: OwnedFd,
     write: OwnedFd,
 }
 
 impl Wake {
-    /// Both ends close on exec and never block.
+    /// An event over a new pipe. Both ends close on exec and never block.
     pub fn new() -> Result<Wake> {
         let mut ends = [0; 2];
         // SAFETY: `ends` has room for the two descriptors.

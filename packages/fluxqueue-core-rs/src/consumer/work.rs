@@ -1,4 +1,4 @@
-//! A claimed attempt, and how far it has come.
+//! A claimed attempt, and its stage.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::message::Message;
 pub struct Work {
     /// Which of the worker's queues it came from.
     pub queue: usize,
-    /// Tells this claim from every other claim of the same field.
+    /// Distinguishes this claim from every other claim of the same field.
     pub serial: u64,
-    /// Index of the registered task.
+    /// The index of the registered task.
     pub task: usize,
-    /// Runs on the event loop.
+    /// Whether the task runs on the event loop.
     pub is_async: bool,
     /// When this worker received it.
     pub claimed_at: Duration,
@@ -26,14 +26,14 @@ pub struct Work {
     pub message: Message,
 }
 
-/// How far a claimed attempt has come.
+/// The stage of a claimed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has not begun.
     Waiting,
     /// It runs.
     Running,
-    /// It has an outcome that Redis has not confirmed.
+    /// It has ended, and Redis has not confirmed its outcome yet.
     Settling,
 }
 
@@ -42,7 +42,7 @@ pub enum Stage {
 pub struct Held {
     /// The claim that it belongs to.
     pub serial: u64,
-    /// How far that claim has come.
+    /// The stage of that claim.
     pub stage: Stage,
 }
 
