@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs/decisions"
 RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
-NEVER_USED = {38, 39, 40}
 FORM = re.compile(
     r"\A# (?P<number>\d{4}): (?P<title>[^\n]+)\n\n"
     r"Status: (?P<status>accepted|replaced by \d{4})\n\n"
@@ -46,7 +45,18 @@ def test_no_number_is_used_twice() -> None:
     numbers = [int(record.name[:4]) for record in RECORDS]
     assert len(numbers) >= 41
     assert len(set(numbers)) == len(numbers)
-    assert NEVER_USED.isdisjoint(numbers)
+
+
+def test_the_index_names_each_gap_in_the_numbers() -> None:
+    page = (FOLDER / "README.md").read_text()
+    found = re.search(r"Not used: ((?:\d{4}(?:, )?)+)\.", page)
+    assert found, "the index lists the numbers that were not used"
+    not_used = {int(number) for number in found[1].split(", ")}
+    assert {38, 39, 40} <= not_used
+    numbers = {int(record.name[:4]) for record in RECORDS}
+    assert not_used & numbers == set(), "these are used"
+    gaps = set(range(1, max(numbers))) - numbers
+    assert gaps <= not_used, "take the number after the last row of the index"
 
 
 def test_each_link_from_the_code_leads_to_a_record() -> None:
