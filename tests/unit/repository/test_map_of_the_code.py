@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 SUFFIXES = (".py", ".pyi", ".rs", ".lua")
@@ -34,15 +36,21 @@ def test_each_source_file_begins_with_a_sentence_about_it() -> None:
     files = printed()
     assert len(files) > 150
     assert set(files) == there()
-    dumb = {
-        name: words for name, words in files.items() if not re.match(r"\S.{8,250}[.;:]$", words)
-    }
+    dumb = {name: words for name, words in files.items() if not re.match(r"\S.{8,250}[.:]$", words)}
     assert dumb == {}, "the first line of a file says what it has"
 
 
 def test_a_folder_is_printed_alone() -> None:
     folder = "services/scheduler"
     assert printed(folder) == {n: w for n, w in printed().items() if n.startswith(folder + "/")}
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "nonsense"])
+def test_a_folder_without_source_files_is_an_error(folder: str) -> None:
+    command = [str(ROOT / "scripts/map"), folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (f"scripts/map: no source file of packages and services in {folder}\n")
 
 
 def test_every_folder_of_the_page_exists() -> None:
