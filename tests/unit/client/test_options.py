@@ -82,14 +82,12 @@ def test_the_signature_shows_every_option_with_its_default(decorator: str) -> No
     for shown in (getattr(FluxQueue, decorator), getattr(FluxQueue(), decorator)):
         parameters = dict(inspect.signature(shown).parameters)
         parameters.pop("self", None)
+        defaults = {each.name: each.default for each in fields(Terms)}
+        defaults["max_retries"] = 3  # the decorators' own default
         assert [(p.name, p.default) for p in parameters.values()] == [
             ("name", None),
             ("queue", "default"),
-            ("max_retries", 3),
-            ("retry_delay", 1.0),
-            ("retry_backoff", 2.0),
-            ("retry_max_delay", 3600.0),
-            ("timeout", None),
+            *defaults.items(),
         ]
         keyword_only = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
         assert keyword_only == [*TaskOptions.__annotations__]
