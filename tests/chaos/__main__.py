@@ -15,7 +15,7 @@ from .driver import orders, perform
 from .fault import Fault
 from .faults import load, names
 from .run import Result
-from .table import MEANING, peers_table, table
+from .table import MEANING, PEERS_MEANING, peers_table, table
 
 QUICK_KILLS, QUICK_REPEATS = 20, 1
 LONG_KILLS, LONG_REPEATS = 1000, 12
@@ -89,6 +89,7 @@ def _tell(result: Result, fault: Fault, number: int, of: int, folder: Path) -> l
 
 def _print_tables(faults: dict[str, Fault], results: list[Result]) -> None:
     print(f"\n{table(faults, results)}\n\n{MEANING}\n")
+    print(f"{PEERS_MEANING}\n")
     print(peers_table([result for result in results if result.fault == "worker_killed"]))
 
 
