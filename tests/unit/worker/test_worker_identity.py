@@ -21,3 +21,13 @@ def test_the_text_fits_however_many_queues_are_served(letter: str, tmp_path: Pat
     assert who["suspects"] is True
     # The core takes it.
     Consumer(Settings("redis://localhost"), ["q"], {"q": {}}, who=text)
+
+
+def test_a_host_name_that_is_not_utf_8_is_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: b"ho\xffst".decode(errors="surrogateescape"))
+    text = identity(Options(queues=("default",), folder=str(tmp_path)), is_lane=False)
+    assert json.loads(text)["host"] == "ho\\udcffst"
+    # The core takes it.
+    Consumer(Settings("redis://localhost"), ["q"], {"q": {}}, who=text)

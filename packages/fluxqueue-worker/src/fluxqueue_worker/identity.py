@@ -30,7 +30,8 @@ def identity(options: Options, is_lane: bool) -> str:
             break
         queues.append(queue)
     who = {
-        "host": socket.gethostname(),
+        # A name that is not UTF-8 has lone surrogates, which Redis can't take.
+        "host": socket.gethostname().encode(errors="backslashreplace").decode(),
         "pid": os.getpid(),
         "version": __version__,
         "slots": options.concurrency,
