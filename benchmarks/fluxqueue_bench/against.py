@@ -8,9 +8,10 @@ even if the figures drift.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,11 @@ class Pair:
         pairs = zip(self.here, self.there, strict=True)
         return sorted(here / there for here, there in pairs if there)
 
+    def __str__(self) -> str:
+        here, there = statistics.median(self.here), statistics.median(self.there)
+        low, high = self.ratios[0], self.ratios[-1]
+        return f"{here:,.4g} | {there:,.4g} | {self.ratio:.3f} ({low:.3f} to {high:.3f})"
+
 
 # Run by the other build's interpreter, with its own benchmarks: the measure and its scale.
 _ONE = """
@@ -71,9 +77,12 @@ def take(checkout: Path, measure: str, quick: bool) -> Values:
         RuntimeError: the measurement failed.
     """
     python = checkout / ".venv/bin/python"
+    # Both keep their compiled modules: a build that had none would compile in each run.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     run = subprocess.run(
         [str(python), "-c", _ONE, measure, "quick" if quick else "full"],
         cwd=checkout / "benchmarks",
+        env=environment,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -85,34 +94,40 @@ def take(checkout: Path, measure: str, quick: bool) -> Values:
 
 
 def alternate(
-    other: Path, measures: Iterable[str], repeats: int, quick: bool, take: Take = take
-) -> dict[tuple[str, str], Pair]:
-    """Measures both builds; the pairs, by measure and value."""
-    pairs: dict[tuple[str, str], Pair] = {}
-    for measure in measures:
-        for repeat in range(repeats):
-            order = (THIS, other) if repeat % 2 == 0 else (other, THIS)
-            values = {checkout: take(checkout, measure, quick) for checkout in order}
-            for what in values[THIS].keys() & values[other].keys():
-                pair = pairs.setdefault((measure, what), Pair())
-                pair.here.append(values[THIS][what])
-                pair.there.append(values[other][what])
-        print(f"# {measure}", flush=True)
+    other: Path, measure: str, repeats: int, quick: bool, take: Take = take
+) -> dict[str, Pair]:
+    """Measures both builds; the pairs, by value."""
+    pairs: dict[str, Pair] = {}
+    for repeat in range(repeats):
+        order = (THIS, other) if repeat % 2 == 0 else (other, THIS)
+        values = {checkout: take(checkout, measure, quick) for checkout in order}
+        for what in values[THIS].keys() & values[other].keys():
+            pair = pairs.setdefault(what, Pair())
+            pair.here.append(values[THIS][what])
+            pair.there.append(values[other][what])
     return pairs
 
 
-def main(other: Path, quick: bool, repeats: int, only: str) -> int:
-    """Prints the table; `other` is a checkout in which `scripts/setup` has run."""
+def main(other: Path, quick: bool, repeats: int, only: str, take: Take = take) -> int:
+    """Prints the table, row by row; `other` is a checkout in which `scripts/setup` has run.
+
+    Returns 1 if a measurement failed. It takes the others even so.
+    """
     if not (other / ".venv/bin/python").exists():
         raise SystemExit(f"scripts/bench: {other} has no .venv; run scripts/setup there first")
-    names = [measure.name for measure in suite(quick) if only.lower() in measure.name.lower()]
+    failed = 0
     print("| measure | value | this build | the other | ratio (least to most) |")
     print("|---|---|---|---|---|")
-    for (measure, what), pair in sorted(alternate(other.resolve(), names, repeats, quick).items()):
-        if only_plotted(what) or not pair.ratios:
+    for measure in (
+        measure.name for measure in suite(quick) if only.lower() in measure.name.lower()
+    ):
+        try:
+            pairs = alternate(other.resolve(), measure, repeats, quick, take)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failed = 1
+            print(f"# {error}", flush=True)
             continue
-        here, there = statistics.median(pair.here), statistics.median(pair.there)
-        low, high = pair.ratios[0], pair.ratios[-1]
-        ratio = f"{pair.ratio:.3f} ({low:.3f} to {high:.3f})"
-        print(f"| {measure} | {what} | {here:,.4g} | {there:,.4g} | {ratio} |")
-    return 0
+        for what, pair in sorted(pairs.items()):
+            if not only_plotted(what) and pair.ratios:
+                print(f"| {measure} | {what} | {pair} |", flush=True)
+    return failed
