@@ -55,35 +55,6 @@ def used_files(root: Path) -> dict[str, set[str]]:
     return graph
 
 
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """The groups of files that use each other, directly or through others (Tarjan's
-    strongly connected components of more than one file)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(file: str) -> None:
-        index[file] = low[file] = len(index)
-        stack.append(file)
-        for used in sorted(graph[file]):
-            if used not in index:
-                visit(used)
-                low[file] = min(low[file], low[used])
-            elif used in stack:
-                low[file] = min(low[file], index[used])
-        if low[file] == index[file]:
-            at = stack.index(file)
-            if len(stack) - at > 1:
-                found.append(sorted(stack[at:]))
-            del stack[at:]
-
-    for file in sorted(graph):
-        if file not in index:
-            visit(file)
-    return sorted(found)
-
-
 def _sources(root: Path) -> dict[str, _Source]:
     texts = {
         str(path.relative_to(root)): _NOT_CODE.sub('""', path.read_text())

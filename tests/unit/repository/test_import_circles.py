@@ -8,10 +8,11 @@ together, whenever the import runs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.circles import Graph, circles
 
 ROOT = Path(__file__).parents[3]
 # The folders that hold top-level packages.
@@ -30,7 +31,6 @@ PACKAGES = {
 }
 
 Modules = dict[str, Path]
-Graph = Mapping[str, set[str]]
 
 
 def modules_below(folder: Path) -> Modules:
@@ -67,36 +67,6 @@ def imports_of(name: str, file: Path, modules: Modules) -> Iterator[str]:
 def graph_of(modules: Modules) -> Graph:
     """Which modules each module imports."""
     return {name: set(imports_of(name, file, modules)) - {name} for name, file in modules.items()}
-
-
-def circles(graph: Graph) -> list[list[str]]:
-    """Every group of modules that reach each other (R. Tarjan, "Depth-First Search and
-    Linear Graph Algorithms", SIAM Journal on Computing, 1972)."""
-    found: list[list[str]] = []
-    numbers: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    stack: list[str] = []
-
-    def visit(name: str) -> None:
-        numbers[name] = lowest[name] = len(numbers)
-        stack.append(name)
-        for other in sorted(graph[name]):
-            if other not in numbers:
-                visit(other)
-                lowest[name] = min(lowest[name], lowest[other])
-            elif other in stack:
-                lowest[name] = min(lowest[name], numbers[other])
-        if lowest[name] == numbers[name]:
-            start = stack.index(name)
-            group = stack[start:]
-            del stack[start:]
-            if len(group) > 1:
-                found.append(sorted(group))
-
-    for name in sorted(graph):
-        if name not in numbers:
-            visit(name)
-    return found
 
 
 def test_no_modules_import_each_other() -> None:

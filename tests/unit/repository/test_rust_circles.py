@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.rust_modules import circles, used_files
+from support.circles import circles
+from support.rust_modules import used_files
 
 CORE = Path(__file__).parents[3] / "packages/fluxqueue-core-rs/src"
 
