@@ -1,4 +1,4 @@
-"""The main path on a Redis Cluster whose slots move. Each role has the rights that
+"""The main path on a Redis Cluster whose hash slots move. Each role has the rights that
 docs/security.md gives it, with those that the page adds for a cluster."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ADDED = re.compile(
 )
 
 
-def test_slots_move_with_the_rights_of_the_page(
+def test_hash_slots_move_with_the_rights_of_the_page(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
     servers = redis_cluster
@@ -50,10 +50,10 @@ def test_slots_move_with_the_rights_of_the_page(
         with Feeder(enqueue, TASKS) as feeder:
             for ended in (50, 150, 250):
                 system.wait_for_ends(ended)
-                slot = servers.slot(f"{{{chance.choice(queues)}}}")
-                owner = servers.owner(slot)
-                servers.move_slot(
-                    slot, chance.choice([n for n in servers.masters() if n is not owner])
+                hash_slot = servers.hash_slot(f"{{{chance.choice(queues)}}}")
+                owner = servers.owner(hash_slot)
+                servers.move_hash_slot(
+                    hash_slot, chance.choice([n for n in servers.masters() if n is not owner])
                 )
         system.wait_until_ended(feeder.acknowledged, timeout=60)
         assert feeder.acknowledged == set(TASKS)

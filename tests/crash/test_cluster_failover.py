@@ -1,4 +1,4 @@
-"""The main path (client, worker, retry, scheduler, done) on a Redis Cluster whose slots
+"""The main path (client, worker, retry, scheduler, done) on a Redis Cluster whose hash slots
 move and whose masters are replaced, under load."""
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Fleet:
 
 
 @pytest.mark.versions
-def test_slots_that_move_under_load_lose_and_repeat_no_task(
+def test_hash_slots_that_move_under_load_lose_and_repeat_no_task(
     tmp_path: Path, redis_cluster: RedisCluster, chance: random.Random
 ) -> None:
-    """No write is lost when a slot moves."""
+    """No write is lost when a hash slot moves."""
     servers = redis_cluster
     fleet = Fleet(tmp_path, servers)
     with fleet.system as system:
@@ -69,10 +69,10 @@ def test_slots_that_move_under_load_lose_and_repeat_no_task(
             for ended in range(50, 650, 100):
                 system.wait_for_ends(ended)
                 queue = chance.choice(fleet.queues)
-                slot = servers.slot(f"{{{queue}}}")
-                owner = servers.owner(slot)
+                hash_slot = servers.hash_slot(f"{{{queue}}}")
+                owner = servers.owner(hash_slot)
                 target = chance.choice([n for n in servers.masters() if n is not owner])
-                servers.move_slot(slot, target)
+                servers.move_hash_slot(hash_slot, target)
         fleet.wait_until_done(feeder)
         assert feeder.acknowledged == set(TASKS) and feeder.uncertain == set()
         assert system.ledger.run_twice() == set()
@@ -189,7 +189,7 @@ def work(number):
         worker.kill()
         owner = servers.owner(f"{{{queue}}}")
         target = next(n for n in servers.masters() if n is not owner)
-        servers.move_slot(servers.slot(f"{{{queue}}}"), target)
+        servers.move_hash_slot(servers.hash_slot(f"{{{queue}}}"), target)
         system.start_worker(queue=queue, concurrency=3)
         system.wait_until_ended(range(3))
         assert system.ledger.times_run() == dict.fromkeys(range(3), 2)

@@ -25,8 +25,8 @@ def control(redis_url: str) -> Iterator[RedisClient]:
     client.close()
 
 
-def bury(scripts: Scripts, *numbers: int, reason: bytes | None = None) -> list[bytes]:
-    """Buries tasks with these numbers, as a worker does; returns their entries."""
+def make_dead(scripts: Scripts, *numbers: int, reason: bytes | None = None) -> list[bytes]:
+    """Makes tasks with these numbers dead, as a worker does; returns their entries."""
     held = [message(number) for number in numbers]
     scripts.claim("c", *held)
     reason = reason or dead_reason("failed", "it broke", "Traceback: it broke")
@@ -57,7 +57,7 @@ def all_pages(control: RedisClient, limit: int) -> list[bytes]:
 
 def test_a_page_has_each_task_with_its_reason(scripts: Scripts, control: RedisClient) -> None:
     before = scripts.now() / 1_000
-    [entry] = bury(scripts, 1)
+    [entry] = make_dead(scripts, 1)
     page = dead.read_page(control, "q")
     [task] = page.tasks
     assert page.cursor is None
@@ -161,7 +161,7 @@ def test_a_page_leaves_out_large_messages_and_show_reads_them(
 def test_an_unreadable_reason_is_empty(
     scripts: Scripts, control: RedisClient, reason: bytes
 ) -> None:
-    [entry] = bury(scripts, 1)
+    [entry] = make_dead(scripts, 1)
     scripts.redis.hset(key("dead:reasons", "q"), entry, reason)
     [task] = dead.read_page(control, "q").tasks
     assert (task.reason, task.error, task.traceback) == ("", "", None)

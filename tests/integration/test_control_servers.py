@@ -57,10 +57,10 @@ def test_each_queue_of_a_cluster_is_read_from_its_master(redis_cluster: RedisClu
             [task] = dead.read_page(servers.of_queue(name), name).tasks
             assert task.entry == name.encode()
 
-        # A slot moves: the old master says so, and the next call asks the new one.
+        # A hash slot moves: the old master says so, and the next call asks the new one.
         source, queue = next(iter(names.items()))
         target = next(node for node in names if node is not source)
-        redis_cluster.move_slot(redis_cluster.slot(key("pending", queue)), target)
+        redis_cluster.move_hash_slot(redis_cluster.hash_slot(key("pending", queue)), target)
         stale = servers.of_queue(queue)
         assert queues.read_lengths(stale, [queue])[queue].pending is None
         assert servers.of_queue(queue) is not stale

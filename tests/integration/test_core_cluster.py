@@ -1,4 +1,4 @@
-"""Producer and worker on a real cluster: slots that move, masters that are replaced."""
+"""Producer and worker on a real cluster: hash slots that move, masters that are replaced."""
 
 from __future__ import annotations
 
@@ -126,29 +126,29 @@ def enqueue(sender: Any, way: str, queue: str, numbers: range) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_slot_on_its_way_and_after_it(steady: RedisCluster, way: str) -> None:
+def test_a_hash_slot_on_its_way_and_after_it(steady: RedisCluster, way: str) -> None:
     """ASK while it moves, MOVED afterwards; the order is kept."""
     queue = f"moving-{way}"
-    slot = steady.slot(f"{{{queue}}}")
-    source = steady.owner(slot)
+    hash_slot = steady.hash_slot(f"{{{queue}}}")
+    source = steady.owner(hash_slot)
     target = another(steady, source)
     sender = producer(steady.url)
     enqueue(sender, way, queue, range(3_000))
-    steady.begin_move(slot, target)
+    steady.begin_move(hash_slot, target)
     # The key is there still: the source serves it.
     enqueue(sender, way, queue, range(3_000, 3_010))
-    steady.move_keys(slot, target)
+    steady.move_keys(hash_slot, target)
     asked = int(target.client.info("commandstats").get("cmdstat_asking", {"calls": 0})["calls"])
     enqueue(sender, way, queue, range(3_010, 3_020))
     now = int(target.client.info("commandstats")["cmdstat_asking"]["calls"])
     assert now > asked
-    steady.end_move(slot, target)
+    steady.end_move(hash_slot, target)
     enqueue(sender, way, queue, range(3_020, 6_000))
-    assert steady.owner(slot) is target
+    assert steady.owner(hash_slot) is target
     assert in_queue(steady, queue) == list(range(6_000))
 
 
-def deliver(sender: Any, way: str, queue: str, numbers: range) -> None:
+def send(sender: Any, way: str, queue: str, numbers: range) -> None:
     """Enqueues by the script, as calls with a due time and the like will do."""
     scripted = Route._scripted(queue, "task")  # type: ignore[attr-defined]
 
@@ -167,43 +167,43 @@ def deliver(sender: Any, way: str, queue: str, numbers: range) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_script_waits_while_its_slot_moves(steady: RedisCluster, way: str) -> None:
+def test_a_script_waits_while_its_hash_slot_moves(steady: RedisCluster, way: str) -> None:
     """With some of its keys moved, both nodes refuse the script with TRYAGAIN or ASK."""
     queue = f"scripted-{way}"
-    slot = steady.slot(f"{{{queue}}}")
-    source = steady.owner(slot)
+    hash_slot = steady.hash_slot(f"{{{queue}}}")
+    source = steady.owner(hash_slot)
     target = another(steady, source)
     sender = producer(steady.url, timeout=30)
-    deliver(sender, way, queue, range(3))
-    steady.begin_move(slot, target)
-    steady.move_keys(slot, target)
+    send(sender, way, queue, range(3))
+    steady.begin_move(hash_slot, target)
+    steady.move_keys(hash_slot, target)
     before = refused(target, "TRYAGAIN")
     with ThreadPoolExecutor(1) as thread:
-        delivery = thread.submit(deliver, sender, way, queue, range(3, 6))
+        later = thread.submit(send, sender, way, queue, range(3, 6))
         try:
             wait_until(lambda: refused(target, "TRYAGAIN") > before)
-            assert not delivery.done()
+            assert not later.done()
         finally:
-            steady.end_move(slot, target)
-        delivery.result(timeout=60)
-    assert steady.owner(slot) is target
-    deliver(sender, way, queue, range(6, 9))
+            steady.end_move(hash_slot, target)
+        later.result(timeout=60)
+    assert steady.owner(hash_slot) is target
+    send(sender, way, queue, range(6, 9))
     assert in_queue(steady, queue) == list(range(9))
 
 
-def test_an_open_loop_follows_a_slot_that_moves(steady: RedisCluster) -> None:
+def test_an_open_loop_follows_a_hash_slot_that_moves(steady: RedisCluster) -> None:
     """One loop, whose connection leads to the old owner, and waits in the middle of it."""
-    slot = steady.slot("{loop}")
-    target = another(steady, steady.owner(slot))
+    hash_slot = steady.hash_slot("{loop}")
+    target = another(steady, steady.owner(hash_slot))
     sender = producer(steady.url)
 
     async def run() -> None:
         await gathered(sender, "loop", range(10))
-        await asyncio.to_thread(steady.begin_move, slot, target)
-        await asyncio.to_thread(steady.move_keys, slot, target)
+        await asyncio.to_thread(steady.begin_move, hash_slot, target)
+        await asyncio.to_thread(steady.move_keys, hash_slot, target)
         for first in range(10, 50, 10):
             await gathered(sender, "loop", range(first, first + 10))
-        await asyncio.to_thread(steady.end_move, slot, target)
+        await asyncio.to_thread(steady.end_move, hash_slot, target)
         await gathered(sender, "loop", range(50, 60))
 
     asyncio.run(run())
@@ -231,10 +231,10 @@ def test_a_worker_serves_queues_of_all_nodes(steady: RedisCluster, tmp_path: Pat
 
 
 def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None:
-    """Its slot goes from node to node, key by key, while tasks flow: none is lost, none
+    """Its hash slot goes from node to node, key by key, while tasks flow: none is lost, none
     runs twice, and the order of the calls of a thread stays."""
     queue = "busy"
-    slot = steady.slot(f"{{{queue}}}")
+    hash_slot = steady.hash_slot(f"{{{queue}}}")
     sender = producer(steady.url, timeout=30)
     stop = threading.Event()
     counts = dict.fromkeys(WAYS, 0)
@@ -260,7 +260,7 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
 
         for _ in range(4):
             some_more_run()
-            steady.move_slot(slot, another(steady, steady.owner(slot)))
+            steady.move_hash_slot(hash_slot, another(steady, steady.owner(hash_slot)))
         some_more_run()
         stop.set()
         for thread in threads:
@@ -275,7 +275,7 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
         assert worker.stop() == 0
     notes = worker.notes()
     assert len(notes) == len(set(notes)) and set(notes) == expected
-    client = steady.owner(slot).client
+    client = steady.owner(hash_slot).client
     assert not client.exists(key("pending", queue))
     assert not client.keys(key("claimed", queue, "*"))
 
@@ -293,20 +293,20 @@ def task(number):
         time.sleep(0.01)
     note(f"end {number}")
 """
-    slot = steady.slot(f"{{{queue}}}")
-    target = another(steady, steady.owner(slot))
+    hash_slot = steady.hash_slot(f"{{{queue}}}")
+    target = another(steady, steady.owner(hash_slot))
     sender = producer(steady.url)
     with WorkerProcess(tmp_path, steady.url, source_code, queue=queue, concurrency=1) as worker:
         worker.wait_for("worker.connected")
         enqueue(sender, "sync", queue, range(2))
         wait_until(lambda: worker.notes() == ["begin 0"], what=worker.output)
-        steady.begin_move(slot, target)
-        steady.move_keys(slot, target, limit=1)
+        steady.begin_move(hash_slot, target)
+        steady.move_keys(hash_slot, target, limit=1)
         (tmp_path / "go").touch()
         wait_until(lambda: "end 0" in worker.notes(), what=worker.output)
         enqueue(sender, "sync", queue, range(2, 4))
-        steady.move_keys(slot, target)
-        steady.end_move(slot, target)
+        steady.move_keys(hash_slot, target)
+        steady.end_move(hash_slot, target)
         wait_until(lambda: "end 3" in worker.notes(), what=worker.output)
         wait_until(
             lambda: target.client.hget(key("stats", queue), "succeeded") == "4", what=worker.output

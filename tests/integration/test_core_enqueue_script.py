@@ -1,4 +1,4 @@
-"""Calls that the script `enqueue` delivers, with a verdict on each.
+"""Calls that the script `enqueue` writes, with a verdict on each.
 
 No public option needs the script yet, so these tests use internal methods of the core.
 """
@@ -206,7 +206,7 @@ def test_a_large_bulk_has_a_verdict_on_each_call(redis_url: str, redis: Any) -> 
     assert numbers(redis) == list(range(2_500))
 
 
-def test_a_delivered_call_is_a_message_that_workers_run(redis_url: str, scripts: Scripts) -> None:
+def test_a_scripted_call_is_a_message_that_workers_run(redis_url: str, scripts: Scripts) -> None:
     scripts.open("c")
     sync(producer(redis_url), ids(1), delay=0)
     [claimed] = scripts.exchange("c", 1).claimed

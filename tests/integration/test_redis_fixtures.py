@@ -26,25 +26,25 @@ def test_sentinels_make_a_replica_the_master(redis_sentinel: RedisSentinel) -> N
     assert third.client.get("kept") == "1"
 
 
-def test_a_cluster_moves_slots_and_replaces_masters(redis_cluster: RedisCluster) -> None:
+def test_a_cluster_moves_hash_slots_and_replaces_masters(redis_cluster: RedisCluster) -> None:
     servers = redis_cluster
     source = servers.owner("{q}")
     target = next(node for node in servers.masters() if node is not source)
     source.client.mset({"{q}a": "1", "{q}b": "2"})
-    slot = servers.slot("{q}")
+    hash_slot = servers.hash_slot("{q}")
 
-    servers.begin_move(slot, target)
-    assert servers.move_keys(slot, target, limit=1) == 1
+    servers.begin_move(hash_slot, target)
+    assert servers.move_keys(hash_slot, target, limit=1) == 1
     names = ["{q}a", "{q}b"]
-    [here] = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10)
+    [here] = source.client.execute_command("CLUSTER GETKEYSINSLOT", hash_slot, 10)
     [there] = [name for name in names if name != here]
     with pytest.raises(redis.exceptions.AskError):
         source.client.get(there)
     # Redis 6.2 says ASK, and the other one then TRYAGAIN.
     with pytest.raises((redis.exceptions.TryAgainError, redis.exceptions.AskError)):
         source.client.mget(here, there)
-    servers.move_keys(slot, target)
-    servers.end_move(slot, target)
+    servers.move_keys(hash_slot, target)
+    servers.end_move(hash_slot, target)
     servers.wait_until_healthy()
     assert servers.owner("{q}") is target
     with pytest.raises(redis.exceptions.MovedError):

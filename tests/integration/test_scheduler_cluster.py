@@ -63,7 +63,7 @@ def check_rescue(scripts: Scripts, scheduler: SchedulerProcess) -> None:
     scripts.redis.delete(scripts.key("pending"))
 
 
-def test_every_master_and_a_slot_that_moves(
+def test_every_master_and_a_hash_slot_that_moves(
     redis_cluster: RedisCluster, queues: dict[RedisProcess, Scripts], tmp_path: Path
 ) -> None:
     servers = redis_cluster
@@ -73,20 +73,20 @@ def test_every_master_and_a_slot_that_moves(
             check_rescue(scripts, scheduler)
         source, scripts = next(iter(queues.items()))
         target = other_than(servers, source)
-        slot = servers.slot(scripts.key("pending"))
+        hash_slot = servers.hash_slot(scripts.key("pending"))
 
         # Half of the keys are here and half are there: no script can run.
         held, due = message(next(_numbers)), message(next(_numbers))
         scripts.claim("lost", held)
         scripts.redis.zadd(scripts.key("delayed"), {due: scripts.now() + 500})
-        servers.begin_move(slot, target)
-        assert servers.move_keys(slot, target, limit=2) == 2
+        servers.begin_move(hash_slot, target)
+        assert servers.move_keys(hash_slot, target, limit=2) == 2
         scheduler.wait_for("queue.moving", queue=scripts.queue)
         others = [other for other in queues.values() if other is not scripts]
         for other in others:
             check_promotion(other, scheduler)
-        servers.move_keys(slot, target)
-        servers.end_move(slot, target)
+        servers.move_keys(hash_slot, target)
+        servers.end_move(hash_slot, target)
 
         wait_until(lambda: due in scripts.list("pending"), what=scheduler.output)
         scripts.end_lease("lost")
@@ -94,8 +94,8 @@ def test_every_master_and_a_slot_that_moves(
         wait_until(lambda: rescued in scripts.list("pending"), what=scheduler.output)
 
         # The registry moves as well.
-        registry = servers.slot(key("queues"))
-        servers.move_slot(registry, other_than(servers, servers.owner(registry)))
+        registry = servers.hash_slot(key("queues"))
+        servers.move_hash_slot(registry, other_than(servers, servers.owner(registry)))
         new = Scripts(scripts.redis, "another")
         new.redis.sadd(key("queues"), new.queue)
         check_promotion(new, scheduler)

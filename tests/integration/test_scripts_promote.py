@@ -108,7 +108,7 @@ def test_an_error_loses_nothing_and_repeats_nothing(scripts: Scripts, broken: st
     assert {*moved, *scripts.delayed()} == set(due)
 
 
-def bury(scripts: Scripts, entry: str, died: int) -> None:
+def make_dead(scripts: Scripts, entry: str, died: int) -> None:
     scripts.redis.zadd(scripts.key("dead"), {entry: died})
     scripts.redis.hset(scripts.key("dead:messages"), entry, "m")
     scripts.redis.hset(scripts.key("dead:reasons"), entry, "{}")
@@ -117,7 +117,7 @@ def bury(scripts: Scripts, entry: str, died: int) -> None:
 def test_the_oldest_above_the_count_go(scripts: Scripts) -> None:
     now = scripts.now()
     for n in range(6):
-        bury(scripts, f"e{n}", now - 100 + n)
+        make_dead(scripts, f"e{n}", now - 100 + n)
     assert scripts.trim_dead(4) == 2
     assert list(scripts.dead()) == [b"e2", b"e3", b"e4", b"e5"]
     assert scripts.trim_dead(4) == 0
@@ -128,8 +128,8 @@ def test_the_oldest_above_the_count_go(scripts: Scripts) -> None:
 def test_entries_that_are_too_old_are_removed(scripts: Scripts) -> None:
     now = scripts.now()
     for n in range(3):
-        bury(scripts, f"old{n}", now - DAY - 1_000)
-    bury(scripts, "young", now - DAY + 60_000)
+        make_dead(scripts, f"old{n}", now - DAY - 1_000)
+    make_dead(scripts, "young", now - DAY + 60_000)
     assert scripts.trim_dead(100, limit=2) == 2
     assert scripts.trim_dead(100) == 1
     assert list(scripts.dead()) == [b"young"]
@@ -137,8 +137,8 @@ def test_entries_that_are_too_old_are_removed(scripts: Scripts) -> None:
 
 def test_age_and_count_together_remove_only_the_oldest(scripts: Scripts) -> None:
     now = scripts.now()
-    bury(scripts, "old", now - 2 * DAY)
+    make_dead(scripts, "old", now - 2 * DAY)
     for n in range(4):
-        bury(scripts, f"e{n}", now - 100 + n)
+        make_dead(scripts, f"e{n}", now - 100 + n)
     assert scripts.trim_dead(2) == 3
     assert list(scripts.dead()) == [b"e2", b"e3"]

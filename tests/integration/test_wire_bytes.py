@@ -99,7 +99,7 @@ def written(way: Way, options: dict[str, Any]) -> list[list[str]]:
 
 
 def written_after_ask(way: Way, options: dict[str, Any]) -> dict[str, list[list[str]]]:
-    """The first LPUSH of each slot is redirected by ASK to another node."""
+    """The first LPUSH of each hash slot is redirected by ASK to another node."""
     asked: set[bytes] = set()
 
     def owner_of_all(words: list[bytes]) -> bytes | None:
@@ -119,7 +119,7 @@ def written_after_ask(way: Way, options: dict[str, Any]) -> dict[str, list[list[
 
 def enqueued(wire: Wire) -> list[list[str]]:
     """The commands sent over each connection, except questions about the cluster. A loop
-    opens one for each slot, in any order."""
+    opens one for each hash slot, in any order."""
     sent = [text(bytes(sent)) for sent in wire.sent]
     return sorted(commands for commands in sent if "CLUSTER" not in commands[0])
 

@@ -135,8 +135,8 @@ class FakeConsumer:
     def retry(self, job: Any, delay: float) -> bool:
         return self._settle(job, "retry", delay)
 
-    def bury(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
-        return self._settle(job, "bury", reason, error, traceback)
+    def make_dead(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
+        return self._settle(job, "make_dead", reason, error, traceback)
 
     def release(self, job: Any) -> bool:
         return self._settle(job, "release")

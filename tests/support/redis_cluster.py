@@ -5,7 +5,7 @@ with RedisCluster(folder) as servers:
     node = servers.owner("fluxqueue:{q}:pending")
     servers.failover(node)                  # as an operator asks for it
     servers.kill(servers.owner("{q}"))      # a crash; its replica takes over
-    servers.move_slot(servers.slot("{q}"), other)
+    servers.move_hash_slot(servers.hash_slot("{q}"), other)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import redis
 from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
 from .waiting import Deadline, wait_until
 
-SLOTS = 16_384
+HASH_SLOTS = 16_384
 # Milliseconds after which a node believes that another one is down.
 NODE_TIMEOUT = 1_000
 PATIENCE = 60.0
@@ -40,7 +40,7 @@ class RedisCluster(RedisProcesses):
 
     Args:
         folder: for the servers' files; must not exist.
-        masters: how many share the slots.
+        masters: how many share the hash slots.
         replicas: how many there are of each master.
         password: of all nodes.
         full_coverage: whether all masters refuse to work while one is missing
@@ -115,7 +115,7 @@ class RedisCluster(RedisProcesses):
         for number, node in enumerate(self.nodes):
             node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
         for number, node in enumerate(first):
-            start, end = (SLOTS * n // len(first) for n in (number, number + 1))
+            start, end = (HASH_SLOTS * n // len(first) for n in (number, number + 1))
             node.client.execute_command("CLUSTER ADDSLOTS", *range(start, end))
         ids = {self.id(node): node for node in self.nodes}
         wait_until(
@@ -146,7 +146,7 @@ class RedisCluster(RedisProcesses):
         return str(node.client.execute_command("CLUSTER MYID"))
 
     def _seen_by(self, node: RedisProcess) -> dict[str, list[str]]:
-        """The fields of CLUSTER NODES, by id: address, flags, master, ..., slots."""
+        """The fields of CLUSTER NODES, by id: address, flags, master, ..., hash slots."""
         text = node.client.connection_pool  # a raw reply: redis-py would parse it
         connection = text.get_connection()
         try:
@@ -176,18 +176,18 @@ class RedisCluster(RedisProcesses):
                 found.append(node)
         return found
 
-    def slot(self, key: str) -> int:
-        """Returns the slot of a key; pass "{q}" for a queue `q`."""
+    def hash_slot(self, key: str) -> int:
+        """Returns the hash slot of a key; pass "{q}" for a queue `q`."""
         return int(self.running()[0].client.execute_command("CLUSTER KEYSLOT", key))
 
     def owner(self, key: str | int) -> RedisProcess:
-        """Returns the master that serves this key or slot, as a running master says."""
-        slot = key if isinstance(key, int) else self.slot(key)
+        """Returns the master that serves this key or hash slot, as a running master says."""
+        hash_slot = key if isinstance(key, int) else self.hash_slot(key)
         for master in self.masters():
             [own] = [f for f in self._seen_by(master).values() if "myself" in f[1]]
-            if any(slot in slots for slots in _ranges(own[7:])):
+            if any(hash_slot in hash_slots for hash_slots in _ranges(own[7:])):
                 return master
-        raise AssertionError(f"no running master has slot {slot}; {self.report()}")
+        raise AssertionError(f"no running master has hash slot {hash_slot}; {self.report()}")
 
     def queue_on(self, node: RedisProcess, prefix: str = "q") -> str:
         """Returns the name of a queue whose keys that master has."""
@@ -255,21 +255,21 @@ class RedisCluster(RedisProcesses):
             with contextlib.suppress(redis.RedisError):
                 node.client.config_set("cluster-replica-no-failover", "no" if allowed else "yes")
 
-    def begin_move(self, slot: int, target: RedisProcess) -> RedisProcess:
-        """The slot is MIGRATING and IMPORTING, no key is moved yet; returns its owner.
+    def begin_move(self, hash_slot: int, target: RedisProcess) -> RedisProcess:
+        """The hash slot is MIGRATING and IMPORTING, no key is moved yet; returns its owner.
         From now on a missing key gets ASK, some of several keys TRYAGAIN."""
-        source = self.owner(slot)
-        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.id(source))
-        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.id(target))
+        source = self.owner(hash_slot)
+        target.client.execute_command("CLUSTER SETSLOT", hash_slot, "IMPORTING", self.id(source))
+        source.client.execute_command("CLUSTER SETSLOT", hash_slot, "MIGRATING", self.id(target))
         return source
 
-    def move_keys(self, slot: int, target: RedisProcess, limit: int | None = None) -> int:
-        """Moves keys of such a slot one by one, all or up to `limit`; returns how many."""
-        source = self.owner(slot)
+    def move_keys(self, hash_slot: int, target: RedisProcess, limit: int | None = None) -> int:
+        """Moves keys of such a hash slot one by one, all or up to `limit`; returns how many."""
+        source = self.owner(hash_slot)
         moved = 0
         auth = ["AUTH", source.password] if source.password else []
         while limit is None or moved < limit:
-            keys = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 1)
+            keys = source.client.execute_command("CLUSTER GETKEYSINSLOT", hash_slot, 1)
             if not keys:
                 break
             source.client.execute_command(
@@ -278,28 +278,28 @@ class RedisCluster(RedisProcesses):
             moved += 1
         return moved
 
-    def end_move(self, slot: int, target: RedisProcess) -> None:
+    def end_move(self, hash_slot: int, target: RedisProcess) -> None:
         """All know the new owner: the target first, as the documentation says."""
         target_id = self.id(target)
         others = [node for node in self.masters() if node is not target]
         for node in [target, *others]:
-            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
+            node.client.execute_command("CLUSTER SETSLOT", hash_slot, "NODE", target_id)
 
-    def move_slot(self, slot: int, target: RedisProcess) -> None:
-        """Moves a slot with its keys, as `redis-cli --cluster reshard` does. Keys that
+    def move_hash_slot(self, hash_slot: int, target: RedisProcess) -> None:
+        """Moves a hash slot with its keys, as `redis-cli --cluster reshard` does. Keys that
         come while it goes on are moved as well."""
-        source = self.begin_move(slot, target)
+        source = self.begin_move(hash_slot, target)
         # A key that does not exist is created at the target (ASK), so the source runs
         # out of keys.
         wait_until(
-            lambda: self.move_keys(slot, target) == 0,
+            lambda: self.move_keys(hash_slot, target) == 0,
             PATIENCE,
-            lambda: f"slot {slot} without keys at {source}",
+            lambda: f"hash slot {hash_slot} without keys at {source}",
         )
-        self.end_move(slot, target)
+        self.end_move(hash_slot, target)
 
     def wait_until_healthy(self) -> None:
-        """All running nodes agree on who has which slot, each slot is one of a node
+        """All running nodes agree on who has which hash slot, each hash slot is one of a node
         that runs, the replicas follow their masters, and no node takes a running node
         for dead. After a `kill` of a master that is: a replica serves in its place,
         and all know. (That it calls itself a master is too early: a client may ask
@@ -314,14 +314,14 @@ class RedisCluster(RedisProcesses):
             running = {self.id(node) for node in self.running()}
             for node in self.running():
                 info = node.client.execute_command("CLUSTER INFO")
-                if info["cluster_state"] != "ok" or int(info["cluster_slots_ok"]) != SLOTS:
+                if info["cluster_state"] != "ok" or int(info["cluster_slots_ok"]) != HASH_SLOTS:
                     return False
                 replication = node.client.info("replication")
                 if replication.get("master_link_status", "up") != "up":
                     return False
                 # A node's name reaches the others after its address.
-                slots = node.client.execute_command("CLUSTER SLOTS")
-                if any(server[0] != node.host for row in slots for server in row[2:]):
+                hash_slots = node.client.execute_command("CLUSTER SLOTS")
+                if any(server[0] != node.host for row in hash_slots for server in row[2:]):
                     return False
                 seen = self._seen_by(node)
                 if any("fail" in seen[i][1] for i in running):
@@ -330,8 +330,8 @@ class RedisCluster(RedisProcesses):
                     {i: (seen[i][2], tuple(f for f in seen[i][7:] if f[0] != "[")) for i in running}
                 )
             # Shortly after a node has died all agree that it serves.
-            served = sum(len(r) for _, slots in views[0].values() for r in _ranges(slots))
-            return served == SLOTS and all(view == views[0] for view in views)
+            served = sum(len(r) for _, hash_slots in views[0].values() for r in _ranges(hash_slots))
+            return served == HASH_SLOTS and all(view == views[0] for view in views)
         return False
 
     def report(self) -> str:

@@ -101,7 +101,7 @@ def test_any_other_error_belongs_to_its_command(error: Exception) -> None:
         client.command("GET", "a")
 
 
-def test_the_client_reports_that_a_slot_belongs_to_another_master() -> None:
+def test_the_client_reports_that_a_hash_slot_belongs_to_another_master() -> None:
     said: list[bool] = []
     client = client_with(lambda words: redis.exceptions.MovedError("866 127.0.0.1:7001"))
     client._moved = lambda: said.append(True)

@@ -97,3 +97,25 @@ def test_public_classes_are_read() -> None:
 def test_a_name_in_two_files_or_twice_in_one_is_a_twin() -> None:
     files = [(Path("a"), ["Page", "Row"]), (Path("b"), ["Page", "Call", "Call"])]
     assert twins(files) == {"Page": ["a", "b"], "Call": ["b", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("other_meaning", "folder"),
+    [
+        (r"(?<!hash )(?<!hash_)slots?", "connection"),  # a worker's slot runs a task
+        (r"(?<!hash )(?<!hash_)slots?", "enqueue"),
+        (r"deliver(y|ies)", "enqueue"),  # a delivery is a lost worker; a route has a dispatch
+        (r"bury", "consumer"),  # a consumer is buried; a task is made dead
+    ],
+)
+def test_a_word_of_the_glossary_keeps_its_one_meaning(other_meaning: str, folder: str) -> None:
+    word = re.compile(rf"\b{other_meaning}\b")
+    files = list((RUST / folder).rglob("*.rs"))
+    # Redis says "slot" in its own errors.
+    found = {
+        f"{path.relative_to(RUST)}: {line.strip()}"
+        for path in files
+        for line in path.read_text().splitlines()
+        if word.search(line) and "rehashing of slot" not in line
+    }
+    assert len(files) > 5 and found == set()

@@ -107,7 +107,7 @@ def test_a_consumer_that_raises_is_recorded_and_not_hidden(
     assert len(recorded.spans("process default")) == 1
 
 
-def bury(outcomes: Outcomes, job: Any) -> None:
+def make_dead(outcomes: Outcomes, job: Any) -> None:
     job.retries = job.max_retries
     outcomes.failed(job, ValueError("bad"), 0.0)
 
@@ -117,7 +117,7 @@ def bury(outcomes: Outcomes, job: Any) -> None:
     [
         (lambda outcomes, job: outcomes.succeed(job), "succeed", "ack"),
         (lambda outcomes, job: outcomes.failed(job, ValueError("bad"), 0.0), "retry", "retry"),
-        (bury, "bury", "dead"),
+        (make_dead, "make_dead", "dead"),
         (lambda outcomes, job: outcomes.release(job, 0.0), "release", "release"),
     ],
 )

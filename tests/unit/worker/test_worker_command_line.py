@@ -169,7 +169,7 @@ def test_the_defaults(no_variables: None) -> None:
         health_host="127.0.0.1",
         health_port=0,
         parent=None,
-        process_slot=None,
+        process_position=None,
         folder=os.getcwd(),
     )
 

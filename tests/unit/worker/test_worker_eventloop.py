@@ -78,7 +78,7 @@ def test_whatever_a_task_raises_is_its_own_failure(
     consumer.put(job)
     consumer.wait_settled(1)
     what, (reason, text, traceback) = consumer.outcome(job)
-    assert (what, reason) == ("bury", "failed")
+    assert (what, reason) == ("make_dead", "failed")
     assert text.startswith(type(error).__name__)
     assert "in fail" in traceback
     after = FakeJob(record(nothing))
@@ -103,7 +103,7 @@ def test_a_coroutine_that_nothing_awaits_is_a_failure(
     consumer.put(job, after)
     consumer.wait_settled(2)
     what, (reason, text, _) = consumer.outcome(job)
-    assert (what, reason) == ("bury", "failed")
+    assert (what, reason) == ("make_dead", "failed")
     assert text.startswith("TypeError: the task returned the coroutine nothing(), which nothing")
     assert consumer.outcome(after)[0] == "succeed"
 
@@ -146,7 +146,7 @@ def test_a_cancelled_task_has_failed_even_before_it_began(
     consumer.wait_settled(3)
     what, (reason, text, _) = consumer.outcome(job)
     assert (what, reason, text) == (
-        "bury",
+        "make_dead",
         "failed",
         "asyncio.exceptions.CancelledError: the task was cancelled",
     )
@@ -186,7 +186,7 @@ def test_arguments_that_do_not_fit_are_dead_at_once(
     consumer.put(job)
     consumer.wait_settled(1)
     what, (reason, _, _) = consumer.outcome(job)
-    assert (what, reason) == ("bury", "arguments")
+    assert (what, reason) == ("make_dead", "arguments")
 
 
 def test_a_context_brings_the_storage_of_the_loop(

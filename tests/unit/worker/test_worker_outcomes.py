@@ -153,7 +153,13 @@ def works(number: int) -> None: ...
 
 @pytest.mark.parametrize(
     ("retries", "max_retries", "expected"),
-    [(0, 0, "bury"), (0, 1, "retry"), (1, 1, "bury"), (2, 3, "retry"), (3, 3, "bury")],
+    [
+        (0, 0, "make_dead"),
+        (0, 1, "retry"),
+        (1, 1, "make_dead"),
+        (2, 3, "retry"),
+        (3, 3, "make_dead"),
+    ],
 )
 def test_a_task_has_max_retries_plus_one_attempts(
     consumer: FakeConsumer,
@@ -167,7 +173,7 @@ def test_a_task_has_max_retries_plus_one_attempts(
     fail_once(outcomes, job, ValueError("bad"))
     what, details = consumer.outcome(job)
     assert what == expected
-    if expected == "bury":
+    if expected == "make_dead":
         reason, error, trace = details
         assert (reason, error) == ("failed", "ValueError: bad")
         assert trace.endswith("ValueError: bad\n")
@@ -179,7 +185,7 @@ def test_arguments_that_do_not_fit_are_dead_at_once(
     misfit = FakeJob(record(works), [1, 2])
     fail_once(outcomes, misfit, TypeError("works() takes 1 positional argument"))
     what, (reason, _, _) = consumer.outcome(misfit)
-    assert (what, reason) == ("bury", "arguments")
+    assert (what, reason) == ("make_dead", "arguments")
     assert lines.named("task.dead")[0]["reason"] == "arguments"
 
 
@@ -195,10 +201,10 @@ def test_void_outcomes_are_logged_as_a_lost_lease_only(
     consumer: FakeConsumer, outcomes: Outcomes, record: Record, lines: Any
 ) -> None:
     retried = FakeJob(record(works), [1])
-    buried = FakeJob(record(works), [1], max_retries=0)
-    consumer.lost = {retried, buried}
+    dead = FakeJob(record(works), [1], max_retries=0)
+    consumer.lost = {retried, dead}
     fail_once(outcomes, retried, ValueError())
-    fail_once(outcomes, buried, ValueError())
+    fail_once(outcomes, dead, ValueError())
     assert [line["event"] for line in lines] == ["task.lost_lease"] * 2
 
 

@@ -15,7 +15,7 @@ from fluxqueue_worker.limits import MIB, Limits, max_tasks, resident_bytes
 from fluxqueue_worker.options import Options, parse
 from fluxqueue_worker.process import Process
 from fluxqueue_worker.process_health import labelled, merged
-from fluxqueue_worker.supervised import CUT, UP, ProcessSlot, SupervisorLink
+from fluxqueue_worker.supervised import CUT, UP, ProcessPosition, SupervisorLink
 from support.waiting import wait_until
 
 
@@ -64,7 +64,9 @@ def test_several_processes_and_limits_need_a_supervisor(options: Options) -> Non
         wants = dataclasses.replace(options, **changed)
         assert wants.wants_supervisor
         assert not dataclasses.replace(wants, parent=1).wants_supervisor
-        assert not dataclasses.replace(wants, process_slot=ProcessSlot(0, 1, None)).wants_supervisor
+        assert not dataclasses.replace(
+            wants, process_position=ProcessPosition(0, 1, None)
+        ).wants_supervisor
 
 
 def test_auto_is_the_number_of_cores() -> None:
@@ -132,9 +134,9 @@ def test_a_memory_limit_below_what_the_worker_begins_with(options: Options) -> N
 
 def test_a_link_reports_what_happens_at_the_supervisors_end() -> None:
     ours, theirs = socket.socketpair()
-    slot = ProcessSlot(3, theirs.detach(), None)
-    assert ProcessSlot.parse(str(slot)) == slot
-    link = SupervisorLink(slot)
+    position = ProcessPosition(3, theirs.detach(), None)
+    assert ProcessPosition.parse(str(position)) == position
+    link = SupervisorLink(position)
     assert not link.read()
     link.up()
     assert ours.recv(9) == UP

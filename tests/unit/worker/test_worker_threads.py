@@ -99,7 +99,7 @@ def test_a_coroutine_that_nothing_runs_is_a_failure(
     consumer.put(job, after)
     consumer.wait_settled(2)
     what, (reason, text, traceback) = consumer.outcome(job)
-    assert (what, reason, ran) == ("bury", "failed", [])
+    assert (what, reason, ran) == ("make_dead", "failed", [])
     assert text.startswith("TypeError: the task returned the coroutine ")
     assert "work(), which nothing runs; make the task, and what decorates it, an" in text
     assert "fluxqueue_worker" not in traceback

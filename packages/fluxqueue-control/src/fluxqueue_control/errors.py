@@ -1,4 +1,4 @@
-"""Errors of redis-py by their meaning: Redis can't work, a slot moves, a command is refused.
+"""Errors of redis-py by their meaning: Redis can't work, a hash slot moves, a command is refused.
 
 Why: docs/decisions/0030-while-a-slot-moves-its-queues-wait.md
 Why: docs/decisions/0055-a-package-for-the-control-plane.md
@@ -25,7 +25,7 @@ from redis.exceptions import (
 )
 
 _READ_ONLY = re.compile(r"\bread only replica\b")
-# CLUSTERDOWN with this text is about one slot, not about the whole cluster.
+# CLUSTERDOWN with this text is about one hash slot, not about the whole cluster.
 _NOT_SERVED = "hash slot not served"
 # redis-py removes the code from the texts of these errors.
 _CODES: dict[type[BaseException], str] = {
@@ -57,11 +57,11 @@ def full_text(error: BaseException) -> str:
     return str(error) if code is None else f"{code} {error}"
 
 
-def slot_is_moving(error: BaseException) -> bool:
-    """Whether the queue's slot is moving, or has moved, to another master. Redis
+def hash_slot_is_moving(error: BaseException) -> bool:
+    """Whether the queue's hash slot is moving, or has moved, to another master. Redis
     executed nothing.
 
-    No script can run while a slot moves, because its keys are on two servers. The old
+    No script can run while a hash slot moves, because its keys are on two servers. The old
     owner answers TRYAGAIN or ASK, the new owner TRYAGAIN, until the move has ended.
     """
     if isinstance(error, ClusterDownError):
@@ -72,7 +72,7 @@ def slot_is_moving(error: BaseException) -> bool:
 def is_unavailable(error: redis.RedisError) -> bool:
     """Whether an error reply says that the server as a whole can't work now. Callers
     treat it like a server that is unreachable."""
-    if slot_is_moving(error):
+    if hash_slot_is_moving(error):
         return False
     if not isinstance(error, ResponseError):
         return True

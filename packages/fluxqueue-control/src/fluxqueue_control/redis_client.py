@@ -51,7 +51,7 @@ class RedisClient:
     Args:
         timeout: seconds to wait for one reply; the settings' own if that is shorter.
         node: the node of the cluster, if the settings name a cluster.
-        moved: called when the server says that a slot belongs to another master.
+        moved: called when the server says that a hash slot belongs to another master.
         client_name: shown by `CLIENT LIST`.
     """
 

@@ -1,5 +1,5 @@
 """Finds the server that has a queue: the one server there is, the master that Sentinels
-name, or the master of a cluster that owns the queue's slot."""
+name, or the master of a cluster that owns the queue's hash slot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .connect import CLIENT_NAME
 from .redis_client import RedisClient
 from .topology import Topology
 
-# Seconds after which a cluster is asked again which master owns which slot.
+# Seconds after which a cluster is asked again which master owns which hash slot.
 _FRESH = 1.0
 
 
@@ -30,7 +30,7 @@ class Servers:
         self._topology: Topology | None = None
         self._asked_at = float("-inf")
         if settings.kind == "cluster":
-            self._topology = Topology(settings, timeout, self._slot_has_moved, client_name)
+            self._topology = Topology(settings, timeout, self._hash_slot_has_moved, client_name)
         else:
             self._client = RedisClient(settings, timeout, client_name=client_name)
 
@@ -41,7 +41,7 @@ class Servers:
         Raises:
             ConfigurationError: the queue's name is not valid.
             NoCluster: the server is not a node of a cluster.
-            UNAVAILABLE: no node of the cluster answers, or no master has the slot.
+            UNAVAILABLE: no node of the cluster answers, or no master has the hash slot.
         """
         return self._of_key(key("pending", queue))
 
@@ -57,11 +57,11 @@ class Servers:
             self._asked_at = time.monotonic()
         owner = self._topology.owner(name)
         if owner is None:
-            self._slot_has_moved()
-            raise redis.ConnectionError(f"no master of the cluster has the slot of {name}")
+            self._hash_slot_has_moved()
+            raise redis.ConnectionError(f"no master of the cluster has the hash slot of {name}")
         return self._topology.client(owner)
 
-    def _slot_has_moved(self) -> None:
+    def _hash_slot_has_moved(self) -> None:
         self._asked_at = float("-inf")
 
     def close(self) -> None:

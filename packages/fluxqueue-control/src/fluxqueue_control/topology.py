@@ -1,4 +1,4 @@
-"""Knows which master of a cluster has which slots."""
+"""Knows which master of a cluster has which hash slots."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Topology:
 
     Args:
         timeout: seconds to wait for a node's reply; the settings' own if that is shorter.
-        moved: called when a node says that a slot belongs to another master.
+        moved: called when a node says that a hash slot belongs to another master.
         client_name: shown by `CLIENT LIST`.
 
     Attributes:
-        masters: the masters that have slots.
+        masters: the masters that have hash slots.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Topology:
         self._moved = moved
         self._client_name = client_name
         self._clients: dict[Node, RedisClient] = {}
-        self._slots: dict[range, Node] = {}
+        self._hash_slots: dict[range, Node] = {}
         self._replicas: Sequence[Node] = ()
         self._asked: Node | None = None
         self.masters: Sequence[Node] = ()
 
     def refresh(self, away: Collection[Node] = ()) -> None:
-        """Asks a node for the slots.
+        """Asks a node for the hash slots.
 
         Args:
             away: nodes to ask only after all others.
@@ -62,7 +62,7 @@ class Topology:
         """
         # Ask the same node as before while it answers, so that the view does not alternate
         # between nodes that disagree. Ask replicas last: a replica that is cut off from the
-        # cluster still answers, with old slots.
+        # cluster still answers, with old hash slots.
         candidates = [*self.masters, *self._settings.nodes, *self._replicas]
         if self._asked is not None and self._asked in self.masters:
             candidates.insert(0, self._asked)
@@ -82,17 +82,17 @@ class Topology:
         raise redis.ConnectionError(f"no node of the cluster answers: {'; '.join(errors)}")
 
     def _read(self, node: Node) -> None:
-        slots: dict[range, Node] = {}
+        hash_slots: dict[range, Node] = {}
         replicas: set[Node] = set()
         for first, last, *servers in self.client(node).command("CLUSTER", "SLOTS"):
             master, *others = (_address(server, node) for server in servers)
-            slots[range(int(first), int(last) + 1)] = master
+            hash_slots[range(int(first), int(last) + 1)] = master
             replicas.update(others)
-        if not slots:
-            raise redis.ConnectionError("it knows of no slots")
+        if not hash_slots:
+            raise redis.ConnectionError("it knows of no hash slots")
         self._asked = node
-        self._slots = slots
-        self.masters = tuple(sorted(set(slots.values())))
+        self._hash_slots = hash_slots
+        self.masters = tuple(sorted(set(hash_slots.values())))
         self._replicas = tuple(sorted(replicas))
         known = {*self.masters, *self._replicas, *self._settings.nodes}
         for gone in self._clients.keys() - known:
@@ -108,9 +108,11 @@ class Topology:
         return client
 
     def owner(self, key: str) -> Node | None:
-        """Returns the master that has this key's slot; None if no master has it."""
-        slot = key_slot(key.encode())
-        return next((node for slots, node in self._slots.items() if slot in slots), None)
+        """Returns the master that has this key's hash slot; None if no master has it."""
+        hash_slot = key_slot(key.encode())
+        return next(
+            (node for hash_slots, node in self._hash_slots.items() if hash_slot in hash_slots), None
+        )
 
     def close(self) -> None:
         """Closes all connections."""

@@ -506,7 +506,7 @@ class Consumer:
     def retry(self, job: Job, delay: float) -> bool:
         """Settles the job as a failure. The task runs again after `delay` seconds."""
 
-    def bury(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
+    def make_dead(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
         """Settles the job as dead. If `save_dead` is on, the dead set keeps the task."""
 
     def release(self, job: Job) -> bool:

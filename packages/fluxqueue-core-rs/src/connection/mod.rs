@@ -19,4 +19,4 @@ pub use command::{Arg, Args, Call, arg, begin, bulk, command};
 pub use framing::{Frame, Reply};
 pub use link::{Connection, Interrupt};
 pub use refusal::{Refusal, can_not_work, missing_right, redis_error};
-pub use topology::{Deployment, Goal, Redirect, Slot, slot_of};
+pub use topology::{Deployment, Goal, HashSlot, Redirect, hash_slot_of};

@@ -11,7 +11,7 @@ use std::thread;
 use super::link::Pair;
 use super::registry;
 use super::shared::Shared;
-use crate::connection::{Deployment, Goal, slot_of};
+use crate::connection::{Deployment, Goal, hash_slot_of};
 use crate::errors::{Error, Result};
 use crate::keys;
 
@@ -41,7 +41,7 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
         true => registry::add(deployment, queue, &mut interrupt)?,
         false => None,
     };
-    let goal = Goal::Owner(slot_of(&keys::pending(queue)));
+    let goal = Goal::Owner(hash_slot_of(&keys::pending(queue)));
     let scripts = deployment.open(&goal, &mut interrupt)?;
     // Both connections go to the same server, because a script on one of them wakes a BLMOVE on
     // the other.

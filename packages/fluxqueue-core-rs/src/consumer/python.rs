@@ -252,7 +252,7 @@ impl Consumer {
     }
 
     #[pyo3(signature = (job, reason, error, traceback=None))]
-    fn bury(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
+    fn make_dead(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
         let keep = reason != "failed";

@@ -1,10 +1,10 @@
-//! Registers a queue if the registry of queues is in another slot. In a cluster, this one command
-//! needs another connection.
+//! Registers a queue if the registry of queues is in another hash slot. In a cluster, this one
+//! command needs another connection.
 
 use std::time::Instant;
 
 use crate::connection::{
-    Backoff, Deployment, Goal, Interrupt, Redirect, Refusal, Reply, command, redis_error, slot_of,
+    Backoff, Deployment, Goal, Interrupt, Redirect, Refusal, Reply, command, hash_slot_of, redis_error,
 };
 use crate::errors::{Error, Result};
 use crate::keys;
@@ -16,7 +16,7 @@ use crate::keys;
 /// lost worker returns. So a conversation begins only after the registration, unless Redis
 /// refuses for good.
 pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> Result<Option<Error>> {
-    let owner = Goal::Owner(slot_of(keys::QUEUES));
+    let owner = Goal::Owner(hash_slot_of(keys::QUEUES));
     let deadline = Instant::now() + deployment.config.connect_timeout;
     let mut backoff = Backoff::new();
     let mut goal = owner.clone();

@@ -45,7 +45,7 @@ impl Context {
         }
         let refusal = Refusal::read(text);
         Ok(match side {
-            // While a slot moves, its keys are on two servers. No script can run before all of
+            // While a hash slot moves, its keys are on two servers. No script can run before all of
             // them have arrived.
             _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Consequence::Later,
             Side::Scripts if refusal == Refusal::NoScript => Consequence::WithText,

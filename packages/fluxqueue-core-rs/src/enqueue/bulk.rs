@@ -67,7 +67,7 @@ pub struct Sender<'a> {
     pub acknowledged: usize,
     /// Calls that were enqueued; fewer, if some found their tasks in Redis.
     pub enqueued: usize,
-    /// The tasks of executed calls, if the script has delivered them.
+    /// The tasks of executed calls, if the script enqueued them.
     pub verdicts: Vec<(TaskId, Verdict)>,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Sender<'a> {
             in_flight: VecDeque::new(),
             refused: VecDeque::new(),
             unacknowledged: 0,
-            redirects: Redirects::new(target.slot),
+            redirects: Redirects::new(target.hash_slot),
             pause: Pause::None,
             cut: false,
             doubtful: false,
@@ -183,7 +183,7 @@ impl<'a> Sender<'a> {
         };
         let wrapping = self.wrapping(chunk.asking);
         wrapping.before(connection.outgoing());
-        self.target.delivery.begin(connection.outgoing(), chunk.count, chunk.naming);
+        self.target.dispatch.begin(connection.outgoing(), chunk.count, chunk.naming);
         connection.outgoing().extend_from_slice(&chunk.body);
         connection.append(&wrapping.after());
         match connection.send(deadline, &mut interrupt) {
@@ -220,7 +220,7 @@ impl<'a> Sender<'a> {
                 return Err(error);
             }
         };
-        let verdicts = wrapping.verdicts(&self.target.delivery, || chunk.count, &answer);
+        let verdicts = wrapping.verdicts(&self.target.dispatch, || chunk.count, &answer);
         if let Err(uncertain @ Error::Uncertain(_)) = verdicts {
             self.in_flight.push_front(chunk);
             return Err(uncertain);
@@ -244,7 +244,7 @@ impl<'a> Sender<'a> {
                 self.acknowledged += chunk.count;
                 self.enqueued += verdicts.enqueued(chunk.count);
                 if let Verdicts::Each(each) = verdicts {
-                    self.verdicts.extend(self.target.delivery.ids(&chunk.body).zip(each));
+                    self.verdicts.extend(self.target.dispatch.ids(&chunk.body).zip(each));
                 }
                 self.backoff = Backoff::new();
                 self.doubtful = false;
@@ -257,7 +257,7 @@ impl<'a> Sender<'a> {
                 self.refuse(chunk, reason, Pause::Needed);
                 Ok(())
             }
-            (None, Err(unknown)) if self.target.delivery.needs_text(chunk.naming, &answer.reply) => {
+            (None, Err(unknown)) if self.target.dispatch.needs_text(chunk.naming, &answer.reply) => {
                 let chunk = Chunk { naming: Naming::Text, ..chunk };
                 self.refuse(chunk, unknown.to_string(), Pause::None);
                 Ok(())

@@ -16,7 +16,7 @@ pub const CHUNK_MESSAGES: usize = 1_000;
 pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// How the calls of a task get into Redis.
-pub enum Delivery {
+pub enum Dispatch {
     /// One LPUSH to this key.
     Push(String),
     /// The script `enqueue`, for calls that are more than a message in a list; with its
@@ -34,24 +34,24 @@ pub enum Naming {
     Text,
 }
 
-impl Delivery {
-    pub fn push(queue: &str) -> Delivery {
-        Delivery::Push(keys::pending(queue))
+impl Dispatch {
+    pub fn push(queue: &str) -> Dispatch {
+        Dispatch::Push(keys::pending(queue))
     }
 
-    pub fn script(queue: &str) -> Delivery {
-        Delivery::Script(scripts::enqueue(), keys::of_client(queue))
+    pub fn script(queue: &str) -> Dispatch {
+        Dispatch::Script(scripts::enqueue(), keys::of_client(queue))
     }
 
-    /// Deliveries that are equal by this can share a command.
+    /// Dispatches that are equal by this can share a command.
     pub fn group(&self) -> (bool, &str) {
         match self {
-            Delivery::Push(key) => (false, key),
-            Delivery::Script(_, keys) => (true, &keys[0]),
+            Dispatch::Push(key) => (false, key),
+            Dispatch::Script(_, keys) => (true, &keys[0]),
         }
     }
 
-    /// The key of the queue's pending list, which is in the slot of all others.
+    /// The key of the queue's pending list, which is in the hash slot of all others.
     pub fn key(&self) -> &str {
         self.group().1
     }
@@ -59,12 +59,12 @@ impl Delivery {
     /// Appends all of the command that comes before its calls.
     pub fn begin(&self, out: &mut Vec<u8>, calls: usize, naming: Naming) {
         match self {
-            Delivery::Push(key) => {
+            Dispatch::Push(key) => {
                 begin(out, 2 + calls);
                 arg(out, b"LPUSH");
                 arg(out, key.as_bytes());
             }
-            Delivery::Script(script, keys) => {
+            Dispatch::Script(script, keys) => {
                 begin(out, 3 + keys.len() + 2 * calls);
                 let (verb, name) = match naming {
                     Naming::Digest => (&b"EVALSHA"[..], &script.digest),
@@ -81,9 +81,9 @@ impl Delivery {
     /// Appends what the command says about a call besides its message.
     pub fn begin_call(&self, out: &mut Vec<u8>, due: Option<Due>) -> Result<()> {
         match (self, due) {
-            (Delivery::Push(_), None) => Ok(()),
-            (Delivery::Push(_), Some(_)) => Err(Error::Misuse("a call that is pushed can't be due later")),
-            (Delivery::Script(..), due) => {
+            (Dispatch::Push(_), None) => Ok(()),
+            (Dispatch::Push(_), Some(_)) => Err(Error::Misuse("a call that is pushed can't be due later")),
+            (Dispatch::Script(..), due) => {
                 due.unwrap_or_default().write(out);
                 Ok(())
             }
@@ -101,7 +101,7 @@ impl Delivery {
     /// Whether the server has executed nothing, since it doesn't know the script by its digest.
     pub fn needs_text(&self, naming: Naming, reply: &Reply) -> bool {
         match (self, naming, reply) {
-            (Delivery::Script(..), Naming::Digest, Reply::Error(text)) => Refusal::read(text) == Refusal::NoScript,
+            (Dispatch::Script(..), Naming::Digest, Reply::Error(text)) => Refusal::read(text) == Refusal::NoScript,
             _ => false,
         }
     }
@@ -112,22 +112,22 @@ impl Delivery {
     pub fn verdicts(&self, calls: impl FnOnce() -> usize, reply: &Reply) -> Result<Verdicts> {
         let unexpected = |command| Error::Uncertain(format!("Redis answered {command} with {}", kind(reply)));
         match (self, reply) {
-            (Delivery::Push(_), Reply::Integer(_)) => Ok(Verdicts::AllEnqueued),
+            (Dispatch::Push(_), Reply::Integer(_)) => Ok(Verdicts::AllEnqueued),
             (_, Reply::Error(text)) => Err(redis_error(text)),
-            (Delivery::Push(_), _) => Err(unexpected("an LPUSH")),
-            (Delivery::Script(..), Reply::Array(items)) if items.len() == calls() => {
+            (Dispatch::Push(_), _) => Err(unexpected("an LPUSH")),
+            (Dispatch::Script(..), Reply::Array(items)) if items.len() == calls() => {
                 let each: Option<_> = items.iter().map(Verdict::read).collect();
                 each.map(Verdicts::Each).ok_or_else(|| unexpected("the script enqueue"))
             }
-            (Delivery::Script(..), _) => Err(unexpected("the script enqueue")),
+            (Dispatch::Script(..), _) => Err(unexpected("the script enqueue")),
         }
     }
 
     /// The ids of the tasks among the arguments of a command.
     pub fn ids<'a>(&self, body: &'a [u8]) -> impl Iterator<Item = TaskId> + use<'a> {
         let per_call = match self {
-            Delivery::Push(_) => 1,
-            Delivery::Script(..) => 2,
+            Dispatch::Push(_) => 1,
+            Dispatch::Script(..) => 2,
         };
         arguments(body).skip(per_call - 1).step_by(per_call).filter_map(TaskId::of_message)
     }
@@ -178,23 +178,23 @@ mod tests {
 
     #[test]
     fn a_push_is_one_lpush() {
-        let begun = text(|out| Delivery::push("q").begin(out, 2, Naming::Digest));
+        let begun = text(|out| Dispatch::push("q").begin(out, 2, Naming::Digest));
         assert_eq!(begun, "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{q}:pending\r\n");
         let mut out = Vec::new();
-        assert!(Delivery::push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
-        assert!(matches!(Delivery::push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
+        assert!(Dispatch::push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
+        assert!(matches!(Dispatch::push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
     }
 
     #[test]
     fn a_script_is_named_by_digest_and_then_by_text() {
-        let delivery = Delivery::script("q");
-        let Delivery::Script(script, _) = &delivery else { panic!("a script") };
+        let dispatch = Dispatch::script("q");
+        let Dispatch::Script(script, _) = &dispatch else { panic!("a script") };
         let keys = "$1\r\n2\r\n$21\r\nfluxqueue:{q}:pending\r\n$21\r\nfluxqueue:{q}:delayed\r\n";
         let call = "$5\r\n+1500\r\n$2\r\n{}\r\n";
         let write = |naming| {
             text(|out| {
-                delivery.begin(out, 1, naming);
-                delivery.begin_call(out, Some(Due::In(1_500))).expect("a script");
+                dispatch.begin(out, 1, naming);
+                dispatch.begin_call(out, Some(Due::In(1_500))).expect("a script");
                 arg(out, b"{}");
             })
         };
@@ -203,30 +203,30 @@ mod tests {
         let by_text = format!("*7\r\n$4\r\nEVAL\r\n${}\r\n{}\r\n{keys}{call}", script.text.len(), script.text);
         assert_eq!(write(Naming::Text), by_text);
         let mut command = by_digest.into_bytes();
-        delivery.name_by_text(&mut command, 1);
+        dispatch.name_by_text(&mut command, 1);
         assert_eq!(command, by_text.as_bytes());
     }
 
     #[test]
     fn only_a_script_that_is_named_by_digest_can_be_unknown() {
         let unknown = error("NOSCRIPT No matching script.");
-        assert!(Delivery::script("q").needs_text(Naming::Digest, &unknown));
-        assert!(!Delivery::script("q").needs_text(Naming::Text, &unknown));
-        assert!(!Delivery::script("q").needs_text(Naming::Digest, &error("ERR no")));
-        assert!(!Delivery::push("q").needs_text(Naming::Digest, &unknown));
+        assert!(Dispatch::script("q").needs_text(Naming::Digest, &unknown));
+        assert!(!Dispatch::script("q").needs_text(Naming::Text, &unknown));
+        assert!(!Dispatch::script("q").needs_text(Naming::Digest, &error("ERR no")));
+        assert!(!Dispatch::push("q").needs_text(Naming::Digest, &unknown));
     }
 
     #[test]
     fn a_reply_says_whether_the_command_was_executed() {
-        for delivery in [Delivery::push("q"), Delivery::script("q")] {
-            let verdicts = |reply| delivery.verdicts(|| 2, &reply);
+        for dispatch in [Dispatch::push("q"), Dispatch::script("q")] {
+            let verdicts = |reply| dispatch.verdicts(|| 2, &reply);
             assert!(matches!(verdicts(error("LOADING Redis is loading")), Err(Error::Unavailable(_))));
             assert!(matches!(verdicts(error("OOM command not allowed")), Err(Error::Broker(_))));
             assert!(matches!(verdicts(Reply::SimpleString("OK".into())), Err(Error::Uncertain(_))));
             assert!(matches!(verdicts(Reply::Null), Err(Error::Uncertain(_))));
         }
-        assert!(matches!(Delivery::push("q").verdicts(|| 2, &Reply::Integer(7)), Ok(Verdicts::AllEnqueued)));
-        assert!(matches!(Delivery::push("q").verdicts(|| 1, &Reply::Array(vec![])), Err(Error::Uncertain(_))));
+        assert!(matches!(Dispatch::push("q").verdicts(|| 2, &Reply::Integer(7)), Ok(Verdicts::AllEnqueued)));
+        assert!(matches!(Dispatch::push("q").verdicts(|| 1, &Reply::Array(vec![])), Err(Error::Uncertain(_))));
         assert!(is_useless_after(&error("READONLY You can't write against a read only replica.")));
         assert!(!is_useless_after(&error("OOM command not allowed")));
     }
@@ -237,7 +237,7 @@ mod tests {
         let id = Reply::BulkString(ID.into());
         let verdicts = |items: &[&Reply]| {
             let items = items.iter().map(|item| (*item).clone()).collect();
-            Delivery::script("q").verdicts(|| 2, &Reply::Array(items))
+            Dispatch::script("q").verdicts(|| 2, &Reply::Array(items))
         };
         let present = Verdict::Present(TaskId(ID.as_bytes().try_into().expect("an id")));
         match verdicts(&[&one, &id]) {
@@ -254,13 +254,13 @@ mod tests {
     #[test]
     fn the_ids_of_a_command_are_those_of_its_messages() {
         let message = format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#);
-        for delivery in [Delivery::push("q"), Delivery::script("q")] {
+        for dispatch in [Dispatch::push("q"), Dispatch::script("q")] {
             let mut body = Vec::new();
             for _ in 0..3 {
-                delivery.begin_call(&mut body, None).expect("at once");
+                dispatch.begin_call(&mut body, None).expect("at once");
                 arg(&mut body, message.as_bytes());
             }
-            let ids: Vec<_> = delivery.ids(&body).map(|id| id.as_str().to_owned()).collect();
+            let ids: Vec<_> = dispatch.ids(&body).map(|id| id.as_str().to_owned()).collect();
             assert_eq!(ids, [ID; 3]);
         }
     }

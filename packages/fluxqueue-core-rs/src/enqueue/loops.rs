@@ -1,5 +1,5 @@
 //! The event loops that a producer serves, each with its connection. In a cluster a loop
-//! has one for each slot.
+//! has one for each hash slot.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,14 +10,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::event_loop::LoopConnection;
-use crate::connection::{Deployment, Slot};
+use crate::connection::{Deployment, HashSlot};
 use crate::fork;
 
 static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// By the address of the loop, which its connection keeps alive, and the shard key
 /// (`Deployment::shard_key`).
-type LoopTable = HashMap<(usize, Slot), Py<LoopConnection>>;
+type LoopTable = HashMap<(usize, HashSlot), Py<LoopConnection>>;
 
 /// No Python code runs while the table is locked, or it could wait for itself.
 pub struct Loops {
@@ -34,17 +34,17 @@ impl Loops {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection of the loop that runs in this thread, for keys of that slot.
+    /// The connection of the loop that runs in this thread, for keys of that hash slot.
     /// RuntimeError: no loop runs here.
     pub fn running<'py>(
         &self,
         py: Python<'py>,
         deployment: &Arc<Deployment>,
-        slot: Slot,
+        hash_slot: HashSlot,
     ) -> PyResult<Bound<'py, LoopConnection>> {
         let running = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
         self.leave_to_parent();
-        let shard_key = deployment.shard_key(slot);
+        let shard_key = deployment.shard_key(hash_slot);
         let key = (running.as_ptr() as usize, shard_key);
         if let Some(known) = self.lock().get(&key) {
             return Ok(known.clone_ref(py).into_bound(py));

@@ -8,7 +8,7 @@
 //! redirects    where a command goes, and where it goes next
 //! sync         in the calling thread, on this thread's connection (thread)
 //! bulk         many calls, two chunks on their way
-//! event_loop   one connection per loop, in a cluster one per slot (loops)
+//! event_loop   one connection per loop, in a cluster one per hash slot (loops)
 //! outbox       the calls of a loop; live_clock says how long they have waited
 //! ```
 

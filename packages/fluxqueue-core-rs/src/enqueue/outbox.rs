@@ -109,18 +109,18 @@ impl<F> Outbox<F> {
         self.waiting.make_contiguous().sort_by_key(|call| call.number);
     }
 
-    /// Appends one command per delivery and chunk to `out`. Calls that share a delivery
+    /// Appends one command per dispatch and chunk to `out`. Calls that share a dispatch
     /// keep their order.
     pub fn compose(&mut self, mut calls: Vec<LoopCall<F>>, wrapping: &Wrapping, out: &mut Vec<u8>) {
         let after = wrapping.after();
-        calls.sort_by(|a, b| a.target.delivery.group().cmp(&b.target.delivery.group()));
+        calls.sort_by(|a, b| a.target.dispatch.group().cmp(&b.target.dispatch.group()));
         let mut calls = calls.into_iter().peekable();
         while let Some(first) = calls.next() {
             let target = first.target.clone();
             let (mut count, mut bytes) = (first.count, first.body.len());
             let mut batch = vec![first];
             while let Some(call) = calls.next_if(|call| {
-                call.target.delivery.group() == target.delivery.group()
+                call.target.dispatch.group() == target.dispatch.group()
                     && count + call.count <= command::CHUNK_MESSAGES
                     && bytes + call.body.len() <= command::CHUNK_BYTES
             }) {
@@ -130,7 +130,7 @@ impl<F> Outbox<F> {
             }
             let (begin, before) = (self.appended, out.len());
             wrapping.before(out);
-            target.delivery.begin(out, count, self.naming);
+            target.dispatch.begin(out, count, self.naming);
             for call in &batch {
                 out.extend_from_slice(&call.body);
             }

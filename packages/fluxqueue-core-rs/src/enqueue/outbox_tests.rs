@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{self, Delivery, Naming};
+use super::command::{self, Dispatch, Naming};
 use super::outbox::{Answered, LoopCall, Outbox};
 use super::route::Target;
 use super::wrapping::Wrapping;
@@ -12,11 +12,11 @@ use crate::connection::Reply;
 use crate::message::Terms;
 
 fn call(future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
-    call_by(Delivery::push, future, queue, body)
+    call_by(Dispatch::push, future, queue, body)
 }
 
-fn call_by(delivery: fn(&str) -> Delivery, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
-    let target = Target::new(queue, "t", Terms::default(), delivery).expect("valid names");
+fn call_by(dispatch: fn(&str) -> Dispatch, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
+    let target = Target::new(queue, "t", Terms::default(), dispatch).expect("valid names");
     let deadline = Duration::from_millis(u64::from(future));
     LoopCall { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
 }
@@ -57,7 +57,7 @@ fn one_command_per_queue_in_the_order_of_the_calls() {
 
 #[test]
 fn deliveries_to_one_queue_have_a_command_each_and_a_script_can_have_its_text() {
-    let by_script = |n| call_by(Delivery::script, n, "a", b"$2\r\n+0\r\n$1\r\nx\r\n");
+    let by_script = |n| call_by(Dispatch::script, n, "a", b"$2\r\n+0\r\n$1\r\nx\r\n");
     let mut outbox = outbox([by_script(1), call(2, "a", b"$1\r\ny\r\n"), by_script(3), by_script(4)]);
     let commands = |outbox: &mut Outbox<u32>| {
         let (calls, mut out) = (outbox.take(), Vec::new());

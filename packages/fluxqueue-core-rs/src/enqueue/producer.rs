@@ -37,10 +37,10 @@ impl Producer {
     /// Sends one call from the calling thread.
     fn send(&self, py: Python<'_>, target: &Target, arguments: &Arguments, call: &PerCall) -> Result<Verdicts> {
         let mut own = thread::take(&self.deployment);
-        target.delivery.begin(&mut own.command, 1, Naming::Digest);
+        target.dispatch.begin(&mut own.command, 1, Naming::Digest);
         let sent = target
             .append(&mut own.command, arguments, call, self.deployment.config.max_message_bytes)
-            .and_then(|()| py.detach(|| sync::deliver(&self.deployment, target, &mut own)));
+            .and_then(|()| py.detach(|| sync::dispatch(&self.deployment, target, &mut own)));
         thread::put(&self.deployment, own);
         sent.map_err(|error| target.failure(error, 1))
     }
@@ -54,7 +54,7 @@ impl Producer {
         kwargs: &Bound<'py, PyDict>,
         call: impl FnOnce() -> PyResult<PerCall<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let connection = self.loops.running(py, &self.deployment, target.slot)?;
+        let connection = self.loops.running(py, &self.deployment, target.hash_slot)?;
         let call = call()?;
         let arguments = Arguments::encode(args, kwargs)?;
         let mut body = Vec::new();
@@ -88,7 +88,7 @@ impl Producer {
     }
 
     /// Sends all calls of an iterable. Returns how many were enqueued, and their verdicts
-    /// if the script has delivered them.
+    /// if the script enqueued them.
     fn send_all(
         &self,
         py: Python<'_>,
@@ -199,7 +199,7 @@ impl Producer {
         per_call: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let target = &route.get().target;
-        let connection = self.loops.running(py, &self.deployment, target.slot)?;
+        let connection = self.loops.running(py, &self.deployment, target.hash_slot)?;
         let bulk = self.calls(route, check, per_call);
         let mut body = Vec::new();
         let mut count = 0;

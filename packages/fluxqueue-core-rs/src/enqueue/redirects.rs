@@ -1,11 +1,11 @@
-//! Where the commands of a slot go: to its owner, or to the node that a redirect names.
+//! Where the commands of a hash slot go: to its owner, or to the node that a redirect names.
 //! With a single server they always go to that server.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Node;
-use crate::connection::{Connection, Deployment, Goal, Interrupt, Redirect, Reply, Slot};
+use crate::connection::{Connection, Deployment, Goal, HashSlot, Interrupt, Redirect, Reply};
 use crate::errors::{Error, Result};
 
 /// This many redirects in a row are followed at once. After more of them, the nodes do
@@ -25,28 +25,28 @@ pub enum Pause {
 pub struct Course {
     /// The node of a cluster, if it is known.
     pub node: Option<Arc<Node>>,
-    /// The node does not own the slot yet, so the command needs ASKING.
+    /// The node does not own the hash slot yet, so the command needs ASKING.
     pub asking: bool,
 }
 
-/// The redirects of one slot's commands.
+/// The redirects of one hash slot's commands.
 pub struct Redirects {
-    slot: Slot,
+    hash_slot: HashSlot,
     ask: Option<Arc<Node>>,
     in_a_row: u32,
 }
 
 impl Redirects {
-    /// The next command goes to the owner of the slot.
-    pub const fn new(slot: Slot) -> Redirects {
-        Redirects { slot, ask: None, in_a_row: 0 }
+    /// The next command goes to the owner of the hash slot.
+    pub const fn new(hash_slot: HashSlot) -> Redirects {
+        Redirects { hash_slot, ask: None, in_a_row: 0 }
     }
 
     /// Where the next command goes. A node that ASK has named gets one command only.
     pub fn course(&mut self, deployment: &Deployment) -> Course {
         match self.ask.take() {
             Some(node) => Course { node: Some(node), asking: true },
-            None => Course { node: deployment.owner(self.slot), asking: false },
+            None => Course { node: deployment.owner(self.hash_slot), asking: false },
         }
     }
 
@@ -54,7 +54,7 @@ impl Redirects {
     pub fn goal(&self, course: &Course) -> Goal {
         match &course.node {
             Some(node) if course.asking => Goal::Server(node.clone()),
-            _ => Goal::Owner(self.slot),
+            _ => Goal::Owner(self.hash_slot),
         }
     }
 

@@ -41,7 +41,7 @@ pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdic
         Verdicts::Each(each) => {
             let mut each = each.into_iter();
             for call in &calls {
-                let ids = call.target.delivery.ids(&call.body);
+                let ids = call.target.dispatch.ids(&call.body);
                 let list = verdict::list(py, ids.zip(each.by_ref().take(call.count)))?;
                 end(&call.future, &list.into_any().unbind());
             }

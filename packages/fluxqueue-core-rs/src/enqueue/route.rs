@@ -5,10 +5,10 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::command::Delivery;
+use super::command::Dispatch;
 use super::encode::Arguments;
 use super::per_call::PerCall;
-use crate::connection::{Slot, bulk, slot_of};
+use crate::connection::{HashSlot, bulk, hash_slot_of};
 use crate::errors::{Error, Result};
 use crate::message::{Envelope, Head, Terms};
 use crate::python::text::Name;
@@ -18,9 +18,9 @@ use crate::{ids, names};
 pub struct Target {
     pub queue: String,
     pub name: String,
-    pub delivery: Delivery,
-    /// The slot of the queue's keys, for a cluster.
-    pub slot: Slot,
+    pub dispatch: Dispatch,
+    /// The hash slot of the queue's keys, for a cluster.
+    pub hash_slot: HashSlot,
     terms: Terms,
     /// The options in the heads of the messages.
     opts: Option<String>,
@@ -28,16 +28,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// `delivery` makes the delivery to a queue whose name is good.
-    pub fn new(queue: &str, name: &str, terms: Terms, delivery: fn(&str) -> Delivery) -> Result<Target> {
+    /// `dispatch` makes the dispatch of a queue whose name is good.
+    pub fn new(queue: &str, name: &str, terms: Terms, dispatch: fn(&str) -> Dispatch) -> Result<Target> {
         names::check_queue(queue)?;
         terms.check().map_err(|fault| fault.in_declaration(name))?;
-        let delivery = delivery(queue);
+        let dispatch = dispatch(queue);
         Ok(Target {
             queue: queue.to_owned(),
             name: name.to_owned(),
-            slot: slot_of(delivery.key()),
-            delivery,
+            hash_slot: hash_slot_of(dispatch.key()),
+            dispatch,
             envelope: Envelope::new(name, &terms)?,
             opts: terms.opts(),
             terms,
@@ -57,7 +57,7 @@ impl Target {
                 self.label()
             )));
         }
-        self.delivery.begin_call(out, call.due)?;
+        self.dispatch.begin_call(out, call.due)?;
         out.reserve(len + 32);
         bulk(out, len);
         self.envelope.write(out, &head, args, kwargs, call.headers());
@@ -104,13 +104,13 @@ pub struct Route {
 }
 
 impl Route {
-    fn with_delivery(
+    fn with_dispatch(
         queue: &str,
         name: &str,
         terms: Option<&Bound<'_, PyDict>>,
-        delivery: fn(&str) -> Delivery,
+        dispatch: fn(&str) -> Dispatch,
     ) -> PyResult<Route> {
-        Ok(Route { target: Arc::new(Target::new(queue, name, Terms::read(terms)?, delivery)?) })
+        Ok(Route { target: Arc::new(Target::new(queue, name, Terms::read(terms)?, dispatch)?) })
     }
 }
 
@@ -119,15 +119,15 @@ impl Route {
     #[new]
     #[pyo3(signature = (queue, name, **terms))]
     fn new(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        Route::with_delivery(&queue, &name, terms, Delivery::push)
+        Route::with_dispatch(&queue, &name, terms, Dispatch::push)
     }
 
-    /// A route whose calls the script `enqueue` delivers. For tests of the core: no
+    /// A route whose calls the script `enqueue` writes. For tests of the core: no
     /// option of a task needs the script yet.
     #[staticmethod]
     #[pyo3(signature = (queue, name, **terms))]
     fn _scripted(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        Route::with_delivery(&queue, &name, terms, Delivery::script)
+        Route::with_dispatch(&queue, &name, terms, Dispatch::script)
     }
 
     #[getter]
@@ -160,7 +160,7 @@ mod tests {
     /// No term is in the options yet, so this test puts them there.
     #[test]
     fn each_message_of_a_route_has_its_options() {
-        let mut target = Target::new("q", "task", Terms::default(), Delivery::push).expect("good names");
+        let mut target = Target::new("q", "task", Terms::default(), Dispatch::push).expect("good names");
         for opts in [None, Some(r#"{"p":5}"#)] {
             target.opts = opts.map(str::to_owned);
             let mut out = Vec::new();

@@ -14,10 +14,10 @@ use crate::errors::{Error, Result};
 /// Sends `own.command`, one call of `target`, until Redis has executed or refused it, or
 /// its time is over. Rule 13: a command that was written whole is sent again only if
 /// the reply says that it was not executed.
-pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnections) -> Result<Verdicts> {
+pub fn dispatch(deployment: &Deployment, target: &Target, own: &mut ThreadConnections) -> Result<Verdicts> {
     let deadline = Instant::now() + deployment.config.timeout;
     let mut backoff = Backoff::new();
-    let mut redirects = Redirects::new(target.slot);
+    let mut redirects = Redirects::new(target.hash_slot);
     let mut naming = Naming::Digest;
     loop {
         let course = redirects.course(deployment);
@@ -34,7 +34,7 @@ pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnect
         });
         let (failure, pause) = match sent {
             Ok((connection, replies)) => {
-                let verdicts = wrapping.verdicts(&target.delivery, || 1, &replies);
+                let verdicts = wrapping.verdicts(&target.dispatch, || 1, &replies);
                 let redirect = redirects.follow(deployment, &replies.reply, connection.node());
                 if !matches!(verdicts, Err(Error::Uncertain(_))) && !command::is_useless_after(&replies.reply) {
                     own.keep(connection);
@@ -47,9 +47,9 @@ pub fn deliver(deployment: &Deployment, target: &Target, own: &mut ThreadConnect
                         (reason, pause)
                     }
                     (None, Err(not_ready @ Error::Unavailable(_))) => (not_ready, Pause::Needed),
-                    (None, Err(unknown)) if target.delivery.needs_text(naming, &replies.reply) => {
+                    (None, Err(unknown)) if target.dispatch.needs_text(naming, &replies.reply) => {
                         naming = Naming::Text;
-                        target.delivery.name_by_text(&mut own.command, 1);
+                        target.dispatch.name_by_text(&mut own.command, 1);
                         (unknown, Pause::None)
                     }
                     (None, other) => return other,

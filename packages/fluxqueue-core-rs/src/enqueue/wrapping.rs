@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::command::{self, Delivery};
+use super::command::{self, Dispatch};
 use super::verdict::Verdicts;
 use crate::config::Wait;
 use crate::connection::{Connection, Interrupt, Reply, command};
@@ -24,8 +24,8 @@ pub struct Replies {
 }
 
 impl Wrapping {
-    /// Appends what comes before the command. After ASKING a node serves a slot of
-    /// another node, since the slot's keys are on their way to it.
+    /// Appends what comes before the command. After ASKING a node serves a hash slot of
+    /// another node, since the hash slot's keys are on their way to it.
     pub fn before(&self, out: &mut Vec<u8>) {
         if self.asking {
             command(out, [b"ASKING".as_slice()]);
@@ -65,10 +65,10 @@ impl Wrapping {
     }
 
     /// The verdicts of the replies on the calls of the command. Errors as with
-    /// `Delivery::verdicts`, and `Unacknowledged`: Redis has executed the command, but
+    /// `Dispatch::verdicts`, and `Unacknowledged`: Redis has executed the command, but
     /// too few replicas have it, or the disk does not.
-    pub fn verdicts(&self, delivery: &Delivery, calls: impl FnOnce() -> usize, replies: &Replies) -> Result<Verdicts> {
-        let verdicts = delivery.verdicts(calls, &replies.reply)?;
+    pub fn verdicts(&self, dispatch: &Dispatch, calls: impl FnOnce() -> usize, replies: &Replies) -> Result<Verdicts> {
+        let verdicts = dispatch.verdicts(calls, &replies.reply)?;
         match &replies.waited {
             None => Ok(verdicts),
             Some(waited) => acknowledged(&self.wait, waited).map(|()| verdicts),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn too_few_acknowledgements_leave_the_task_in_redis() {
-        let push = Delivery::push("q");
+        let push = Dispatch::push("q");
         let verdicts = |wrapping: Wrapping, waited: Reply| {
             wrapping.verdicts(&push, || 1, &Replies { reply: Reply::Integer(1), waited: Some(waited) })
         };

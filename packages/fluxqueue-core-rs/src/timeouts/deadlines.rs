@@ -66,7 +66,7 @@ impl<T> Attempts<T> {
     /// The time of the next call of `pass`. None: not before an attempt is added.
     ///
     /// While an exception may be pending in a thread, that time is soon. CPython 3.11 and 3.12
-    /// have one flag for the pending exceptions of all threads, and the first delivery clears
+    /// have one flag for the pending exceptions of all threads, and the first one raised clears
     /// it. The thread that calls `pass` asks for the GIL, which makes the running thread check
     /// for an exception again.
     pub fn next(&self, now: Instant) -> Option<Instant> {

@@ -52,7 +52,7 @@ impl TimedCall {
         if fork::generation() != generation || !self.watchlist.remove(id) {
             return result;
         }
-        deliver(py, thread)?;
+        raise_pending(py, thread)?;
         Err(timed_out(py, self.timeout, result.err())?)
     }
 }
@@ -62,7 +62,7 @@ fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
-/// Imports everything that `interrupt` and `deliver` need, before they need it. An import
+/// Imports everything that `interrupt` and `raise_pending` need, before they need it. An import
 /// releases the GIL, and so does the first use of a `PyOnceLock`. But the caller of `interrupt`
 /// holds a lock for which other threads wait while they hold the GIL. Besides, an import of
 /// traced code does not end while the flag of `clear_flag` is set.
@@ -99,7 +99,7 @@ pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
 /// CPython 3.11 has one flag for all threads. While it is set, no traced function gets past
 /// its start, in any thread (`DO_TRACING` in `Python/ceval.c` checks the flag before RESUME,
 /// and repeats itself). With coverage or a debugger, all threads would wait for one thread that
-/// is blocked in C. The delivery of another exception, to this thread, clears the flag. No
+/// is blocked in C. Another exception, raised in this thread, clears the flag. No
 /// exception is lost: the blocked thread does not hold the GIL, and when it takes the GIL,
 /// CPython sets the flag again (`take_gil` in `Python/ceval_gil.h`).
 ///
@@ -108,16 +108,16 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
     if py.version_info() >= (3, 12) {
         return Ok(());
     }
-    deliver(py, thread_ident(py)?)
+    raise_pending(py, thread_ident(py)?)
 }
 
 /// Raises a TaskTimeout that may be pending in this thread, and drops it.
 ///
 /// First it sets the exception once more. Then one is pending, whether or not CPython has
 /// raised the first one in the task. This also sets the flag that makes CPython check, which
-/// the delivery to another thread may have cleared. (NULL instead of the exception would drop
-/// it, but leave the flag set, and every thread on the slow path.)
-fn deliver(py: Python<'_>, thread: u64) -> PyResult<()> {
+/// an exception raised in another thread may have cleared. (NULL instead of the exception would
+/// drop it, but leave the flag set, and every thread on the slow path.)
+fn raise_pending(py: Python<'_>, thread: u64) -> PyResult<()> {
     let nothing = nothing(py)?;
     interrupt(py, thread)?;
     match nothing.call0() {

@@ -49,8 +49,8 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
             return Supervisor(options, sys.argv[1:] if argv is None else argv, logger).run()
         except ConfigurationError as error:
             fail(prog, str(error))
-    slot = options.process_slot
-    link = SupervisorLink(slot) if slot is not None else None
+    position = options.process_position
+    link = SupervisorLink(position) if position is not None else None
     tasks = _load_tasks(options, prog)
     if tasks is None:
         return 1

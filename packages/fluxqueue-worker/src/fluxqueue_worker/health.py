@@ -81,13 +81,13 @@ def listen(options: Options, health: WorkerHealth, metrics: Metrics | None) -> H
     from fluxqueue_core.service.health import HealthServer
 
     host, port = options.health_host, options.health_port
-    slot = options.process_slot
+    position = options.process_position
     listener = None
-    if slot is not None and slot.health is not None:
+    if position is not None and position.health is not None:
         # The supervisor answers at the public port, and asks this socket.
         import socket
 
-        listener = socket.socket(fileno=slot.health)
+        listener = socket.socket(fileno=position.health)
         listener.set_inheritable(False)
     server = HealthServer(host, port, health.live, health.ready, listener)
     server.metrics = metrics

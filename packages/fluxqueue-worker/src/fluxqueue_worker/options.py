@@ -19,7 +19,7 @@ from fluxqueue_core.service.setting import (
     yes_or_no,
 )
 
-from .supervised import ProcessSlot
+from .supervised import ProcessPosition
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
 # The core accepts no higher number.
@@ -67,7 +67,7 @@ class Options:
         redis_url: None if it was not given: see `fluxqueue_core.Settings`.
         tasks_module_path: see `task_loader.load`.
         parent: the process whose suspects this one runs, or None.
-        process_slot: its position under its supervisor, or None.
+        process_position: its position under its supervisor, or None.
         folder: the working directory at the start.
     """
 
@@ -198,14 +198,14 @@ class Options:
     health_port: int = setting(common.HEALTH_PORT)
     health_host: str = setting(common.HEALTH_HOST)
     parent: int | None = None
-    process_slot: ProcessSlot | None = None
+    process_position: ProcessPosition | None = None
     folder: str
 
     @property
     def wants_supervisor(self) -> bool:
         """Whether this process starts others that do the work."""
         limited = self.max_tasks or self.max_rss or self.max_stuck
-        alone = self.parent is None and self.process_slot is None
+        alone = self.parent is None and self.process_position is None
         return alone and bool(self.processes > 1 or limited)
 
     def lane_environment(self, queue: str) -> dict[str, str]:
@@ -238,9 +238,9 @@ def parse(argv: list[str] | None, prog: str) -> Options:
     parser.add_argument("--suspects-lane", dest="parent", type=int, help=argparse.SUPPRESS)
     parser.add_argument(
         "--supervised",
-        dest="process_slot",
-        type=ProcessSlot.parse,
-        metavar="SLOT",
+        dest="process_position",
+        type=ProcessPosition.parse,
+        metavar="POSITION",
         help=argparse.SUPPRESS,
     )
     values = parser.parse_args(argv)

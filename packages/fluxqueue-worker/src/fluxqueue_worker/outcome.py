@@ -97,7 +97,7 @@ class Dead(Outcome):
     reason: str = "failed"
 
     def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.bury(job, self.reason, self.text, self.traceback)
+        return jobs.make_dead(job, self.reason, self.text, self.traceback)
 
     def log(self, events: TaskEvents, job: Job, started: float) -> None:
         events.dead(job, started, self.reason, self.text, self.traceback)

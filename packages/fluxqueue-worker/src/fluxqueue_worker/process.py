@@ -13,7 +13,7 @@ from time import monotonic
 from fluxqueue_core.service.log import Logger
 
 from .options import Options
-from .supervised import CUT, UP, ProcessSlot
+from .supervised import CUT, UP, ProcessPosition
 
 # Seconds between the death of a process and the start of the next. Each process
 # that does not live for `STABLE` seconds doubles it.
@@ -98,15 +98,15 @@ class Process:
                 # On a free port that only this machine can reach.
                 health = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
                 self.health_port = health.getsockname()[1]
-            slot = ProcessSlot(
+            position = ProcessPosition(
                 self.index, theirs.fileno(), None if health is None else health.fileno()
             )
             module = [sys.executable, "-m", "fluxqueue_worker"]
             self._child = subprocess.Popen(
-                [*module, *self._arguments, f"--supervised={slot}"],
+                [*module, *self._arguments, f"--supervised={position}"],
                 cwd=self._options.folder,
                 stdin=subprocess.DEVNULL,
-                pass_fds=[fd for fd in (slot.link, slot.health) if fd is not None],
+                pass_fds=[fd for fd in (position.link, position.health) if fd is not None],
                 # Ctrl+C goes to the terminal's process group; the supervisor forwards it.
                 process_group=0,
             )

@@ -20,7 +20,7 @@ CUT = b"c"
 
 
 @dataclass(frozen=True)
-class ProcessSlot:
+class ProcessPosition:
     """A worker process's position under its supervisor. The text form is the value
     of the hidden flag `--supervised`.
 
@@ -40,7 +40,7 @@ class ProcessSlot:
         return f"{self.index},{self.link},{health}"
 
     @classmethod
-    def parse(cls, text: str) -> ProcessSlot:
+    def parse(cls, text: str) -> ProcessPosition:
         """Reads the text form.
 
         Raises:
@@ -58,17 +58,17 @@ class SupervisorLink:
         cut: the supervisor wants the drain cut short.
     """
 
-    def __init__(self, slot: ProcessSlot) -> None:
+    def __init__(self, position: ProcessPosition) -> None:
         self.ended = False
         self.cut = False
         # Read with `os`: the worker needs `socket` for nothing else.
-        self._fd = slot.link
+        self._fd = position.link
         os.set_blocking(self._fd, False)
         os.set_inheritable(self._fd, False)
         # Until the worker catches signals, this one ends the process, which holds
         # nothing yet. If the supervisor died before this call, the link is closed.
         set_parent_death_signal(signal.SIGTERM)
-        os.register_at_fork(after_in_child=lambda: os.close(slot.link))
+        os.register_at_fork(after_in_child=lambda: os.close(position.link))
 
     def fileno(self) -> int:
         return self._fd

@@ -171,7 +171,11 @@ class Worker:
             concurrency=options.concurrency,
             redis=self._settings.display_url,
             **({"suspects_of": options.parent} if self._is_lane else {}),
-            **({"process": options.process_slot.index} if options.process_slot is not None else {}),
+            **(
+                {"process": options.process_position.index}
+                if options.process_position is not None
+                else {}
+            ),
         )
         if self._is_lane:
             set_parent_death_signal(signal.SIGTERM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from fluxqueue_control.errors import full_text, slot_is_moving
+from fluxqueue_control.errors import full_text, hash_slot_is_moving
 from fluxqueue_core import missing_right
 from fluxqueue_core.service.log import get_logger
 
@@ -27,8 +27,8 @@ class ErrorLog:
 
     def report_queue(self, queue: str, doing: str, error: BaseException) -> None:
         """Logs that one queue's keys can't be worked with. The other queues go on."""
-        if slot_is_moving(error):
-            # A moving slot is normal. Many of these lines for one queue are not.
+        if hash_slot_is_moving(error):
+            # A moving hash slot is normal. Many of these lines for one queue are not.
             if self._is_due("queue.moving", queue):
                 get_logger().warning("queue.moving", queue=queue, doing=doing, error=str(error))
             return

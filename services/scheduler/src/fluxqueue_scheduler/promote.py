@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
-from fluxqueue_control.errors import slot_is_moving
+from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
@@ -66,7 +66,7 @@ class Promoter:
         for queue, reply in zip(names, replies, strict=True):
             if isinstance(reply, ResponseError):
                 self._error_log.report_queue(queue, "promote", reply)
-                if not slot_is_moving(reply):
+                if not hash_slot_is_moving(reply):
                     self._refused[queue] = now + REFUSED_PAUSE
                 continue
             self._refused.pop(queue, None)

@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from fluxqueue_control import registry
-from fluxqueue_control.errors import slot_is_moving
+from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import key
 from redis.exceptions import ResponseError
@@ -71,7 +71,7 @@ class Registry:
         try:
             found = registry.read_names(client)
         except ResponseError as error:
-            if slot_is_moving(error):
+            if hash_slot_is_moving(error):
                 return
             self.error = f"the names of the queues can't be read: {error}"
             fields = {"remedy": _REMEDY} | remedy(error)

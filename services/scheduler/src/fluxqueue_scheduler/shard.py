@@ -42,7 +42,7 @@ class Shard:
 
     Args:
         node: the master, if the settings name a cluster.
-        moved: called when the master says that a slot belongs to another one.
+        moved: called when the master says that a hash slot belongs to another one.
 
     Attributes:
         queues: the names of its queues.

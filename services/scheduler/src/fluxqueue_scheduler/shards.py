@@ -2,7 +2,7 @@
 its own queues.
 
 One thread finds the masters and the queues of each: once a second, and at once when a
-master says that a slot has moved.
+master says that a hash slot has moved.
 
 Why: docs/decisions/0029-a-shard-of-threads-for-each-master.md
 """
@@ -27,7 +27,7 @@ from .outages import Outages
 from .queues import Registry
 from .shard import CLIENT_NAME, Shard
 
-# Seconds between two looks at the cluster, and between two looks whether a slot has moved.
+# Seconds between two looks at the cluster, and between two looks whether a hash slot has moved.
 REFRESH_INTERVAL = 1.0
 TICK = 0.1
 
@@ -55,7 +55,7 @@ class Shards:
 
     Args:
         make: makes a shard, not started, from its queues, its master, and the function
-            to call when a slot has moved.
+            to call when a hash slot has moved.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Shards:
                     "queue.not_served",
                     name,
                     queue=name,
-                    error="no master of the cluster has its slot",
+                    error="no master of the cluster has its hash slot",
                 )
             else:
                 of_master[owner].append(name)

@@ -71,7 +71,7 @@ class HealthServer:
         self._checks = {"/livez": live, "/readyz": ready}
         self._socket = listener if listener is not None else _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
-        self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._permits = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._closed = False
         # A process that a task forks must not hold the port.
         os.register_at_fork(after_in_child=self._socket.close)
@@ -90,12 +90,12 @@ class HealthServer:
 
     def _serve(self) -> None:
         while not self._closed:
-            self._slots.acquire()
+            self._permits.acquire()
             try:
                 connection, _ = self._socket.accept()
             except OSError:
                 # The socket is closed, or the system has no free descriptor now.
-                self._slots.release()
+                self._permits.release()
                 sleep(0.1)
                 continue
             thread = threading.Thread(target=self._answer, args=(connection,), daemon=True)
@@ -111,7 +111,7 @@ class HealthServer:
                 if request:
                     connection.sendall(self._response(request))
         finally:
-            self._slots.release()
+            self._permits.release()
 
     def _response(self, request: bytes) -> bytes:
         try:

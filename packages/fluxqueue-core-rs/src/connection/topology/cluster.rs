@@ -1,28 +1,28 @@
-//! The map from the slots of a cluster to the nodes that serve them: the reply to CLUSTER
+//! The map from the hash slots of a cluster to the nodes that serve them: the reply to CLUSTER
 //! SLOTS, corrected by the redirects since then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::hash_slot::{HASH_SLOTS, HashSlot};
 use super::share::share;
-use super::slot::{SLOTS, Slot};
 use crate::config::{Config, Node};
 use crate::connection::dial;
 use crate::connection::framing::Reply;
 use crate::connection::link::Interrupt;
 use crate::errors::{Error, Result};
 
-/// The index for a slot without a known node.
+/// The index for a hash slot without a known node.
 const NO_NODE: u16 = u16::MAX;
 
 /// The map, and the nodes to ask for it.
-pub struct SlotMap {
+pub struct HashSlotMap {
     seeds: Vec<Arc<Node>>,
     view: Mutex<ClusterView>,
 }
 
 struct ClusterView {
-    /// The index in `nodes` for each slot. Empty before the first reply.
+    /// The index in `nodes` for each hash slot. Empty before the first reply.
     owners: Vec<u16>,
     nodes: Vec<Arc<Node>>,
     /// Whether to ask for the map before the next connection, since a node could not be
@@ -33,19 +33,19 @@ struct ClusterView {
     turn: usize,
 }
 
-impl SlotMap {
-    pub fn new(seeds: Vec<Node>) -> SlotMap {
+impl HashSlotMap {
+    pub fn new(seeds: Vec<Node>) -> HashSlotMap {
         let view = ClusterView { owners: Vec::new(), nodes: Vec::new(), doubtful: true, turn: 0 };
-        SlotMap { seeds: seeds.into_iter().map(Arc::new).collect(), view: Mutex::new(view) }
+        HashSlotMap { seeds: seeds.into_iter().map(Arc::new).collect(), view: Mutex::new(view) }
     }
 
     fn lock(&self) -> MutexGuard<'_, ClusterView> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node that serves the slot, if the map has it.
-    pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
-        self.lock().owner(slot)
+    /// The node that serves the hash slot, if the map has it.
+    pub fn owner(&self, hash_slot: HashSlot) -> Option<Arc<Node>> {
+        self.lock().owner(hash_slot)
     }
 
     /// Notes that the map may be wrong.
@@ -53,33 +53,40 @@ impl SlotMap {
         self.lock().doubtful = true;
     }
 
-    /// Notes that `node` serves the slot, as a redirect said.
-    pub fn learn(&self, slot: Slot, node: Arc<Node>) {
+    /// Notes that `node` serves the hash slot, as a redirect said.
+    pub fn learn(&self, hash_slot: HashSlot, node: Arc<Node>) {
         let mut view = self.lock();
         let known = view.nodes.iter().position(|other| *other == node);
         let at = known.unwrap_or_else(|| {
-            // Since the node is new, other slots have moved too. It knows them: ask it first.
+            // Since the node is new, other hash slots have moved too. It knows them: ask it first.
             view.doubtful = true;
             view.turn = view.nodes.len();
             view.nodes.push(node);
             view.nodes.len() - 1
         });
-        view.owners.resize(SLOTS, NO_NODE);
-        view.owners[usize::from(slot)] = u16::try_from(at).unwrap_or(NO_NODE);
+        view.owners.resize(HASH_SLOTS, NO_NODE);
+        view.owners[usize::from(hash_slot)] = u16::try_from(at).unwrap_or(NO_NODE);
     }
 
-    /// Returns the node that serves the slot. Asks the cluster if the map does not have it, or
+    /// Returns the node that serves the hash slot. Asks the cluster if the map does not have it, or
     /// may be wrong.
-    pub fn find(&self, slot: Slot, config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Arc<Node>> {
+    pub fn find(
+        &self,
+        hash_slot: HashSlot,
+        config: &Config,
+        deadline: Instant,
+        interrupt: &mut Interrupt,
+    ) -> Result<Arc<Node>> {
         let known = {
             let view = self.lock();
-            if view.doubtful { None } else { view.owner(slot) }
+            if view.doubtful { None } else { view.owner(hash_slot) }
         };
         if let Some(node) = known {
             return Ok(node);
         }
         self.ask(config, deadline, interrupt)?;
-        self.owner(slot).ok_or_else(|| Error::Unavailable(format!("no node of the cluster serves slot {slot}")))
+        self.owner(hash_slot)
+            .ok_or_else(|| Error::Unavailable(format!("no node of the cluster serves hash slot {hash_slot}")))
     }
 
     /// Asks one node after another for the map.
@@ -111,8 +118,8 @@ impl SlotMap {
 }
 
 impl ClusterView {
-    fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
-        self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?)).cloned()
+    fn owner(&self, hash_slot: HashSlot) -> Option<Arc<Node>> {
+        self.nodes.get(usize::from(*self.owners.get(usize::from(hash_slot))?)).cloned()
     }
 
     /// All known nodes, then the other seeds, in the order in which to ask them.
@@ -124,10 +131,10 @@ impl ClusterView {
         nodes
     }
 
-    fn replace(&mut self, ranges: Vec<(Slot, Slot, Node)>) {
+    fn replace(&mut self, ranges: Vec<(HashSlot, HashSlot, Node)>) {
         self.nodes.clear();
         self.owners.clear();
-        self.owners.resize(SLOTS, NO_NODE);
+        self.owners.resize(HASH_SLOTS, NO_NODE);
         for (first, last, node) in ranges {
             let at = self.nodes.iter().position(|known| **known == node).unwrap_or_else(|| {
                 self.nodes.push(Arc::new(node));
@@ -139,8 +146,8 @@ impl ClusterView {
     }
 }
 
-/// Reads the reply to CLUSTER SLOTS: each range of slots with its master.
-fn read(reply: &Reply, from: &Node) -> Result<Vec<(Slot, Slot, Node)>> {
+/// Reads the reply to CLUSTER SLOTS: each range of hash slots with its master.
+fn read(reply: &Reply, from: &Node) -> Result<Vec<(HashSlot, HashSlot, Node)>> {
     let Reply::Array(ranges) = reply else {
         return Err(Error::Unavailable("what answers there is not a node of a Redis Cluster".into()));
     };
@@ -150,12 +157,12 @@ fn read(reply: &Reply, from: &Node) -> Result<Vec<(Slot, Slot, Node)>> {
     Ok(ranges.iter().filter_map(|range| range_of(range, from)).collect())
 }
 
-fn range_of(range: &Reply, from: &Node) -> Option<(Slot, Slot, Node)> {
+fn range_of(range: &Reply, from: &Node) -> Option<(HashSlot, HashSlot, Node)> {
     let Reply::Array(parts) = range else { return None };
     let [Reply::Integer(first), Reply::Integer(last), Reply::Array(master), ..] = &parts[..] else { return None };
     let [host, Reply::Integer(port), rest @ ..] = &master[..] else { return None };
-    let slot = |n: &i64| Slot::try_from(*n).ok().filter(|slot| usize::from(*slot) < SLOTS);
-    let (first, last) = (slot(first)?, slot(last)?);
+    let hash_slot = |n: &i64| HashSlot::try_from(*n).ok().filter(|hash_slot| usize::from(*hash_slot) < HASH_SLOTS);
+    let (first, last) = (hash_slot(first)?, hash_slot(last)?);
     let host = match text(host) {
         // The host is null or empty: the node does not know its own address. It has the
         // address to which this client connected.
@@ -200,15 +207,15 @@ mod tests {
         Reply::Array(vec![Reply::Integer(first), Reply::Integer(last), Reply::Array(master), replica])
     }
 
-    fn map(ranges: Vec<Reply>) -> SlotMap {
-        let map = SlotMap::new(vec![node("seed", 1)]);
+    fn map(ranges: Vec<Reply>) -> HashSlotMap {
+        let map = HashSlotMap::new(vec![node("seed", 1)]);
         let ranges = read(&Reply::Array(ranges), &node("asked", 2)).expect("ranges");
         map.lock().replace(ranges);
         map
     }
 
-    fn host(map: &SlotMap, slot: Slot) -> Option<String> {
-        map.owner(slot).map(|node| node.to_string())
+    fn host(map: &HashSlotMap, hash_slot: HashSlot) -> Option<String> {
+        map.owner(hash_slot).map(|node| node.to_string())
     }
 
     #[test]
@@ -225,7 +232,7 @@ mod tests {
             range(9, 8, string("x"), 1, vec![]),
             Reply::Null,
         ]);
-        for (slot, owner) in [
+        for (hash_slot, owner) in [
             (0, Some("10.0.0.1:1")),
             (99, Some("10.0.0.1:1")),
             (100, Some("asked:2")),
@@ -235,7 +242,7 @@ mod tests {
             (500, None),
             (16_383, Some("10.0.0.1:1")),
         ] {
-            assert_eq!(host(&map, slot).as_deref(), owner, "{slot}");
+            assert_eq!(host(&map, hash_slot).as_deref(), owner, "{hash_slot}");
         }
         assert_eq!(map.lock().nodes.len(), 4);
         assert!(read(&Reply::Array(vec![]), &node("asked", 2)).is_err());
@@ -243,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_moves_is_learnt_and_an_unknown_node_is_asked_first() {
+    fn a_hash_slot_that_moves_is_learnt_and_an_unknown_node_is_asked_first() {
         let map = map(vec![range(0, 99, string("a"), 1, vec![]), range(100, 199, string("b"), 1, vec![])]);
         map.learn(5, Arc::new(node("b", 1)));
         assert_eq!((host(&map, 5).as_deref(), host(&map, 6).as_deref()), (Some("b:1"), Some("a:1")));
@@ -251,7 +258,7 @@ mod tests {
         map.learn(5, Arc::new(node("c", 1)));
         assert_eq!(host(&map, 5).as_deref(), Some("c:1"));
         assert!(map.lock().doubtful);
-        let order = |map: &SlotMap| -> Vec<String> {
+        let order = |map: &HashSlotMap| -> Vec<String> {
             map.lock().next_turn(&map.seeds).iter().map(|node| node.host.clone()).collect()
         };
         assert_eq!(order(&map), ["c", "a", "b", "seed"]);
@@ -260,7 +267,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_nothing_is_known_but_what_was_learnt() {
-        let map = SlotMap::new(vec![node("seed", 1)]);
+        let map = HashSlotMap::new(vec![node("seed", 1)]);
         assert_eq!(map.owner(7), None);
         map.learn(7, Arc::new(node("a", 1)));
         assert_eq!((host(&map, 7).as_deref(), host(&map, 8)), (Some("a:1"), None));

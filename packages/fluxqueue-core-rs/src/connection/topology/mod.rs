@@ -1,16 +1,16 @@
 //! The search for the server of a queue: the one at the address, the master that the
-//! Sentinels name, or the node of a cluster that serves the queue's slot.
+//! Sentinels name, or the node of a cluster that serves the queue's hash slot.
 
 mod cluster;
+mod hash_slot;
 mod redirect;
 mod sentinel;
 mod share;
-mod slot;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::cluster::SlotMap;
+use self::cluster::HashSlotMap;
 use self::redirect::Destination;
 use self::sentinel::Watched;
 use super::backoff::Backoff;
@@ -19,8 +19,8 @@ use super::link::{Connection, Interrupt};
 use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
-pub use slot::Slot;
-pub use slot::of as slot_of;
+pub use hash_slot::HashSlot;
+pub use hash_slot::of as hash_slot_of;
 
 /// A deployment of Redis: its settings, and the servers that are known so far.
 pub struct Deployment {
@@ -32,25 +32,25 @@ pub struct Deployment {
 enum Finder {
     Fixed,
     Sentinel(Watched),
-    Cluster(SlotMap),
+    Cluster(HashSlotMap),
 }
 
 /// The server that a connection must lead to.
 #[derive(Clone)]
 pub enum Goal {
-    /// The server that serves the slot.
-    Owner(Slot),
+    /// The server that serves the hash slot.
+    Owner(HashSlot),
     /// This server, since a redirect named it or another connection leads to it.
     Server(Arc<Node>),
 }
 
 /// The destination to which a refusal sends a command. Redis did not execute the command.
 pub enum Redirect {
-    /// Another node serves the slot, and the map has it now.
+    /// Another node serves the hash slot, and the map has it now.
     Moved,
     /// This node has the keys of this one command.
     Ask(Arc<Node>),
-    /// Another server serves the slot. The next connection searches for it.
+    /// Another server serves the hash slot. The next connection searches for it.
     Unknown,
 }
 
@@ -60,7 +60,7 @@ impl Deployment {
         let finder = match &config.address {
             Address::Unix(_) | Address::Single(_) => Finder::Fixed,
             Address::Sentinel(sentinels) => Finder::Sentinel(Watched::new(sentinels.clone())),
-            Address::Cluster(seeds) => Finder::Cluster(SlotMap::new(seeds.clone())),
+            Address::Cluster(seeds) => Finder::Cluster(HashSlotMap::new(seeds.clone())),
         };
         Deployment { config, finder }
     }
@@ -70,17 +70,17 @@ impl Deployment {
         matches!(self.finder, Finder::Cluster(_))
     }
 
-    /// The shard key of a slot. Keys with the same shard key are always on one server: in a
-    /// cluster the keys of one slot, in other deployments all keys.
-    pub fn shard_key(&self, slot: Slot) -> Slot {
-        if self.is_cluster() { slot } else { 0 }
+    /// The shard key of a hash slot. Keys with the same shard key are always on one server: in a
+    /// cluster the keys of one hash slot, in other deployments all keys.
+    pub fn shard_key(&self, hash_slot: HashSlot) -> HashSlot {
+        if self.is_cluster() { hash_slot } else { 0 }
     }
 
-    /// The node of a cluster that serves the slot, if the map has it. None in other
-    /// deployments: there, every connection can serve every slot.
-    pub fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
+    /// The node of a cluster that serves the hash slot, if the map has it. None in other
+    /// deployments: there, every connection can serve every hash slot.
+    pub fn owner(&self, hash_slot: HashSlot) -> Option<Arc<Node>> {
         match &self.finder {
-            Finder::Cluster(map) => map.owner(slot),
+            Finder::Cluster(map) => map.owner(hash_slot),
             Finder::Fixed | Finder::Sentinel(_) => None,
         }
     }
@@ -96,8 +96,8 @@ impl Deployment {
                 Some(Redirect::Unknown)
             }
             (Finder::Cluster(map), "MOVED" | "ASK") => match Destination::read(error, from) {
-                Some(Destination::Moved(slot, node)) => {
-                    map.learn(slot, node);
+                Some(Destination::Moved(hash_slot, node)) => {
+                    map.learn(hash_slot, node);
                     Some(Redirect::Moved)
                 }
                 Some(Destination::Ask(node)) => Some(Redirect::Ask(node)),
@@ -157,8 +157,8 @@ impl Deployment {
                 let node = watched.master(config, deadline, interrupt)?;
                 self.open_server(node, deadline, interrupt)
             }
-            (Finder::Cluster(map), Goal::Owner(slot)) => {
-                let node = map.find(*slot, config, deadline, interrupt)?;
+            (Finder::Cluster(map), Goal::Owner(hash_slot)) => {
+                let node = map.find(*hash_slot, config, deadline, interrupt)?;
                 self.open_server(node, deadline, interrupt)
             }
         }

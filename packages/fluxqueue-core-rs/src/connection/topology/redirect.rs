@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::slot::{SLOTS, Slot};
+use super::hash_slot::{HASH_SLOTS, HashSlot};
 use crate::config::Node;
 
 /// The node that a redirect names.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// The node that serves the slot from now on.
-    Moved(Slot, Arc<Node>),
-    /// The node that has the keys of this one command, since the slot is moving there.
+    /// The node that serves the hash slot from now on.
+    Moved(HashSlot, Arc<Node>),
+    /// The node that has the keys of this one command, since the hash slot is moving there.
     Ask(Arc<Node>),
 }
 
@@ -20,8 +20,8 @@ impl Destination {
     /// the reply.
     pub fn read(text: &str, from: Option<&Node>) -> Option<Destination> {
         let mut words = text.split_whitespace();
-        let (kind, slot, place) = (words.next()?, words.next()?, words.next()?);
-        let slot: Slot = slot.parse().ok().filter(|slot| usize::from(*slot) < SLOTS)?;
+        let (kind, hash_slot, place) = (words.next()?, words.next()?, words.next()?);
+        let hash_slot: HashSlot = hash_slot.parse().ok().filter(|hash_slot| usize::from(*hash_slot) < HASH_SLOTS)?;
         // Redis writes an IPv6 address without brackets.
         let (host, port) = place.rsplit_once(':')?;
         let host = match host.trim_matches(['[', ']']) {
@@ -32,7 +32,7 @@ impl Destination {
         };
         let node = Arc::new(Node { host: host.to_owned(), port: port.parse().ok().filter(|port| *port > 0)? });
         match kind {
-            "MOVED" => Some(Destination::Moved(slot, node)),
+            "MOVED" => Some(Destination::Moved(hash_slot, node)),
             "ASK" => Some(Destination::Ask(node)),
             _ => None,
         }

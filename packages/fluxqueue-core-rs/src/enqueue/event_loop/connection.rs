@@ -13,7 +13,7 @@ use super::opening;
 use super::state::LoopState;
 use super::traffic;
 use super::turn::LoopTurn;
-use crate::connection::{Deployment, Slot};
+use crate::connection::{Deployment, HashSlot};
 use crate::enqueue::outbox::LoopCall;
 use crate::fork;
 
@@ -27,8 +27,12 @@ pub struct LoopConnection {
 }
 
 impl LoopConnection {
-    pub fn new(deployment: Arc<Deployment>, slot: Slot, event_loop: Bound<'_, PyAny>) -> PyResult<LoopConnection> {
-        let state = Mutex::new(LoopState::new(slot, deployment.config.timeout));
+    pub fn new(
+        deployment: Arc<Deployment>,
+        hash_slot: HashSlot,
+        event_loop: Bound<'_, PyAny>,
+    ) -> PyResult<LoopConnection> {
+        let state = Mutex::new(LoopState::new(hash_slot, deployment.config.timeout));
         let event_loop = EventLoop::new(event_loop)?;
         Ok(LoopConnection { deployment, event_loop, generation: fork::generation(), state })
     }

@@ -35,7 +35,7 @@ fn begin(turn: &LoopTurn<'_, '_>, connection: Connection, asking: bool) -> PyRes
         return resolve::interruption(turn.py(), error);
     }
     traffic::pump(turn)?;
-    // If every caller has given up, the next call asks the slot owner first.
+    // If every caller has given up, the next call asks the owner of the hash slot first.
     connecting::leave_if_answered(turn)?;
     connecting::retire_if_idle(turn)
 }

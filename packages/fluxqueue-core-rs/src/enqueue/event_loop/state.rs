@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::dial::Dial;
 use super::link::{DialAttempt, LoopLink, OpenLink, Written};
 use crate::config::Wait;
-use crate::connection::{Backoff, Connection, Deployment, Reply, Slot};
+use crate::connection::{Backoff, Connection, Deployment, HashSlot, Reply};
 use crate::enqueue::command::Naming;
 use crate::enqueue::live_clock::LiveClock;
 use crate::enqueue::outbox::{Answered, LoopCall, Outbox};
@@ -55,11 +55,11 @@ pub struct Replied<F> {
 }
 
 impl<F> LoopState<F> {
-    pub fn new(slot: Slot, timeout: Duration) -> LoopState<F> {
+    pub fn new(hash_slot: HashSlot, timeout: Duration) -> LoopState<F> {
         LoopState {
             link: LoopLink::Closed,
             outbox: Outbox::new(),
-            redirects: Redirects::new(slot),
+            redirects: Redirects::new(hash_slot),
             flush_due: false,
             timer_due: false,
             retired: false,

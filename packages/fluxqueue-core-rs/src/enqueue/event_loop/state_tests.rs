@@ -10,7 +10,7 @@ use super::link::Written;
 use super::state::{LoopState, NextWrite, Replied};
 use crate::config::{Config, Overrides, Wait};
 use crate::connection::{Connection, Deployment};
-use crate::enqueue::command::Delivery;
+use crate::enqueue::command::Dispatch;
 use crate::enqueue::outbox::LoopCall;
 use crate::enqueue::route::Target;
 use crate::enqueue::thread::IDLE;
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 const NO_WAIT: Wait = Wait { replicas: 0, aof: false, timeout: Duration::ZERO };
 
 fn call<F>(future: F) -> LoopCall<F> {
-    let target = Target::new("q", "t", Terms::default(), Delivery::push).expect("valid names");
+    let target = Target::new("q", "t", Terms::default(), Dispatch::push).expect("valid names");
     LoopCall { future, target: Arc::new(target), body: b"$1\r\nx\r\n".to_vec(), count: 1, deadline: TIMEOUT, number: 0 }
 }
 

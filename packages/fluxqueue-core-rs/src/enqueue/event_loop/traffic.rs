@@ -87,13 +87,13 @@ fn settle(turn: &LoopTurn<'_, '_>, replied: Replied<Py<PyAny>>) -> PyResult<Resu
     let redirected = turn.state().redirect(turn.deployment, &replies.reply, calls);
     let Err(calls) = redirected else { return Ok(Ok(())) };
     let Some(first) = calls.first() else { return Ok(Ok(())) };
-    let delivery = &first.target.delivery;
-    if delivery.needs_text(naming, &replies.reply) {
+    let dispatch = &first.target.dispatch;
+    if dispatch.needs_text(naming, &replies.reply) {
         turn.state().name_by_text(calls);
         return Ok(Ok(()));
     }
     let wrapping = Wrapping { asking: false, wait: turn.deployment.config.wait };
-    match wrapping.verdicts(delivery, || calls.iter().map(|call| call.count).sum(), &replies) {
+    match wrapping.verdicts(dispatch, || calls.iter().map(|call| call.count).sum(), &replies) {
         Ok(verdicts) => {
             turn.state().executed();
             resolve::succeed(turn.py(), calls, verdicts)?;

@@ -4,7 +4,7 @@
 -- consumer follow if the script needs them, then the hash that describes each consumer's
 -- worker. `src/keys.rs` has the same order. The head of a script lists any further keys.
 --
--- All keys contain the hash tag {queue}, so a script uses one slot of a Redis Cluster.
+-- All keys contain the hash tag {queue}, so a script uses one hash slot of a Redis Cluster.
 -- A cluster wants every key in KEYS, even one that a message names.
 --
 -- An error in the middle of a script (a key of another type, for example) undoes

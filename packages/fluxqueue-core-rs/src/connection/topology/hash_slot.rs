@@ -1,11 +1,11 @@
-//! The slot of a key in a Redis Cluster: CRC16 of its hash tag, modulo 16384
+//! The hash slot of a key in a Redis Cluster: CRC16 of its hash tag, modulo 16384
 //! (Redis Cluster specification, "Key distribution model" and "Hash tags").
 
-/// The number of slots in a cluster.
-pub const SLOTS: usize = 16_384;
+/// The number of hash slots in a cluster.
+pub const HASH_SLOTS: usize = 16_384;
 
-/// The number of a slot, below `SLOTS`.
-pub type Slot = u16;
+/// The number of a hash slot, below `HASH_SLOTS`.
+pub type HashSlot = u16;
 
 /// CRC-16/XMODEM: polynomial 0x1021, initial value 0, without reflection.
 fn crc16(bytes: &[u8]) -> u16 {
@@ -14,7 +14,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// The part of a key that decides its slot: the text between the first { and the next }. If
+/// The part of a key that decides its hash slot: the text between the first { and the next }. If
 /// there is no such text, it is the whole key.
 fn tag(key: &[u8]) -> &[u8] {
     let Some(open) = memchr::memchr(b'{', key) else { return key };
@@ -24,9 +24,9 @@ fn tag(key: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns the slot of a key.
-pub fn of(key: &str) -> Slot {
-    crc16(tag(key.as_bytes())) % SLOTS as u16
+/// Returns the hash slot of a key.
+pub fn of(key: &str) -> HashSlot {
+    crc16(tag(key.as_bytes())) % HASH_SLOTS as u16
 }
 
 #[cfg(test)]
@@ -41,8 +41,8 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_those_that_cluster_keyslot_gives() {
-        for (key, slot) in [
+    fn hash_slots_are_those_that_cluster_keyslot_gives() {
+        for (key, hash_slot) in [
             ("foo", 12182),
             ("bar", 5061),
             ("{user1000}.following", 3443),
@@ -53,16 +53,16 @@ mod tests {
             ("fluxqueue:queues", 61),
             ("fluxqueue:{default}:pending", 5718),
         ] {
-            assert_eq!(of(key), slot, "{key}");
+            assert_eq!(of(key), hash_slot, "{key}");
         }
     }
 
     #[test]
-    fn all_keys_of_a_queue_are_in_one_slot() {
+    fn all_keys_of_a_queue_are_in_one_hash_slot() {
         for queue in ["default", "a.b-c_d", "x"] {
-            let slot = of(&keys::pending(queue));
+            let hash_slot = of(&keys::pending(queue));
             for key in keys::of_queue(queue).into_iter().chain(keys::of_consumer(queue, "c")) {
-                assert_eq!(of(&key), slot, "{key}");
+                assert_eq!(of(&key), hash_slot, "{key}");
             }
         }
     }
