@@ -49,16 +49,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 )
 def test_a_module_has_several_spellings(folder: Path, path: str) -> None:
     tasks = load(path.format(folder=folder), ["default", "mail"])
-    assert set(tasks["default"]) == {"here", "renamed", "send"}
-    assert tasks["default"]["renamed"].is_async
-    assert tasks["default"]["renamed"].terms.retry_delay == 2
-    assert not tasks["default"]["here"].is_async
+    default = tasks.declared["default"]
+    assert set(default) == {"here", "renamed"}
+    assert set(tasks.declared["mail"]) == {"send"}
+    assert set(tasks.anywhere) == {"here", "renamed", "send"}
+    assert default["renamed"].is_async
+    assert default["renamed"].terms.retry_delay == 2
+    assert not default["here"].is_async
 
 
 def test_an_app_object_brings_its_own_tasks_only(folder: Path) -> None:
-    assert set(load("shop.tasks:fluxqueue", ["default"])["default"]) == {"here", "renamed"}
-    assert set(load("shop/tasks.py:other", ["mail"])["mail"]) == {"send"}
-    assert set(load("shop.tasks:send", ["mail"])["mail"]) == {"send"}
+    assert set(load("shop.tasks:fluxqueue", ["default"]).anywhere) == {"here", "renamed"}
+    assert set(load("shop/tasks.py:other", ["mail"]).anywhere) == {"send"}
+    assert set(load("shop.tasks:send", ["mail"]).anywhere) == {"send"}
 
 
 @pytest.mark.parametrize(
@@ -127,10 +130,18 @@ def test_a_name_known_on_one_other_queue_is_served_and_an_ambiguous_one_is_not(
         declare(queue, "ambiguous", "c"),
         declare(queue, "own", "c"),
     ]
-    found = served(tasks, ["a"], "app")["a"]
-    assert set(found) == {"own", "elsewhere"}
-    assert found["own"].func() == "a"
-    assert found["elsewhere"].func() == "b"
+    found = served(tasks, ["a"], "app")
+    assert set(found.declared["a"]) == {"own"}
+    assert set(found.anywhere) == {"elsewhere"}
+    assert found.declared["a"]["own"].func() == "a"
+    assert found.anywhere["elsewhere"].func() == "b"
+    assert len(list(found)) == 2
+
+
+def test_many_queues_share_one_table_of_the_tasks_of_others(queue: FluxQueue) -> None:
+    tasks = [declare(queue, f"task{i}", f"queue{i}") for i in range(100)]
+    found = served(tasks, [f"queue{i}" for i in range(100)], "app")
+    assert sum(len(table) for table in found.declared.values()) == len(found.anywhere) == 100
 
 
 def test_two_tasks_of_one_name_are_refused() -> None:
@@ -154,7 +165,7 @@ def test_the_signature_that_arguments_are_checked_against_has_no_context(folder:
         "@q.task_with_context()\n"
         "def use(ctx: Context, number: int): ...\n"
     )
-    task = load("shop.context", ["default"])["default"]["use"]
+    task = load("shop.context", ["default"]).declared["default"]["use"]
     task.check(1)
     with pytest.raises(TypeError):
         task.check()

@@ -435,6 +435,8 @@ class Consumer:
         tasks: for each queue, a mapping from the name of a task to (whether it is
             async, the object for `Job.task`). If a message has a timeout, the job
             gets the object that `with_timeout(seconds)` of this object returns.
+        anywhere: the same for tasks that each queue runs unless its own mapping has
+            their name.
         concurrency: how many tasks may run at once.
         suspects: whether to serve the suspects lists: for the lane, the child
             process that runs suspects one at a time.
@@ -455,6 +457,7 @@ class Consumer:
         queues: Sequence[str],
         tasks: Mapping[str, Mapping[str, tuple[bool, Any]]],
         *,
+        anywhere: Mapping[str, tuple[bool, Any]] | None = None,
         concurrency: int = 4,
         suspects: bool = False,
         save_dead: bool = True,

@@ -42,7 +42,7 @@ impl Claimed {
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {
             Ok(message) => match tasks.get(&message.name) {
-                Some(&(task, is_async)) => Decision::Run(task, is_async, message),
+                Some((task, is_async)) => Decision::Run(task, is_async, message),
                 None => unknown(&message, redis_ms, grace),
             },
             Err(error) => malformed(field, &error),

@@ -20,7 +20,7 @@ use super::options::Options;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::Phase;
-use super::work::{Tasks, Work};
+use super::work::{Table, Tasks, Work};
 use crate::config::{Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
@@ -53,6 +53,18 @@ fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
         return Ok(Duration::from_secs_f64(value));
     }
     Err(Error::Configuration(format!("{name} is {value}; give seconds, at least {least}")))
+}
+
+/// Reads a mapping from the name of a task to (whether it is async, the task), and adds the tasks
+/// to `registered`.
+fn register(table: &Bound<'_, PyAny>, registered: &mut Vec<Py<PyAny>>) -> PyResult<Table> {
+    let mut known = Table::new();
+    for item in table.call_method0("items")?.try_iter()? {
+        let (name, (is_async, task)): (String, (bool, Py<PyAny>)) = item?.extract()?;
+        known.insert(name, (registered.len(), is_async));
+        registered.push(task);
+    }
+    Ok(known)
 }
 
 impl Consumer {
@@ -110,7 +122,7 @@ impl Drop for Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (
-        settings, queues, tasks, *, concurrency=4, suspects=false, save_dead=true, lease=10.0,
+        settings, queues, tasks, *, anywhere=None, concurrency=4, suspects=false, save_dead=true, lease=10.0,
         unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None, who=""
     ))]
     #[allow(clippy::too_many_arguments)]
@@ -119,6 +131,7 @@ impl Consumer {
         settings: &Settings,
         queues: Vec<Name>,
         tasks: &Bound<'_, PyAny>,
+        anywhere: Option<&Bound<'_, PyAny>>,
         concurrency: usize,
         suspects: bool,
         save_dead: bool,
@@ -147,16 +160,12 @@ impl Consumer {
         let lease = seconds(lease, "lease", 1.0)?;
         let options = Options { lease, suspects, save_dead, unknown_grace: grace, who: who.to_owned() };
         let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
+        let anywhere = anywhere.map(|table| register(table, &mut registered)).transpose()?;
+        let anywhere = Arc::new(anywhere.unwrap_or_default());
         for queue in &queues {
             names::check_queue(queue)?;
-            let mut known = Tasks::new();
-            let of_queue = tasks.get_item(queue)?;
-            for item in of_queue.call_method0("items")?.try_iter()? {
-                let (name, (is_async, task)): (String, (bool, Py<PyAny>)) = item?.extract()?;
-                known.insert(name, (registered.len(), is_async));
-                registered.push(task);
-            }
-            per_queue.push((queue.clone(), known));
+            let own = register(&tasks.get_item(queue)?, &mut registered)?;
+            per_queue.push((queue.clone(), Tasks { own, anywhere: anywhere.clone() }));
         }
         loads(py)?;
         let largest = max_message_bytes.unwrap_or(settings.config.max_message_bytes);

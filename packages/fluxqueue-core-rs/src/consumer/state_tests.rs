@@ -10,7 +10,7 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
 use super::state::{Phase, State};
-use super::work::{Tasks, Work};
+use super::work::{Table, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Head, Message, Terms};
 
@@ -34,7 +34,8 @@ fn field(raw: &Bytes) -> Bytes {
 }
 
 pub(super) fn shared(queues: &[&str], concurrency: usize) -> Shared {
-    let tasks = Tasks::from([("sync".to_owned(), (0, false)), ("async".to_owned(), (1, true))]);
+    let own = Table::from([("sync".to_owned(), (0, false)), ("async".to_owned(), (1, true))]);
+    let tasks = Tasks { own, ..Tasks::default() };
     let queues = queues.iter().map(|q| ((*q).to_owned(), tasks.clone())).collect();
     let shared = Shared::new(queues, concurrency, 60_000, MAX_MESSAGE_BYTES).expect("pipes");
     for queue in &mut shared.lock().queues {

@@ -1,6 +1,7 @@
 //! A claimed attempt, and its stage.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::Message;
@@ -46,5 +47,34 @@ pub struct Held {
     pub stage: Stage,
 }
 
-/// The registered tasks by name: the index of each, and whether it is async.
-pub type Tasks = HashMap<String, (usize, bool)>;
+/// Registered tasks by name: the index of each, and whether it is async.
+pub type Table = HashMap<String, (usize, bool)>;
+
+/// The tasks that one queue can run.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    /// The tasks of this queue.
+    pub own: Table,
+    /// The tasks that every queue runs, in one table for all of them.
+    pub anywhere: Arc<Table>,
+}
+
+impl Tasks {
+    /// The index of the task with this name, and whether it is async.
+    pub fn get(&self, name: &str) -> Option<(usize, bool)> {
+        self.own.get(name).or_else(|| self.anywhere.get(name)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_the_queue_itself_goes_before_one_of_all_queues() {
+        let table =
+            |entries: &[(&str, usize)]| entries.iter().map(|(name, n)| ((*name).to_owned(), (*n, false))).collect();
+        let tasks = Tasks { own: table(&[("both", 1)]), anywhere: Arc::new(table(&[("both", 2), ("other", 3)])) };
+        assert_eq!(["both", "other", "none"].map(|name| tasks.get(name).map(|(n, _)| n)), [Some(1), Some(3), None]);
+    }
+}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .middleware import Middleware, Run, wrapped_run
@@ -87,5 +88,23 @@ class RegisteredTask:
         return limited
 
 
-# Per served queue, by name.
-Tasks = dict[str, dict[str, RegisteredTask]]
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks that a worker can run, each of them once per record.
+
+    Many queues share one table of the tasks of other queues: a table for each queue would
+    hold tasks times queues entries.
+
+    Attributes:
+        declared: per served queue, the tasks that it declares, by name.
+        anywhere: the tasks that every queue serves, by name, unless it declares another
+            one of that name.
+    """
+
+    declared: dict[str, dict[str, RegisteredTask]]
+    anywhere: dict[str, RegisteredTask]
+
+    def __iter__(self) -> Iterator[RegisteredTask]:
+        """Iterates over all tasks, each of them once."""
+        tables = (*self.declared.values(), self.anywhere)
+        return iter({id(task): task for table in tables for task in table.values()}.values())

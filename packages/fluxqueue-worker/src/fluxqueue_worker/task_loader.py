@@ -142,18 +142,19 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
         if queue not in by_queue:
             raise TasksError(f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}")
     records = {id(task): RegisteredTask(task) for same in by_name.values() for task in same}
-    elsewhere = {name: same[0] for name, same in by_name.items() if len(same) == 1}
-    return {
-        queue: {name: records[id(task)] for name, task in (elsewhere | by_queue[queue]).items()}
-        for queue in queues
-    }
+    return Tasks(
+        declared={
+            queue: {name: records[id(task)] for name, task in by_queue[queue].items()}
+            for queue in queues
+        },
+        anywhere={name: records[id(same[0])] for name, same in by_name.items() if len(same) == 1},
+    )
 
 
 def largest_message(tasks: Tasks, least: int) -> int:
     """The highest message limit that an application sets in code for one of the
     tasks, but at least `least`, the worker's own setting."""
-    limits = (task.max_message_bytes for table in tasks.values() for task in table.values())
-    return max(least, *limits)
+    return max(least, *(task.max_message_bytes for task in tasks))
 
 
 def _place(task: AnyTask) -> str:

@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes
-from .registered_task import Tasks
+from .registered_task import RegisteredTask, Tasks
 from .shutdown import Signals
 from .supervised import SupervisorLink
 from .task_loader import largest_message
@@ -46,11 +46,15 @@ LANE_PATIENCE = 6.0
 JOIN_PATIENCE = 1.0
 
 
+def _for_consumer(table: Mapping[str, RegisteredTask]) -> dict[str, tuple[bool, RegisteredTask]]:
+    return {name: (task.is_async, task) for name, task in table.items()}
+
+
 class Worker:
     """One worker process.
 
     Args:
-        tasks: per served queue, what `task_loader.load` found.
+        tasks: what `task_loader.load` found.
         link: to the supervisor, if there is one.
 
     Raises:
@@ -88,10 +92,8 @@ class Worker:
         self._consumer = consumer = Consumer(
             settings,
             options.queues,
-            {
-                queue: {name: (task.is_async, task) for name, task in table.items()}
-                for queue, table in tasks.items()
-            },
+            {queue: _for_consumer(table) for queue, table in tasks.declared.items()},
+            anywhere=_for_consumer(tasks.anywhere),
             concurrency=options.concurrency,
             suspects=self._is_lane,
             save_dead=options.save_dead_tasks,
@@ -119,7 +121,7 @@ class Worker:
             crashed=self._crashed,
         )
         self._telemetry.watch(consumer, lambda: len(self._timeouts.stuck()))
-        kinds = {task.is_async for table in tasks.values() for task in table.values()}
+        kinds = {task.is_async for task in tasks}
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
         if False in kinds:
@@ -133,9 +135,8 @@ class Worker:
 
             self._loop = EventLoop(consumer, self._outcomes, events, self._crashed)
             self._timeouts.loop = self._loop
-        for table in tasks.values():
-            for task in table.values():
-                task.prepare(self._timeouts, middleware)
+        for task in tasks:
+            task.prepare(self._timeouts, middleware)
         log_context.install(logger, self._current_job, self._telemetry.records_attempts)
         self._limits = Limits(options, consumer, self._timeouts)
         self._health_server = listen(options, self._health, self._telemetry.metrics)
@@ -167,7 +168,7 @@ class Worker:
             version=__version__,
             pid=os.getpid(),
             queues=list(options.queues),
-            tasks={queue: sorted(table) for queue, table in self._tasks.items()},
+            tasks={queue: sorted(table) for queue, table in self._tasks.declared.items()},
             concurrency=options.concurrency,
             redis=self._settings.display_url,
             **({"suspects_of": options.parent} if self._is_lane else {}),
