@@ -63,6 +63,39 @@ def test_the_message_is_as_the_protocol_says(
     assert re.fullmatch(pattern, message.decode()), message
 
 
+ID_GIVEN = "01976a4f-0000-7000-8000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    ("headers", "task_id", "part"),
+    [
+        (None, "short", "is not a UUID in lower case"),
+        (None, 36 * "x", "is not a UUID in lower case"),
+        (None, f'{ID_GIVEN[:-8]}","a":"b', "is not a UUID in lower case"),
+        (None, ID_GIVEN.upper(), "is not a UUID in lower case"),
+        (None, ID_GIVEN.replace("-", ""), "is not a UUID in lower case"),
+        (b"[]", None, "expected an object of strings"),
+        (b'{"a":}', None, "expected value"),
+        (b'{"a":1}', None, "expected a string"),
+        (b'{"a":"b"},"name":{}', None, "trailing characters"),
+        (b'{"a":"\xff"}', None, "invalid utf-8"),
+        (b'{"a":"%s"}' % (b"x" * 65_536), None, "65537 bytes, more than 65536"),
+    ],
+)
+def test_an_id_or_headers_that_would_break_the_message(
+    redis_url: str, redis: Any, headers: bytes | None, task_id: str | None, part: str
+) -> None:
+    """Nothing is sent, and the producer goes on."""
+    sender = producer(redis_url)
+    with pytest.raises(ValueError, match=re.escape(part)):
+        sender.enqueue(ROUTE, (1,), {}, headers, task_id)
+    with pytest.raises(ValueError, match=re.escape(part)):
+        sender.enqueue_many(ROUTE, [(1,)], lambda _: None, lambda: (headers, task_id))
+    assert waiting(redis) == []
+    sender.enqueue(ROUTE, (1,), {}, b'{"a":"b"}', ID_GIVEN)
+    assert [orjson.loads(message)["id"] for message in waiting(redis)] == [ID_GIVEN]
+
+
 class Color(enum.Enum):
     NONE = math.nan
 

@@ -47,7 +47,16 @@ pub fn unix_ms() -> u64 {
 
 /// A new task id, as its 36 characters.
 pub fn task_id(now_ms: u64) -> [u8; 36] {
-    let id = Builder::from_unix_timestamp_millis(now_ms, &random::<10>()).into_uuid();
+    characters(&Builder::from_unix_timestamp_millis(now_ms, &random::<10>()).into_uuid())
+}
+
+/// The characters of a task id: a UUID in lower case, with hyphens. None for any other text.
+pub fn read(text: &str) -> Option<[u8; 36]> {
+    let canonical = characters(&Uuid::try_parse(text).ok()?);
+    (canonical == text.as_bytes()).then_some(canonical)
+}
+
+fn characters(id: &Uuid) -> [u8; 36] {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     text

@@ -185,7 +185,9 @@ class Producer:
 
         Raises:
             orjson.JSONEncodeError: an argument can't be written as JSON.
-            ValueError: an argument contains NaN or an infinity.
+            ValueError: an argument contains NaN or an infinity, `headers` are not
+                a JSON object of strings within 64 KiB, or `task_id` is not a UUID in lower
+                case with hyphens.
             MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
             EnqueueUncertain: the reply to the command was lost.
         """

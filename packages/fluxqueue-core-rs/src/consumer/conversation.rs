@@ -1,10 +1,7 @@
 //! One queue's conversation with Redis: its requests, and the changes that replies make.
 //! `planning` decides when to send.
 
-use std::collections::HashSet;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::clock::RedisClock;
 use super::connector::{Connected, Connector};
@@ -18,7 +15,7 @@ use super::reports::{Reports, parked_event};
 use super::retry::Retry;
 use super::state::Phase;
 use super::turn::{Consequence, Turn};
-use crate::connection::{Connection, Refusal, Reply, redis_error};
+use crate::connection::{Connection, Reply};
 use crate::errors::{Error, Result};
 
 /// One queue's side of the driver.
@@ -224,8 +221,7 @@ impl Conversation {
             Answer::Exchange(exchanged) => return self.exchange_answered(turn, exchanged),
             Answer::Moved(claimed) => {
                 let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
-                open.blocked_until = None;
-                open.maybe_more = true;
+                open.block_ended();
                 turn.state.admit_blocked(self.queue, claimed, turn.now, self.redis_clock.ms(turn.now));
                 return Ok(());
             }
@@ -235,7 +231,9 @@ impl Conversation {
             && let Link::Opening(Opening { sent: Some(sent), .. }) = &mut self.link
             && std::mem::take(&mut sent.registers)
         {
-            self.registered(turn, &reply);
+            if let Reply::Error(text) = reply {
+                self.tell(turn, |reports, now| reports.registration_refused(&text, now));
+            }
             return Ok(());
         }
         match (side, reply, &mut self.link) {
@@ -251,17 +249,6 @@ impl Conversation {
         Ok(())
     }
 
-    /// Handles the reply to the registration. Only retries and rescues need a registered queue.
-    fn registered(&mut self, turn: &mut Turn, reply: &Reply) {
-        let Reply::Error(text) = reply else { return };
-        let refusal = Refusal::read(text);
-        // A server that is not ready also refuses the `open` that follows, and the conversation
-        // sends both again.
-        if !refusal.is_temporary() && refusal != Refusal::ReadOnly {
-            self.tell(turn, |reports, now| reports.not_registered(&redis_error(text), now));
-        }
-    }
-
     fn opened(&mut self, turn: &mut Turn, sent: Duration, opened: Opened) {
         let Opened::Holds(redis_ms, fields) = opened else {
             // The id is taken. The next one will be free.
@@ -271,9 +258,7 @@ impl Conversation {
         self.identity.forget_olds();
         self.release.done();
         turn.state.reopened(self.queue, &fields, turn.context.options.fresh_until(sent));
-        if let Link::Opening(opening) = std::mem::replace(&mut self.link, Link::Away) {
-            self.link = Link::Open(Open::new(opening.pair, sent));
-        }
+        self.link.opened();
         if !self.retry.in_doubt() {
             self.serves(turn);
         }
@@ -291,11 +276,7 @@ impl Conversation {
     }
 
     fn exchange_answered(&mut self, turn: &mut Turn, exchanged: Result<Exchanged>) -> Result<()> {
-        let Some(Request::Exchange { sent, settlements, asked }) =
-            self.link.open_mut().and_then(|open| open.request.take())
-        else {
-            return Ok(());
-        };
+        let Some((sent, settlements, asked)) = self.link.take_exchange() else { return Ok(()) };
         if let Ok(Exchanged::Done(done)) = exchanged {
             turn.state.queues[self.queue].settled(&settlements);
             self.exchanged(turn, sent, asked, done);
@@ -319,10 +300,7 @@ impl Conversation {
             open.maybe_more = done.more || claimed.len() == asked;
         }
         turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
-        // An entry of the dead set is the field. It has a number as a suffix if the field was
-        // there already.
-        let parked: HashSet<Bytes> =
-            done.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect();
+        let parked = done.parked_fields();
         turn.state.resolve_doubles(self.queue, sent, &parked, done.redis_ms);
         for message in claimed {
             turn.state.admit(self.queue, message, turn.now, done.redis_ms);
@@ -364,15 +342,7 @@ impl Conversation {
 
     /// Withdraws a request that Redis has not executed. The next plan sends it again.
     fn send_again(&mut self, turn: &mut Turn) {
-        let request = match &mut self.link {
-            Link::Opening(opening) => {
-                opening.sent = None;
-                None
-            }
-            Link::Open(open) => open.request.take(),
-            Link::Away | Link::Connecting | Link::Closed => None,
-        };
-        if let Some(Request::Exchange { settlements, .. }) = request {
+        if let Some(settlements) = self.link.withdraw() {
             turn.state.return_settlements(self.queue, settlements);
         }
     }
@@ -381,8 +351,7 @@ impl Conversation {
     fn block_refused(&mut self, now: Duration) {
         self.block_not_before = now + Retry::LONGEST;
         if let Some(open) = self.link.open_mut() {
-            open.blocked_until = None;
-            open.maybe_more = true;
+            open.block_ended();
         }
     }
 

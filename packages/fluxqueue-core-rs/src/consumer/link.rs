@@ -110,6 +110,12 @@ impl Open {
         Open { pair, request: None, last_exchange: sent, maybe_more: true, blocked_until: None }
     }
 
+    /// Records that no BLMOVE is under way any more, and that tasks may wait.
+    pub fn block_ended(&mut self) {
+        self.blocked_until = None;
+        self.maybe_more = true;
+    }
+
     /// Records that a BLMOVE was sent that lasts until `until`.
     pub fn blocks_until(&mut self, until: Duration) {
         self.blocked_until = Some(until + BLOCK_MARGIN);
@@ -265,15 +271,39 @@ impl Link {
         self.reply_due(patience).into_iter().chain(blocked_until).min()
     }
 
+    /// Records that `open` has succeeded.
+    pub fn opened(&mut self) {
+        match std::mem::replace(self, Link::Away) {
+            Link::Opening(Opening { pair, sent: Some(sent) }) => *self = Link::Open(Open::new(pair, sent.at)),
+            other => *self = other,
+        }
+    }
+
+    /// Takes the exchange under way, whose reply has come: when it was sent, its outcomes, and
+    /// the number of tasks that it asks for.
+    pub fn take_exchange(&mut self) -> Option<(Duration, Vec<Settlement>, usize)> {
+        match self.open_mut()?.request.take()? {
+            Request::Exchange { sent, settlements, asked } => Some((sent, settlements, asked)),
+            Request::Close(_) => None,
+        }
+    }
+
+    /// Withdraws the request under way, which Redis has not executed. Returns its outcomes.
+    pub fn withdraw(&mut self) -> Option<Vec<Settlement>> {
+        if let Link::Opening(opening) = self {
+            opening.sent = None;
+        }
+        self.take_exchange().map(|(_, settlements, _)| settlements)
+    }
+
     /// Ends the conversation after a break, a lost lease or a drain. Returns the outcomes that
     /// were under way: the reply of the next `open` shows which of them Redis executed.
     pub fn end(&mut self) -> Option<Vec<Settlement>> {
         if matches!(self, Link::Connecting | Link::Closed) {
             return None;
         }
-        match std::mem::replace(self, Link::Away) {
-            Link::Open(Open { request: Some(Request::Exchange { settlements, .. }), .. }) => Some(settlements),
-            _ => None,
-        }
+        let settlements = self.withdraw();
+        *self = Link::Away;
+        settlements
     }
 }

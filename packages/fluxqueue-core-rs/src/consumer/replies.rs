@@ -44,6 +44,14 @@ pub struct Done {
     pub since_sweep_ms: Option<u64>,
 }
 
+impl Done {
+    /// The fields of the messages that the script parked. An entry of the dead set is the field.
+    /// It has a number as a suffix if the field was there already.
+    pub fn parked_fields(&self) -> HashSet<Bytes> {
+        self.parked.iter().map(|e| e.slice(..memchr::memchr(b'#', e).unwrap_or(e.len()))).collect()
+    }
+}
+
 /// Names the kind of a reply without its content, which can be megabytes long and have the
 /// arguments of a task.
 fn odd(reply: &Reply) -> Error {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::replies::Done;
+use crate::connection::{Refusal, redis_error};
 use crate::errors::Error;
 
 /// No scheduler is alive if the last sweep is older than this.
@@ -68,6 +69,15 @@ impl Reports {
             self.not_registered = Some(now);
             Event::NotRegistered { error: error.to_string() }
         })
+    }
+
+    /// Reports the error reply to a registration. Only retries and rescues need a registered queue.
+    pub fn registration_refused(&mut self, text: &str, now: Duration) -> Option<Event> {
+        let refusal = Refusal::read(text);
+        // A server that is not ready also refuses the `open` that follows, and the conversation
+        // sends both again.
+        let comes_again = refusal.is_temporary() || refusal == Refusal::ReadOnly;
+        if comes_again { None } else { self.not_registered(&redis_error(text), now) }
     }
 
     /// Reports messages of newer versions, suspects that need their own process (unless this

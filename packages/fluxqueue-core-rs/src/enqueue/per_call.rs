@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::connection::arg;
-use crate::message::HEADER_BYTES_MAX;
+use crate::ids;
+use crate::message::headers_fault;
 
 /// When a call is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Due {
 /// Id, headers and due time of one call; most calls give none of them.
 #[derive(Default)]
 pub struct PerCall<'py> {
-    /// The task's id. None: a new one.
+    /// The task's id, as its 36 characters. None: a new one.
     pub id: Option<[u8; 36]>,
     headers: Option<Bound<'py, PyBytes>>,
     /// None: at once.
@@ -45,26 +46,15 @@ pub struct PerCall<'py> {
 impl<'py> PerCall<'py> {
     /// `headers` is a JSON object.
     pub fn new(headers: Option<Bound<'py, PyBytes>>, task_id: Option<&str>) -> PyResult<PerCall<'py>> {
-        if let Some(json) = &headers
-            && !(json.as_bytes().starts_with(b"{") && json.as_bytes().ends_with(b"}"))
-        {
-            return Err(PyValueError::new_err("the headers are no JSON object; pass one as bytes, or None"));
+        if let Some(json) = &headers {
+            let fault = std::str::from_utf8(json.as_bytes()).map_or_else(|e| Some(e.to_string()), headers_fault);
+            if let Some(fault) = fault {
+                return Err(PyValueError::new_err(format!(
+                    "a message with these headers can't be read: {fault}; pass a JSON object of strings as bytes"
+                )));
+            }
         }
-        if let Some(json) = &headers
-            && json.as_bytes().len() > HEADER_BYTES_MAX
-        {
-            let bytes = json.as_bytes().len();
-            return Err(PyValueError::new_err(format!(
-                "the headers have {bytes} bytes, more than {HEADER_BYTES_MAX}; leave some out"
-            )));
-        }
-        let id = match task_id {
-            None => None,
-            Some(id) => Some(id.as_bytes().try_into().map_err(|_| {
-                PyValueError::new_err(format!("the task id {id:?} is no UUID as text; take one of new_task_id()"))
-            })?),
-        };
-        Ok(PerCall { id, headers, due: None })
+        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, due: None })
     }
 
     /// One call of a bulk: `per_call` returns (headers, task id).
@@ -83,4 +73,14 @@ impl<'py> PerCall<'py> {
     pub fn headers(&self) -> Option<&[u8]> {
         self.headers.as_ref().map(|json| json.as_bytes())
     }
+}
+
+/// The characters of a task id. Another spelling of a UUID is refused, because ids are compared
+/// as text.
+fn checked_id(text: &str) -> PyResult<[u8; 36]> {
+    ids::read(text).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "the task id {text:?} is not a UUID in lower case with hyphens; take one of new_task_id()"
+        ))
+    })
 }

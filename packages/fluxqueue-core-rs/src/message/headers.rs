@@ -44,7 +44,9 @@ impl<'de, F: FnMut(Cow<'de, str>, Cow<'de, str>)> Visitor<'de> for Each<F> {
 }
 
 fn each<'a>(json: &'a str, visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) -> serde_json::Result<()> {
-    serde_json::Deserializer::from_str(json).deserialize_map(Each(visit))
+    let mut reader = serde_json::Deserializer::from_str(json);
+    reader.deserialize_map(Each(visit))?;
+    reader.end()
 }
 
 /// The value of a `traceparent` that is the only header, as it nearly always is. No parser
@@ -101,28 +103,35 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// The raw JSON of `headers`, checked to be an object of strings within bounds: a worker
-/// keeps and exports them.
+/// Why a message can't have these headers: they must be an object of strings within bounds,
+/// because a worker keeps and exports them. None: it can.
+pub fn fault(json: &str) -> Option<String> {
+    if json.len() <= HEADER_BYTES_MAX && lone_traceparent(json).is_some() {
+        return None;
+    }
+    let (mut count, mut bytes) = (0, 0);
+    let read = each(json, |name, value| {
+        count += 1;
+        bytes += name.len() + value.len();
+    });
+    match read {
+        Err(error) => Some(error.to_string()),
+        Ok(()) if count > HEADERS_MAX => Some(format!("it has {count} headers, more than {HEADERS_MAX}")),
+        Ok(()) if bytes > HEADER_BYTES_MAX => {
+            Some(format!("its headers have {bytes} bytes, more than {HEADER_BYTES_MAX}"))
+        }
+        Ok(()) => None,
+    }
+}
+
+/// The raw JSON of `headers`, checked.
 pub(super) fn check<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
     let raw = Option::<&'de serde_json::value::RawValue>::deserialize(deserializer)?;
     let json = raw.map(serde_json::value::RawValue::get);
-    let Some(json) = json else { return Ok(None) };
-    if json.len() <= HEADER_BYTES_MAX && lone_traceparent(json).is_some() {
-        return Ok(Some(json));
+    match json.and_then(fault) {
+        Some(fault) => Err(D::Error::custom(fault)),
+        None => Ok(json),
     }
-    let (mut count, mut bytes) = (0, 0);
-    each(json, |name, value| {
-        count += 1;
-        bytes += name.len() + value.len();
-    })
-    .map_err(D::Error::custom)?;
-    if count > HEADERS_MAX {
-        return Err(D::Error::custom(format!("it has {count} headers, more than {HEADERS_MAX}")));
-    }
-    if bytes > HEADER_BYTES_MAX {
-        return Err(D::Error::custom(format!("its headers have {bytes} bytes, more than {HEADER_BYTES_MAX}")));
-    }
-    Ok(Some(json))
 }
 
 #[cfg(test)]

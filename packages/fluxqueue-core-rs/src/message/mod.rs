@@ -19,7 +19,7 @@ mod terms;
 
 pub use envelope::Envelope;
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
-pub use headers::{HEADER_BYTES_MAX, HEADERS_MAX, Headers, TraceHeaders};
+pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};
