@@ -8,12 +8,15 @@ import functools
 import inspect
 import pickle
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
+from fluxqueue.fluxqueue_core import FluxQueueCore
 from fluxqueue.options import MOST_RETRIES
+from fluxqueue_core import DEFAULT_REDIS_URL, Settings
 
 fluxqueue = FluxQueue("redis://127.0.0.1:1")
 
@@ -105,13 +108,60 @@ def test_repr_has_no_password() -> None:
     assert "example.org:6379" in shown
 
 
-def test_none_means_the_variable_and_a_url_is_used_as_it_is(monkeypatch: Any) -> None:
+@pytest.mark.parametrize("without", [FluxQueue, lambda: FluxQueue(None)])
+def test_without_a_url_it_is_the_variable_and_else_the_default(
+    monkeypatch: Any, without: Callable[[], FluxQueue]
+) -> None:
     monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://from-variable:1")
-    assert FluxQueue(None).settings.display_url == "redis://from-variable:1/0"
-    assert FluxQueue().settings.display_url == "redis://127.0.0.1:6379/0"
-    assert FluxQueue("redis://given:1/2").settings.display_url == "redis://given:1/2"
+    assert without().settings.display_url == "redis://from-variable:1/0"
     monkeypatch.delenv("FLUXQUEUE_REDIS_URL")
-    assert FluxQueue(None).settings.display_url == "redis://127.0.0.1:6379/0"
+    assert without().settings.display_url == "redis://127.0.0.1:6379/0"
+
+
+@pytest.mark.parametrize("url", ["redis://given:1/2", "redis://127.0.0.1:6379", DEFAULT_REDIS_URL])
+def test_a_url_in_the_code_is_used_as_it_is(monkeypatch: Any, url: str) -> None:
+    """Even if it is the default: a caller who writes it means it."""
+    monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://from-variable:1")
+    assert FluxQueue(url).settings.display_url == Settings(url).display_url
+
+
+@pytest.mark.parametrize("kind", [FluxQueue, FluxQueueCore])
+def test_the_signature_shows_the_default_url(monkeypatch: Any, kind: Any) -> None:
+    default = inspect.signature(kind).parameters["redis_url"].default
+    assert repr(default) == "'redis://127.0.0.1:6379'"
+    assert default == "redis://127.0.0.1:6379"
+    # A wrapper that passes the default on has not named a URL.
+    monkeypatch.setenv("FLUXQUEUE_REDIS_URL", "redis://from-variable:1")
+    assert repr(kind(default)) == repr(kind()) == f"{kind.__name__}('redis://from-variable:1/0')"
+
+
+def test_a_moved_object_takes_its_tasks_along() -> None:
+    app = FluxQueue("redis://old:1?timeout=2", max_message_bytes=1_000)
+    sync_task = app.task()(function_named("one"))
+    replaced, current = app.task(name="two")(coroutine), app.task(name="two")(coroutine)
+    app.broker.move("redis://new:2?connect_timeout=3")
+    assert app.settings.display_url == "redis://new:2/0"
+    # Parameters belong to their URL. Arguments belong to the object.
+    assert (app.settings.connect_timeout, app.settings.timeout) == (3, 5)
+    assert app.settings.max_message_bytes == 1_000
+    later = app.task()(function_named("later"))
+    tasks: list[Any] = [sync_task, replaced, current, later]
+    for task in tasks:
+        assert task._producer is app.broker.producer
+        assert task._producer.server == ("new", 2)
+        assert task._enqueue.__self__ is app.broker.producer
+        assert task.broker is app.broker
+    assert tasks[2]._enqueue_async.__self__ is app.broker.producer
+
+
+def function_named(name: str) -> Any:
+    def function() -> None: ...
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+async def coroutine() -> None: ...
 
 
 class Job:

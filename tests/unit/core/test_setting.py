@@ -45,6 +45,15 @@ class Example:
     note: str | None = setting(
         Setting(flags=("--note",), env="EXAMPLE_NOTE", default=None, parse=str, help="a note")
     )
+    names: tuple[str, ...] = setting(
+        Setting(
+            flags=("-n", "--names"),
+            env="EXAMPLE_NAMES",
+            default=("x",),
+            parse=lambda text: tuple(text.split(",")),
+            help="some names",
+        )
+    )
     made: str = "by hand"
 
 
@@ -76,6 +85,13 @@ def test_one_field_gives_flag_variable_default_and_help(
     assert "a note (EXAMPLE_NOTE)" in shown
 
 
+def test_a_list_may_be_given_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse("-n", "b,a", "--names", "c", "-na").names == ("b", "a", "c")
+    monkeypatch.setenv("EXAMPLE_NAMES", "d,e")
+    assert parse().names == ("d", "e")
+    assert parse("-n", "b").names == ("b",)
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXAMPLE_PAGES", "")
     assert parse().pages == 3
@@ -104,5 +120,5 @@ def test_a_default_has_a_text_that_its_parser_reads(record: Any) -> None:
     defaults = {each.name: each.default for each in fields(record)}
     for name, row in settings_of(record).items():
         assert row.default == defaults[name]
-        if row.default not in (None, ""):
+        if row.default not in (None, "", ()):
             assert row.parse(row.write(row.default)) == row.default

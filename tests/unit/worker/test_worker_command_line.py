@@ -153,7 +153,7 @@ def test_the_defaults(no_variables: None) -> None:
     assert parse(["-t", "app"], "x") == Options(
         concurrency=4,
         redis_url=None,
-        tasks_module_path="app",
+        tasks_modules=("app",),
         queues=("default",),
         save_dead_tasks=True,
         log_format="auto",
@@ -202,7 +202,7 @@ def test_a_lane_takes_its_parents_options_over(
     assert child.parent == 123
     assert child.health_port == 0  # the port is the parent's
     assert (child.queues, child.concurrency) == (("b",), 1)
-    same = ("redis_url", "tasks_module_path", "save_dead_tasks", "lease", "log_format", "log_level")
+    same = ("redis_url", "tasks_modules", "save_dead_tasks", "lease", "log_format", "log_level")
     for name in (*same, "drain_timeout", "unknown_task_grace"):
         assert getattr(child, name) == getattr(parent, name)
 

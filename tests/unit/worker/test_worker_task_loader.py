@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_worker.task_loader import TasksError, load, module_name, served, tasks_of
+from fluxqueue_worker.registered_task import Tasks
+from fluxqueue_worker.task_loader import TasksError, chosen, find, module_name, served, tasks_of
 
 APP = """
 from fluxqueue import FluxQueue
@@ -41,6 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for name in set(sys.modules) - known:
         del sys.modules[name]
+
+
+def load(path: str, queues: list[str]) -> Tasks:
+    paths = path.split(",")
+    return served(find(paths).tasks, queues, path)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,56 @@ def test_the_signature_that_arguments_are_checked_against_has_no_context(folder:
         task.check()
     with pytest.raises(TypeError):
         task.check(1, 2)
+
+
+MORE = """
+from shop.tasks import fluxqueue, here
+
+@fluxqueue.task(queue="mail")
+def letter(): ...
+"""
+
+
+def test_several_modules_have_one_registry(folder: Path) -> None:
+    (folder / "shop" / "more.py").write_text(MORE)
+    tasks = load("shop/tasks.py,shop.more,shop.tasks", ["default", "mail"])
+    assert set(tasks.declared["default"]) == {"here", "renamed"}
+    assert set(tasks.declared["mail"]) == {"send", "letter"}
+    # `shop.more` adds to the object of `shop.tasks`, and `find` names each object once.
+    assert len(find(["shop.tasks", "shop.more"]).brokers) == 2
+    assert set(load("shop.tasks:other,shop.more:letter", ["mail"]).anywhere) == {"send", "letter"}
+
+
+def test_one_name_from_two_modules_is_refused(folder: Path) -> None:
+    (folder / "one.py").write_text(APP)
+    (folder / "other.py").write_text(APP)
+    with pytest.raises(TasksError, match=r"named 'here': one\.here and other\.here; give one"):
+        load("one,other", ["default"])
+
+
+def test_a_module_that_ends_the_process_is_named(folder: Path) -> None:
+    (folder / "script.py").write_text("import sys; sys.exit()")
+    with pytest.raises(TasksError, match=r"importing 'script' calls sys\.exit\(\)"):
+        load("shop.tasks,script", ["default"])
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        (("*",), ("a", "b", "c")),
+        (("c", "*"), ("c", "a", "b")),
+        (("*", "b"), ("a", "c", "b")),
+        (("b",), ("b",)),
+        (("x", "*"), ("x", "a", "b", "c")),
+    ],
+)
+def test_an_asterisk_is_all_other_queues(named: tuple[str, ...], found: tuple[str, ...]) -> None:
+    assert chosen(named, ["a", "b", "c"]) == found
+
+
+def test_an_asterisk_without_any_task_is_an_error() -> None:
+    with pytest.raises(TasksError, match="'app': it has no tasks at all"):
+        served([], chosen(("*",), []), "app")
 
 
 def test_the_module_of_a_package_itself(folder: Path) -> None:

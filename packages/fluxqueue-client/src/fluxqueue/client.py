@@ -11,8 +11,9 @@ from typing import Any, Unpack
 # The core would load it in the first call. There Ctrl+C could interrupt it, and
 # orjson 3.13 crashes if it is interrupted while it loads.
 import orjson  # noqa: F401
-from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
+from fluxqueue_core import Route, Settings
 
+from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
@@ -31,8 +32,9 @@ class FluxQueue:
         redis_url: `redis://`, `rediss://` (TLS) or `unix://`, with user,
             password and database; `redis://:password@host:6379/0`. For Sentinels
             `redis+sentinel://host1,host2/service/0`, for a cluster
-            `redis+cluster://host1,host2`. None means the variable
-            FLUXQUEUE_REDIS_URL, or the default if that is not set.
+            `redis+cluster://host1,host2`. If you give none, or None, it is the
+            variable FLUXQUEUE_REDIS_URL, or the default if that is not set. In a
+            worker the worker's Redis replaces it.
         connect_timeout: seconds for one attempt to connect (2; also the URL's
             `?connect_timeout=`, or FLUXQUEUE_CONNECT_TIMEOUT).
         timeout: seconds for one call, all attempts together (5; also
@@ -55,7 +57,7 @@ class FluxQueue:
 
     def __init__(
         self,
-        redis_url: str | None = DEFAULT_REDIS_URL,
+        redis_url: str | None = NOT_GIVEN,
         *,
         connect_timeout: float | None = None,
         timeout: float | None = None,
@@ -64,7 +66,7 @@ class FluxQueue:
         wait_aof: bool | None = None,
         wait_timeout: float | None = None,
     ) -> None:
-        self.settings = Settings(
+        self.broker = Broker(
             redis_url,
             connect_timeout=connect_timeout,
             timeout=timeout,
@@ -73,8 +75,12 @@ class FluxQueue:
             wait_aof=wait_aof,
             wait_timeout=wait_timeout,
         )
-        self._producer = Producer(self.settings)
         self._tasks: dict[tuple[str, str], AnyTask] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """Where Redis is, and how long calls wait for it."""
+        return self.broker.settings
 
     @property
     def tasks(self) -> Mapping[tuple[str, str], AnyTask]:
@@ -126,7 +132,7 @@ class FluxQueue:
     def close(self) -> None:
         """Closes the connections of this thread and of closed event loops.
         You need not call it at exit; a later call connects again."""
-        self._producer.close()
+        self.broker.producer.close()
 
     def _decorator(
         self, called: str, name: str | None, queue: str, max_retries: int, options: TaskOptions
@@ -156,7 +162,8 @@ class FluxQueue:
         name = func.__name__ if name is None else name
         route = Route(queue, name, **terms.sent())
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
-        task: AnyTask = kind(func, self._producer, route, terms, context_type)
+        task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
+        self.broker.add(task)
         key = (route.queue, route.name)
         earlier = self._tasks.get(key)
         if earlier is not None and not _same_place(earlier.func, func):

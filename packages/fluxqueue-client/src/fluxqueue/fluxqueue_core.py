@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any
 
-from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Route, Settings
+from fluxqueue_core import Route
 
 from .arguments import explain
+from .broker import NOT_GIVEN, Broker
 from .enqueueing import Enqueueing
 
 __all__ = ["FluxQueueCore"]
@@ -19,9 +20,10 @@ _ANY_CALL = inspect.signature(lambda *args, **kwargs: None)
 class FluxQueueCore:
     """Puts tasks into Redis by name; a worker may have any function under that name."""
 
-    def __init__(self, redis_url: str | None = DEFAULT_REDIS_URL) -> None:
-        self._settings = Settings(redis_url)
-        self._enqueueing = Enqueueing(Producer(self._settings))
+    def __init__(self, redis_url: str | None = NOT_GIVEN) -> None:
+        broker = Broker(redis_url)
+        self._settings = broker.settings
+        self._enqueueing = Enqueueing(broker.producer)
 
     def _enqueue(
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any

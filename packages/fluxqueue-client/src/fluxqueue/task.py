@@ -17,6 +17,9 @@ from .options import Terms
 from .signature import call_check
 from .telemetry import API, modules
 
+if TYPE_CHECKING:
+    from .broker import Broker
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -30,6 +33,7 @@ class BaseTask(Generic[P, R]):
         func: the undecorated function, for unit tests and for the worker.
         terms: how the task runs, as the decorator's arguments say.
         context_type: the class of its context; None for a task without one.
+        broker: where its calls go; shared with its `FluxQueue`.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -37,6 +41,7 @@ class BaseTask(Generic[P, R]):
 
     is_async: bool
     func: Callable[..., Any]
+    broker: Broker
 
     def __init__(
         self,
@@ -56,10 +61,14 @@ class BaseTask(Generic[P, R]):
             signature = signature.replace(parameters=rest)
         self.__signature__ = signature
         self._check = call_check(signature, func)
+        self._route = route
+        self.send_by(producer)
+
+    def send_by(self, producer: Producer) -> None:
+        """Sends the later calls by this producer. `Broker` calls it."""
+        self._producer = producer
         self._enqueueing = Enqueueing(producer)
         self._enqueue = self._enqueueing.plain.enqueue
-        self._producer = producer
-        self._route = route
 
     @property
     def task_name(self) -> str:
@@ -216,8 +225,11 @@ class AsyncTask(BaseTask[P, R]):
         context_type: type[Context] | None = None,
     ) -> None:
         super().__init__(func, producer, route, terms, context_type)
-        self._enqueue_async = self._enqueueing.plain.enqueue_async
         _mark_as_coroutine_function(self)
+
+    def send_by(self, producer: Producer) -> None:
+        super().send_by(producer)
+        self._enqueue_async = self._enqueueing.plain.enqueue_async
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         self._check(*args, **kwargs)

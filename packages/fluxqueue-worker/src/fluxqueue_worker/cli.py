@@ -18,7 +18,7 @@ from .options import Options, parse
 from .supervised import SupervisorLink
 
 if TYPE_CHECKING:
-    from .registered_task import Tasks
+    from .application import Application
 
 
 def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     """
     options = parse(argv, prog)
     try:
-        settings = Settings(options.redis_url)
+        Settings(options.redis_url)
     except ConfigurationError as error:
         fail(prog, str(error))
     logger = log.configure(options.log_format, options.log_level)
@@ -51,38 +51,38 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
             fail(prog, str(error))
     position = options.process_position
     link = SupervisorLink(position) if position is not None else None
-    tasks = _load_tasks(options, prog)
-    if tasks is None:
+    application = _load(options, prog)
+    if application is None:
         return 1
+    if options.tell_redis is not None:
+        os.write(options.tell_redis, (application.url_in_code or "").encode())
+        # Threads and exit handlers of the application must not delay `fluxqueue dev`.
+        os._exit(0)
     from .worker import Worker
 
     try:
-        worker = Worker(options, settings, tasks, logger, link)
+        worker = Worker(application.options, application.settings, application.tasks, logger, link)
     except ConfigurationError as error:
         fail(prog, str(error))
+    application.warn(logger)
     # After the application and asyncio: both may have imported `logging`.
     adopt_standard_logging()
     code = worker.run()
     return shutdown.exit_with(code, worker.stuck)
 
 
-def _load_tasks(options: Options, prog: str) -> Tasks | None:
-    """The tasks; None if the application's modules raised, which is printed."""
+def _load(options: Options, prog: str) -> Application | None:
+    """The application; None if its modules raised, which is printed."""
     # As `python -m` does; the script's own folder is of no use to the application.
     if options.folder not in sys.path:
         sys.path.insert(0, options.folder)
-    from . import task_loader
+    from .application import load
+    from .task_loader import TasksError
 
     try:
-        return task_loader.load(options.tasks_module_path, options.queues)
-    except task_loader.TasksError as error:
+        return load(options)
+    except TasksError as error:
         fail(prog, str(error))
-    except SystemExit as error:
-        # A script that was given as a module. Other codes tell that it failed.
-        if error.code in (None, 0):
-            path = options.tasks_module_path
-            fail(prog, f"importing {path!r} calls sys.exit(); put that under __main__")
-        raise
     except Exception as error:  # noqa: BLE001 - the application's, shown as it is
         import traceback
 

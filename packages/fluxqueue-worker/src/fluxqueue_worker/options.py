@@ -14,7 +14,6 @@ from fluxqueue_core.service.setting import (
     environment_of,
     seconds,
     setting,
-    text,
     whole_number,
     yes_or_no,
 )
@@ -22,6 +21,8 @@ from fluxqueue_core.service.setting import (
 from .supervised import ProcessPosition
 
 DEFAULT_QUEUES: tuple[str, ...] = ("default",)
+# Not the name of a queue: those have letters, digits and . _ - : /
+ALL_QUEUES = "*"
 # The core accepts no higher number.
 MOST_CONCURRENCY = 10_000
 MOST_PROCESSES = 1_000
@@ -46,17 +47,32 @@ def processes(value: str) -> int:
 
 
 def queue_names(value: str) -> tuple[str, ...]:
-    """Reads a comma-separated list of names; keeps each name once.
+    """Reads a comma-separated list of names, of which one may be `*`; keeps each once.
 
     Raises:
         ValueError: a name is not valid (`ConfigurationError` is a ValueError).
     """
-    names = [name.strip() for name in value.split(",")]
+    names = _split(value, "queue name")
     for name in names:
-        if not name:
-            raise ValueError(f"{value!r} has an empty queue name")
-        check_queue_name(name)
-    return tuple(dict.fromkeys(names))
+        if name != ALL_QUEUES:
+            check_queue_name(name)
+    return names
+
+
+def module_paths(value: str) -> tuple[str, ...]:
+    """Reads a comma-separated list of modules; keeps each once.
+
+    Raises:
+        ValueError: one is empty.
+    """
+    return _split(value, "module")
+
+
+def _split(value: str, what: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts):
+        raise ValueError(f"{value!r} has an empty {what}")
+    return tuple(dict.fromkeys(parts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +81,11 @@ class Options:
 
     Attributes:
         redis_url: None if it was not given: see `fluxqueue_core.Settings`.
-        tasks_module_path: see `task_loader.load`.
+        tasks_modules: see `task_loader.find`.
         parent: the process whose suspects this one runs, or None.
         process_position: its position under its supervisor, or None.
+        tell_redis: the descriptor to which to write the URL that the modules name, and
+            then end; None for a worker.
         folder: the working directory at the start.
     """
 
@@ -82,14 +100,15 @@ class Options:
         )
     )
     redis_url: str | None = setting(common.REDIS_URL)
-    tasks_module_path: str = setting(
+    tasks_modules: tuple[str, ...] = setting(
         Setting(
             flags=("-t", "--tasks-module-path"),
             env="FLUXQUEUE_TASKS_MODULE_PATH",
-            default="",
-            parse=text,
-            metavar="PATH",
-            help="the module with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
+            default=(),
+            parse=module_paths,
+            metavar="PATHS",
+            help="the modules with the tasks, comma-separated or each with its own -t:"
+            " myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
         )
     )
     queues: tuple[str, ...] = setting(
@@ -99,7 +118,8 @@ class Options:
             default=DEFAULT_QUEUES,
             parse=queue_names,
             metavar="NAMES",
-            help="one queue or several, comma-separated, in order of priority",
+            help="one queue or several, comma-separated, in order of priority; '*': all"
+            " others that the modules declare",
         )
     )
     save_dead_tasks: bool = setting(
@@ -199,13 +219,14 @@ class Options:
     health_host: str = setting(common.HEALTH_HOST)
     parent: int | None = None
     process_position: ProcessPosition | None = None
+    tell_redis: int | None = None
     folder: str
 
     @property
     def wants_supervisor(self) -> bool:
         """Whether this process starts others that do the work."""
         limited = self.max_tasks or self.max_rss or self.max_stuck
-        alone = self.parent is None and self.process_position is None
+        alone = self.parent is None and self.process_position is None and self.tell_redis is None
         return alone and bool(self.processes > 1 or limited)
 
     def lane_environment(self, queue: str) -> dict[str, str]:
@@ -243,8 +264,9 @@ def parse(argv: list[str] | None, prog: str) -> Options:
         metavar="POSITION",
         help=argparse.SUPPRESS,
     )
+    parser.add_argument("--tell-redis", type=int, help=argparse.SUPPRESS)
     values = parser.parse_args(argv)
-    if not values.tasks_module_path:
+    if not values.tasks_modules:
         parser.error("-t/--tasks-module-path (or FLUXQUEUE_TASKS_MODULE_PATH) is required")
     try:
         folder = os.getcwd()

@@ -1,4 +1,4 @@
-"""Finds the application's module and the tasks that it declares.
+"""Finds the application's modules and the tasks that they declare.
 
 A wrong path is a `TasksError` of one line. An error inside the application's own
 modules passes through with its traceback.
@@ -11,12 +11,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from fluxqueue import FluxQueue
+from fluxqueue.broker import Broker
 from fluxqueue.task import AnyTask, AsyncTask, Task
 
+from .options import ALL_QUEUES
 from .registered_task import RegisteredTask, Tasks
 
 
@@ -24,25 +27,56 @@ class TasksError(Exception):
     """No tasks were found; the text is one line for the user."""
 
 
-def load(path: str, queues: Sequence[str]) -> Tasks:
-    """The tasks of the module at `path`, per served queue by name.
+@dataclass(frozen=True)
+class Found:
+    """The declarations of the modules, each once.
+
+    Attributes:
+        brokers: of the tasks, and of the FluxQueue objects without a task.
+    """
+
+    tasks: list[AnyTask]
+    brokers: list[Broker]
+
+
+def find(paths: Sequence[str]) -> Found:
+    """Imports the modules at `paths`; returns all that they declare, in one registry.
 
     Args:
-        path: "myapp.tasks", "myapp/tasks", "myapp/tasks.py" or
+        paths: each is "myapp.tasks", "myapp/tasks", "myapp/tasks.py" or
             "myapp.tasks:fluxqueue".
-        queues: the queues to serve; each must have a task.
 
     Raises:
-        TasksError: no such module or object, or a queue without a task.
+        TasksError: no such module or object, or a module ends the process.
         Exception: whatever the application's modules raise.
     """
-    place, _, attribute = path.partition(":")
-    module = import_tasks_module(module_name(place))
-    if attribute:
-        tasks = tasks_of([find_object(module, attribute)])
-    else:
-        tasks = tasks_of(vars(module).values())
-    return served(tasks, queues, path)
+    objects: list[object] = []
+    for path in paths:
+        place, _, attribute = path.partition(":")
+        try:
+            module = import_tasks_module(module_name(place))
+        except SystemExit as error:
+            # A script that was given as a module. Other codes say that it failed.
+            if error.code in (None, 0):
+                raise TasksError(
+                    f"importing {path!r} calls sys.exit(); put that under __main__"
+                ) from None
+            raise
+        objects += [find_object(module, attribute)] if attribute else vars(module).values()
+    tasks = tasks_of(objects)
+    brokers = [task.broker for task in tasks]
+    brokers += [each.broker for each in objects if isinstance(each, FluxQueue)]
+    return Found(tasks, list({id(broker): broker for broker in brokers}.values()))
+
+
+def chosen(queues: Sequence[str], declared: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of the queues to serve, in order of priority. `*` stands for the
+    declared ones that are not named."""
+    others = [queue for queue in declared if queue not in queues]
+    names: list[str] = []
+    for queue in queues:
+        names += others if queue == ALL_QUEUES else [queue]
+    return tuple(names)
 
 
 def module_name(place: str) -> str:
@@ -123,6 +157,9 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
     """The tasks per served queue. A queue also serves a task that only another
     queue declares, because a producer may send it here by its name.
 
+    Args:
+        path: names the modules in an error.
+
     Raises:
         TasksError: a queue declares no task, or two with the same name.
     """
@@ -138,6 +175,8 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
             )
         mine[task.task_name] = task
         by_name.setdefault(task.task_name, []).append(task)
+    if not queues:
+        raise TasksError(f"{path!r}: {_summary(by_queue)}")
     for queue in queues:
         if queue not in by_queue:
             raise TasksError(f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}")

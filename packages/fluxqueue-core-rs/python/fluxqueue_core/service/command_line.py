@@ -44,6 +44,8 @@ class Parser(argparse.ArgumentParser):
         kind: dict[str, Any] = {"type": from_flag, "metavar": setting.metavar}
         if setting.is_switch:
             kind = {"action": argparse.BooleanOptionalAction}
+        if setting.is_list:
+            kind["action"] = _Add
         self.add_argument(
             *setting.flags,
             dest=name,
@@ -77,6 +79,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line to stderr and exits with 2."""
         fail(self.prog, message)
+
+
+class _Add(argparse.Action):
+    """Adds the values of a flag to those of the same flag before it; keeps each once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        earlier = getattr(namespace, self.dest, ())
+        setattr(namespace, self.dest, tuple(dict.fromkeys((*earlier, *values))))
 
 
 def fail(prog: str, message: str) -> NoReturn:

@@ -30,7 +30,8 @@ class Setting(Generic[T]):
     """One setting: the flag's value, else the variable's, else the default.
 
     An empty variable counts as not set. A setting that is yes or no (`default` is a
-    bool) has the flags `--name` and `--no-name`.
+    bool) has the flags `--name` and `--no-name`. If the setting is a list (`default` is a
+    tuple), each flag adds to the flags before it.
 
     Attributes:
         flags: the short one, if there is one, comes first.
@@ -51,6 +52,10 @@ class Setting(Generic[T]):
     @property
     def is_switch(self) -> bool:
         return isinstance(self.default, bool)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.default, tuple)
 
     @property
     def explanation(self) -> str:

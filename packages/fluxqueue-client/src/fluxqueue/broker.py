@@ -1,0 +1,83 @@
+"""The Redis of a `FluxQueue` object, which the object shares with its tasks.
+
+A worker may move it: see `Broker.move`.
+
+Why: docs/decisions/0059-a-worker-and-its-objects-use-one-redis.md
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Protocol
+
+from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Settings
+
+
+class _NotGiven(str):
+    """The default of `redis_url`. It is equal to the default URL and looks like it, but a
+    caller who writes that URL passes a plain str."""
+
+    __slots__ = ()
+
+
+NOT_GIVEN: str = _NotGiven(DEFAULT_REDIS_URL)
+
+
+def named_url(redis_url: str | None) -> str | None:
+    """Returns the URL that the caller named. None: the caller named none, so that
+    FLUXQUEUE_REDIS_URL applies, or the default."""
+    return None if isinstance(redis_url, _NotGiven) else redis_url
+
+
+class Sender(Protocol):
+    """A task, as far as its broker knows it."""
+
+    broker: Broker
+
+    def send_by(self, producer: Producer) -> None:
+        """Sends the later calls by this producer."""
+
+
+class Broker:
+    """Where the tasks of one `FluxQueue` object go.
+
+    Args:
+        redis_url: the argument of `FluxQueue`.
+        keywords: its other arguments, for `Settings`.
+
+    Attributes:
+        url: the URL that the code names, with its password; None if it names none.
+        settings: what `url` and the keywords mean.
+        producer: sends the calls.
+
+    Raises:
+        ConfigurationError: the URL or a setting is not valid.
+    """
+
+    def __init__(self, redis_url: str | None, **keywords: Any) -> None:
+        self.url = named_url(redis_url)
+        self._keywords = keywords
+        self.settings = Settings(self.url, **keywords)
+        self.producer = Producer(self.settings)
+        self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
+
+    def add(self, task: Sender) -> None:
+        """Notes a task that sends its calls here."""
+        self._tasks.add(task)
+        task.broker = self
+
+    def move(self, redis_url: str) -> None:
+        """Sends the later calls of all tasks to another Redis. A worker does this before
+        it runs the first task.
+
+        The new URL replaces the old one with its parameters (`?timeout=2`). The keyword
+        arguments stay.
+
+        Raises:
+            ConfigurationError: the URL is not valid.
+        """
+        self.settings = Settings(redis_url, **self._keywords)
+        self.url = redis_url
+        self.producer = Producer(self.settings)
+        for task in self._tasks:
+            task.send_by(self.producer)

@@ -1,0 +1,74 @@
+"""One Redis for the worker and for the objects that it loads: a task that a task
+enqueues must not end up in another Redis than the one that this worker serves.
+
+Why: docs/decisions/0059-a-worker-and-its-objects-use-one-redis.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fluxqueue.broker import Broker
+from fluxqueue.task import AnyTask
+from fluxqueue_core import Settings
+
+from .task_loader import TasksError
+
+# Kind, nodes or path, service, database.
+Place = tuple[str, frozenset[tuple[str, int]] | str, str | None, int]
+
+
+def place(settings: Settings) -> Place:
+    """Returns what tells one Redis from another. The order of nodes, users, passwords and
+    parameters do not."""
+    nodes = frozenset(settings.nodes) or settings.display_url
+    return settings.kind, nodes, settings.service, settings.database
+
+
+def url_of_objects(tasks: Iterable[AnyTask], queues: Sequence[str]) -> str | None:
+    """Returns the URL that the code names for the tasks of the served queues. None: it
+    names none.
+
+    Raises:
+        TasksError: these tasks are sent to different Redis servers.
+    """
+    found: dict[Place, dict[str, Broker]] = {}
+    for task in tasks:
+        if task.queue in queues:
+            by_queue = found.setdefault(place(task.broker.settings), {})
+            by_queue.setdefault(task.queue, task.broker)
+    if len(found) > 1:
+        parts = [
+            f"{next(iter(by_queue.values())).settings.display_url} "
+            f"(queue {', '.join(map(repr, sorted(by_queue)))})"
+            for by_queue in found.values()
+        ]
+        raise TasksError(
+            f"the code sends the tasks of this worker's queues to different places: "
+            f"{'; '.join(parts)}. A worker serves one Redis: choose it with -r, or some of "
+            f"the tasks with -q or -t module:object"
+        )
+    named = [broker.url for by_queue in found.values() for broker in by_queue.values()]
+    return next((url for url in named if url is not None), None)
+
+
+def move(brokers: Iterable[Broker], serving: Iterable[Broker], redis_url: str) -> list[str]:
+    """Moves objects to the worker's Redis: those whose queues it serves, and every other
+    one that the code sends to the same places.
+
+    Args:
+        brokers: of all loaded objects.
+        serving: of the tasks in the served queues.
+
+    Returns:
+        The URLs, for people, that the worker's URL replaces. None of them is the
+        worker's Redis.
+    """
+    own = place(Settings(redis_url))
+    replaced = {place(broker.settings) for broker in serving} - {own}
+    shown: dict[str, None] = {}
+    for broker in brokers:
+        if place(broker.settings) in replaced:
+            shown[broker.settings.display_url] = None
+            broker.move(redis_url)
+    return list(shown)
