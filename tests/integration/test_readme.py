@@ -36,7 +36,7 @@ def test_the_example_runs(folder: Path, redis_url: str) -> None:
     assert line
     options = {"tasks-module-path": line[1], "queue": line[2]}
     with LoggingProcess(folder, redis_url, "fluxqueue_worker", options) as worker:
-        worker.wait_for("task.done", count=5)
+        worker.wait_for("task.done", count=7)
         done = sorted(entry["name"] for entry in worker.named("task.done"))
-        assert done == ["charge", "report", "send_email", "send_email", "send_email"]
+        assert done == ["charge"] * 2 + ["report"] + ["send_email"] * 4
         assert worker.stop() == 0

@@ -48,8 +48,8 @@ async def charge_card(ctx: Context, number: int, card: str, quantity: int) -> No
         }
         if refused[card]:
             raise CardRefused(f"the card of order {number} was refused")
-    # Enqueueing a sync task waits for Redis, so it must not run on the loop.
-    await asyncio.to_thread(pack_parcel, number, quantity)
+    # A plain call of a sync task would block the loop.
+    await pack_parcel.enqueue_async(number, quantity)
     await credit_points(number)
 
 

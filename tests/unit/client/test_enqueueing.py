@@ -39,11 +39,17 @@ class KeepingProducer:
         self.sent.append(headers)
 
     def enqueue_async(
-        self, route: Route, args: Any, kwargs: Any, headers: Any = None, task_id: Any = None
-    ) -> asyncio.Future[None]:
+        self,
+        route: Route,
+        args: Any,
+        kwargs: Any,
+        headers: Any = None,
+        task_id: Any = None,
+        result: Any = None,
+    ) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self.sent.append(headers)
-        future.set_result(None)
+        future.set_result(result)
         return future
 
     def enqueue_many(self, route: Route, calls: Any, check: Any, per_call: Any = None) -> int:
@@ -85,6 +91,20 @@ def call_outside_of_a_loop(producer: Any) -> Callable[[], object]:
     return lambda: asyncio.run(task())
 
 
+def id_of_a_call(producer: Any) -> Callable[[], object]:
+    task: AsyncTask[..., Any] = AsyncTask(order_async, producer, ROUTE, Terms(max_retries=3))
+    return lambda: task.enqueue()
+
+
+def id_of_a_call_async(producer: Any) -> Callable[[], object]:
+    task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+
+    async def send() -> None:
+        await task.enqueue_async()
+
+    return lambda: asyncio.run(send())
+
+
 def bulk(producer: Any) -> Callable[[], object]:
     task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
     return lambda: task.enqueue_many([()])
@@ -111,7 +131,17 @@ def by_name_async(producer: Any) -> Callable[[], object]:
     return lambda: asyncio.run(send())
 
 
-WAYS = [call, call_async, call_outside_of_a_loop, bulk, bulk_async, by_name, by_name_async]
+WAYS = [
+    call,
+    call_async,
+    call_outside_of_a_loop,
+    id_of_a_call,
+    id_of_a_call_async,
+    bulk,
+    bulk_async,
+    by_name,
+    by_name_async,
+]
 
 
 @pytest.mark.parametrize("make", WAYS, ids=lambda make: make.__name__)

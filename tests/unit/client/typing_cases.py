@@ -101,6 +101,32 @@ async def use() -> None:
     await send_email("a", "b")  # error
     many: int = await notify.enqueue_many_async([(1,), {"user_id": 2, "message": "x"}])
     print(many)
+    task_id: str = await send_email.enqueue_async("a", "b")
+    task_id = await notify.enqueue_async(1, message="hello")
+    await resize.enqueue_async(7)
+    await send_email.enqueue_async("a", 5)  # error
+    await notify.enqueue_async("1", message="hello")  # error
+    await resize_async.enqueue_async(Context, 1)  # error
+    await send_email.enqueue("a", "b")  # error
+    number: int = await notify.enqueue_async(1, message="hello")  # error
+    print(task_id, number)
+    first, second = await asyncio.gather(
+        send_email.enqueue_async("a", "b"), notify.enqueue_async(1, message="a")
+    )
+    task_id = first or second
+    id_task: asyncio.Task[str] = asyncio.create_task(resize.enqueue_async(7))
+    await id_task
+
+
+new_id: str = send_email.enqueue("a", subject="b")
+new_id = notify.enqueue(1, message="hello")
+new_id = resize_async.enqueue(image_id=1)
+send_email.enqueue("a")  # error
+notify.enqueue(1, "hello")  # error
+resize.enqueue("7")  # error
+none: None = notify.enqueue(1, message="hello")  # error
+asyncio.run(notify(1, message="hello"))
+new_id = asyncio.run(send_email.enqueue_async("a", "b"))
 
 
 @fluxqueue.task_with_context()  # error

@@ -31,6 +31,7 @@ __all__ = [
     "EnqueueUncertain",
     "FluxQueue",
     "FluxQueueError",
+    "FluxQueueWarning",
     "MalformedMessage",
     "MessageTooLarge",
     "Task",

@@ -1,5 +1,5 @@
-"""The exceptions of FluxQueue. All are below `FluxQueueError`, except `TaskTimeout`,
-which a task gets in the worker."""
+"""The exceptions of FluxQueue, all below `FluxQueueError` except `TaskTimeout`, which a
+task gets in the worker; and its warning."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "EnqueueUncertain",
     "FluxQueueError",
+    "FluxQueueWarning",
     "MalformedMessage",
     "MessageTooLarge",
     "TaskTimeout",

@@ -10,11 +10,38 @@ from typing import Any, Protocol
 
 from fluxqueue_core import Producer, Route
 
-Enqueue = Callable[[Route, tuple[Any, ...], dict[str, Any]], None]
-# The core returns an EnqueueFuture, which is also a coroutine.
-EnqueueAsync = Callable[[Route, tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, None]]
 # The headers of one message as JSON, and its id. The core makes an id if it is None.
 PerCall = tuple[bytes | None, str | None]
+
+
+class Enqueue(Protocol):
+    """Enqueues one task. Without a `task_id`, the task gets a new one."""
+
+    def __call__(
+        self,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        task_id: str | None = None,
+    ) -> None: ...
+
+
+class EnqueueAsync(Protocol):
+    """Enqueues one task on the running event loop; the coroutine gives `result`.
+
+    The core returns an EnqueueFuture, which is also a coroutine.
+    """
+
+    def __call__(
+        self,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        task_id: str | None = None,
+        result: Any = None,
+    ) -> Coroutine[Any, Any, Any]: ...
 
 
 class Bulk:

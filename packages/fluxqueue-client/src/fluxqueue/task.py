@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from fluxqueue_core import Producer, Route
+from fluxqueue_core import Producer, Route, new_task_id
 
+from . import blocking
 from .bulk import BulkCalls
 from .context import Context
 from .enqueueing import Enqueueing
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 Call = tuple[Any, ...] | Mapping[str, Any]
 
@@ -110,6 +112,43 @@ class BaseTask(Generic[P, R]):
         """The limit for a call's message, in bytes; its `FluxQueue` sets it."""
         return self._producer.max_message_bytes
 
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Enqueues the task and returns its id. Blocks until Redis has answered.
+
+        Any thread may call it, whether the function is a `def` or an `async def`. In a
+        thread whose event loop runs, it warns: await `enqueue_async` there.
+
+        Raises:
+            TypeError: the call does not fit the function's signature, or it is awaited.
+            ArgumentTypeError, ArgumentValueError: JSON can't carry an argument.
+            MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
+            EnqueueUncertain: the connection broke after the task had been written.
+        """
+        self._check(*args, **kwargs)
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_async")
+        return self._send(args, kwargs)
+
+    def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, str]:
+        """Enqueues the task on the running event loop; awaiting it gives the task's id.
+
+        It behaves as the call of an `AsyncTask`, whether the function is a `def` or an
+        `async def`. It raises the errors of `enqueue`: those of the arguments at once,
+        those of Redis when it is awaited.
+        """
+        self._check(*args, **kwargs)
+        task_id = new_task_id()
+        try:
+            return self._enqueueing.way().enqueue_async(
+                self._route, args, kwargs, task_id=task_id, result=task_id
+            )
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+        except RuntimeError:
+            if blocking.running_loop() is not None:
+                raise
+        return self._enqueued(self._send(args, kwargs))
+
     def enqueue_many(self, calls: Iterable[Call]) -> int:
         """Enqueues one task per call, in chunks, and returns their number.
 
@@ -126,6 +165,8 @@ class BaseTask(Generic[P, R]):
             Every exception has the attribute `enqueued`: the number of tasks that are in
             Redis despite the error. Its text has the number too.
         """
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_many_async")
         return self._bulk().send(calls)
 
     async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
@@ -142,6 +183,24 @@ class BaseTask(Generic[P, R]):
             self.__signature__,
             self._check,
         )
+
+    def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Enqueues a call from this thread, and returns the task's id."""
+        task_id = new_task_id()
+        try:
+            self._enqueueing.way().enqueue(self._route, args, kwargs, task_id=task_id)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+        return task_id
+
+    def _enqueued(self, result: T) -> Coroutine[Any, Any, T]:
+        """Returns the coroutine of an async call that `_send` has enqueued."""
+        from .enqueued_call import EnqueuedCall
+
+        return EnqueuedCall(result, self._where, f"{self.__name__}.enqueue(...)")
+
+    def _warn_of_blocked_loop(self, method: str) -> None:
+        blocking.warn_of_blocked_loop(self._where, f"{self.__name__}.{method}(...)")
 
     @property
     def _where(self) -> str:
@@ -169,12 +228,15 @@ class BaseTask(Generic[P, R]):
 class Task(BaseTask[P, R]):
     """A decorated `def`. Calling it enqueues the task and returns None.
 
+    The call blocks until Redis has answered. In a thread whose event loop runs, it warns:
+    await `enqueue_async` there. If the call itself is awaited, it enqueues nothing.
+
     Arguments are sent as JSON. str, int (64 bits), float, bool, None, list and
     dict arrive as they were sent. tuple arrives as a list; datetime, date, time
     and UUID as their ISO text; an Enum as its value; a dataclass as a dict.
 
     Raises:
-        TypeError: the call does not fit the function's signature.
+        TypeError: the call does not fit the function's signature, or it is awaited.
         ArgumentTypeError, ArgumentValueError: JSON can't carry an argument.
         MessageTooLarge, BrokerError, BrokerUnavailable: nothing was enqueued.
         EnqueueUncertain: the connection broke after the task had been written.
@@ -187,6 +249,8 @@ class Task(BaseTask[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_async")
         try:
             enqueue = self._enqueue if API not in modules else self._enqueueing.way().enqueue
             enqueue(self._route, args, kwargs)
@@ -199,16 +263,18 @@ class AsyncTask(BaseTask[P, R]):
 
     It raises the same errors as `Task`: the call raises those of the arguments, `await`
     those of Redis. The call writes at the end of the loop's turn, or when the loop's
-    connection is up. When `await` returns, Redis has the task. Always await a call: if
-    the loop ends first, the task may never be sent. A call that is cancelled before the
-    write is not sent.
+    connection is up. When `await` returns, Redis has the task. A call that is cancelled
+    before the write is not sent. Always await a call: only `await` raises its errors. If
+    the loop ends before the answer to a call that was not awaited, the call warns;
+    `asyncio.run` still sends it.
 
     `gather`, `wait_for`, `shield` and task groups accept the call as it is. `asyncio.wait`
     accepts no coroutines, and the call counts as one: pass `asyncio.create_task(send(1))`.
     `ensure_future` does not help there, because it returns its argument unchanged.
 
-    If no event loop runs, the call returns a coroutine that enqueues when a loop runs it
-    (`asyncio.run(send(1))`).
+    If no event loop runs in the thread, the call enqueues as `enqueue` does: it blocks, and
+    raises all errors. It returns a coroutine that ends at once, for `asyncio.run(send(1))`,
+    and that warns if it is not awaited.
     """
 
     __slots__ = ("_enqueue_async",)
@@ -240,24 +306,13 @@ class AsyncTask(BaseTask[P, R]):
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
-            if _loop_is_running():
+            if blocking.running_loop() is not None:
                 raise
-            return self._enqueue_later(args, kwargs)
-
-    async def _enqueue_later(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            await self._enqueueing.way().enqueue_async(self._route, args, kwargs)
-        except (TypeError, ValueError) as error:
-            raise self._explain(error, args, kwargs) from None
+        self._send(args, kwargs)
+        return self._enqueued(None)
 
 
 AnyTask = Task[..., Any] | AsyncTask[..., Any]
-
-
-def _loop_is_running() -> bool:
-    import asyncio
-
-    return asyncio._get_running_loop() is not None
 
 
 def _mark_as_coroutine_function(task: AsyncTask[..., Any]) -> None:

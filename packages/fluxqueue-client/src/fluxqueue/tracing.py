@@ -88,10 +88,16 @@ class Tracing:
         """Returns `Producer.enqueue` with a record of each call."""
         begin, enqueue = self._begin, producer.enqueue
 
-        def traced(route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            headers, sending = begin(producer, route)
+        def traced(
+            route: Route,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            *,
+            task_id: str | None = None,
+        ) -> None:
+            headers, sending = begin(producer, route, task_id)
             if sending is None:
-                enqueue(route, args, kwargs, headers)
+                enqueue(route, args, kwargs, headers, task_id)
                 return
             try:
                 enqueue(route, args, kwargs, headers, sending.task_id)
@@ -108,15 +114,20 @@ class Tracing:
         begin, enqueue = self._begin, producer.enqueue_async
 
         def traced(
-            route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> asyncio.Future[None]:
-            headers, sending = begin(producer, route)
+            route: Route,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            *,
+            task_id: str | None = None,
+            result: Any = None,
+        ) -> asyncio.Future[Any]:
+            headers, sending = begin(producer, route, task_id)
             if sending is None:
-                return enqueue(route, args, kwargs, headers)
+                return enqueue(route, args, kwargs, headers, task_id, result)
             try:
-                future = enqueue(route, args, kwargs, headers, sending.task_id)
+                future = enqueue(route, args, kwargs, headers, sending.task_id, result)
             except RuntimeError:
-                raise  # no event loop: the call is made again later; this span never ends
+                raise  # no event loop: the task enqueues it in another way; this span never ends
             except BaseException as error:
                 sending.failed(error)
                 raise
@@ -130,7 +141,9 @@ class Tracing:
         around = get_current()
         return BulkSending(self, self._task(producer, route), around, self.parent(around))
 
-    def _begin(self, producer: Producer, route: Route) -> tuple[bytes, Sending | None]:
+    def _begin(
+        self, producer: Producer, route: Route, task_id: str | None
+    ) -> tuple[bytes, Sending | None]:
         """Returns the headers of a call, and its record. None: nothing records it."""
         around = get_current()
         metrics = self.metrics
@@ -144,9 +157,9 @@ class Tracing:
                 headers = propagation.headers(parent, around if self.carries_baggage else None)
                 if metrics is None:
                     return headers, None
-                return headers, Sending(self, self._task(producer, route), around)
+                return headers, Sending(self, self._task(producer, route), around, task_id=task_id)
         task = self._task(producer, route)
-        task_id = new_task_id()
+        task_id = task_id or new_task_id()
         attributes = {
             **task.attributes,
             s.CLIENT_ID: instruments.client_id(),
@@ -237,7 +250,7 @@ class Sending:
     Args:
         around: the caller's context.
         span: None if only metrics are recorded.
-        task_id: None for a bulk call, which has many.
+        task_id: None if the core makes it, and for a bulk call, which has many.
     """
 
     def __init__(

@@ -199,12 +199,16 @@ class Producer:
         kwargs: dict[str, Any],
         headers: bytes | None = None,
         task_id: str | None = None,
-    ) -> asyncio.Future[None]:
+        result: Any = None,
+    ) -> asyncio.Future[Any]:
         """Puts one task into Redis on the connection of the running event loop.
 
         The loop writes all tasks of one turn at once. The call raises the errors of
         the arguments, as `enqueue` does. The future raises the errors of Redis.
         Cancelling the future before the message is written removes the task.
+
+        Args:
+            result: the result of the future once Redis has the task.
 
         Raises:
             RuntimeError: no event loop runs in this thread.

@@ -51,6 +51,10 @@ class ArgumentValueError(FluxQueueError, ValueError):
     """JSON can't carry the value of an argument (NaN, 2**64). Nothing was sent."""
 
 
+class FluxQueueWarning(RuntimeWarning):
+    """A call works, but is written in a way that blocks an event loop or could lose a task."""
+
+
 class TaskTimeout(BaseException):
     """A task has run for longer than its `timeout`.
 

@@ -14,6 +14,8 @@ use crate::connection::{Deployment, HashSlot};
 use crate::fork;
 
 static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static WATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static REPORT_LOST: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// By the address of the loop, which its connection keeps alive, and the shard key
 /// (`Deployment::shard_key`).
@@ -52,6 +54,9 @@ impl Loops {
         self.forget_closed(py);
         let new = Bound::new(py, LoopConnection::new(deployment.clone(), shard_key, running)?)?;
         let connection = self.lock().entry(key).or_insert_with(|| new.clone().unbind()).clone_ref(py);
+        if connection.is(&new) {
+            WATCH.import(py, "fluxqueue_core.loop_end", "watch")?.call1((&new,))?;
+        }
         Ok(connection.into_bound(py))
     }
 
@@ -63,6 +68,7 @@ impl Loops {
             if connection.get().is_loop_closed(py) {
                 let forgotten = self.lock().remove(&key);
                 drop(forgotten);
+                report_lost(py, connection);
             }
         }
     }
@@ -97,5 +103,14 @@ impl Loops {
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Ok(table) = self.table.try_lock() else { return Ok(()) };
         table.values().try_for_each(|connection| visit.call(connection))
+    }
+}
+
+/// Warns of the calls whose loop was closed before Redis answered them.
+fn report_lost(py: Python<'_>, connection: Py<LoopConnection>) {
+    let report = REPORT_LOST.import(py, "fluxqueue_core.loop_end", "report_lost");
+    if let Err(error) = report.and_then(|report| report.call1((connection.clone_ref(py),))) {
+        // The warning is an error here (`python -W error`), and not one of the next call.
+        error.write_unraisable(py, Some(connection.bind(py)));
     }
 }

@@ -13,6 +13,8 @@ use crate::connection::Reply;
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
 pub struct LoopCall<F> {
     pub future: F,
+    /// The result of the future once Redis has the task. None: None, or the verdicts.
+    pub result: Option<F>,
     pub target: Arc<Target>,
     /// The calls, as arguments of the command.
     pub body: Vec<u8>,
@@ -77,10 +79,10 @@ impl<F> Outbox<F> {
         !self.in_flight.is_empty()
     }
 
-    /// All futures, for the garbage collector.
-    pub fn futures(&self) -> impl Iterator<Item = &F> {
+    /// All calls: those that wait, then those in flight.
+    pub fn calls(&self) -> impl Iterator<Item = &LoopCall<F>> {
         let in_flight = self.in_flight.iter().flat_map(|batch| &batch.calls);
-        self.waiting.iter().chain(in_flight).map(|call| &call.future)
+        self.waiting.iter().chain(in_flight)
     }
 
     /// The oldest waiting calls, about a command's worth of bytes.

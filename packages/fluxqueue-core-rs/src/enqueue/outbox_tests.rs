@@ -18,7 +18,7 @@ fn call(future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
 fn call_by(dispatch: fn(&str) -> Dispatch, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
     let target = Target::new(queue, "t", Terms::default(), dispatch).expect("valid names");
     let deadline = Duration::from_millis(u64::from(future));
-    LoopCall { future, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
+    LoopCall { future, result: None, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
 }
 
 const PLAIN: Wrapping = Wrapping { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };

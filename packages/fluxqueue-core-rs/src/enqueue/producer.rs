@@ -53,13 +53,14 @@ impl Producer {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         call: impl FnOnce() -> PyResult<PerCall<'py>>,
+        result: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.loops.running(py, &self.deployment, target.hash_slot)?;
         let call = call()?;
         let arguments = Arguments::encode(args, kwargs)?;
         let mut body = Vec::new();
         target.append(&mut body, &arguments, &call, self.deployment.config.max_message_bytes)?;
-        submit(&connection, target, body, 1)
+        submit(&connection, target, body, 1, result)
     }
 
     fn send_many(
@@ -163,7 +164,8 @@ impl Producer {
         Ok(())
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, result=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_async<'py>(
         &self,
         py: Python<'py>,
@@ -172,8 +174,9 @@ impl Producer {
         kwargs: &Bound<'py, PyDict>,
         headers: Option<Bound<'py, PyBytes>>,
         task_id: Option<&str>,
+        result: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id))
+        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id), result)
     }
 
     #[pyo3(signature = (route, calls, check, per_call=None))]
@@ -212,7 +215,7 @@ impl Producer {
             future.call_method1(intern!(py, "set_result"), (py.None(),))?;
             return Ok(future);
         }
-        submit(&connection, target, body, count)
+        submit(&connection, target, body, count, None)
     }
 
     /// `enqueue` with a due time and a verdict, for tests of the core until a public
@@ -250,9 +253,8 @@ impl Producer {
         delay: Option<u64>,
         at: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.submit(py, &route.get().target, args, kwargs, || {
-            Ok(PerCall::new(None, Some(task_id))?.with_due(due(delay, at)))
-        })
+        let call = || Ok(PerCall::new(None, Some(task_id))?.with_due(due(delay, at)));
+        self.submit(py, &route.get().target, args, kwargs, call, None)
     }
 
     #[pyo3(signature = (route, calls, check, per_call, *, delay=None, at=None))]
@@ -305,11 +307,13 @@ fn submit<'py>(
     target: &Arc<Target>,
     body: Vec<u8>,
     count: usize,
+    result: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let future = connection.get().future(connection.py())?;
     let target = target.clone();
     let call = LoopCall {
         future: future.clone().unbind(),
+        result: result.map(Bound::unbind),
         target,
         body,
         count,

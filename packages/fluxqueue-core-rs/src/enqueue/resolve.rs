@@ -24,8 +24,8 @@ pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
     done.and_then(|done| done.is_truthy(py)).unwrap_or(false)
 }
 
-/// Redis has executed the calls. After a push each future gets None, after a script the
-/// verdicts on its calls. Fails only with what `interruption` lets through, and after
+/// Redis has executed the calls. A future gets the result of its call. Without one it gets
+/// None after a push, and after a script the verdicts on its calls. Fails only with what `interruption` lets through, and after
 /// all futures have ended.
 pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
     let none = py.None();
@@ -37,7 +37,7 @@ pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdic
         }
     };
     match verdicts {
-        Verdicts::AllEnqueued => calls.iter().for_each(|call| end(&call.future, &none)),
+        Verdicts::AllEnqueued => calls.iter().for_each(|call| end(&call.future, call.result.as_ref().unwrap_or(&none))),
         Verdicts::Each(each) => {
             let mut each = each.into_iter();
             for call in &calls {

@@ -65,7 +65,8 @@ impl Target {
         Ok(())
     }
 
-    fn label(&self) -> String {
+    /// The task's name and queue, for error messages and warnings.
+    pub fn label(&self) -> String {
         format!("task '{}' (queue '{}')", self.name, self.queue)
     }
 

@@ -18,7 +18,7 @@ use crate::enqueue::outbox::LoopCall;
 use crate::fork;
 
 /// The connection of one event loop; the methods are the loop's callbacks.
-#[pyclass(frozen, module = "fluxqueue_core._core")]
+#[pyclass(frozen, weakref, module = "fluxqueue_core._core")]
 pub struct LoopConnection {
     deployment: Arc<Deployment>,
     event_loop: EventLoop,
@@ -77,6 +77,21 @@ impl LoopConnection {
 
 #[pymethods]
 impl LoopConnection {
+    /// Whether the loop is closed, so that no call will be answered.
+    fn _is_loop_closed(&self, py: Python<'_>) -> bool {
+        self.is_loop_closed(py)
+    }
+
+    /// The calls without an answer: for each its future, and what to call its task in
+    /// messages. Empty in a child of `fork`, whose calls are the parent's.
+    fn _unanswered(&self, py: Python<'_>) -> Vec<(Py<PyAny>, String)> {
+        if self.generation != fork::generation() {
+            return Vec::new();
+        }
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.calls().map(|call| (call.future.clone_ref(py), call.target.label())).collect()
+    }
+
     fn _flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::run(slf, intake::flush)
     }
@@ -113,7 +128,7 @@ impl LoopConnection {
         self.event_loop.traverse(&visit)?;
         // Locked: the collector then takes it for referenced from outside.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        state.futures().try_for_each(|future| visit.call(future))
+        state.calls().flat_map(|call| call.result.iter().chain([&call.future])).try_for_each(|held| visit.call(held))
     }
 
     fn __clear__(&self) {

@@ -319,8 +319,8 @@ impl<F> LoopState<F> {
         std::mem::replace(&mut self.outbox, Outbox::new())
     }
 
-    /// All futures, for the garbage collector.
-    pub fn futures(&self) -> impl Iterator<Item = &F> {
-        self.outbox.futures()
+    /// All calls without an answer.
+    pub fn calls(&self) -> impl Iterator<Item = &LoopCall<F>> {
+        self.outbox.calls()
     }
 }

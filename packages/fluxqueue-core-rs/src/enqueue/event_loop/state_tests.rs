@@ -21,7 +21,15 @@ const NO_WAIT: Wait = Wait { replicas: 0, aof: false, timeout: Duration::ZERO };
 
 fn call<F>(future: F) -> LoopCall<F> {
     let target = Target::new("q", "t", Terms::default(), Dispatch::push).expect("valid names");
-    LoopCall { future, target: Arc::new(target), body: b"$1\r\nx\r\n".to_vec(), count: 1, deadline: TIMEOUT, number: 0 }
+    LoopCall {
+        future,
+        result: None,
+        target: Arc::new(target),
+        body: b"$1\r\nx\r\n".to_vec(),
+        count: 1,
+        deadline: TIMEOUT,
+        number: 0,
+    }
 }
 
 fn state<F>(calls: impl IntoIterator<Item = F>) -> LoopState<F> {

@@ -1,0 +1,91 @@
+"""The end of an event loop: sends the calls of async tasks that were not awaited.
+
+A call is written at the end of the loop's turn, and if the loop has no connection yet, a
+few turns later. If the call is the last act of the loop, that moment may never come. So
+each loop with a connection has an asynchronous generator that is open until
+`loop.shutdown_asyncgens()` closes it, which `asyncio.run` does before it closes the loop.
+
+Why: docs/decisions/0062-no-call-is-lost-without-a-word.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import warnings
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
+from typing import Protocol
+from weakref import WeakKeyDictionary, ref
+
+from .errors import FluxQueueWarning
+
+
+class Connection(Protocol):
+    """The part of the core's `LoopConnection` that this module uses."""
+
+    def _is_loop_closed(self) -> bool: ...
+    def _unanswered(self) -> list[tuple[asyncio.Future[object], str]]: ...
+
+
+# A generator lives as long as its connection.
+_generators: WeakKeyDictionary[Connection, AsyncGenerator[None, None]] = WeakKeyDictionary()
+
+
+def watch(connection: Connection) -> None:
+    """Lets the running loop answer the calls of its connection before it is closed."""
+    generator = _until_the_end(ref(connection))
+    _generators[connection] = generator
+    with contextlib.suppress(StopIteration):
+        generator.__anext__().send(None)  # the first step makes the loop know the generator
+
+
+async def _until_the_end(connection: ref[Connection]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        if (known := connection()) is not None and (calls := _open_calls(known)):
+            _warn(
+                (label for _, label in calls),
+                "not awaited when the event loop ended, and FluxQueue sends what is left before "
+                "the loop closes",
+            )
+            await _answers([future for future, _ in calls])
+
+
+async def _answers(futures: list[asyncio.Future[object]]) -> None:
+    for answer in await asyncio.gather(*futures, return_exceptions=True):
+        if isinstance(answer, Exception):
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a call that was not awaited has failed", "exception": answer}
+            )
+
+
+def report_lost(connection: Connection) -> None:
+    """Warns of the calls of a loop that was closed before Redis answered them."""
+    _warn(
+        (label for _, label in _open_calls(connection)),
+        "not answered when the event loop was left for good, and may be lost",
+    )
+
+
+def _open_calls(connection: Connection) -> list[tuple[asyncio.Future[object], str]]:
+    return [(future, label) for future, label in connection._unanswered() if not future.done()]
+
+
+def _warn(labels: Iterable[str], how: str) -> None:
+    for label, count in Counter(labels).items():
+        calls = "1 call was" if count == 1 else f"{count} calls were"
+        warnings.warn(
+            f"{label}: {calls} {how}; await each call, or write `.enqueue(...)`, which returns "
+            f"when Redis has the task",
+            FluxQueueWarning,
+            stacklevel=2,
+        )
+
+
+@atexit.register
+def _report_all() -> None:
+    for connection in list(_generators):
+        report_lost(connection)
