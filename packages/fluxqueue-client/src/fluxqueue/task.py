@@ -17,6 +17,7 @@ from .enqueueing import Enqueueing
 from .options import Terms
 from .signature import call_check
 from .telemetry import API, modules
+from .wrappers import call_signature
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -57,10 +58,11 @@ class BaseTask(Generic[P, R]):
         self.func = func
         self.terms = terms
         self.context_type = context_type
-        signature = inspect.signature(func)
+        signature = call_signature(func)
         if context_type is not None:  # the worker passes the context, not the caller
-            rest = list(signature.parameters.values())[1:]
-            signature = signature.replace(parameters=rest)
+            first, *rest = signature.parameters.values()
+            if first.kind is not first.VAR_POSITIONAL:
+                signature = signature.replace(parameters=rest)
         self.__signature__ = signature
         self._check = call_check(signature, func)
         self._route = route
