@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning
 from support.loops import LOOPS, NewLoop, run
-from support.scripted_redis import ScriptedRedis
+from support.scripted_redis import ScriptedRedis, integer
 from support.tasks import async_work_on, messages, work_on
 from support.telemetry import Recorded
 
@@ -130,19 +130,47 @@ def test_a_blocking_call_that_is_awaited_is_refused_before_it_enqueues(
 
 
 @LOOPS
-@pytest.mark.parametrize("calls", [1, 3])
-def test_a_call_that_is_the_last_act_of_a_loop_is_sent_with_a_warning(
-    calls: int, redis_url: str, redis: Any, new_loop: NewLoop
+def test_a_call_that_is_the_last_act_of_a_loop_is_sent(
+    redis_url: str, redis: Any, new_loop: NewLoop
 ) -> None:
     work = async_work_on(redis_url)
 
     async def main() -> None:
+        for number in range(3):
+            work(number)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without one if Redis has answered before
+        run(new_loop, main())
+    assert arguments(redis) == [0, 1, 2]
+
+
+@LOOPS
+@pytest.mark.parametrize("calls", [1, 3])
+def test_a_call_without_an_answer_at_the_end_of_a_loop_warns(calls: int, new_loop: NewLoop) -> None:
+    ended = threading.Event()
+
+    def answer_after_the_end(number: int, command: list[bytes]) -> bytes:
+        assert ended.wait(20)
+        return integer(number, command)
+
+    async def tell_the_end() -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            ended.set()
+
+    async def main() -> None:
+        await anext(end)
         for number in range(calls):
             work(number)
 
-    with pytest.warns(FluxQueueWarning, match=rf"'work'.*: {calls} calls? w.*await each call"):
-        run(new_loop, main())
-    assert arguments(redis) == list(range(calls))
+    end = tell_the_end()
+    with ScriptedRedis(answer_after_the_end) as server:
+        work = async_work_on(server.url)
+        with pytest.warns(FluxQueueWarning, match=rf"'work'.*: {calls} calls? w.*await each call"):
+            run(new_loop, main())
+        assert sum(len(command) - 2 for command in server.pushed) == calls
 
 
 def test_the_end_of_a_loop_reports_a_call_that_fails() -> None:
