@@ -14,7 +14,7 @@ from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import Settings, key, script, script_keys
+from fluxqueue_core import Settings, key, key_kinds, script, script_keys
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
@@ -58,7 +58,7 @@ def url(server: EmbeddedRedis, role: str) -> str:
 
 
 def client_tour(server: EmbeddedRedis, sent: Sent) -> None:
-    app = FluxQueue(url(server, "client"))
+    app = FluxQueue(url(server, "client"), namespace=sent.namespace)
 
     @app.task(queue="q")
     def work(number: int) -> None: ...
@@ -73,15 +73,16 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     with Redis.from_url(url(server, "worker"), protocol=2) as user:
         scripts = Scripts.__new__(Scripts)  # whose own beginning asks for INFO
         scripts.redis, scripts.queue, scripts.flags = user, "q", by_hand.flags
-        user.sadd(key("queues"), "q")
+        scripts.namespace = by_hand.namespace
+        user.sadd(by_hand.key("queues"), "q")
         scripts.open("a")
         exchange = script("exchange", by_hand.flags)
         digest = by_hand.redis.script_load(exchange)
-        keys = script_keys("exchange", "q", "a")
+        keys = script_keys("exchange", "q", "a", namespace=by_hand.namespace)
         arguments = ["a", LEASE, 0, "pending", "1", GRACE, 0]
         user.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
         by_hand.enqueue(message(0))
-        user.blmove(key("pending", "q"), key("inbox", "q", "a"), 1, "RIGHT", "LEFT")
+        user.blmove(by_hand.key("pending"), by_hand.key("inbox", "a"), 1, "RIGHT", "LEFT")
         by_hand.enqueue(*(message(number) for number in range(1, 7)))
         held = [message(number) for number in range(7)]
         assert len(scripts.exchange("a", 10).claimed) == 6
@@ -111,18 +112,18 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     """Every branch of the scheduler's scripts, its plain commands, and its metrics."""
     admin = by_hand.redis
     admin.script_flush()
-    client = RedisClient(Settings(url(server, "scheduler")), 5.0)
+    client = RedisClient(Settings(url(server, "scheduler"), namespace=by_hand.namespace), 5.0)
 
     def call(name: str, *arguments: Any, **who: str) -> Any:
         return client.call(ScriptCall(name, "q", arguments, **who))
 
-    client.command("SADD", key("queues"), "q")
-    assert client.command("SMEMBERS", key("queues"))
+    client.command("SADD", by_hand.key("queues"), "q")
+    assert client.command("SMEMBERS", by_hand.key("queues"))
     call("sweep", GAP, LEASE, 100)
     # As if the clock had run backwards.
     by_hand.claim("c", *(message(number) for number in range(2)))
-    admin.zadd(key("consumers", "q"), {"c": by_hand.now() + 10 * LEASE})
-    admin.hset(key("sweep", "q"), mapping={"last": by_hand.now() + DAY})
+    admin.zadd(by_hand.key("consumers"), {"c": by_hand.now() + 10 * LEASE})
+    admin.hset(by_hand.key("sweep"), mapping={"last": by_hand.now() + DAY})
     call("sweep", GAP, LEASE, 100)
     by_hand.enqueue(b"malformed", message(2))
     by_hand.block("c")
@@ -134,25 +135,25 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     moves = (field(first), b"home", message(0, deliveries=1), b"")
     dead = (field(second), b"dead", message(1, deliveries=3), REASON)
     assert call("move", *moves, *dead, consumer="c") == [1, 1]
-    by_hand.redis.lpush(key("inbox", "q", "c"), message(3))
+    by_hand.redis.lpush(by_hand.key("inbox", "c"), message(3))
     assert call("reclaim", "c", DAY, consumer="c") == 1
     by_hand.numbers.discard(2)
     admin.delete(*by_hand.keys_of("c"))
     client.command("EXISTS", *by_hand.keys_of("c"))
-    admin.zadd(key("consumers", "q"), {"c": -1})
+    admin.zadd(by_hand.key("consumers"), {"c": -1})
     call("reclaim", "c", 0, consumer="c")
-    admin.zadd(key("delayed", "q"), {message(4): 1, message(5): by_hand.now() + DAY})
+    admin.zadd(by_hand.key("delayed"), {message(4): 1, message(5): by_hand.now() + DAY})
     assert call("promote", 100)[0] == 1
     client.command("SCAN", 0)
-    client.command("ZSCORE", key("consumers", "q"), "x")
+    client.command("ZSCORE", by_hand.key("consumers"), "x")
     call("open", "", 0, "", 1, "x", ended="x")
     by_hand.numbers.discard(1)
     assert call("trim_dead", 0, DAY, 100) >= 1
     client.command("TIME")
     for kind, command in {"pending": "LLEN", "dead": "ZCARD", "delayed": "ZCARD"}.items():
-        client.command(command, key(kind, "q"))
-    client.command("ZRANGEBYSCORE", key("consumers", "q"), 0, "+inf")
-    client.command("HLEN", key("claimed", "q", "x"))
+        client.command(command, by_hand.key(kind))
+    client.command("ZRANGEBYSCORE", by_hand.key("consumers"), 0, "+inf")
+    client.command("HLEN", by_hand.key("claimed", "x"))
     client.close()
 
 
@@ -200,6 +201,43 @@ def test_without_any_one_of_its_commands_a_role_can_not_do_its_work(
     assert needless == []
     assert [c for c, error in causes.items() if not is_about_rights(error)] == [], causes
     assert {command: ids for command, ids in lost.items() if ids} == {}
+
+
+def denied(admin: Any, role: str, command: str, name: str) -> bool:
+    """Whether Redis would refuse the role this command with the key `name`."""
+    words = command.split("|")
+    found = admin.execute_command("COMMAND", "INFO", words[0])[words[0]]
+    if words[0] in ("eval", "evalsha"):
+        arguments = ["x", "1", name]
+    elif found["first_key_pos"] == 0:
+        return True  # it takes no keys
+    else:
+        arguments = [name] * (abs(found["arity"]) - 1)
+    answer = admin.acl_dryrun(f"fluxqueue-{role}", words[0], *arguments)
+    assert answer in (b"OK", "OK") or b"key" in answer, answer
+    return answer not in (b"OK", "OK")
+
+
+@EVERY_ROLE
+def test_the_users_of_a_namespace_work_in_it_and_nowhere_else(
+    role: str, server: EmbeddedRedis, admin: Any, rules: dict[str, list[str]]
+) -> None:
+    if acl.version_of(admin) != "7":
+        pytest.skip("this server has no ACL DRYRUN")
+    namespace, own = acl.in_namespace(rules[role])
+    others = ("", namespace[:-1], f"{namespace}.eu")
+    for user, works_in, not_in in [(own, namespace, others), (rules[role], "", (namespace,))]:
+        acl.create(admin, role, user)
+        granted = acl.commands(user)
+        for other in not_in:
+            names = [key(kind, "q", "c", other) for kind in key_kinds()]
+            allowed = [(c, n) for c in granted for n in names if not denied(admin, role, c, n)]
+            assert allowed == []
+        name = key("pending", "q", namespace=works_in)
+        assert not denied(admin, role, "lpush" if role == "client" else "rpop", name)
+        admin.flushall()
+        TOURS[role](server, Sent(admin, works_in))
+        assert acl.refused(admin) == []
 
 
 FORBIDDEN = {

@@ -44,6 +44,26 @@ def test_the_search_finds_queues_that_are_not_registered(redis: Any, scheduler: 
     assert {name.decode() for name in redis.smembers(key("queues"))} == set(queues)
 
 
+def test_the_search_leaves_the_other_namespaces_alone(redis: Any, redis_url: str) -> None:
+    options = Options(lease=1, search_delay=0.05, search_interval=0.1)
+    names = ("", "shop", "shop.eu")
+    for name in names:
+        redis.zadd(key("delayed", f"of-{name}", namespace=name), {message(1): 1})
+        redis.hset(key("claimed", "q", "ghost", name), field(message(2)), message(2))
+    scheduler = Scheduler(Settings(redis_url, namespace="shop"), options)
+    scheduler.start()
+    try:
+        pending = [key("pending", queue, namespace="shop") for queue in ("of-shop", "q")]
+        wait_until(lambda: [redis.llen(name) for name in pending] == [1, 1])
+    finally:
+        scheduler.stop()
+    assert redis.smembers(key("queues", namespace="shop")) == {b"of-shop", b"q"}
+    for name in ("", "shop.eu"):
+        assert not redis.exists(key("queues", namespace=name), key("sweep", "q", namespace=name))
+        assert redis.zcard(key("delayed", f"of-{name}", namespace=name)) == 1
+        assert redis.hlen(key("claimed", "q", "ghost", name)) == 1
+
+
 def test_the_search_goes_on_past_the_first_page(redis: Any, scheduler: Scheduler) -> None:
     for n in range(50):
         redis.lpush(Scripts(redis, f"q{n}").key("pending"), message(n))

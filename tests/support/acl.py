@@ -27,6 +27,13 @@ def lines(version: str) -> dict[str, list[str]]:
     return users
 
 
+def in_namespace(rules: list[str]) -> tuple[str, list[str]]:
+    """The name of the page's example, and the rules changed for it as the page says."""
+    sentence = r"In the namespace `([^`]+)` write `([^`]+)` for each `([^`]+)`"
+    [(name, new, old)] = re.findall(sentence, PAGE)
+    return name, [rule.replace(old, new) for rule in rules]
+
+
 def version_of(admin: Any) -> str:
     """The version of the page whose lines the server should have."""
     major = str(admin.info("server")["redis_version"]).partition(".")[0]

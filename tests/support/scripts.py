@@ -79,9 +79,12 @@ class Exchange:
 class Scripts:
     """Scripts and keys of one queue."""
 
-    def __init__(self, redis: Any, queue: str = "q") -> None:
+    namespace = ""
+
+    def __init__(self, redis: Any, queue: str = "q", namespace: str = "") -> None:
         self.redis = redis
         self.queue = queue
+        self.namespace = namespace
         version: str = redis.info("server")["redis_version"]
         self.flags = int(version.partition(".")[0]) >= 7
 
@@ -92,13 +95,13 @@ class Scripts:
         consumer: str | None = None,
         olds: Sequence[str] = (),
     ) -> Any:
-        keys = script_keys(name, self.queue, consumer, olds)
+        keys = script_keys(name, self.queue, consumer, olds, self.namespace)
         return self.redis.execute_command(
             "EVAL", script(name, self.flags), len(keys), *keys, *arguments
         )
 
     def key(self, kind: str, consumer: str = "") -> str:
-        return key(kind, self.queue, consumer)
+        return key(kind, self.queue, consumer, self.namespace)
 
     def keys_of(self, consumer: str) -> list[str]:
         return [self.key("claimed", consumer), self.key("inbox", consumer)]

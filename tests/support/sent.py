@@ -20,8 +20,8 @@ class Sent(Scripts):
         numbers: of the messages that were enqueued.
     """
 
-    def __init__(self, admin: Any) -> None:
-        super().__init__(admin)
+    def __init__(self, admin: Any, namespace: str = "") -> None:
+        super().__init__(admin, namespace=namespace)
         self.numbers: set[int] = set()
 
     def enqueue(self, *of: bytes) -> None:

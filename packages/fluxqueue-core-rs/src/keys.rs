@@ -4,8 +4,11 @@
 use crate::errors::{Error, Result};
 use crate::names;
 
-/// The registry: the set of the names of all queues that a worker has served.
-pub const QUEUES: &str = "fluxqueue:queues";
+/// The start of every key of the default namespace, and of the prefixes of all others.
+const PREFIX: &str = "fluxqueue";
+
+/// The kind of the registry: the set of the names of all queues that a worker has served.
+const QUEUES: &str = "queues";
 
 /// The keys of a queue. Every script but the client's takes them first, in this order.
 /// `lua/lib/keys.lua` gives them names.
@@ -30,68 +33,106 @@ pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 /// take it after the keys of that consumer. An exchange does not need it.
 const WORKERS: &str = "workers";
 
-fn queue_key(kind: &str, queue: &str) -> String {
-    format!("fluxqueue:{{{queue}}}:{kind}")
+/// The keys of one application, apart from those of all other applications in this Redis.
+///
+/// Why: docs/decisions/0077-a-namespace-is-part-of-the-prefix.md
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// The start of every key, up to its first colon. A name has no colon, so no two
+    /// namespaces have a key in common.
+    prefix: String,
 }
 
-fn consumer_key(kind: &str, queue: &str, consumer: &str) -> String {
-    format!("fluxqueue:{{{queue}}}:{kind}:{consumer}")
+impl Default for Namespace {
+    /// The namespace of applications that name none.
+    fn default() -> Namespace {
+        Namespace { prefix: PREFIX.to_owned() }
+    }
 }
 
-/// The list of the messages that wait for a worker.
-pub fn pending(queue: &str) -> String {
-    queue_key("pending", queue)
-}
+impl Namespace {
+    /// The namespace of this name. The empty name is the default's.
+    pub fn new(name: &str) -> Result<Namespace> {
+        if name.is_empty() {
+            return Ok(Namespace::default());
+        }
+        names::check_namespace(name)?;
+        Ok(Namespace { prefix: format!("{PREFIX}.{name}") })
+    }
 
-/// The list of the messages that have lost two workers or more.
-pub fn suspects(queue: &str) -> String {
-    queue_key("suspects", queue)
-}
+    /// The name. Empty for the default.
+    pub fn name(&self) -> &str {
+        self.prefix.get(PREFIX.len() + 1..).unwrap_or_default()
+    }
 
-/// The list into which the BLMOVE of a consumer moves messages.
-pub fn inbox(queue: &str, consumer: &str) -> String {
-    consumer_key("inbox", queue, consumer)
-}
+    fn queue_key(&self, kind: &str, queue: &str) -> String {
+        format!("{}:{{{queue}}}:{kind}", self.prefix)
+    }
 
-/// The keys of a queue that the script of a client takes.
-pub fn of_client(queue: &str) -> Vec<String> {
-    vec![pending(queue), queue_key("delayed", queue)]
-}
+    fn consumer_key(&self, kind: &str, queue: &str, consumer: &str) -> String {
+        format!("{}:{{{queue}}}:{kind}:{consumer}", self.prefix)
+    }
 
-/// The keys of a queue that every other script takes.
-pub fn of_queue(queue: &str) -> Vec<String> {
-    OF_QUEUE.iter().map(|kind| queue_key(kind, queue)).collect()
-}
+    /// The registry: the set of the names of all queues that a worker has served.
+    pub fn queues(&self) -> String {
+        format!("{}:{QUEUES}", self.prefix)
+    }
 
-/// The keys of a consumer, in the order in which scripts take them.
-pub fn of_consumer(queue: &str, consumer: &str) -> impl Iterator<Item = String> {
-    OF_CONSUMER.iter().map(move |kind| consumer_key(kind, queue, consumer))
-}
+    /// The list of the messages that wait for a worker.
+    pub fn pending(&self, queue: &str) -> String {
+        self.queue_key("pending", queue)
+    }
 
-/// The hash that says which worker a consumer is.
-pub fn workers(queue: &str) -> String {
-    queue_key(WORKERS, queue)
+    /// The list of the messages that have lost two workers or more.
+    pub fn suspects(&self, queue: &str) -> String {
+        self.queue_key("suspects", queue)
+    }
+
+    /// The list into which the BLMOVE of a consumer moves messages.
+    pub fn inbox(&self, queue: &str, consumer: &str) -> String {
+        self.consumer_key("inbox", queue, consumer)
+    }
+
+    /// The keys of a queue that the script of a client takes.
+    pub fn of_client(&self, queue: &str) -> Vec<String> {
+        vec![self.pending(queue), self.queue_key("delayed", queue)]
+    }
+
+    /// The keys of a queue that every other script takes.
+    pub fn of_queue(&self, queue: &str) -> Vec<String> {
+        OF_QUEUE.iter().map(|kind| self.queue_key(kind, queue)).collect()
+    }
+
+    /// The keys of a consumer, in the order in which scripts take them.
+    pub fn of_consumer(&self, queue: &str, consumer: &str) -> impl Iterator<Item = String> {
+        OF_CONSUMER.iter().map(move |kind| self.consumer_key(kind, queue, consumer))
+    }
+
+    /// The hash that says which worker a consumer is.
+    pub fn workers(&self, queue: &str) -> String {
+        self.queue_key(WORKERS, queue)
+    }
+
+    /// Returns a key by its kind, for Python.
+    pub fn by_kind(&self, kind: &str, queue: &str, consumer: &str) -> Result<String> {
+        if kind == QUEUES {
+            return Ok(self.queues());
+        }
+        names::check_queue(queue)?;
+        if kind == WORKERS || OF_QUEUE.contains(&kind) {
+            return Ok(self.queue_key(kind, queue));
+        }
+        if OF_CONSUMER.contains(&kind) {
+            return Ok(self.consumer_key(kind, queue, consumer));
+        }
+        let known: Vec<_> = kinds().collect();
+        Err(Error::Configuration(format!("no key of the kind {kind:?}; there are {}", known.join(", "))))
+    }
 }
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    ["queues", WORKERS].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
-}
-
-/// Returns a key by its kind, for Python.
-pub fn by_kind(kind: &str, queue: &str, consumer: &str) -> Result<String> {
-    if kind == "queues" {
-        return Ok(QUEUES.to_owned());
-    }
-    names::check_queue(queue)?;
-    if kind == WORKERS || OF_QUEUE.contains(&kind) {
-        return Ok(queue_key(kind, queue));
-    }
-    if OF_CONSUMER.contains(&kind) {
-        return Ok(consumer_key(kind, queue, consumer));
-    }
-    let known: Vec<_> = kinds().collect();
-    Err(Error::Configuration(format!("no key of the kind {kind:?}; there are {}", known.join(", "))))
+    [QUEUES, WORKERS].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
 #[cfg(test)]
@@ -100,10 +141,25 @@ mod tests {
 
     #[test]
     fn a_queue_key_carries_the_hash_tag() {
+        let by_kind = |kind, queue, consumer| Namespace::default().by_kind(kind, queue, consumer);
         assert_eq!(by_kind("dead:messages", "q", "").expect("known"), "fluxqueue:{q}:dead:messages");
         assert_eq!(by_kind("inbox", "q", "c1").expect("known"), "fluxqueue:{q}:inbox:c1");
-        assert_eq!(by_kind("queues", "", "").expect("known"), QUEUES);
+        assert_eq!(by_kind("queues", "", "").expect("known"), "fluxqueue:queues");
         assert!(by_kind("nonsense", "q", "").is_err());
         assert!(by_kind("pending", "a}b", "").is_err());
+    }
+
+    #[test]
+    fn a_namespace_is_part_of_every_key() {
+        let shop = Namespace::new("shop").expect("good");
+        assert_eq!(shop.name(), "shop");
+        for kind in kinds() {
+            let default = Namespace::default().by_kind(kind, "q", "c").expect("known");
+            let ours = shop.by_kind(kind, "q", "c").expect("known");
+            assert_eq!(ours, default.replacen("fluxqueue:", "fluxqueue.shop:", 1), "{kind}");
+        }
+        assert_eq!(Namespace::new("").expect("the default"), Namespace::default());
+        assert_eq!(Namespace::default().name(), "");
+        assert!(Namespace::new("a:b").is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use sha1_smol::Sha1;
 
 use crate::errors::{Error, Result};
-use crate::keys;
+use crate::keys::Namespace;
 
 /// Lets a script run at `maxmemory`. Without it even a renewal would fail, although settling
 /// frees memory. Servers before Redis 7 reject this line.
@@ -82,12 +82,18 @@ pub fn text(name: &str, flags: bool) -> Result<String> {
 
 /// The KEYS of a script that is called for `consumer`. `olds` are the consumers that the
 /// script `open` ends.
-pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> Result<Vec<String>> {
+pub fn keys(
+    name: &str,
+    namespace: &Namespace,
+    queue: &str,
+    consumer: Option<&str>,
+    olds: &[&str],
+) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
-    let mut keys = if takes == Takes::Client { keys::of_client(queue) } else { keys::of_queue(queue) };
+    let mut keys = if takes == Takes::Client { namespace.of_client(queue) } else { namespace.of_queue(queue) };
     let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Life | Takes::Lives);
     match consumer {
-        Some(consumer) if is_for_consumer => keys.extend(keys::of_consumer(queue, consumer)),
+        Some(consumer) if is_for_consumer => keys.extend(namespace.of_consumer(queue, consumer)),
         None if !is_for_consumer => (),
         Some(_) => return Err(Error::Configuration(format!("the script {name} takes no consumer's keys"))),
         None => {
@@ -95,12 +101,12 @@ pub fn keys(name: &str, queue: &str, consumer: Option<&str>, olds: &[&str]) -> R
         }
     }
     if matches!(takes, Takes::Life | Takes::Lives) {
-        keys.push(keys::workers(queue));
+        keys.push(namespace.workers(queue));
     }
     if !olds.is_empty() && takes != Takes::Lives {
         return Err(Error::Configuration(format!("the script {name} ends no consumers")));
     }
-    keys.extend(olds.iter().flat_map(|old| keys::of_consumer(queue, old)));
+    keys.extend(olds.iter().flat_map(|old| namespace.of_consumer(queue, old)));
     Ok(keys)
 }
 
@@ -141,6 +147,7 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::OF_QUEUE;
 
     #[test]
     fn the_flags_are_the_first_line_or_absent() {
@@ -152,10 +159,10 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_consumer_follow_those_of_the_queue() {
-        let names =
-            |name, consumer, olds| keys(name, "q", consumer, olds).map(|keys| keys[keys::OF_QUEUE.len()..].to_vec());
+        let all = |name, consumer, olds| keys(name, &Namespace::default(), "q", consumer, olds);
+        let names = |name, consumer, olds| all(name, consumer, olds).map(|keys| keys[OF_QUEUE.len()..].to_vec());
         assert!(names("sweep", None, &[]).expect("good").is_empty());
-        let of_client = keys("enqueue", "q", None, &[]).expect("good");
+        let of_client = all("enqueue", None, &[]).expect("good");
         assert_eq!(of_client, ["fluxqueue:{q}:pending", "fluxqueue:{q}:delayed"]);
         assert_eq!(
             names("exchange", Some("c"), &[]).expect("good"),

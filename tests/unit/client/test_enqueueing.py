@@ -29,6 +29,7 @@ class KeepingProducer:
     """
 
     server = ("127.0.0.1", 6379)
+    namespace = ""
 
     def __init__(self) -> None:
         self.sent: list[bytes | None] = []

@@ -35,6 +35,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--log-level", "loud"], "--log-level"),
         (["--redis-url", "http://h"], "http"),
         (["--redis-url", ""], "--redis-url"),
+        (["--namespace", "a*"], "--namespace"),
         (["--no-such-flag"], "--no-such-flag"),
     ],
 )
@@ -56,6 +57,7 @@ def test_a_wrong_value_is_one_line_and_2(
         ("FLUXQUEUE_MAX_DELIVERIES", "x"),
         ("FLUXQUEUE_DEAD_MAX_COUNT", "x"),
         ("FLUXQUEUE_DEAD_MAX_AGE", "x"),
+        ("FLUXQUEUE_NAMESPACE", "x:y"),
         ("FLUXQUEUE_LOG_LEVEL", "x"),
         ("FLUXQUEUE_LOG_FORMAT", "x"),
     ],
@@ -75,6 +77,7 @@ def test_a_wrong_variable_is_named(
 def test_each_setting_is_flag_then_variable_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse([], "p") == Options(
         redis_url=None,
+        namespace=None,
         lease=10.0,
         max_deliveries=3,
         dead_max_count=100_000,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from fluxqueue_control.redis_client import ScriptCall
+from fluxqueue_core import key
 from fluxqueue_core.service import log
 from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_scheduler.error_log import ErrorLog
@@ -29,8 +30,11 @@ class FakeClient:
         self.queues = queues
         self.round_trips = 0
 
+    def key(self, kind: str, queue: str = "", consumer: str = "") -> str:
+        return key(kind, queue, consumer)
+
     def command(self, *words: Any) -> Any:
-        assert words[0] == "SMEMBERS"
+        assert words == ("SMEMBERS", "fluxqueue:queues")
         return set(self.queues)
 
     def calls(self, script_calls: Sequence[ScriptCall]) -> list[Any]:
@@ -227,7 +231,11 @@ def test_a_sweep_may_be_slow_without_being_later_than_its_gap(lease: float) -> N
     ],
 )
 def test_keys_are_read_as_they_are_written(name: bytes, parts: tuple[str, str] | None) -> None:
-    assert parse_key(name) == parts
+    assert parse_key(name, "") == parts
+    in_shop = name.replace(b"fluxqueue:", b"fluxqueue.shop:")
+    assert parse_key(in_shop, "shop") == parts
+    for namespace in ("", "sho", "shop.eu"):
+        assert parse_key(in_shop, namespace) is None
 
 
 def test_without_redis_every_step_fails_even_if_no_queue_is_known() -> None:
@@ -235,6 +243,9 @@ def test_without_redis_every_step_fails_even_if_no_queue_is_known() -> None:
     count as ready."""
 
     class Away:
+        def key(self, kind: str) -> str:
+            return key(kind)
+
         def command(self, *words: Any) -> Any:
             raise redis.ConnectionError("refused")
 

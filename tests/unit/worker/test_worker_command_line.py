@@ -59,6 +59,8 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         (["-t", "app"], {"FLUXQUEUE_SAVE_DEAD_TASKS": "maybe"}, "FLUXQUEUE_SAVE_DEAD_TASKS"),
         (["-t", "app", "-q", "a,,b"], {}, "empty queue name"),
         (["-t", "app", "-q", "a{b\nforged"], {}, "-q/--queue"),
+        (["-t", "app", "--namespace", "a:b"], {}, '--namespace: the namespace "a:b" has the'),
+        (["-t", "app", "--namespace", ""], {}, "--namespace: must not be empty"),
         (["-t", "app", "--health-port", "65536"], {}, "--health-port: '65536' is not a port"),
         (["-t", "app", "--log-level", "loud"], {}, "debug, info, warning, error"),
         (["-t", "app", "--log-for", "json"], {}, "--log-for"),
@@ -153,6 +155,7 @@ def test_the_defaults(no_variables: None) -> None:
     assert parse(["-t", "app"], "x") == Options(
         concurrency=4,
         redis_url=None,
+        namespace=None,
         tasks_modules=("app",),
         queues=("default",),
         save_dead_tasks=True,
@@ -194,6 +197,7 @@ def test_a_lane_takes_its_parents_options_over(
     no_variables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = "-t app -c 9 -q a,b -r redis://:secret@h/1 --no-save-dead-tasks --lease 3.5"
+    arguments += " --namespace shop"
     parent = parse([*arguments.split(), "--log-format", "json", "--health-port", "80"], "x")
     for name, value in parent.lane_environment("b").items():
         if name.startswith("FLUXQUEUE_"):

@@ -50,6 +50,10 @@ class FluxQueue:
             FLUXQUEUE_WAIT_AOF). Needs Redis 7.2.
         wait_timeout: seconds that replicas and disk may take (1; also `?wait_timeout=`, or
             FLUXQUEUE_WAIT_TIMEOUT); less than `timeout`.
+        namespace: keeps the queues of this application apart from those of others in the
+            same Redis (FLUXQUEUE_NAMESPACE): 1 to 64 ASCII letters, digits and . _ -.
+            Worker and scheduler need the same. None means the variable; '' the default
+            namespace, whatever the variable says.
 
     Raises:
         ConfigurationError: the URL or a setting is not valid.
@@ -65,6 +69,7 @@ class FluxQueue:
         wait_replicas: int | None = None,
         wait_aof: bool | None = None,
         wait_timeout: float | None = None,
+        namespace: str | None = None,
     ) -> None:
         self.broker = Broker(
             redis_url,
@@ -74,6 +79,7 @@ class FluxQueue:
             wait_replicas=wait_replicas,
             wait_aof=wait_aof,
             wait_timeout=wait_timeout,
+            namespace=namespace,
         )
         self._tasks: dict[tuple[str, str], AnyTask] = {}
 
@@ -160,7 +166,7 @@ class FluxQueue:
         if name is None and func.__name__ == "<lambda>":
             raise TypeError("a lambda has no name for its task; give one with name=...")
         name = func.__name__ if name is None else name
-        route = Route(queue, name, **terms.sent())
+        route = Route(queue, name, namespace=self.settings.namespace, **terms.sent())
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
         self.broker.add(task)
@@ -176,7 +182,8 @@ class FluxQueue:
         return task
 
     def __repr__(self) -> str:
-        return f"FluxQueue({self.settings.display_url!r})"
+        namespace = f", namespace={self.settings.namespace!r}" if self.settings.namespace else ""
+        return f"FluxQueue({self.settings.display_url!r}{namespace})"
 
 
 def _check_names(name: object, queue: object, decorator: str) -> None:

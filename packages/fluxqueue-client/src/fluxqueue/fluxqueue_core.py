@@ -25,11 +25,15 @@ class FluxQueueCore:
         self._settings = broker.settings
         self._enqueueing = Enqueueing(broker.producer)
 
+    def _route(self, name: str, queue_name: str, max_retries: int) -> Route:
+        namespace = self._settings.namespace
+        return Route(queue_name, name, namespace=namespace, max_retries=max_retries)
+
     def _enqueue(
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
     ) -> None:
         """Enqueues the task; raises as a call of a `Task` does."""
-        route = Route(queue_name, name, max_retries=max_retries)
+        route = self._route(name, queue_name, max_retries)
         try:
             self._enqueueing.way().enqueue(route, args, kwargs)
         except (TypeError, ValueError) as error:
@@ -39,7 +43,7 @@ class FluxQueueCore:
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
     ) -> Awaitable[None]:
         """Enqueues the task on the running event loop; await the result."""
-        route = Route(queue_name, name, max_retries=max_retries)
+        route = self._route(name, queue_name, max_retries)
         try:
             return self._enqueueing.way().enqueue_async(route, args, kwargs)
         except (TypeError, ValueError) as error:

@@ -42,17 +42,17 @@ class TaskAttributes:
         create_name, create_attributes: of its spans `create`.
         of_counts, of_durations: the attributes of its measurements, which all tasks
             of a queue share.
-        series: the queue and its server: the key of those measurements.
+        series: the queue with its server and namespace: the key of those measurements.
     """
 
     def __init__(self, producer: Producer, route: Route) -> None:
         self.producer = producer
         queue = route.queue
-        self.series = (queue, *producer.server)
+        self.series = (queue, *producer.server, producer.namespace)
         common = {
             s.SYSTEM: s.SYSTEM_FLUXQUEUE,
             s.DESTINATION_NAME: queue,
-            **instruments.server_attributes(*producer.server),
+            **instruments.broker_attributes(producer),
         }
         task = {s.TASK_NAME: route.name}
         # The conventions give the type of an operation to durations only.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluxqueue_core import key, parse_message
+from fluxqueue_core import parse_message
 from fluxqueue_core.errors import MalformedMessage
 
 from .errors import checked
@@ -104,7 +104,7 @@ def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    score: float | None = client.command("ZSCORE", key("dead", queue), entry)
+    score: float | None = client.command("ZSCORE", client.key("dead", queue), entry)
     if score is None:
         return None
     [task] = _read_tasks(client, queue, [(entry, score)], None)
@@ -170,7 +170,7 @@ def _read_from(
 ) -> list[_Row]:
     """Reads rows whose score is this or less, without the first ones."""
     flat: list[bytes] = client.command(
-        *("ZREVRANGEBYSCORE", key("dead", queue), score, "-inf", "WITHSCORES"),
+        *("ZREVRANGEBYSCORE", client.key("dead", queue), score, "-inf", "WITHSCORES"),
         *("LIMIT", offset, limit),
     )
     return [(entry, float(text)) for entry, text in zip(flat[::2], flat[1::2], strict=True)]
@@ -191,7 +191,7 @@ def _read_tasks(
     kinds = ("dead:messages", "dead:reasons")
     lengths = checked(
         client.commands(
-            [("HSTRLEN", key(kind, queue), entry) for entry, _ in rows for kind in kinds]
+            [("HSTRLEN", client.key(kind, queue), entry) for entry, _ in rows for kind in kinds]
         )
     )
     wanted = [
@@ -201,7 +201,7 @@ def _read_tasks(
         )
         if most is None or length <= most
     ]
-    values = checked(client.commands([("HGET", key(kind, queue), e) for e, kind in wanted]))
+    values = checked(client.commands([("HGET", client.key(kind, queue), e) for e, kind in wanted]))
     found: dict[tuple[bytes, str], bytes | None] = dict(zip(wanted, values, strict=True))
     return [
         DeadTask(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fluxqueue_core import key
-
 from .redis_client import RedisClient, Reply
 
 # How many queues, or consumers, one round trip asks for.
@@ -53,12 +51,12 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
             command
             for queue in queues
             for command in (
-                ("LLEN", key("pending", queue)),
-                ("LLEN", key("suspects", queue)),
-                ("ZCARD", key("delayed", queue)),
-                ("ZCARD", key("dead", queue)),
+                ("LLEN", client.key("pending", queue)),
+                ("LLEN", client.key("suspects", queue)),
+                ("ZCARD", client.key("delayed", queue)),
+                ("ZCARD", client.key("dead", queue)),
                 # The consumers that have a lease: a tombstone's score is negative.
-                ("ZRANGEBYSCORE", key("consumers", queue), 0, "+inf"),
+                ("ZRANGEBYSCORE", client.key("consumers", queue), 0, "+inf"),
             )
         )
     )
@@ -81,7 +79,7 @@ def _count_claimed(client: RedisClient, consumers: Mapping[str, Reply]) -> dict[
     read is not in the result."""
     counts = {queue: 0 for queue, ids in consumers.items() if isinstance(ids, list)}
     held = [
-        (queue, key("claimed", queue, consumer.decode(errors="replace")))
+        (queue, client.key("claimed", queue, consumer.decode(errors="replace")))
         for queue in counts
         for consumer in consumers[queue]
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from fluxqueue_core import Settings, script, script_keys
+from fluxqueue_core import Settings, key, script, script_keys
 from redis.exceptions import MovedError, NoPermissionError, NoScriptError, ResponseError
 
 from .connect import CLIENT_NAME, Node, close, connect
@@ -38,11 +38,11 @@ class ScriptCall:
     consumer: str | None = None
     ended: str | None = None
 
-    def keys(self) -> list[str]:
+    def keys(self, namespace: str = "") -> list[str]:
         """Returns the keys in the order in which the script takes them."""
         if self.ended is not None:
-            return script_keys(self.name, self.queue, "", [self.ended])
-        return script_keys(self.name, self.queue, self.consumer)
+            return script_keys(self.name, self.queue, "", [self.ended], namespace)
+        return script_keys(self.name, self.queue, self.consumer, namespace=namespace)
 
 
 class RedisClient:
@@ -53,6 +53,9 @@ class RedisClient:
         node: the node of the cluster, if the settings name a cluster.
         moved: called when the server says that a hash slot belongs to another master.
         client_name: shown by `CLIENT LIST`.
+
+    Attributes:
+        namespace: that of the settings; '' for the default one.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class RedisClient:
         client_name: str = CLIENT_NAME,
     ) -> None:
         self._redis = connect(settings, timeout, node, client_name)
+        self.namespace = settings.namespace
         self._moved = moved
         self._scripts: dict[str, tuple[str, str]] = {}
         self._flags = True
@@ -71,6 +75,15 @@ class RedisClient:
     def close(self) -> None:
         """Closes the connection."""
         close(self._redis)
+
+    def key(self, kind: str, queue: str = "", consumer: str = "") -> str:
+        """Returns the name of a key in the namespace of the settings, as
+        `fluxqueue_core.key` does.
+
+        Raises:
+            ConfigurationError: there is no such kind, or the queue's name is not valid.
+        """
+        return key(kind, queue, consumer, self.namespace)
 
     def command(self, *words: str | bytes | float) -> Reply:
         """Sends one command and returns its reply.
@@ -137,7 +150,7 @@ class RedisClient:
 
     def _evalsha(self, script_call: ScriptCall) -> list[str | bytes | float]:
         _, digest = self._script(script_call.name)
-        keys = script_call.keys()
+        keys = script_call.keys(self.namespace)
         return ["EVALSHA", digest, len(keys), *keys, *script_call.arguments]
 
     def _script(self, name: str) -> tuple[str, str]:

@@ -1,12 +1,12 @@
-"""The registry: the set `fluxqueue:queues` with the name of each queue that a worker has
-served."""
+"""The registry: the set with the name of each queue that a worker has served. Its key is
+`fluxqueue:queues` in the default namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fluxqueue_core import check_queue_name, key
+from fluxqueue_core import check_queue_name
 from fluxqueue_core.errors import ConfigurationError
 
 from .redis_client import RedisClient
@@ -35,7 +35,7 @@ def read_names(client: RedisClient) -> QueueNames:
     """
     names: list[str] = []
     refused: dict[bytes, str] = {}
-    for member in client.command("SMEMBERS", key("queues")):
+    for member in client.command("SMEMBERS", client.key("queues")):
         try:
             name = member.decode()
             check_queue_name(name)
@@ -53,4 +53,4 @@ def register(client: RedisClient, name: str) -> bool:
         ResponseError: Redis refused it, such as for a key that is not a set.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    return bool(client.command("SADD", key("queues"), name))
+    return bool(client.command("SADD", client.key("queues"), name))

@@ -27,6 +27,7 @@ class Servers:
     def __init__(
         self, settings: Settings, timeout: float = 5.0, client_name: str = CLIENT_NAME
     ) -> None:
+        self._namespace = settings.namespace
         self._topology: Topology | None = None
         self._asked_at = float("-inf")
         if settings.kind == "cluster":
@@ -43,11 +44,11 @@ class Servers:
             NoCluster: the server is not a node of a cluster.
             UNAVAILABLE: no node of the cluster answers, or no master has the hash slot.
         """
-        return self._of_key(key("pending", queue))
+        return self._of_key(key("pending", queue, namespace=self._namespace))
 
     def of_registry(self) -> RedisClient:
         """Returns a client of the server that has the registry; raises as `of_queue` does."""
-        return self._of_key(key("queues"))
+        return self._of_key(key("queues", namespace=self._namespace))
 
     def _of_key(self, name: str) -> RedisClient:
         if self._topology is None:

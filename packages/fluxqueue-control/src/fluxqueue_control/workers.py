@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fluxqueue_core import key
-
 from .errors import checked
 from .redis_client import RedisClient
 
@@ -73,7 +71,7 @@ def read_page(
     """
     found, time = checked(
         client.commands(
-            [("ZSCAN", key("consumers", queue), cursor or 0, "COUNT", _COUNT), ("TIME",)]
+            [("ZSCAN", client.key("consumers", queue), cursor or 0, "COUNT", _COUNT), ("TIME",)]
         )
     )
     following, scores = found
@@ -107,8 +105,8 @@ def _read_workers(
     identities, *claimed = checked(
         client.commands(
             [
-                ("HMGET", key("workers", queue), *(consumer for consumer, _ in rows)),
-                *(("HLEN", key("claimed", queue, name)) for name in names),
+                ("HMGET", client.key("workers", queue), *(consumer for consumer, _ in rows)),
+                *(("HLEN", client.key("claimed", queue, name)) for name in names),
             ]
         )
     )

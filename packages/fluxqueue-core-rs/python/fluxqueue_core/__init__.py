@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "TimedCall",
     "__version__",
+    "check_namespace",
     "check_queue_name",
     "dead_reason",
     "errors",

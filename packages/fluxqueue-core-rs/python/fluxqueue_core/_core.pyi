@@ -17,6 +17,7 @@ __all__ = [
     "Settings",
     "TimedCall",
     "__version__",
+    "check_namespace",
     "check_queue_name",
     "dead_reason",
     "fork_generation",
@@ -60,6 +61,9 @@ class Settings:
             variable, write 0 or 1. Off by default.
         wait_timeout: the most seconds to wait for replicas and disks. Must be less
             than `timeout`. 1 by default, or half of `timeout` if that is shorter.
+        namespace: the application's own keys in this Redis: 1 to 64 letters, digits and
+            . _ - of ASCII. Not in the URL. None means the variable, '' the default
+            namespace.
 
     Raises:
         ConfigurationError: a value is not valid. The text never has a password.
@@ -76,7 +80,12 @@ class Settings:
         wait_replicas: int | None = None,
         wait_aof: bool | None = None,
         wait_timeout: float | None = None,
+        namespace: str | None = None,
     ) -> Settings: ...
+    @property
+    def namespace(self) -> str:
+        """The namespace of the application's keys. '' for the default one."""
+
     @property
     def url(self) -> str:
         """The URL with its passwords, without the parameters that only FluxQueue
@@ -137,6 +146,7 @@ class Route:
     """The queue of a task, and the part of a message that is the same for every call.
 
     Args:
+        namespace: that of the queue. '' for the default one.
         terms: the options of the task that its messages carry, as
             `fluxqueue.options.Terms.sent` returns them. A term that is left out has its
             default.
@@ -149,7 +159,7 @@ class Route:
     Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
     """
 
-    def __new__(cls, queue: str, name: str, **terms: Any) -> Route: ...
+    def __new__(cls, queue: str, name: str, *, namespace: str = "", **terms: Any) -> Route: ...
     @property
     def queue(self) -> str: ...
     @property
@@ -248,6 +258,10 @@ class Producer:
     @property
     def server(self) -> tuple[str, int | None]:
         """The first host and port of the URL, or the path of a socket and None."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the settings. '' for the default one."""
 
     def close(self) -> None:
         """Closes the connections of this thread, and forgets those of closed event
@@ -616,15 +630,20 @@ class Deadlines:
     def stop(self) -> None:
         """Makes `wait` return None."""
 
-def key(kind: str, queue: str = "", consumer: str = "") -> str:
+def key(kind: str, queue: str = "", consumer: str = "", namespace: str = "") -> str:
     """Returns the name of a key, by its kind in docs/protocol.md ("pending", ...).
 
     Raises:
-        ConfigurationError: there is no such kind, or the queue's name is not valid.
+        ConfigurationError: there is no such kind, or the name of the queue or of the
+            namespace is not valid.
     """
 
 def script_keys(
-    name: str, queue: str, consumer: str | None = None, olds: Sequence[str] = ()
+    name: str,
+    queue: str,
+    consumer: str | None = None,
+    olds: Sequence[str] = (),
+    namespace: str = "",
 ) -> list[str]:
     """Returns the KEYS of a script, in the order in which it takes them.
 
@@ -633,8 +652,8 @@ def script_keys(
         olds: the consumers that `open` ends.
 
     Raises:
-        ConfigurationError: there is no such script, the queue's name is not valid,
-            `consumer` is missing, or the script takes no such argument.
+        ConfigurationError: there is no such script, the name of the queue or of the
+            namespace is not valid, `consumer` is missing, or the script takes no such argument.
     """
 
 def key_kinds() -> list[str]:
@@ -645,6 +664,13 @@ def script(name: str, flags: bool = True) -> str:
     Give `flags=False` for a server before Redis 7, which rejects the line `#!lua`."""
 
 def script_names() -> list[str]: ...
+def check_namespace(namespace: str) -> None:
+    """Checks the name of a namespace; '' is the default one.
+
+    Raises:
+        ConfigurationError: the name is not valid.
+    """
+
 def check_queue_name(queue: str) -> None:
     """Checks the name of a queue.
 

@@ -13,6 +13,7 @@ mod url;
 pub use address::{Address, Node, Sentinels};
 
 use crate::errors::{Error, Result};
+use crate::keys::Namespace;
 
 /// The URL if you give no other.
 pub const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379";
@@ -61,6 +62,8 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// The replicas and disks that must have an enqueued task before the call returns.
     pub wait: Wait,
+    /// The keys of the application.
+    pub namespace: Namespace,
     /// The URL without FluxQueue's own parameters, for redis-py.
     pub url: String,
     /// The URL without user, password and parameters, for people.
@@ -101,6 +104,8 @@ pub struct Overrides {
     pub wait_aof: Option<bool>,
     /// `Wait::timeout` in seconds.
     pub wait_timeout: Option<f64>,
+    /// The name of `Config::namespace`. Empty: the default, whatever the environment says.
+    pub namespace: Option<String>,
 }
 
 fn bad(text: impl Into<String>) -> Error {
@@ -188,8 +193,19 @@ impl Config {
             timeout: call_timeout,
             max_message_bytes,
             wait,
+            namespace: namespace(overrides)?,
         })
     }
+}
+
+/// Reads the namespace. It is not in the URL, which names a Redis for all its applications.
+fn namespace(overrides: &Overrides) -> Result<Namespace> {
+    if let Some(name) = &overrides.namespace {
+        return Namespace::new(name);
+    }
+    let variable = "FLUXQUEUE_NAMESPACE";
+    let name = from_environment(variable)?.unwrap_or_default();
+    Namespace::new(name.trim()).map_err(|error| bad(format!("variable {variable}: {error}")))
 }
 
 fn wait(overrides: &Overrides, query: &[(String, String)], call: Duration) -> Result<Wait> {

@@ -87,7 +87,11 @@ fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
     let since = message.unknown_since.unwrap_or(redis_ms);
     let passed = redis_ms.saturating_sub(since);
     if message.unknown_since.is_some() && passed >= grace {
-        let error = format!("no worker knew a task of the name {name:?} for {} s", passed / 1000);
+        let error = format!(
+            "no worker knew a task of the name {name:?} for {} s; if another application shares the queue, give each \
+             its own namespace or queue",
+            passed / 1000
+        );
         let (outcome, event) = parked("unknown_task", &error, task_id, name, traceparent);
         return Decision::Settle(outcome, event);
     }

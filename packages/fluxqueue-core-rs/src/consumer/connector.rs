@@ -13,7 +13,6 @@ use super::registry;
 use super::shared::Shared;
 use crate::connection::{Deployment, Goal, hash_slot_of};
 use crate::errors::{Error, Result};
-use crate::keys;
 
 /// The connections that a conversation begins with.
 pub struct Connected {
@@ -41,7 +40,7 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
         true => registry::add(deployment, queue, &mut interrupt)?,
         false => None,
     };
-    let goal = Goal::Owner(hash_slot_of(&keys::pending(queue)));
+    let goal = Goal::Owner(hash_slot_of(&deployment.config.namespace.pending(queue)));
     let scripts = deployment.open(&goal, &mut interrupt)?;
     // Both connections go to the same server, because a script on one of them wakes a BLMOVE on
     // the other.

@@ -42,10 +42,10 @@ pub struct Conversation {
 
 impl Conversation {
     /// Not connected. `registers`: the registry of queues is on the queue's server.
-    pub fn new(queue: usize, name: &str, registers: bool, now: Duration) -> Conversation {
+    pub fn new(queue: usize, identity: Identity, registers: bool, now: Duration) -> Conversation {
         Conversation {
             queue,
-            identity: Identity::new(name),
+            identity,
             link: Link::Away,
             retry: Retry::default(),
             reports: Reports::new(now),

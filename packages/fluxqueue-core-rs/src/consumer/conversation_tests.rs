@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::connector::{Connected, Connector};
 use super::conversation::Conversation;
+use super::identity::Identity;
 use super::link::{Link, Pair, Side};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -19,6 +20,7 @@ use super::turn::{Context, Turn};
 use crate::config::{Config, Overrides};
 use crate::connection::{Connection, Deployment};
 use crate::errors::Error;
+use crate::keys::Namespace;
 
 const LEASE: Duration = Duration::from_secs(10);
 const WHO: &str = r#"{"pid":1}"#;
@@ -44,7 +46,7 @@ impl World {
         World {
             connector: Connector::new(deployment.clone(), shared.clone()),
             context: Context { options, scripts: Scripts::load().expect("compiled in"), deployment },
-            conversation: Conversation::new(0, "q", true, now),
+            conversation: Conversation::new(0, Identity::new(&Namespace::default(), "q"), true, now),
             shared,
             server: None,
             now,

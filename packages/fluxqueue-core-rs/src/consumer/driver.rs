@@ -11,6 +11,7 @@ use super::clock;
 use super::connector::Connector;
 use super::conversation::Conversation;
 use super::fairness::Fairness;
+use super::identity::Identity;
 use super::link::Side;
 use super::options::Options;
 use super::planning::{self, Others};
@@ -37,7 +38,9 @@ impl Driver {
         let registers = !deployment.is_cluster();
         let now = clock::now();
         let names: Vec<String> = shared.lock().queues.iter().map(|queue| queue.name.clone()).collect();
-        let conversation = |(i, name): (usize, &String)| Conversation::new(i, name, registers, now);
+        let namespace = &deployment.config.namespace;
+        let conversation =
+            |(i, name): (usize, &String)| Conversation::new(i, Identity::new(namespace, name), registers, now);
         Ok(Driver {
             conversations: names.iter().enumerate().map(conversation).collect(),
             connector: Connector::new(deployment.clone(), shared.clone()),

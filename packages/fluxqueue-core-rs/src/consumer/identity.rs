@@ -11,10 +11,11 @@ use super::requests;
 use super::scripts::Scripts;
 use crate::connection::{Args, Call, command};
 use crate::ids;
-use crate::keys;
+use crate::keys::Namespace;
 
 /// The consumer of one queue.
 pub struct Identity {
+    namespace: Namespace,
     name: String,
     /// The first keys of every call of a script.
     keys: Args,
@@ -27,12 +28,19 @@ pub struct Identity {
 
 impl Identity {
     /// A new consumer of the queue.
-    pub fn new(name: &str) -> Identity {
+    pub fn new(namespace: &Namespace, name: &str) -> Identity {
         let mut keys = Args::default();
-        for key in keys::of_queue(name) {
+        for key in namespace.of_queue(name) {
             keys.push(key.as_bytes());
         }
-        Identity { name: name.to_owned(), keys, current: ids::consumer_id(), olds: Vec::new(), is_used: false }
+        Identity {
+            namespace: namespace.clone(),
+            name: name.to_owned(),
+            keys,
+            current: ids::consumer_id(),
+            olds: Vec::new(),
+            is_used: false,
+        }
     }
 
     /// The queue's name.
@@ -70,7 +78,7 @@ impl Identity {
     }
 
     fn add_keys_of(&self, consumer: &str, call: &mut Call) {
-        for key in keys::of_consumer(&self.name, consumer) {
+        for key in self.namespace.of_consumer(&self.name, consumer) {
             call.keys.push(key.as_bytes());
         }
     }
@@ -78,7 +86,7 @@ impl Identity {
     /// A call of `open`, which ends the old ids. It opens no id if `new` is empty.
     fn call_open(&self, new: &str, options: &Options, keeps: &[Bytes]) -> Call {
         let mut call = self.call_for(new);
-        call.keys.push(keys::workers(&self.name).as_bytes());
+        call.keys.push(self.namespace.workers(&self.name).as_bytes());
         for old in &self.olds {
             self.add_keys_of(old, &mut call);
         }
@@ -88,7 +96,7 @@ impl Identity {
 
     /// Writes the command that registers the queue.
     pub fn write_registration(&self, out: &mut Vec<u8>) {
-        command(out, [b"SADD".as_slice(), keys::QUEUES.as_bytes(), self.name.as_bytes()]);
+        command(out, [b"SADD".as_slice(), self.namespace.queues().as_bytes(), self.name.as_bytes()]);
     }
 
     /// Writes `open`. Rule 3: it names the fields that this worker `keeps`, and Redis releases
@@ -131,8 +139,9 @@ impl Identity {
 
     /// Writes the BLMOVE that waits for the next task.
     pub fn write_block(&self, out: &mut Vec<u8>, suspects: bool, seconds: f64) {
-        let source = if suspects { keys::suspects(&self.name) } else { keys::pending(&self.name) };
-        let inbox = keys::inbox(&self.name, &self.current);
+        let keys = &self.namespace;
+        let source = if suspects { keys.suspects(&self.name) } else { keys.pending(&self.name) };
+        let inbox = keys.inbox(&self.name, &self.current);
         let seconds = format!("{seconds:.3}");
         let parts: [&[u8]; 6] = [b"BLMOVE", source.as_bytes(), inbox.as_bytes(), b"RIGHT", b"LEFT", seconds.as_bytes()];
         command(out, parts);

@@ -7,7 +7,6 @@ use crate::connection::{
     Backoff, Deployment, Goal, Interrupt, Redirect, Refusal, Reply, command, hash_slot_of, redis_error,
 };
 use crate::errors::{Error, Result};
-use crate::keys;
 
 /// Adds the queue to the registry, within the connect timeout. Returns an error as `Some` if
 /// Redis refuses and would refuse again.
@@ -16,7 +15,8 @@ use crate::keys;
 /// lost worker returns. So a conversation begins only after the registration, unless Redis
 /// refuses for good.
 pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> Result<Option<Error>> {
-    let owner = Goal::Owner(hash_slot_of(keys::QUEUES));
+    let registry = deployment.config.namespace.queues();
+    let owner = Goal::Owner(hash_slot_of(&registry));
     let deadline = Instant::now() + deployment.config.connect_timeout;
     let mut backoff = Backoff::new();
     let mut goal = owner.clone();
@@ -28,7 +28,7 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
             command(connection.outgoing(), [b"ASKING".as_slice()]);
         }
         for word in [b"SADD".as_slice(), b"SISMEMBER"] {
-            command(connection.outgoing(), [word, keys::QUEUES.as_bytes(), queue.as_bytes()]);
+            command(connection.outgoing(), [word, registry.as_bytes(), queue.as_bytes()]);
         }
         connection.send(deadline, interrupt)?;
         if asking {

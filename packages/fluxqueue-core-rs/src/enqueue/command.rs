@@ -6,7 +6,7 @@ use super::per_call::Due;
 use super::verdict::{TaskId, Verdict, Verdicts};
 use crate::connection::{Refusal, Reply, arg, begin, redis_error};
 use crate::errors::{Error, Result};
-use crate::keys;
+use crate::keys::Namespace;
 use crate::scripts::{self, Script};
 
 /// How many messages one command carries at most.
@@ -35,12 +35,12 @@ pub enum Naming {
 }
 
 impl Dispatch {
-    pub fn push(queue: &str) -> Dispatch {
-        Dispatch::Push(keys::pending(queue))
+    pub fn push(namespace: &Namespace, queue: &str) -> Dispatch {
+        Dispatch::Push(namespace.pending(queue))
     }
 
-    pub fn script(queue: &str) -> Dispatch {
-        Dispatch::Script(scripts::enqueue(), keys::of_client(queue))
+    pub fn script(namespace: &Namespace, queue: &str) -> Dispatch {
+        Dispatch::Script(scripts::enqueue(), namespace.of_client(queue))
     }
 
     /// Dispatches that are equal by this can share a command.
@@ -166,6 +166,14 @@ mod tests {
 
     const ID: &str = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
 
+    fn push(queue: &str) -> Dispatch {
+        Dispatch::push(&Namespace::default(), queue)
+    }
+
+    fn script(queue: &str) -> Dispatch {
+        Dispatch::script(&Namespace::default(), queue)
+    }
+
     fn error(text: &str) -> Reply {
         Reply::Error(text.into())
     }
@@ -178,16 +186,16 @@ mod tests {
 
     #[test]
     fn a_push_is_one_lpush() {
-        let begun = text(|out| Dispatch::push("q").begin(out, 2, Naming::Digest));
+        let begun = text(|out| push("q").begin(out, 2, Naming::Digest));
         assert_eq!(begun, "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{q}:pending\r\n");
         let mut out = Vec::new();
-        assert!(Dispatch::push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
-        assert!(matches!(Dispatch::push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
+        assert!(push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
+        assert!(matches!(push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
     }
 
     #[test]
     fn a_script_is_named_by_digest_and_then_by_text() {
-        let dispatch = Dispatch::script("q");
+        let dispatch = script("q");
         let Dispatch::Script(script, _) = &dispatch else { panic!("a script") };
         let keys = "$1\r\n2\r\n$21\r\nfluxqueue:{q}:pending\r\n$21\r\nfluxqueue:{q}:delayed\r\n";
         let call = "$5\r\n+1500\r\n$2\r\n{}\r\n";
@@ -210,23 +218,23 @@ mod tests {
     #[test]
     fn only_a_script_that_is_named_by_digest_can_be_unknown() {
         let unknown = error("NOSCRIPT No matching script.");
-        assert!(Dispatch::script("q").needs_text(Naming::Digest, &unknown));
-        assert!(!Dispatch::script("q").needs_text(Naming::Text, &unknown));
-        assert!(!Dispatch::script("q").needs_text(Naming::Digest, &error("ERR no")));
-        assert!(!Dispatch::push("q").needs_text(Naming::Digest, &unknown));
+        assert!(script("q").needs_text(Naming::Digest, &unknown));
+        assert!(!script("q").needs_text(Naming::Text, &unknown));
+        assert!(!script("q").needs_text(Naming::Digest, &error("ERR no")));
+        assert!(!push("q").needs_text(Naming::Digest, &unknown));
     }
 
     #[test]
     fn a_reply_says_whether_the_command_was_executed() {
-        for dispatch in [Dispatch::push("q"), Dispatch::script("q")] {
+        for dispatch in [push("q"), script("q")] {
             let verdicts = |reply| dispatch.verdicts(|| 2, &reply);
             assert!(matches!(verdicts(error("LOADING Redis is loading")), Err(Error::Unavailable(_))));
             assert!(matches!(verdicts(error("OOM command not allowed")), Err(Error::Broker(_))));
             assert!(matches!(verdicts(Reply::SimpleString("OK".into())), Err(Error::Uncertain(_))));
             assert!(matches!(verdicts(Reply::Null), Err(Error::Uncertain(_))));
         }
-        assert!(matches!(Dispatch::push("q").verdicts(|| 2, &Reply::Integer(7)), Ok(Verdicts::AllEnqueued)));
-        assert!(matches!(Dispatch::push("q").verdicts(|| 1, &Reply::Array(vec![])), Err(Error::Uncertain(_))));
+        assert!(matches!(push("q").verdicts(|| 2, &Reply::Integer(7)), Ok(Verdicts::AllEnqueued)));
+        assert!(matches!(push("q").verdicts(|| 1, &Reply::Array(vec![])), Err(Error::Uncertain(_))));
         assert!(is_useless_after(&error("READONLY You can't write against a read only replica.")));
         assert!(!is_useless_after(&error("OOM command not allowed")));
     }
@@ -237,7 +245,7 @@ mod tests {
         let id = Reply::BulkString(ID.into());
         let verdicts = |items: &[&Reply]| {
             let items = items.iter().map(|item| (*item).clone()).collect();
-            Dispatch::script("q").verdicts(|| 2, &Reply::Array(items))
+            script("q").verdicts(|| 2, &Reply::Array(items))
         };
         let present = Verdict::Present(TaskId(ID.as_bytes().try_into().expect("an id")));
         match verdicts(&[&one, &id]) {
@@ -254,7 +262,7 @@ mod tests {
     #[test]
     fn the_ids_of_a_command_are_those_of_its_messages() {
         let message = format!(r#"{{"v":1,"id":"{ID}","name":"n","args":[]}}"#);
-        for dispatch in [Dispatch::push("q"), Dispatch::script("q")] {
+        for dispatch in [push("q"), script("q")] {
             let mut body = Vec::new();
             for _ in 0..3 {
                 dispatch.begin_call(&mut body, None).expect("at once");

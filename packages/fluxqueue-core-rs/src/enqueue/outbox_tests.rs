@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use super::command::{self, Dispatch, Naming};
 use super::outbox::{Answered, LoopCall, Outbox};
-use super::route::Target;
+use super::route::{MakeDispatch, Target};
 use super::wrapping::Wrapping;
 use crate::config::Wait;
 use crate::connection::Reply;
+use crate::keys::Namespace;
 use crate::message::Terms;
 
 fn call(future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
     call_by(Dispatch::push, future, queue, body)
 }
 
-fn call_by(dispatch: fn(&str) -> Dispatch, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
-    let target = Target::new(queue, "t", Terms::default(), dispatch).expect("valid names");
+fn call_by(dispatch: MakeDispatch, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
+    let target = Target::new(&Namespace::default(), queue, "t", Terms::default(), dispatch).expect("valid names");
     let deadline = Duration::from_millis(u64::from(future));
     LoopCall { future, result: None, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
 }

@@ -288,6 +288,11 @@ impl Producer {
         }
     }
 
+    #[getter]
+    fn namespace(&self) -> &str {
+        self.deployment.config.namespace.name()
+    }
+
     fn close(&self, py: Python<'_>) {
         drop(thread::take(&self.deployment));
         self.loops.forget_closed(py);

@@ -10,9 +10,13 @@ use super::encode::Arguments;
 use super::per_call::PerCall;
 use crate::connection::{HashSlot, bulk, hash_slot_of};
 use crate::errors::{Error, Result};
+use crate::keys::Namespace;
 use crate::message::{Envelope, Head, Terms};
 use crate::python::text::Name;
 use crate::{ids, names};
+
+/// Makes the dispatch of a queue whose name is good.
+pub type MakeDispatch = fn(&Namespace, &str) -> Dispatch;
 
 /// Where and how the calls of a task go, and the part that their messages share.
 pub struct Target {
@@ -28,11 +32,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// `dispatch` makes the dispatch of a queue whose name is good.
-    pub fn new(queue: &str, name: &str, terms: Terms, dispatch: fn(&str) -> Dispatch) -> Result<Target> {
+    /// The target of a task, of which `dispatch` makes the dispatch.
+    pub fn new(namespace: &Namespace, queue: &str, name: &str, terms: Terms, dispatch: MakeDispatch) -> Result<Target> {
         names::check_queue(queue)?;
         terms.check().map_err(|fault| fault.in_declaration(name))?;
-        let dispatch = dispatch(queue);
+        let dispatch = dispatch(namespace, queue);
         Ok(Target {
             queue: queue.to_owned(),
             name: name.to_owned(),
@@ -108,27 +112,40 @@ impl Route {
     fn with_dispatch(
         queue: &str,
         name: &str,
+        namespace: Option<Name>,
         terms: Option<&Bound<'_, PyDict>>,
-        dispatch: fn(&str) -> Dispatch,
+        dispatch: MakeDispatch,
     ) -> PyResult<Route> {
-        Ok(Route { target: Arc::new(Target::new(queue, name, Terms::read(terms)?, dispatch)?) })
+        let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
+        Ok(Route { target: Arc::new(Target::new(&namespace, queue, name, Terms::read(terms)?, dispatch)?) })
     }
 }
 
 #[pymethods]
 impl Route {
     #[new]
-    #[pyo3(signature = (queue, name, **terms))]
-    fn new(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        Route::with_dispatch(&queue, &name, terms, Dispatch::push)
+    #[pyo3(
+        signature = (queue, name, *, namespace=None, **terms),
+        text_signature = "(queue, name, *, namespace='', **terms)"
+    )]
+    fn new(queue: Name, name: Name, namespace: Option<Name>, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
+        Route::with_dispatch(&queue, &name, namespace, terms, Dispatch::push)
     }
 
     /// A route whose calls the script `enqueue` writes. For tests of the core: no
     /// option of a task needs the script yet.
     #[staticmethod]
-    #[pyo3(signature = (queue, name, **terms))]
-    fn _scripted(queue: Name, name: Name, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        Route::with_dispatch(&queue, &name, terms, Dispatch::script)
+    #[pyo3(
+        signature = (queue, name, *, namespace=None, **terms),
+        text_signature = "(queue, name, *, namespace='', **terms)"
+    )]
+    fn _scripted(
+        queue: Name,
+        name: Name,
+        namespace: Option<Name>,
+        terms: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Route> {
+        Route::with_dispatch(&queue, &name, namespace, terms, Dispatch::script)
     }
 
     #[getter]
@@ -161,7 +178,8 @@ mod tests {
     /// No term is in the options yet, so this test puts them there.
     #[test]
     fn each_message_of_a_route_has_its_options() {
-        let mut target = Target::new("q", "task", Terms::default(), Dispatch::push).expect("good names");
+        let mut target =
+            Target::new(&Namespace::default(), "q", "task", Terms::default(), Dispatch::push).expect("good names");
         for opts in [None, Some(r#"{"p":5}"#)] {
             target.opts = opts.map(str::to_owned);
             let mut out = Vec::new();

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn too_few_acknowledgements_leave_the_task_in_redis() {
-        let push = Dispatch::push("q");
+        let push = Dispatch::push(&crate::keys::Namespace::default(), "q");
         let verdicts = |wrapping: Wrapping, waited: Reply| {
             wrapping.verdicts(&push, || 1, &Replies { reply: Reply::Integer(1), waited: Some(waited) })
         };

@@ -5,24 +5,39 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::Result;
+use crate::keys::Namespace;
 use crate::message::{self, Message};
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
 
 /// Returns the name of a key, by its kind.
 #[pyfunction]
-#[pyo3(signature = (kind, queue=None, consumer=None), text_signature = "(kind, queue='', consumer='')")]
-pub fn key(kind: &str, queue: Option<Name>, consumer: Option<Name>) -> Result<String> {
-    keys::by_kind(kind, queue.as_deref().unwrap_or_default(), consumer.as_deref().unwrap_or_default())
+#[pyo3(
+    signature = (kind, queue=None, consumer=None, namespace=None),
+    text_signature = "(kind, queue='', consumer='', namespace='')"
+)]
+pub fn key(kind: &str, queue: Option<Name>, consumer: Option<Name>, namespace: Option<Name>) -> Result<String> {
+    let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
+    namespace.by_kind(kind, queue.as_deref().unwrap_or_default(), consumer.as_deref().unwrap_or_default())
 }
 
 /// Returns the KEYS of a script, in the order in which it takes them.
 #[pyfunction]
-#[pyo3(signature = (name, queue, consumer=None, olds=Vec::new()), text_signature = "(name, queue, consumer=None, olds=())")]
-pub fn script_keys(name: &str, queue: Name, consumer: Option<Name>, olds: Vec<Name>) -> Result<Vec<String>> {
+#[pyo3(
+    signature = (name, queue, consumer=None, olds=Vec::new(), namespace=None),
+    text_signature = "(name, queue, consumer=None, olds=(), namespace='')"
+)]
+pub fn script_keys(
+    name: &str,
+    queue: Name,
+    consumer: Option<Name>,
+    olds: Vec<Name>,
+    namespace: Option<Name>,
+) -> Result<Vec<String>> {
+    let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
     names::check_queue(&queue)?;
     let olds: Vec<&str> = olds.iter().map(|old| &**old).collect();
-    scripts::keys(name, &queue, consumer.as_deref(), &olds)
+    scripts::keys(name, &namespace, &queue, consumer.as_deref(), &olds)
 }
 
 /// Returns every kind that `key` knows.
@@ -42,6 +57,13 @@ pub fn script(name: &str, flags: bool) -> Result<String> {
 #[pyfunction]
 pub fn script_names() -> Vec<&'static str> {
     scripts::names().collect()
+}
+
+/// Raises ConfigurationError if the name of a namespace is not valid. The empty name is the
+/// default's.
+#[pyfunction]
+pub fn check_namespace(namespace: Name) -> Result<()> {
+    Namespace::new(&namespace).map(drop)
 }
 
 /// Raises ConfigurationError if the name of a queue is not valid.

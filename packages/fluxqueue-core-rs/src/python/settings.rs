@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyInt, PyString};
 
 use crate::config::{Address, Certificates, Config, Overrides, Sentinels};
 use crate::errors::ConfigurationError;
-use crate::python::text;
+use crate::python::text::{self, Name};
 
 /// The address of Redis, and how long to wait for it.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -52,7 +52,7 @@ impl Settings {
     #[new]
     #[pyo3(signature = (
         redis_url=None, *, connect_timeout=None, timeout=None, max_message_bytes=None,
-        wait_replicas=None, wait_aof=None, wait_timeout=None
+        wait_replicas=None, wait_aof=None, wait_timeout=None, namespace=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -63,6 +63,7 @@ impl Settings {
         wait_replicas: Option<&Bound<'_, PyAny>>,
         wait_aof: Option<&Bound<'_, PyAny>>,
         wait_timeout: Option<&Bound<'_, PyAny>>,
+        namespace: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Settings> {
         let url = match redis_url {
             Some(url) => Some(text::url(url).unwrap_or_else(|| Err(wrong_type("redis_url", "a str or None", url)))?),
@@ -79,6 +80,11 @@ impl Settings {
                 None => None,
             },
             wait_timeout: number("wait_timeout", seconds, above, wait_timeout)?,
+            namespace: match namespace {
+                Some(value) if value.is_instance_of::<PyString>() => Some(value.extract::<Name>()?.0),
+                Some(value) => return Err(wrong_type("namespace", "a str or None", value)),
+                None => None,
+            },
         };
         Ok(Settings { config: Arc::new(Config::new(url.as_deref(), &overrides)?) })
     }
@@ -173,6 +179,11 @@ impl Settings {
     #[getter]
     fn wait_timeout(&self) -> f64 {
         self.config.wait.timeout.as_secs_f64()
+    }
+
+    #[getter]
+    fn namespace(&self) -> &str {
+        self.config.namespace.name()
     }
 
     fn __repr__(&self) -> String {

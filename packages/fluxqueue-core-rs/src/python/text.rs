@@ -8,7 +8,7 @@ use pyo3::types::PyString;
 
 use crate::errors::{ConfigurationError, Error};
 
-/// The name of a queue, a task or a consumer that a function gets from Python.
+/// The name of a namespace, a queue, a task or a consumer that a function gets from Python.
 pub struct Name(pub String);
 
 impl<'py> FromPyObject<'_, 'py> for Name {

@@ -79,9 +79,9 @@ def load(options: Options) -> Application:
     replaced: list[str] = []
     if options.redis_url is None:
         url = one_redis.url_of_objects(found.tasks, queues)
-        settings = Settings(url)
+        settings = Settings(url, namespace=options.namespace)
     else:
-        settings = Settings(options.redis_url)
+        settings = Settings(options.redis_url, namespace=options.namespace)
         serving = [task.broker for task in found.tasks if task.queue in queues]
         replaced = one_redis.move(found.brokers, serving, options.redis_url)
     return Application(

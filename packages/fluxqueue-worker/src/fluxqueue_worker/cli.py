@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     """
     options = parse(argv, prog)
     try:
-        Settings(options.redis_url)
+        Settings(options.redis_url, namespace=options.namespace)
     except ConfigurationError as error:
         fail(prog, str(error))
     logger = log.configure(options.log_format, options.log_level)

@@ -91,13 +91,21 @@ class Kind(NamedTuple):
         level, line: of the log line.
         metric: the counter that it raises.
         settles: the operation by which the consumer itself settles the event's task.
+        remedy: what an operator can do.
     """
 
     level: str
     line: str
     metric: str | None = None
     settles: str | None = None
+    remedy: str | None = None
 
+
+SHARED_QUEUE = (
+    "a newer worker may know it; if another application shares this queue, give each its own"
+    " namespace (--namespace) or queue"
+)
+NO_SCHEDULER = "run `fluxqueue scheduler` with the Redis and the namespace of this worker"
 
 KINDS: dict[type[Event], Kind] = {
     Event.Connected: Kind("info", "worker.connected"),
@@ -105,10 +113,12 @@ KINDS: dict[type[Event], Kind] = {
     Event.LeaseLost: Kind("warning", "worker.lease_lost", metric=semconv.LEASES_LOST),
     Event.OutcomeVoid: Kind("warning", "task.outcome_void"),
     Event.Parked: Kind("error", "task.parked", settles=semconv.DEAD),
-    Event.UnknownTask: Kind("warning", "task.unknown", settles=semconv.RELEASE),
+    Event.UnknownTask: Kind(
+        "warning", "task.unknown", settles=semconv.RELEASE, remedy=SHARED_QUEUE
+    ),
     Event.NewerVersion: Kind("warning", "task.newer_version"),
     Event.Suspects: Kind("debug", "worker.suspects"),
-    Event.NoScheduler: Kind("warning", "worker.no_scheduler"),
+    Event.NoScheduler: Kind("warning", "worker.no_scheduler", remedy=NO_SCHEDULER),
     Event.Released: Kind("info", "worker.released"),
     Event.NotRegistered: Kind("error", "worker.not_registered"),
     Event.Failed: Kind("error", "worker.failed"),
@@ -128,7 +138,8 @@ class ConsumerEvents:
         if isinstance(event, Event.NoScheduler) and not self._once_a_minute():
             return
         kind = KINDS[type(event)]
-        getattr(self._logger, kind.level)(kind.line, **_fields_of(event), queue=queue)
+        more = {} if kind.remedy is None else {"remedy": kind.remedy}
+        getattr(self._logger, kind.level)(kind.line, **_fields_of(event), queue=queue, **more)
 
     def _once_a_minute(self) -> bool:
         now = self._clock()

@@ -80,7 +80,7 @@ class Options:
     """The values from the command line and the environment, in the order of `--help`.
 
     Attributes:
-        redis_url: None if it was not given: see `fluxqueue_core.Settings`.
+        redis_url, namespace: None if not given: see `fluxqueue_core.Settings`.
         tasks_modules: see `task_loader.find`.
         parent: the process whose suspects this one runs, or None.
         process_position: its position under its supervisor, or None.
@@ -100,6 +100,7 @@ class Options:
         )
     )
     redis_url: str | None = setting(common.REDIS_URL)
+    namespace: str | None = setting(common.NAMESPACE)
     tasks_modules: tuple[str, ...] = setting(
         Setting(
             flags=("-t", "--tasks-module-path"),

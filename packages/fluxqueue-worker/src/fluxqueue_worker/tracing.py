@@ -106,7 +106,7 @@ class Tracing:
         tracer, meter = instruments.get_tracer(), instruments.get_meter()
         if tracer is None and meter is None:
             return None
-        server = instruments.server_attributes(*Producer(settings).server)
+        server = instruments.broker_attributes(Producer(settings))
         metrics = None if meter is None else WorkerMetrics(meter, server, options)
         # No attribute of metrics: it would multiply their series.
         client = {s.CLIENT_ID: instruments.client_id()}

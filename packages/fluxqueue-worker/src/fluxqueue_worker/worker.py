@@ -171,6 +171,7 @@ class Worker:
             tasks={queue: sorted(table) for queue, table in self._tasks.declared.items()},
             concurrency=options.concurrency,
             redis=self._settings.display_url,
+            **({"namespace": self._settings.namespace} if self._settings.namespace else {}),
             **({"suspects_of": options.parent} if self._is_lane else {}),
             **(
                 {"process": options.process_position.index}

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
     """Runs the scheduler until SIGTERM or SIGINT; returns the exit code."""
     options = parse(sys.argv[1:] if argv is None else argv, prog)
     try:
-        settings = Settings(options.redis_url)
+        settings = Settings(options.redis_url, namespace=options.namespace)
     except ConfigurationError as error:
         fail(prog, str(error))
     log.configure(options.log_format, options.log_level)

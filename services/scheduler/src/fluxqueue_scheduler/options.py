@@ -34,7 +34,7 @@ class Options:
     and a few that only tests change. All durations are in seconds.
 
     Attributes:
-        redis_url: None if it was not given: see `fluxqueue_core.Settings`.
+        redis_url, namespace: None if not given: see `fluxqueue_core.Settings`.
         trim_interval: time between two trims of the dead sets.
         search_delay: time from the start to the first search of the whole database.
         search_interval: time between two such searches.
@@ -42,6 +42,7 @@ class Options:
     """
 
     redis_url: str | None = setting(common.REDIS_URL)
+    namespace: str | None = setting(common.NAMESPACE)
     lease: float = setting(
         Setting(
             flags=("--lease",),

@@ -37,6 +37,8 @@ class OrphanSearch:
         self._error_log = error_log
         self._next = time.monotonic() + options.search_delay
         self._cursor: bytes | None = None
+        # No namespace has a character that means more than itself in a pattern.
+        self._pattern = client.key("pending", "x").partition("{")[0] + "{*"
 
     def step(self) -> float:
         """Searches one page if a search is due; returns the seconds to pause.
@@ -54,7 +56,7 @@ class OrphanSearch:
 
     def _search(self, cursor: bytes) -> None:
         try:
-            reply = self._client.command("SCAN", cursor, "MATCH", _pattern(), "COUNT", PAGE)
+            reply = self._client.command("SCAN", cursor, "MATCH", self._pattern, "COUNT", PAGE)
         except ResponseError as error:
             self._error_log.report(
                 "search.failed", "", doing="SCAN", error=str(error), **remedy(error)
@@ -64,7 +66,7 @@ class OrphanSearch:
         queues: set[str] = set()
         consumers: set[tuple[str, str]] = set()
         for name in reply[1]:
-            found = parse_key(name)
+            found = parse_key(name, self._client.namespace)
             if found is not None:
                 queue, consumer = found
                 queues.add(queue)
@@ -87,7 +89,9 @@ class OrphanSearch:
     def _end_unknown(self, consumers: list[tuple[str, str]]) -> None:
         """Makes tombstones of consumers that Redis does not know. The next sweep finds
         the tasks that they still have."""
-        scores = self._client.commands([("ZSCORE", key("consumers", q), c) for q, c in consumers])
+        scores = self._client.commands(
+            [("ZSCORE", self._client.key("consumers", q), c) for q, c in consumers]
+        )
         for (queue, consumer), score in zip(consumers, scores, strict=True):
             if isinstance(score, ResponseError):
                 self._error_log.report_queue(queue, "search", score)
@@ -102,13 +106,9 @@ class OrphanSearch:
                 get_logger().warning("consumer.found", queue=queue, consumer=consumer)
 
 
-def _pattern() -> str:
-    return key("pending", "x").partition("{")[0] + "{*"
-
-
-def parse_key(name: bytes) -> tuple[str, str] | None:
-    """Returns (queue, consumer) of a key of ours, with '' for no consumer; None for any
-    other key."""
+def parse_key(name: bytes, namespace: str) -> tuple[str, str] | None:
+    """Returns (queue, consumer) of a key of the namespace, with '' for no consumer; None for
+    any other key."""
     try:
         text = name.decode()
         queue = text.partition("{")[2].partition("}")[0]
@@ -117,9 +117,9 @@ def parse_key(name: bytes) -> tuple[str, str] | None:
         return None
     for kind in key_kinds():
         if kind in ("claimed", "inbox"):
-            prefix = key(kind, queue, "")
+            prefix = key(kind, queue, "", namespace)
             if text.startswith(prefix) and len(text) > len(prefix):
                 return queue, text[len(prefix) :]
-        elif text == key(kind, queue):
+        elif text == key(kind, queue, "", namespace):
             return queue, ""
     return None

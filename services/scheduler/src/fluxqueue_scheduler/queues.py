@@ -8,7 +8,6 @@ from typing import Protocol
 from fluxqueue_control import registry
 from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import key
 from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog, remedy
@@ -76,13 +75,15 @@ class Registry:
             self.error = f"the names of the queues can't be read: {error}"
             fields = {"remedy": _REMEDY} | remedy(error)
             self._error_log.report(
-                "queues.unreadable", "", key=key("queues"), error=str(error), **fields
+                "queues.unreadable", "", key=client.key("queues"), error=str(error), **fields
             )
             return
         self.error = ""
         self.names = found.names
         for member, why in found.refused.items():
-            self._error_log.report("queue.name_refused", repr(member), key=key("queues"), error=why)
+            self._error_log.report(
+                "queue.name_refused", repr(member), key=client.key("queues"), error=why
+            )
 
     def register(self, client: RedisClient, name: str) -> bool:
         """Adds a name, as `Queues` says."""

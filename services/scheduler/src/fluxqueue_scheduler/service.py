@@ -114,6 +114,7 @@ def run(settings: Settings, options: Options) -> int:
         version=__version__,
         pid=os.getpid(),
         redis=settings.display_url,
+        **({"namespace": settings.namespace} if settings.namespace else {}),
         lease=options.lease,
     )
     while (received := os.read(signals, 1)[0]) not in SIGNALS:

@@ -65,6 +65,7 @@ class Shards:
         error_log: ErrorLog,
     ) -> None:
         self._topology = Topology(settings, client_name=CLIENT_NAME)
+        self._namespace = settings.namespace
         self._make = make
         self._error_log = error_log
         self._stop = threading.Event()
@@ -139,7 +140,7 @@ class Shards:
     def _read_names(self) -> None:
         """Brings the names up to date. They stay as they are while the master that has
         the registry does not answer."""
-        owner = self._topology.owner(key("queues"))
+        owner = self._topology.owner(key("queues", namespace=self._namespace))
         if owner is None or any(loop.error for loop in self._shards[owner].loops):
             return
         with self._lock:
@@ -170,7 +171,7 @@ class Shards:
             names = {*self._registry.names, *self._found}
         of_master: dict[Node, list[str]] = {node: [] for node in self._shards}
         for name in sorted(names):
-            owner = self._topology.owner(key("pending", name))
+            owner = self._topology.owner(key("pending", name, namespace=self._namespace))
             if owner is None:
                 self._error_log.report(
                     "queue.not_served",

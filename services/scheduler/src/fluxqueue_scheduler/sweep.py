@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from fluxqueue_control.errors import UNAVAILABLE
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import key
 from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
@@ -145,6 +144,7 @@ class Sweeper:
             return
         queue, unseen = next(iter(self._unseen.items()))
         some, rest = unseen[:TOMBSTONES_AT_ONCE], unseen[TOMBSTONES_AT_ONCE:]
+        key = self._client.key
         keys = [(key("claimed", queue, c), key("inbox", queue, c)) for c in some]
         [exist] = found = self._client.commands([("EXISTS", *(k for pair in keys for k in pair))])
         if not isinstance(exist, ResponseError) and exist:

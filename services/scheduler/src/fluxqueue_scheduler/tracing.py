@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Producer, Settings, key, parse_message
+from fluxqueue_core import Producer, Settings, parse_message
 from fluxqueue_core.errors import MalformedMessage
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
@@ -56,7 +56,7 @@ class Tracing:
     @classmethod
     def of_process(cls, settings: Settings) -> Tracing:
         """Makes one with the providers of this process."""
-        server = instruments.server_attributes(*Producer(settings).server)
+        server = instruments.broker_attributes(Producer(settings))
         return cls(instruments.get_tracer(), instruments.get_meter(), server)
 
     def promoted(self, queue: str, count: int, messages: Sequence[bytes], started: int) -> None:
@@ -147,7 +147,7 @@ class RescueTrace:
         if self._lease_ended is not None or self._tracing.meter is None:
             return
         score, now = client.commands(
-            [("ZSCORE", key("consumers", self._queue), self._consumer), ("TIME",)]
+            [("ZSCORE", client.key("consumers", self._queue), self._consumer), ("TIME",)]
         )
         late = 0.0
         if isinstance(score, bytes) and isinstance(now, list | tuple):

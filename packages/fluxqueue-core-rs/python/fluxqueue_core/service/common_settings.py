@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from fluxqueue_core import check_namespace
+
 from . import log
 from .setting import Setting, one_of, port, text
 
 DEFAULT_HOST = "127.0.0.1"
+
+
+def namespace(value: str) -> str:
+    """Reads the name of a namespace.
+
+    Raises:
+        ValueError: the name is not valid (`ConfigurationError` is a ValueError).
+    """
+    name = text(value).strip()
+    check_namespace(name)
+    return name
+
 
 REDIS_URL: Setting[str | None] = Setting(
     flags=("-r", "--redis-url"),
@@ -14,6 +28,14 @@ REDIS_URL: Setting[str | None] = Setting(
     parse=text,
     metavar="URL",
     help="where Redis is, if not at redis://127.0.0.1:6379",
+)
+NAMESPACE: Setting[str | None] = Setting(
+    flags=("--namespace",),
+    env="FLUXQUEUE_NAMESPACE",
+    default=None,
+    parse=namespace,
+    metavar="NAME",
+    help="keeps this application's keys apart from those of others in the same Redis",
 )
 LOG_FORMAT = Setting(
     flags=("--log-format",),

@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Span, Status, StatusCode, Tracer
 
-from fluxqueue_core import __version__
+from fluxqueue_core import Producer, __version__
 from fluxqueue_core.errors import ConfigurationError
 
 from . import semconv as s
@@ -94,9 +94,16 @@ def duration_histogram(meter: Meter, name: str, description: str) -> Histogram:
     )
 
 
-def server_attributes(address: str, port: int | None) -> dict[str, Any]:
-    """Returns the attributes for the address of the broker."""
-    return {s.SERVER_ADDRESS: address} | ({} if port is None else {s.SERVER_PORT: port})
+def broker_attributes(producer: Producer) -> dict[str, Any]:
+    """Returns the attributes for the address of the broker, and for the namespace unless it
+    is the default one."""
+    address, port = producer.server
+    attributes: dict[str, Any] = {s.SERVER_ADDRESS: address}
+    if port is not None:
+        attributes[s.SERVER_PORT] = port
+    if producer.namespace:
+        attributes[s.NAMESPACE] = producer.namespace
+    return attributes
 
 
 _client_id = ""

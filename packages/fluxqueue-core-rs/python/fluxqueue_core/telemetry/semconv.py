@@ -24,6 +24,7 @@ EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACKTRACE = "exception.stacktrace"
 
+NAMESPACE = "messaging.fluxqueue.namespace"
 TASK_NAME = "messaging.fluxqueue.task.name"
 ATTEMPT = "messaging.fluxqueue.attempt"
 DELIVERIES = "messaging.fluxqueue.deliveries"

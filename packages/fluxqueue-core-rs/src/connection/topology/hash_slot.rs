@@ -32,7 +32,7 @@ pub fn of(key: &str) -> HashSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys;
+    use crate::keys::Namespace;
 
     #[test]
     fn the_checksum_is_that_of_the_specification() {
@@ -60,9 +60,11 @@ mod tests {
     #[test]
     fn all_keys_of_a_queue_are_in_one_hash_slot() {
         for queue in ["default", "a.b-c_d", "x"] {
-            let hash_slot = of(&keys::pending(queue));
-            for key in keys::of_queue(queue).into_iter().chain(keys::of_consumer(queue, "c")) {
-                assert_eq!(of(&key), hash_slot, "{key}");
+            let hash_slot = of(&Namespace::default().pending(queue));
+            for keys in ["", "shop"].map(|name| Namespace::new(name).expect("good")) {
+                for key in keys.of_queue(queue).into_iter().chain(keys.of_consumer(queue, "c")) {
+                    assert_eq!(of(&key), hash_slot, "{key}");
+                }
             }
         }
     }

@@ -14,13 +14,14 @@ use crate::enqueue::command::Dispatch;
 use crate::enqueue::outbox::LoopCall;
 use crate::enqueue::route::Target;
 use crate::enqueue::thread::IDLE;
+use crate::keys::Namespace;
 use crate::message::Terms;
 
 const TIMEOUT: Duration = Duration::from_secs(8);
 const NO_WAIT: Wait = Wait { replicas: 0, aof: false, timeout: Duration::ZERO };
 
 fn call<F>(future: F) -> LoopCall<F> {
-    let target = Target::new("q", "t", Terms::default(), Dispatch::push).expect("valid names");
+    let target = Target::new(&Namespace::default(), "q", "t", Terms::default(), Dispatch::push).expect("valid names");
     LoopCall {
         future,
         result: None,
