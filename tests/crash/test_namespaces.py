@@ -16,7 +16,7 @@ from fluxqueue_control import dead, registry, workers
 from fluxqueue_control.queues import Lengths, read_lengths
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.servers import Servers
-from fluxqueue_core import Settings, key
+from fluxqueue_core import Settings, key, key_kinds
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess, read_notes
@@ -155,6 +155,54 @@ def test_two_applications_in_one_redis_never_meet(
     assert redis.hget(key("stats", "default"), "rescued") is None
     assert redis.hget(key("stats", "default", namespace="shop"), "rescued") == b"1"
     assert second.stop() == 0 and plain_worker.stop() == 0
+
+
+IN_CODE = """
+import asyncio
+shop = FluxQueue(None, namespace="shop")
+blog = FluxQueue(None, namespace="blog")
+
+@shop.task()
+def first(number):
+    asyncio.run(second(number))
+    post(number)
+
+@shop.task()
+async def second(number):
+    note(f"second {number}")
+
+@blog.task()
+def post(number):
+    assert False, "this is the blog's"
+"""
+
+
+@pytest.mark.parametrize(
+    ("namespace", "works_in"), [("shop", "shop"), ("staging", "staging"), ("", "shop")]
+)
+def test_the_tasks_of_a_worker_stay_in_its_namespace(
+    tmp_path: Path, redis_url: str, redis: Any, namespace: str, works_in: str
+) -> None:
+    # The queue `default` has a task for the blog too: without an option, the worker must
+    # know which object is its own. If the code puts none into its namespace, that is not clear.
+    attribute = "app:shop" if namespace != "shop" else "app"
+    options: dict[str, Any] = {"namespace": namespace} if namespace else {}
+    with WorkerProcess(
+        tmp_path, redis_url, IN_CODE, tasks_module_path=attribute, **options
+    ) as worker:
+        client = FluxQueue(redis_url, namespace=works_in)
+        client.task(name="first")(lambda number: None)(7)
+        wait_until(lambda: read_notes(tmp_path) == ["second 7"], what=worker.output)
+        worker.wait_for("task.done", count=2)
+        assert worker.wait_for("worker.started")["namespace"] == works_in
+        replaced = [line["in_code"] for line in worker.named("worker.namespace_replaced")]
+        assert replaced == (["shop"] if namespace == "staging" else [])
+        # The blog's task waits for the blog's worker.
+        assert redis.llen(key("pending", "default", namespace="blog")) == 1
+        assert worker.stop() == 0
+    assert redis.exists(key("stats", "default", namespace=works_in)) == 1
+    for other in {"", "shop", "staging"} - {works_in}:
+        assert not redis.exists(*(key(kind, "default", "", other) for kind in key_kinds()))
 
 
 def test_a_worker_says_that_another_application_may_share_its_queue(

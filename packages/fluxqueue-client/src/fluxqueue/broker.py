@@ -1,4 +1,5 @@
-"""The Redis of a `FluxQueue` object, which the object shares with its tasks.
+"""The Redis and the namespace of a `FluxQueue` object, which the object shares with its
+tasks.
 
 A worker may move it: see `Broker.move`.
 
@@ -35,7 +36,7 @@ class Sender(Protocol):
     broker: Broker
 
     def send_by(self, producer: Producer) -> None:
-        """Sends the later calls by this producer."""
+        """Sends the later calls by this producer, in its namespace."""
 
 
 class Broker:
@@ -66,18 +67,22 @@ class Broker:
         self._tasks.add(task)
         task.broker = self
 
-    def move(self, redis_url: str) -> None:
-        """Sends the later calls of all tasks to another Redis. A worker does this before
-        it runs the first task.
+    def move(self, redis_url: str | None = None, namespace: str | None = None) -> None:
+        """Sends the later calls of all tasks to another Redis, or to another namespace. A
+        worker does this before it runs the first task.
 
         The new URL replaces the old one with its parameters (`?timeout=2`). The keyword
         arguments stay.
 
         Raises:
-            ConfigurationError: the URL is not valid.
+            ConfigurationError: the URL or the name is not valid.
         """
-        self.settings = Settings(redis_url, **self._keywords)
-        self.url = redis_url
+        url = self.url if redis_url is None else redis_url
+        keywords = (
+            self._keywords if namespace is None else {**self._keywords, "namespace": namespace}
+        )
+        self.settings = Settings(url, **keywords)
+        self.url, self._keywords = url, keywords
         self.producer = Producer(self.settings)
         for task in self._tasks:
             task.send_by(self.producer)

@@ -66,10 +66,15 @@ class BaseTask(Generic[P, R]):
         self.__signature__ = signature
         self._check = call_check(signature, func)
         self._route = route
-        self.send_by(producer)
+        self._attach(producer)
 
     def send_by(self, producer: Producer) -> None:
-        """Sends the later calls by this producer. `Broker` calls it."""
+        """Sends the later calls by this producer, in its namespace. `Broker` calls it."""
+        namespace, terms = producer.namespace, self.terms.sent()
+        self._route = Route(self.queue, self.task_name, namespace=namespace, **terms)
+        self._attach(producer)
+
+    def _attach(self, producer: Producer) -> None:
         self._producer = producer
         self._enqueueing = Enqueueing(producer)
         self._enqueue = self._enqueueing.plain.enqueue
@@ -295,8 +300,8 @@ class AsyncTask(BaseTask[P, R]):
         super().__init__(func, producer, route, terms, context_type)
         _mark_as_coroutine_function(self)
 
-    def send_by(self, producer: Producer) -> None:
-        super().send_by(producer)
+    def _attach(self, producer: Producer) -> None:
+        super()._attach(producer)
         self._enqueue_async = self._enqueueing.plain.enqueue_async
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:

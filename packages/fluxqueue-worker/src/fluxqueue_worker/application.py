@@ -1,5 +1,5 @@
-"""Loads the application: its modules, and with them the tasks, the queues to serve and
-the Redis to use."""
+"""Loads the application: its modules, and with them the tasks, the queues to serve,
+the Redis and the namespace to use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fluxqueue_core import Settings
 from fluxqueue_core.service.log import Logger
 
-from . import one_redis, task_loader
+from . import one_namespace, one_redis, task_loader
 from .options import ALL_QUEUES, DEFAULT_QUEUES, Options
 from .registered_task import Tasks
 
@@ -22,11 +22,14 @@ class Application:
         options: with the names of the queues in place of `*`.
         url_in_code: the URL that the code names for these queues, with its password; None
             if it names none, or if the options name one.
-        settings: the Redis of the worker and of the objects whose queues it serves.
+        settings: the Redis and the namespace of the worker and of the objects whose queues
+            it serves.
         tasks: per served queue, by name.
         not_served: the queues that the modules declare and that this worker does not
             serve, sorted.
         replaced: the URLs in the code, for people, that the worker's URL replaces.
+        replaced_namespace: the namespace in the code that the worker's replaces, or None.
+        other_namespaces: those of tasks in the code that this worker does not serve.
     """
 
     options: Options
@@ -35,6 +38,8 @@ class Application:
     tasks: Tasks
     not_served: list[str]
     replaced: list[str]
+    replaced_namespace: str | None
+    other_namespaces: list[str]
 
     def warn(self, logger: Logger) -> None:
         """Logs what a user may not expect. One process of a worker does so."""
@@ -48,6 +53,20 @@ class Application:
                 in_code=self.replaced,
                 remedy="-r or FLUXQUEUE_REDIS_URL names the worker's Redis, and its tasks use it"
                 " too; other programs still send tasks to the URL in the code",
+            )
+        if self.replaced_namespace is not None:
+            logger.warning(
+                "worker.namespace_replaced",
+                namespace=self.settings.namespace,
+                in_code=self.replaced_namespace,
+                remedy="--namespace or FLUXQUEUE_NAMESPACE names the worker's namespace, and its"
+                " tasks use it too; other programs still use the namespace in the code",
+            )
+        if self.other_namespaces:
+            logger.info(
+                "worker.namespaces_not_served",
+                namespaces=self.other_namespaces,
+                remedy="the code also sends tasks to these; each needs its own worker",
             )
         if self.not_served:
             # A caller who names queues leaves the others out knowingly.
@@ -66,29 +85,51 @@ def load(options: Options) -> Application:
 
     Raises:
         TasksError: there is no such module or object, a queue has no task, or the objects
-            disagree about the Redis of the queues.
+            disagree about the Redis or the namespace of the queues.
         Exception: whatever the application's modules raise.
     """
+    # For the objects that name none, wherever they are, and for child processes.
     if options.redis_url is not None:
-        # For the objects that name no URL, wherever they are, and for child processes.
         os.environ["FLUXQUEUE_REDIS_URL"] = options.redis_url
+    if options.namespace is not None:
+        os.environ["FLUXQUEUE_NAMESPACE"] = options.namespace
     found = task_loader.find(options.tasks_modules)
-    declared = sorted({task.queue for task in found.tasks})
+    tasks = one_namespace.own_tasks(found.tasks, options.namespace)
+    other_namespaces = one_namespace.left_out(found.tasks, tasks)
+    declared = sorted({task.queue for task in tasks})
     queues = task_loader.chosen(options.queues, declared)
+    serving = [task for task in tasks if task.queue in queues]
+    in_code = one_namespace.namespace_of_objects(serving)
+    namespace = in_code if options.namespace is None else options.namespace
+    replaced_namespace: str | None = None
+    if in_code is not None and namespace is not None and in_code != namespace:
+        replaced_namespace = in_code
+        one_namespace.move(found.brokers, in_code, namespace)
     url: str | None = None
     replaced: list[str] = []
     if options.redis_url is None:
-        url = one_redis.url_of_objects(found.tasks, queues)
-        settings = Settings(url, namespace=options.namespace)
+        url = one_redis.url_of_objects(serving, queues)
+        settings = Settings(url, namespace=namespace)
     else:
-        settings = Settings(options.redis_url, namespace=options.namespace)
-        serving = [task.broker for task in found.tasks if task.queue in queues]
-        replaced = one_redis.move(found.brokers, serving, options.redis_url)
+        settings = Settings(options.redis_url, namespace=namespace)
+        brokers = [task.broker for task in serving]
+        replaced = one_redis.move(found.brokers, brokers, options.redis_url)
+    try:
+        served = task_loader.served(tasks, queues, ", ".join(options.tasks_modules))
+    except task_loader.TasksError as error:
+        if not other_namespaces:
+            raise
+        others = ", ".join(map(one_namespace.shown, other_namespaces))
+        raise task_loader.TasksError(
+            f"{error}; its tasks of other namespaces ({others}) are not for this worker"
+        ) from None
     return Application(
         options=options if queues == options.queues else replace(options, queues=queues),
         url_in_code=url,
         settings=settings,
-        tasks=task_loader.served(found.tasks, queues, ", ".join(options.tasks_modules)),
+        tasks=served,
         not_served=sorted(set(declared) - set(queues)),
         replaced=replaced,
+        replaced_namespace=replaced_namespace,
+        other_namespaces=other_namespaces,
     )
