@@ -33,6 +33,11 @@ def noop(number: int, text: str, fields: dict[str, object]) -> None:
 
 
 @fluxqueue.task()
+def silent(number: int, text: str, fields: dict[str, object]) -> None:
+    """Leaves no record."""
+
+
+@fluxqueue.task()
 def nap(number: int, seconds: float) -> None:
     time.sleep(seconds)
     record(number)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import Any
 
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, blocking
 from fluxqueue.options import Terms
 from fluxqueue.task import Task
 from fluxqueue_core import Route, Settings
@@ -53,6 +53,8 @@ class UnaskingTask(Task[..., Any]):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> None:
         self._check(*args, **kwargs)
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_async")
         try:
             self._enqueue(self._route, args, kwargs)
         except (TypeError, ValueError) as error:

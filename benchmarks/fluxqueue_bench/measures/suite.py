@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fluxqueue_bench.harness import Bench
 
-from . import backlog, enqueueing, fairness, recovery, scheduling, working
+from . import backlog, enqueueing, fairness, recording, recovery, scheduling, working
 from .measure import Measure, Values
 
 Run = Callable[[Bench], Values]
@@ -78,6 +78,9 @@ def _worker(scale: int) -> dict[str, Run]:
         "*async no-op, default settings": no_op("fill-async", 150_000, "-q", "async"),
         "async no-op, a process per core": no_op(
             "fill-async", 200_000, "-q", "async", "--processes", "auto"
+        ),
+        "no-op, with and without a record": lambda b: recording.with_and_without(
+            b, 100_000 * scale
         ),
         "1 ms, concurrency 10": sleeping(0.001, 10),
         "1 ms, concurrency 100": sleeping(0.001, 100),

@@ -117,8 +117,8 @@ def launch(bench: Bench, asynchronous: bool) -> Values:
 
 def idle_traced(bench: Bench, concurrency: int) -> Values:
     """The same with an SDK, set up from the environment, that exports to a collector."""
-    with collector() as url:
-        bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
+    with collector() as server:
+        bench.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = server.url
         try:
             return idle(bench, concurrency)
         finally:
