@@ -8,4 +8,7 @@ from setuptools import setup
 with (Path(__file__).parent / "VERSION.toml").open("rb") as file:
     version = tomllib.load(file)["package"]["version"]
 
-setup(version=version, install_requires=[f"fluxqueue-core=={version}", "orjson>=3.10,<4"])
+setup(
+    version=version,
+    install_requires=[f"fluxqueue-core=={version}", "msgspec>=0.19,<1", "orjson>=3.10,<4"],
+)

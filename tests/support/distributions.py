@@ -87,7 +87,7 @@ PACKAGES = {
             "packages/fluxqueue-client",
             "src",
             siblings={"fluxqueue-core"},
-            brings={"orjson"},
+            brings={"msgspec", "orjson"},
             scripts={"fluxqueue"},
         ),
         _package(
@@ -95,7 +95,7 @@ PACKAGES = {
             "packages/fluxqueue-worker",
             "src",
             siblings={"fluxqueue-core", "fluxqueue"},
-            brings={"orjson", "structlog", "uvloop"},
+            brings={"msgspec", "orjson", "structlog", "uvloop"},
             scripts={"fluxqueue-worker"},
         ),
         _package(

@@ -3,6 +3,7 @@ its code shows that it passes on its own arguments."""
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import inspect
 import logging
@@ -17,6 +18,10 @@ from fluxqueue.wrappers import call_signature
 Function = Callable[..., Any]
 fluxqueue = FluxQueue("redis://127.0.0.1:1")
 log = logging.getLogger(__name__)
+
+
+class Client:
+    """A class that JSON has no form of."""
 
 
 def work(session: str, user: int, *, copies: int = 1) -> None: ...
@@ -196,3 +201,33 @@ def test_a_context_goes_through_a_wrapper() -> None:
     assert list(inspect.signature(checked).parameters) == ["image"]
     believed = fluxqueue.task_with_context(name="any")(injects_by_default(show))
     assert list(inspect.signature(believed).parameters) == ["args", "kwargs"]
+
+
+def names(function: Function) -> Function:
+    @functools.wraps(function)
+    def wrapper(when: Any) -> Any:
+        return function("session", when)
+
+    return wrapper
+
+
+def with_session(session: Client, when: dt.date) -> None: ...
+
+
+def with_date(when: dt.date) -> None: ...
+
+
+def with_number(session: Client, number: int) -> None: ...
+
+
+def test_the_annotated_arguments_of_a_wrapper_are_converted() -> None:
+    for number, func in enumerate([logs(with_date), names(with_session)]):
+        conversion = fluxqueue.task(name=str(number))(func).conversion()
+        assert conversion is not None
+        assert conversion.decode(["2026-01-01"], {})[0] == [dt.date(2026, 1, 1)]
+
+
+def test_a_wrapper_that_may_add_arguments_goes_with_plain_annotations_only() -> None:
+    assert fluxqueue.task()(injects_first(with_number)).conversion() is None
+    with pytest.raises(TypeError, match=r"'when' of datetime\.date.*can't tell.*__signature__"):
+        fluxqueue.task()(injects_first(with_session))

@@ -38,6 +38,7 @@ ALLOWED = {
     ("worker/src/fluxqueue_worker/task_loader.py", "import_module"): "--tasks-module-path",
     ("worker/src/fluxqueue_worker/task_loader.py", "find_spec"): "--tasks-module-path",
     ("client/src/fluxqueue/context.py", "eval"): "an annotation in the application's source",
+    ("client/src/fluxqueue/annotations.py", "get_type_hints"): "annotations in its source",
     ("core-rs/python/fluxqueue_core/service/sdk.py", "find_spec"): "the name opentelemetry",
     (
         "core-rs/python/fluxqueue_core/service/sdk_providers.py",

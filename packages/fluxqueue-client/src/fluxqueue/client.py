@@ -20,6 +20,7 @@ from .errors import ConfigurationError
 from .functions import check_function
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .task import AnyTask, AsyncTask, Task
+from .typed_task import with_types
 
 
 class FluxQueue:
@@ -113,7 +114,8 @@ class FluxQueue:
 
         Raises:
             TypeError: an option is unknown or has the wrong type; from the
-                decorator, if it does not decorate a plain `def` or `async def`.
+                decorator, if it does not decorate a plain `def` or `async def`, or
+                if a parameter's annotation is a type that a worker can't make.
             ConfigurationError: a value is out of range, a name is not valid, or
                 another function has this name in this queue.
         """
@@ -150,8 +152,10 @@ class FluxQueue:
         def decorate(func: Callable[..., Any]) -> AnyTask:
             check_function(func, called)
             # An annotation may name a class that is local to the function around it.
-            context = context_class(func, sys._getframe(1).f_locals) if has_context else None
-            return self._declare(func, name, queue, terms, context)
+            frame = sys._getframe(1)
+            local_names = {} if frame.f_locals is frame.f_globals else frame.f_locals
+            context = context_class(func, local_names) if has_context else None
+            return self._declare(func, name, queue, terms, context, local_names)
 
         return decorate
 
@@ -162,6 +166,7 @@ class FluxQueue:
         queue: str,
         terms: Terms,
         context_type: type[Context] | None,
+        local_names: Mapping[str, Any],
     ) -> AnyTask:
         if name is None and func.__name__ == "<lambda>":
             raise TypeError("a lambda has no name for its task; give one with name=...")
@@ -169,6 +174,7 @@ class FluxQueue:
         route = Route(queue, name, namespace=self.settings.namespace, **terms.sent())
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
+        with_types(task, local_names)
         self.broker.add(task)
         key = (route.queue, route.name)
         earlier = self._tasks.get(key)

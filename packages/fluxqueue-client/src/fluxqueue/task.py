@@ -21,6 +21,8 @@ from .wrappers import call_signature
 
 if TYPE_CHECKING:
     from .broker import Broker
+    from .conversion import Conversion
+    from .parameter_types import ParameterTypes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +39,7 @@ class BaseTask(Generic[P, R]):
         terms: how the task runs, as the decorator's arguments say.
         context_type: the class of its context; None for a task without one.
         broker: where its calls go; shared with its `FluxQueue`.
+        types: the annotations of its parameters; None if all are plain JSON.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -45,6 +48,7 @@ class BaseTask(Generic[P, R]):
     is_async: bool
     func: Callable[..., Any]
     broker: Broker
+    types: ParameterTypes | None = None
 
     def __init__(
         self,
@@ -220,11 +224,20 @@ class BaseTask(Generic[P, R]):
 
         return explain(error, self._where, self.__signature__, args, kwargs)
 
+    def conversion(self) -> Conversion | None:
+        """Returns the conversion of the arguments, for the worker. None: they are plain.
+
+        Raises:
+            TypeError: an annotation can't be converted.
+        """
+        return None
+
     def __reduce__(self) -> str:
         return self.__qualname__
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.task_name!r} of queue {self.queue!r}>"
+        kind = "AsyncTask" if self.is_async else "Task"
+        return f"<{kind} {self.task_name!r} of queue {self.queue!r}>"
 
     if TYPE_CHECKING:  # set by functools.update_wrapper
         __name__: str
@@ -238,9 +251,10 @@ class Task(BaseTask[P, R]):
     The call blocks until Redis has answered. In a thread whose event loop runs, it warns:
     await `enqueue_async` there. If the call itself is awaited, it enqueues nothing.
 
-    Arguments are sent as JSON. str, int (64 bits), float, bool, None, list and
-    dict arrive as they were sent. tuple arrives as a list; datetime, date, time
-    and UUID as their ISO text; an Enum as its value; a dataclass as a dict.
+    Arguments are sent as JSON. str, int (64 bits), float, bool, None, list and dict
+    arrive as they were sent. Others arrive as the type that annotates their parameter:
+    datetime, UUID, Decimal, Enum, dataclass and more, see docs/calling.md. Without an
+    annotation they arrive in their JSON form.
 
     Raises:
         TypeError: the call does not fit the function's signature, or it is awaited.

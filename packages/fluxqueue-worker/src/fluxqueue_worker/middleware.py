@@ -20,6 +20,8 @@ from .outcome import Outcome
 # result is its coroutine, which the event loop runs in a copy of the current context.
 # The dict is the `Context.thread_storage` of this thread, or of the event loop.
 Run = Callable[[Job, dict[str, Any]], Any]
+# Makes the arguments of a message what the annotations of the task say.
+Convert = Callable[[list[Any], dict[str, Any]], tuple[list[Any], dict[str, Any]]]
 # Settles a job. Returns False if the lease was lost and the outcome is void.
 Settle = Callable[[Job, Outcome], bool]
 
@@ -49,14 +51,18 @@ class Runnable(Protocol):
     is_async: bool
     func: Callable[..., Any]
     context_type: Callable[..., Any] | None
+    convert: Convert | None
 
 
 def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
     """The function that runs the task, with the first middleware outermost. None for a
     plain task, which the loops call themselves."""
-    if task.context_type is None and not middleware:
+    if task.context_type is None and task.convert is None and not middleware:
         return None
-    run = _plain(task.func) if task.context_type is None else _with_context(task)
+    if task.convert is not None:
+        run = _with_conversion(task, task.convert)
+    else:
+        run = _plain(task.func) if task.context_type is None else _with_context(task)
     for each in reversed(middleware):
         run = each.around_run(task, run)
     return run
@@ -74,6 +80,19 @@ def _plain(func: Callable[..., Any]) -> Run:
     def run(job: Job, thread_storage: dict[str, Any]) -> Any:
         kwargs = job.kwargs
         return func(*job.args) if kwargs is None else func(*job.args, **kwargs)
+
+    return run
+
+
+def _with_conversion(task: Runnable, convert: Convert) -> Run:
+    func, context_type = task.func, task.context_type
+
+    @own_frame
+    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
+        args, kwargs = convert(job.args, job.kwargs or {})
+        if context_type is not None:
+            args.insert(0, build_context(context_type, job, thread_storage))
+        return func(*args, **kwargs)
 
     return run
 

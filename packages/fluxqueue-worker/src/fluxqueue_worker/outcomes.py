@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
 
 from .error_text import describe, format_traceback
@@ -116,7 +117,8 @@ class Outcomes:
 
 def _after_failure(job: Job, error: BaseException, text: str, trace: str) -> Outcome:
     task: RegisteredTask = job.task
-    if isinstance(error, TypeError) and not _fits(job, task):
+    misfit = isinstance(error, ConversionError)
+    if misfit or (isinstance(error, TypeError) and not _fits(job, task)):
         return Dead(error, trace, text, "arguments")
     if job.retries < job.max_retries:
         return Retry(error, trace, text, retry_delay(task.terms, job.retries))

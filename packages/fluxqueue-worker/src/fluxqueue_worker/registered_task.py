@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .middleware import Middleware, Run, wrapped_run
+from fluxqueue.errors import FluxQueueWarning
+
+from .middleware import Convert, Middleware, Run, wrapped_run
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +37,8 @@ class RegisteredTask:
     """Everything that running a task needs, in plain slots: every job reads it.
 
     Attributes:
+        convert: makes the arguments of a message what the annotations say; None if they
+            are plain.
         check: binds arguments to the signature that callers see, without the context.
         run: runs an attempt; None for a plain task: call `func` with the arguments.
         terms: the record that the client's task has.
@@ -45,6 +50,7 @@ class RegisteredTask:
     __slots__ = (
         "check",
         "context_type",
+        "convert",
         "func",
         "is_async",
         "max_message_bytes",
@@ -59,6 +65,9 @@ class RegisteredTask:
         self.func: Callable[..., Any] = task.func
         self.check: Callable[..., object] = inspect.signature(task).bind
         self.context_type: Callable[..., Any] | None = task.context_type
+        conversion = task.conversion()
+        _warn_of_names(task)
+        self.convert: Convert | None = None if conversion is None else conversion.decode
         self.is_async: bool = task.is_async
         self.max_message_bytes = task.max_message_bytes
         self.terms = task.terms
@@ -108,3 +117,15 @@ class Tasks:
         """Iterates over all tasks, each of them once."""
         tables = (*self.declared.values(), self.anywhere)
         return iter({id(task): task for table in tables for task in table.values()}.values())
+
+
+def _warn_of_names(task: AnyTask) -> None:
+    unresolved = {} if task.types is None else task.types.unresolved
+    for parameter, error in unresolved.items():
+        warnings.warn(
+            f"task {task.task_name!r} (queue {task.queue!r}): the annotation of its parameter "
+            f"{parameter!r} can't be resolved ({error}), so its values arrive in their JSON form; "
+            f"import the name at run time, outside `if TYPE_CHECKING`",
+            FluxQueueWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,132 @@
+"""Reads the annotations of a function's parameters, and finds those that JSON does not
+carry as they are.
+
+Only a declaration runs this module. An annotation that can't be resolved, or that is of a
+kind that this module does not know, counts as plain: its values arrive in their JSON form.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+# The types of decoded JSON.
+JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
+# A module that imports these names only for type checkers means these classes by them.
+_FALLBACK = {**vars(typing), **vars(collections.abc)}
+
+
+class UnresolvedError(Exception):
+    """An annotation has a name that is not defined, or not yet. The text is Python's."""
+
+
+def resolve(annotation: Any, func: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
+    """Returns an annotation with its names replaced by the objects that they mean.
+
+    Args:
+        func: the function that is annotated; its names are looked up there.
+        local_names: names of the function around it.
+
+    Raises:
+        UnresolvedError: a name is not defined.
+    """
+    inner = inspect.unwrap(func)
+    local = {**local_names, **_closure(inner)}
+    module = getattr(inner, "__globals__", {})
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    error: Exception | None = None
+    for names in (module, {**_FALLBACK, **module}):
+        try:
+            return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
+        except Exception as failure:  # noqa: BLE001  # the text may be any expression
+            error = failure
+    raise UnresolvedError(str(error))
+
+
+def _closure(func: Callable[..., Any]) -> Mapping[str, Any]:
+    return inspect.getclosurevars(func).nonlocals if inspect.isfunction(func) else {}
+
+
+def is_plain(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
+    """Whether decoded JSON has the annotated type without a conversion."""
+    if annotation is Any or any(annotation is one for one in above):
+        return True  # the latter: a type that contains itself
+    above = (*above, annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return not any(isinstance(value, Enum | bytes) for value in args)
+    if typing.is_typeddict(annotation):
+        return all(is_plain(field, above) for field in _fields(annotation))
+    if isinstance(annotation, type) and origin is None:
+        return takes_json(annotation)
+    inner = _transparent(annotation)
+    if inner is not None:
+        return all(is_plain(arg, above) for arg in inner)
+    if not isinstance(origin, type):
+        return True  # a type variable, Any, or a kind that is not known here
+    if issubclass(origin, collections.abc.Mapping) and args and not is_text(args[0]):
+        return False
+    return takes_json(origin) and all(is_plain(arg, above) for arg in args)
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether the keys of a JSON object have the annotated type."""
+    inner = _transparent(annotation)
+    if inner is not None:
+        return all(is_text(arg) for arg in inner)
+    if typing.get_origin(annotation) is typing.Literal:
+        return all(type(value) is str for value in typing.get_args(annotation))
+    return not isinstance(annotation, type) or annotation in (str, object, Any)
+
+
+def takes_json(kind: type) -> bool:
+    """Whether decoded JSON can be an instance of the class: of `dict`, `Sequence`, ..."""
+    try:
+        return any(issubclass(one, kind) for one in JSON)
+    except TypeError:  # a protocol that is not checked at run time
+        return True
+
+
+def classes(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[type]:
+    """Yields the classes in an annotation, and those of the fields of its dataclasses."""
+    if any(annotation is one for one in above):
+        return
+    above = (*above, annotation)
+    origin = typing.get_origin(annotation)
+    for one in (annotation, origin):
+        if isinstance(one, type) and one not in (Any, types.UnionType, typing.Annotated):
+            yield one
+    inner: typing.Iterable[Any] = _transparent(annotation) or typing.get_args(annotation)
+    if isinstance(annotation, type):
+        inner = _fields(annotation)
+    for arg in inner:
+        yield from classes(arg, above)
+
+
+def _transparent(annotation: Any) -> tuple[Any, ...] | None:
+    """Returns the annotations for which this one only stands; None if it is not such one."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType, typing.Required, typing.NotRequired):
+        return typing.get_args(annotation)
+    if origin in (typing.Annotated, typing.Final):
+        return typing.get_args(annotation)[:1]
+    for attribute in ("__supertype__", "__value__"):  # NewType; `type X = ...` of Python 3.12
+        if not isinstance(annotation, type) and hasattr(annotation, attribute):
+            return (getattr(annotation, attribute),)
+    return None
+
+
+def _fields(kind: type) -> list[Any]:
+    is_record = typing.is_typeddict(kind) or dataclasses.is_dataclass(kind)
+    if not is_record and not hasattr(kind, "_fields"):  # a named tuple has it
+        return []
+    try:
+        return list(typing.get_type_hints(kind, include_extras=True).values())
+    except Exception:  # noqa: BLE001  # a name that is not defined
+        return []

@@ -1,0 +1,167 @@
+"""Converts the values of one annotation to JSON types and back, by msgspec or pydantic.
+
+Imported only if a task has a parameter that needs it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from .annotations import UnresolvedError, classes
+
+# msgspec passes these to our hooks.
+_BY_CONSTRUCTOR = (str, int, float, pathlib.PurePath)
+
+
+class UnsupportedError(Exception):
+    """No library can convert an annotation.
+
+    Attributes:
+        is_foreign: whether a class of the application is the reason.
+    """
+
+    def __init__(self, text: str, is_foreign: bool) -> None:
+        super().__init__(text)
+        self.is_foreign = is_foreign
+
+
+class MisfitError(ValueError):
+    """A value does not fit an annotation. The text has its type, and never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """The conversion of one annotation.
+
+    Attributes:
+        annotation: as text, for messages.
+        encode: returns a value as JSON types. Raises any exception.
+        decode: returns the value of JSON types. Raises any exception.
+    """
+
+    annotation: str
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+    def to_json(self, value: Any) -> Any:
+        """Returns a value as JSON types.
+
+        Raises:
+            MisfitError: the worker could not convert the result back.
+        """
+        try:
+            encoded = self.encode(value)
+            self.decode(encoded)
+        except Exception as error:  # noqa: BLE001  # of the library, or of the application's class
+            raise MisfitError(self._text(value, error)) from None
+        return encoded
+
+    def from_json(self, value: Any) -> Any:
+        """Returns the value that `to_json` has encoded.
+
+        Raises:
+            MisfitError: it does not fit the annotation.
+        """
+        try:
+            return self.decode(value)
+        except Exception as error:  # noqa: BLE001
+            raise MisfitError(self._text(value, error)) from None
+
+    def _text(self, value: Any, error: Exception) -> str:
+        where = re.search(r" - at `\$?([^`]*)`$", str(error))
+        inside = f", and does not fit at {where[1]}" if where and where[1] else ""
+        name = type(value).__name__
+        article = "an" if name[:1].lower() in "aeiou" else "a"
+        return f"is annotated {self.annotation}, and its value is {article} {name}{inside}"
+
+
+def converter(annotation: Any) -> Converter:
+    """Returns the converter for an annotation that is not plain.
+
+    Raises:
+        UnsupportedError: there is none.
+        UnresolvedError: an annotation inside a class has a name that is not defined.
+    """
+    text = inspect.formatannotation(annotation)
+    if any("__pydantic_validator__" in vars(kind) for kind in classes(annotation)):
+        return _by_pydantic(annotation, text)
+    foreign = [kind for kind in _foreign(annotation) if not issubclass(kind, _BY_CONSTRUCTOR)]
+    try:
+        msgspec.json.Decoder(annotation, dec_hook=_make)
+    except TypeError as error:
+        raise UnsupportedError(str(error), bool(foreign)) from None
+    except (AttributeError, NameError) as error:  # of the annotation of a field
+        raise UnresolvedError(str(error)) from None
+    if foreign:
+        raise UnsupportedError(f"JSON has no form of {foreign[0].__qualname__}", is_foreign=True)
+
+    def encode(value: Any) -> Any:
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+
+    def decode(value: Any) -> Any:
+        return msgspec.convert(value, annotation, str_keys=True, dec_hook=_make)
+
+    return Converter(text, encode, decode)
+
+
+def _by_pydantic(annotation: Any, text: str) -> Converter:
+    try:
+        adapter = sys.modules["pydantic"].TypeAdapter(annotation)
+    except Exception as error:  # noqa: BLE001  # pydantic has several, and validators may raise
+        if isinstance(error, NameError) or getattr(error, "code", "") == "class-not-fully-defined":
+            raise UnresolvedError(str(error)) from None
+        raise UnsupportedError(str(error), is_foreign=True) from None
+
+    def encode(value: Any) -> Any:
+        return adapter.dump_python(
+            value, mode="json", by_alias=True, round_trip=True, warnings="error"
+        )
+
+    # A strict model takes a datetime from JSON text, but not from a str.
+    def decode(value: Any) -> Any:
+        return adapter.validate_json(orjson.dumps(value))
+
+    return Converter(text, encode, decode)
+
+
+def _foreign(annotation: Any) -> Iterator[type]:
+    """Yields the classes in an annotation that msgspec does not know."""
+    for kind in classes(annotation):
+        try:
+            info = msgspec.inspect.type_info(kind)
+        except Exception:  # noqa: BLE001  # unsupported: not a matter of the class
+            continue
+        if isinstance(info, msgspec.inspect.CustomType):
+            yield kind
+
+
+def _plain(value: Any) -> Any:
+    """Encodes an instance of `_BY_CONSTRUCTOR`."""
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"JSON has no form of {type(value).__name__}")
+
+
+def _make(kind: type, value: Any) -> Any:
+    """Decodes an instance of `_BY_CONSTRUCTOR`."""
+    json: Any
+    for base, json in ((pathlib.PurePath, str), (str, str), (int, int), (float, int | float)):
+        if issubclass(kind, base) and isinstance(value, json) and not isinstance(value, bool):
+            make: Callable[[Any], Any] = kind
+            return make(value)
+    raise TypeError(f"a {type(value).__name__} is no {kind.__name__}")

@@ -1,0 +1,103 @@
+"""Tasks whose arguments are converted, because their annotations are more than JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from .parameter_types import ParameterTypes, read_types
+from .task import AnyTask, AsyncTask, BaseTask, Call, Task
+
+if TYPE_CHECKING:
+    from .conversion import Conversion
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TypedCalls(BaseTask[P, R]):
+    """Converts the arguments of each call before it passes them on.
+
+    Attributes:
+        local_names: the names visible to the decorator. An annotation may name a class
+            that its module defines further down, so the first call reads the annotations
+            again. None: they are read.
+    """
+
+    # `conversion` may make the object a plain task, so no method uses `super()`.
+    __slots__ = ()
+
+    types: ParameterTypes
+    local_names: Mapping[str, Any] | None
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
+        return BaseTask.enqueue(self, *args, **kwargs)
+
+    def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, str]:
+        args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
+        return BaseTask.enqueue_async(self, *args, **kwargs)
+
+    def enqueue_many(self, calls: Iterable[Call]) -> int:
+        return BaseTask.enqueue_many(self, self._encoded_calls(calls))
+
+    async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
+        return await BaseTask.enqueue_many_async(self, self._encoded_calls(calls))
+
+    def conversion(self) -> Conversion | None:
+        if self.local_names is not None:
+            self.types = read_types(self.func, self.__signature__, self.local_names)
+            self.local_names = None
+        if self.types.conversion is None:
+            # All is plain, and later calls cost what those of other plain tasks do.
+            self.__class__ = AsyncTask if self.is_async else Task  # type: ignore[assignment]
+        return self.types.conversion
+
+    def _encoded(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        conversion = self.conversion()
+        if conversion is None:
+            return args, kwargs
+        return conversion.encode(args, kwargs, self._where)
+
+    def _encoded_calls(self, calls: Any) -> Any:
+        conversion = self.conversion()
+        if conversion is None or isinstance(calls, Mapping) or not isinstance(calls, Iterable):
+            return calls  # not an iterable of calls: it is refused
+        return (conversion.encode_call(call, self._where) for call in calls)
+
+
+class TypedTask(TypedCalls[P, R], Task[P, R]):
+    """A `Task` with such arguments."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
+        Task.__call__(self, *args, **kwargs)
+
+
+class TypedAsyncTask(TypedCalls[P, R], AsyncTask[P, R]):
+    """An `AsyncTask` with such arguments."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
+        return AsyncTask.__call__(self, *args, **kwargs)
+
+
+def with_types(task: AnyTask, local_names: Mapping[str, Any]) -> None:
+    """Makes a task convert its arguments, if its annotations ask for it.
+
+    Raises:
+        TypeError: an annotation can't be converted.
+    """
+    types = read_types(task.func, task.__signature__, local_names)
+    if types.conversion is None and not types.unresolved:
+        return
+    task.__class__ = TypedAsyncTask if task.is_async else TypedTask
+    assert isinstance(task, TypedCalls)
+    task.types = types
+    task.local_names = dict(local_names) if types.unresolved else None
