@@ -22,9 +22,13 @@ LARGE = 32 << 20
 
 
 @contextmanager
-def serving(serve: Callable[[socket.socket, float], None]) -> Iterator[str]:
+def serving(serve: Callable[[socket.socket, float], None], *, greets: bool = True) -> Iterator[str]:
     """The URL of a server that calls `serve` for each connection, with the moment when
-    it must end."""
+    it must end.
+
+    Args:
+        greets: whether it answers the first commands before that.
+    """
     end = time.monotonic() + LONGEST
 
     def accept() -> None:
@@ -36,7 +40,8 @@ def serving(serve: Callable[[socket.socket, float], None]) -> Iterator[str]:
     def one(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
             client.recv(1 << 16)
-            client.sendall(b"+OK\r\n")  # to SELECT
+            if greets:
+                client.sendall(b"+OK\r\n")  # to SELECT
             serve(client, end)
 
     listener = socket.socket()
@@ -110,4 +115,30 @@ def test_a_message_that_is_taken_too_slowly_is_given_up_in_time(
         # More than the sockets' buffers hold.
         call(url, "x" * (LARGE - 1000))
     assert time.monotonic() - start >= TIMEOUT
+    assert seconds_since(start) < LATE
+
+
+@pytest.mark.parametrize("call", [sync, bulk])
+@pytest.mark.parametrize(
+    ("scheme", "first"),
+    [
+        ("redis", b"+"),
+        # The head of a record of TLS, which has 16 KiB.
+        ("rediss", b"\x16\x03\x03\x40\x00"),
+    ],
+)
+def test_a_greeting_that_comes_drop_by_drop_is_given_up_in_time(
+    call: Callable[[str, Any], None], scheme: str, first: bytes
+) -> None:
+    """An event loop waits for no greeting: a thread makes its connection."""
+
+    def greets_drop_by_drop(client: socket.socket, end: float) -> None:
+        client.sendall(first)
+        while time.monotonic() < end:
+            client.sendall(b"x")
+            time.sleep(0.02)
+
+    start = time.monotonic()
+    with serving(greets_drop_by_drop, greets=False) as url, pytest.raises(BrokerUnavailable):
+        call(url.replace("redis://127.0.0.1", f"{scheme}://localhost"), 1)
     assert seconds_since(start) < LATE

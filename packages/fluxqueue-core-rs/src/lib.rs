@@ -25,6 +25,8 @@ mod _core {
     #[pymodule_export]
     use crate::enqueue::{Producer, Route};
     #[pymodule_export]
+    use crate::python::dialing::{alert_remedy, certificate_fault, check_certificates, check_server_certificate, dial};
+    #[pymodule_export]
     use crate::python::functions::{
         check_namespace, check_queue_name, dead_reason, fork_generation, is_temporary, key, key_kinds, message_field,
         missing_right, new_task_id, parse_message, raise_deliveries, script, script_keys, script_names,

@@ -17,9 +17,14 @@ __all__ = [
     "Settings",
     "TimedCall",
     "__version__",
+    "alert_remedy",
+    "certificate_fault",
+    "check_certificates",
     "check_namespace",
     "check_queue_name",
+    "check_server_certificate",
     "dead_reason",
+    "dial",
     "fork_generation",
     "is_temporary",
     "key",
@@ -716,6 +721,58 @@ def is_temporary(text: str) -> bool:
     """Returns whether an error of Redis says that this server can't work at present: it
     is starting, busy, out of memory or a replica. The code (`LOADING`, `OOM`, ...) can
     be anywhere in `text`."""
+
+def dial(host: str, port: int, timeout: float) -> int:
+    """Opens a TCP connection as client and worker do: looks the host up in a thread, and
+    tries several addresses at intervals. A signal ends the wait.
+
+    Args:
+        timeout: the seconds for the lookup and the connection together.
+
+    Returns:
+        The descriptor of the socket, which belongs to the caller.
+
+    Raises:
+        BrokerUnavailable: no address answers in time.
+    """
+
+def check_certificates(settings: Settings) -> None:
+    """Reads the certificates that the settings name.
+
+    Raises:
+        ConfigurationError: one can't be read or used.
+    """
+
+def check_server_certificate(settings: Settings, host: str, shown: bytes) -> None:
+    """Checks what a server has shown, after its chain was verified: client and worker must
+    accept it too.
+
+    Args:
+        shown: the server's own certificate (DER).
+
+    Raises:
+        BrokerUnavailable: client and worker refuse it. The text has the remedy.
+        ConfigurationError: the certificates of the settings can't be used.
+    """
+
+def certificate_fault(fault: str, host: str) -> str | None:
+    """Returns what is wrong with the certificate of a server, and the remedy.
+
+    Args:
+        fault: `expired`, `not_yet_valid`, `other_host` or `unknown_authority`. For any
+            other the result is None.
+        host: the server, as the URL names it.
+    """
+
+def alert_remedy(alert: str, shows_certificate: bool) -> str | None:
+    """Returns what to do about an alert of TLS. None: not known.
+
+    Args:
+        alert: its name in RFC 8446, for example `certificate_required`;
+            `wrong_version_number` for an answer that is not TLS; `timeout` if the
+            handshake got no answer in time.
+        shows_certificate: whether the client has a certificate to show.
+    """
 
 def fork_generation() -> int:
     """Returns how many forks lie between this process and the one that loaded the

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::link::{Interrupt, SLICE};
+use super::interrupt::{Interrupt, SLICE};
 use crate::errors::{Error, Result};
 
 const FIRST: Duration = Duration::from_millis(20);

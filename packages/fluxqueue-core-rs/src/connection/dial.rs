@@ -1,14 +1,19 @@
 //! Opens a connection to one server: the socket, TLS, and the first commands.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::{Arg, command};
 use super::connect;
 use super::framing::Reply;
-use super::link::{Connection, Interrupt, SLICE};
+use super::interrupt::{Interrupt, SLICE};
+use super::link::Connection;
+use super::lookup;
 use super::refusal::redis_error;
+use super::share::share;
 use super::stream::Stream;
+use super::tls::TlsStream;
 use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
@@ -88,19 +93,91 @@ fn not_reached(error: Error) -> Error {
     }
 }
 
-fn tcp(config: &Config, node: &Node, deadline: Instant, interrupt: &mut Interrupt) -> Result<Stream> {
-    let socket = connect::tcp(&node.host, node.port, deadline, interrupt)?;
-    match config.encrypted {
-        true => Stream::encrypt(socket, &node.host, &config.certificates),
-        false => Ok(Stream::Tcp(socket)),
+/// Opens a TCP connection to a host, for another library.
+pub fn dial_host(host: &str, port: u16, timeout: Duration, interrupt: &mut Interrupt) -> Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
+    let addresses = lookup::addresses(host, port, deadline, interrupt)?;
+    connect::tcp(&addresses, deadline, interrupt).map(|(socket, _)| socket)
+}
+
+/// One of the servers that a URL leads to, or may lead to.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The name and the port.
+    pub node: &'a Node,
+    /// The address, if it is known from another connection to the same server. It saves a lookup.
+    pub address: Option<SocketAddr>,
+}
+
+impl<'a> Place<'a> {
+    /// A server whose addresses must be looked up.
+    pub fn new(node: &'a Node) -> Place<'a> {
+        Place { node, address: None }
     }
 }
 
-fn connection(config: &Config, stream: Stream, node: Option<Arc<Node>>) -> Result<Connection> {
+/// Connects to the first address of a server that answers, and lets `greet` exchange the first
+/// commands. An address that takes the connection and then says nothing gets a share of the time.
+fn reach<T>(
+    config: &Config,
+    place: Place,
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+    greet: impl Fn(Connection, Instant, &mut Interrupt) -> Result<T>,
+) -> Result<T> {
+    let Node { host, port } = place.node;
+    let mut untried = match place.address {
+        Some(address) => vec![address],
+        None => lookup::addresses(host, *port, deadline, interrupt)?,
+    };
+    let mut said = Vec::new();
+    loop {
+        let outcome = connect::tcp(&untried, deadline, interrupt).and_then(|(socket, address)| {
+            untried.retain(|other| *other != address);
+            let by = share(deadline, untried.len());
+            let greeted = secure(config, socket, host, by, interrupt)
+                .and_then(|stream| greet(Connection::new(stream, Some(address)), by, interrupt));
+            match greeted {
+                Err(Error::Unavailable(text)) if !untried.is_empty() => {
+                    said.push(format!("{}: {text}", address.ip()));
+                    Ok(None)
+                }
+                other => other.map(Some),
+            }
+        });
+        match outcome {
+            Ok(Some(reached)) => return Ok(reached),
+            Ok(None) => interrupt()?,
+            Err(Error::Unavailable(text)) if !said.is_empty() => {
+                return Err(Error::Unavailable(format!("{}, {text}", said.join(", "))));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn secure(
+    config: &Config,
+    socket: TcpStream,
+    host: &str,
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Stream> {
+    let stream = Stream::Tcp(socket);
+    set_slice(config, &stream)?;
+    match stream {
+        Stream::Tcp(socket) if config.encrypted => {
+            let tls = TlsStream::connect(socket, host, &config.certificates, deadline, interrupt)?;
+            Ok(Stream::Tls(Box::new(tls)))
+        }
+        plain => Ok(plain),
+    }
+}
+
+fn set_slice(config: &Config, stream: &Stream) -> Result<()> {
     // A timeout that is shorter than a slice must not last a whole slice.
-    let slice = SLICE.min(config.timeout).max(Duration::from_millis(1));
-    stream.set_slice(slice).map_err(|e| Error::Unavailable(e.to_string()))?;
-    Ok(Connection::new(stream, node))
+    let slice = SLICE.min(config.timeout).min(config.connect_timeout).max(Duration::from_millis(1));
+    stream.set_slice(slice).map_err(|e| Error::Unavailable(e.to_string()))
 }
 
 /// Sends the greetings, and checks the replies. Returns the last reply.
@@ -145,27 +222,39 @@ fn introduce(
     Ok(connection)
 }
 
-/// Opens a connection to the only server of the URL.
-pub(super) fn first_server(config: &Config, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
-    let stream = match (&config.address, config.address.nodes()) {
-        (Address::Unix(path), _) => Stream::Unix(connect::unix(path, deadline, interrupt)?),
-        (_, [node, ..]) => tcp(config, node, deadline, interrupt)?,
-        (_, []) => return Err(Error::Configuration("the Redis URL has no host".into())),
-    };
-    introduce(connection(config, stream, None)?, config, false, deadline, interrupt)
+/// Opens a connection to the only server of the URL, or to the address of it.
+pub(super) fn first_server(
+    config: &Config,
+    address: Option<SocketAddr>,
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<Connection> {
+    match (&config.address, config.address.nodes()) {
+        (Address::Unix(path), _) => {
+            let stream = Stream::Unix(connect::unix(path, deadline, interrupt)?);
+            set_slice(config, &stream)?;
+            introduce(Connection::new(stream, None), config, false, deadline, interrupt)
+        }
+        (_, [node, ..]) => reach(config, Place { node, address }, deadline, interrupt, |connection, by, interrupt| {
+            introduce(connection, config, false, by, interrupt)
+        }),
+        (_, []) => Err(Error::Configuration("the Redis URL has no host".into())),
+    }
 }
 
 /// Opens a connection to one of several servers. `is_watched`: Sentinels call it the master,
 /// so check that it is.
 pub(super) fn server(
     config: &Config,
-    node: Arc<Node>,
+    place: Place,
     is_watched: bool,
     deadline: Instant,
     interrupt: &mut Interrupt,
 ) -> Result<Connection> {
-    let stream = tcp(config, &node, deadline, interrupt)?;
-    introduce(connection(config, stream, Some(node))?, config, is_watched, deadline, interrupt)
+    let node = Arc::new(place.node.clone());
+    reach(config, place, deadline, interrupt, |connection, by, interrupt| {
+        introduce(connection.to(node.clone()), config, is_watched, by, interrupt)
+    })
 }
 
 /// Asks one question on a separate connection.
@@ -177,7 +266,8 @@ pub(super) fn question(
     deadline: Instant,
     interrupt: &mut Interrupt,
 ) -> Result<Reply> {
-    let mut connection = connection(config, tcp(config, node, deadline, interrupt)?, None)?;
-    let greetings: Vec<_> = auth(credentials).into_iter().chain([Greeting::Question(words)]).collect();
-    greet(&mut connection, &greetings, deadline, interrupt)
+    reach(config, Place::new(node), deadline, interrupt, |mut connection, by, interrupt| {
+        let greetings: Vec<_> = auth(credentials).into_iter().chain([Greeting::Question(words)]).collect();
+        greet(&mut connection, &greetings, by, interrupt)
+    })
 }

@@ -1,20 +1,19 @@
 //! A connection: it writes bytes and reads replies. Its owner decides whether it blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
 use super::framing::{Frame, Reply};
+use super::interrupt::Interrupt;
 use super::spin::{self, Spin};
 use super::stream::Stream;
 use crate::config::Node;
 use crate::errors::{Error, Result};
-
-/// The longest time of a blocking read or write before it checks for signals.
-pub(super) const SLICE: Duration = Duration::from_millis(100);
 
 /// The bytes of one read: at first, and at most if there is more to read.
 const READ: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
@@ -26,14 +25,11 @@ const KEEP: usize = 1 << 20;
 /// the next reply would keep the memory of both.
 const KEEP_INCOMING: usize = 256 << 10;
 
-/// A function that blocking calls call while they wait, and after signals. It raises the
-/// exceptions that are pending in Python, such as KeyboardInterrupt.
-pub type Interrupt<'a> = dyn FnMut() -> Result<()> + 'a;
-
 /// A connection to Redis.
 pub struct Connection {
     stream: Stream,
     node: Option<Arc<Node>>,
+    address: Option<SocketAddr>,
     out: Vec<u8>,
     written: usize,
     appendix: usize,
@@ -44,10 +40,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, node: Option<Arc<Node>>) -> Connection {
+    pub(super) fn new(stream: Stream, address: Option<SocketAddr>) -> Connection {
         Connection {
             stream,
-            node,
+            node: None,
+            address,
             out: Vec::new(),
             written: 0,
             appendix: 0,
@@ -62,6 +59,16 @@ impl Connection {
     #[cfg(test)]
     pub fn over(socket: std::os::unix::net::UnixStream) -> Connection {
         Connection::new(Stream::Unix(socket), None)
+    }
+
+    /// Notes that it leads to one of several servers.
+    pub(super) fn to(self, node: Arc<Node>) -> Connection {
+        Connection { node: Some(node), ..self }
+    }
+
+    /// The address at the other end. None: it is a Unix socket.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// The server at the other end. None: the URL has only one.
@@ -93,7 +100,7 @@ impl Connection {
 
     /// Whether some bytes wait to be written.
     pub fn wants_write(&self) -> bool {
-        self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.conn.wants_write())
+        self.written < self.out.len() || matches!(&self.stream, Stream::Tls(s) if s.wants_write())
     }
 
     /// The number of outgoing bytes that the socket has not taken yet.

@@ -4,19 +4,29 @@
 //! Why: docs/decisions/0005-sockets-without-a-runtime.md
 
 mod backoff;
+mod certificates;
 mod command;
 mod connect;
 mod dial;
 mod framing;
+mod interrupt;
 mod link;
+mod lookup;
 mod refusal;
+mod share;
 mod spin;
 mod stream;
+mod tls;
+mod tls_errors;
 mod topology;
 
 pub use backoff::Backoff;
+pub use certificates::{check as check_shown, check_files};
 pub use command::{Arg, Args, Call, arg, begin, bulk, command};
+pub use dial::dial_host;
 pub use framing::{Frame, Reply};
-pub use link::{Connection, Interrupt};
+pub use interrupt::Interrupt;
+pub use link::Connection;
 pub use refusal::{Refusal, can_not_work, missing_right, redis_error};
+pub use tls_errors::{CertificateFault, NO_ANSWER, NO_TLS, remedy as alert_remedy};
 pub use topology::{Deployment, Goal, HashSlot, Redirect, hash_slot_of};

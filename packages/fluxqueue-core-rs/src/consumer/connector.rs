@@ -44,8 +44,7 @@ fn connect(deployment: &Deployment, queue: &str, stopped: &AtomicBool) -> Result
     let scripts = deployment.open(&goal, &mut interrupt)?;
     // Both connections go to the same server, because a script on one of them wakes a BLMOVE on
     // the other.
-    let goal = scripts.node().map_or(goal, |node| Goal::Server(node.clone()));
-    let blocking = deployment.open(&goal, &mut interrupt)?;
+    let blocking = deployment.open_beside(&scripts, &mut interrupt)?;
     scripts.set_nonblocking(true)?;
     blocking.set_nonblocking(true)?;
     Ok(Connected { pair: Pair::new(scripts, blocking), not_registered })

@@ -6,12 +6,13 @@ use std::time::Instant;
 use super::command::{self, Naming};
 use super::redirects::{Pause, Redirects};
 use super::route::Target;
-use super::thread::{ThreadConnections, interrupt};
+use super::thread::ThreadConnections;
 use super::verdict::{TaskId, Verdict, Verdicts};
 use super::wrapping::Wrapping;
 use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
 use crate::fork;
+use crate::python::signals::interrupt;
 
 /// How many chunks may wait for their replies.
 pub const IN_FLIGHT: usize = 2;

@@ -67,7 +67,7 @@ impl Redirects {
         interrupt: &mut Interrupt,
     ) -> Result<Connection> {
         match course.asking {
-            true => deployment.open(&self.goal(course), interrupt),
+            true => deployment.open_by(&self.goal(course), deadline, interrupt),
             false => deployment.open_until(&self.goal(course), deadline, interrupt),
         }
     }

@@ -5,11 +5,12 @@ use std::time::Instant;
 use super::command::{self, Naming};
 use super::redirects::{Pause, Redirects};
 use super::route::Target;
-use super::thread::{ThreadConnections, interrupt};
+use super::thread::ThreadConnections;
 use super::verdict::Verdicts;
 use super::wrapping::{Replies, Wrapping};
 use crate::connection::{Backoff, Connection, Deployment};
 use crate::errors::{Error, Result};
+use crate::python::signals::interrupt;
 
 /// Sends `own.command`, one call of `target`, until Redis has executed or refused it, or
 /// its time is over. Rule 13: a command that was written whole is sent again only if

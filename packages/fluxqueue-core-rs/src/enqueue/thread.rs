@@ -9,11 +9,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use pyo3::Python;
-
 use crate::config::Node;
 use crate::connection::{Connection, Deployment};
-use crate::errors::{Error, Result};
 use crate::fork;
 
 /// A connection that was idle for longer is checked before it is written to. The check
@@ -99,13 +96,4 @@ pub fn put(deployment: &Arc<Deployment>, mut own: ThreadConnections) {
         table.retain(|(owner, _)| owner.strong_count() > 0 && !std::ptr::eq(owner.as_ptr(), Arc::as_ptr(deployment)));
         table.push((Arc::downgrade(deployment), own));
     });
-}
-
-/// A waiting call polls this. It raises KeyboardInterrupt, or what a signal handler
-/// raises.
-pub fn interrupt() -> Result<()> {
-    match Python::try_attach(|py| py.check_signals()) {
-        Some(outcome) => outcome.map_err(Error::Python),
-        None => Err(Error::Unavailable("the interpreter is shutting down".into())),
-    }
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::hash_slot::{HASH_SLOTS, HashSlot};
-use super::share::share;
 use crate::config::{Config, Node};
 use crate::connection::dial;
 use crate::connection::framing::Reply;
-use crate::connection::link::Interrupt;
+use crate::connection::interrupt::Interrupt;
+use crate::connection::share::share;
 use crate::errors::{Error, Result};
 
 /// The index for a hash slot without a known node.

@@ -5,7 +5,6 @@ mod cluster;
 mod hash_slot;
 mod redirect;
 mod sentinel;
-mod share;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +13,9 @@ use self::cluster::HashSlotMap;
 use self::redirect::Destination;
 use self::sentinel::Watched;
 use super::backoff::Backoff;
-use super::dial;
-use super::link::{Connection, Interrupt};
+use super::dial::{self, Place};
+use super::interrupt::Interrupt;
+use super::link::Connection;
 use crate::config::{Address, Config, Node};
 use crate::errors::{Error, Result};
 
@@ -120,7 +120,22 @@ impl Deployment {
 
     /// Connects in one attempt, within the connect timeout. The connection blocks.
     pub fn open(&self, goal: &Goal, interrupt: &mut Interrupt) -> Result<Connection> {
-        self.open_by(goal, Instant::now() + self.config.connect_timeout, interrupt)
+        self.open_by(goal, self.attempt_ends(), interrupt)
+    }
+
+    /// Opens another connection to the server of `first`, in one attempt. It goes to the same
+    /// address, since the name may have others, and needs no lookup.
+    pub fn open_beside(&self, first: &Connection, interrupt: &mut Interrupt) -> Result<Connection> {
+        let deadline = self.attempt_ends();
+        self.explained(match first.node() {
+            None => dial::first_server(&self.config, first.address(), deadline, interrupt),
+            Some(node) => self.open_server(Place { node, address: first.address() }, deadline, interrupt),
+        })
+    }
+
+    /// When an attempt that begins now is over.
+    fn attempt_ends(&self) -> Instant {
+        Instant::now() + self.config.connect_timeout
     }
 
     /// Connects, and repeats the attempt until `deadline`, with pauses, while Redis is down or
@@ -128,8 +143,7 @@ impl Deployment {
     pub fn open_until(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let mut backoff = Backoff::new();
         loop {
-            let attempt = deadline.min(Instant::now() + self.config.connect_timeout);
-            let error = match self.open_by(goal, attempt, interrupt) {
+            let error = match self.open_by(goal, deadline, interrupt) {
                 Err(error @ Error::Unavailable(_)) => error,
                 other => return other,
             };
@@ -137,8 +151,13 @@ impl Deployment {
         }
     }
 
-    fn open_by(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
-        let opened = self.find_and_open(goal, deadline, interrupt);
+    /// Connects in one attempt, which ends at `deadline` at the latest.
+    pub fn open_by(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+        let deadline = deadline.min(self.attempt_ends());
+        self.explained(self.find_and_open(goal, deadline, interrupt))
+    }
+
+    fn explained(&self, opened: Result<Connection>) -> Result<Connection> {
         opened.map_err(|error| match error {
             Error::Unavailable(text) => {
                 self.doubt();
@@ -151,24 +170,23 @@ impl Deployment {
     fn find_and_open(&self, goal: &Goal, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let config = &self.config;
         match (&self.finder, goal) {
-            (Finder::Fixed, _) => dial::first_server(config, deadline, interrupt),
-            (_, Goal::Server(node)) => self.open_server(node.clone(), deadline, interrupt),
+            (Finder::Fixed, _) => dial::first_server(config, None, deadline, interrupt),
+            (_, Goal::Server(node)) => self.open_server(Place::new(node), deadline, interrupt),
             (Finder::Sentinel(watched), Goal::Owner(_)) => {
                 let node = watched.master(config, deadline, interrupt)?;
-                self.open_server(node, deadline, interrupt)
+                self.open_server(Place::new(&node), deadline, interrupt)
             }
             (Finder::Cluster(map), Goal::Owner(hash_slot)) => {
                 let node = map.find(*hash_slot, config, deadline, interrupt)?;
-                self.open_server(node, deadline, interrupt)
+                self.open_server(Place::new(&node), deadline, interrupt)
             }
         }
     }
 
-    fn open_server(&self, node: Arc<Node>, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+    fn open_server(&self, place: Place, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let is_watched = matches!(self.finder, Finder::Sentinel(_));
-        let place = node.to_string();
-        dial::server(&self.config, node, is_watched, deadline, interrupt).map_err(|error| match error {
-            Error::Unavailable(text) => Error::Unavailable(format!("{place}: {text}")),
+        dial::server(&self.config, place, is_watched, deadline, interrupt).map_err(|error| match error {
+            Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", place.node)),
             other => other,
         })
     }

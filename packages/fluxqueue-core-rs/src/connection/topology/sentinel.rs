@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::share::share;
 use crate::config::{Config, Node, Sentinels};
 use crate::connection::dial;
 use crate::connection::framing::Reply;
-use crate::connection::link::Interrupt;
+use crate::connection::interrupt::Interrupt;
+use crate::connection::share::share;
 use crate::errors::{Error, Result};
 
 /// A service, and the Sentinels that watch it.
