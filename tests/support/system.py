@@ -132,7 +132,7 @@ class System:
         """Starts a scheduler."""
         options = self._lease | options
         return self._keep(
-            SchedulerProcess(self._folder, self._scheduler_url, python=python, **options)
+            SchedulerProcess(self._folder, self._scheduler_url, under=(), python=python, **options)
         )
 
     def _keep(self, process: P) -> P:

@@ -19,6 +19,9 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 AUTHORITY = CERTIFICATES / "authority.pem"
 # Certificate and key in one file.
 LOCALHOST = CERTIFICATES / "localhost.pem"
+# Certificates with a fault each, with their keys, made by `openssl ca`. `signer.pem` has signed
+# those that have not signed themselves.
+FAULTS = CERTIFICATES / "faults"
 
 
 class TlsProxy:
@@ -26,12 +29,15 @@ class TlsProxy:
 
     Args:
         asks_for_certificate: whether clients must show a certificate as well.
+        shows: the file of its certificate and key.
     """
 
-    def __init__(self, redis_port: int, *, asks_for_certificate: bool = False) -> None:
+    def __init__(
+        self, redis_port: int, *, asks_for_certificate: bool = False, shows: Path = LOCALHOST
+    ) -> None:
         self._redis_port = redis_port
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(AUTHORITY))
-        self._context.load_cert_chain(LOCALHOST)
+        self._context.load_cert_chain(shows)
         if asks_for_certificate:
             self._context.verify_mode = ssl.CERT_REQUIRED
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -11,6 +11,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+from .connections import connection_class
+
 # Host and port.
 Node = tuple[str, int]
 
@@ -34,21 +36,33 @@ def connect(
     options = _options(settings, timeout, client_name)
     if settings.kind == "sentinel":
         return _behind_sentinels(settings, options)
-    if node is not None:
-        host, port = node
-        return redis.Redis(host, port, **_login(settings), **options, **_tls(settings))
-    return redis.Redis.from_url(settings.url, **options)
+    if node is None and not settings.nodes:
+        # A socket in the file system.
+        return redis.Redis.from_url(settings.url, **options)
+    host, port = node or settings.nodes[0]
+    return _client(settings, host, port, db=settings.database, **_login(settings), **options)
+
+
+def _client(settings: Settings, host: str, port: int, **options: Any) -> redis.Redis:
+    options |= connection_class(settings)
+    return redis.Redis.from_pool(redis.ConnectionPool(host=host, port=port, **options))
 
 
 def _behind_sentinels(settings: Settings, options: dict[str, Any]) -> redis.Redis:
     """The client asks the Sentinels for the master at each connection, and again when a
     server says that it is no longer the master."""
-    options = {**options, **_tls(settings)}
     login = {"username": settings.sentinel_username, "password": settings.sentinel_password}
     make: Any = _Sentinels  # redis-py has no types for it
-    sentinels = make(settings.nodes, sentinel_kwargs={**login, **options})
+    sentinels = make([])
+    sentinels.sentinels = [
+        _client(settings, host, port, **login, **options) for host, port in settings.nodes
+    ]
     client: redis.Redis = sentinels.master_for(
-        settings.service, db=settings.database, **_login(settings), **options
+        settings.service,
+        db=settings.database,
+        **_login(settings),
+        **options,
+        **connection_class(settings, watched=True),
     )
     return client
 
@@ -84,10 +98,6 @@ class _Sentinels(Sentinel):
 
 def _login(settings: Settings) -> dict[str, Any]:
     return {"username": settings.username, "password": settings.password}
-
-
-def _tls(settings: Settings) -> dict[str, Any]:
-    return {"ssl": True, **settings.certificates} if settings.encrypted else {}
 
 
 def _options(settings: Settings, timeout: float, client_name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
-from fluxqueue_core import is_temporary
+from fluxqueue_core import alert_remedy, is_temporary
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -24,6 +24,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+# OpenSSL's code of an alert, or of an answer that is not TLS.
+_TLS_REASON = re.compile(r"\[SSL: (?:\w+_ALERT_)?(\w+)\]")
 _READ_ONLY = re.compile(r"\bread only replica\b")
 # CLUSTERDOWN with this text is about one hash slot, not about the whole cluster.
 _NOT_SERVED = "hash slot not served"
@@ -82,6 +84,18 @@ def is_unavailable(error: redis.RedisError) -> bool:
 def is_read_only(error: redis.RedisError) -> bool:
     """Whether the server is a replica now, so that another one is the master."""
     return _READ_ONLY.search(str(error)) is not None
+
+
+def explained(error: BaseException, shows_certificate: bool) -> str:
+    """The text of a failure to connect. If TLS failed, also the remedy.
+
+    Args:
+        shows_certificate: whether the settings name a certificate of the client.
+    """
+    text = str(error)
+    found = _TLS_REASON.search(text)
+    remedy = found and alert_remedy(found[1].lower(), shows_certificate)
+    return f"{text}: {remedy}" if remedy else text
 
 
 def checked(replies: Iterable[Any]) -> list[Any]:

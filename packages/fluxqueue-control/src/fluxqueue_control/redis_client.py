@@ -18,7 +18,7 @@ from fluxqueue_core import Settings, key, script, script_keys
 from redis.exceptions import MovedError, NoPermissionError, NoScriptError, ResponseError
 
 from .connect import CLIENT_NAME, Node, close, connect
-from .errors import AccessDenied, BrokerNotReady, full_text, is_read_only, is_unavailable
+from .errors import AccessDenied, BrokerNotReady, explained, full_text, is_read_only, is_unavailable
 
 Reply = Any
 
@@ -69,6 +69,7 @@ class RedisClient:
         self._redis = connect(settings, timeout, node, client_name)
         self.namespace = settings.namespace
         self._moved = moved
+        self._shows_certificate = "ssl_certfile" in settings.certificates
         self._scripts: dict[str, tuple[str, str]] = {}
         self._flags = True
 
@@ -112,7 +113,7 @@ class RedisClient:
         except redis.RedisError as error:
             # Redis refused AUTH or SELECT on a new connection.
             if is_unavailable(error):
-                raise BrokerNotReady(str(error)) from error
+                raise BrokerNotReady(explained(error, self._shows_certificate)) from error
             if isinstance(error, NoPermissionError):
                 raise AccessDenied(full_text(error)) from error
             raise
