@@ -39,6 +39,7 @@ class NoProducer:
     """Sends nothing."""
 
     server = ("127.0.0.1", 6379)
+    namespace = ""
     max_message_bytes = 8 << 20
 
     def enqueue(self, route: Route, args: Any, kwargs: Any, *more: Any) -> None: ...

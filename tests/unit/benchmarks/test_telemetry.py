@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import urllib.request
 
 import pytest
 from fluxqueue_bench import collector, telemetry
+from fluxqueue_bench.harness import FOLDER
 from fluxqueue_bench.sdk import MODES
 
 
@@ -34,3 +39,20 @@ def test_the_collector_waits_until_nothing_more_is_sent() -> None:
 
         server.wait_until_quiet(sleep)
     assert len(slept) == 2
+
+
+SHORT = """
+from fluxqueue_bench import telemetry_alone
+telemetry_alone.CALLS, telemetry_alone.ROUNDS = 2, 1
+telemetry_alone.main()
+"""
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "exported"])
+def test_telemetry_alone_is_measured_with_each_kind_of_sdk(mode: str) -> None:
+    """Its stand-ins for producer and job have all that telemetry reads."""
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER), "BENCH_TELEMETRY": mode}
+    run = subprocess.run(
+        [sys.executable, "-c", SHORT], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert run.stderr == "" and set(json.loads(run.stdout)) == {"enqueue", "worker"}
