@@ -236,9 +236,9 @@ def test_a_task_cancelled_at_the_end_is_released_without_a_failure(
     assert len(lines.named("task.released")) == 2
 
 
-@pytest.mark.parametrize("method", ["take_async", "succeed"])
+@pytest.mark.parametrize("methods", [["take_async"], ["succeed", "retry"]])
 def test_an_error_of_the_worker_itself_is_reported_once(
-    consumer: FakeConsumer, events: TaskEvents, record: Record, method: str
+    consumer: FakeConsumer, events: TaskEvents, record: Record, methods: list[str]
 ) -> None:
     failure = RuntimeError("the job is settled already")
     reported = threading.Event()
@@ -251,7 +251,8 @@ def test_an_error_of_the_worker_itself_is_reported_once(
         crashes.append(error)
         reported.set()
 
-    setattr(consumer, method, fail)
+    for method in methods:
+        setattr(consumer, method, fail)
     loop = eventloop.EventLoop(consumer, Outcomes(consumer, events), events, crashed)
     loop.start()
     consumer.put(FakeJob(record(nothing)))

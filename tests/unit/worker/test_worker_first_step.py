@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -41,6 +41,13 @@ def in_callback(
         loop.close()
 
 
+def begin(steps: FirstSteps, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    context = copy_context()
+    task = steps.make(coroutine, "a", context)
+    context.run(steps.run)
+    return task
+
+
 async def nothing() -> None: ...
 
 
@@ -54,9 +61,10 @@ def test_a_coroutine_that_never_waits_ends_with_its_first_step(new_loop: NewLoop
         return "the result"
 
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
-        task = steps.make(look(), "its name")
+        context = copy_context()
+        task = steps.make(look(), "its name", context)
         assert not seen
-        steps.run()
+        context.run(steps.run)
         assert seen == [task]
         assert task.done() and task.result() == "the result"
         assert task.get_name() == "its name"
@@ -76,8 +84,7 @@ def test_a_coroutine_that_waits_continues_as_any_task(new_loop: NewLoop) -> None
         seen.extend([asyncio.current_task(), variable.get()])
 
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
-        task = steps.make(wait(), "a")
-        steps.run()
+        task = begin(steps, wait())
         assert not task.done()
         assert asyncio.all_tasks(task.get_loop()) == {task}
 
@@ -98,8 +105,7 @@ def test_an_exception_is_the_tasks_own(new_loop: NewLoop, error: BaseException) 
         raise error
 
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
-        task = steps.make(fail(), "a")
-        steps.run()
+        task = begin(steps, fail())
         assert task.exception() is error
         return nothing()
 
@@ -122,7 +128,7 @@ def test_other_callbacks_are_called_by_the_loop(new_loop: NewLoop) -> None:
 
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
         name: Any = Calls(steps._loop)
-        task = steps.make(nothing(), name)
+        task = steps.make(nothing(), name, copy_context())
         steps.run()
         assert task.done() and called == []
         assert "call_soon" not in vars(steps._loop)
@@ -137,24 +143,30 @@ def test_other_callbacks_are_called_by_the_loop(new_loop: NewLoop) -> None:
 
 
 @LOOPS
-def test_a_factory_of_the_application_makes_the_tasks(new_loop: NewLoop) -> None:
+def test_a_factory_of_the_application_makes_none_of_these_tasks(new_loop: NewLoop) -> None:
     made: list[Any] = []
 
     def factory(loop: Any, coroutine: Any, **options: Any) -> Any:
-        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
-        made.append(task)
-        return task
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
 
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
         steps._loop.set_task_factory(factory)
-        task = steps.make(nothing(), "a")
-        steps.run()
-        assert made == [task]
+        assert begin(steps, nothing()).done()
+        assert made == []
+        return nothing()
 
-        async def rest() -> None:
-            await task
+    in_callback(new_loop, check)
 
-        return rest()
+
+@LOOPS
+def test_a_call_soon_of_the_application_stays_in_place(new_loop: NewLoop) -> None:
+    def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
+        theirs = steps._loop.call_soon
+        vars(steps._loop)["call_soon"] = theirs
+        assert begin(steps, nothing()).done()
+        assert vars(steps._loop).pop("call_soon") is theirs
+        return nothing()
 
     in_callback(new_loop, check)
 
@@ -164,7 +176,7 @@ def test_an_object_that_is_not_a_coroutine_is_refused(new_loop: NewLoop) -> None
     def check(steps: FirstSteps) -> Coroutine[Any, Any, None]:
         wrong: Any = 3
         with pytest.raises(TypeError, match="coroutine"):
-            steps.make(wrong, "a")
+            steps.make(wrong, "a", copy_context())
         assert "call_soon" not in vars(steps._loop)
         return nothing()
 

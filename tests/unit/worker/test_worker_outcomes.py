@@ -10,15 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fluxqueue_worker.error_text import (
-    ERROR_BYTES,
-    TRACEBACK_BYTES,
-    describe,
-    format_traceback,
-    own_frame,
-)
+from fluxqueue_worker.error_text import ERROR_BYTES, describe, own_frame
 from fluxqueue_worker.outcome import Dead, Outcome, Released, Retry, Succeeded
 from fluxqueue_worker.outcomes import LONGEST_DELAY, Outcomes, chance, retry_delay
+from fluxqueue_worker.traceback_text import TRACEBACK_BYTES, format_traceback
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fake_consumer import FakeConsumer, FakeJob
@@ -92,8 +87,8 @@ class Odd(Exception, metaclass=WithoutModule):
 
 
 def test_a_broken_exception_class_is_still_described() -> None:
-    assert describe(Odd("bad")) == "Odd: bad"
-    assert format_traceback(Odd("bad")) == "The traceback can't be formatted: RuntimeError\n"
+    assert describe(Odd("bad")) == f"{__name__}.Odd: bad"
+    assert format_traceback(Odd("bad")) == f"{__name__}.Odd: bad\n"
 
 
 def test_errors_are_described_by_type_and_text() -> None:
@@ -129,9 +124,9 @@ def test_the_traceback_begins_in_the_task_and_keeps_its_end() -> None:
     assert "in ours\n" not in text
     assert "in task" in text and "in ours_below" in text
 
-    long = format_traceback(raised(ValueError("é" * 100_000 + "end\ud800")))
+    long = format_traceback(raised(ValueError("text\ud800" + "é" * 100_000)))
     assert len(long.encode()) <= TRACEBACK_BYTES
-    assert long.endswith("end\\ud800\n")
+    assert "ValueError: text\\ud800é" in long
 
 
 def test_a_bottomless_recursion_has_a_traceback() -> None:

@@ -241,10 +241,10 @@ def test_an_error_of_the_worker_itself_is_reported(
     crashes: list[BaseException] = []
     failure = RuntimeError("the job is settled already")
 
-    def fail(job: Any) -> bool:
+    def fail(job: Any, *details: Any) -> bool:
         raise failure
 
-    consumer.succeed = fail  # type: ignore[method-assign]
+    consumer.succeed = consumer.retry = fail  # type: ignore[method-assign,assignment]
     pool = ThreadPool(consumer, Outcomes(consumer, events), events, crashes.append)
     pool.start_thread()
     consumer.put(FakeJob(record(lambda: None, name="nothing")))

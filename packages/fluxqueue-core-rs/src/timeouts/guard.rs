@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::PyBaseException;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -134,10 +133,10 @@ pub(super) fn timed_out(py: Python<'_>, timeout: Duration, raised: Option<PyErr>
     let class = task_timeout(py)?;
     let error = class.call1((format!("the task ran for longer than its timeout of {} s", timeout.as_secs_f64()),))?;
     if let Some(raised) = raised {
-        let raised = raised.into_value(py).into_bound(py).cast_into::<PyBaseException>()?;
-        error.setattr("__traceback__", raised.getattr("__traceback__")?)?;
-        if !raised.is_instance(class)? {
-            error.setattr("__context__", raised)?;
+        // Asks CPython, not the exception: its class may have redefined these attributes.
+        error.setattr("__traceback__", raised.traceback(py))?;
+        if !raised.is_instance(py, class) {
+            error.setattr("__context__", raised.into_value(py))?;
         }
     }
     Ok(PyErr::from_value(error))

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import Context
 from time import perf_counter
-from types import CoroutineType
 from typing import Any
 
 from fluxqueue_core import Job
 from fluxqueue_core.errors import TaskTimeout
+from fluxqueue_core.exception_text import is_a
 
+from .attempt_contexts import AttemptContexts
 from .error_text import own_frame
 from .events import TaskEvents
 from .first_step import FirstSteps
@@ -25,7 +28,7 @@ from .forked import ForkWatch, leave
 from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
-from .unawaited import unawaited
+from .unawaited import FINISHED, unawaited
 
 # Seconds during which jobs begin before the loop does its other work.
 TURN = 0.002
@@ -46,6 +49,7 @@ class EventLoop:
     Args:
         jobs: the consumer.
         crashed: called when an error of the worker itself ends the thread.
+        contexts: makes the contexts of the jobs; by default copies of the caller's.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class EventLoop:
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
+        contexts: AttemptContexts | None = None,
     ) -> None:
         self._jobs = jobs
         self._outcomes = outcomes
@@ -65,6 +70,7 @@ class EventLoop:
         self._running: dict[asyncio.Task[Any], tuple[Job, float, int | None]] = {}
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
+        self._new_context = (AttemptContexts() if contexts is None else contexts).new
         self._stopping = False
         self._fork = ForkWatch()
         self._loop = new_event_loop()
@@ -85,20 +91,31 @@ class EventLoop:
                     self._loop.run_forever()
                 except (SystemExit, KeyboardInterrupt):
                     continue
+                if not self._stopping:
+                    self._events.loop_stopped()
             self._close()
         except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
             self._crashed(error)
 
     def _close(self) -> None:
         self._loop.remove_reader(self._jobs.async_fd)
+        self._loop.set_task_factory(None)
         leftover = asyncio.all_tasks(self._loop)
         for task in leftover:
             task.cancel()
         if leftover:
             # The process is about to end, so tasks that ignore this stay behind.
-            self._loop.run_until_complete(asyncio.wait(leftover, timeout=1.0))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._complete(asyncio.wait(leftover, timeout=1.0))
+        self._complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+    def _complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Runs the loop until the coroutine ends, even if code that tasks have left behind
+        stops the loop or raises SystemExit."""
+        task = asyncio.Task(coroutine, loop=self._loop)
+        while not (task.done() or self._loop.is_closed()):
+            with suppress(SystemExit, KeyboardInterrupt, RuntimeError):
+                self._loop.run_until_complete(task)
 
     def _pump(self) -> None:
         try:
@@ -120,29 +137,49 @@ class EventLoop:
     @own_frame
     def _begin(self, job: Job, started: float) -> None:
         task: RegisteredTask = job.task
+        context = self._new_context()
         try:
             if (run := task.run) is None:
+                # A plain `async def`: the call runs none of its code.
                 args, kwargs = job.args, job.kwargs
                 coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
             else:
-                coroutine = run(job, self._thread_storage)
-            running = self._first_steps.make(coroutine, job.name)
+                coroutine = context.run(run, job, self._thread_storage)
+            running = self._first_steps.make(coroutine, job.name, context)
         except BaseException as error:  # noqa: BLE001 - no task may end the worker
-            self._outcomes.failed(job, error, started)
+            self._refuse(job, error, started, context)
             return
         deadline = None if task.timeout is None else self._limit(task, running)
         self._running[running] = (job, started, deadline)
+        try:
+            context.run(self._step, running, context)
+        except BaseException as error:  # noqa: BLE001 - see `recover`
+            self._outcomes.recover(job, error, started)
+
+    def _refuse(self, job: Job, error: BaseException, started: float, context: Context) -> None:
+        """The attempt failed before it had an asyncio task."""
+        try:
+            context.run(self._outcomes.failed, job, error, started)
+        except BaseException as failure:  # noqa: BLE001 - see `recover`
+            self._outcomes.recover(job, failure, started)
+
+    def _step(self, running: asyncio.Task[Any], context: Context) -> None:
+        """Makes the first step of an attempt, in its context."""
         self._first_steps.run()
         if running.done():
             self._settle(running)
         else:
-            running.add_done_callback(self._ended)
+            running.add_done_callback(self._ended, context=context)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
+        job, started, _ = self._running[running]
         try:
             self._settle(running)
-        except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
-            self._failed(error)
+        except BaseException as error:  # noqa: BLE001 - see `recover`
+            try:
+                self._outcomes.recover(job, error, started)
+            except BaseException as failure:  # noqa: BLE001 - of the worker, not of a task
+                self._failed(failure)
 
     def _settle(self, running: asyncio.Task[Any]) -> None:
         job, started, deadline = self._running.pop(running)
@@ -158,7 +195,7 @@ class EventLoop:
         if (
             error is None
             and (result := running.result()) is not None
-            and type(result) is CoroutineType
+            and type(result) not in FINISHED
         ):
             error = unawaited(result)
         if error is None:
@@ -166,7 +203,7 @@ class EventLoop:
                 self._outcomes.void(job, started)
             elif self._events.logs_success:
                 self._events.done(job, started)
-        elif running in self._cancelled_by_us and not isinstance(error, TaskTimeout):
+        elif running in self._cancelled_by_us and not is_a(error, TaskTimeout):
             self._outcomes.release(job, started)
         else:
             self._outcomes.failed(job, error, started)
@@ -219,7 +256,8 @@ class EventLoop:
 
     def cancel_all(self) -> None:
         """Cancels the running tasks and gives them back; returns at once."""
-        self._loop.call_soon_threadsafe(self._cancel_all)
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._cancel_all)
 
     def _cancel_all(self) -> None:
         for running in self._running:

@@ -70,6 +70,19 @@ class TaskEvents:
     def stuck(self, job: Job, started: float, timeout: float, stack: str) -> None:
         self._logger.error("task.stuck", **_fields(job, started), timeout=timeout, exception=stack)
 
+    def settling_failed(self, job: Job, started: float, error: str, traceback: str) -> None:
+        """The worker itself failed when it handled the end of an attempt."""
+        self._logger.error(
+            "worker.settling_failed", **_fields(job, started), error=error, exception=traceback
+        )
+
+    def loop_stopped(self) -> None:
+        self._logger.warning(
+            "worker.loop_stopped",
+            error="a task called `stop` of the worker's event loop, which runs again now; "
+            "remove that call",
+        )
+
     def no_thread(self, threads: int, error: Exception) -> None:
         self._logger.error("worker.no_thread", threads=threads, error=str(error))
 

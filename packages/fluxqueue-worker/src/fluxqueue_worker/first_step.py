@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
 
@@ -28,27 +28,32 @@ class FirstSteps:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._attributes = vars(loop)
         self._call_soon = loop.call_soon
         self._answer = self._keep
         self._context: Context | None = None
         self._step: Callable[[], object] | None = None
 
-    def make(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task[Any]:
-        """Makes a task in a copy of the current context. Call `run` next.
+    def make(self, coroutine: Coroutine[Any, Any, Any], name: str, context: Context) -> Task[Any]:
+        """Makes a task that runs in the context. Call `run` next, in the context.
+
+        Never asks the task factory of the loop, which tasks may set: it may begin the task
+        at once, make an object of another class, or raise.
 
         Raises:
             TypeError: the argument is not a coroutine.
         """
-        loop = self._loop
-        if loop.get_task_factory() is not None:
-            # The application's factory decides when its tasks begin.
-            return loop.create_task(coroutine, name=name)
-        self._context = context = copy_context()
-        loop.call_soon = self._answer  # type: ignore[assignment, method-assign]
+        attributes = self._attributes
+        theirs = attributes.get("call_soon")
+        self._context = context
+        attributes["call_soon"] = self._answer
         try:
-            return Task(coroutine, loop=loop, name=name, context=context)
+            return Task(coroutine, loop=self._loop, name=name, context=context)
         finally:
-            del loop.call_soon
+            if theirs is None:
+                del attributes["call_soon"]
+            else:  # the application has replaced the method
+                attributes["call_soon"] = theirs
 
     def _keep(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -60,12 +65,11 @@ class FirstSteps:
 
     def run(self) -> None:
         """Runs the first step of the task that `make` made."""
-        step, context = self._step, self._context
+        step = self._step
         self._step = self._context = None
-        if step is None or context is None:
-            return
+        assert step is not None
         try:
-            context.run(step)
+            step()
         except (SystemExit, KeyboardInterrupt):
             # The task has it as its exception too.
             return

@@ -13,6 +13,7 @@ import os
 import sys
 from typing import NoReturn
 
+from fluxqueue_core.exception_text import is_a
 from fluxqueue_core.service import log
 
 
@@ -34,15 +35,17 @@ class ForkWatch:
 def leave(error: BaseException | None) -> NoReturn:
     """Ends the child as Python ends a script that returned, or that raised `error`."""
     code = 0
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    if error is not None and is_a(error, SystemExit):
+        wanted = SystemExit.__dict__["code"].__get__(error)
+        code = int.__and__(wanted, 0xFF) if is_a(wanted, int) else int(wanted is not None)
     elif error is not None:
-        import traceback
+        from .traceback_text import format_traceback
 
-        traceback.print_exception(error)
         code = 1
+        with contextlib.suppress(Exception):
+            sys.stderr.write(format_traceback(error))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
     log.flush()
-    os._exit(code & 0xFF)
+    os._exit(code)

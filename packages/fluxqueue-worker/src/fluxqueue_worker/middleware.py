@@ -7,6 +7,7 @@ interface may change without notice. Why: docs/decisions/0053-middleware-wraps-o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from .error_text import own_frame
 from .outcome import Outcome
 
 # Calls the task with the job's arguments and returns its result. For an async task the
-# result is its coroutine, which the event loop runs in a copy of the current context.
+# result is its coroutine. Both run in the context of the attempt (`attempt_contexts`).
 # The dict is the `Context.thread_storage` of this thread, or of the event loop.
 Run = Callable[[Job, dict[str, Any]], Any]
 # Makes the arguments of a message what the annotations of the task say.
@@ -57,7 +58,7 @@ class Runnable(Protocol):
 def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
     """The function that runs the task, with the first middleware outermost. None for a
     plain task, which the loops call themselves."""
-    if task.context_type is None and task.convert is None and not middleware:
+    if not (task.context_type or task.convert or middleware or _runs_code(task)):
         return None
     if task.convert is not None:
         run = _with_conversion(task, task.convert)
@@ -73,6 +74,15 @@ def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
     for each in reversed(middleware):
         settle = each.around_settle(settle)
     return settle
+
+
+def _runs_code(task: Runnable) -> bool:
+    """Whether the call of an async task runs code, which belongs into the attempt's context:
+    the wrapper of a decorator does, an `async def` does not."""
+    func = task.func
+    return task.is_async and not (
+        inspect.isfunction(func) and func.__code__.co_flags & inspect.CO_COROUTINE
+    )
 
 
 def _plain(func: Callable[..., Any]) -> Run:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
+from fluxqueue_core.exception_text import is_a
 
-from .error_text import describe, format_traceback
+from .error_text import describe
 from .events import TaskEvents
 from .jobs import Jobs
 from .middleware import Middleware, wrapped_settle
@@ -72,6 +73,7 @@ class Outcomes:
         self.releasing = False
         self._events = events
         self._failing = threading.Lock()
+        self._jobs = jobs
         self._settle = settle = wrapped_settle(
             lambda job, outcome: outcome.settle(jobs, job), middleware
         )
@@ -87,12 +89,28 @@ class Outcomes:
         Args:
             started: `time.perf_counter()` at the beginning of the attempt.
         """
-        text = describe(error)
-        trace = format_traceback(error)
+        text, trace = _texts(error)
         with self._failing:
             # A stuck task was settled when the worker gave up on it.
             if not job.settled:
                 self._end(job, _after_failure(job, error, text, trace), started)
+
+    def recover(self, job: Job, error: BaseException, started: float) -> None:
+        """The worker itself raised `error` when it handled the end of an attempt. The task's
+        exception or result may be the cause, so this counts as the task's failure.
+
+        Settles the job without middleware, which may have raised the error.
+        """
+        text, trace = _texts(error)
+        self._events.settling_failed(job, started, text, trace)
+        with self._failing:
+            if job.settled:
+                return
+            outcome = _retry_or_dead(job, error, text, trace)
+            if outcome.settle(self._jobs, job):
+                outcome.log(self._events, job, started)
+            else:
+                self.void(job, started)
 
     def release(self, job: Job, started: float) -> None:
         """The worker stops: the task returns to its queue, and no count changes."""
@@ -115,11 +133,24 @@ class Outcomes:
             self._events.lost_lease(job, started)
 
 
+def _texts(error: BaseException) -> tuple[str, str]:
+    """The error in one line, and its traceback."""
+    # Only failures need this module, and what it imports takes more than a megabyte.
+    from .traceback_text import format_traceback
+
+    return describe(error), format_traceback(error)
+
+
 def _after_failure(job: Job, error: BaseException, text: str, trace: str) -> Outcome:
     task: RegisteredTask = job.task
-    misfit = isinstance(error, ConversionError)
-    if misfit or (isinstance(error, TypeError) and not _fits(job, task)):
+    misfit = is_a(error, ConversionError)
+    if misfit or (is_a(error, TypeError) and not _fits(job, task)):
         return Dead(error, trace, text, "arguments")
+    return _retry_or_dead(job, error, text, trace)
+
+
+def _retry_or_dead(job: Job, error: BaseException, text: str, trace: str) -> Outcome:
+    task: RegisteredTask = job.task
     if job.retries < job.max_retries:
         return Retry(error, trace, text, retry_delay(task.terms, job.retries))
     return Dead(error, trace, text, "failed")

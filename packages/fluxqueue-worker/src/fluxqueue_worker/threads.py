@@ -11,19 +11,21 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from time import monotonic, perf_counter
-from types import CoroutineType, FrameType
+from types import FrameType
 from typing import Any
 
 from fluxqueue_core import Job
 
+from .attempt_contexts import AttemptContexts
 from .error_text import is_own, own_frame
 from .events import TaskEvents
 from .forked import ForkWatch, leave
 from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
-from .unawaited import unawaited
+from .unawaited import FINISHED, refuse_unawaited
 
 # Seconds until the pool tries again to start threads that the system could not give;
 # each failure doubles it.
@@ -43,29 +45,45 @@ class _Thread:
         self.job: Job | None = None
         self.started = 0.0
         self._pool = pool
+        self._storage: dict[str, Any] = {}
         self.thread = threading.Thread(
             target=self._run, name=f"fluxqueue-task-{number}", daemon=True
         )
 
     def _run(self) -> None:
         try:
-            self._loop()
+            while self._serve():
+                pass
         except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
             self._pool.crashed(error)
 
+    def _serve(self) -> bool:
+        """Runs jobs in one context until a job has changed it. Returns False if there are
+        no more jobs."""
+        context = self._pool.contexts.new()
+        try:
+            return context.run(self._loop, context)
+        except BaseException as error:
+            if (job := self.job) is None:
+                raise
+            self._pool.outcomes.recover(job, error, self.started)
+            self.job = None
+            return True
+
     @own_frame
-    def _loop(self) -> None:
+    def _loop(self, context: Context) -> bool:
         pool = self._pool
+        changed = pool.contexts.changed
         take, wants_thread = pool.jobs.take, pool.jobs.wants_thread
         outcomes = pool.outcomes
         succeed = outcomes.succeed
         fork = pool.fork
         done = pool.events.done if pool.events.logs_success else None
-        thread_storage: dict[str, Any] = {}
+        thread_storage = self._storage
         while True:
             job = take()
             if job is None:
-                return
+                return False
             if wants_thread():
                 pool.start_thread()
             task: RegisteredTask = job.task
@@ -77,8 +95,8 @@ class _Thread:
                     result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
                 else:
                     result = run(job, thread_storage)
-                if result is not None and type(result) is CoroutineType:
-                    raise unawaited(result)
+                if result is not None and type(result) not in FINISHED:
+                    refuse_unawaited(result)
             # SystemExit and KeyboardInterrupt count as failures of the task: no task
             # may end the worker.
             except BaseException as error:  # noqa: BLE001
@@ -95,6 +113,9 @@ class _Thread:
             # While the thread waits, it must keep neither the last arguments alive nor
             # the last result.
             self.job = job = args = kwargs = result = None  # type: ignore[assignment]
+            # A job that sets no variable, as most, leaves an empty context as it was.
+            if context and changed(context):
+                return True
 
 
 class ThreadPool:
@@ -105,6 +126,7 @@ class ThreadPool:
         crashed: called when an error of the worker itself ends a thread.
         missed: called in any thread when a thread could not be started. Call `retry`
             after `retry_in()` seconds then.
+        contexts: makes the contexts of the jobs; by default copies of the caller's.
     """
 
     def __init__(
@@ -114,12 +136,14 @@ class ThreadPool:
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
         missed: Callable[[], None] = lambda: None,
+        contexts: AttemptContexts | None = None,
     ) -> None:
         self.jobs = jobs
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
         self.fork = ForkWatch()
+        self.contexts = AttemptContexts() if contexts is None else contexts
         self._missed = missed
         self._missing = 0
         self._pause = FIRST_PAUSE

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue_core import Consumer, Deadlines, Job
 from fluxqueue_core.errors import TaskTimeout
+from fluxqueue_core.exception_text import traceback_of
 
 from .events import TaskEvents
 
@@ -124,10 +125,10 @@ class Timeouts:
             try:
                 running.result()
             except BaseException as cancelled:  # noqa: BLE001 - it has the traceback
-                trace = cancelled.__traceback__
+                trace = traceback_of(cancelled)
                 return late.with_traceback(trace.tb_next if trace is not None else None)
         late.__context__ = error
-        return late.with_traceback(error.__traceback__ if error is not None else None)
+        return late.with_traceback(traceback_of(error) if error is not None else None)
 
     def stuck(self) -> list[Stuck]:
         """The attempts that are stuck now."""

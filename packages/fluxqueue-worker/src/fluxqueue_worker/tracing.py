@@ -164,9 +164,8 @@ class Tracing:
     def around_run(self, task: Runnable, run: Run) -> Run:
         """Begins an attempt, and runs the task in its context.
 
-        The context stays current until the next attempt begins, so the attempt is
-        settled and its log line written in it. An async task takes a copy of it, and
-        the callback at the task's end runs in that copy.
+        It attaches OpenTelemetry's context in the attempt's own (`attempt_contexts`), in
+        which the attempt is also settled and its log line written.
         """
         begin = self.begin
 

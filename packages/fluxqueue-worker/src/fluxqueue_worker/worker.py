@@ -16,7 +16,8 @@ from fluxqueue_core import Consumer, Event, Job, Settings, __version__, set_pare
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
-from .error_text import describe, format_traceback
+from .attempt_contexts import AttemptContexts
+from .error_text import describe
 from .events import ConsumerEvents, TaskEvents
 from .health import HEARTBEAT, WorkerHealth, listen
 from .identity import identity
@@ -74,6 +75,8 @@ class Worker:
         link: SupervisorLink | None = None,
     ) -> None:
         self.stuck = False
+        # The modules of the tasks are loaded, and no thread has started yet.
+        contexts = AttemptContexts()
         self._options = options
         self._settings = settings
         self._tasks = tasks
@@ -126,14 +129,14 @@ class Worker:
         self._loop: EventLoop | None = None
         if False in kinds:
             self._pool = ThreadPool(
-                consumer, self._outcomes, events, self._crashed, self._signals.wake
+                consumer, self._outcomes, events, self._crashed, self._signals.wake, contexts
             )
             self._timeouts.pool = self._pool
         if True in kinds:
             # Imported here: a worker without async tasks needs no asyncio.
             from .eventloop import EventLoop
 
-            self._loop = EventLoop(consumer, self._outcomes, events, self._crashed)
+            self._loop = EventLoop(consumer, self._outcomes, events, self._crashed, contexts)
             self._timeouts.loop = self._loop
         for task in tasks:
             task.prepare(self._timeouts, middleware)
@@ -246,6 +249,8 @@ class Worker:
 
     def _crashed(self, error: BaseException) -> None:
         """A thread of the worker failed, not a task: the worker drains and exits with 1."""
+        from .traceback_text import format_traceback
+
         self._failed = True
         self._signals.wake()
         self._logger.error(

@@ -16,12 +16,15 @@ from opentelemetry.trace import NoOpTracerProvider, Span, Status, StatusCode, Tr
 
 from fluxqueue_core import Producer, __version__
 from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.exception_text import class_of, text_of
 
 from . import semconv as s
 
 _log = logging.getLogger(__name__)
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
+# Characters of an exception's text in a span, and in a log event.
+MESSAGE_LENGTH = 8 * 1024
 Attributes = Mapping[str, Any]
 
 
@@ -129,18 +132,8 @@ def client_id() -> str:
 
 def error_type(error: BaseException) -> str:
     """Returns the value of `error.type`: the class, with its module unless built in."""
-    kind = type(error)
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def text_of(error: BaseException) -> str:
-    """Returns the exception's text, even if its `__str__` raises."""
-    try:
-        return printable(str(error))
-    except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the error
-        return "<its text can't be printed>"
+    module, name = class_of(error)
+    return name if module in ("", "builtins") else f"{module}.{name}"
 
 
 _has_failed = False
@@ -182,7 +175,7 @@ class Exceptions:
         Args:
             context: one whose current span is `span`.
         """
-        kind, message = error_type(error), text_of(error)
+        kind, message = error_type(error), text_of(error, MESSAGE_LENGTH)
         span.set_attribute(s.ERROR_TYPE, kind)
         span.set_status(Status(StatusCode.ERROR, message))
         attributes = {
