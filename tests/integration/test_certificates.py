@@ -23,6 +23,8 @@ APP = "\n@fluxqueue.task()\ndef work(): ...\n"
 # it is accepted.
 CASES = {
     "signed by an authority": ("good", "signer", ""),
+    "signed by way of an intermediate authority": ("chain", "signer", ""),
+    "signed by the intermediate that is trusted": ("chain", "intermediate", ""),
     "its own authority": ("self_signed", "self_signed", ""),
     "named itself": ("good", "good", ""),
     "expired": ("expired", "signer", "expired: give the server a new one"),
@@ -31,6 +33,7 @@ CASES = {
     "for another host": ("other_host", "signer", "not valid for name localhost: write a host"),
     "only a common name": ("common_name", "signer", "not valid for name localhost: write a host"),
     "an unknown authority": ("good", "self_signed", "name the file of the authority"),
+    "a chain to an unknown authority": ("chain", "self_signed", "name the file of the authority"),
     "its own unknown authority": ("self_signed", "signer", "name the file of the authority"),
     "one that signs others": ("signs_others", "signer", "an authority (CA:TRUE): give the server"),
 }

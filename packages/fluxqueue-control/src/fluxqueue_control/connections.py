@@ -31,6 +31,7 @@ from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnecti
 # OpenSSL's numbers (`openssl/x509_vfy.h`) of what the core calls by name. Python has no
 # names for them.
 _FAULTS = {
+    2: "unknown_authority",
     9: "not_yet_valid",
     10: "expired",
     18: "unknown_authority",  # it has signed itself
