@@ -18,6 +18,8 @@ from typing import Any
 
 # The types of decoded JSON.
 JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
+# They say something about the annotation in them.
+_MARKS = (typing.Annotated, typing.Final, typing.NotRequired, typing.Required, typing.Unpack)
 # A module that imports these names only for type checkers means these classes by them.
 _FALLBACK = {**vars(typing), **vars(collections.abc)}
 
@@ -51,6 +53,16 @@ def resolve(annotation: Any, func: Callable[..., Any], local_names: Mapping[str,
 
 def _closure(func: Callable[..., Any]) -> Mapping[str, Any]:
     return inspect.getclosurevars(func).nonlocals if inspect.isfunction(func) else {}
+
+
+def keywords(annotation: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yields the name and the annotation of each argument that a parameter takes: several for
+    `**name: Unpack[...]` of a `TypedDict`."""
+    inner = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Unpack and typing.is_typeddict(inner[0]):
+        yield from typing.get_type_hints(inner[0], include_extras=True).items()
+    else:
+        yield name, annotation
 
 
 def is_plain(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
@@ -89,7 +101,7 @@ def takes_json(kind: type) -> bool:
     """Whether decoded JSON can be an instance of the class: of `dict`, `Sequence`, ..."""
     try:
         return any(issubclass(one, kind) for one in JSON)
-    except TypeError:  # a protocol that is not checked at run time
+    except Exception:  # noqa: BLE001  # a protocol that is not checked at run time
         return True
 
 
@@ -112,9 +124,9 @@ def classes(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[type]:
 def _transparent(annotation: Any) -> tuple[Any, ...] | None:
     """Returns the annotations for which this one only stands; None if it is not such one."""
     origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType, typing.Required, typing.NotRequired):
+    if origin in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
-    if origin in (typing.Annotated, typing.Final):
+    if origin in _MARKS:
         return typing.get_args(annotation)[:1]
     for attribute in ("__supertype__", "__value__"):  # NewType; `type X = ...` of Python 3.12
         if not isinstance(annotation, type) and hasattr(annotation, attribute):

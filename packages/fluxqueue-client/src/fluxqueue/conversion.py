@@ -28,15 +28,17 @@ class Conversion:
 
     Args:
         signature: the parameters that callers see.
-        converters: by the name of the parameter, for those that need one.
+        converters: by the name of the parameter, for those that need one. Other names are
+            keyword arguments that `**kwargs: Unpack[...]` takes.
     """
 
     def __init__(self, signature: inspect.Signature, converters: Mapping[str, Converter]) -> None:
         self._positional: list[tuple[str, Converter | None]] = []
-        self._named: dict[str, Converter] = {}
+        parameters = signature.parameters
+        self._named = {name: c for name, c in converters.items() if name not in parameters}
         self._more: tuple[str, Converter | None] = ("", None)
         self._more_named: Converter | None = None
-        for name, parameter in signature.parameters.items():
+        for name, parameter in parameters.items():
             found = converters.get(name)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._more = (name, found)

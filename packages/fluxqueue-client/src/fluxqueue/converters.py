@@ -44,11 +44,13 @@ class Converter:
 
     Attributes:
         annotation: as text, for messages.
+        kind: the annotation itself.
         encode: returns a value as JSON types. Raises any exception.
         decode: returns the value of JSON types. Raises any exception.
     """
 
     annotation: str
+    kind: Any
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
 
@@ -81,6 +83,8 @@ class Converter:
         inside = f", and does not fit at {where[1]}" if where and where[1] else ""
         name = type(value).__name__
         article = "an" if name[:1].lower() in "aeiou" else "a"
+        if isinstance(self.kind, type) and type(value) is self.kind:
+            inside = ", whose JSON form can't be converted back"
         return f"is annotated {self.annotation}, and its value is {article} {name}{inside}"
 
 
@@ -110,7 +114,7 @@ def converter(annotation: Any) -> Converter:
     def decode(value: Any) -> Any:
         return msgspec.convert(value, annotation, str_keys=True, dec_hook=_make)
 
-    return Converter(text, encode, decode)
+    return Converter(text, annotation, encode, decode)
 
 
 def _by_pydantic(annotation: Any, text: str) -> Converter:
@@ -130,7 +134,7 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
     def decode(value: Any) -> Any:
         return adapter.validate_json(orjson.dumps(value))
 
-    return Converter(text, encode, decode)
+    return Converter(text, annotation, encode, decode)
 
 
 def _foreign(annotation: Any) -> Iterator[type]:

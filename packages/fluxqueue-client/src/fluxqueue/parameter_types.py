@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .annotations import UnresolvedError, is_plain, resolve
+from .annotations import UnresolvedError, is_plain, keywords, resolve
 from .conversion import Conversion
 
 if TYPE_CHECKING:
@@ -51,24 +51,25 @@ def read_types(
     for name, annotation, has_default in _annotations(func, signature):
         try:
             annotation = resolve(annotation, func, local_names)
-            if is_plain(annotation):
-                continue
-            found = _converter(func, name, annotation, has_default)
+            for key, kind in keywords(annotation, name):
+                found = None if is_plain(kind) else _converter(func, key, kind, has_default)
+                if found is None:
+                    continue
+                if name not in signature.parameters:
+                    raise TypeError(_hidden(func, key, found.annotation))
+                converters[key] = found
         except UnresolvedError as error:
             unresolved[name] = str(error)
-            continue
-        if found is None:
-            continue
-        if name not in signature.parameters:
-            raise TypeError(
-                f"{func.__qualname__}() has a parameter {name!r} of {found.annotation}, and a "
-                f"decorator that may add arguments, so FluxQueue can't tell which argument it is; "
-                f"give the decorator's wrapper the parameters that callers pass, or set its "
-                f"__signature__"
-            )
-        converters[name] = found
     conversion = Conversion(signature, converters) if converters else None
     return ParameterTypes(conversion, unresolved)
+
+
+def _hidden(func: Callable[..., Any], name: str, annotation: str) -> str:
+    return (
+        f"{func.__qualname__}() has a parameter {name!r} of {annotation}, and a decorator that may "
+        f"add arguments, so FluxQueue can't tell which argument it is; give the decorator's "
+        f"wrapper the parameters that callers pass, or set its __signature__"
+    )
 
 
 def _annotations(

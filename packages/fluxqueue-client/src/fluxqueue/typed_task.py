@@ -45,8 +45,9 @@ class TypedCalls(BaseTask[P, R]):
         return await BaseTask.enqueue_many_async(self, self._encoded_calls(calls))
 
     def conversion(self) -> Conversion | None:
-        if self.local_names is not None:
-            self.types = read_types(self.func, self.__signature__, self.local_names)
+        names = self.local_names  # once: another thread may make its first call now
+        if names is not None:
+            self.types = read_types(self.func, self.__signature__, names)
             self.local_names = None
         if self.types.conversion is None:
             # All is plain, and later calls cost what those of other plain tasks do.
