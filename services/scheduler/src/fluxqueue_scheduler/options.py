@@ -37,7 +37,8 @@ class Options:
         redis_url, namespace: None if not given: see `fluxqueue_core.Settings`.
         trim_interval: time between two trims of the dead sets.
         search_delay: time from the start to the first search of the whole database.
-        search_interval: time between two such searches.
+        search_interval: the longest time between two such searches.
+        unserved_interval: time between two looks for queues without a worker.
         tombstone_age: how long the scheduler remembers the id of an ended consumer.
     """
 
@@ -93,6 +94,7 @@ class Options:
     trim_interval: float = 60.0
     search_delay: float = 10.0
     search_interval: float = 3_600.0
+    unserved_interval: float = 10.0
     tombstone_age: float = 86_400.0
 
     @property

@@ -1,7 +1,10 @@
 """The search for orphans: queues and consumers that no index mentions.
 
 It passes all keys of the database and finds queues that are not registered, and inboxes
-or claimed hashes of consumers that are missing from the set of consumers.
+or claimed hashes of consumers that are missing from the set of consumers. A queue to which
+a client sends tasks is not registered before a worker has served it.
+
+Why it is repeated so often: docs/decisions/0060-a-queue-that-no-worker-serves.md
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from .queues import Queues
 # many millions of keys must not keep Redis busy.
 PAGE = 1_000
 PAGE_PAUSE = 0.005
+# Seconds from the start of a search to the start of the next one: at least the first
+# number, and the second one for each page. A page takes Redis less than a millisecond.
+SHORTEST_INTERVAL = 30.0
+INTERVAL_PER_PAGE = 10.0
 
 
 class OrphanSearch:
@@ -39,6 +46,8 @@ class OrphanSearch:
         self._cursor: bytes | None = None
         # No namespace has a character that means more than itself in a pattern.
         self._pattern = client.key("pending", "x").partition("{")[0] + "{*"
+        self._started = 0.0
+        self._pages = 0
 
     def step(self) -> float:
         """Searches one page if a search is due; returns the seconds to pause.
@@ -49,9 +58,12 @@ class OrphanSearch:
         now = time.monotonic()
         if now >= self._next and self._cursor is None:
             self._cursor = b"0"
-            self._next = now + self._interval
+            self._started, self._pages = now, 0
         if self._cursor is not None:
             self._search(self._cursor)
+            self._pages += 1
+            pace = max(SHORTEST_INTERVAL, INTERVAL_PER_PAGE * self._pages)
+            self._next = self._started + min(pace, self._interval)
         return max(self._next - now, 0.0) if self._cursor is None else PAGE_PAUSE
 
     def _search(self, cursor: bytes) -> None:
