@@ -4,6 +4,7 @@ the same words."""
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from fluxqueue import BrokerUnavailable, ConfigurationError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from redis import Redis
+from support import acl
 from support.scheduler_process import SchedulerProcess
 from support.tls_proxy import AUTHORITY, FAULTS, TlsProxy
 from support.waiting import wait_until
@@ -89,6 +91,20 @@ def test_all_judge_a_server_in_the_same_way(
     if expected:
         assert expected in found["client"]
     assert found == dict.fromkeys(found, found["client"] if expected else "")
+
+
+def test_the_certificate_of_the_page_is_accepted(
+    tmp_path: Path, redis_server: EmbeddedRedis, redis: Redis
+) -> None:
+    [command] = re.findall(
+        r"^```console\n\$ (openssl .*?)^```$", acl.PAGE, re.MULTILINE | re.DOTALL
+    )
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True, capture_output=True)
+    made = [(tmp_path / name).read_text() for name in ("redis.pem", "redis.key")]
+    (tmp_path / "shown.pem").write_text("".join(made))
+    with TlsProxy(redis_server.port, shows=tmp_path / "shown.pem") as proxy:
+        url = f"rediss://localhost:{proxy.port}?ssl_ca_certs={tmp_path / 'redis.pem'}"
+        assert set(answers(tmp_path, url, redis).values()) == {""}
 
 
 @pytest.mark.parametrize(
