@@ -61,9 +61,11 @@ def test_after_a_restart_of_redis_no_task_is_rescued_before_a_lease_has_passed(
         assert scheduler.stop() == 0
 
 
+@pytest.mark.parametrize("others", [0, 50])
 def test_redis_away_is_said_once_and_work_goes_on_within_a_second_of_its_return(
-    server: EmbeddedRedis, own: Scripts, tmp_path: Path
+    server: EmbeddedRedis, own: Scripts, tmp_path: Path, others: int
 ) -> None:
+    own.redis.sadd(key("queues"), own.queue, *[f"other{i}" for i in range(others)])
     with SchedulerProcess(tmp_path, server.url) as scheduler:
         wait_until(lambda: own.redis.exists(own.key("sweep")), what=scheduler.output)
         server.kill()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from fluxqueue_core import script
+from redis.exceptions import ResponseError
 from support.scripts import DAY, GAP, LEASE, Scripts, field, message, messages
 
 pytestmark = pytest.mark.versions
@@ -36,6 +40,30 @@ def test_swept_in_time_it_finds_those_whose_lease_has_ended(scripts: Scripts) ->
     now, quiet, late, tombstones = scripts.sweep()
     assert (quiet, late, tombstones) == (0, [b"late"], [b"ended"])
     assert int(scripts.redis.hget(scripts.key("sweep"), "last")) == now
+
+
+def test_one_call_sweeps_several_queues_and_returns_those_with_news(redis: Any) -> None:
+    queues = [Scripts(redis, name) for name in ("none", "late", "alive", "ended")]
+    _, late, alive, ended = queues
+    for scripts in (late, alive):
+        scripts.open("c")
+    late.end_lease("c")
+    ended.open("", olds=["c"])
+    for scripts in queues:
+        scripts.be_swept()
+    keys = [scripts.key(kind) for scripts in queues for kind in ("consumers", "sweep")]
+    call = ["EVAL", script("sweep", late.flags), len(keys), *keys, GAP, LEASE, 100, 2]
+    now, *found = redis.execute_command(*call)
+    assert found == [[2, [b"c"], []], [4, [], [b"c"]]]
+    assert {int(redis.hget(scripts.key("sweep"), "last")) for scripts in queues} == {now}
+    # A queue that can't be swept ends the call, which keeps the sweeps before it.
+    redis.set(alive.key("sweep"), "oops")
+    redis.hset(late.key("sweep"), "last", now - 1)
+    redis.hset(ended.key("sweep"), "last", now - 1)
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        redis.execute_command(*call)
+    assert int(redis.hget(late.key("sweep"), "last")) >= now
+    assert int(redis.hget(ended.key("sweep"), "last")) == now - 1
 
 
 @pytest.mark.parametrize("ago", [GAP + 100, 10 * LEASE])

@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 from fluxqueue_bench.harness import Bench
 
-from . import backlog, enqueueing, fairness, recording, recovery, scheduling, working
+from . import (
+    backlog,
+    enqueueing,
+    fairness,
+    idle_queues,
+    recording,
+    recovery,
+    scheduling,
+    working,
+)
 from .measure import Measure, Values
 
 Run = Callable[[Bench], Values]
@@ -108,6 +117,7 @@ def _idle() -> dict[str, Run]:
         "idle, async tasks, concurrency 75": idle(75, asynchronous=True),
         "idle, OpenTelemetry, concurrency 4": lambda b: working.idle_traced(b, 4),
         "idle, OpenTelemetry, concurrency 75": lambda b: working.idle_traced(b, 75),
+        "1,500 idle queues": lambda b: idle_queues.idle_queues(b, 1_500),
     }
 
 

@@ -53,6 +53,7 @@ def test_only_these_files_have_any() -> None:
         "src/connection/spin.rs",
         "src/consumer/clock.rs",
         "src/consumer/poll.rs",
+        "src/consumer/portable_poll.rs",
         "src/consumer/wake.rs",
         "src/python/functions.rs",
         "src/timeouts/guard.rs",

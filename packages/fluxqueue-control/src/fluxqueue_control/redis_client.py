@@ -29,6 +29,7 @@ class ScriptCall:
 
     Attributes:
         consumer: the consumer whose keys the script takes.
+        only_keys: the keys, if they are not those that the script takes for one queue.
         ended: for `open` only: the consumer that it ends.
     """
 
@@ -37,12 +38,41 @@ class ScriptCall:
     arguments: Sequence[str | bytes | float] = ()
     consumer: str | None = None
     ended: str | None = None
+    only_keys: Sequence[str] | None = None
 
     def keys(self, namespace: str = "") -> list[str]:
         """Returns the keys in the order in which the script takes them."""
+        if self.only_keys is not None:
+            return list(self.only_keys)
         if self.ended is not None:
             return script_keys(self.name, self.queue, "", [self.ended], namespace)
         return script_keys(self.name, self.queue, self.consumer, namespace=namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Commands as they are sent. redis-py takes a microsecond for each word, each time."""
+
+    bytes: bytes
+    count: int
+
+    @classmethod
+    def of(cls, commands: Sequence[Sequence[str]]) -> Packed:
+        """Packs commands, to send them often."""
+        parts = []
+        for words in commands:
+            parts.append(b"*%d\r\n" % len(words))
+            for word in words:
+                encoded = word.encode()
+                parts.append(b"$%d\r\n%s\r\n" % (len(encoded), encoded))
+        return cls(b"".join(parts), len(commands))
+
+
+def _next_reply(connection: Any) -> Reply:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class RedisClient:
@@ -108,8 +138,21 @@ class RedisClient:
         pipeline: Any = self._redis.pipeline(transaction=False)
         for words in commands:
             pipeline.execute_command(*words)
+        return self._replies(lambda: pipeline.execute(raise_on_error=False))
+
+    def send(self, packed: Packed) -> list[Reply]:
+        """Sends packed commands; returns and raises as `commands` does."""
+        return self._replies(lambda: self._sent(packed))
+
+    def _sent(self, packed: Packed) -> list[Reply]:
+        untyped: Any = self._redis
+        with untyped.client() as client:
+            client.connection.send_packed_command([packed.bytes])
+            return [_next_reply(client.connection) for _ in range(packed.count)]
+
+    def _replies(self, execute: Callable[[], list[Reply]]) -> list[Reply]:
         try:
-            replies = pipeline.execute(raise_on_error=False)
+            replies = execute()
         except redis.RedisError as error:
             # Redis refused AUTH or SELECT on a new connection.
             if is_unavailable(error):

@@ -1,5 +1,6 @@
 //! A connection: it writes bytes and reads replies. Its owner decides whether it blocks.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -25,6 +26,12 @@ const KEEP: usize = 1 << 20;
 /// the next reply would keep the memory of both.
 const KEEP_INCOMING: usize = 256 << 10;
 
+thread_local! {
+    /// The buffer of reads, one for all connections of a thread: a worker of many queues has
+    /// thousands of connections.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A connection to Redis.
 pub struct Connection {
     stream: Stream,
@@ -35,7 +42,8 @@ pub struct Connection {
     appendix: usize,
     incoming: BytesMut,
     frame: Frame,
-    scratch: Vec<u8>,
+    /// The last read has emptied the socket.
+    is_drained: bool,
     spin: Spin,
 }
 
@@ -50,7 +58,7 @@ impl Connection {
             appendix: 0,
             incoming: BytesMut::new(),
             frame: Frame::default(),
-            scratch: vec![0; *READ.start()],
+            is_drained: false,
             spin: Spin::default(),
         }
     }
@@ -150,18 +158,31 @@ impl Connection {
 
     /// Reads once. False: no bytes have arrived. The end of the stream is an error.
     pub fn read_some(&mut self) -> io::Result<bool> {
-        match self.stream.read(&mut self.scratch) {
-            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection")),
-            Ok(n) => {
-                self.incoming.extend_from_slice(&self.scratch[..n]);
-                if n == self.scratch.len() && n < *READ.end() {
-                    self.scratch.resize(*READ.end(), 0);
-                }
-                Ok(true)
+        SCRATCH.with_borrow_mut(|scratch| {
+            if scratch.is_empty() {
+                scratch.resize(*READ.start(), 0);
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(e),
-        }
+            match self.stream.read(scratch) {
+                Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "Redis closed the connection")),
+                Ok(n) => {
+                    self.incoming.extend_from_slice(&scratch[..n]);
+                    // TLS may hold more bytes, which the socket does not show.
+                    self.is_drained = n < scratch.len() && !self.is_encrypted();
+                    if n == scratch.len() && n < *READ.end() {
+                        scratch.resize(*READ.end(), 0);
+                    }
+                    Ok(true)
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    /// Whether the last read has emptied the socket, so that the next one can wait until `poll`
+    /// says that there is more.
+    pub fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// Returns the next whole reply from the bytes that were read.

@@ -18,6 +18,9 @@ use super::turn::{Consequence, Turn};
 use crate::connection::{Connection, Reply};
 use crate::errors::{Error, Result};
 
+/// The shortest BLMOVE that is worth sending.
+pub const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
+
 /// One queue's side of the driver.
 pub struct Conversation {
     /// Index of the queue.
@@ -210,9 +213,12 @@ impl Conversation {
     pub fn send_block(&mut self, turn: &Turn, fresh_until: Duration) {
         let Link::Open(open) = &mut self.link else { return };
         let options = &turn.context.options;
-        let timeout = fresh_until.saturating_sub(turn.now).min(options.lease / 2);
-        self.identity.write_block(open.pair.blocking.outgoing(), options.suspects, timeout.as_secs_f64());
-        open.blocks_until(turn.now + timeout);
+        let latest = fresh_until.min(turn.now + options.lease / 2);
+        let until = turn.context.pace.meet(latest, self.queue);
+        let until = if until < turn.now + SHORTEST_BLOCK { latest } else { until };
+        let timeout = until.saturating_sub(turn.now).as_secs_f64();
+        self.identity.write_block(open.pair.blocking.outgoing(), options.suspects, timeout);
+        open.blocks_until(until);
     }
 
     /// Acts on a reply. The caller must end the conversation if this returns an error.

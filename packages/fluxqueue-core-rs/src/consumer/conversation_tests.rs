@@ -11,6 +11,7 @@ use super::identity::Identity;
 use super::link::{Link, Pair, Side};
 use super::options::Options;
 use super::outcome::Outcome;
+use super::pace::Pace;
 use super::planning::{self, Others};
 use super::scripts::Scripts;
 use super::shared::Shared;
@@ -45,7 +46,12 @@ impl World {
         let now = at(1000);
         World {
             connector: Connector::new(deployment.clone(), shared.clone()),
-            context: Context { options, scripts: Scripts::load().expect("compiled in"), deployment },
+            context: Context {
+                options,
+                scripts: Scripts::load().expect("compiled in"),
+                deployment,
+                pace: Pace::new(1, LEASE),
+            },
             conversation: Conversation::new(0, Identity::new(&Namespace::default(), "q"), true, now),
             shared,
             server: None,
@@ -200,6 +206,30 @@ fn a_conversation_blocks_on_an_empty_queue_and_asks_again_after_a_task() {
     assert!(begin(&world.shared).is_some());
     world.plan();
     assert_eq!(world.sent(Side::Scripts), ["EVALSHA"]);
+}
+
+#[test]
+fn a_conversation_rests_only_while_nothing_but_a_reply_can_change_it() {
+    fn rests(world: &mut World) -> Option<Duration> {
+        world.turn(|conversation, turn, _| planning::rests_until(conversation, turn))
+    }
+    let mut world = World::open();
+    assert_eq!(rests(&mut world), None, "it must ask for tasks");
+    let mut world = World::blocked();
+    let look_at = world.plan();
+    assert!(look_at.is_some() && rests(&mut world) == look_at, "the lease is renewed then");
+    admit(&world.shared, 0, &raw("sync"));
+    assert_eq!(rests(&mut world), None, "a task waits");
+    let work = begin(&world.shared).expect("admitted");
+    assert_eq!(rests(&mut world), None, "a task runs");
+    assert!(world.shared.finish(&work, Outcome::Succeeded, at(2)));
+    assert_eq!(rests(&mut world), None, "an outcome waits");
+    let mut world = World::blocked();
+    world.shared.lock().phase = Phase::Draining;
+    assert_eq!(rests(&mut world), None, "it must end");
+    let mut world = World::blocked();
+    world.replies(Side::Blocking, "*-1\r\n");
+    assert_eq!(rests(&mut world), None, "the BLMOVE has timed out");
 }
 
 #[test]

@@ -18,8 +18,8 @@ impl Fairness {
 
     /// The indices of `n` queues in the order in which to ask them now.
     pub fn order(&self, n: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = if self.given % EVERY == EVERY - 1 { self.given / EVERY % n } else { 0 };
-        std::iter::once(first).chain((0..n).filter(move |i| *i != first))
+        let first = if self.given % EVERY == EVERY - 1 { self.given / EVERY % n.max(1) } else { 0 };
+        (first..n.min(first + 1)).chain((0..n).filter(move |i| *i != first))
     }
 }
 
@@ -45,5 +45,9 @@ mod tests {
             fairness.count();
         }
         assert_eq!(first, [EVERY * 30 - 20, 10, 10]);
+        for _ in 0..EVERY {
+            assert_eq!(fairness.order(0).count(), 0);
+            fairness.count();
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::claimed::Claimed;
 use super::outcome::Settlement;
+use super::poll::{Poll, WatchedSocket};
 use super::replies::{self, Exchanged};
 use crate::connection::{Connection, Reply};
 use crate::errors::Result;
@@ -23,6 +24,11 @@ pub enum Side {
     Blocking,
 }
 
+impl Side {
+    /// Both.
+    pub const BOTH: [Side; 2] = [Side::Scripts, Side::Blocking];
+}
+
 /// A reply. The driver decodes it before it locks the state, because the threads that run tasks
 /// wait for that lock.
 pub enum Answer {
@@ -36,6 +42,8 @@ pub enum Answer {
 
 /// The two connections of a conversation, to one server.
 pub struct Pair {
+    /// Above the connections, because a descriptor is watched until it is closed.
+    watches: Vec<WatchedSocket>,
     /// The connection for scripts.
     pub scripts: Connection,
     /// For BLMOVE.
@@ -47,7 +55,16 @@ pub struct Pair {
 impl Pair {
     /// A pair that has sent and received nothing yet.
     pub fn new(scripts: Connection, blocking: Connection) -> Pair {
-        Pair { scripts, blocking, heard: Duration::ZERO }
+        Pair { watches: Vec::new(), scripts, blocking, heard: Duration::ZERO }
+    }
+
+    /// Lets `poll` watch both connections. Their numbers follow from `first` on, in the order of
+    /// `Side::BOTH`.
+    pub fn watch(&mut self, poll: &Poll, first: usize) -> io::Result<()> {
+        for (i, side) in Side::BOTH.into_iter().enumerate() {
+            self.watches.push(poll.watch(self.side(side).fd(), first + i)?);
+        }
+        Ok(())
     }
 
     fn side(&self, side: Side) -> &Connection {
@@ -217,7 +234,20 @@ impl Link {
                 connection.write_some()?;
             }
         }
+        for (watch, connection) in pair.watches.iter_mut().zip([&pair.scripts, &pair.blocking]) {
+            watch.for_write(connection.wants_write())?;
+        }
         Ok(())
+    }
+
+    /// Whether some bytes wait to be written.
+    pub fn wants_write(&self) -> bool {
+        self.connections().any(|(_, connection)| connection.wants_write())
+    }
+
+    /// Whether the last read has emptied the socket.
+    pub fn is_drained(&self, side: Side) -> bool {
+        self.connection(side).is_some_and(Connection::is_drained)
     }
 
     /// Whether a request waits for its reply.

@@ -22,8 +22,16 @@ mod link;
 mod meter;
 mod options;
 mod outcome;
+mod pace;
 mod planning;
+#[cfg(target_os = "linux")]
 mod poll;
+#[cfg(not(target_os = "linux"))]
+mod poll {
+    pub use super::portable_poll::{PortablePoll as Poll, PortableSocket as WatchedSocket};
+}
+#[cfg(not(target_os = "linux"))]
+mod portable_poll;
 mod python;
 mod queue_state;
 mod rate;
@@ -33,6 +41,7 @@ mod release;
 mod replies;
 mod reports;
 mod requests;
+mod rest;
 mod retry;
 mod scripts;
 mod shared;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::batching::ENOUGH;
 use super::claiming::{self, PATIENCE, Room};
 use super::connector::Connector;
-use super::conversation::Conversation;
+use super::conversation::{Conversation, SHORTEST_BLOCK};
 use super::event::Event;
 use super::link::{Link, Open, Opening};
 use super::state::Phase;
@@ -21,8 +21,6 @@ const ENOUGH_BYTES: usize = 1 << 20;
 const WHILE_PAUSED: Duration = Duration::from_millis(500);
 /// How long a drained worker that holds nothing tries to reach Redis.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The shortest BLMOVE that is worth sending.
-const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
 
 /// The requests of the other conversations.
 #[derive(Clone, Copy, Default)]
@@ -165,7 +163,24 @@ fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -
 /// When the next exchange renews the lease.
 fn renew_at(open: &Open, conversation: &Conversation, turn: &Turn) -> Duration {
     let renewal = turn.context.options.renewal();
-    open.last_exchange + if conversation.is_paused { WHILE_PAUSED.min(renewal) } else { renewal }
+    if conversation.is_paused {
+        return open.last_exchange + WHILE_PAUSED.min(renewal);
+    }
+    turn.context.pace.meet(open.last_exchange + renewal, conversation.queue)
+}
+
+/// Until when nothing about the conversation changes without a reply. None: it must take part in
+/// each turn.
+pub fn rests_until(conversation: &Conversation, turn: &Turn) -> Option<Duration> {
+    let open = conversation.link().open()?;
+    let waits_in_redis = open.request.is_none() && open.blocked_until.is_some() && !open.maybe_more;
+    let q = &turn.state.queues[conversation.queue];
+    let rests = waits_in_redis
+        && turn.state.phase == Phase::Serving
+        && !conversation.link().wants_write()
+        && !q.holds_something()
+        && q.settlements.is_empty();
+    if rests { next_look(conversation, turn) } else { None }
 }
 
 fn next_look(conversation: &Conversation, turn: &Turn) -> Option<Duration> {

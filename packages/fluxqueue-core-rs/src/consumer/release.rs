@@ -28,7 +28,7 @@ impl Release {
 
     /// Drops the tasks that have not begun.
     pub fn drop_waiting(&mut self, state: &mut State) {
-        let count = state.queues[self.queue].drop_waiting();
+        let count = state.drop_waiting(self.queue);
         if count > 0 {
             self.is_owed = true;
             state.tell(self.queue, Event::Released { count });

@@ -130,8 +130,8 @@ impl Shared {
         let (settled, wakes_driver) = state.finish(work, outcome, now);
         // A sync thread takes its next task itself. The event loop must be woken, and so must the
         // threads after an async task.
-        let others =
-            state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
+        let others = state.waiting() > 0
+            && state.queues.iter().any(|q| !q.async_ready.is_empty() || (work.is_async && !q.sync_ready.is_empty()));
         if others {
             self.announce_work(&mut state);
         }

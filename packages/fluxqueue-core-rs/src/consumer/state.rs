@@ -63,6 +63,10 @@ pub struct State {
     /// How long a task with an unknown name is deferred, ms.
     unknown_grace: u64,
     serial: u64,
+    /// How many claimed tasks of all queues have not begun, and the bytes of their messages. With
+    /// many queues, a sum over them for each task would cost more than the task.
+    waiting: usize,
+    waiting_bytes: usize,
     /// How many outcomes of all queues wait to be sent.
     outcomes: usize,
 }
@@ -86,18 +90,36 @@ impl State {
             begun: Fairness::default(),
             unknown_grace,
             serial: 0,
+            waiting: 0,
+            waiting_bytes: 0,
             outcomes: 0,
         }
     }
 
     /// How many claimed tasks have not begun.
     pub fn waiting(&self) -> usize {
-        self.queues.iter().map(QueueState::waiting).sum()
+        self.waiting
     }
 
     /// The bytes of the messages of claimed tasks that have not begun.
     pub fn waiting_bytes(&self) -> usize {
-        self.queues.iter().map(QueueState::waiting_bytes).sum()
+        self.waiting_bytes
+    }
+
+    /// Changes the tasks of one queue that have not begun, and counts again.
+    fn change_waiting<R>(&mut self, queue: usize, change: impl FnOnce(&mut QueueState) -> R) -> R {
+        let of_queue = &mut self.queues[queue];
+        let (others, other_bytes) = (self.waiting - of_queue.waiting(), self.waiting_bytes - of_queue.waiting_bytes());
+        let result = change(of_queue);
+        self.waiting = others + of_queue.waiting();
+        self.waiting_bytes = other_bytes + of_queue.waiting_bytes();
+        result
+    }
+
+    /// Drops the tasks of a queue that have not begun, so that the next `open` releases them.
+    /// Returns how many tasks it dropped.
+    pub fn drop_waiting(&mut self, queue: usize) -> usize {
+        self.change_waiting(queue, QueueState::drop_waiting)
     }
 
     /// How many outcomes wait to be sent.
@@ -107,7 +129,7 @@ impl State {
 
     /// Whether no task runs or waits.
     pub fn is_idle(&self) -> bool {
-        self.slots.running == 0 && self.waiting() == 0
+        self.slots.running == 0 && self.waiting == 0
     }
 
     /// The queues that Redis does not serve at present: they have no open conversation, or their
@@ -142,7 +164,8 @@ impl State {
         match claimed.decide(&field, &of_queue.tasks, redis_ms, self.unknown_grace) {
             Decision::Run(task, is_async, message) => {
                 let (claimed_at, begun_at) = (now, Duration::ZERO);
-                of_queue.add_ready(Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message });
+                let work = Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message };
+                self.change_waiting(queue, |of_queue| of_queue.add_ready(work));
             }
             Decision::Settle(outcome, event) => {
                 of_queue.settle_claimed(field, outcome, now);
@@ -167,10 +190,12 @@ impl State {
     }
 
     fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
-        if self.slots.vacant() == 0 || self.phase != Phase::Serving {
+        if self.waiting == 0 || self.slots.vacant() == 0 || self.phase != Phase::Serving {
             return None;
         }
         let work = self.begun.order(self.queues.len()).find_map(|queue| self.queues[queue].begin(now, ready))?;
+        self.waiting -= 1;
+        self.waiting_bytes -= work.message.raw.len();
         self.begun.count();
         self.slots.begin();
         if self.slots.left == 0 {
@@ -197,6 +222,9 @@ impl State {
 
     /// How many threads have sync work to begin.
     pub fn threads_wanted(&self) -> usize {
+        if self.waiting == 0 {
+            return 0;
+        }
         let sync: usize = self.queues.iter().map(|q| q.sync_ready.len()).sum();
         let free = self.slots.vacant().min(self.crew.free(self.slots.concurrency));
         sync.min(self.slots.idle_threads()).min(free)
@@ -204,7 +232,7 @@ impl State {
 
     /// Whether an async task can begin.
     pub fn wants_loop(&self) -> bool {
-        self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.async_ready.is_empty())
+        self.waiting > 0 && self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.async_ready.is_empty())
     }
 
     /// Whether one more thread should wait for work. The caller starts it.
@@ -216,7 +244,7 @@ impl State {
     /// waits for it, or if no slot is free.
     pub fn stall_at(&self) -> Option<Duration> {
         let at = self.crew.look_at()?;
-        let waits = self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.sync_ready.is_empty());
+        let waits = self.waiting > 0 && self.slots.vacant() > 0 && self.queues.iter().any(|q| !q.sync_ready.is_empty());
         waits.then_some(at)
     }
 
@@ -285,7 +313,7 @@ impl State {
 
     /// Keeps only `fields`, which a new conversation holds. The worker has lost everything else.
     pub fn reopened(&mut self, queue: usize, fields: &HashSet<Bytes>, fresh_until: Duration) {
-        self.outcomes -= self.queues[queue].reopened(fields, fresh_until);
+        self.outcomes -= self.change_waiting(queue, |of_queue| of_queue.reopened(fields, fresh_until));
     }
 
     /// Records that the consumer's lease is lost: its tasks belong to other workers now. Running
@@ -306,7 +334,7 @@ impl State {
     /// goes first, so that the oldest is the next to be claimed. Returns how many tasks it
     /// released.
     pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
-        let overdue = self.queues[queue].take_overdue(now, patience);
+        let overdue = self.change_waiting(queue, |of_queue| of_queue.take_overdue(now, patience));
         for work in &overdue {
             self.settle(work, Outcome::Release, Stage::Waiting, now);
         }

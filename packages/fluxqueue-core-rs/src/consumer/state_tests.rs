@@ -222,7 +222,7 @@ fn a_drain_drops_waiting_tasks_and_keeps_running_ones() {
     admit(&shared, 0, &raw("sync"));
     admit(&shared, 0, &raw("async"));
     let work = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().queues[0].drop_waiting(), 2);
+    assert_eq!(shared.lock().drop_waiting(0), 2);
     assert_eq!(shared.lock().queues[0].fields(), [field(&running)]);
     assert_eq!(shared.lock().release_running(0, at(2)), 1);
     assert!(!shared.finish(&work, Outcome::Succeeded, at(3)), "it was given back");

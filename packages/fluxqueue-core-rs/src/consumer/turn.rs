@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::link::Side;
 use super::options::Options;
+use super::pace::Pace;
 use super::scripts::Scripts;
 use super::state::State;
 use crate::config::Node;
@@ -19,6 +20,8 @@ pub struct Context {
     pub scripts: Scripts,
     /// Where Redis is.
     pub deployment: Arc<Deployment>,
+    /// When the requests of idle queues are due.
+    pub pace: Pace,
 }
 
 /// The consequence of an error reply.

@@ -13,7 +13,7 @@ from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import fail
 from fluxqueue_core.service.process import adopt_standard_logging
 
-from . import shutdown
+from . import descriptors, shutdown
 from .options import Options, parse
 from .supervised import SupervisorLink
 
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     from .worker import Worker
 
     try:
+        descriptors.allow(len(application.options.queues), application.options.concurrency)
         worker = Worker(application.options, application.settings, application.tasks, logger, link)
     except ConfigurationError as error:
         fail(prog, str(error))

@@ -1,10 +1,12 @@
 """Moves due tasks from the delayed sets to their lists.
 
 Why: docs/decisions/0016-one-promote-per-queue-and-tick.md
+Why: docs/decisions/0075-one-question-for-many-queues.md
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
+from .idle_queues import IdleQueues
 from .queues import Queues
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ LIMIT = 250
 
 
 class Promoter:
-    """Moves the due tasks of all queues, in one round trip per tick."""
+    """Moves the due tasks of all queues, in one or two round trips per tick."""
 
     def __init__(
         self,
@@ -40,12 +43,15 @@ class Promoter:
         queues: Queues,
         error_log: ErrorLog,
         tracing: Tracing | None = None,
+        *,
+        is_cluster: bool = False,
     ) -> None:
         self._client = client
         self._queues = queues
         self._error_log = error_log
         self._tracing = tracing
         self._refused: dict[str, float] = {}
+        self._idle = None if is_cluster else IdleQueues(client)
         self._arguments = (LIMIT,) if tracing is None else (LIMIT, tracing.most_links)
 
     def step(self) -> float:
@@ -56,7 +62,10 @@ class Promoter:
         """
         self._queues.refresh(self._client)
         now = monotonic()
-        names = [n for n in self._queues.names if self._refused.get(n, 0.0) <= now]
+        names: Sequence[str] = self._queues.names
+        if self._idle is not None:
+            names = self._idle.others(names)
+        names = [n for n in names if self._refused.get(n, 0.0) <= now]
         if not names:
             return TICK
         pause = TICK
@@ -71,6 +80,8 @@ class Promoter:
                 continue
             self._refused.pop(queue, None)
             moved, due, *messages = reply
+            if self._idle is not None:
+                self._idle.saw(queue, is_empty=due < 0)
             if moved:
                 if self._tracing is not None:
                     self._tracing.promoted(queue, moved, messages[0], started)

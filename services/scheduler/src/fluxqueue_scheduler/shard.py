@@ -75,9 +75,12 @@ class Shard:
         # The exporters' threads use this one.
         self.reader = Reader(client(METRICS_PATIENCE), queues)
         self._clients = [*clients, self.reader.client]
+        is_cluster = node is not None
         steps = {
-            "promote": Promoter(promoting, queues, error_log, tracing).step,
-            "rescue": Sweeper(rescuing, queues, options, error_log, tracing).step,
+            "promote": Promoter(promoting, queues, error_log, tracing, is_cluster=is_cluster).step,
+            "rescue": Sweeper(
+                rescuing, queues, options, error_log, tracing, is_cluster=is_cluster
+            ).step,
             "housekeeping": Housekeeper(keeping, queues, options, error_log).step,
         }
         where = "" if node is None else f" {node[0]}:{node[1]}"
