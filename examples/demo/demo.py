@@ -59,6 +59,8 @@ def run(folder: Path) -> list[str]:
         provider = stack.enter_context(PaymentProvider(REFUSALS))
         environment = {
             "FLUXQUEUE_REDIS_URL": url,
+            # The demo looks for its keys in the default one.
+            "FLUXQUEUE_NAMESPACE": "",
             "SHOP_QUEUE": queue,
             "SHOP_FOLDER": str(folder),
             "SHOP_PAYMENT_URL": provider.url,

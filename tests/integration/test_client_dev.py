@@ -141,11 +141,33 @@ def test_all_queues_of_the_module_are_served(
 ) -> None:
     """With the real worker and scheduler. Neither dev nor the application has options."""
     (tmp_path / "app.py").write_text(APP.format(url=url))
+    run_a_retry(tmp_path, network, redis_runs)
+
+
+@pytest.mark.parametrize("by", ["code", "flag"])
+def test_worker_and_scheduler_have_the_namespace_of_the_application(
+    tmp_path: Path, network: int, by: str
+) -> None:
+    """Only the scheduler of that namespace moves the retry."""
+    (tmp_path / "app.py").write_text(APP.format(url="namespace='shop'" if by == "code" else ""))
+    if by == "code":
+        run_a_retry(tmp_path, network, redis_runs=False)
+    else:
+        options = ["--namespace", "shop", "-r", "redis://127.0.0.1:6379"]
+        run_a_retry(tmp_path, network, False, *options, FLUXQUEUE_NAMESPACE="shop")
+
+
+def run_a_retry(
+    tmp_path: Path, network: int, redis_runs: bool, *options: str, **of_application: str
+) -> None:
+    """Runs `APP` with the options of dev and the variables of the application."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
+    variables |= of_application
     with contextlib.ExitStack() as stack:
         if redis_runs:
             stack.enter_context(listening(network, *redis_in(tmp_path)))
-        process = stack.enter_context(dev(tmp_path, "-t", "app", "-c", "1", network=network))
+        started = dev(tmp_path, "-t", "app", "-c", "1", *options, network=network)
+        process = stack.enter_context(started)
         start = "using the Redis that runs at" if redis_runs else "Redis runs at"
         lines_until(process, f"{start} redis://127.0.0.1:6379", "worker.connected")
         enqueue = [sys.executable, "-c", "import app; app.flaky('tried again')"]

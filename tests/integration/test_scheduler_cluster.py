@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fluxqueue import FluxQueue
 from fluxqueue_control.topology import NoCluster, Topology
 from fluxqueue_core import Settings, key
 from fluxqueue_scheduler.options import Options
@@ -18,6 +19,7 @@ from support.scheduler_process import SchedulerProcess
 from support.scripts import DAY, Scripts, message
 from support.telemetry import Recorded
 from support.waiting import wait_until
+from support.worker_process import WorkerProcess
 
 LEASE = 2
 # A scheduler waits a quarter of the lease for a reply of Redis. With this lease, a machine
@@ -186,6 +188,39 @@ def test_the_orphan_search_covers_every_master(
         assert names == {scripts.queue for scripts in queues.values()}
     finally:
         scheduler.stop()
+
+
+FAILS_ONCE = """
+def work(ctx: Context, queue):
+    assert ctx.metadata.retries
+    note(queue)
+
+for queue in os.environ["QUEUES"].split(","):
+    fluxqueue.task_with_context(queue=queue, retry_delay=0.05)(work)
+"""
+
+
+def test_a_namespace_has_its_own_registry(
+    redis_cluster: RedisCluster, client: Any, tmp_path: Path
+) -> None:
+    """It is in another hash slot than the one of the default namespace."""
+    url = redis_cluster.url
+    names = sorted(redis_cluster.queue_on(node) for node in redis_cluster.masters())
+    variables = {"FLUXQUEUE_NAMESPACE": "shop", "QUEUES": ",".join(names)}
+    with (
+        SchedulerProcess(tmp_path, url, lease=LONG_LEASE, namespace="shop") as scheduler,
+        WorkerProcess(
+            tmp_path, url, FAILS_ONCE, variables=variables, queue=",".join(names)
+        ) as worker,
+    ):
+        app = FluxQueue(url, namespace="shop")
+        for name in names:
+            app.task(name="work", queue=name)(lambda queue: None)(name)
+        wait_until(lambda: sorted(worker.notes()) == names, what=worker.output)
+        registered = client.smembers(key("queues", namespace="shop"))
+        assert sorted(name.decode() for name in registered) == names
+        assert not client.exists(key("queues"))
+        assert worker.stop() == 0 and scheduler.stop() == 0
 
 
 def test_the_metrics_of_all_masters(

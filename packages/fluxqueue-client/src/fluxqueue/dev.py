@@ -15,6 +15,7 @@ from types import FrameType
 
 from fluxqueue_core import Settings
 from fluxqueue_core.service.command_line import USAGE_ERROR, Parser, fail
+from fluxqueue_core.service.common_settings import NAMESPACE
 from fluxqueue_core.service.setting import Setting
 
 from . import dev_redis
@@ -63,6 +64,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
         help="queues, in order of priority (FLUXQUEUE_QUEUE; all that the modules declare)",
     )
     parser.add_setting("redis_url", REDIS_URL)
+    parser.add_setting("namespace", NAMESPACE)
     known, others = parser.parse_known_args(argv)
     missing = [package for module, package in _NEEDED.items() if not _is_installed(module)]
     if missing:
@@ -75,7 +77,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     if known.concurrency is not None:
         worker_options += ["-c", known.concurrency]
     try:
-        return _Dev(prog, worker_options).run(known.redis_url)
+        return _Dev(prog, worker_options).run(known.redis_url, known.namespace)
     except (ConfigurationError, RedisNotFound, RedisNotStarted) as error:
         fail(prog, str(error))
 
@@ -94,14 +96,19 @@ class _Dev:
         self._environment = os.environ | {"FLUXQUEUE_HEALTH_PORT": "0"}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def run(self, redis_url: str) -> int:
+    def run(self, redis_url: str, namespace: str | None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         named = redis_url
-        if not redis_url:
-            redis_url, code = self._url_in_code()
+        if namespace is not None:
+            self._environment[NAMESPACE.env] = namespace
+        if named:
+            self._environment[REDIS_URL.env] = named
+        if not named or namespace is None:
+            in_code, namespace, code = self._ask_code()
             if code is not None:
                 return code
+            redis_url = named or in_code
         settings = Settings(redis_url or None)
         redis = dev_redis.provide(settings, self._say, lambda: not self._events.empty())
         if redis is not None:
@@ -111,9 +118,11 @@ class _Dev:
             self._say(
                 f"for the application, if its code names no URL: export {REDIS_URL.env}={url}"
             )
-        self._environment["FLUXQUEUE_REDIS_URL"] = redis_url or settings.url
+        self._environment[REDIS_URL.env] = redis_url or settings.url
+        # The worker knows its code.
+        scheduler_options = ["--namespace", namespace] if namespace else []
         try:
-            self._start("scheduler", "fluxqueue_scheduler")
+            self._start("scheduler", "fluxqueue_scheduler", *scheduler_options)
             self._start("worker", "fluxqueue_worker", *self._worker_options)
             event = self._events.get()
             self._say("stopping" if isinstance(event, int) else self._obituary(event, redis))
@@ -127,12 +136,14 @@ class _Dev:
             if redis is not None:
                 redis.stop()
 
-    def _url_in_code(self) -> tuple[str, int | None]:
-        """Asks a worker for the URL that the modules name, as only their import shows it.
+    def _ask_code(self) -> tuple[str, str, int | None]:
+        """Asks a worker for the URL that the modules name and for its namespace, as only
+        their import shows them.
 
         Returns:
             The URL; empty if they name none, or raise an exception, which the real worker
-            will print. And the exit code, if this command can't go on.
+            will print. The namespace; empty if it is the default one. And the exit code, if
+            this command can't go on.
         """
         reader, writer = os.pipe()
         with open(reader) as told, tempfile.TemporaryFile() as errors:
@@ -152,12 +163,13 @@ class _Dev:
             if isinstance(self._events.get(), int):
                 child.kill()
                 self._say("stopping")
-                return "", 0
+                return "", "", 0
             if child.returncode == USAGE_ERROR:
                 errors.seek(0)
                 sys.stderr.write(errors.read().decode(errors="replace"))
-                return "", USAGE_ERROR
-            return told.read().strip(), None
+                return "", "", USAGE_ERROR
+            url, _, namespace = told.read().partition("\n")
+            return url, namespace, None
 
     def _start(self, name: str, module: str, *options: str) -> None:
         # The child has a separate process group. So only this process gets Ctrl+C, and it

@@ -55,7 +55,8 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
     if application is None:
         return 1
     if options.tell_redis is not None:
-        os.write(options.tell_redis, (application.url_in_code or "").encode())
+        told = f"{application.url_in_code or ''}\n{application.settings.namespace}"
+        os.write(options.tell_redis, told.encode())
         # Threads and exit handlers of the application must not delay `fluxqueue dev`.
         os._exit(0)
     from .worker import Worker

@@ -84,8 +84,8 @@ class Options:
         tasks_modules: see `task_loader.find`.
         parent: the process whose suspects this one runs, or None.
         process_position: its position under its supervisor, or None.
-        tell_redis: the descriptor to which to write the URL that the modules name, and
-            then end; None for a worker.
+        tell_redis: the descriptor to which to write the URL that the modules name and, in a
+            second line, the namespace, and then end; None for a worker.
         folder: the working directory at the start.
     """
 
