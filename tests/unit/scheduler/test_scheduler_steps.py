@@ -106,17 +106,17 @@ class Clock:
 class Sweeps:
     """A sweeper on a fake server and a fake clock."""
 
-    def __init__(self, clock: Clock, late: list[bytes]) -> None:
+    def __init__(self, clock: Clock, late: list[bytes], queues: Sequence[bytes] = (b"q",)) -> None:
         self.clock = clock
         self.late = late
         self.calls: list[str] = []
         self.seconds_per_call = 0.0
         self.away = False
         error_log = ErrorLog()
-        queues = RegisteredQueues(error_log)
-        client: Any = FakeClient(self._answer, [b"q"])
-        queues.refresh(client)
-        self.sweeper = Sweeper(client, queues, Options(lease=10.0), error_log)
+        registered = RegisteredQueues(error_log)
+        client: Any = FakeClient(self._answer, queues)
+        registered.refresh(client)
+        self.sweeper = Sweeper(client, registered, Options(lease=10.0), error_log)
 
     def _answer(self, call: ScriptCall) -> Any:
         if self.away:
@@ -171,6 +171,18 @@ def test_a_late_sweep_is_an_error(sweeps: Sweeps, lines: list[Fields]) -> None:
     [line] = lines
     assert (line["event"], line["level"], line["queue"]) == ("sweep.late", "error", "q")
     assert line["seconds"] == pytest.approx(2.6) and "rescues nobody" in line["error"]
+
+
+def test_a_late_sweep_of_many_queues_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, lines: list[Fields]
+) -> None:
+    names = [f"q{i:03}".encode() for i in range(150)]
+    sweeps = Sweeps(Clock(monkeypatch), late=[], queues=names)
+    sweeps.sweeper.step()
+    sweeps.clock.time += 2.6
+    sweeps.sweeper.step()
+    [line] = lines
+    assert (line["event"], line["queues"]) == ("sweep.late", 150)
 
 
 def test_a_sweep_that_an_outage_delays_is_not_reported_as_late(

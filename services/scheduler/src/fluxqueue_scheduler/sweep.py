@@ -62,6 +62,8 @@ class Sweeper:
         self._tracing = tracing
         self._next_sweep = 0.0
         self._swept: dict[str, float] = {}
+        # The queues that the present sweep has reached too late, with the seconds since the last.
+        self._late: dict[str, float] = {}
         self._rescues: deque[Rescue] = deque()
         self._under_rescue: set[tuple[str, str]] = set()
         # By queue: tombstones not yet checked since the last sweep, and tombstones that
@@ -89,6 +91,7 @@ class Sweeper:
         except UNAVAILABLE:
             # The outage makes the next sweep late, and has its own log line.
             self._swept.clear()
+            self._late.clear()
             raise
         if self._unseen or self._forgettable or self._rescues:
             return 0.0
@@ -114,6 +117,7 @@ class Sweeper:
                         self._forgettable[queue] = tombstones[-FORGET_LIMIT:]
         if forgetting:
             self._next_forgetting = time.monotonic() + FORGET_INTERVAL
+        self._report_late()
 
     def _swept_queues(
         self, names: Sequence[str], arguments: tuple[int, ...]
@@ -152,15 +156,24 @@ class Sweeper:
         last = self._swept.get(queue)
         self._swept[queue] = now
         if last is not None and now - last > self._options.gap:
-            self._error_log.report(
-                "sweep.late",
-                queue,
-                queue=queue,
-                seconds=round(now - last, 3),
-                gap=self._options.gap,
-                error="a sweep slower than its gap rescues nobody: give the scheduler more CPU, "
-                "or look for slow commands in Redis",
-            )
+            self._late[queue] = now - last
+
+    def _report_late(self) -> None:
+        """Logs one line for all queues that this sweep reached too late."""
+        if not self._late:
+            return
+        queue, seconds = max(self._late.items(), key=lambda late: late[1])
+        self._error_log.report(
+            "sweep.late",
+            next(iter(self._late)),
+            queue=queue,
+            queues=len(self._late),
+            seconds=round(seconds, 3),
+            gap=self._options.gap,
+            error="a sweep slower than its gap rescues nobody: give the scheduler more CPU, "
+            "or look for slow commands in Redis",
+        )
+        self._late.clear()
 
     def _ids(self, queue: str, members: list[bytes]) -> list[str]:
         ids = []
