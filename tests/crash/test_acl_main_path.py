@@ -130,6 +130,7 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("version", acl.VERSIONS)
 def test_the_main_path_works_with_the_least_rights(tmp_path: Path, version: str) -> None:
     with (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
+from support.raw_messages import message
 from support.system import System
 from support.waiting import wait_until, wait_until_past
 
@@ -50,6 +51,7 @@ def check_no_hurry(system: System) -> None:
     assert conversations(system) - before <= MOST
 
 
+@pytest.mark.versions
 def test_out_of_memory_an_idle_worker_waits(tmp_path: Path, server: EmbeddedRedis) -> None:
     with System(tmp_path, server.url, APP, lease=3) as system:
         system.start_scheduler()
@@ -65,6 +67,7 @@ def test_out_of_memory_an_idle_worker_waits(tmp_path: Path, server: EmbeddedRedi
         assert worker.stop() == 0
 
 
+@pytest.mark.versions
 def test_out_of_memory_waiting_tasks_are_run_and_settled(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
@@ -83,6 +86,28 @@ def test_out_of_memory_waiting_tasks_are_run_and_settled(
         system.wait_until_settled()
         assert system.ledger.run_twice() == set()
         assert worker.named("worker.lease_lost") == []
+        assert worker.stop() == 0
+
+
+@pytest.mark.versions
+def test_out_of_memory_a_script_that_adds_a_task_wakes_the_worker(
+    tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    """From Redis 7.2 on, the BLMOVE that waits is woken, and then refused with OOM."""
+    add = "return redis.call('LPUSH', KEYS[1], ARGV[1])"
+    with System(tmp_path, server.url, APP, lease=10) as system:
+        worker = system.start_worker()
+        wait_until(lambda: system.redis.info("clients")["blocked_clients"] == 1)
+        if int(system.redis.info("server")["redis_version"].partition(".")[0]) >= 7:
+            add = "#!lua flags=allow-oom\n" + add
+        else:
+            add = "redis.call('LREM', KEYS[1], 1, '') " + add
+        system.redis.config_set("maxmemory", "1mb")
+        system.redis.eval(add, 1, key("pending", "default"), message("work", 1))
+        system.wait_until_ended([1])
+        system.wait_until_settled()
+        assert conversations(system) == 1
+        assert worker.named("worker.disconnected") == []
         assert worker.stop() == 0
 
 

@@ -11,7 +11,8 @@ from support.redis_cluster import RedisCluster
 
 def name_and_version(info: dict[str, Any]) -> str:
     """Such as `redis-7.0` or `valkey-8.1`."""
-    name = str(info.get("server_name", "redis"))
+    forks = [name for name in ("valkey", "redict") if f"{name}_version" in info]
+    name = forks[0] if forks else "redis"
     version = str(info.get(f"{name}_version", info["redis_version"]))
     return f"{name}-{version.rpartition('.')[0]}"
 

@@ -14,6 +14,11 @@ use crate::keys::Namespace;
 /// frees memory. Servers before Redis 7 reject this line.
 const FLAGS: &str = "#!lua flags=allow-oom\n";
 
+/// Does the same on servers before Redis 7: they let a script go on at `maxmemory` after its first
+/// write, and this write needs no memory. It follows the part `keys`.
+/// Why: docs/decisions/0072-scripts-go-on-at-maxmemory-on-redis-6-2.md
+const FIRST_WRITE: &str = "redis.call('ZREM', CONSUMERS, '')\n";
+
 /// The keys that a script takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
@@ -76,8 +81,12 @@ fn source(name: &str) -> Result<&'static Source> {
 /// The whole text of a script. `flags` is false for a server before Redis 7.
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
-    let first = if flags && *takes != Takes::Client { FLAGS } else { "" };
-    Ok(format!("{first}{}{body}", parts.concat()))
+    let (keys, parts) = match (takes, flags) {
+        (Takes::Client, _) => return Ok(format!("{}{body}", parts.concat())),
+        (_, true) => return Ok(format!("{FLAGS}{}{body}", parts.concat())),
+        (_, false) => parts.split_at(1),
+    };
+    Ok(format!("{}{FIRST_WRITE}{}{body}", keys.concat(), parts.concat()))
 }
 
 /// The KEYS of a script that is called for `consumer`. `olds` are the consumers that the
@@ -108,14 +117,6 @@ pub fn keys(
     }
     keys.extend(olds.iter().flat_map(|old| namespace.of_consumer(queue, old)));
     Ok(keys)
-}
-
-/// The name of the script whose digest is in an error reply.
-pub fn named_in(error: &str) -> Option<&'static str> {
-    names().find(|name| {
-        let digests = [true, false].map(|flags| Script::load(name, flags).map(|script| script.digest));
-        digests.iter().flatten().any(|digest| error.contains(digest))
-    })
 }
 
 /// The script that a client calls. Its text is the same for every version of Redis.
@@ -152,7 +153,10 @@ mod tests {
     #[test]
     fn the_flags_are_the_first_line_or_absent() {
         assert!(text("open", true).expect("known").starts_with("#!lua flags=allow-oom\n"));
-        assert!(!text("open", false).expect("known").contains("#!lua flags"));
+        let plain = text("open", false).expect("known");
+        assert!(!plain.contains("#!lua flags"));
+        // The first write is the first call of all: a refusal by another command would come before.
+        assert_eq!(plain.find("redis.call("), plain.find(FIRST_WRITE.trim_end()));
         assert!(text("nonsense", true).is_err());
         assert_eq!(text("enqueue", true).expect("known"), enqueue().text);
     }

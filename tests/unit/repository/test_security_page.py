@@ -91,10 +91,14 @@ def scheduler_modules() -> set[Path]:
     return found
 
 
+# The scheduler does without these rights.
+OPTIONAL = ("CLIENT", "INFO")
+
+
 def of_scheduler_source() -> set[str]:
     """The plain commands that the scheduler's modules name."""
     source = "".join(file.read_text() for file in scheduler_modules())
-    words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {"SCRIPT"}
+    words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {"SCRIPT", *OPTIONAL}
     return {word.lower() for word in words} - IN_A_CLUSTER
 
 

@@ -188,6 +188,7 @@ LINES: list[tuple[Event, str, str, dict[str, Any]]] = [
     (Event.NoScheduler(None), "warning", "worker.no_scheduler", {"seconds": None}),
     (Event.Released(3), "info", "worker.released", {"count": 3}),
     (Event.NotRegistered("e"), "error", "worker.not_registered", {"error": "e"}),
+    (Event.NoBlmove("e"), "error", "worker.no_blmove", {"error": "e"}),
     (Event.Failed("e"), "error", "worker.failed", {"error": "e"}),
 ]
 

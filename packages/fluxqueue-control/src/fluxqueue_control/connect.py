@@ -3,11 +3,13 @@ Sentinels name, or for one node of a cluster. None of them retries by itself."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import redis
 from fluxqueue_core import Settings
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
@@ -103,11 +105,24 @@ def _login(settings: Settings) -> dict[str, Any]:
 def _options(settings: Settings, timeout: float, client_name: str) -> dict[str, Any]:
     return {
         "protocol": 2,
-        "client_name": client_name,
+        "redis_connect_func": partial(_introduce, client_name),
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": min(timeout, settings.timeout),
         "socket_connect_timeout": settings.connect_timeout,
     }
+
+
+def _introduce(client_name: str, connection: Any) -> None:
+    """Sends the first commands. A server may lack `CLIENT`: it only tells operators who
+    is connected."""
+    connection.on_connect()
+    connection.send_command("CLIENT", "SETNAME", client_name, check_health=False)
+    try:
+        connection.read_response()
+    except NoPermissionError:
+        raise
+    except ResponseError:
+        pass
 
 
 def close(client: redis.Redis) -> None:

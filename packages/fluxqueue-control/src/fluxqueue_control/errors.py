@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import redis
-from fluxqueue_core import alert_remedy, is_temporary
+from fluxqueue_core import alert_remedy, is_temporary, operators_remedy
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -26,12 +27,13 @@ from redis.exceptions import (
 
 # OpenSSL's code of an alert, or of an answer that is not TLS.
 _TLS_REASON = re.compile(r"\[SSL: (?:\w+_ALERT_)?(\w+)\]")
-_READ_ONLY = re.compile(r"\bread only replica\b")
+_READ_ONLY = re.compile(r"\bREADONLY\b")
 # CLUSTERDOWN with this text is about one hash slot, not about the whole cluster.
 _NOT_SERVED = "hash slot not served"
 # redis-py removes the code from the texts of these errors.
 _CODES: dict[type[BaseException], str] = {
     NoPermissionError: "NOPERM",
+    redis.AuthenticationError: "WRONGPASS",
     ReadOnlyError: "READONLY",
     OutOfMemoryError: "OOM",
     ClusterDownError: "CLUSTERDOWN",
@@ -83,7 +85,35 @@ def is_unavailable(error: redis.RedisError) -> bool:
 
 def is_read_only(error: redis.RedisError) -> bool:
     """Whether the server is a replica now, so that another one is the master."""
-    return _READ_ONLY.search(str(error)) is not None
+    return _READ_ONLY.search(full_text(error)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A refused command, or a refused script by its name."""
+
+    command: str = ""
+    script: str | None = None
+
+
+def mark(error: BaseException, sent: Sent) -> None:
+    """Notes in the error what Redis refused: the text of a server often does not say it."""
+    error.fluxqueue_sent = sent  # type: ignore[attr-defined]
+
+
+def sent(error: BaseException) -> Sent:
+    """Returns the note that `mark` has made."""
+    noted: Sent = getattr(error, "fluxqueue_sent", Sent())
+    return noted
+
+
+def remedy(error: BaseException) -> str | None:
+    """Returns the remedy for an error that lasts until an operator acts: a right or a
+    command is missing, the password is wrong. None for any other error."""
+    if not isinstance(error, (ResponseError, *DENIED)):
+        return None
+    refused = sent(error)
+    return operators_remedy(full_text(error), refused.command, refused.script)
 
 
 def explained(error: BaseException, shows_certificate: bool) -> str:

@@ -9,6 +9,7 @@ logs it once and tries again after a back-off.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,16 @@ from fluxqueue_core import Settings, key, script, script_keys
 from redis.exceptions import MovedError, NoPermissionError, NoScriptError, ResponseError
 
 from .connect import CLIENT_NAME, Node, close, connect
-from .errors import AccessDenied, BrokerNotReady, explained, full_text, is_read_only, is_unavailable
+from .errors import (
+    AccessDenied,
+    BrokerNotReady,
+    Sent,
+    explained,
+    full_text,
+    is_read_only,
+    is_unavailable,
+    mark,
+)
 
 Reply = Any
 
@@ -136,13 +146,15 @@ class RedisClient:
             UNAVAILABLE: Redis is unreachable or can't work.
         """
         pipeline: Any = self._redis.pipeline(transaction=False)
+        names = []
         for words in commands:
             pipeline.execute_command(*words)
-        return self._replies(lambda: pipeline.execute(raise_on_error=False))
+            names.append(_name(words))
+        return self._replies(lambda: pipeline.execute(raise_on_error=False), names)
 
     def send(self, packed: Packed) -> list[Reply]:
         """Sends packed commands; returns and raises as `commands` does."""
-        return self._replies(lambda: self._sent(packed))
+        return self._replies(lambda: self._sent(packed), itertools.repeat(""))
 
     def _sent(self, packed: Packed) -> list[Reply]:
         untyped: Any = self._redis
@@ -150,7 +162,7 @@ class RedisClient:
             client.connection.send_packed_command([packed.bytes])
             return [_next_reply(client.connection) for _ in range(packed.count)]
 
-    def _replies(self, execute: Callable[[], list[Reply]]) -> list[Reply]:
+    def _replies(self, execute: Callable[[], list[Reply]], names: Iterable[str]) -> list[Reply]:
         try:
             replies = execute()
         except redis.RedisError as error:
@@ -159,10 +171,14 @@ class RedisClient:
                 raise BrokerNotReady(explained(error, self._shows_certificate)) from error
             if isinstance(error, NoPermissionError):
                 raise AccessDenied(full_text(error)) from error
+            mark(error, Sent("SELECT"))
             raise
         moved = False
-        for reply in replies:
-            if isinstance(reply, redis.RedisError) and is_unavailable(reply):
+        for reply, name in zip(replies, names, strict=False):
+            if not isinstance(reply, redis.RedisError):
+                continue
+            mark(reply, Sent(name))
+            if is_unavailable(reply):
                 if is_read_only(reply):
                     # It is no longer the master. Only a new connection asks for the master.
                     self._redis.connection_pool.disconnect()
@@ -190,6 +206,9 @@ class RedisClient:
             again = self.commands([self._evalsha(script_calls[i]) for i in missing])
             for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
+        for script_call, reply in zip(script_calls, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                mark(reply, Sent(script=script_call.name))
         return replies
 
     def _evalsha(self, script_call: ScriptCall) -> list[str | bytes | float]:
@@ -210,10 +229,16 @@ class RedisClient:
         self._scripts.pop(name, None)
         try:
             self.command("SCRIPT", "LOAD", self._script(name)[0])
-        except ResponseError as error:
-            if "compiling script" not in str(error):
-                raise
+        except NoPermissionError:
+            raise
+        except ResponseError:
             # Servers before Redis 7 do not know the line with the flags.
             self._flags = False
             self._scripts.clear()
             self.command("SCRIPT", "LOAD", self._script(name)[0])
+
+
+def _name(words: Sequence[str | bytes | float]) -> str:
+    """The name of a command, such as `SADD` or `SCRIPT LOAD`."""
+    own = words[:2] if words[0] in ("CLUSTER", "SCRIPT") else words[:1]
+    return " ".join(str(word) for word in own)

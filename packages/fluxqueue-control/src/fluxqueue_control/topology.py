@@ -8,9 +8,10 @@ from typing import Any
 import redis
 from fluxqueue_core import Settings
 from redis.crc import key_slot
+from redis.exceptions import NoPermissionError
 
 from .connect import CLIENT_NAME, Node
-from .errors import UNAVAILABLE
+from .errors import UNAVAILABLE, remedy, sent
 from .redis_client import RedisClient
 
 # Seconds to wait for a node's reply.
@@ -71,8 +72,11 @@ class Topology:
             try:
                 self._read(node)
             except (*UNAVAILABLE, redis.ResponseError) as error:
-                errors.append(f"{node[0]}:{node[1]}: {error}")
-                if "cluster support disabled" in str(error):
+                found = remedy(error)
+                errors.append(f"{node[0]}:{node[1]}: {error}{f'; {found}' if found else ''}")
+                if sent(error).command == "CLUSTER SLOTS" and not isinstance(
+                    error, NoPermissionError
+                ):
                     raise NoCluster(
                         f"{errors[-1]}; a server that is no node of a cluster has a URL "
                         "that begins with redis:// or rediss://"

@@ -25,13 +25,14 @@ __all__ = [
     "check_server_certificate",
     "dead_reason",
     "dial",
+    "evictions",
     "fork_generation",
     "is_temporary",
     "key",
     "key_kinds",
     "message_field",
-    "missing_right",
     "new_task_id",
+    "operators_remedy",
     "parse_message",
     "raise_deliveries",
     "script",
@@ -441,6 +442,15 @@ class Event:
         def error(self) -> str: ...
 
     @final
+    class NoBlmove(Event):
+        """The server does not have BLMOVE, so the worker polls."""
+
+        __match_args__ = ("error",)
+        def __new__(cls, error: str) -> Event.NoBlmove: ...
+        @property
+        def error(self) -> str: ...
+
+    @final
     class Failed(Event):
         """The driver has ended because of a fault in it."""
 
@@ -713,9 +723,23 @@ def new_task_id() -> str:
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """Returns the JSON that `dead:reasons` keeps for a dead message."""
 
-def missing_right(error: str) -> str | None:
-    """Returns the remedy for an error of Redis (with its code) about a missing right.
-    None: the error is not about a right."""
+def operators_remedy(error: str, command: str = "", script: str | None = None) -> str | None:
+    """Returns the remedy for an error of Redis (with its code) that lasts until an operator
+    acts: a right or a command is missing, the password is wrong. None for other errors.
+
+    Args:
+        command: the command that was refused, such as `LMOVE` or `CLUSTER SLOTS`.
+        script: the script that was refused, in place of a command.
+    """
+
+def evictions(settings: Settings, queues: Sequence[str]) -> list[tuple[str | None, str, int]]:
+    """Asks each server that has one of the queues whether it evicts keys.
+
+    Returns its `host:port` (None if the URL has only one), its `maxmemory-policy` and its
+    `maxmemory` in bytes (0: it has no limit). Leaves out servers that don't answer within
+    the timeouts, and those that don't say it, for example because the user lacks the right
+    to `INFO`.
+    """
 
 def is_temporary(text: str) -> bool:
     """Returns whether an error of Redis says that this server can't work at present: it

@@ -219,15 +219,20 @@ fn sentinel(mut parts: UrlParts, encrypted: bool) -> Result<Location> {
 fn cluster(mut parts: UrlParts, encrypted: bool) -> Result<Location> {
     let nodes = parts.nodes(PORT)?;
     let asked = take(&mut parts.query, "db");
-    if parts.path.iter().copied().chain(asked.as_deref()).any(|database| database != "0") {
-        return Err(bad("a Redis Cluster has no database but 0; it looks like redis+cluster://host1:6379,host2:6379"));
-    }
+    let path = match parts.path[..] {
+        [] => "",
+        [path] => path,
+        _ => {
+            let shape = "it looks like redis+cluster://host1:6379,host2:6379/0";
+            return Err(bad(format!("the Redis URL has too many parts behind its hosts; {shape}")));
+        }
+    };
     Ok(Location {
         address: Address::Cluster(nodes),
         encrypted,
         username: parts.username,
         password: parts.password,
-        database: 0,
+        database: database(asked.as_deref().unwrap_or(path))?,
         query: parts.query,
     })
 }
@@ -256,7 +261,8 @@ impl Location {
             Address::Unix(path) => format!("{scheme}://{}?db={database}", path.display()),
             Address::Single(_) => format!("{scheme}://{hosts}/{database}"),
             Address::Sentinel(sentinels) => format!("{scheme}://{hosts}/{}/{database}", sentinels.service),
-            Address::Cluster(_) => format!("{scheme}://{hosts}"),
+            Address::Cluster(_) if database == 0 => format!("{scheme}://{hosts}"),
+            Address::Cluster(_) => format!("{scheme}://{hosts}/{database}"),
         }
     }
 
@@ -280,7 +286,8 @@ impl Location {
                 pairs.extend(secrets.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?))));
                 format!("/{}/{}", encode(&sentinels.service), self.database)
             }
-            Address::Cluster(_) => String::new(),
+            Address::Cluster(_) if self.database == 0 => String::new(),
+            Address::Cluster(_) => format!("/{}", self.database),
         };
         let mut url = format!("{}://{credentials}{}{path}", self.scheme(), self.hosts());
         if !pairs.is_empty() {
@@ -327,6 +334,11 @@ mod tests {
         assert_eq!(location.query, [("timeout".to_owned(), "2".to_owned())]);
         assert_eq!(location.for_people(), "rediss+cluster://a:7000,b:6379");
         assert_eq!(location.for_clients(&[]), "rediss+cluster://:pw@a:7000,b:6379");
+        for url in ["redis+cluster://a/3", "redis+cluster://a?db=3"] {
+            let location = read(url).expect("valid");
+            assert_eq!((location.database, location.for_people().as_str()), (3, "redis+cluster://a:6379/3"));
+            assert_eq!(location.for_clients(&[]), "redis+cluster://a:6379/3");
+        }
     }
 
     #[test]
@@ -339,8 +351,9 @@ mod tests {
             ("redis+sentinel://:secret@h,,i/m", "host 2"),
             ("redis+sentinel://:secret@h,i:99999/m", "host 2"),
             ("redis+sentinel://:secret@[::1/m", "host 1"),
-            ("redis+cluster://:secret@h/1", "no database but 0"),
-            ("redis+cluster://:secret@h?db=2", "no database but 0"),
+            ("redis+cluster://:secret@h/x", "\"x\""),
+            ("redis+cluster://:secret@h?db=-2", "\"-2\""),
+            ("redis+cluster://:secret@h/1/2", "too many parts"),
             ("redis+cluster://user:1/secret@h", "%2F"),
             ("redis+cluster://user:1?secret@h", "%3F"),
             ("redis+cluster://user:1#secret@h", "%23"),

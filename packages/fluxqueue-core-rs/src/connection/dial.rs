@@ -1,5 +1,6 @@
 //! Opens a connection to one server: the socket, TLS, and the first commands.
 
+use std::borrow::Cow;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::framing::Reply;
 use super::interrupt::{Interrupt, SLICE};
 use super::link::Connection;
 use super::lookup;
-use super::refusal::redis_error;
+use super::refusal::{Refusal, Sent, redis_error};
 use super::share::share;
 use super::stream::Stream;
 use super::tls::TlsStream;
@@ -54,18 +55,25 @@ impl Greeting<'_> {
         }
     }
 
-    fn check(&self, reply: &Reply) -> Result<()> {
-        match (self, reply) {
-            (Greeting::WaitAof, Reply::Error(text)) if text.contains("unknown command") => {
-                Err(Error::Broker("wait_aof is on, but this server has no WAITAOF: it needs Redis 7.2".into()))
+    /// The name of the command.
+    fn name(&self) -> Cow<'static, str> {
+        match self {
+            Greeting::Auth(_) => "AUTH".into(),
+            Greeting::Select(_) => "SELECT".into(),
+            Greeting::Role => "ROLE".into(),
+            Greeting::Wait => "WAIT".into(),
+            Greeting::WaitAof => "WAITAOF".into(),
+            Greeting::Question(words) => {
+                let name: Vec<_> = words.iter().take(2).map(|word| String::from_utf8_lossy(word)).collect();
+                name.join(" ").into()
             }
-            // The server is a replica, for example the master before a failover. Its reply to
-            // the first command says more: `MOVED` leads to the new master.
-            (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) if text.contains("replica instances") => Ok(()),
-            (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) => Err(Error::Broker(format!(
-                "Redis can't wait for replicas or the disk, as wait_replicas or wait_aof asks: {text}"
-            ))),
-            (_, Reply::Error(text)) => Err(redis_error(text)),
+        }
+    }
+
+    fn check(&self, reply: &Reply, config: &Config) -> Result<()> {
+        match (self, reply) {
+            (Greeting::Wait | Greeting::WaitAof, Reply::Error(text)) => Err(can_not_wait(text, config)),
+            (_, Reply::Error(text)) => Err(redis_error(text, Sent::Command(&self.name()))),
             (Greeting::Role, Reply::Array(parts)) => match parts.first() {
                 Some(Reply::BulkString(role)) if &role[..] == b"master" => Ok(()),
                 _ => Err(Error::Unavailable("the Sentinels call it the master, but it is not (or not yet)".into())),
@@ -78,6 +86,18 @@ impl Greeting<'_> {
             _ => Err(Error::Unavailable("what answers there is not Redis".into())),
         }
     }
+}
+
+/// The error for a server that refuses to wait for replicas or the disk.
+fn can_not_wait(text: &str, config: &Config) -> Error {
+    let refusal = Refusal::read(text);
+    let text = format!(
+        "Redis can't wait for replicas or the disk, as wait_replicas or wait_aof asks: {text}; wait_aof needs Redis \
+         7.2 or later with appendonly yes"
+    );
+    // A node of a cluster that has become a replica can't wait either. The map may not know it yet.
+    let may_be_replica = refusal == Refusal::Other && matches!(config.address, Address::Cluster(_));
+    if may_be_replica || refusal.is_temporary() { Error::Unavailable(text) } else { Error::Broker(text) }
 }
 
 fn auth<'a>(credentials: Credentials<'a>) -> Option<Greeting<'a>> {
@@ -183,6 +203,7 @@ fn set_slice(config: &Config, stream: &Stream) -> Result<()> {
 /// Sends the greetings, and checks the replies. Returns the last reply.
 fn greet(
     connection: &mut Connection,
+    config: &Config,
     greetings: &[Greeting],
     deadline: Instant,
     interrupt: &mut Interrupt,
@@ -194,7 +215,16 @@ fn greet(
     let mut last = Reply::Null;
     for greeting in greetings {
         last = connection.receive(deadline, interrupt).map_err(not_reached)?;
-        greeting.check(&last)?;
+        if let Err(error) = greeting.check(&last, config) {
+            // A server without room for another client (`maxclients`) says so without a code, and
+            // hangs up. It may have room later.
+            return Err(match &last {
+                Reply::Error(text) if Refusal::read(text) == Refusal::Other && connection.is_hung_up() => {
+                    Error::Unavailable(format!("Redis is not ready: {text}"))
+                }
+                _ => error,
+            });
+        }
     }
     Ok(last)
 }
@@ -218,7 +248,7 @@ fn introduce(
     if config.wait.aof {
         greetings.push(Greeting::WaitAof);
     }
-    greet(&mut connection, &greetings, deadline, interrupt)?;
+    greet(&mut connection, config, &greetings, deadline, interrupt)?;
     Ok(connection)
 }
 
@@ -268,6 +298,6 @@ pub(super) fn question(
 ) -> Result<Reply> {
     reach(config, Place::new(node), deadline, interrupt, |mut connection, by, interrupt| {
         let greetings: Vec<_> = auth(credentials).into_iter().chain([Greeting::Question(words)]).collect();
-        greet(&mut connection, &greetings, by, interrupt)
+        greet(&mut connection, config, &greetings, by, interrupt)
     })
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::framing::{Frame, Reply};
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, SLICE};
 use super::spin::{self, Spin};
 use super::stream::Stream;
 use crate::config::Node;
@@ -236,6 +236,20 @@ impl Connection {
                 return Err(self.broken("no answer in time"));
             }
         }
+    }
+
+    /// Whether the server closes the connection within about a slice, as it does after an error that
+    /// concerns the connection and not the command.
+    pub(super) fn is_hung_up(&mut self) -> bool {
+        let end = Instant::now() + SLICE;
+        while Instant::now() < end {
+            match self.read_some() {
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
+        false
     }
 
     fn broken(&self, what: &str) -> Error {

@@ -1,9 +1,13 @@
 //! The error codes of Redis, and the meaning of each for the sender of the command.
 //!
 //! This is the only list of error codes. With each of them Redis did not execute the command.
+//! The text behind a code differs between servers and versions, so no decision depends on it.
+//!
+//! Why: docs/decisions/0071-codes-and-not-texts-of-errors.md
+
+use std::fmt::{Display, Formatter};
 
 use crate::errors::Error;
-use crate::scripts;
 
 /// The meaning of an error reply, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +32,39 @@ pub enum Refusal {
     WrongPass,
     /// The user lacks a right.
     NoPermission,
-    /// Any other error.
+    /// The server is in protected mode: it has no password, and this is another host.
+    Protected,
+    /// An error with a code that says nothing more, such as `ERR`: the server lacks the command, or a
+    /// script was refused one of its commands.
     Other,
+}
+
+/// A command or a script that was refused. Errors name it, because the text of the server often does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent<'a> {
+    /// A command.
+    Command(&'a str),
+    /// A script, by its name.
+    Script(&'a str),
+}
+
+impl Display for Sent<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Sent::Command(name) => f.write_str(name),
+            Sent::Script(name) => write!(f, "the script {name}"),
+        }
+    }
 }
 
 /// The first word of an error reply.
 fn code(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
+}
+
+/// The meanings of all words of an error reply that can be codes.
+fn meanings(text: &str) -> impl Iterator<Item = Refusal> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(Refusal::by_code)
 }
 
 impl Refusal {
@@ -43,9 +73,21 @@ impl Refusal {
         Refusal::by_code(code(text))
     }
 
+    /// Reads the error reply to `sent`. Redis 6.2 quotes the code of a command inside the error of
+    /// its script, so the code may be any word of that.
+    pub fn of(text: &str, sent: Sent) -> Refusal {
+        match (Refusal::read(text), sent) {
+            (Refusal::Other, Sent::Script(_)) => {
+                meanings(text).find(|refusal| *refusal != Refusal::Other).unwrap_or(Refusal::Other)
+            }
+            (refusal, _) => refusal,
+        }
+    }
+
     fn by_code(code: &str) -> Refusal {
         match code {
-            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => Refusal::NotReady,
+            // A failover ends a BLMOVE with UNBLOCKED; the server closes the connection then.
+            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" | "UNBLOCKED" => Refusal::NotReady,
             "OOM" => Refusal::NoMemory,
             "NOREPLICAS" | "MISCONF" => Refusal::NoWrites,
             "READONLY" => Refusal::ReadOnly,
@@ -55,6 +97,7 @@ impl Refusal {
             "NOAUTH" => Refusal::NoAuth,
             "WRONGPASS" => Refusal::WrongPass,
             "NOPERM" => Refusal::NoPermission,
+            "DENIED" => Refusal::Protected,
             _ => Refusal::Other,
         }
     }
@@ -66,62 +109,63 @@ impl Refusal {
 }
 
 /// Whether any word of an error is a code that says that this server can't work now. A replica
-/// counts too: the old master returns, or another server becomes the master. The code may be
-/// anywhere: Redis 6.2 quotes the code of a command inside the error of its script.
+/// counts too: the old master returns, or another server becomes the master.
 pub fn can_not_work(text: &str) -> bool {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.map(Refusal::by_code).any(|refusal| refusal.is_temporary() || refusal == Refusal::ReadOnly)
+    meanings(text).any(|refusal| refusal.is_temporary() || refusal == Refusal::ReadOnly)
 }
 
-/// Converts an error reply to an error with advice.
-pub fn redis_error(text: &str) -> Error {
-    if text.contains("max number of clients") {
-        return Error::Unavailable(format!("Redis is not ready: {text}"));
+/// Converts the error reply to `sent` to an error with advice.
+pub fn redis_error(text: &str, sent: Sent) -> Error {
+    if let Some(remedy) = only_an_operator(text, sent) {
+        return Error::Denied(format!("Redis refused {sent}: {text}; {remedy}"));
     }
-    if let Some(remedy) = missing_right(text) {
-        return Error::Denied(format!("Redis refused: {text}; {remedy}"));
-    }
-    let remedy = match Refusal::read(text) {
+    let remedy = match Refusal::of(text, sent) {
         Refusal::NotReady => return Error::Unavailable(format!("Redis is not ready: {text}")),
         Refusal::NoMemory => "; raise maxmemory or wait until workers have freed memory",
         Refusal::ReadOnly => "; the URL leads to a replica, use the master's",
         Refusal::Elsewhere => "; this is a node of a cluster, use redis+cluster://host",
-        Refusal::Other if code(text) == "ERR" && text.contains("cluster support disabled") => {
-            "; this is a single server, use redis://host"
-        }
         Refusal::WrongType => "; another program uses a key of this queue",
         _ => "",
     };
-    Error::Broker(format!("Redis refused: {text}{remedy}"))
+    Error::Broker(format!("Redis refused {sent}: {text}{remedy}"))
 }
 
-/// Returns the advice for an error reply about a right; None for any other error.
-pub fn missing_right(text: &str) -> Option<String> {
-    match Refusal::read(text) {
-        Refusal::NoAuth => Some("put user and password into the URL: redis://user:password@host".into()),
-        Refusal::WrongPass => Some("look at user and password in the Redis URL".into()),
-        Refusal::NoPermission => Some(right("")),
-        // Redis refused a command inside a script. Only Redis 7.2 and later say which one.
-        _ if is_in_script(text) => Some(right(&match scripts::named_in(text) {
-            Some(script) => format!("the script {script} was not allowed to call one of its commands: "),
-            None => String::new(),
-        })),
-        _ => None,
-    }
-}
-
-fn right(which: &str) -> String {
-    format!("{which}give this right to the user of the Redis URL; docs/security.md has the ACL lines of all roles")
-}
-
-fn is_in_script(text: &str) -> bool {
-    ["The user executing the script can't", "ACL failure in script"].iter().any(|said| text.contains(said))
+/// Returns the advice for an error that lasts until an operator gives a right, corrects the
+/// password or exchanges the server. None for any other error.
+pub fn only_an_operator(text: &str, sent: Sent) -> Option<String> {
+    let advice = match (Refusal::of(text, sent), sent) {
+        (Refusal::NoAuth, _) => "put user and password into the URL: redis://user:password@host",
+        (Refusal::WrongPass, _) => "look at user and password in the Redis URL",
+        (Refusal::Protected, _) => "give the server a password, and put it into the URL: redis://:password@host",
+        (Refusal::NoPermission, _) => {
+            "give this right to the user of the Redis URL; docs/security.md has the ACL lines of all roles"
+        }
+        (Refusal::Other, Sent::Script(_)) => {
+            "the user of the Redis URL needs the right to each of its commands (docs/security.md has the ACL lines of \
+             all roles), and the server must have them (docs/redis.md)"
+        }
+        (Refusal::Other, Sent::Command("SELECT")) => {
+            "use a database that the server has; a cluster has only 0, unless it is one of Valkey 9 with \
+             cluster-databases, and some proxies have none (docs/redis.md)"
+        }
+        (Refusal::Other, Sent::Command("CLUSTER SLOTS")) => "if this is a single server, use redis://host",
+        (Refusal::Other, Sent::Command("SENTINEL GET-MASTER-ADDR-BY-NAME")) => {
+            "if this is not a Sentinel, use redis://host"
+        }
+        (Refusal::Other, Sent::Command(_)) => {
+            "docs/redis.md lists the commands that a server, or a proxy before it, must have"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scripts::Script;
+
+    const PUSH: Sent = Sent::Command("LPUSH");
+    const EXCHANGE: Sent = Sent::Script("exchange");
 
     #[test]
     fn each_code_says_whether_the_same_command_may_succeed_later() {
@@ -131,6 +175,7 @@ mod tests {
             ("CLUSTERDOWN The cluster is down", true),
             ("MASTERDOWN Link with MASTER is down", true),
             ("BUSY Redis is busy running a script", true),
+            ("UNBLOCKED force unblock from blocking operation", true),
             ("OOM command not allowed when used memory > 'maxmemory'.", true),
             ("NOREPLICAS Not enough good replicas to write.", true),
             ("MISCONF Errors writing to the AOF file", true),
@@ -147,10 +192,17 @@ mod tests {
         }
     }
 
+    /// Redis 6.2 writes this form.
     #[test]
     fn a_code_inside_the_error_of_a_script_is_found() {
-        let six = "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -OOM command not allowed";
-        assert!(can_not_work(six));
+        let inside = |what| format!("ERR Error running script (call to f_0): @user_script:1: @user_script: 1: {what}");
+        let six = inside("-OOM command not allowed");
+        assert_eq!(Refusal::of(&six, EXCHANGE), Refusal::NoMemory);
+        assert_eq!(Refusal::of(&six, PUSH), Refusal::Other, "a command has its code in front");
+        assert_eq!(Refusal::of(&inside("WRONGTYPE Operation against"), EXCHANGE), Refusal::WrongType);
+        assert_eq!(Refusal::of(&inside("Unknown Redis command"), EXCHANGE), Refusal::Other);
+        assert_eq!(Refusal::of("NOSCRIPT the OOM script", EXCHANGE), Refusal::NoScript, "the first word counts");
+        assert!(can_not_work(&six));
         assert!(can_not_work("READONLY You can't write against a read only replica."));
         assert!(can_not_work("-MISCONF: no disk"));
         for text in ["ERR syntax error", "the server is busy", "MY_BUSY key", "OOMs", "MOVED 1 a:1", ""] {
@@ -159,56 +211,67 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_to_do() {
+    fn an_error_names_what_was_refused_and_says_what_to_do() {
         for (text, said) in [
             ("OOM no memory", "raise maxmemory"),
             ("READONLY no", "use the master's"),
             ("MOVED 1 a:1", "use redis+cluster://host"),
-            ("ERR This instance has cluster support disabled", "use redis://host"),
             ("WRONGTYPE Operation", "another program uses a key"),
+            ("MISCONF no disk", "MISCONF no disk"),
         ] {
-            let error = redis_error(text);
+            let error = redis_error(text, PUSH);
             assert!(matches!(&error, Error::Broker(error) if error.contains(said)), "{error:?}");
         }
-        assert!(matches!(redis_error("LOADING wait"), Error::Unavailable(_)));
-        assert!(matches!(redis_error("ERR max number of clients reached"), Error::Unavailable(_)));
-        assert!(matches!(redis_error("NOAUTH Authentication required."), Error::Denied(_)));
-        assert!(matches!(redis_error("MISCONF no disk"), Error::Broker(text) if text.ends_with("MISCONF no disk")));
+        assert!(matches!(redis_error("LOADING wait", PUSH), Error::Unavailable(_)));
+        for (text, sent, said) in [
+            ("NOAUTH Authentication required.", PUSH, "put user and password into the URL"),
+            ("DENIED it is in protected mode", Sent::Command("SELECT"), "give the server a password"),
+            ("NOPERM no permissions to run the 'lpush' command", PUSH, "docs/security.md"),
+            ("ERR unknown command 'LPUSH'", PUSH, "docs/redis.md lists the commands"),
+            ("ERR DB index is out of range", Sent::Command("SELECT"), "use a database that the server has"),
+            ("ERR no", Sent::Command("CLUSTER SLOTS"), "use redis://host"),
+            ("ERR no", Sent::Command("SENTINEL GET-MASTER-ADDR-BY-NAME"), "if this is not a Sentinel"),
+        ] {
+            match redis_error(text, sent) {
+                Error::Denied(error) => {
+                    assert!(error.starts_with(&format!("Redis refused {sent}: {text}; ")), "{error}");
+                    assert!(error.contains(said), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
-    /// The texts are those of Redis 7.2, 7.0 and 6.2.
+    /// The texts are those of Redis 7.2 and later, of 7.0, of 6.2, and of Valkey 9.1, which does
+    /// not have the digest of the script.
     #[test]
-    fn the_script_that_was_refused_is_named() {
-        for (name, flags) in [("exchange", true), ("exchange", false), ("open", true)] {
-            let digest = Script::load(name, flags).expect("known").digest;
-            for text in [
-                format!(
-                    "ERR ACL failure in script: User worker has no permissions to run the 'hmget' command script: \
-                     {digest}, on @user_script:7."
-                ),
-                format!(
-                    "ERR The user executing the script can't run this command or subcommand script: {digest}, on \
-                     @user_script:7."
-                ),
-                format!(
-                    "ERR Error running script (call to f_{digest}): @user_script:7: @user_script: 7: The user \
-                     executing the script can't run this command or subcommand"
-                ),
-            ] {
-                let remedy = missing_right(&text).expect("a right is missing");
-                assert!(remedy.starts_with(&format!("the script {name} was not allowed")), "{remedy}");
-                assert!(remedy.contains("docs/security.md"), "{remedy}");
+    fn a_script_that_was_refused_a_command_is_named_however_the_server_says_it() {
+        for text in [
+            "ERR ACL failure in script: User worker has no permissions to run the 'hmget' command script: 0b16, on \
+             @user_script:7.",
+            "ERR The user executing the script can't run this command or subcommand script: 0b16, on @user_script:7.",
+            "ERR Error running script (call to f_0b16): @user_script:7: @user_script: 7: The user executing the script \
+             can't run this command or subcommand",
+            "ERR ACL failure in script: User worker has no permissions to run the 'hmget' command script: on \
+             @user_script:7.",
+            "ERR Unknown Redis command called from script script: 0b16, on @user_script:7.",
+            "ERR in the words of a server of tomorrow",
+        ] {
+            match redis_error(text, EXCHANGE) {
+                Error::Denied(error) => {
+                    assert!(error.starts_with("Redis refused the script exchange: ERR"), "{error}");
+                    assert!(error.contains("docs/security.md") && error.contains("docs/redis.md"), "{error}");
+                }
+                other => panic!("{other:?}"),
             }
         }
     }
 
     #[test]
-    fn other_errors_are_not_about_rights() {
-        for text in ["ERR syntax error", "WRONGTYPE Operation against a key", "OOM command not allowed", ""] {
-            assert!(missing_right(text).is_none(), "{text}");
+    fn other_errors_do_not_need_an_operator() {
+        for text in ["WRONGTYPE Operation against a key", "OOM command not allowed", "MOVED 1 a:1", "LOADING wait"] {
+            assert!(only_an_operator(text, PUSH).is_none(), "{text}");
+            assert!(only_an_operator(text, EXCHANGE).is_none(), "{text}");
         }
-        assert!(missing_right("NOPERM this user has no permissions to run the 'lpush' command").is_some());
-        let unknown = "ERR The user executing the script can't run this command script: ab, on @user_script:7.";
-        assert!(missing_right(unknown).expect("a right is missing").starts_with("give this right"));
     }
 }

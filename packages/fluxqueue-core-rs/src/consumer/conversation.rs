@@ -13,6 +13,7 @@ use super::release::Release;
 use super::replies::{self, Done, Exchanged, Opened};
 use super::reports::{Reports, parked_event};
 use super::retry::Retry;
+use super::scripts::Form;
 use super::state::Phase;
 use super::turn::{Consequence, Turn};
 use crate::connection::{Connection, Reply};
@@ -31,6 +32,8 @@ pub struct Conversation {
     pub is_paused: bool,
     /// The conversation sends no BLMOVE before this moment, because Redis has refused one.
     pub block_not_before: Duration,
+    /// Until then exchanges replace BLMOVE, because the server does not have it.
+    no_blmove_until: Duration,
     identity: Identity,
     link: Link,
     retry: Retry,
@@ -38,6 +41,8 @@ pub struct Conversation {
     release: Release,
     /// The server does not have the script of `exchange`: the next request carries its text.
     sends_text: bool,
+    /// The form of the scripts that this server accepts.
+    form: Form,
     redis_clock: RedisClock,
     /// The registry of queues is on the same server as the queue.
     registers: bool,
@@ -57,6 +62,8 @@ impl Conversation {
             is_paused: false,
             sends_text: false,
             block_not_before: Duration::ZERO,
+            no_blmove_until: Duration::ZERO,
+            form: Form::default(),
             redis_clock: RedisClock::default(),
             registers,
         }
@@ -113,6 +120,8 @@ impl Conversation {
                 if let Some(error) = not_registered {
                     self.tell(turn, |reports, now| reports.not_registered(&error, now));
                 }
+                // The server may be another one now.
+                self.form = Form::default();
                 self.link = Link::Opening(Opening { pair, sent: None });
             }
             Err(error) => self.failed(turn, &error),
@@ -186,7 +195,7 @@ impl Conversation {
             self.identity.write_registration(out);
         }
         let keeps = turn.state.queues[self.queue].fields();
-        self.identity.write_open(out, &turn.context.scripts, &turn.context.options, &keeps);
+        self.identity.write_open(out, turn.context.scripts.of(self.form), &turn.context.options, &keeps);
         opening.sent = Some(OpenSent { at: turn.now, registers: self.registers });
     }
 
@@ -194,7 +203,7 @@ impl Conversation {
     pub fn send_close(&mut self, turn: &Turn) {
         let Link::Open(open) = &mut self.link else { return };
         let out = open.pair.scripts.outgoing();
-        self.identity.write_close(out, &turn.context.scripts, &turn.context.options);
+        self.identity.write_close(out, turn.context.scripts.of(self.form), &turn.context.options);
         open.request = Some(Request::Close(turn.now));
     }
 
@@ -202,7 +211,7 @@ impl Conversation {
     pub fn send_exchange(&mut self, turn: &Turn, settlements: Vec<Settlement>, asked: usize) {
         let Link::Open(open) = &mut self.link else { return };
         let text = std::mem::take(&mut self.sends_text);
-        let (scripts, options) = (&turn.context.scripts, &turn.context.options);
+        let (scripts, options) = (turn.context.scripts.of(self.form), &turn.context.options);
         let out = open.pair.scripts.outgoing();
         self.identity.write_exchange(out, scripts, options, &settlements, asked, text);
         open.last_exchange = turn.now;
@@ -211,6 +220,9 @@ impl Conversation {
 
     /// Sends BLMOVE, whose reply wakes the driver when a task arrives.
     pub fn send_block(&mut self, turn: &Turn, fresh_until: Duration) {
+        if turn.now < self.no_blmove_until {
+            return self.ask_instead(turn.now);
+        }
         let Link::Open(open) = &mut self.link else { return };
         let options = &turn.context.options;
         let latest = fresh_until.min(turn.now + options.lease / 2);
@@ -228,6 +240,7 @@ impl Conversation {
             Answer::Moved(claimed) => {
                 let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
                 open.block_ended();
+                self.reports.blmove_succeeded();
                 turn.state.admit_blocked(self.queue, claimed, turn.now, self.redis_clock.ms(turn.now));
                 return Ok(());
             }
@@ -244,7 +257,10 @@ impl Conversation {
         }
         match (side, reply, &mut self.link) {
             (_, Reply::Error(text), _) => self.refused(turn, side, &text)?,
-            (Side::Blocking, _, Link::Open(open)) => open.blocked_until = None,
+            (Side::Blocking, _, Link::Open(open)) => {
+                open.blocked_until = None;
+                self.reports.blmove_succeeded();
+            }
             (Side::Scripts, reply, Link::Opening(Opening { sent: Some(sent), .. })) => {
                 let sent = sent.at;
                 self.opened(turn, sent, replies::opened(reply)?);
@@ -326,8 +342,19 @@ impl Conversation {
     /// again or ends with an error.
     fn refused(&mut self, turn: &mut Turn, side: Side, text: &str) -> Result<()> {
         let from = self.link.connection(side).and_then(Connection::node).map(AsRef::as_ref);
-        match turn.context.judge(side, text, from)? {
+        match turn.context.judge(self.link.sent(side), text, from) {
             Consequence::Ends(error) => return Err(error),
+            Consequence::Never(error) if side == Side::Blocking => {
+                self.no_blmove_until = turn.now + Retry::WHILE_DENIED;
+                self.ask_instead(turn.now);
+                self.tell(turn, |reports, _| reports.no_blmove(&error));
+                return Ok(());
+            }
+            // A server before Redis 7 does not know the line of flags.
+            Consequence::Never(_) if self.form == Form::Flags && matches!(self.link, Link::Opening(_)) => {
+                self.form = Form::Plain;
+            }
+            Consequence::Never(error) => return Err(error),
             Consequence::Elsewhere(error) => {
                 if matches!(self.link, Link::Opening(Opening { sent: Some(_), .. })) {
                     self.identity.is_unknown();
@@ -335,12 +362,11 @@ impl Conversation {
                 return Err(error);
             }
             Consequence::Later if side == Side::Blocking => {
-                self.block_refused(turn.now);
+                self.ask_instead(turn.now);
                 return Ok(());
             }
             Consequence::Later => self.retry.refused(turn.now),
             Consequence::WithText => self.sends_text = true,
-            Consequence::Again => {}
         }
         self.send_again(turn);
         Ok(())
@@ -353,8 +379,8 @@ impl Conversation {
         }
     }
 
-    /// Handles the refusal of a BLMOVE. An exchange asks for tasks until the next BLMOVE.
-    fn block_refused(&mut self, now: Duration) {
+    /// Lets an exchange ask for tasks in place of a BLMOVE that Redis refuses.
+    fn ask_instead(&mut self, now: Duration) {
         self.block_not_before = now + Retry::LONGEST;
         if let Some(open) = self.link.open_mut() {
             open.block_ended();

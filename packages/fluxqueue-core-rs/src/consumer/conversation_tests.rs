@@ -13,7 +13,7 @@ use super::options::Options;
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::planning::{self, Others};
-use super::scripts::Scripts;
+use super::scripts::Forms;
 use super::shared::Shared;
 use super::state::Phase;
 use super::state_tests::{admit, at, begin, raw, shared};
@@ -27,17 +27,17 @@ const LEASE: Duration = Duration::from_secs(10);
 const WHO: &str = r#"{"pid":1}"#;
 
 /// A worker with one queue, and the server's ends of its connections.
-struct World {
-    shared: Arc<Shared>,
+pub(super) struct World {
+    pub(super) shared: Arc<Shared>,
     context: Context,
     connector: Connector,
     conversation: Conversation,
     server: Option<[UnixStream; 2]>,
-    now: Duration,
+    pub(super) now: Duration,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         let config = Config::new(Some("unix:///does/not/exist"), &Overrides::default()).expect("valid");
         let deployment = Arc::new(Deployment::new(config));
         let shared = Arc::new(shared(&["q"], 2));
@@ -48,7 +48,7 @@ impl World {
             connector: Connector::new(deployment.clone(), shared.clone()),
             context: Context {
                 options,
-                scripts: Scripts::load().expect("compiled in"),
+                scripts: Forms::load().expect("compiled in"),
                 deployment,
                 pace: Pace::new(1, LEASE),
             },
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// A world that is connected. The reply of `open` says that the consumer holds nothing.
-    fn open() -> World {
+    pub(super) fn open() -> World {
         let mut world = World::new();
         world.connect();
         world.plan();
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// An open world with a BLMOVE under way, because the queue was empty.
-    fn blocked() -> World {
+    pub(super) fn blocked() -> World {
         let mut world = World::open();
         world.plan();
         world.replies(Side::Scripts, NOTHING_CLAIMED);
@@ -80,20 +80,20 @@ impl World {
         world
     }
 
-    fn turn<R>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn, &Connector) -> R) -> R {
+    pub(super) fn turn<R>(&mut self, act: impl FnOnce(&mut Conversation, &mut Turn, &Connector) -> R) -> R {
         let mut state = self.shared.lock();
         let mut turn = Turn { state: &mut state, context: &mut self.context, now: self.now };
         act(&mut self.conversation, &mut turn, &self.connector)
     }
 
-    fn plan(&mut self) -> Option<Duration> {
+    pub(super) fn plan(&mut self) -> Option<Duration> {
         let plan =
             self.turn(|conversation, turn, connector| planning::plan(conversation, turn, connector, Others::default()));
         self.conversation.link_mut().write_some().expect("written");
         plan.look_at
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.plan();
         assert!(matches!(self.conversation.link(), Link::Connecting));
         let pair = || UnixStream::pair().expect("a pair of sockets");
@@ -109,7 +109,7 @@ impl World {
         self.turn(|conversation, turn, _| conversation.connected(turn, Ok(connected)));
     }
 
-    fn end(&mut self, side: Side) -> &mut UnixStream {
+    pub(super) fn end(&mut self, side: Side) -> &mut UnixStream {
         let [scripts, blocking] = self.server.as_mut().expect("connected");
         match side {
             Side::Scripts => scripts,
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// The commands that the server has received since the last call.
-    fn calls(&mut self, side: Side) -> Vec<Vec<String>> {
+    pub(super) fn calls(&mut self, side: Side) -> Vec<Vec<String>> {
         let end = self.end(side);
         end.set_nonblocking(true).expect("set");
         let mut bytes = Vec::new();
@@ -139,12 +139,12 @@ impl World {
         calls
     }
 
-    fn sent(&mut self, side: Side) -> Vec<String> {
+    pub(super) fn sent(&mut self, side: Side) -> Vec<String> {
         self.calls(side).into_iter().map(|call| call[0].clone()).collect()
     }
 
     /// Lets the server reply. Returns true if the conversation continues.
-    fn replies(&mut self, side: Side, reply: &str) -> bool {
+    pub(super) fn replies(&mut self, side: Side, reply: &str) -> bool {
         self.end(side).write_all(reply.as_bytes()).expect("written");
         let now = self.now;
         assert!(self.conversation.link_mut().read_some(side, || now).expect("read"));
@@ -163,13 +163,13 @@ impl World {
         true
     }
 
-    fn is_away(&self) -> bool {
+    pub(super) fn is_away(&self) -> bool {
         matches!(self.conversation.link(), Link::Away)
     }
 }
 
 /// The reply of an exchange that found an empty queue.
-const NOTHING_CLAIMED: &str = "*3\r\n:1\r\n:1700000000000\r\n*0\r\n";
+pub(super) const NOTHING_CLAIMED: &str = "*3\r\n:1\r\n:1700000000000\r\n*0\r\n";
 
 #[test]
 fn a_conversation_sends_only_open_until_redis_answers_it() {
@@ -304,7 +304,7 @@ fn an_exchange_replaces_a_blmove_that_redis_refuses_for_now() {
 fn an_error_or_an_unexpected_reply_ends_the_conversation() {
     for (side, reply) in [
         (Side::Scripts, "-ERR no\r\n"),
-        (Side::Blocking, "-ERR no\r\n"),
+        (Side::Blocking, "-NOPERM no\r\n"),
         (Side::Scripts, "-READONLY replica\r\n"),
         (Side::Scripts, "*1\r\n:7\r\n"),
     ] {

@@ -19,7 +19,7 @@ use super::pace::Pace;
 use super::planning::{self, Others};
 use super::poll::Poll;
 use super::rest::Rest;
-use super::scripts::Scripts;
+use super::scripts::Forms;
 use super::shared::Shared;
 use super::state::{Phase, State};
 use super::turn::{Context, Turn};
@@ -56,7 +56,7 @@ impl Driver {
             context: Context {
                 pace: Pace::new(names.len(), options.lease),
                 options,
-                scripts: Scripts::load()?,
+                scripts: Forms::load()?,
                 deployment,
             },
             shared,

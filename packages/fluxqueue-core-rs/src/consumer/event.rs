@@ -34,6 +34,8 @@ pub enum Event {
     Released { count: usize },
     /// Redis refuses the queue's name in the registry, so no scheduler knows the queue.
     NotRegistered { error: String },
+    /// The server does not have BLMOVE, so the worker polls.
+    NoBlmove { error: String },
     /// The thread that talks to Redis has ended because of a fault in it.
     Failed { error: String },
 }

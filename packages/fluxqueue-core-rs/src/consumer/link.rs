@@ -9,7 +9,7 @@ use super::claimed::Claimed;
 use super::outcome::Settlement;
 use super::poll::{Poll, WatchedSocket};
 use super::replies::{self, Exchanged};
-use crate::connection::{Connection, Reply};
+use crate::connection::{Connection, Reply, Sent};
 use crate::errors::Result;
 
 /// How late the reply of a BLMOVE may be before its connection counts as broken.
@@ -211,6 +211,14 @@ impl Link {
             (Side::Blocking, Reply::BulkString(message)) => Answer::Moved(Claimed::read(message, most)),
             (_, reply) => Answer::Other(reply),
         }))
+    }
+
+    /// The command or script that waits for its reply on this side.
+    pub fn sent(&self, side: Side) -> Sent<'static> {
+        match side {
+            Side::Blocking => Sent::Command("BLMOVE"),
+            Side::Scripts => Sent::Script(if self.awaits_exchange() { "exchange" } else { "open" }),
+        }
     }
 
     fn awaits_exchange(&self) -> bool {

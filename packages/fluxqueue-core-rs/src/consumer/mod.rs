@@ -18,6 +18,8 @@ mod event;
 mod fairness;
 mod identity;
 mod job;
+#[cfg(test)]
+mod lacking_server_tests;
 mod link;
 mod meter;
 mod options;

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::connection::{
-    Backoff, Deployment, Goal, Interrupt, Redirect, Refusal, Reply, command, hash_slot_of, redis_error,
+    Backoff, Deployment, Goal, Interrupt, Redirect, Refusal, Reply, Sent, command, hash_slot_of, redis_error,
 };
 use crate::errors::{Error, Result};
 
@@ -45,7 +45,7 @@ pub fn add(deployment: &Deployment, queue: &str, interrupt: &mut Interrupt) -> R
             Some(Redirect::Ask(node)) => goal = Goal::Server(node),
             Some(Redirect::Moved | Redirect::Unknown) => {}
             None if Refusal::read(&text).is_temporary() => {}
-            None => return Ok(Some(redis_error(&text))),
+            None => return Ok(Some(redis_error(&text, Sent::Command("SADD")))),
         }
         // Pauses even if the next node is known: two nodes that disagree would make this loop
         // spin.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::replies::Done;
-use crate::connection::{Refusal, redis_error};
+use crate::connection::{Refusal, Sent, redis_error};
 use crate::errors::Error;
 
 /// No scheduler is alive if the last sweep is older than this.
@@ -26,6 +26,7 @@ pub struct Reports {
     no_scheduler: Duration,
     newer: Duration,
     not_registered: Option<Duration>,
+    no_blmove: bool,
 }
 
 impl Reports {
@@ -39,6 +40,7 @@ impl Reports {
             no_scheduler: Duration::ZERO,
             newer: Duration::ZERO,
             not_registered: None,
+            no_blmove: false,
         }
     }
 
@@ -77,7 +79,18 @@ impl Reports {
         // A server that is not ready also refuses the `open` that follows, and the conversation
         // sends both again.
         let comes_again = refusal.is_temporary() || refusal == Refusal::ReadOnly;
-        if comes_again { None } else { self.not_registered(&redis_error(text), now) }
+        if comes_again { None } else { self.not_registered(&redis_error(text, Sent::Command("SADD")), now) }
+    }
+
+    /// Reports that the server does not have BLMOVE.
+    pub fn no_blmove(&mut self, error: &Error) -> Option<Event> {
+        let is_news = !std::mem::replace(&mut self.no_blmove, true);
+        is_news.then(|| Event::NoBlmove { error: error.to_string() })
+    }
+
+    /// Records that a BLMOVE has succeeded, so the next refusal is news.
+    pub fn blmove_succeeded(&mut self) {
+        self.no_blmove = false;
     }
 
     /// Reports messages of newer versions, suspects that need their own process (unless this

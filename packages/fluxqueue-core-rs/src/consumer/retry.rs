@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// The first and the longest pause before an attempt.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
-/// The pause while an operator must grant a right.
-const WHILE_DENIED: Duration = Duration::from_secs(5);
 
 /// The pauses of one queue.
 #[derive(Default)]
@@ -18,6 +16,8 @@ pub struct Retry {
 impl Retry {
     /// The longest pause, also for attempts at a steady pace.
     pub const LONGEST: Duration = PAUSES.1;
+    /// The pause while an operator must grant a right, or exchange the server.
+    pub const WHILE_DENIED: Duration = Duration::from_secs(5);
 
     /// The conversation sends nothing before this moment.
     pub fn not_before(&self) -> Duration {
@@ -45,7 +45,7 @@ impl Retry {
 
     /// Records that Redis denies access, which only an operator can change.
     pub fn denied(&mut self, now: Duration) {
-        self.not_before = self.not_before.max(now + WHILE_DENIED);
+        self.not_before = self.not_before.max(now + Retry::WHILE_DENIED);
     }
 
     /// Records that an exchange has succeeded. Returns true if none had succeeded since a break.

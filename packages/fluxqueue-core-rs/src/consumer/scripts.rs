@@ -3,33 +3,45 @@
 use crate::errors::Result;
 use crate::scripts::Script;
 
-/// Their texts and digests, in the form that the server accepts.
+/// Their texts and digests, in one form.
 pub struct Scripts {
     /// open.lua
     pub open: Script,
     /// exchange.lua
     pub exchange: Script,
-    has_flags: bool,
 }
 
-impl Scripts {
-    /// The scripts for a server of version 7 or later.
-    pub fn load() -> Result<Scripts> {
-        Scripts::with_flags(true)
+/// The form of the scripts that a server accepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// With the line of flags, which Redis 7 and later know.
+    #[default]
+    Flags,
+    /// Without it.
+    Plain,
+}
+
+/// The scripts in both forms.
+pub struct Forms {
+    flags: Scripts,
+    plain: Scripts,
+}
+
+impl Forms {
+    /// Makes the scripts.
+    pub fn load() -> Result<Forms> {
+        let load = |flags| -> Result<Scripts> {
+            Ok(Scripts { open: Script::load("open", flags)?, exchange: Script::load("exchange", flags)? })
+        };
+        Ok(Forms { flags: load(true)?, plain: load(false)? })
     }
 
-    fn with_flags(flags: bool) -> Result<Scripts> {
-        Ok(Scripts { open: Script::load("open", flags)?, exchange: Script::load("exchange", flags)?, has_flags: flags })
-    }
-
-    /// Removes the line of flags if this refusal says that the server does not know it. Returns
-    /// true if you can send the same call again.
-    pub fn adapt_to(&mut self, refusal: &str) -> Result<bool> {
-        let is_older = self.has_flags && refusal.contains("ompiling script");
-        if is_older {
-            *self = Scripts::with_flags(false)?;
+    /// The scripts in this form.
+    pub fn of(&self, form: Form) -> &Scripts {
+        match form {
+            Form::Flags => &self.flags,
+            Form::Plain => &self.plain,
         }
-        Ok(is_older)
     }
 }
 
@@ -38,14 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_server_gets_the_scripts_without_flags_and_only_once() {
-        let mut scripts = Scripts::load().expect("they are compiled in");
-        let digest = scripts.open.digest.clone();
-        assert!(!scripts.adapt_to("OOM command not allowed").expect("loaded"));
-        assert_eq!(scripts.open.digest, digest);
-        let refusal = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'";
-        assert!(scripts.adapt_to(refusal).expect("loaded"));
-        assert_ne!(scripts.open.digest, digest);
-        assert!(!scripts.adapt_to(refusal).expect("loaded"), "the flags are not to blame");
+    fn the_forms_differ_in_the_flags() {
+        let forms = Forms::load().expect("they are compiled in");
+        assert!(forms.of(Form::default()).open.text.starts_with("#!lua"));
+        assert!(!forms.of(Form::Plain).open.text.contains("#!lua"));
+        assert_ne!(forms.of(Form::Flags).exchange.digest, forms.of(Form::Plain).exchange.digest);
     }
 }

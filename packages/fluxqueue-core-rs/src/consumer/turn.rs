@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Side;
 use super::options::Options;
 use super::pace::Pace;
-use super::scripts::Scripts;
+use super::scripts::Forms;
 use super::state::State;
 use crate::config::Node;
-use crate::connection::{Deployment, Redirect, Refusal, redis_error};
-use crate::errors::{Error, Result};
+use crate::connection::{Deployment, Redirect, Refusal, Sent, redis_error};
+use crate::errors::Error;
 
 /// The values that all conversations of a driver share.
 pub struct Context {
     /// The worker's options.
     pub options: Options,
-    /// The scripts, in the form that the server accepts.
-    pub scripts: Scripts,
+    /// The scripts.
+    pub scripts: Forms,
     /// Where Redis is.
     pub deployment: Arc<Deployment>,
     /// When the requests of idle queues are due.
@@ -26,35 +25,34 @@ pub struct Context {
 
 /// The consequence of an error reply.
 pub enum Consequence {
-    /// The conversation sends the command again at once.
-    Again,
     /// It sends the command again with the script's text.
     WithText,
     /// It sends the command again after a pause.
     Later,
     /// The conversation ends, and the next one asks another server.
     Elsewhere(Error),
+    /// The server does not have the command, or does not accept the script.
+    Never(Error),
     /// The conversation ends.
     Ends(Error),
 }
 
 impl Context {
-    /// Judges an error reply of the server `from`.
-    pub fn judge(&mut self, side: Side, text: &str, from: Option<&Node>) -> Result<Consequence> {
+    /// Judges the error reply of the server `from` to what was `sent`.
+    pub fn judge(&self, sent: Sent, text: &str, from: Option<&Node>) -> Consequence {
         let redirect = self.deployment.redirect(text, from);
         if let Some(Redirect::Moved | Redirect::Unknown) = redirect {
             let text = format!("this server does not serve the queue (now): {text}");
-            return Ok(Consequence::Elsewhere(Error::Unavailable(text)));
+            return Consequence::Elsewhere(Error::Unavailable(text));
         }
-        let refusal = Refusal::read(text);
-        Ok(match side {
+        match Refusal::of(text, sent) {
             // While a hash slot moves, its keys are on two servers. No script can run before all of
             // them have arrived.
-            _ if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Consequence::Later,
-            Side::Scripts if refusal == Refusal::NoScript => Consequence::WithText,
-            Side::Scripts if self.scripts.adapt_to(text)? => Consequence::Again,
-            Side::Scripts | Side::Blocking => Consequence::Ends(redis_error(text)),
-        })
+            refusal if matches!(redirect, Some(Redirect::Ask(_))) || refusal.is_temporary() => Consequence::Later,
+            Refusal::NoScript if matches!(sent, Sent::Script(_)) => Consequence::WithText,
+            Refusal::Other => Consequence::Never(redis_error(text, sent)),
+            _ => Consequence::Ends(redis_error(text, sent)),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::per_call::Due;
 use super::verdict::{TaskId, Verdict, Verdicts};
-use crate::connection::{Refusal, Reply, arg, begin, redis_error};
+use crate::connection::{Refusal, Reply, Sent, arg, begin, redis_error};
 use crate::errors::{Error, Result};
 use crate::keys::Namespace;
 use crate::scripts::{self, Script};
@@ -113,7 +113,8 @@ impl Dispatch {
         let unexpected = |command| Error::Uncertain(format!("Redis answered {command} with {}", kind(reply)));
         match (self, reply) {
             (Dispatch::Push(_), Reply::Integer(_)) => Ok(Verdicts::AllEnqueued),
-            (_, Reply::Error(text)) => Err(redis_error(text)),
+            (Dispatch::Push(_), Reply::Error(text)) => Err(redis_error(text, Sent::Command("LPUSH"))),
+            (Dispatch::Script(..), Reply::Error(text)) => Err(redis_error(text, Sent::Script("enqueue"))),
             (Dispatch::Push(_), _) => Err(unexpected("an LPUSH")),
             (Dispatch::Script(..), Reply::Array(items)) if items.len() == calls() => {
                 let each: Option<_> = items.iter().map(Verdict::read).collect();

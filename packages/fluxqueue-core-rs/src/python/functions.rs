@@ -4,9 +4,12 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::config::{Config, Wait};
+use crate::connection::{Deployment, Eviction, Sent};
 use crate::errors::Result;
 use crate::keys::Namespace;
 use crate::message::{self, Message};
+use crate::python::settings::Settings;
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
 
@@ -123,10 +126,24 @@ pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: O
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
 }
 
-/// Returns the remedy for an error of Redis about a missing right; None for other errors.
+/// Returns the remedy for an error of Redis that lasts until an operator acts: a right or a command
+/// is missing, the password is wrong. None for other errors. `script` is the name of the script
+/// that was refused, `command` of any other command.
 #[pyfunction]
-pub fn missing_right(error: &str) -> Option<String> {
-    connection::missing_right(error)
+#[pyo3(signature = (error, command="", script=None))]
+pub fn operators_remedy(error: &str, command: &str, script: Option<&str>) -> Option<String> {
+    connection::only_an_operator(error, script.map_or(Sent::Command(command), Sent::Script))
+}
+
+/// Asks each server that has one of the queues for its eviction: its `host:port` (None if the URL
+/// has only one), `maxmemory-policy`, and `maxmemory` in bytes. Leaves out servers that don't answer
+/// or don't say it.
+#[pyfunction]
+pub fn evictions(py: Python<'_>, settings: &Settings, queues: Vec<String>) -> Vec<(Option<String>, String, u64)> {
+    let deployment = Deployment::new(Config { wait: Wait::default(), ..Config::clone(&settings.config) });
+    let found = py.detach(|| connection::evictions(&deployment, &queues, &mut || Ok(())));
+    let plain = |of: Eviction| (of.node.map(|node| node.to_string()), of.policy, of.maxmemory);
+    found.into_iter().map(plain).collect()
 }
 
 /// Returns whether an error of Redis says that this server can't work at present.

@@ -134,6 +134,7 @@ KINDS: dict[type[Event], Kind] = {
     Event.NoScheduler: Kind("warning", "worker.no_scheduler", remedy=NO_SCHEDULER),
     Event.Released: Kind("info", "worker.released"),
     Event.NotRegistered: Kind("error", "worker.not_registered"),
+    Event.NoBlmove: Kind("error", "worker.no_blmove"),
     Event.Failed: Kind("error", "worker.failed"),
 }
 

@@ -19,6 +19,7 @@ from . import log_context, suspects, telemetry
 from .attempt_contexts import AttemptContexts
 from .error_text import describe
 from .events import ConsumerEvents, TaskEvents
+from .eviction import EvictionCheck
 from .health import HEARTBEAT, WorkerHealth, listen
 from .identity import identity
 from .limits import INTERVAL as LIMIT_INTERVAL
@@ -107,6 +108,7 @@ class Worker:
             who=identity(options, self._is_lane),
         )
         self._consumer_events = ConsumerEvents(logger)
+        self._eviction = EvictionCheck(settings, options.queues, logger)
         self._lanes = suspects.Lanes(options, logger)
         events = TaskEvents(logger)
         self._telemetry = telemetry.set_up(options, settings)
@@ -237,6 +239,8 @@ class Worker:
             self._telemetry.happened(queue, event)
             if isinstance(event, Event.Suspects) and not self._is_lane:
                 self._lanes.ensure(queue)
+            elif isinstance(event, Event.Connected) and not self._is_lane:
+                self._eviction.connected()
             elif isinstance(event, Event.Failed):
                 self._consumer_ended = True
         if self._link is not None and not self._link.ended and self._link.read():

@@ -1,12 +1,12 @@
-"""Logs each persistent error once a minute, with the right that is missing."""
+"""Logs each persistent error once a minute, with what is missing."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from fluxqueue_control.errors import full_text, hash_slot_is_moving
-from fluxqueue_core import missing_right
+from fluxqueue_control import errors
+from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_core.service.log import get_logger
 
 # Seconds.
@@ -53,6 +53,6 @@ class ErrorLog:
 
 
 def remedy(error: BaseException) -> dict[str, str]:
-    """Returns the field `remedy` of a log line, if the error says that a right is missing."""
-    found = missing_right(full_text(error))
+    """Returns the field `remedy` of a log line, if only an operator can end the error."""
+    found = errors.remedy(error)
     return {} if found is None else {"remedy": found}

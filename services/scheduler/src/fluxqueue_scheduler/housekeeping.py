@@ -1,9 +1,13 @@
-"""The rare work on a server: trimming the dead sets, the search for orphans, and the look
-for queues without a worker."""
+"""The rare work on a server: trimming the dead sets, the search for orphans, the look for
+queues without a worker, and once the question whether it evicts keys."""
 
 from __future__ import annotations
 
+from fluxqueue_control.connect import Node
 from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_core.service import eviction
+from fluxqueue_core.service.log import get_logger
+from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
 from .options import Options
@@ -20,8 +24,16 @@ class Housekeeper:
     """Trims, searches and looks by turns, in small steps."""
 
     def __init__(
-        self, client: RedisClient, queues: Queues, options: Options, error_log: ErrorLog
+        self,
+        client: RedisClient,
+        queues: Queues,
+        options: Options,
+        error_log: ErrorLog,
+        node: Node | None = None,
     ) -> None:
+        self._client = client
+        self._node = None if node is None else f"{node[0]}:{node[1]}"
+        self._is_asked = False
         self._trimmer = Trimmer(client, queues, options, error_log)
         self._search = OrphanSearch(client, queues, options, error_log)
         self._unserved = UnservedQueues(client, queues, options)
@@ -32,5 +44,18 @@ class Housekeeper:
         Raises:
             UNAVAILABLE: Redis is unreachable or can't work.
         """
+        if not self._is_asked:
+            self._ask_for_eviction()
+            self._is_asked = True
         pauses = self._trimmer.step(), self._search.step(), self._unserved.step()
         return min(*pauses, LONGEST_PAUSE)
+
+    def _ask_for_eviction(self) -> None:
+        try:
+            memory = self._client.command("INFO", "memory")
+        except ResponseError:
+            return  # the user may lack the right
+        # Some servers of other makers have neither.
+        policy, limit = memory.get("maxmemory_policy"), memory.get("maxmemory")
+        if policy is not None and limit is not None:
+            eviction.warn(get_logger(), str(policy), int(limit), self._node)

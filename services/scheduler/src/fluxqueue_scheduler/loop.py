@@ -8,8 +8,9 @@ from collections.abc import Callable
 from time import monotonic
 
 from fluxqueue_control.errors import DENIED, UNAVAILABLE
+from redis.exceptions import ResponseError
 
-from .error_log import ErrorLog
+from .error_log import ErrorLog, remedy
 from .outages import Outages
 
 # Seconds to pause after an error, doubled each time.
@@ -60,6 +61,17 @@ class Loop(threading.Thread):
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
                 if isinstance(error, DENIED):
                     pause = DENIED_BACKOFF
+            except ResponseError as error:
+                # A command that this server does not have, or a missing right.
+                self._error_log.report(
+                    "scheduler.failed",
+                    f"{self.name} {error}",
+                    loop=self.name,
+                    error=str(error),
+                    **remedy(error),
+                )
+                self.error = str(error)
+                pause = DENIED_BACKOFF
             except Exception as error:  # noqa: BLE001 - only a signal may end the scheduler
                 self._error_log.report(
                     "scheduler.failed",

@@ -73,7 +73,7 @@ class Registry:
             if hash_slot_is_moving(error):
                 return
             self.error = f"the names of the queues can't be read: {error}"
-            fields = {"remedy": _REMEDY} | remedy(error)
+            fields = remedy(error) or {"remedy": _REMEDY}
             self._error_log.report(
                 "queues.unreadable", "", key=client.key("queues"), error=str(error), **fields
             )

@@ -81,7 +81,7 @@ class Shard:
             "rescue": Sweeper(
                 rescuing, queues, options, error_log, tracing, is_cluster=is_cluster
             ).step,
-            "housekeeping": Housekeeper(keeping, queues, options, error_log).step,
+            "housekeeping": Housekeeper(keeping, queues, options, error_log, node).step,
         }
         where = "" if node is None else f" {node[0]}:{node[1]}"
         self.loops: Sequence[Loop] = [
