@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
 from fluxqueue.fluxqueue_core import FluxQueueCore
-from fluxqueue.options import MOST_RETRIES
+from fluxqueue.option_checks import MOST_RETRIES
 from fluxqueue_core import DEFAULT_REDIS_URL, Settings
 
 fluxqueue = FluxQueue("redis://127.0.0.1:1")

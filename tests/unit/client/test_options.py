@@ -124,7 +124,7 @@ def test_name_queue_and_max_retries_may_be_positional_and_options_may_not() -> N
     task = FluxQueue().task("named", "mails", 5)(work)
     assert (task.task_name, task.queue, task.max_retries) == ("named", "mails", 5)
     with pytest.raises(TypeError, match="takes from 1 to 4 positional arguments but 5 were given"):
-        FluxQueue().task("named", "mails", 5, 1.0)  # type: ignore[call-arg]
+        FluxQueue().task("named", "mails", 5, 1.0)  # type: ignore[arg-type, call-arg]
 
 
 def test_the_page_has_the_table_of_options() -> None:

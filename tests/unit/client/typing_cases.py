@@ -9,7 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fluxqueue import AsyncTask, BrokerUnavailable, Context, FluxQueue, Task
+from fluxqueue import (
+    AsyncTask,
+    BrokerUnavailable,
+    Context,
+    FluxQueue,
+    Reject,
+    Retry,
+    RetryPolicy,
+    Task,
+    TaskTimeout,
+)
 from fluxqueue.errors import EnqueueUncertain
 
 fluxqueue = FluxQueue()
@@ -48,6 +58,39 @@ def every_option() -> None: ...
 @fluxqueue.task_with_context("named-too", "mails", 0, retry_delay=1, timeout=0.5)
 def every_option_and_context(ctx: Context) -> None: ...
 
+
+def backoff(attempt: int, error: BaseException) -> float | None:
+    return None if isinstance(error, KeyError) else 2.0**attempt
+
+
+POLICIES = {ConnectionError: RetryPolicy(max_retries=10, delay=1), OSError: RetryPolicy()}
+
+
+@fluxqueue.task(
+    retry_on={ConnectionError: RetryPolicy(delay=1), ValueError: RetryPolicy(delays=[1, 5])},
+    no_retry_on=(KeyError, TaskTimeout),
+    retry_delays=[1, 5, 30],
+    retry_jitter=False,
+)
+def retried() -> None:
+    raise Retry("busy", delay=5) from Reject("why")
+
+
+fluxqueue.task(retry_on=POLICIES, no_retry_on=ValueError, retry_delays=(1.5,))
+fluxqueue.task(retry_on=ConnectionError, retry=backoff)
+fluxqueue.task(retry_on=(ConnectionError, TimeoutError), retry=lambda attempt, error: attempt)
+fluxqueue.task(retry_on=5)  # error
+fluxqueue.task(retry_on=int)  # error
+fluxqueue.task(retry_on=[ConnectionError])  # error
+fluxqueue.task(retry_on={ConnectionError: 5})  # error
+fluxqueue.task(no_retry_on={ConnectionError: RetryPolicy()})  # error
+fluxqueue.task(retry_delays=5)  # error
+fluxqueue.task(retry=lambda attempt: 5)  # error
+fluxqueue.task(retry=lambda attempt, error: "5")  # error
+RetryPolicy(5)  # error
+RetryPolicy(delay="5")  # error
+Retry(5)  # error
+Retry(delay="5")  # error
 
 fluxqueue.task(retry_dely=1)  # error
 fluxqueue.task(timeout="5")  # error

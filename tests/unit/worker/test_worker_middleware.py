@@ -14,7 +14,7 @@ from fluxqueue_worker import eventloop
 from fluxqueue_worker.error_text import own_frame
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.middleware import Run, Runnable, Settle
-from fluxqueue_worker.outcome import Dead, Outcome, Released, Retry, Succeeded
+from fluxqueue_worker.outcome import Dead, Outcome, Released, Retried, Succeeded
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.threads import ThreadPool
 from support.fake_consumer import FakeConsumer, FakeJob
@@ -129,7 +129,7 @@ async def fail_async() -> None:
 
 @pytest.mark.parametrize("func", [fail, fail_async], ids=lambda func: func.__name__)
 @pytest.mark.parametrize(
-    ("retries", "kind", "event"), [(0, Retry, "task.retry"), (3, Dead, "task.dead")]
+    ("retries", "kind", "event"), [(0, Retried, "task.retry"), (3, Dead, "task.dead")]
 )
 def test_a_middleware_sees_failures_and_is_not_in_their_tracebacks(
     func: Callable[..., Any],

@@ -1,67 +1,20 @@
-"""Retry delays, the text of errors, and what follows from a failure."""
+"""The text of errors, and what follows from a failure."""
 
 from __future__ import annotations
 
 import gc
-import math
 import weakref
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fluxqueue_worker.error_text import ERROR_BYTES, describe, own_frame
-from fluxqueue_worker.outcome import Dead, Outcome, Released, Retry, Succeeded
-from fluxqueue_worker.outcomes import LONGEST_DELAY, Outcomes, chance, retry_delay
+from fluxqueue_worker.outcome import Dead, Outcome, Released, Retried, Succeeded
+from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.traceback_text import TRACEBACK_BYTES, format_traceback
-from hypothesis import given
-from hypothesis import strategies as st
 from support.fake_consumer import FakeConsumer, FakeJob
 
 Record = Callable[..., Any]
-
-
-def policy(delay: float = 1.0, backoff: float = 2.0, max_delay: float = 3600.0) -> Any:
-    return SimpleNamespace(retry_delay=delay, retry_backoff=backoff, retry_max_delay=max_delay)
-
-
-@given(
-    st.floats(0, 1e300),
-    st.floats(1, 1e300),
-    st.floats(0, 1e300),
-    st.integers(0, 2**32 - 1),
-    st.floats(0, 1, exclude_max=True),
-)
-def test_a_delay_is_finite_and_within_half_and_whole_of_the_backoff(
-    delay: float, backoff: float, max_delay: float, retries: int, drawn: float
-) -> None:
-    most = min(max_delay, LONGEST_DELAY)
-    try:
-        whole = min(delay * backoff**retries, most)
-    except OverflowError:
-        whole = most
-    if math.isnan(whole):
-        whole = most
-
-    found = retry_delay(policy(delay, backoff, max_delay), retries, lambda: drawn)
-
-    assert math.isfinite(found)
-    assert whole / 2 <= found <= whole
-
-
-@pytest.mark.parametrize(
-    ("retries", "least", "most"), [(0, 0.5, 1.0), (1, 1.0, 2.0), (5, 16, 32), (12, 1800, 3600)]
-)
-def test_the_default_delays_start_at_a_second_double_and_end_at_an_hour(
-    retries: int, least: float, most: float
-) -> None:
-    assert retry_delay(policy(), retries, lambda: 0.0) == least
-    assert retry_delay(policy(), retries, lambda: 1.0) == most
-
-
-def test_equal_failures_do_not_come_back_together() -> None:
-    assert len({retry_delay(policy(), 3) for _ in range(100)}) > 90
-    assert all(0 <= chance() < 1 for _ in range(1000))
 
 
 def raised(error: BaseException) -> BaseException:
@@ -227,7 +180,7 @@ def test_a_failure_leaves_no_cycle_that_keeps_arguments_alive(
 
 
 def test_each_outcome_has_an_operation_for_traces() -> None:
-    operations = [kind.operation for kind in (Succeeded, Retry, Dead, Released)]
+    operations = [kind.operation for kind in (Succeeded, Retried, Dead, Released)]
     assert operations == ["ack", "retry", "dead", "release"]
 
 

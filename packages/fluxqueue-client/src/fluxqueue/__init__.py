@@ -17,6 +17,8 @@ from fluxqueue_core import __version__
 from .client import FluxQueue
 from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
+from .retry_errors import Reject, Retry
+from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
 
 # ruff: noqa: F405  # the errors come from `.errors`
@@ -34,6 +36,9 @@ __all__ = [
     "FluxQueueWarning",
     "MalformedMessage",
     "MessageTooLarge",
+    "Reject",
+    "Retry",
+    "RetryPolicy",
     "Task",
     "TaskMetadata",
     "TaskTimeout",

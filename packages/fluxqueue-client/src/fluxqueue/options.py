@@ -6,20 +6,29 @@ Why two classes: docs/decisions/0051-an-option-has-one-home.md.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
 from .errors import ConfigurationError
+from .option_checks import Check, check_bool, check_number, check_retries, check_timeout
+from .retry_policy import (
+    Delays,
+    Exceptions,
+    RetryFunction,
+    RetryOn,
+    RetryPolicy,
+    check_contradictions,
+    check_delays,
+    check_enough_retries,
+    check_exceptions,
+    check_overlap,
+    check_retry_function,
+    check_retry_on,
+    frozen,
+    policies_of,
+)
 
-# The largest number that a message can carry: unsigned, with 32 bits.
-MOST_RETRIES = 2**32 - 1
-# A year, in seconds.
-LONGEST_TIMEOUT = 365 * 86_400
-
-# Takes the option's name and value, and raises TypeError or ConfigurationError.
-Check = Callable[[str, Any], None]
 Decorator = TypeVar("Decorator", bound=Callable[..., Any])
 
 
@@ -30,6 +39,16 @@ class TaskOptions(TypedDict, total=False):
         retry_delay: seconds before the first retry.
         retry_backoff: the factor from one delay to the next, 1 or more.
         retry_max_delay: the longest delay, in seconds.
+        retry_delays: the delay of each retry, in seconds, in place of the three options
+            above; the last one repeats.
+        retry_jitter: whether each delay is shortened at random, by up to a half, so that
+            tasks that fail together are not retried together.
+        retry_on: the exception class, or a tuple of them, to retry; other failures are
+            dead at once. A mapping from classes to `RetryPolicy` also says how. None
+            means every exception.
+        no_retry_on: the exception class, or a tuple of them, that is dead at once.
+        retry: a function of attempt (from 1 on) and error that returns the seconds until
+            the next attempt, or None: dead at once.
         timeout: seconds that one attempt may take; None means no limit. At the
             timeout an async task is cancelled, and a sync task gets a `TaskTimeout`
             between two bytecodes; either counts as a failure. docs/operations.md
@@ -39,46 +58,12 @@ class TaskOptions(TypedDict, total=False):
     retry_delay: float
     retry_backoff: float
     retry_max_delay: float
+    retry_delays: Delays | None
+    retry_jitter: bool
+    retry_on: RetryOn | None
+    no_retry_on: Exceptions | None
+    retry: RetryFunction | None
     timeout: float | None
-
-
-def check_retries(name: str, value: Any) -> None:
-    """Checks a number of retries."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {_kind(value)}")
-    if not 0 <= value <= MOST_RETRIES:
-        raise ConfigurationError(f"{name} is {value}; give 0 (no retry) to {MOST_RETRIES}")
-
-
-def check_number(least: float) -> Check:
-    """Returns a check for finite numbers from `least` on."""
-
-    def check(name: str, value: Any) -> None:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a number, not {_kind(value)}")
-        # This is false for a NaN and for infinity. An int may be above every float.
-        if not least <= value <= sys.float_info.max:
-            raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")
-
-    return check
-
-
-def check_timeout(name: str, value: Any) -> None:
-    """Checks the seconds that an attempt may take; None means no limit."""
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds or None, not {_kind(value)}")
-    # This is false for a NaN too.
-    if not 0 < value <= LONGEST_TIMEOUT:
-        raise ConfigurationError(
-            f"{name} is {value}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
-            f"or None for no timeout"
-        )
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
 
 
 def option(default: Any, check: Check, *, sent: bool = False) -> Any:
@@ -95,18 +80,23 @@ class Terms:
     """The terms under which a task runs, as its code declares them.
 
     The client and the worker share this record. Retry number n waits
-    `retry_delay * retry_backoff ** (n - 1)` seconds, at most `retry_max_delay`;
-    the worker adds jitter. `max_retries=0` means one attempt.
+    `retry_delay * retry_backoff ** (n - 1)` seconds, at most `retry_max_delay`, or
+    `retry_delays[n - 1]`; the worker adds jitter. `max_retries=0` means one attempt.
 
     Raises:
         TypeError: a value has the wrong type.
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is out of range, or contradicts another one.
     """
 
     max_retries: int = option(MISSING, check_retries, sent=True)
     retry_delay: float = option(1.0, check_number(0))
     retry_backoff: float = option(2.0, check_number(1))
     retry_max_delay: float = option(3600.0, check_number(0))
+    retry_delays: Delays | None = option(None, check_delays)
+    retry_jitter: bool = option(True, check_bool)
+    retry_on: RetryOn | None = option(None, check_retry_on)
+    no_retry_on: Exceptions | None = option(None, check_exceptions)
+    retry: RetryFunction | None = option(None, check_retry_function)
     timeout: float | None = option(None, check_timeout, sent=True)
 
     def __post_init__(self) -> None:
@@ -117,6 +107,24 @@ class Terms:
                 f"retry_delay is {self.retry_delay} s, above retry_max_delay "
                 f"({self.retry_max_delay} s); lower the one or raise the other"
             )
+        check_overlap(self.retry_on, self.no_retry_on)
+        # The caller may change its list or dict later.
+        if self.retry_delays is not None:
+            object.__setattr__(self, "retry_delays", tuple(self.retry_delays))
+        object.__setattr__(self, "retry_on", frozen(self.retry_on))
+        for kind, policy in policies_of(self.retry_on):
+            self._check_policy(kind, policy)
+
+    def under(self, policy: RetryPolicy) -> Terms:
+        """Returns these terms as a policy of `retry_on` changes them."""
+        return replace(self, retry_on=None, no_retry_on=None, **policy.overrides())
+
+    def _check_policy(self, kind: type[BaseException], policy: RetryPolicy) -> None:
+        try:
+            under = self.under(policy)
+            check_enough_retries("delays of RetryPolicy", policy.delays, under.max_retries)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"retry_on[{kind.__name__}]: {error}") from None
 
     def sent(self) -> dict[str, Any]:
         """Returns the values that messages carry, as arguments of `Route`."""
@@ -131,12 +139,16 @@ def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
 
     Raises:
         TypeError: an option is unknown, or a value has the wrong type.
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is out of range, or contradicts another one.
     """
     for name in options:
         if name not in TaskOptions.__optional_keys__:
             raise TypeError(_unknown(decorator, name))
-    return Terms(max_retries, **options)
+    given = {name for name, value in options.items() if value is not None}
+    check_contradictions(given, options.get("retry_on"))
+    terms = Terms(max_retries, **options)
+    check_enough_retries("retry_delays", terms.retry_delays, max_retries)
+    return terms
 
 
 def _unknown(decorator: str, name: str) -> str:

@@ -32,6 +32,9 @@ use crate::python::text::Name;
 /// The most bytes of the text that describes the worker.
 const WHO_MAX: usize = 4096;
 
+/// The reasons of dead tasks that ran and failed. The others could not run.
+const FAILURES: [&str; 5] = ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused"];
+
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Consumer {
@@ -264,7 +267,7 @@ impl Consumer {
     fn make_dead(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
-        let keep = reason != "failed";
+        let keep = !FAILURES.contains(&reason);
         self.finish(job, Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep })
     }
 

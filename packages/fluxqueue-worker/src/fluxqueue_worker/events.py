@@ -76,6 +76,12 @@ class TaskEvents:
             "worker.settling_failed", **_fields(job, started), error=error, exception=traceback
         )
 
+    def retry_fault(self, job: Job, started: float, error: str, traceback: str) -> None:
+        """The delay of a `Retry`, or the function of the option `retry`, is not usable."""
+        self._logger.error(
+            "task.retry_fault", **_fields(job, started), error=error, exception=traceback
+        )
+
     def loop_stopped(self) -> None:
         self._logger.warning(
             "worker.loop_stopped",

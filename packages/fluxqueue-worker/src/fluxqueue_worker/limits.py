@@ -14,7 +14,7 @@ from fluxqueue_core import Consumer
 from fluxqueue_core.errors import ConfigurationError
 
 from .options import Options
-from .outcomes import chance
+from .retry_rules import chance
 
 if TYPE_CHECKING:
     from .timeouts import Timeouts

@@ -62,7 +62,7 @@ class Succeeded(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Retry(Outcome):
+class Retried(Outcome):
     """The task failed and has retries left.
 
     Attributes:

@@ -5,10 +5,8 @@ Why: docs/decisions/0012-signature-checked-after-a-type-error.md
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
@@ -18,42 +16,9 @@ from .error_text import describe
 from .events import TaskEvents
 from .jobs import Jobs
 from .middleware import Middleware, wrapped_settle
-from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retry
+from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retried
 from .registered_task import RegisteredTask
-
-if TYPE_CHECKING:
-    from fluxqueue.options import Terms
-
-# Seconds. The longest delay that the core accepts: a year.
-LONGEST_DELAY = 365 * 86_400.0
-
-
-def chance() -> float:
-    """A uniformly distributed random number in [0, 1). It comes from the system, so
-    workers that were forked from one process draw different numbers."""
-    return int.from_bytes(os.urandom(6)) / 2**48
-
-
-def retry_delay(terms: Terms, retries: int, random: Callable[[], float] = chance) -> float:
-    """Seconds until the task runs again, after its failure number `retries` + 1.
-
-    Exponential back-off with "equal jitter" (M. Brooker, "Exponential Backoff
-    and Jitter", AWS Architecture Blog, 2015): with
-
-        d = min(retry_delay * retry_backoff ** retries, retry_max_delay)
-
-    it is uniform in [d / 2, d): tasks that fail together are tried again at
-    different times, and never before half of the delay that you asked for.
-    """
-    most = min(terms.retry_max_delay, LONGEST_DELAY)
-    try:
-        delay = terms.retry_delay * float(terms.retry_backoff) ** retries
-    except OverflowError:
-        delay = most
-    # Also for infinity times zero, which is not a number.
-    if not delay < most:
-        delay = most
-    return delay / 2 + random() * delay / 2
+from .retry_rules import FAILED, retry_delay
 
 
 class Outcomes:
@@ -89,11 +54,22 @@ class Outcomes:
         Args:
             started: `time.perf_counter()` at the beginning of the attempt.
         """
+        self._failed(job, error, started, asks=True)
+
+    def gave_up(self, job: Job, error: BaseException, started: float) -> None:
+        """The attempt is stuck and the worker ends. The function of the option `retry` is
+        not called: it might keep the worker from ending."""
+        self._failed(job, error, started, asks=False)
+
+    def _failed(self, job: Job, error: BaseException, started: float, asks: bool) -> None:
+        if job.settled:
+            return
         text, trace = _texts(error)
+        outcome = self._after_failure(job, error, text, trace, started, asks)
         with self._failing:
             # A stuck task was settled when the worker gave up on it.
             if not job.settled:
-                self._end(job, _after_failure(job, error, text, trace), started)
+                self._end(job, outcome, started)
 
     def recover(self, job: Job, error: BaseException, started: float) -> None:
         """The worker itself raised `error` when it handled the end of an attempt. The task's
@@ -106,11 +82,31 @@ class Outcomes:
         with self._failing:
             if job.settled:
                 return
-            outcome = _retry_or_dead(job, error, text, trace)
+            # Without the rules for the task's exceptions: this one is the worker's.
+            outcome: Outcome
+            if job.retries < job.max_retries:
+                delay = retry_delay(job.task.terms, job.retries)
+                outcome = Retried(error, trace, text, delay)
+            else:
+                outcome = Dead(error, trace, text, FAILED)
             if outcome.settle(self._jobs, job):
                 outcome.log(self._events, job, started)
             else:
                 self.void(job, started)
+
+    def _after_failure(
+        self, job: Job, error: BaseException, text: str, trace: str, started: float, asks: bool
+    ) -> Outcome:
+        task: RegisteredTask = job.task
+        misfit = is_a(error, ConversionError)
+        if misfit or (is_a(error, TypeError) and not _fits(job, task)):
+            return Dead(error, trace, text, "arguments")
+        decision = task.retry_rules.decide(job, error, asks=asks)
+        if decision.fault is not None:
+            self._events.retry_fault(job, started, *_texts(decision.fault))
+        if decision.delay is None:
+            return Dead(error, trace, text, decision.reason)
+        return Retried(error, trace, text, decision.delay)
 
     def release(self, job: Job, started: float) -> None:
         """The worker stops: the task returns to its queue, and no count changes."""
@@ -139,21 +135,6 @@ def _texts(error: BaseException) -> tuple[str, str]:
     from .traceback_text import format_traceback
 
     return describe(error), format_traceback(error)
-
-
-def _after_failure(job: Job, error: BaseException, text: str, trace: str) -> Outcome:
-    task: RegisteredTask = job.task
-    misfit = is_a(error, ConversionError)
-    if misfit or (is_a(error, TypeError) and not _fits(job, task)):
-        return Dead(error, trace, text, "arguments")
-    return _retry_or_dead(job, error, text, trace)
-
-
-def _retry_or_dead(job: Job, error: BaseException, text: str, trace: str) -> Outcome:
-    task: RegisteredTask = job.task
-    if job.retries < job.max_retries:
-        return Retry(error, trace, text, retry_delay(task.terms, job.retries))
-    return Dead(error, trace, text, "failed")
 
 
 def _fits(job: Job, task: RegisteredTask) -> bool:

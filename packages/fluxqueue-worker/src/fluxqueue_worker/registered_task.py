@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fluxqueue.errors import FluxQueueWarning
 
 from .middleware import Convert, Middleware, Run, wrapped_run
+from .retry_rules import RetryRules
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,6 +42,7 @@ class RegisteredTask:
             are plain.
         check: binds arguments to the signature that callers see, without the context.
         run: runs an attempt; None for a plain task: call `func` with the arguments.
+        retry_rules: decides what follows from a failure.
         terms: the record that the client's task has.
         timeout: seconds for each attempt, from `terms` or from the message; None
             means no limit.
@@ -55,6 +57,7 @@ class RegisteredTask:
         "is_async",
         "max_message_bytes",
         "middleware",
+        "retry_rules",
         "run",
         "terms",
         "timeout",
@@ -71,6 +74,7 @@ class RegisteredTask:
         self.is_async: bool = task.is_async
         self.max_message_bytes = task.max_message_bytes
         self.terms = task.terms
+        self.retry_rules = RetryRules(task.terms)
         self.timeout = task.terms.timeout
         self.timeouts: Watch | None = None
         self.middleware: Sequence[Middleware] = ()

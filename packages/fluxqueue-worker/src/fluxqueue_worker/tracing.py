@@ -41,7 +41,7 @@ from .error_text import own_frame
 from .events import KINDS
 from .middleware import Run, Runnable, Settle
 from .options import Options
-from .outcome import Dead, Outcome, Retry
+from .outcome import Dead, Outcome, Retried
 from .tracing_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ class Tracing:
 def _of_failure(job: Job, outcome: Outcome) -> Mapping[str, Any]:
     """The attributes of a settling that follows a failure."""
     attempt = {s.ATTEMPT: job.retries + 1}
-    if isinstance(outcome, Retry):
+    if isinstance(outcome, Retried):
         return {**attempt, s.DELAY: round(outcome.delay, 3)}
     if isinstance(outcome, Dead):
         return {**attempt, s.REASON: outcome.reason}

@@ -298,7 +298,7 @@ class Worker:
         # Stuck attempts are past their timeout, so they have failed. Otherwise a task
         # that hangs would move from worker to worker forever.
         for stuck in self._timeouts.stuck():
-            self._outcomes.failed(stuck.job, stuck.error(), stuck.started)
+            self._outcomes.gave_up(stuck.job, stuck.error(), stuck.started)
         if ended and self._wait_until(self._is_drained, RELEASE_PATIENCE):
             return
         self._outcomes.releasing = True

@@ -1,0 +1,76 @@
+"""The checks of numbers that options of a task have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .errors import ConfigurationError
+
+# The largest number that a message can carry: unsigned, with 32 bits.
+MOST_RETRIES = 2**32 - 1
+# A year, in seconds.
+LONGEST_TIMEOUT = 365 * 86_400
+# The longest delay that the core accepts, in seconds: a year.
+LONGEST_DELAY = 365 * 86_400.0
+
+# Takes the option's name and value, and raises TypeError or ConfigurationError.
+Check = Callable[[str, Any], None]
+
+
+def check_retries(name: str, value: Any) -> None:
+    """Checks a number of retries."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {kind_of(value)}")
+    if not 0 <= value <= MOST_RETRIES:
+        raise ConfigurationError(f"{name} is {value}; give 0 (no retry) to {MOST_RETRIES}")
+
+
+def check_number(least: float) -> Check:
+    """Returns a check for finite numbers from `least` on."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a number, not {kind_of(value)}")
+        # This is false for a NaN and for infinity. An int may be above every float.
+        if not least <= value <= sys.float_info.max:
+            raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")
+
+    return check
+
+
+def check_timeout(name: str, value: Any) -> None:
+    """Checks the seconds that an attempt may take; None means no limit."""
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
+    # This is false for a NaN too.
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise ConfigurationError(
+            f"{name} is {value}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
+            f"or None for no timeout"
+        )
+
+
+def check_delay(name: str, value: Any) -> None:
+    """Checks the seconds until a retry."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {kind_of(value)}")
+    # This is false for a NaN too.
+    if not 0 <= value <= LONGEST_DELAY:
+        raise ConfigurationError(
+            f"{name} is {value}; give seconds from 0 to {LONGEST_DELAY:.0f} (a year)"
+        )
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Checks a switch."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {kind_of(value)}")
+
+
+def kind_of(value: object) -> str:
+    """Returns the name of the value's class, for a message."""
+    return type(value).__name__

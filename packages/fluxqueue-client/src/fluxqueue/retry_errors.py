@@ -1,0 +1,50 @@
+"""`Retry` and `Reject`, which a task raises to decide about its next attempt.
+
+They are not below `FluxQueueError`: a task that catches the errors of its calls to Redis
+must not catch its own decision with them.
+"""
+
+from __future__ import annotations
+
+from .option_checks import check_delay
+
+
+class Retry(Exception):
+    """A task raises this to run again after `delay` seconds.
+
+    The attempt counts as a failure: after `max_retries` retries the task is dead. The
+    options `retry_on` and `no_retry_on` do not apply. `raise Retry(delay=5) from error`
+    keeps the traceback of the error.
+
+    Args:
+        text: why, for the log.
+        delay: seconds until the next attempt, without jitter; None means the delay that
+            the task's options give.
+
+    Raises:
+        TypeError: `delay` is not a number.
+        ConfigurationError: `delay` is negative, longer than a year or not finite.
+    """
+
+    # Also for a subclass that does not call `__init__`.
+    delay: float | None = None
+
+    def __init__(self, text: str = "", *, delay: float | None = None) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"Retry takes its delay by name: Retry(delay={text!r})")
+        if delay is not None:
+            check_delay("delay of Retry", delay)
+        super().__init__(*([text] if text else []))
+        self.delay = delay
+
+
+class Reject(Exception):
+    """A task raises this to be dead at once, with the reason `rejected`.
+
+    The dead set keeps the text. `raise Reject("no such customer") from error` keeps the
+    traceback of the error.
+    """
+
+
+for _error in (Retry, Reject):
+    _error.__module__ = "fluxqueue"  # the name by which applications import it

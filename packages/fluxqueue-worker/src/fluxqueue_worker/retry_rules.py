@@ -1,0 +1,230 @@
+"""Decides whether a failed attempt is retried, and when.
+
+Why: docs/decisions/0083-retry-on-is-a-filter-or-a-table.md and
+docs/decisions/0084-a-group-is-judged-by-its-members.md
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from fluxqueue.option_checks import LONGEST_DELAY, check_delay
+from fluxqueue.options import Terms
+from fluxqueue.retry_errors import Reject, Retry
+from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
+from fluxqueue_core import Job
+from fluxqueue_core.exception_text import is_a
+
+# Reasons of the dead set (docs/protocol.md).
+FAILED = "failed"
+REJECTED = "rejected"
+NO_RETRY_ON = "no_retry_on"
+NOT_IN_RETRY_ON = "not_in_retry_on"
+RETRY_REFUSED = "retry_refused"
+
+# Seconds that the function of the option `retry` may take before the log says so.
+PATIENCE = 1.0
+
+_bases: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_in_group: Callable[[BaseException], Sequence[BaseException]]
+_in_group = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a failed attempt is retried, and when.
+
+    Attributes:
+        delay: seconds until the next attempt; None means that the task is dead.
+        reason: why it is dead.
+        fault: the mistake of a `Retry` or of the function. If they gave nothing that is a
+            delay, `delay` is the default one.
+    """
+
+    delay: float | None = None
+    reason: str = FAILED
+    fault: BaseException | None = None
+
+
+def chance() -> float:
+    """A uniformly distributed random number in [0, 1). It comes from the system, so
+    workers that were forked from one process draw different numbers."""
+    return int.from_bytes(os.urandom(6)) / 2**48
+
+
+def retry_delay(terms: Terms, retries: int, random: Callable[[], float] = chance) -> float:
+    """Seconds until the task runs again, after its failure number `retries` + 1.
+
+    Exponential back-off with "equal jitter" (M. Brooker, "Exponential Backoff
+    and Jitter", AWS Architecture Blog, 2015): with
+
+        d = min(retry_delay * retry_backoff ** retries, retry_max_delay)
+
+    or with d from `retry_delays`, it is uniform in [d / 2, d): tasks that fail
+    together are tried again at different times, and never before half of the delay
+    that you asked for. Without jitter it is d.
+    """
+    most = min(terms.retry_max_delay, LONGEST_DELAY)
+    if (delays := terms.retry_delays) is not None:
+        delay = float(delays[min(retries, len(delays) - 1)])
+    else:
+        try:
+            delay = terms.retry_delay * float(terms.retry_backoff) ** retries
+        except OverflowError:
+            delay = most
+        # Also for infinity times zero, which is not a number.
+        if not delay < most:
+            delay = most
+    return delay / 2 + random() * delay / 2 if terms.retry_jitter else delay
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Policy:
+    """The terms for one class of exceptions; `max_retries` replaces that of the message."""
+
+    terms: Terms
+    max_retries: int | None = None
+
+    def limit(self, job: Job) -> int:
+        return job.max_retries if self.max_retries is None else self.max_retries
+
+
+class RetryRules:
+    """The rules of one task, made once when the worker loads it."""
+
+    __slots__ = ("_default", "_function", "_groups", "_never", "_only")
+
+    def __init__(self, terms: Terms) -> None:
+        self._function = terms.retry
+        self._default = _Policy(terms)
+        # Classes are known by id: the metaclass of an exception may have redefined its hash.
+        # The terms keep the classes alive.
+        self._never = {id(kind): self._default for kind in classes_of(terms.no_retry_on)}
+        self._only: dict[int, _Policy] | None = None
+        if terms.retry_on is not None:
+            self._only = {id(kind): self._default for kind in classes_of(terms.retry_on)}
+            for kind, policy in policies_of(terms.retry_on):
+                self._only[id(kind)] = _Policy(terms.under(policy), policy.max_retries)
+        named = (*classes_of(terms.no_retry_on), *classes_of(terms.retry_on))
+        self._groups = {
+            id(kind): self._default for kind in named if issubclass(kind, BaseExceptionGroup)
+        }
+
+    def decide(
+        self,
+        job: Job,
+        error: BaseException,
+        *,
+        asks: bool = True,
+        random: Callable[[], float] = chance,
+    ) -> Decision:
+        """Returns what follows from the failure of an attempt.
+
+        The first of these rules that applies decides: `Reject`, `no_retry_on`, `retry_on`,
+        the number of retries, the function `retry`.
+
+        Args:
+            asks: whether to call the function `retry`.
+        """
+        members = self._members(error)
+        if any(is_a(each, Reject) for each in members):
+            return Decision(reason=REJECTED)
+        asking = [each for each in members if is_a(each, Retry)]
+        others = [each for each in members if not is_a(each, Retry)]
+        if any(_of_class(each, self._never) for each in others):
+            return Decision(reason=NO_RETRY_ON)
+        policies = {self._policy(each) for each in others}
+        if None in policies:
+            return Decision(reason=NOT_IN_RETRY_ON)
+        found = [each for each in policies if each is not None]
+        everyone = [*found, self._default] if asking else found
+        if any(job.retries >= each.limit(job) for each in everyone):
+            return Decision(reason=FAILED)
+        given, fault = _given_delays(asking)
+        if len(given) < len(asking):
+            found = everyone
+        if not found:
+            return Decision(max(given))
+        if asks and self._function is not None:
+            try:
+                computed, fault = _ask(self._function, job.retries + 1, error)
+            except BaseException as wrong:  # noqa: BLE001 - no function may end the worker
+                fault = wrong
+            else:
+                if computed is None:
+                    return Decision(None, RETRY_REFUSED, fault)
+                return Decision(max([computed, *given]), fault=fault)
+        given += [retry_delay(each.terms, job.retries, random) for each in found]
+        return Decision(max(given), fault=fault)
+
+    def _policy(self, error: BaseException) -> _Policy | None:
+        return self._default if self._only is None else _of_class(error, self._only)
+
+    def _members(self, error: BaseException) -> list[BaseException]:
+        """The exceptions in a group and in the groups in it; the error itself if it is not
+        a group, or if the options name its class."""
+        members = []
+        seen = set()
+        left = [error]
+        while left:
+            each = left.pop()
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            if is_a(each, BaseExceptionGroup) and _of_class(each, self._groups) is None:
+                left += _in_group(each)
+            else:
+                members.append(each)
+        return members
+
+
+def _of_class(error: BaseException, table: dict[int, _Policy]) -> _Policy | None:
+    """The entry for the most specific class of the error."""
+    return next((table[id(base)] for base in _bases(type(error)) if id(base) in table), None)
+
+
+def _given_delays(errors: list[Retry]) -> tuple[list[float], BaseException | None]:
+    """The delays that these `Retry` give, and what is wrong with one."""
+    delays: list[float] = []
+    fault: BaseException | None = None
+    for each in errors:
+        try:
+            delay: object = each.delay
+            if delay is not None:
+                delays.append(_seconds("delay of Retry", delay))
+        except BaseException as wrong:  # noqa: BLE001 - of a subclass of the application
+            fault = wrong
+    return delays, fault
+
+
+def _ask(
+    function: RetryFunction, attempt: int, error: BaseException
+) -> tuple[float | None, BaseException | None]:
+    """The seconds that the function of the option `retry` gives, and a complaint if it was
+    slow.
+
+    Raises:
+        TypeError, ConfigurationError: it returned something else.
+        BaseException: what it raised.
+    """
+    began = perf_counter()
+    found: object = function(attempt, error)
+    took = perf_counter() - began
+    slow = None
+    if took > PATIENCE:
+        slow = RuntimeError(
+            f"the function in retry took {took:.1f} s, in which the worker's slot was not free; "
+            f"it must not wait"
+        )
+    if inspect.iscoroutine(found):
+        found.close()
+    return None if found is None else _seconds("the result of the function in retry", found), slow
+
+
+def _seconds(name: str, value: object) -> float:
+    check_delay(name, value)
+    return float(value)  # type: ignore[arg-type]
