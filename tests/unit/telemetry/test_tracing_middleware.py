@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, Reject
 from fluxqueue_core import Settings
 from fluxqueue_core.service.log import LEVELS, Logger
 from fluxqueue_worker import options
@@ -51,11 +51,11 @@ def traced(consumer: FakeConsumer, recorded: Recorded) -> Traced:
     return Traced(consumer)
 
 
-def make_job() -> Any:
+def make_job(**options: Any) -> Any:
     def order() -> Any:
         return get_current_span().get_span_context()
 
-    return FakeJob(RegisteredTask(FluxQueue("redis://127.0.0.1:1").task()(order)))
+    return FakeJob(RegisteredTask(FluxQueue("redis://127.0.0.1:1").task(**options)(order)))
 
 
 @pytest.fixture
@@ -143,6 +143,33 @@ def test_every_outcome_reaches_the_consumer(
     assert [span.name for span in recorded.spans()] == names
     for span in recorded.spans("process default"):
         assert (span.attributes or {})["messaging.fluxqueue.deliveries"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "reason", "kind"),
+    [
+        ({}, Reject("no such customer"), "rejected", "fluxqueue.Reject"),
+        ({"no_retry_on": ValueError}, ValueError("bad"), "no_retry_on", "ValueError"),
+        ({"retry_on": OSError}, ValueError("bad"), "not_in_retry_on", "ValueError"),
+        ({"retry": lambda attempt, error: None}, KeyError("bad"), "retry_refused", "KeyError"),
+    ],
+)
+def test_a_failure_that_is_not_retried_has_its_error_type_and_its_rule(
+    options: dict[str, Any],
+    error: Exception,
+    reason: str,
+    kind: str,
+    traced: Traced,
+    recorded: Recorded,
+) -> None:
+    job = make_job(**options)
+    traced.run(job)
+    traced.outcomes.failed(job, error, 0.0)
+    dead, process = recorded.span("dead default"), recorded.span("process default")
+    assert (dead.attributes or {})["messaging.fluxqueue.reason"] == reason
+    assert (process.attributes or {})["error.type"] == kind
+    (record,) = recorded.logs()
+    assert (record.log_record.attributes or {})["exception.type"] == kind
 
 
 def test_a_job_that_the_consumer_has_released_is_recorded_and_not_settled_again(

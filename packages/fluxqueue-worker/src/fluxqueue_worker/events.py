@@ -79,7 +79,10 @@ class TaskEvents:
     def retry_fault(self, job: Job, started: float, error: str, traceback: str) -> None:
         """The delay of a `Retry`, or the function of the option `retry`, is not usable."""
         self._logger.error(
-            "task.retry_fault", **_fields(job, started), error=error, exception=traceback
+            "task.retry_fault",
+            **_fields(job, started),
+            error=error,
+            **({"exception": traceback} if traceback else {}),
         )
 
     def loop_stopped(self) -> None:

@@ -12,8 +12,8 @@ from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
 from fluxqueue_core.exception_text import is_a
 
-from .error_text import describe
 from .events import TaskEvents
+from .failure_text import FailureText
 from .jobs import Jobs
 from .middleware import Middleware, wrapped_settle
 from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retried
@@ -64,7 +64,7 @@ class Outcomes:
     def _failed(self, job: Job, error: BaseException, started: float, asks: bool) -> None:
         if job.settled:
             return
-        text, trace = _texts(error)
+        text, trace = FailureText.of(error)
         outcome = self._after_failure(job, error, text, trace, started, asks)
         with self._failing:
             # A stuck task was settled when the worker gave up on it.
@@ -77,7 +77,7 @@ class Outcomes:
 
         Settles the job without middleware, which may have raised the error.
         """
-        text, trace = _texts(error)
+        text, trace = FailureText.of(error)
         self._events.settling_failed(job, started, text, trace)
         with self._failing:
             if job.settled:
@@ -103,7 +103,7 @@ class Outcomes:
             return Dead(error, trace, text, "arguments")
         decision = task.retry_rules.decide(job, error, asks=asks)
         if decision.fault is not None:
-            self._events.retry_fault(job, started, *_texts(decision.fault))
+            self._events.retry_fault(job, started, *decision.fault)
         if decision.delay is None:
             return Dead(error, trace, text, decision.reason)
         return Retried(error, trace, text, decision.delay)
@@ -127,14 +127,6 @@ class Outcomes:
         """The lease was lost: another worker has the task, and the outcome is void."""
         if not self.releasing:
             self._events.lost_lease(job, started)
-
-
-def _texts(error: BaseException) -> tuple[str, str]:
-    """The error in one line, and its traceback."""
-    # Only failures need this module, and what it imports takes more than a megabyte.
-    from .traceback_text import format_traceback
-
-    return describe(error), format_traceback(error)
 
 
 def _fits(job: Job, task: RegisteredTask) -> bool:

@@ -19,6 +19,9 @@ from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
 from fluxqueue_core import Job
 from fluxqueue_core.exception_text import is_a
 
+from .error_text import own_frame
+from .failure_text import FailureText
+
 # Reasons of the dead set (docs/protocol.md).
 FAILED = "failed"
 REJECTED = "rejected"
@@ -42,12 +45,13 @@ class Decision:
         delay: seconds until the next attempt; None means that the task is dead.
         reason: why it is dead.
         fault: the mistake of a `Retry` or of the function. If they gave nothing that is a
-            delay, `delay` is the default one.
+            delay, `delay` is the default one. It is text, because an exception would keep
+            the frames that keep the decision.
     """
 
     delay: float | None = None
     reason: str = FAILED
-    fault: BaseException | None = None
+    fault: FailureText | None = None
 
 
 def chance() -> float:
@@ -114,6 +118,7 @@ class RetryRules:
             id(kind): self._default for kind in named if issubclass(kind, BaseExceptionGroup)
         }
 
+    @own_frame
     def decide(
         self,
         job: Job,
@@ -151,10 +156,11 @@ class RetryRules:
             return Decision(max(given))
         if asks and self._function is not None:
             try:
-                computed, fault = _ask(self._function, job.retries + 1, error)
+                computed, slow = _ask(self._function, job.retries + 1, error)
             except BaseException as wrong:  # noqa: BLE001 - no function may end the worker
-                fault = wrong
+                fault = FailureText.of(wrong)
             else:
+                fault = slow or fault
                 if computed is None:
                     return Decision(None, RETRY_REFUSED, fault)
                 return Decision(max([computed, *given]), fault=fault)
@@ -187,23 +193,24 @@ def _of_class(error: BaseException, table: dict[int, _Policy]) -> _Policy | None
     return next((table[id(base)] for base in _bases(type(error)) if id(base) in table), None)
 
 
-def _given_delays(errors: list[Retry]) -> tuple[list[float], BaseException | None]:
+def _given_delays(errors: list[Retry]) -> tuple[list[float], FailureText | None]:
     """The delays that these `Retry` give, and what is wrong with one."""
     delays: list[float] = []
-    fault: BaseException | None = None
+    fault: FailureText | None = None
     for each in errors:
         try:
             delay: object = each.delay
             if delay is not None:
                 delays.append(_seconds("delay of Retry", delay))
         except BaseException as wrong:  # noqa: BLE001 - of a subclass of the application
-            fault = wrong
+            fault = FailureText.of(wrong)
     return delays, fault
 
 
+@own_frame
 def _ask(
     function: RetryFunction, attempt: int, error: BaseException
-) -> tuple[float | None, BaseException | None]:
+) -> tuple[float | None, FailureText | None]:
     """The seconds that the function of the option `retry` gives, and a complaint if it was
     slow.
 
@@ -216,9 +223,10 @@ def _ask(
     took = perf_counter() - began
     slow = None
     if took > PATIENCE:
-        slow = RuntimeError(
+        slow = FailureText(
             f"the function in retry took {took:.1f} s, in which the worker's slot was not free; "
-            f"it must not wait"
+            f"it must not wait",
+            "",
         )
     if inspect.iscoroutine(found):
         found.close()
