@@ -74,7 +74,9 @@ mod tests {
         static MADE: PerProcess<AtomicU32> = PerProcess::new();
         let threads: Vec<_> =
             (0..8).map(|_| std::thread::spawn(|| MADE.get().fetch_add(1, Ordering::Relaxed))).collect();
-        threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
         assert_eq!(MADE.get().load(Ordering::Relaxed), 8);
     }
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from support.fake_consumer import FakeConsumer, FakeJob
 from support.odd_exceptions import Everything, OfOddClass
 
+ROOT = Path(__file__).parents[3]
 DEAD = None
 
 
@@ -78,6 +81,20 @@ def test_the_last_of_the_listed_delays_repeats(retries: int, whole: float) -> No
 def test_equal_failures_do_not_come_back_together() -> None:
     assert len({retry_delay(Terms(3), 3) for _ in range(100)}) > 90
     assert all(0 <= chance() < 1 for _ in range(1000))
+
+
+def test_core_and_documents_know_every_reason() -> None:
+    reasons = {
+        value
+        for name, value in vars(retry_rules).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    core = (ROOT / "packages/fluxqueue-core-rs/src/consumer/python.rs").read_text()
+    found = re.search(r"const FAILURES.*?= \[(.*?)\];", core, re.DOTALL)
+    assert found and set(re.findall(r'"(\w+)"', found[1])) == reasons
+    for page in ("protocol", "task-options"):
+        text = (ROOT / f"docs/{page}.md").read_text()
+        assert {reason for reason in reasons if f"`{reason}`" in text} == reasons
 
 
 def decide(error: BaseException, *, retries: int = 0, most: int = 3, **options: Any) -> Decision:
