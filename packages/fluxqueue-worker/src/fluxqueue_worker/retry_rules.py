@@ -119,14 +119,7 @@ class RetryRules:
         }
 
     @own_frame
-    def decide(
-        self,
-        job: Job,
-        error: BaseException,
-        *,
-        asks: bool = True,
-        random: Callable[[], float] = chance,
-    ) -> Decision:
+    def decide(self, job: Job, error: BaseException, *, asks: bool = True) -> Decision:
         """Returns what follows from the failure of an attempt.
 
         The first of these rules that applies decides: `Reject`, `no_retry_on`, `retry_on`,
@@ -164,7 +157,7 @@ class RetryRules:
                 if computed is None:
                     return Decision(None, RETRY_REFUSED, fault)
                 return Decision(max([computed, *given]), fault=fault)
-        given += [retry_delay(each.terms, job.retries, random) for each in found]
+        given += [retry_delay(each.terms, job.retries) for each in found]
         return Decision(max(given), fault=fault)
 
     def _policy(self, error: BaseException) -> _Policy | None:
