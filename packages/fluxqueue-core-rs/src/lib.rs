@@ -41,6 +41,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::python::interpreter::refuse_another(module.py())?;
         crate::fork::watch();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEFAULT_REDIS_URL", crate::config::DEFAULT_REDIS_URL)

@@ -56,6 +56,7 @@ def test_only_these_files_have_any() -> None:
         "src/consumer/portable_poll.rs",
         "src/consumer/wake.rs",
         "src/python/functions.rs",
+        "src/python/interpreter.rs",
         "src/timeouts/guard.rs",
         "tests/fuzz.rs",
     }
