@@ -233,7 +233,7 @@ def test_a_worker_that_is_the_first_process_of_a_container_drains(
         pytest.skip("no PID namespaces here")
     (tmp_path / "app.py").write_text(
         PRELUDE + APP + "\n@fluxqueue.task()\ndef end():\n"
-        "    import signal\n    note(os.getpid())\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    import signal\n    note(os.getpid())\n    os.kill(1, signal.SIGTERM)\n"
     )
     push(redis, "end")
     result = subprocess.run(
@@ -245,5 +245,6 @@ def test_a_worker_that_is_the_first_process_of_a_container_drains(
         check=False,
     )
     assert result.returncode == 0, result.stderr.decode()
-    assert read_notes(tmp_path) == ["1"]
+    # Process 1 forwards signals to the worker, its child.
+    assert read_notes(tmp_path) == ["2"]
     assert b'"worker.stopped"' in result.stderr

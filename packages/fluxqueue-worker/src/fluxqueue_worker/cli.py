@@ -11,6 +11,7 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import fail
+from fluxqueue_core.service.first_process import continue_as_child
 from fluxqueue_core.service.process import adopt_standard_logging
 
 from . import descriptors, shutdown
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
         Settings(options.redis_url, namespace=options.namespace)
     except ConfigurationError as error:
         fail(prog, str(error))
+    continue_as_child()
     logger = log.configure(options.log_format, options.log_level)
     if options.wants_supervisor:
         # The supervisor imports nothing that only its processes need.
