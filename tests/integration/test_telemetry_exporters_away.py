@@ -150,6 +150,30 @@ def test_a_scheduler_ends_as_well(silent: Collector, redis_url: str, tmp_path: P
         assert len(scheduler.named("telemetry.not_flushed")) == 1
 
 
+def test_a_collector_that_answers_with_an_error_is_reported(redis_url: str, tmp_path: Path) -> None:
+    client = FluxQueue(redis_url)
+
+    @client.task(name="order")
+    def order(number: int) -> None: ...
+
+    order(1)
+    late = {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
+    with Collector(status=403) as collector:
+        variables = collector.variables | late
+        with (
+            WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker,
+            LoggingProcess(tmp_path, redis_url, "fluxqueue_scheduler", {}, variables) as scheduler,
+        ):
+            worker.wait_for("task.done")
+            scheduler.wait_for("scheduler.started")
+            for process in (worker, scheduler):
+                assert process.stop() == 0
+        assert collector.spans("process default")
+    (line,) = worker.named("telemetry.not_flushed")
+    assert "answered with an error" in line["error"]
+    client.close()
+
+
 def test_a_signal_that_hangs_does_not_keep_the_others(
     silent: Collector, redis_url: str, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from redis import Redis
 from support.collector import Collector
 from support.logging_process import LoggingProcess
 from support.probing import free_port, get
+from support.raw_messages import push
 from support.telemetry import Recorded, id_of, trace_of
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -314,3 +315,35 @@ def test_a_rescued_attempt_is_in_its_trace(
     for span in (rescue, process):
         assert span.trace_id == f"{trace_of(enqueue):032x}"
         assert span.parent_id == f"{id_of(enqueue):016x}"
+
+
+OTHER_LIBRARY = """
+from opentelemetry import metrics
+
+taken = metrics.get_meter("another_library").create_counter("messaging.client.consumed.messages")
+
+@fluxqueue.task()
+def consume():
+    taken.add(1)
+"""
+
+
+def test_a_metric_of_another_library_with_the_same_name_is_another_series(
+    redis_url: str, tmp_path: Path, redis: Redis, collector: Collector
+) -> None:
+    push(redis, "consume")
+    variables = collector.variables
+    port = free_port()
+    with WorkerProcess(
+        tmp_path, redis_url, OTHER_LIBRARY, variables=variables, health_port=port
+    ) as worker:
+        worker.wait_for("task.done")
+        text = get(port, "/metrics")[1]
+        series = [
+            line.rpartition(" ")[0]
+            for line in text.splitlines()
+            if line.startswith("messaging_client_consumed_messages_total")
+        ]
+        scopes = {line.partition('otel_scope_name="')[2].partition('"')[0] for line in series}
+        assert scopes == {"another_library", "fluxqueue"}
+        assert len(series) == len(set(series)) == 2

@@ -55,10 +55,12 @@ class Collector:
 
     Args:
         answers: if False, it takes every request and never replies.
+        status: the status of its replies.
     """
 
-    def __init__(self, answers: bool = True) -> None:
+    def __init__(self, answers: bool = True, status: int = 200) -> None:
         self._answers = answers
+        self._status = status
         self._lock = threading.Lock()
         self._spans: list[ReceivedSpan] = []
         self._logs: list[ReceivedLog] = []
@@ -116,7 +118,7 @@ class Collector:
                     collector._closing.wait()
                     return
                 with contextlib.suppress(OSError):
-                    self.send_response(200)
+                    self.send_response(collector._status)
                     self.send_header("Content-Type", "application/x-protobuf")
                     self.send_header("Content-Length", "0")
                     self.end_headers()

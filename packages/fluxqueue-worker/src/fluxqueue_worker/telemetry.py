@@ -47,9 +47,8 @@ class Telemetry:
     def happened(self, queue: str, event: Event) -> None:
         """Records an event of that queue's consumer."""
 
-    def flush(self) -> bool:
-        """Exports what is left. Returns False if that took too long."""
-        return True
+    def flush(self) -> None:
+        """Exports what is left, within a few seconds."""
 
 
 class SdkTelemetry(Telemetry):
@@ -78,8 +77,8 @@ class SdkTelemetry(Telemetry):
         if self._tracing is not None:
             self._tracing.happened(queue, event)
 
-    def flush(self) -> bool:
-        return self._sdk.flush()
+    def flush(self) -> None:
+        self._sdk.flush()
 
 
 def set_up(options: Options, settings: Settings) -> Telemetry:

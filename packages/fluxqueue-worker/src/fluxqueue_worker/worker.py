@@ -370,5 +370,4 @@ class Worker:
             self._health_server.close()
         self._logger.info("worker.stopped", stuck=self.stuck)
         # Last, because that line may be exported as well.
-        if not self._telemetry.flush():
-            self._logger.warning("telemetry.not_flushed", error="the collector does not answer")
+        self._telemetry.flush()

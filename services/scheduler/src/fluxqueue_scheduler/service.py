@@ -128,6 +128,6 @@ def run(settings: Settings, options: Options) -> int:
         server.close()
     log.info("scheduler.stopped", signal=signal.Signals(received).name)
     # Last, because the line above may be exported as well.
-    if telemetry is not None and not telemetry.flush():
-        log.warning("telemetry.not_flushed", error="the collector does not answer")
+    if telemetry is not None:
+        telemetry.flush()
     return 0

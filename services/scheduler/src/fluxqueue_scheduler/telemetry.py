@@ -37,9 +37,9 @@ class Telemetry:
         if self.tracing.meter is not None:
             QueueMetrics(self.tracing.meter, readers, self.tracing.server)
 
-    def flush(self) -> bool:
-        """Exports what is left; returns False if that took too long."""
-        return self._sdk.flush()
+    def flush(self) -> None:
+        """Exports what is left, within a few seconds."""
+        self._sdk.flush()
 
 
 def set_up(settings: Settings, serves_metrics: bool) -> Telemetry | None:

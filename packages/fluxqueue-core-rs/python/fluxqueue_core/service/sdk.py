@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fluxqueue_core.errors import ConfigurationError
 
+from .export_results import ExportResults
 from .log import Logger, get_logger
 from .sdk_environment import asks_for_export, is_disabled
 
@@ -41,11 +42,18 @@ class Sdk:
         metrics: the source of the Prometheus text, for `HealthServer.metrics`. None:
             the process does not offer it.
         exports_lines: whether log lines are exported.
+        results: watches the exporters that this module has set up.
     """
 
-    def __init__(self, metrics: Metrics | None = None, exports_lines: bool = False) -> None:
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        exports_lines: bool = False,
+        results: ExportResults | None = None,
+    ) -> None:
         self.metrics = metrics
         self.exports_lines = exports_lines
+        self._results = results or ExportResults()
 
     def export_lines(self, logger: Logger) -> None:
         """Makes the logger export its lines, if the environment asks for that. Call
@@ -55,14 +63,16 @@ class Sdk:
 
             logger.export = LogExport()
 
-    def flush(self, patience: float = FLUSH_PATIENCE) -> bool:
+    def flush(self, patience: float = FLUSH_PATIENCE) -> None:
         """Exports the rest of the data, including that of the application's providers.
-        Returns False if that took longer than `patience` seconds.
+        Logs `telemetry.not_flushed` if that took longer than `patience` seconds, or if the
+        collector refused it.
 
         Each signal has its own thread: an exporter whose collector hangs ignores
         its time-out, and must not delay the others.
         """
         flushes = _flushes()
+        self._results.refused = False
         done = [threading.Event() for _ in flushes]
 
         def run(flush: Callable[[int], Any], ended: threading.Event) -> None:
@@ -75,7 +85,13 @@ class Sdk:
         for each in zip(flushes, done, strict=True):
             threading.Thread(target=run, args=each, name="fluxqueue-flush", daemon=True).start()
         deadline = monotonic() + patience
-        return all(ended.wait(max(deadline - monotonic(), 0.0)) for ended in done)
+        error = None
+        if not all(ended.wait(max(deadline - monotonic(), 0.0)) for ended in done):
+            error = "the collector does not answer"
+        elif self._results.refused:
+            error = "the collector answered with an error, or its connection failed"
+        if error is not None:
+            get_logger().warning("telemetry.not_flushed", error=error)
 
 
 def _flushes() -> list[Callable[[int], Any]]:
@@ -129,7 +145,8 @@ def set_up(service: str, serves_metrics: bool) -> Sdk | None:
         return Sdk()
     from . import sdk_providers
 
+    results = ExportResults()
     try:
-        return Sdk(*sdk_providers.set_up(service, serves_metrics))
+        return Sdk(*sdk_providers.set_up(service, serves_metrics, results), results)
     except ValueError as error:
         raise ConfigurationError(f"a variable OTEL_* is not valid: {error}") from error

@@ -25,14 +25,20 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from fluxqueue_core.errors import ConfigurationError
 
+from .export_results import ExportResults
 from .sdk_environment import exporters, named_exporters, protocol
 
 # The content type and the text of the Prometheus format.
 Metrics = Callable[[], tuple[str, bytes]]
 
 
-def set_up(service: str, serves_metrics: bool) -> tuple[Metrics | None, bool]:
+def set_up(
+    service: str, serves_metrics: bool, results: ExportResults
+) -> tuple[Metrics | None, bool]:
     """Sets each provider that is not set yet.
+
+    Args:
+        results: watches the exporters.
 
     Returns:
         The source of an endpoint's metrics, if there is one; and whether log lines
@@ -41,11 +47,11 @@ def set_up(service: str, serves_metrics: bool) -> tuple[Metrics | None, bool]:
     resource = _resource(service)
     exports_lines, serve = False, None
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        _traces(resource)
+        _traces(resource, results)
     if isinstance(get_logger_provider(), _logs._internal.ProxyLoggerProvider):
-        exports_lines = _log_records(resource)
+        exports_lines = _log_records(resource, results)
     if isinstance(metrics.get_meter_provider(), metrics._internal._ProxyMeterProvider):
-        serve = _metrics(resource, serves_metrics)
+        serve = _metrics(resource, serves_metrics, results)
     return serve, exports_lines
 
 
@@ -60,7 +66,7 @@ def _resource(service: str) -> Resource:
     return Resource.create(attributes)
 
 
-def _traces(resource: Resource) -> None:
+def _traces(resource: Resource, results: ExportResults) -> None:
     names = exporters("traces")
     if not names:
         return
@@ -69,11 +75,11 @@ def _traces(resource: Resource) -> None:
     for name in names:
         console = ConsoleSpanExporter(out=sys.stderr) if name == "console" else None
         exporter = console or _otlp("traces", name, "trace_exporter.OTLPSpanExporter")
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(BatchSpanProcessor(results.watch(exporter)))
     trace.set_tracer_provider(provider)
 
 
-def _log_records(resource: Resource) -> bool:
+def _log_records(resource: Resource, results: ExportResults) -> bool:
     """Returns whether to export log lines: only if the variable names an exporter.
     With an endpoint alone, only exceptions are exported."""
     names = exporters("logs")
@@ -81,17 +87,14 @@ def _log_records(resource: Resource) -> bool:
         return False
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     for name in names:
-        exporter = ConsoleLogRecordExporter(out=sys.stderr) if name == "console" else None
-        provider.add_log_record_processor(
-            BatchLogRecordProcessor(
-                exporter or _otlp("logs", name, "_log_exporter.OTLPLogExporter")
-            )
-        )
+        console = ConsoleLogRecordExporter(out=sys.stderr) if name == "console" else None
+        exporter = console or _otlp("logs", name, "_log_exporter.OTLPLogExporter")
+        provider.add_log_record_processor(BatchLogRecordProcessor(results.watch(exporter)))
     _logs.set_logger_provider(provider)
     return bool(named_exporters("logs"))
 
 
-def _metrics(resource: Resource, serves_metrics: bool) -> Metrics | None:
+def _metrics(resource: Resource, serves_metrics: bool, results: ExportResults) -> Metrics | None:
     readers: list[MetricReader] = []
     names = exporters("metrics")
     for name in names:
@@ -99,7 +102,7 @@ def _metrics(resource: Resource, serves_metrics: bool) -> Metrics | None:
             continue
         console = ConsoleMetricExporter(out=sys.stderr) if name == "console" else None
         exporter = console or _otlp("metrics", name, "metric_exporter.OTLPMetricExporter")
-        readers.append(PeriodicExportingMetricReader(exporter))
+        readers.append(PeriodicExportingMetricReader(results.watch(exporter)))
     serve: Metrics | None = None
     if serves_metrics and (reader := _prometheus("prometheus" in names)) is not None:
         readers.append(reader[0])
@@ -142,7 +145,9 @@ def _prometheus(asked_for: bool) -> tuple[MetricReader, Metrics] | None:
             ) from None
         return None
     registry = CollectorRegistry()
-    reader = PrometheusMetricReader(scope_info_enabled=False, registry=registry)
+    # With the label of its scope, so that another library's metric of the same name is
+    # another series.
+    reader = PrometheusMetricReader(registry=registry)
 
     def serve() -> tuple[str, bytes]:
         return CONTENT_TYPE_LATEST, generate_latest(registry)
