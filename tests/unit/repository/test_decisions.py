@@ -47,18 +47,6 @@ def test_no_number_is_used_twice() -> None:
     assert len(set(numbers)) == len(numbers)
 
 
-def test_the_index_names_each_gap_in_the_numbers() -> None:
-    page = (FOLDER / "README.md").read_text()
-    found = re.search(r"Not used: ((?:\d{4}(?:,\s)?)+)\.", page)
-    assert found, "the index lists the numbers that were not used"
-    not_used = {int(number) for number in found[1].split(",")}
-    assert {38, 39, 40} <= not_used
-    numbers = {int(record.name[:4]) for record in RECORDS}
-    assert not_used & numbers == set(), "these are used"
-    gaps = set(range(1, max(numbers))) - numbers
-    assert gaps <= not_used, "take the number after the last row of the index"
-
-
 def test_each_link_from_the_code_leads_to_a_record() -> None:
     roots = ("packages", "services", "tests", "benchmarks", "examples", "scripts")
     command = ["git", "grep", "-ohE", r"docs/decisions/[0-9]{4}[a-z0-9-]*(\.md)?", "--", *roots]

@@ -127,7 +127,7 @@ def test_other_licences_are_found(expression: str, allowed: bool) -> None:
 
 # Python packages are installed alongside ours, as their authors published them, so
 # licences that only cover changed files (MPL) are acceptable.
-LICENCES_BESIDE = LICENCES | {"BSD-2-Clause", "MPL-2.0", "PSF-2.0"}
+LICENCES_BESIDE = LICENCES | {"BSD-2-Clause", "MPL-2.0", "PSF-2.0", "ZPL-2.1"}
 # Packages without the field License-Expression name their licence in these ways.
 NAMES_BEFORE_SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Settings
 
+from . import greenlets
+
 
 class _NotGiven(str):
     """The default of `redis_url`. It is equal to the default URL and looks like it, but a
@@ -59,7 +61,7 @@ class Broker:
         self.url = named_url(redis_url)
         self._keywords = keywords
         self.settings = Settings(self.url, **keywords)
-        self.producer = Producer(self.settings)
+        self.producer = greenlets.producer(self.settings)
         self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
 
     def add(self, task: Sender) -> None:
@@ -83,6 +85,6 @@ class Broker:
         )
         self.settings = Settings(url, **keywords)
         self.url, self._keywords = url, keywords
-        self.producer = Producer(self.settings)
+        self.producer = greenlets.producer(self.settings)
         for task in self._tasks:
             task.send_by(self.producer)

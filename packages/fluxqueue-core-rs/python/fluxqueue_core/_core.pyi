@@ -174,7 +174,7 @@ class Route:
     def terms(self) -> dict[str, Any]:
         """All terms, by name."""
 
-@final
+@disjoint_base
 class Producer:
     """Sends tasks to Redis, from any number of threads, event loops and forks.
 

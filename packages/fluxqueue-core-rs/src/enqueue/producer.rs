@@ -26,7 +26,7 @@ use crate::errors::{EnqueueUncertain, Error, Result};
 use crate::python::settings::Settings;
 
 /// Sends tasks: one connection per thread, one per event loop.
-#[pyclass(frozen, module = "fluxqueue_core._core")]
+#[pyclass(frozen, subclass, module = "fluxqueue_core._core")]
 pub struct Producer {
     /// A copy for this producer, which the tables know it by.
     deployment: Arc<Deployment>,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fluxqueue_core import Settings
 from fluxqueue_core.service.log import Logger
 
-from . import one_namespace, one_redis, task_loader
+from . import greenlets, one_namespace, one_redis, task_loader
 from .options import ALL_QUEUES, DEFAULT_QUEUES, Options
 from .registered_task import Tasks
 
@@ -84,8 +84,9 @@ def load(options: Options) -> Application:
     """Imports the modules and puts the application together.
 
     Raises:
-        TasksError: there is no such module or object, a queue has no task, or the objects
-            disagree about the Redis or the namespace of the queues.
+        TasksError: there is no such module or object, a queue has no task, the modules
+            replace threads, or the objects disagree about the Redis or the namespace of the
+            queues.
         Exception: whatever the application's modules raise.
     """
     # For the objects that name none, wherever they are, and for child processes.
@@ -94,6 +95,7 @@ def load(options: Options) -> Application:
     if options.namespace is not None:
         os.environ["FLUXQUEUE_NAMESPACE"] = options.namespace
     found = task_loader.find(options.tasks_modules)
+    greenlets.refuse_if_patched()
     tasks = one_namespace.own_tasks(found.tasks, options.namespace)
     other_namespaces = one_namespace.left_out(found.tasks, tasks)
     declared = sorted({task.queue for task in tasks})

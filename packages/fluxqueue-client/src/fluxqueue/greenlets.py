@@ -1,0 +1,62 @@
+"""Calls from greenlets, in a process whose sockets gevent has patched.
+
+gevent can't patch the sockets of the core: a call that waits for Redis would stop all
+greenlets of its thread. Such calls run in gevent's pool of real threads instead, while the
+other greenlets go on.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from fluxqueue_core import Producer, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fluxqueue_core import Route
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def producer(settings: Settings) -> Producer:
+    """Returns a producer for this process.
+
+    gevent must have patched before: it asks to be the first import of a program.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("socket"):
+        return GreenletProducer(settings)
+    return Producer(settings)
+
+
+class GreenletProducer(Producer):
+    """A producer whose blocking calls let other greenlets run."""
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> None:
+        _in_real_thread(super().enqueue, *args, **kwargs)
+
+    def enqueue_many(self, route: Route, calls: Iterable[Any], *args: Any, **kwargs: Any) -> int:
+        # The application's iterator stays in its greenlet.
+        return _in_real_thread(super().enqueue_many, route, list(calls), *args, **kwargs)
+
+
+def _in_real_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Returns what the function returns in a thread of the pool, or raises what it raises."""
+    from gevent import get_hub
+
+    def run() -> tuple[R, None] | tuple[None, BaseException]:
+        # gevent prints the traceback of what a thread of its pool raises.
+        try:
+            return function(*args, **kwargs), None
+        except BaseException as error:  # noqa: BLE001 - raised below, in the greenlet
+            return None, error
+
+    result, error = get_hub().threadpool.apply(contextvars.copy_context().run, (run,))
+    if error is not None:
+        raise error
+    return cast("R", result)

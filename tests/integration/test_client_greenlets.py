@@ -1,0 +1,68 @@
+"""A web process of greenlets (gunicorn -k gevent): calls that wait for Redis."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from fluxqueue_core import key
+from redis import Redis
+
+# Redis answers no write until the second greenlet has run.
+PROGRAM = """
+from gevent import monkey
+monkey.patch_all()
+import contextvars, sys
+import gevent, redis
+from fluxqueue import FluxQueue, FluxQueueWarning
+
+app = FluxQueue(sys.argv[1], timeout=30)
+server = redis.Redis.from_url(sys.argv[1])
+
+@app.task()
+def work(number): ...
+
+server.client_pause(60_000, all=False)
+going = gevent.spawn(lambda: {call})
+gevent.spawn(server.client_unpause).join()
+print(going.get())
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "returns", "sent"),
+    [
+        ("work(1)", "None", 1),
+        ("len(work.enqueue(1))", "36", 1),
+        ("work.enqueue_many((number,) for number in range(3))", "3", 3),
+    ],
+)
+def test_other_greenlets_run_while_a_call_waits(
+    redis_url: str, redis: Redis, call: str, returns: str, sent: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("{call}", call), redis_url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == f"{returns}\n", done.stderr
+    assert redis.llen(key("pending", "default")) == sent
+
+
+def test_a_call_from_a_greenlet_raises_its_errors() -> None:
+    program = PROGRAM.split("server.client_pause")[0] + (
+        "try:\n    work.enqueue_many([(1,), (object(),)])\n"
+        "except TypeError as error:\n    print(error.enqueued, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "redis://127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.startswith("0 ") and "argument number" in done.stdout, done.stdout
+    assert done.stderr == ""
