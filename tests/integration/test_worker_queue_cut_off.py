@@ -1,4 +1,4 @@
-"""A queue that Redis does not serve holds up no other of its worker.
+"""A queue that Redis does not serve does not delay the worker's other queues.
 
 The worker's user loses its rights to one of two queues: so does a queue of a
 cluster whose master is down.

@@ -15,7 +15,7 @@ from typing import Any
 
 import fluxqueue as package
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import ConfigurationError, FluxQueue
 from fluxqueue.options import TaskOptions, Terms
 from fluxqueue_core import Route
 from fluxqueue_worker.registered_task import RegisteredTask
@@ -75,6 +75,37 @@ def test_a_term_that_a_route_does_not_take_is_named(terms: dict[str, Any], said:
     with pytest.raises(TypeError) as caught:
         Route("q", "t", **terms)
     assert str(caught.value).startswith(said)
+
+
+# Python prints ints of up to 4,300 digits.
+UNPRINTABLE = 10**5_000
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    "name", ["max_retries", "retry_delay", "retry_backoff", "retry_max_delay", "timeout"]
+)
+def test_an_option_that_can_not_be_printed_is_refused_by_name(name: str, sign: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} is too large to print; give "):
+        FluxQueue().task(**{name: sign * UNPRINTABLE})  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", [*Terms(3).sent()])
+def test_a_route_refuses_a_term_that_no_message_can_carry(name: str) -> None:
+    for number, shown in ((UNPRINTABLE, "too large to print"), (10**400, f"1{'0' * 400}")):
+        with pytest.raises(ConfigurationError, match=f"^{name} is {shown}; give "):
+            Route("q", "t", **{name: number})  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "name", ["connect_timeout", "timeout", "max_message_bytes", "wait_replicas", "wait_timeout"]
+)
+def test_a_setting_that_can_not_be_printed_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} is too large to print; give "):
+        FluxQueue(**{name: UNPRINTABLE})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("decorator", DECORATORS)

@@ -170,7 +170,7 @@ def test_a_late_sweep_is_an_error(sweeps: Sweeps, lines: list[Fields]) -> None:
     sweeps.sweeper.step()
     [line] = lines
     assert (line["event"], line["level"], line["queue"]) == ("sweep.late", "error", "q")
-    assert line["seconds"] == pytest.approx(2.6) and "rescues nobody" in line["error"]
+    assert line["seconds"] == pytest.approx(2.6) and "rescues no tasks" in line["error"]
 
 
 def test_a_late_sweep_of_many_queues_is_one_line(

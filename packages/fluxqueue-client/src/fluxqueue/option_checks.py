@@ -24,7 +24,7 @@ def check_retries(name: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {kind_of(value)}")
     if not 0 <= value <= MOST_RETRIES:
-        raise ConfigurationError(f"{name} is {value}; give 0 (no retry) to {MOST_RETRIES}")
+        raise ConfigurationError(f"{name} is {_shown(value)}; give 0 (no retry) to {MOST_RETRIES}")
 
 
 def check_number(least: float) -> Check:
@@ -35,7 +35,9 @@ def check_number(least: float) -> Check:
             raise TypeError(f"{name} must be a number, not {kind_of(value)}")
         # This is false for a NaN and for infinity. An int may be above every float.
         if not least <= value <= sys.float_info.max:
-            raise ConfigurationError(f"{name} is {value}; give a finite number, {least} or more")
+            raise ConfigurationError(
+                f"{name} is {_shown(value)}; give a finite number, {least} or more"
+            )
 
     return check
 
@@ -49,7 +51,7 @@ def check_timeout(name: str, value: Any) -> None:
     # This is false for a NaN too.
     if not 0 < value <= LONGEST_TIMEOUT:
         raise ConfigurationError(
-            f"{name} is {value}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
+            f"{name} is {_shown(value)}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
             f"or None for no timeout"
         )
 
@@ -61,7 +63,7 @@ def check_delay(name: str, value: Any) -> None:
     # This is false for a NaN too.
     if not 0 <= value <= LONGEST_DELAY:
         raise ConfigurationError(
-            f"{name} is {value}; give seconds from 0 to {LONGEST_DELAY:.0f} (a year)"
+            f"{name} is {_shown(value)}; give seconds from 0 to {LONGEST_DELAY:.0f} (a year)"
         )
 
 
@@ -74,3 +76,10 @@ def check_bool(name: str, value: Any) -> None:
 def kind_of(value: object) -> str:
     """Returns the name of the value's class, for a message."""
     return type(value).__name__
+
+
+def _shown(number: float) -> str:
+    try:
+        return str(number)
+    except ValueError:  # an int of more digits than Python prints
+        return "too large to print"

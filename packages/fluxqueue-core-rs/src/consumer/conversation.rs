@@ -395,5 +395,5 @@ impl Conversation {
 }
 
 fn unexpected() -> Error {
-    Error::Broker("Redis sent a reply that nobody waits for".into())
+    Error::Broker("Redis sent a reply to no request".into())
 }

@@ -11,9 +11,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::Error;
+use crate::python::text::shown;
 
 /// The most seconds that one attempt may take: a year.
 const LONGEST_TIMEOUT: f64 = 365.0 * 86_400.0;
+
+/// The ranges of the terms, for errors.
+const RETRIES: &str = "0 to 4294967295";
+const SECONDS: &str = "seconds above 0, at most a year";
 
 /// The terms of a task.
 #[derive(Clone, Debug, IntoPyObject, PartialEq)]
@@ -57,12 +62,12 @@ impl Terms {
         let mut terms = Terms::default();
         for (keyword, value) in keywords.into_iter().flatten() {
             let name = keyword.str()?.to_string_lossy().into_owned();
-            let read = match name.as_str() {
-                "max_retries" => retries(&value).map(|number| terms.max_retries = number),
-                "timeout" => value.extract().map(|seconds| terms.timeout = seconds),
+            let (read, range) = match name.as_str() {
+                "max_retries" => (value.extract().map(|number| terms.max_retries = number), RETRIES),
+                "timeout" => (value.extract().map(|seconds| terms.timeout = seconds), SECONDS),
                 _ => return Err(unknown(value.py(), &name)?),
             };
-            read.map_err(|error| with_term(value.py(), &name, error))?;
+            read.map_err(|error| unreadable(&name, &value, range, error))?;
         }
         Ok(terms)
     }
@@ -70,11 +75,9 @@ impl Terms {
     /// Whether every term is in its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         match self.timeout {
-            Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => Err(OutOfRange {
-                term: "timeout",
-                value: seconds.to_string(),
-                range: "seconds above 0, at most a year",
-            }),
+            Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => {
+                Err(OutOfRange { term: "timeout", value: seconds.to_string(), range: SECONDS })
+            }
             _ => Ok(()),
         }
     }
@@ -108,23 +111,19 @@ fn render(members: &[Member], part: Part) -> Option<String> {
     of_part.map(|(_, name, value)| format!("\"{name}\":{value}")).reduce(|all, next| format!("{all},{next}"))
 }
 
-/// A number below 0 or above 32 bits is a wrong setting, not an OverflowError.
-fn retries(number: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let overflow = |e: PyErr| match e.is_instance_of::<PyOverflowError>(number.py()) {
-        true => Error::Configuration(format!("max_retries is {number}; give 0 to {}", u32::MAX)).into(),
-        false => e,
-    };
-    number.extract().map_err(overflow)
-}
-
 /// The error for a keyword that names no term.
 fn unknown(py: Python<'_>, name: &str) -> PyResult<PyErr> {
     let known: Vec<String> = Terms::default().into_pyobject(py)?.keys().extract()?;
     Ok(PyTypeError::new_err(format!("a route has no term {name:?}; it takes {}", known.join(", "))))
 }
 
-/// Adds the name of the term to a TypeError about its value.
-fn with_term(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+/// The error for a value that Rust can't hold. A number of too many bits is a wrong setting, not
+/// an OverflowError.
+fn unreadable(name: &str, value: &Bound<'_, PyAny>, range: &str, error: PyErr) -> PyErr {
+    let py = value.py();
+    if error.is_instance_of::<PyOverflowError>(py) {
+        return Error::Configuration(format!("{name} is {}; give {range}", shown(value))).into();
+    }
     match error.is_instance_of::<PyTypeError>(py) {
         true => PyTypeError::new_err(format!("{name}: {}", error.value(py))),
         false => error,

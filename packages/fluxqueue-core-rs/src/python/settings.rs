@@ -32,7 +32,7 @@ where
     match value.extract::<T>() {
         Ok(number) => Ok(Some(number)),
         Err(_) if value.is_instance_of::<PyInt>() => {
-            Err(ConfigurationError::new_err(format!("{name} is {value}; give {wanted}, {least}")))
+            Err(ConfigurationError::new_err(format!("{name} is {}; give {wanted}, {least}", text::shown(value))))
         }
         Err(_) => Err(wrong_type(name, wanted, value)),
     }

@@ -33,6 +33,11 @@ impl Deref for Name {
     }
 }
 
+/// A number as text, for errors. Python refuses to print an int of thousands of digits.
+pub fn shown(number: &Bound<'_, PyAny>) -> String {
+    number.str().map_or_else(|_| "too large to print".to_owned(), |text| text.to_string_lossy().into_owned())
+}
+
 /// The text of a URL; None if the value is not a `str`. The error does not repeat the URL,
 /// which contains a password.
 pub fn url(value: &Bound<'_, PyAny>) -> Option<PyResult<String>> {

@@ -170,7 +170,7 @@ class Sweeper:
             queues=len(self._late),
             seconds=round(seconds, 3),
             gap=self._options.gap,
-            error="a sweep slower than its gap rescues nobody: give the scheduler more CPU, "
+            error="a sweep slower than its gap rescues no tasks: give the scheduler more CPU, "
             "or look for slow commands in Redis",
         )
         self._late.clear()

@@ -229,7 +229,7 @@ impl<F> LoopState<F> {
                 match self.outbox.answered(reply) {
                     Answered::Whole(calls, naming, replies) => replied.push(Replied { calls, naming, replies }),
                     Answered::InPart => {}
-                    Answered::Stray => return (replied, Some("Redis sent what nobody had asked for".into())),
+                    Answered::Stray => return (replied, Some("Redis sent a reply to no request".into())),
                 }
             }
             if !self.outbox.has_in_flight() {
