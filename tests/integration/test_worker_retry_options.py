@@ -141,7 +141,11 @@ def test_each_rule_ends_in_a_retry_or_in_the_dead_set_with_its_name(
     assert {task_id: reason["reason"] for task_id, reason in dead(redis).items()} == ended
     rejected = [reason for reason in dead(redis).values() if reason["reason"] == "rejected"]
     texts = {str(reason["error"]) for reason in rejected}
-    assert "fluxqueue.Reject: no such customer" in texts
+    assert texts == {
+        "fluxqueue.Reject: no such customer",
+        "fluxqueue.Reject: no such customer "
+        "(in ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception))",
+    }
     # The cause, the replaced error and the member of the group are in the tracebacks.
     assert all("fluxqueue.Reject: no such customer" in reason["traceback"] for reason in rejected)
     assert any("KeyError: 'replaced'" in reason["traceback"] for reason in rejected)

@@ -15,6 +15,7 @@ from fluxqueue import ConfigurationError, Reject, Retry, RetryPolicy, TaskTimeou
 from fluxqueue.option_checks import LONGEST_DELAY
 from fluxqueue.options import Terms
 from fluxqueue_worker import retry_rules
+from fluxqueue_worker.error_text import ERROR_BYTES
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.retry_rules import Decision, RetryRules, chance, retry_delay
 from hypothesis import given
@@ -212,9 +213,45 @@ def test_a_group_is_judged_by_its_members(
     error: BaseException, options: dict[str, Any], expected: float | str
 ) -> None:
     decision = decide(error, **options)
-    assert decision == (
-        Decision(DEAD, expected) if isinstance(expected, str) else Decision(expected)
-    )
+    wanted = (DEAD, expected) if isinstance(expected, str) else (expected, "failed")
+    assert (decision.delay, decision.reason) == wanted
+    assert decision.fault is None
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "text"),
+    [
+        (group(OSError(), Reject("no")), {}, "fluxqueue.Reject: no (in ExceptionGroup: "),
+        (
+            group(OSError("a"), KeyError()),
+            {"no_retry_on": OSError},
+            "OSError: a (in ExceptionGroup: ",
+        ),
+        (
+            group(OSError("a"), KeyError()),
+            {"retry_on": KeyError},
+            "OSError: a (in ExceptionGroup: ",
+        ),
+        (group(OSError("a"), group(KeyError())), {"no_retry_on": Exception}, "OSError: a (in "),
+        (OSError("a"), {"retry_on": KeyError}, "OSError: a"),
+        (group(OSError("é" * 5000)), {"no_retry_on": OSError}, "OSError: é"),
+    ],
+)
+def test_the_error_of_a_dead_task_names_the_member_that_decided(
+    consumer: FakeConsumer,
+    outcomes: Outcomes,
+    record: Callable[..., Any],
+    error: BaseException,
+    options: dict[str, Any],
+    text: str,
+) -> None:
+    def work() -> None: ...
+
+    job: Any = FakeJob(record(work, **options))
+    outcomes.failed(job, error, 0.0)
+    what, (_, line, _) = consumer.outcome(job)
+    assert what == "make_dead"
+    assert line.startswith(text) and len(line.encode()) <= ERROR_BYTES
 
 
 def test_the_function_gets_a_group_as_it_is_and_only_once() -> None:

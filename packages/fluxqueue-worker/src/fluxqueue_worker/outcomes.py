@@ -12,6 +12,7 @@ from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
 from fluxqueue_core.exception_text import is_a
 
+from .error_text import describe_member
 from .events import TaskEvents
 from .failure_text import FailureText
 from .jobs import Jobs
@@ -105,6 +106,9 @@ class Outcomes:
         if decision.fault is not None:
             self._events.retry_fault(job, started, *decision.fault)
         if decision.delay is None:
+            # By identity: an exception may have redefined its comparison.
+            if (member := decision.decisive) is not None and member is not error:
+                text = describe_member(member, error)
             return Dead(error, trace, text, decision.reason)
         return Retried(error, trace, text, decision.delay)
 

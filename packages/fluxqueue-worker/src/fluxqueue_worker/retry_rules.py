@@ -44,6 +44,8 @@ class Decision:
     Attributes:
         delay: seconds until the next attempt; None means that the task is dead.
         reason: why it is dead.
+        decisive: the exception that decided so, in a group or alone; None if no single one
+            did.
         fault: the mistake of a `Retry` or of the function. If they gave nothing that is a
             delay, `delay` is the default one. It is text, because an exception would keep
             the frames that keep the decision.
@@ -51,6 +53,7 @@ class Decision:
 
     delay: float | None = None
     reason: str = FAILED
+    decisive: BaseException | None = None
     fault: FailureText | None = None
 
 
@@ -129,16 +132,20 @@ class RetryRules:
             asks: whether to call the function `retry`.
         """
         members = self._members(error)
-        if any(is_a(each, Reject) for each in members):
-            return Decision(reason=REJECTED)
+        for each in members:
+            if is_a(each, Reject):
+                return Decision(reason=REJECTED, decisive=each)
         asking = [each for each in members if is_a(each, Retry)]
         others = [each for each in members if not is_a(each, Retry)]
-        if any(_of_class(each, self._never) for each in others):
-            return Decision(reason=NO_RETRY_ON)
-        policies = {self._policy(each) for each in others}
-        if None in policies:
-            return Decision(reason=NOT_IN_RETRY_ON)
-        found = [each for each in policies if each is not None]
+        for each in others:
+            if _of_class(each, self._never) is not None:
+                return Decision(reason=NO_RETRY_ON, decisive=each)
+        policies = set()
+        for each in others:
+            if (policy := self._policy(each)) is None:
+                return Decision(reason=NOT_IN_RETRY_ON, decisive=each)
+            policies.add(policy)
+        found = [*policies]
         everyone = [*found, self._default] if asking else found
         if any(job.retries >= each.limit(job) for each in everyone):
             return Decision(reason=FAILED)
@@ -155,7 +162,7 @@ class RetryRules:
             else:
                 fault = slow or fault
                 if computed is None:
-                    return Decision(None, RETRY_REFUSED, fault)
+                    return Decision(reason=RETRY_REFUSED, fault=fault)
                 return Decision(max([computed, *given]), fault=fault)
         given += [retry_delay(each.terms, job.retries) for each in found]
         return Decision(max(given), fault=fault)
@@ -175,7 +182,7 @@ class RetryRules:
                 continue
             seen.add(id(each))
             if is_a(each, BaseExceptionGroup) and _of_class(each, self._groups) is None:
-                left += _in_group(each)
+                left += reversed(_in_group(each))
             else:
                 members.append(each)
         return members
