@@ -14,7 +14,7 @@ from support.raw_messages import dead, push
 from support.worker_process import WorkerProcess, wait_until
 
 APP = """
-import asyncio, functools, gc, warnings
+import asyncio, concurrent.futures, functools, gc, warnings
 from types import coroutine
 from support.odd_exceptions import ODD
 
@@ -110,6 +110,11 @@ def never_closed():
     next(generator)
     return generator
 
+def in_itself():
+    found = [1]
+    found += [found, found, [work()]]
+    return found
+
 RETURNS = {
     "coroutine": work,
     "partial": lambda: functools.partial(work)(),
@@ -126,6 +131,9 @@ RETURNS = {
     "list": lambda: [1, None, work(), work()],
     "tuple": lambda: (work(),),
     "dict": lambda: {"a": work()},
+    "nested": lambda: {"a": [(work(),)]},
+    "in itself": in_itself,
+    "pool": concurrent.futures.Future,
 }
 
 @fluxqueue.task()
@@ -201,7 +209,7 @@ def bury_with(name):
 FOR_BOTH = [
     *("coroutine", "partial", "decorated", "generator", "async generator", "old coroutine"),
     *("expression", "map", "half run", "never closed", "awaitable", "odd awaitable"),
-    *("list", "tuple", "dict"),
+    *("list", "tuple", "dict", "nested", "in itself", "pool"),
 ]
 TRACED = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}
 # Where the module with the exceptions is.
@@ -275,6 +283,8 @@ def test_a_result_that_still_has_to_run_is_a_failure_that_says_so(
     assert any("the generator rows(), whose code nothing runs" in text for text in texts)
     assert any("a list with the coroutine work(), which nothing runs" in text for text in texts)
     assert any("the awaitable of the class app.Later, which" in text for text in texts)
+    assert any("a dict with the coroutine work(), which" in text for text in texts)
+    assert any("Future, which has not succeeded; call its result()" in text for text in texts)
     done = [line for line in worker.named("task.done") if line["name"] != "called"]
     assert {line["task_id"] for line in done} == fine
     assert worker.named("worker.failed") == worker.named("worker.settling_failed") == []

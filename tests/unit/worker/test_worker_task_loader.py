@@ -232,3 +232,19 @@ def test_an_asterisk_without_any_task_is_an_error() -> None:
 def test_the_module_of_a_package_itself(folder: Path) -> None:
     assert module_name("shop/__init__.py") == "shop"
     assert module_name("shop") == "shop"
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
+def test_an_object_of_a_module_may_raise_when_asked_for_its_class(folder: Path, error: str) -> None:
+    lazy = f"""
+class Lazy:
+    @property
+    def __class__(self):
+        raise {error}("not configured")
+
+lazy = Lazy()
+"""
+    (folder / "shop" / "lazy.py").write_text(lazy + APP)
+    assert load("shop.lazy", ["mail"]).declared["mail"].keys() == {"send"}
+    with pytest.raises(TasksError, match="it has fluxqueue, other"):
+        find(["shop.lazy:missing"])

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from fluxqueue import FluxQueue
 from fluxqueue.broker import Broker
@@ -21,6 +21,8 @@ from fluxqueue.task import AnyTask, AsyncTask, Task
 
 from .options import ALL_QUEUES
 from .registered_task import RegisteredTask, Tasks
+
+T = TypeVar("T")
 
 
 class TasksError(Exception):
@@ -65,7 +67,7 @@ def find(paths: Sequence[str]) -> Found:
         objects += [find_object(module, attribute)] if attribute else vars(module).values()
     tasks = tasks_of(objects)
     brokers = [task.broker for task in tasks]
-    brokers += [each.broker for each in objects if isinstance(each, FluxQueue)]
+    brokers += [each.broker for each in objects if _is_a(each, FluxQueue)]
     return Found(tasks, list({id(broker): broker for broker in brokers}.values()))
 
 
@@ -137,7 +139,7 @@ def find_object(module: ModuleType, attribute: str) -> FluxQueue | AnyTask:
         found = getattr(found, part, None)
     if isinstance(found, FluxQueue | Task | AsyncTask):
         return found
-    names = [name for name, value in vars(module).items() if isinstance(value, FluxQueue)]
+    names = [name for name, value in vars(module).items() if _is_a(value, FluxQueue)]
     have = f"it has {', '.join(names)}" if names else "it has none"
     raise TasksError(f"module {module.__name__!r} has no FluxQueue object {attribute!r}; {have}")
 
@@ -146,11 +148,17 @@ def tasks_of(objects: Iterable[object]) -> list[AnyTask]:
     """Every task among the objects and of the FluxQueue objects among them."""
     found: dict[int, AnyTask] = {}
     for value in objects:
-        if isinstance(value, FluxQueue):
+        if _is_a(value, FluxQueue):
             found.update((id(task), task) for task in value.tasks.values())
-        elif isinstance(value, Task | AsyncTask):
+        elif _is_a(value, Task) or _is_a(value, AsyncTask):
             found[id(value)] = value
     return list(found.values())
+
+
+def _is_a(value: object, kind: type[T]) -> TypeGuard[T]:
+    """Like isinstance, but does not ask the value, which may be any object of the module: the
+    `__class__` of a lazy proxy (Django's settings, a mock) runs code, which may raise."""
+    return issubclass(type(value), kind)
 
 
 def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:

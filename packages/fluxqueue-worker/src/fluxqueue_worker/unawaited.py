@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -22,12 +22,15 @@ from .error_text import own_frame
 # Results of these types have nothing to run. The loops look here themselves, because a call
 # for each task costs more than the look.
 FINISHED: frozenset[type] = frozenset({bool, int, float, str, bytes})
-# Of a collection that a task returns, how many elements are examined.
+# Of the collections that a task returns: how many elements are examined, on how many levels.
 ELEMENTS = 16
+LEVELS = 3
+COLLECTIONS: frozenset[type] = frozenset({list, tuple, set, frozenset, dict})
 
 AWAIT = "which nothing runs; make the task, and what decorates it, an `async def` that awaits it"
 ITERATE = "whose code nothing runs; iterate over it in the task"
 WAIT = "which has not succeeded; await it in the task"
+JOIN = "which has not succeeded; call its result() in the task"
 
 # The attribute by which CPython shows whether one has ended.
 _FRAMES = {CoroutineType: "cr_frame", GeneratorType: "gi_frame", AsyncGeneratorType: "ag_frame"}
@@ -57,24 +60,35 @@ def refuse_unawaited(result: object) -> None:
 
 
 def _elements(result: Any, most: int) -> list[Any]:
-    kind = type(result)
-    if kind not in (list, tuple, set, frozenset, dict):
-        return [result]
+    """The result, and up to `most` elements of each level of the collections in it."""
+    found = level = [result]
+    seen: set[int] = set()  # a collection may be in itself
+    for _ in range(LEVELS):
+        inside = [each for each in level if type(each) in COLLECTIONS and id(each) not in seen]
+        seen.update(map(id, inside))
+        level = list(islice(chain.from_iterable(_inside(each, most) for each in inside), most))
+        found = found + level
+    return found
+
+
+def _inside(collection: Any, most: int) -> list[Any]:
     with suppress(RuntimeError):  # another thread changes it
-        return list(islice(result.values() if kind is dict else result, most))
+        return list(islice(collection.values() if type(collection) is dict else collection, most))
     return []
 
 
 def _found(value: object) -> tuple[str, str] | None:
     """The kind of a value that has to run, and the remedy."""
     kind = type(value)
-    if kind in FINISHED or value is None:
+    if kind in FINISHED or kind in COLLECTIONS or value is None:
         return None
     if (frame := _FRAMES.get(kind)) is not None and getattr(value, frame) is None:
         return None
-    # Without asyncio there are no futures.
-    if (asyncio := sys.modules.get("asyncio")) is not None and issubclass(kind, asyncio.Future):
-        return None if _has_succeeded(value) else ("future", WAIT)
+    # Without these modules there are no futures. Another thread may be importing one.
+    for module, remedy in (("asyncio", WAIT), ("concurrent.futures", JOIN)):
+        future = getattr(sys.modules.get(module), "Future", None)
+        if future is not None and issubclass(kind, future):
+            return None if _has_succeeded(value) else ("future", remedy)
     with suppress(Exception):  # of a metaclass
         if issubclass(kind, EnqueuedCall):
             return None  # it warns by itself
