@@ -369,9 +369,10 @@ def test_a_worker_names_what_was_refused_once_and_goes_on_when_it_has_the_right(
         wait_until(lambda: worker.notes() == ["1"], what=worker.output)
         admin.lpush(key("pending", "default"), message(2, name="work", args=b"[2]"))
         wait_until(lambda: worker.notes() == ["1", "2"], what=worker.output)
-        # Without a pause it would ask some twenty times a second.
+        # Without a pause it would ask some twenty times a second. INFO is refused too, and by
+        # Redis 6.2 the first form of each script.
         assert len(worker.named(event)) <= 2
         asked = admin.info("commandstats")
         refused = sum(int(of["rejected_calls"]) + int(of["failed_calls"]) for of in asked.values())
-        assert refused <= 4, asked
+        assert refused <= 8, asked
         assert worker.stop() == 0
