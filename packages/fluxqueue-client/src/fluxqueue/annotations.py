@@ -81,7 +81,7 @@ def is_plain(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
     if inner is not None:
         return all(is_plain(arg, above) for arg in inner)
     if not isinstance(origin, type):
-        return True  # a type variable, Any, or a kind that is not known here
+        return True  # a kind that is not known here
     if issubclass(origin, collections.abc.Mapping) and args and not is_text(args[0]):
         return False
     return takes_json(origin) and all(is_plain(arg, above) for arg in args)
@@ -128,6 +128,10 @@ def _transparent(annotation: Any) -> tuple[Any, ...] | None:
         return typing.get_args(annotation)
     if origin in _MARKS:
         return typing.get_args(annotation)[:1]
+    if isinstance(annotation, typing.TypeVar):
+        return annotation.__constraints__ or (annotation.__bound__ or Any,)
+    if origin is not None and hasattr(origin, "__value__"):  # `type X[T] = ...` with arguments
+        return (origin.__value__[typing.get_args(annotation)],)
     for attribute in ("__supertype__", "__value__"):  # NewType; `type X = ...` of Python 3.12
         if not isinstance(annotation, type) and hasattr(annotation, attribute):
             return (getattr(annotation, attribute),)
@@ -136,7 +140,8 @@ def _transparent(annotation: Any) -> tuple[Any, ...] | None:
 
 def _fields(kind: type) -> list[Any]:
     is_record = typing.is_typeddict(kind) or dataclasses.is_dataclass(kind)
-    if not is_record and not hasattr(kind, "_fields"):  # a named tuple has it
+    # A named tuple has the first attribute, and a pydantic model the second.
+    if not is_record and not any(hasattr(kind, name) for name in ("_fields", "model_fields")):
         return []
     try:
         return list(typing.get_type_hints(kind, include_extras=True).values())

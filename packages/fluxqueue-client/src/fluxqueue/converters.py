@@ -18,6 +18,10 @@ import orjson
 
 from .annotations import UnresolvedError, classes
 
+# The attributes that mark dataclasses, pydantic's models and msgspec's structs.
+_RECORDS = ("__dataclass_fields__", "__pydantic_validator__", "__struct_fields__")
+# Pydantic writes this text in place of a secret.
+_MASK = b'"**********"'
 # msgspec passes these to our hooks.
 _BY_CONSTRUCTOR = (str, int, float, pathlib.PurePath)
 
@@ -62,9 +66,22 @@ class Converter:
         """
         try:
             encoded = self.encode(value)
-            self.decode(encoded)
+            decoded = self.decode(encoded)
         except Exception as error:  # noqa: BLE001  # of the library, or of the application's class
             raise MisfitError(self._text(value, error)) from None
+        # A subclass would lose its fields, and a union of models may take the wrong one.
+        kind, arrives = type(value), type(decoded)
+        if arrives is not kind and any(hasattr(kind, mark) for mark in _RECORDS):
+            raise MisfitError(
+                f"is annotated {self.annotation}, and its value is of the class "
+                f"{kind.__qualname__}, which the task would get as {arrives.__qualname__}; "
+                f"annotate {kind.__qualname__}"
+            )
+        if (field := _lost_field(value, decoded)) is not None:
+            raise MisfitError(
+                f"is annotated {self.annotation}, and the task would not get its field {field!r}; "
+                f"give the field the same alias for validation and serialization"
+            )
         return encoded
 
     def from_json(self, value: Any) -> Any:
@@ -103,6 +120,8 @@ def converter(annotation: Any) -> Converter:
         msgspec.json.Decoder(annotation, dec_hook=_make)
     except TypeError as error:
         raise UnsupportedError(str(error), bool(foreign)) from None
+    except NotImplementedError as error:  # an Enum with a value beyond 64 bits
+        raise UnsupportedError(str(error), bool(foreign)) from None
     except (AttributeError, NameError) as error:  # of the annotation of a field
         raise UnresolvedError(str(error)) from None
     if foreign:
@@ -125,16 +144,31 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
             raise UnresolvedError(str(error)) from None
         raise UnsupportedError(str(error), is_foreign=True) from None
 
+    # The base of all secrets; not every version of pydantic exports it.
+    secret = getattr(sys.modules["pydantic"].types, "_SecretBase", None)
+    has_secrets = any(secret is None or issubclass(kind, secret) for kind in classes(annotation))
+
     def encode(value: Any) -> Any:
-        return adapter.dump_python(
+        encoded = adapter.dump_python(
             value, mode="json", by_alias=True, round_trip=True, warnings="error"
         )
+        if has_secrets and _MASK in orjson.dumps(encoded):
+            raise ValueError("a secret is masked")
+        return encoded
 
     # A strict model takes a datetime from JSON text, but not from a str.
     def decode(value: Any) -> Any:
         return adapter.validate_json(orjson.dumps(value))
 
     return Converter(text, annotation, encode, decode)
+
+
+def _lost_field(value: Any, decoded: Any) -> str | None:
+    """Returns a field of a pydantic model that was set and is not set after the conversion."""
+    given: set[str] = getattr(value, "__pydantic_fields_set__", set())
+    missing = given - getattr(decoded, "__pydantic_fields_set__", given)
+    fields = type(value).model_fields if missing else {}
+    return next((name for name, it in fields.items() if name in missing and not it.exclude), None)
 
 
 def _foreign(annotation: Any) -> Iterator[type]:

@@ -1,0 +1,150 @@
+"""Arguments that JSON would change silently are refused, at the call or at the declaration."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+import msgspec
+import pydantic
+import pytest
+import typing_extensions
+from fluxqueue import ArgumentTypeError, FluxQueue, Task
+
+REFUSING_URL = "redis://127.0.0.1:1?timeout=0.1"
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+T = TypeVar("T")
+Moment = TypeVar("Moment", bound=dt.datetime)
+DayOrMoment = TypeVar("DayOrMoment", dt.date, dt.datetime)
+Several = typing_extensions.TypeAliasType("Several", list[T], type_params=(T,))
+
+
+class Login(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+
+class Account(pydantic.BaseModel):
+    login: list[Login]
+
+
+class WrittenLogin(Login):
+    @pydantic.field_serializer("password", when_used="json")
+    def write(self, value: pydantic.SecretStr) -> str:
+        return value.get_secret_value()
+
+
+class Payment(pydantic.BaseModel):
+    amount: int = pydantic.Field(0, validation_alias="paid")
+
+
+class Cached(pydantic.BaseModel):
+    number: int
+    cache: int = pydantic.Field(0, exclude=True)
+
+
+class Cat(pydantic.BaseModel):
+    name: str
+
+
+class Dog(pydantic.BaseModel):
+    name: str
+
+
+class Puppy(Dog):
+    age: int
+
+
+@dataclass
+class Order:
+    number: int
+
+
+@dataclass
+class Express(Order):
+    until: dt.datetime
+
+
+class Point(msgspec.Struct):
+    x: int
+
+
+class Point3(Point):
+    z: int
+
+
+class Huge(Enum):
+    ONE = 2**70
+
+
+def declared(annotation: Any) -> Task[..., Any]:
+    def work(value: Any) -> None: ...
+
+    work.__annotations__["value"] = annotation
+    return FluxQueue(REFUSING_URL).task()(work)
+
+
+def carried(annotation: Any, value: Any) -> Any:
+    conversion = declared(annotation).conversion()
+    assert conversion is not None
+    args, kwargs = conversion.encode((value,), {}, "it")
+    return conversion.decode(list(args), kwargs)[0][0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text"),
+    [
+        (Login, Login(password="hunter2"), "can't be converted back"),  # type: ignore[arg-type]
+        (Account, Account(login=[Login(password="x")]), "converted back"),  # type: ignore[arg-type]
+        (Payment, Payment(paid=5), "would not get its field 'amount'"),  # type: ignore[call-arg]
+        (Cat | Dog, Dog(name="Rex"), "class Dog, which the task would get as Cat"),
+        (Dog, Puppy(name="Rex", age=1), "class Puppy, which the task would get as Dog"),
+        (Order, Express(1, NOW), "class Express, which the task would get as Order"),
+        (Point, Point3(1, 2), "class Point3, which the task would get as Point"),
+    ],
+)
+def test_an_argument_that_would_lose_data_is_refused(
+    annotation: Any, value: Any, text: str
+) -> None:
+    with pytest.raises(ArgumentTypeError, match=text) as caught:
+        carried(annotation, value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (WrittenLogin, WrittenLogin(password="hunter2")),  # type: ignore[arg-type]
+        (Cat | Dog, Cat(name="Tom")),
+        (Dog | None, Dog(name="Rex")),
+        (Moment, NOW),
+        (list[Moment], [NOW]),  # type: ignore[valid-type]
+    ],
+)
+def test_an_argument_arrives_as_it_was(annotation: Any, value: Any) -> None:
+    found = carried(annotation, value)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_field_that_its_model_excludes_may_be_set() -> None:
+    assert carried(Cached, Cached(number=1, cache=5)) == Cached(number=1, cache=0)
+
+
+@pytest.mark.parametrize("annotation", [DayOrMoment, Huge])
+def test_an_annotation_without_a_conversion_is_refused(annotation: Any) -> None:
+    with pytest.raises(TypeError, match="which a worker can't make from JSON"):
+        declared(annotation)
+
+
+def test_a_generic_alias_is_read_with_its_arguments() -> None:
+    assert declared(Several[int]).conversion() is None
+    # msgspec knows such aliases from Python 3.12 on.
+    try:
+        found = carried(Several[dt.datetime], [NOW])
+    except TypeError as error:
+        assert "which a worker can't make from JSON" in str(error)  # noqa: PT017
+    else:
+        assert found == [NOW]
