@@ -53,7 +53,8 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
         "--tasks-module-path",
         action="append",
         metavar="PATHS",
-        help="the modules with the tasks: myapp.tasks, myapp/tasks.py or myapp.tasks:fluxqueue",
+        help="the modules with the tasks, comma-separated or each with its own -t: myapp.tasks,"
+        " myapp/tasks.py or myapp.tasks:fluxqueue (FLUXQUEUE_TASKS_MODULE_PATH)",
     )
     parser.add_argument("-c", "--concurrency", metavar="N", help="tasks that run at once")
     parser.add_argument(

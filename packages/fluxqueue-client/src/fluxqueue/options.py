@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
+from . import peer_names
 from .errors import ConfigurationError
 from .option_checks import Check, check_bool, check_number, check_retries, check_timeout
 from .retry_policy import (
@@ -155,8 +156,11 @@ def _unknown(decorator: str, name: str) -> str:
     import difflib  # only needed after a mistake
 
     known = ["name", "queue", *(each.name for each in fields(Terms))]
-    closest = difflib.get_close_matches(name, known, n=1)
+    same = peer_names.OPTIONS.get(name)
+    closest = [same] if same else difflib.get_close_matches(name, known, n=1)
     advice = f"did you mean {closest[0]}?" if closest else f"it takes {', '.join(known)}"
+    if name == "bind":
+        advice = "@fluxqueue.task_with_context() gives a task its context"
     return f"{decorator}() has no option {name!r}; {advice}"
 
 

@@ -6,11 +6,11 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar
 
 from fluxqueue_core import Producer, Route, new_task_id
 
-from . import blocking
+from . import blocking, peer_names
 from .bulk import BulkCalls
 from .context import Context
 from .enqueueing import Enqueueing
@@ -82,6 +82,16 @@ class BaseTask(Generic[P, R]):
         self._producer = producer
         self._enqueueing = Enqueueing(producer)
         self._enqueue = self._enqueueing.plain.enqueue
+
+    if not TYPE_CHECKING:  # a type checker would accept every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Names the call to write for one of another queue."""
+            call = peer_names.CALLS.get(name)
+            awaited = "await " if call == "enqueue_async" else ""
+            advice = f"; write `{awaited}{self.__name__}.{call}(...)`" if call else ""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}{advice}"
+            raise AttributeError(text, name=name, obj=self)
 
     @property
     def task_name(self) -> str:

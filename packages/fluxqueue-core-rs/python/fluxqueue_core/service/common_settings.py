@@ -27,7 +27,7 @@ REDIS_URL: Setting[str | None] = Setting(
     default=None,
     parse=text,
     metavar="URL",
-    help="where Redis is, if not at redis://127.0.0.1:6379",
+    help="where Redis is, by default at the URL in a worker's code, else at redis://127.0.0.1:6379",
 )
 NAMESPACE: Setting[str | None] = Setting(
     flags=("--namespace",),
@@ -35,7 +35,8 @@ NAMESPACE: Setting[str | None] = Setting(
     default=None,
     parse=namespace,
     metavar="NAME",
-    help="keeps this application's keys apart from those of others in the same Redis",
+    help="keeps this application's keys apart from those of others in the same Redis; by default"
+    " the namespace in a worker's code, else none",
 )
 LOG_FORMAT = Setting(
     flags=("--log-format",),
