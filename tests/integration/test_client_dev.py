@@ -300,7 +300,7 @@ def test_the_url_in_the_code_is_used(folder: Path, network: int) -> None:
 
 def test_a_wrong_module_ends_it_before_anything_starts(folder: Path, network: int) -> None:
     with dev(folder, "usage", network=network) as process:
-        assert rest(process) == ["fluxqueue-worker: wrong"]
+        assert rest(process) == ["fluxqueue dev: wrong"]
         assert process.returncode == 2
     assert not (folder / ".fluxqueue").exists()
 

@@ -167,7 +167,11 @@ class _Dev:
                 return "", "", 0
             if child.returncode == USAGE_ERROR:
                 errors.seek(0)
-                sys.stderr.write(errors.read().decode(errors="replace"))
+                text = errors.read().decode(errors="replace")
+                # The user has typed this command, not the worker's.
+                if text.startswith("fluxqueue-worker: "):
+                    text = self._prog + text.removeprefix("fluxqueue-worker")
+                sys.stderr.write(text)
                 return "", "", USAGE_ERROR
             url, _, namespace = told.read().partition("\n")
             return url, namespace, None
