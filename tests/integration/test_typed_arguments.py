@@ -147,3 +147,48 @@ def work(order: "Missing", number: int):
         worker.wait_for_output("'order' can't be resolved (name 'Missing' is not defined)")
         wait_until(lambda: worker.notes() == ["as it was"])
         assert worker.stop() == 0
+
+
+SLOW_APP = """
+import pydantic
+from datetime import datetime
+
+class Endless(pydantic.BaseModel):
+    text: str
+
+    @pydantic.field_validator("text")
+    @classmethod
+    def check(cls, text):
+        while text == "endless":
+            pass
+        return text
+
+@fluxqueue.task(max_retries=0, timeout=0.2)
+def slow(value: Endless): ...
+
+@fluxqueue.task_with_context(max_retries=0, timeout=30)
+def context_and_value(ctx: Context, when: datetime):
+    note(f"{type(ctx).__name__} {type(when).__name__}")
+"""
+
+
+def test_a_timeout_includes_the_conversion(tmp_path: Path, redis_url: str) -> None:
+    other = FluxQueue(redis_url)  # an application without the validator
+
+    @other.task(max_retries=0)
+    def slow(value: Any) -> None: ...
+
+    @other.task()
+    def context_and_value(when: Any) -> None: ...
+
+    slow({"text": "endless"})
+    context_and_value(NOW)
+    with WorkerProcess(tmp_path, redis_url, SLOW_APP) as worker:
+        worker.wait_for("task.dead")
+        (dead,) = worker.named("task.dead")
+        assert dead["name"] == "slow"
+        assert dead["reason"] == "failed"
+        assert "TaskTimeout" in dead["error"]
+        worker.wait_for("task.done")
+        assert worker.notes() == ["Context datetime"]
+        assert worker.stop() == 0

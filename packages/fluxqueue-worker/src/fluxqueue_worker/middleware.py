@@ -69,6 +69,18 @@ def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
     return run
 
 
+def with_conversion(task: Runnable, convert: Convert) -> Callable[..., Any]:
+    """The task's function, which converts its own arguments: all but a context, the first."""
+    func, skipped = task.func, int(task.context_type is not None)
+
+    @own_frame
+    def converted(*args: Any, **kwargs: Any) -> Any:
+        values, named = convert(list(args[skipped:]), kwargs)
+        return func(*args[:skipped], *values, **named)
+
+    return converted
+
+
 def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
     """The function that settles jobs, with the first middleware outermost."""
     for each in reversed(middleware):

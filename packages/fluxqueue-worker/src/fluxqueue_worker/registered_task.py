@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue.errors import FluxQueueWarning
 
-from .middleware import Convert, Middleware, Run, wrapped_run
+from .middleware import Convert, Middleware, Run, with_conversion, wrapped_run
 from .retry_rules import RetryRules
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RegisteredTask:
 
     Attributes:
         convert: makes the arguments of a message what the annotations say; None if they
-            are plain.
+            are plain, or if `func` does it.
         check: binds arguments to the signature that callers see, without the context.
         run: runs an attempt; None for a plain task: call `func` with the arguments.
         retry_rules: decides what follows from a failure.
@@ -87,6 +87,9 @@ class RegisteredTask:
             return  # several queues serve this task
         self.timeouts, self.middleware = timeouts, middleware
         if self.timeout is not None and not self.is_async:
+            if self.convert is not None:
+                # Validators of the application run in it, so the deadline counts there too.
+                self.func, self.convert = with_conversion(self, self.convert), None
             self.func = timeouts.guard(self.func, self.timeout)
         self.run = wrapped_run(self, middleware)
 
