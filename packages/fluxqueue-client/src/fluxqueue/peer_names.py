@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 # Celery, Dramatiq, RQ, taskiq.
 OPTIONS = {
     "actor_name": "name",
@@ -21,3 +23,21 @@ CALLS = {
     "kiq": "enqueue_async",
     "send": "enqueue",
 }
+
+
+class MissingCall:
+    """An attribute that a task does not have, with an error that names the call to write.
+
+    A `__getattr__` would slow down every attribute of a task on Python 3.11.
+    """
+
+    def __init__(self, name: str, ours: str) -> None:
+        self._name = name
+        self._ours = f"await {{}}.{ours}(...)" if ours.endswith("_async") else f"{{}}.{ours}(...)"
+
+    def __get__(self, task: Any, owner: type) -> MissingCall:
+        if task is None:
+            return self
+        advice = self._ours.format(getattr(task, "__name__", "task"))
+        text = f"{owner.__name__!r} object has no attribute {self._name!r}; write `{advice}`"
+        raise AttributeError(text, name=self._name, obj=task)

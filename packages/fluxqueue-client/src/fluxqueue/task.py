@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from fluxqueue_core import Producer, Route, new_task_id
 
@@ -82,16 +82,6 @@ class BaseTask(Generic[P, R]):
         self._producer = producer
         self._enqueueing = Enqueueing(producer)
         self._enqueue = self._enqueueing.plain.enqueue
-
-    if not TYPE_CHECKING:  # a type checker would accept every attribute
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Names the call to write for one of another queue."""
-            call = peer_names.CALLS.get(name)
-            awaited = "await " if call == "enqueue_async" else ""
-            advice = f"; write `{awaited}{self.__name__}.{call}(...)`" if call else ""
-            text = f"{type(self).__name__!r} object has no attribute {name!r}{advice}"
-            raise AttributeError(text, name=name, obj=self)
 
     @property
     def task_name(self) -> str:
@@ -253,6 +243,10 @@ class BaseTask(Generic[P, R]):
         __name__: str
         __qualname__: str
         __wrapped__: Callable[..., Any]
+
+
+for _name, _call in peer_names.CALLS.items():
+    setattr(BaseTask, _name, peer_names.MissingCall(_name, _call))
 
 
 class Task(BaseTask[P, R]):
