@@ -25,6 +25,8 @@ FINISHED: frozenset[type] = frozenset({bool, int, float, str, bytes})
 # Of the collections that a task returns: how many elements are examined, on how many levels.
 ELEMENTS = 16
 LEVELS = 3
+# How many are closed on each level: a collection may be in itself.
+CLOSED = 100_000
 COLLECTIONS: frozenset[type] = frozenset({list, tuple, set, frozenset, dict})
 
 AWAIT = "which nothing runs; make the task, and what decorates it, an `async def` that awaits it"
@@ -46,7 +48,7 @@ def unawaited(result: object) -> TypeError | None:
     if found is None:
         return None
     kind, remedy = _found(found) or ("", "")
-    for each in _elements(result, sys.maxsize):
+    for each in _elements(result, CLOSED):
         _close(each)
     inside = "" if found is result else f"a {type(result).__name__} with "
     return TypeError(f"the task returned {inside}the {kind} {_name(found)}, {remedy}")
@@ -60,12 +62,14 @@ def refuse_unawaited(result: object) -> None:
 
 
 def _elements(result: Any, most: int) -> list[Any]:
-    """The result, and up to `most` elements of each level of the collections in it."""
-    found = level = [result]
-    seen: set[int] = set()  # a collection may be in itself
-    for _ in range(LEVELS):
-        inside = [each for each in level if type(each) in COLLECTIONS and id(each) not in seen]
-        seen.update(map(id, inside))
+    """The result, or up to `most` elements of each level of the collections in it."""
+    if type(result) not in COLLECTIONS:
+        return [result]
+    found = level = _inside(result, most)
+    for _ in range(LEVELS - 1):
+        if COLLECTIONS.isdisjoint(map(type, level)):
+            break
+        inside = [each for each in level if type(each) in COLLECTIONS]
         level = list(islice(chain.from_iterable(_inside(each, most) for each in inside), most))
         found = found + level
     return found
