@@ -168,6 +168,8 @@ def test_a_dropped_idle_connection_is_replaced_without_an_error(redis_url: str, 
     assert redis.llen(key("pending", "default")) == 10
 
 
+# Both kinds of call, in one loop.
+@pytest.mark.filterwarnings("ignore::fluxqueue.FluxQueueWarning")
 def test_redis_comes_back(tmp_path: Any) -> None:
     with EmbeddedRedis(tmp_path, appendfsync="always") as server:
         app = FluxQueue(server.url, connect_timeout=0.5, timeout=1.5)

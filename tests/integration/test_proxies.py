@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,6 +31,14 @@ def fails_once(number):
 """
 
 
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @contextmanager
 def haproxy(folder: Path, to: str) -> Iterator[str]:
     """Starts HAProxy before a server, and gives its address."""
@@ -37,7 +46,8 @@ def haproxy(folder: Path, to: str) -> Iterator[str]:
     if binary is None and os.environ.get("CI") != "true":
         pytest.skip("no haproxy on this machine")
     assert binary is not None
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
     (folder / "haproxy.cfg").write_text(
         f"""
 defaults
@@ -53,6 +63,7 @@ listen redis
     command = [binary, "-db", "-f", str(folder / "haproxy.cfg")]
     process = subprocess.Popen(bound_to_parent(command, signal.SIGKILL), stderr=subprocess.DEVNULL)
     try:
+        wait_until(lambda: accepts(port), what="HAProxy's port")
         yield address
     finally:
         process.kill()
