@@ -8,7 +8,6 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import Parser, fail
-from fluxqueue_core.service.first_process import continue_as_child
 from fluxqueue_core.service.process import limit_exit
 
 from . import __version__
@@ -39,7 +38,6 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-scheduler") -> in
         settings = Settings(options.redis_url, namespace=options.namespace)
     except ConfigurationError as error:
         fail(prog, str(error))
-    continue_as_child()
     log.configure(options.log_format, options.log_level)
     # Imports redis-py, which a wrong flag or --help need not wait for.
     from .service import run
