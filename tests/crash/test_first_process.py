@@ -48,6 +48,20 @@ def test_the_first_process_collects_orphans(
         assert sorted(worker.notes()) == ["code 7", "collected"]
 
 
+def test_the_first_process_drains(tmp_path: Path, redis_url: str, redis: Redis) -> None:
+    """The kernel gives a first process no signal that it has no handler for."""
+    app = (
+        "@fluxqueue.task()\ndef end():\n"
+        "    import signal\n    note(os.getpid())\n    os.kill(1, signal.SIGTERM)\n"
+    )
+    push(redis, "end")
+    with WorkerProcess(tmp_path, redis_url, app, under=NAMESPACE) as worker:
+        assert worker.wait() == 0, worker.output()
+        # Process 1 forwards signals to the worker, its child.
+        assert worker.notes() == ["2"]
+        assert worker.named("worker.stopped")
+
+
 def test_the_first_process_reports_the_death_of_its_worker(
     tmp_path: Path, redis_url: str, redis: Redis
 ) -> None:

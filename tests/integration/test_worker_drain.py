@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +13,7 @@ from fluxqueue_core import key
 from redis import Redis
 from support.proxy import Proxy, port_of
 from support.raw_messages import delayed, pending, push
-from support.worker_process import PRELUDE, WorkerProcess, read_notes, wait_until
+from support.worker_process import WorkerProcess, wait_until
 
 APP = """
 def wait_for_file():
@@ -221,30 +217,3 @@ def test_sigquit_shows_stacks_and_running_tasks_and_the_worker_goes_on(
         (tmp_path / "open").touch()
         worker.wait_for("task.done", count=2)
         assert worker.stop() == 0
-
-
-def test_a_worker_that_is_the_first_process_of_a_container_drains(
-    tmp_path: Path, redis_url: str, redis: Redis
-) -> None:
-    """The kernel gives a first process no signal that it has no handler for."""
-    unshare = shutil.which("unshare")
-    wrap = [unshare or "", "--pid", "--fork", "--kill-child", "--"]
-    if unshare is None or subprocess.run([*wrap, "true"], check=False).returncode != 0:
-        pytest.skip("no PID namespaces here")
-    (tmp_path / "app.py").write_text(
-        PRELUDE + APP + "\n@fluxqueue.task()\ndef end():\n"
-        "    import signal\n    note(os.getpid())\n    os.kill(1, signal.SIGTERM)\n"
-    )
-    push(redis, "end")
-    result = subprocess.run(
-        [*wrap, sys.executable, "-m", "fluxqueue_worker", "-t", "app", "-r", redis_url],
-        cwd=tmp_path,
-        env=os.environ | {"NOTES": str(tmp_path / "notes")},
-        timeout=60,
-        capture_output=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    # Process 1 forwards signals to the worker, its child.
-    assert read_notes(tmp_path) == ["2"]
-    assert b'"worker.stopped"' in result.stderr

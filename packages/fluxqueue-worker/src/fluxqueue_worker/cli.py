@@ -11,10 +11,10 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import log
 from fluxqueue_core.service.command_line import fail
-from fluxqueue_core.service.first_process import continue_as_child
 from fluxqueue_core.service.process import adopt_standard_logging
 
 from . import descriptors, shutdown
+from .first_process import continue_as_child
 from .options import Options, parse
 from .supervised import SupervisorLink
 
