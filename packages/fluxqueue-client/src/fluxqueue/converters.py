@@ -118,9 +118,8 @@ def converter(annotation: Any) -> Converter:
     foreign = [kind for kind in _foreign(annotation) if not issubclass(kind, _BY_CONSTRUCTOR)]
     try:
         msgspec.json.Decoder(annotation, dec_hook=_make)
-    except TypeError as error:
-        raise UnsupportedError(str(error), bool(foreign)) from None
-    except NotImplementedError as error:  # an Enum with a value beyond 64 bits
+    # The latter: an Enum with a value beyond 64 bits.
+    except (TypeError, NotImplementedError) as error:
         raise UnsupportedError(str(error), bool(foreign)) from None
     except (AttributeError, NameError) as error:  # of the annotation of a field
         raise UnresolvedError(str(error)) from None

@@ -31,7 +31,7 @@ def check_number(least: float) -> Check:
     """Returns a check for finite numbers from `least` on."""
 
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not _is_number(value):
             raise TypeError(f"{name} must be a number, not {kind_of(value)}")
         # This is false for a NaN and for infinity. An int may be above every float.
         if not least <= value <= sys.float_info.max:
@@ -46,7 +46,7 @@ def check_timeout(name: str, value: Any) -> None:
     """Checks the seconds that an attempt may take; None means no limit."""
     if value is None:
         return
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not _is_number(value):
         raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
     # This is false for a NaN too.
     if not 0 < value <= LONGEST_TIMEOUT:
@@ -58,7 +58,7 @@ def check_timeout(name: str, value: Any) -> None:
 
 def check_delay(name: str, value: Any) -> None:
     """Checks the seconds until a retry."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not _is_number(value):
         raise TypeError(f"{name} must be a number of seconds, not {kind_of(value)}")
     # This is false for a NaN too.
     if not 0 <= value <= LONGEST_DELAY:
@@ -76,6 +76,10 @@ def check_bool(name: str, value: Any) -> None:
 def kind_of(value: object) -> str:
     """Returns the name of the value's class, for a message."""
     return type(value).__name__
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _shown(number: float) -> str:

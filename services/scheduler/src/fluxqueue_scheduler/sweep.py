@@ -103,7 +103,8 @@ class Sweeper:
         gap, lease = round(self._options.gap * 1_000), round(self._options.lease * 1_000)
         for start in range(0, len(names), QUEUES_AT_ONCE):
             some = names[start : start + QUEUES_AT_ONCE]
-            for queue, reply in self._swept_queues(some, (gap, lease, LATE_LIMIT)):
+            groups = [some[at : at + self._in_call] for at in range(0, len(some), self._in_call)]
+            for queue, reply in self._swept_queues(groups, (gap, lease, LATE_LIMIT)):
                 if isinstance(reply, ResponseError):
                     self._error_log.report_queue(queue, "sweep", reply)
                     continue
@@ -120,14 +121,13 @@ class Sweeper:
         self._report_late()
 
     def _swept_queues(
-        self, names: Sequence[str], arguments: tuple[int, ...]
+        self, groups: Sequence[Sequence[str]], arguments: tuple[int, ...]
     ) -> Iterator[tuple[str, Any]]:
-        """Sweeps in one round trip, or in two if a queue can't be swept. Yields each queue with
-        an error, and each with late consumers or tombstones, with both lists."""
-        groups = [names[at : at + self._in_call] for at in range(0, len(names), self._in_call)]
+        """Sweeps groups of queues in one round trip, or in two if a queue can't be swept. Yields
+        each queue with an error, and each with late consumers or tombstones, with both lists."""
         replies = self._client.calls([self._call(group, arguments) for group in groups])
         now = time.monotonic()
-        alone: list[str] = []
+        alone: list[Sequence[str]] = []
         for group, reply in zip(groups, replies, strict=True):
             if not isinstance(reply, ResponseError):
                 for queue in group:
@@ -137,16 +137,9 @@ class Sweeper:
                 yield group[0], reply
             else:
                 # One queue has ended the call. Alone, the others are swept.
-                alone += group
+                alone += [[queue] for queue in group]
         if alone:
-            replies = self._client.calls([self._call([queue], arguments) for queue in alone])
-            now = time.monotonic()
-            for queue, reply in zip(alone, replies, strict=True):
-                if isinstance(reply, ResponseError):
-                    yield queue, reply
-                    continue
-                self._check_punctuality(queue, now)
-                yield from ((queue, (late, dead)) for _, late, dead in reply[1:])
+            yield from self._swept_queues(alone, arguments)
 
     def _call(self, group: Sequence[str], arguments: tuple[int, ...]) -> ScriptCall:
         keys = [name for queue in group for name in self._keys(queue)]
