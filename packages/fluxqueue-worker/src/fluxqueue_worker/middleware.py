@@ -21,8 +21,6 @@ from .outcome import Outcome
 # result is its coroutine. Both run in the context of the attempt (`attempt_contexts`).
 # The dict is the `Context.thread_storage` of this thread, or of the event loop.
 Run = Callable[[Job, dict[str, Any]], Any]
-# Makes the arguments of a message what the annotations of the task say.
-Convert = Callable[[list[Any], dict[str, Any]], tuple[list[Any], dict[str, Any]]]
 # Settles a job. Returns False if the lease was lost and the outcome is void.
 Settle = Callable[[Job, Outcome], bool]
 
@@ -52,33 +50,17 @@ class Runnable(Protocol):
     is_async: bool
     func: Callable[..., Any]
     context_type: Callable[..., Any] | None
-    convert: Convert | None
 
 
 def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
     """The function that runs the task, with the first middleware outermost. None for a
     plain task, which the loops call themselves."""
-    if not (task.context_type or task.convert or middleware or _runs_code(task)):
+    if not (task.context_type or middleware or _runs_code(task)):
         return None
-    if task.convert is not None:
-        run = _with_conversion(task, task.convert)
-    else:
-        run = _plain(task.func) if task.context_type is None else _with_context(task)
+    run = _plain(task.func) if task.context_type is None else _with_context(task)
     for each in reversed(middleware):
         run = each.around_run(task, run)
     return run
-
-
-def with_conversion(task: Runnable, convert: Convert) -> Callable[..., Any]:
-    """The task's function, which converts its own arguments: all but a context, the first."""
-    func, skipped = task.func, int(task.context_type is not None)
-
-    @own_frame
-    def converted(*args: Any, **kwargs: Any) -> Any:
-        values, named = convert(list(args[skipped:]), kwargs)
-        return func(*args[:skipped], *values, **named)
-
-    return converted
 
 
 def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
@@ -102,19 +84,6 @@ def _plain(func: Callable[..., Any]) -> Run:
     def run(job: Job, thread_storage: dict[str, Any]) -> Any:
         kwargs = job.kwargs
         return func(*job.args) if kwargs is None else func(*job.args, **kwargs)
-
-    return run
-
-
-def _with_conversion(task: Runnable, convert: Convert) -> Run:
-    func, context_type = task.func, task.context_type
-
-    @own_frame
-    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
-        args, kwargs = convert(job.args, job.kwargs or {})
-        if context_type is not None:
-            args.insert(0, build_context(context_type, job, thread_storage))
-        return func(*args, **kwargs)
 
     return run
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue.errors import FluxQueueWarning
 
-from .middleware import Convert, Middleware, Run, with_conversion, wrapped_run
+from .error_text import own_frame
+from .middleware import Middleware, Run, wrapped_run
 from .retry_rules import RetryRules
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ class RegisteredTask:
     """Everything that running a task needs, in plain slots: every job reads it.
 
     Attributes:
-        convert: makes the arguments of a message what the annotations say; None if they
-            are plain, or if `func` does it.
         check: binds arguments to the signature that callers see, without the context.
         run: runs an attempt; None for a plain task: call `func` with the arguments.
         retry_rules: decides what follows from a failure.
@@ -52,7 +51,6 @@ class RegisteredTask:
     __slots__ = (
         "check",
         "context_type",
-        "convert",
         "func",
         "is_async",
         "max_message_bytes",
@@ -65,12 +63,10 @@ class RegisteredTask:
     )
 
     def __init__(self, task: AnyTask) -> None:
-        self.func: Callable[..., Any] = task.func
         self.check: Callable[..., object] = inspect.signature(task).bind
         self.context_type: Callable[..., Any] | None = task.context_type
-        conversion = task.conversion()
+        self.func: Callable[..., Any] = _converting(task)
         _warn_of_names(task)
-        self.convert: Convert | None = None if conversion is None else conversion.decode
         self.is_async: bool = task.is_async
         self.max_message_bytes = task.max_message_bytes
         self.terms = task.terms
@@ -87,9 +83,6 @@ class RegisteredTask:
             return  # several queues serve this task
         self.timeouts, self.middleware = timeouts, middleware
         if self.timeout is not None and not self.is_async:
-            if self.convert is not None:
-                # Validators of the application run in it, so the deadline counts there too.
-                self.func, self.convert = with_conversion(self, self.convert), None
             self.func = timeouts.guard(self.func, self.timeout)
         self.run = wrapped_run(self, middleware)
 
@@ -124,6 +117,22 @@ class Tasks:
         """Iterates over all tasks, each of them once."""
         tables = (*self.declared.values(), self.anywhere)
         return iter({id(task): task for table in tables for task in table.values()}.values())
+
+
+def _converting(task: AnyTask) -> Callable[..., Any]:
+    """The task's function, which makes its arguments what the annotations say: all but a
+    context, the first. Validators of the application run in it, so a timeout counts there too."""
+    func, conversion = task.func, task.conversion()
+    if conversion is None:
+        return func
+    convert, skipped = conversion.decode, int(task.context_type is not None)
+
+    @own_frame
+    def converted(*args: Any, **kwargs: Any) -> Any:
+        values, named = convert(args[skipped:], kwargs)
+        return func(*args[:skipped], *values, **named)
+
+    return converted
 
 
 def _warn_of_names(task: AnyTask) -> None:
