@@ -9,7 +9,6 @@ logs it once and tries again after a back-off.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -146,15 +145,17 @@ class RedisClient:
             UNAVAILABLE: Redis is unreachable or can't work.
         """
         pipeline: Any = self._redis.pipeline(transaction=False)
-        names = []
-        for words in commands:
+        sent = list(commands)
+        for words in sent:
             pipeline.execute_command(*words)
-            names.append(_name(words))
-        return self._replies(lambda: pipeline.execute(raise_on_error=False), names)
+        return self._replies(
+            lambda: pipeline.execute(raise_on_error=False),
+            lambda position: _name(sent[position]),
+        )
 
     def send(self, packed: Packed) -> list[Reply]:
         """Sends packed commands; returns and raises as `commands` does."""
-        return self._replies(lambda: self._sent(packed), itertools.repeat(""))
+        return self._replies(lambda: self._sent(packed), lambda position: "")
 
     def _sent(self, packed: Packed) -> list[Reply]:
         untyped: Any = self._redis
@@ -162,7 +163,14 @@ class RedisClient:
             client.connection.send_packed_command([packed.bytes])
             return [_next_reply(client.connection) for _ in range(packed.count)]
 
-    def _replies(self, execute: Callable[[], list[Reply]], names: Iterable[str]) -> list[Reply]:
+    def _replies(
+        self, execute: Callable[[], list[Reply]], name_of: Callable[[int], str]
+    ) -> list[Reply]:
+        """Judges the replies.
+
+        Args:
+            name_of: names the command at a position, for an error.
+        """
         try:
             replies = execute()
         except redis.RedisError as error:
@@ -174,10 +182,10 @@ class RedisClient:
             mark(error, Sent("SELECT"))
             raise
         moved = False
-        for reply, name in zip(replies, names, strict=False):
+        for position, reply in enumerate(replies):
             if not isinstance(reply, redis.RedisError):
                 continue
-            mark(reply, Sent(name))
+            mark(reply, Sent(name_of(position)))
             if is_unavailable(reply):
                 if is_read_only(reply):
                     # It is no longer the master. Only a new connection asks for the master.

@@ -2,13 +2,13 @@
 
 An exception's class may define `__class__`, `__module__`, `__str__` or `__getattribute__`,
 and what it defines may raise. The functions here read what CPython itself has stored, and
-catch what `__str__` raises. `traceback_of` and `is_a` serve for the same reason in place of
-an attribute and of `isinstance`.
+catch what `__str__` raises. `traceback_of`, `members_of` and `is_a` serve for the same reason
+in place of attributes and of `isinstance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeGuard, TypeVar
 
@@ -22,6 +22,10 @@ _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 traceback_of: Callable[[BaseException], TracebackType | None]
 traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+# Takes an exception group.
+members_of: Callable[[BaseException], Sequence[BaseException]]
+members_of = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 def is_a(value: object, kind: type[T]) -> TypeGuard[T]:

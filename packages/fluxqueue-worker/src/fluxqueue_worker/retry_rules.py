@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from fluxqueue.options import Terms
 from fluxqueue.retry_errors import Reject, Retry
 from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
 from fluxqueue_core import Job
-from fluxqueue_core.exception_text import is_a
+from fluxqueue_core.exception_text import is_a, members_of
 
 from .error_text import own_frame
 from .failure_text import FailureText
@@ -33,8 +33,6 @@ RETRY_REFUSED = "retry_refused"
 PATIENCE = 1.0
 
 _bases: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_in_group: Callable[[BaseException], Sequence[BaseException]]
-_in_group = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,7 @@ class RetryRules:
                 continue
             seen.add(id(each))
             if is_a(each, BaseExceptionGroup) and _of_class(each, self._groups) is None:
-                left += reversed(_in_group(each))
+                left += reversed(members_of(each))
             else:
                 members.append(each)
         return members

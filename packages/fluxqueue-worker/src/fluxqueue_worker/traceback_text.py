@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from fluxqueue_core.exception_text import is_a, plain, traceback_of
+from fluxqueue_core.exception_text import is_a, members_of, plain, traceback_of
 
 from .error_text import describe, headline, is_own
 
@@ -39,8 +39,6 @@ _cause: Callable[[BaseException], BaseException | None] = _stored["__cause__"]._
 _context: Callable[[BaseException], BaseException | None] = _stored["__context__"].__get__
 _suppresses_context: Callable[[BaseException], bool] = _stored["__suppress_context__"].__get__
 _attributes: Callable[[BaseException], dict[str, Any]] = _stored["__dict__"].__get__
-_members: Callable[[BaseException], Sequence[BaseException]]
-_members = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 def format_traceback(error: BaseException) -> str:
@@ -101,7 +99,7 @@ class _Formatter:
             yield from traceback.extract_tb(first, limit=-TRACEBACK_FRAMES).format()
         yield from _text(error)
         if is_group:
-            yield from self._group(_members(error), depth + 1)
+            yield from self._group(members_of(error), depth + 1)
 
     def _group(self, members: Sequence[BaseException], depth: int) -> Iterator[str]:
         shown = 0
