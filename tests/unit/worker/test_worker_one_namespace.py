@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_worker.application import Application, load
-from fluxqueue_worker.options import parse
+from fluxqueue_worker.application import Application
 from fluxqueue_worker.task_loader import TasksError
-
-_numbers = itertools.count()
 
 Load = Callable[..., Application]
 
 
 @pytest.fixture
-def load_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+def load_app(load_source: Load) -> Load:
     """Loads a module in which `a` and `b` are the namespaces, as source, of two objects. Each
     has a task in the queue of its name, and a task in the queue `both`."""
-    for name in list(os.environ):
-        if name.startswith("FLUXQUEUE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
 
     def load_app(a: str, b: str, *arguments: str, attribute: str = "") -> Application:
-        module = f"one_namespace_{next(_numbers)}"
-        (tmp_path / f"{module}.py").write_text(
+        source = (
             "from fluxqueue import FluxQueue\n"
             f"a = FluxQueue('redis://h', namespace={a})\n"
             f"b = FluxQueue('redis://h', namespace={b})\n"
@@ -41,9 +29,7 @@ def load_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
             "@a.task(queue='both')\ndef third(): ...\n"
             "@b.task(queue='both')\nasync def fourth(): ...\n"
         )
-        # `load` sets it, and this restores it.
-        monkeypatch.setenv("FLUXQUEUE_NAMESPACE", os.environ.get("FLUXQUEUE_NAMESPACE", ""))
-        return load(parse(["-t", module + attribute, *arguments], "x"))
+        return load_source(source, *arguments, attribute=attribute)
 
     return load_app
 

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import Settings
-from fluxqueue_worker.application import Application, load
+from fluxqueue_worker.application import Application
 from fluxqueue_worker.one_redis import place
-from fluxqueue_worker.options import parse
 from fluxqueue_worker.task_loader import TasksError
-
-_numbers = itertools.count()
 
 Load = Callable[..., Application]
 
 
 @pytest.fixture
-def load_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+def load_app(load_source: Load) -> Load:
     """Loads a module in which `a` and `b` are the URLs, as source, of two objects. Each has
     a task in the queue of its name."""
-    for name in list(os.environ):
-        if name.startswith("FLUXQUEUE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
 
     def load_app(a: str, b: str, *arguments: str, attribute: str = "") -> Application:
-        module = f"one_redis_{next(_numbers)}"
-        (tmp_path / f"{module}.py").write_text(
+        source = (
             f"from fluxqueue import FluxQueue\na = FluxQueue({a})\nb = FluxQueue({b})\n"
             "@a.task(queue='a')\ndef first(): ...\n"
             "@b.task(queue='b')\nasync def second(): ...\n"
         )
-        # `load` sets it, and this restores it.
-        monkeypatch.setenv("FLUXQUEUE_REDIS_URL", os.environ.get("FLUXQUEUE_REDIS_URL", ""))
-        return load(parse(["-t", module + attribute, *arguments], "x"))
+        return load_source(source, *arguments, attribute=attribute)
 
     return load_app
 
