@@ -12,12 +12,13 @@ from fluxqueue import FluxQueue
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Settings, key
 from fluxqueue_core.service import log
-from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_core.service.log import Fields
 from fluxqueue_scheduler import unserved
 from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.service import Scheduler
+from support.log_lines import Lines
 from support.scripts import Scripts, message
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -26,14 +27,9 @@ LOOK = 0.05
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[Fields]:
-    lines: list[Fields] = []
-
-    def keep(fields: Fields) -> bytes:
-        lines.append(fields)
-        return b""
-
-    monkeypatch.setattr(log, "_logger", Logger(LEVELS["info"], keep, lambda line: None))
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    lines = Lines()
+    monkeypatch.setattr(log, "_logger", lines.logger("info"))
     return lines
 
 

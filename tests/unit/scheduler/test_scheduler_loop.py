@@ -9,23 +9,18 @@ import pytest
 import redis
 from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_core.service import log
-from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_core.service.log import Fields
 from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.loop import Loop
 from fluxqueue_scheduler.outages import Outages
+from support.log_lines import Lines
 from support.waiting import PATIENCE
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[Fields]:
-    lines: list[Fields] = []
-
-    def keep(fields: Fields) -> bytes:
-        lines.append(fields)
-        return b""
-
-    logger = Logger(LEVELS["debug"], keep, lambda line: None)
-    monkeypatch.setattr(log, "_logger", logger)
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    lines = Lines()
+    monkeypatch.setattr(log, "_logger", lines.logger("debug"))
     return lines
 
 

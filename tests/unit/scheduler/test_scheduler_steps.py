@@ -12,7 +12,7 @@ import redis
 from fluxqueue_control.redis_client import ScriptCall
 from fluxqueue_core import key
 from fluxqueue_core.service import log
-from fluxqueue_core.service.log import LEVELS, Fields, Logger
+from fluxqueue_core.service.log import Fields
 from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.options import Options
 from fluxqueue_scheduler.orphans import parse_key
@@ -20,6 +20,7 @@ from fluxqueue_scheduler.promote import LIMIT, SHORTEST_PAUSE, TICK, Promoter
 from fluxqueue_scheduler.queues import RegisteredQueues
 from fluxqueue_scheduler.rescue import BATCH, Rescue
 from fluxqueue_scheduler.sweep import Sweeper
+from support.log_lines import Lines
 
 
 class FakeClient:
@@ -46,14 +47,9 @@ class FakeClient:
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[Fields]:
-    lines: list[Fields] = []
-
-    def keep(fields: Fields) -> bytes:
-        lines.append(fields)
-        return b""
-
-    monkeypatch.setattr(log, "_logger", Logger(LEVELS["debug"], keep, lambda line: None))
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    lines = Lines()
+    monkeypatch.setattr(log, "_logger", lines.logger("debug"))
     return lines
 
 

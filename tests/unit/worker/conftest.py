@@ -8,26 +8,12 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_core.service.log import LEVELS, Fields, Logger
 from fluxqueue_worker.application import Application, load
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.options import parse
 from fluxqueue_worker.outcomes import Outcomes
 from support.fake_consumer import FakeConsumer
-
-
-class Lines(list[Fields]):
-    """A logger's lines as the fields that they were made of."""
-
-    def logger(self, level: str = "info") -> Logger:
-        def keep(fields: Fields) -> bytes:
-            self.append(fields)
-            return b""
-
-        return Logger(LEVELS[level], keep, lambda line: None)
-
-    def named(self, event: str) -> list[Fields]:
-        return [fields for fields in self if fields["event"] == event]
+from support.log_lines import Lines
 
 
 @pytest.fixture
