@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::connector::{Connected, Connector};
 use super::conversation::Conversation;
+use super::event::Event;
 use super::identity::Identity;
 use super::link::{Link, Pair, Side};
 use super::options::Options;
@@ -90,6 +91,7 @@ impl World {
         let plan =
             self.turn(|conversation, turn, connector| planning::plan(conversation, turn, connector, Others::default()));
         self.conversation.link_mut().write_some().expect("written");
+        self.shared.lock().turned_at = self.now;
         plan.look_at
     }
 
@@ -328,10 +330,25 @@ fn an_overdue_reply_ends_the_conversation() {
     assert_eq!(world.sent(Side::Scripts), ["EVALSHA"]);
     world.now = world.plan().expect("the reply is due");
     assert_eq!(world.now, due + LEASE * 3 / 10);
+    assert_eq!(world.plan(), Some(world.now), "the replies of this moment have not been read");
     world.plan();
     assert!(matches!(world.conversation.link(), Link::Connecting), "the first attempt is made at once");
     let broken = world.shared.lock().events.pop_back().expect("told").1;
     assert_eq!(format!("{broken:?}"), r#"Disconnected { error: "Redis does not answer" }"#);
+}
+
+#[test]
+fn a_reply_that_came_while_the_process_was_stopped_is_not_late() {
+    let mut world = World::blocked();
+    world.now = world.plan().expect("the lease is renewed");
+    world.plan();
+    assert_eq!(world.sent(Side::Scripts), ["EVALSHA"]);
+    world.now += LEASE * 3;
+    world.plan();
+    assert!(world.replies(Side::Scripts, "*1\r\n:0\r\n"));
+    world.plan();
+    let lost = world.shared.lock().events.pop_back().expect("told").1;
+    assert!(matches!(lost, Event::LeaseLost { .. }), "{lost:?}");
 }
 
 #[test]

@@ -102,7 +102,6 @@ impl Driver {
     /// Plans the requests of each queue that is awake. Returns how long to sleep after that.
     fn plan(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
-        state.turned_at = now;
         if state.measure(now) {
             self.shared.announce_work(state);
         }
@@ -133,6 +132,7 @@ impl Driver {
         turn.state.batching.plan(turn.state.outcomes(), leaving);
         turn.state.rate.awaits = awake.iter().any(|queue| self.conversations[*queue].link().awaits_reply());
         self.rest.end_turn(|queue| planning::rests_until(&self.conversations[queue], &turn));
+        turn.state.turned_at = now;
         let next = next.into_iter().chain(self.rest.next()).min();
         // Even if nothing is due, a regular turn shows that this thread is alive.
         next.map_or(Duration::MAX, |at| at.saturating_sub(now)).min(self.context.options.renewal())

@@ -54,7 +54,9 @@ pub fn plan(conversation: &mut Conversation, turn: &mut Turn, connector: &Connec
         conversation.close(turn);
         return plan;
     }
-    if let Some(problem) = conversation.link().overdue(turn.context.options.patience(), now) {
+    // A reply may have come while the whole process was stopped: the last turn has read only those
+    // that were there when it began.
+    if let Some(problem) = conversation.link().overdue(turn.context.options.patience(), turn.state.turned_at) {
         conversation.broke(turn, problem);
     }
     match conversation.link() {

@@ -48,7 +48,7 @@ pub struct State {
     pub phase: Phase,
     /// How many queues have closed their consumer after a drain.
     pub closed: usize,
-    /// When the driver last took a turn.
+    /// When the driver last took a turn: it has read every reply that had arrived by then.
     pub turned_at: Duration,
     /// Events for the control plane, each with the index of its queue.
     pub events: VecDeque<(usize, Event)>,
