@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pydantic
@@ -15,6 +16,8 @@ from fluxqueue import ArgumentTypeError, FluxQueue, Task
 
 REFUSING_URL = "redis://127.0.0.1:1?timeout=0.1"
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+ODD = NOW.astimezone(dt.timezone(dt.timedelta(seconds=3723)))
+MINUTES = NOW.astimezone(dt.timezone(dt.timedelta(minutes=-61)))
 
 T = TypeVar("T")
 Moment = TypeVar("Moment", bound=dt.datetime)
@@ -75,13 +78,54 @@ class Point3(Point):
     z: int
 
 
+class Basket(pydantic.BaseModel):
+    payment: Payment
+
+
+@pydantic.dataclasses.dataclass
+class Refund:
+    amount: int = pydantic.Field(0, validation_alias="paid")
+
+
+class Kennel(pydantic.BaseModel):
+    dog: Dog
+
+
+class Frozen(pydantic.BaseModel, frozen=True):
+    name: str
+
+
+class FrozenToo(pydantic.BaseModel, frozen=True):
+    name: str
+
+
+class Visit(pydantic.BaseModel):
+    when: dt.datetime
+
+
+@dataclass
+class Sample:
+    taken: dt.datetime
+    about: Any = None
+
+
+class Pair(NamedTuple):
+    left: int
+
+
+class PairToo(Pair):
+    pass
+
+
 class Huge(Enum):
     ONE = 2**70
 
 
-def declared(annotation: Any) -> Task[..., Any]:
+def declared(annotation: Any, default: Any = ...) -> Task[..., Any]:
     def work(value: Any) -> None: ...
 
+    if default is not ...:
+        work.__defaults__ = (default,)
     work.__annotations__["value"] = annotation
     return FluxQueue(REFUSING_URL).task()(work)
 
@@ -103,6 +147,27 @@ def carried(annotation: Any, value: Any) -> Any:
         (Dog, Puppy(name="Rex", age=1), "class Puppy, which the task would get as Dog"),
         (Order, Express(1, NOW), "class Express, which the task would get as Order"),
         (Point, Point3(1, 2), "class Point3, which the task would get as Point"),
+        (Pair, PairToo(1), "class PairToo, which the task would get as Pair"),
+        (
+            list[Cat | Dog],
+            [Cat(name="Tom"), Dog(name="Rex")],
+            r"value at \[1\] is of the class Dog",
+        ),
+        (dict[str, Cat | Dog], {"hunter2": Dog(name="Rex")}, r"value at \[\.\.\.\] is of .* Dog"),
+        (tuple[int, Cat | Dog], (1, Dog(name="Rex")), r"value at \[1\] is of the class Dog"),
+        (set[Frozen | FrozenToo], {FrozenToo(name="a")}, "class FrozenToo, .* as Frozen;"),
+        (list[list[Order]], [[], [Express(1, NOW)]], r"value at \[1\]\[0\] is of .* Express"),
+        (Kennel, Kennel(dog=Puppy(name="Rex", age=1)), r"value at \.dog is of the class Puppy"),
+        (Basket, Basket(payment=Payment(paid=5)), "its field 'payment.amount'"),  # type: ignore[call-arg]
+        (list[Payment], [Payment(paid=5)], r"its field '\[0\].amount'"),  # type: ignore[call-arg]
+        (Refund, Refund(paid=5), "its field 'amount'"),  # type: ignore[call-arg]
+        (dt.datetime, ODD, "offset of its value from UTC has seconds"),
+        (dt.time, ODD.timetz(), "offset of its value from UTC has seconds"),
+        (list[dt.datetime], [NOW, ODD], r"offset of its value at \[1\] from UTC"),
+        (dict[dt.datetime, int], {ODD: 1}, r"offset of its value at \[\.\.\.\] from UTC"),
+        (Sample, Sample(NOW, [ODD]), r"offset of its value at \.about\[0\] from UTC"),
+        (Sample, Sample(ODD), r"offset of its value at \.taken from UTC"),
+        (Visit, Visit(when=ODD), r"offset of its value at \.when from UTC"),
     ],
 )
 def test_an_argument_that_would_lose_data_is_refused(
@@ -119,6 +184,11 @@ def test_an_argument_that_would_lose_data_is_refused(
         (WrittenLogin, WrittenLogin(password="hunter2")),  # type: ignore[arg-type]
         (Cat | Dog, Cat(name="Tom")),
         (Dog | None, Dog(name="Rex")),
+        (list[Cat | Dog], [Cat(name="Tom")]),
+        (set[Frozen | FrozenToo], {Frozen(name="a"), Frozen(name="b")}),
+        (Refund, Refund()),  # type: ignore[call-arg]
+        (dt.datetime, MINUTES),
+        (dt.time, MINUTES.timetz()),
         (Moment, NOW),
         (list[Moment], [NOW]),  # type: ignore[valid-type]
     ],
@@ -131,6 +201,25 @@ def test_an_argument_arrives_as_it_was(annotation: Any, value: Any) -> None:
 
 def test_a_field_that_its_model_excludes_may_be_set() -> None:
     assert carried(Cached, Cached(number=1, cache=5)) == Cached(number=1, cache=0)
+
+
+def test_a_field_of_any_type_has_the_json_form() -> None:
+    found = carried(Sample, Sample(NOW, [Order(1)]))
+    assert found.about == [{"number": 1}]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(dict[None, int], dict[int | None, int], dict[str | None, Dog], Mapping[None, Dog]),
+        list[dict[None, dt.date]],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("default", [..., None])
+def test_a_mapping_with_a_key_of_none_is_refused(annotation: Any, default: Any) -> None:
+    with pytest.raises(TypeError, match="the keys of JSON objects can't be None"):
+        declared(annotation, default)
 
 
 @pytest.mark.parametrize("annotation", [DayOrMoment, Huge])

@@ -82,7 +82,7 @@ def is_plain(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
         return all(is_plain(arg, above) for arg in inner)
     if not isinstance(origin, type):
         return True  # a kind that is not known here
-    if issubclass(origin, collections.abc.Mapping) and args and not is_text(args[0]):
+    if _is_mapping(origin) and args and not is_text(args[0]):
         return False
     return takes_json(origin) and all(is_plain(arg, above) for arg in args)
 
@@ -94,7 +94,9 @@ def is_text(annotation: Any) -> bool:
         return all(is_text(arg) for arg in inner)
     if typing.get_origin(annotation) is typing.Literal:
         return all(type(value) is str for value in typing.get_args(annotation))
-    return not isinstance(annotation, type) or annotation in (str, object, Any)
+    if annotation is None or isinstance(annotation, type):
+        return annotation in (str, object, Any)
+    return True  # a kind that is not known here
 
 
 def takes_json(kind: type) -> bool:
@@ -105,20 +107,39 @@ def takes_json(kind: type) -> bool:
         return True
 
 
-def classes(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[type]:
+def classes(annotation: Any) -> Iterator[type]:
     """Yields the classes in an annotation, and those of the fields of its dataclasses."""
+    for part in _parts(annotation):
+        for one in (part, typing.get_origin(part)):
+            if isinstance(one, type) and one not in (Any, types.UnionType, typing.Annotated):
+                yield one
+
+
+def has_none_keys(annotation: Any) -> bool:
+    """Whether a mapping in an annotation may have None as a key, as no JSON object has."""
+    return any(
+        key is None or key is type(None)
+        for part in _parts(annotation)
+        if _is_mapping(typing.get_origin(part)) and typing.get_args(part)
+        for key in _parts(typing.get_args(part)[0])
+    )
+
+
+def _is_mapping(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, collections.abc.Mapping)
+
+
+def _parts(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[Any]:
+    """Yields an annotation, the annotations in it, and those of the fields of its dataclasses."""
     if any(annotation is one for one in above):
         return
     above = (*above, annotation)
-    origin = typing.get_origin(annotation)
-    for one in (annotation, origin):
-        if isinstance(one, type) and one not in (Any, types.UnionType, typing.Annotated):
-            yield one
+    yield annotation
     inner: typing.Iterable[Any] = _transparent(annotation) or typing.get_args(annotation)
     if isinstance(annotation, type):
         inner = _fields(annotation)
     for arg in inner:
-        yield from classes(arg, above)
+        yield from _parts(arg, above)
 
 
 def _transparent(annotation: Any) -> tuple[Any, ...] | None:

@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 import orjson
 
-from .annotations import UnresolvedError, classes
+from .annotations import UnresolvedError, classes, has_none_keys
+from .losses import can_lose, find_loss
 
-# The attributes that mark dataclasses, pydantic's models and msgspec's structs.
-_RECORDS = ("__dataclass_fields__", "__pydantic_validator__", "__struct_fields__")
 # Pydantic writes this text in place of a secret.
 _MASK = b'"**********"'
 # msgspec passes these to our hooks.
@@ -51,37 +50,29 @@ class Converter:
         kind: the annotation itself.
         encode: returns a value as JSON types. Raises any exception.
         decode: returns the value of JSON types. Raises any exception.
+        may_lose: whether a value may lose something although it can be converted back.
     """
 
     annotation: str
     kind: Any
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
+    may_lose: bool
 
     def to_json(self, value: Any) -> Any:
         """Returns a value as JSON types.
 
         Raises:
-            MisfitError: the worker could not convert the result back.
+            MisfitError: the worker could not convert the result back, or would lose a part.
         """
         try:
             encoded = self.encode(value)
             decoded = self.decode(encoded)
+            loss = find_loss(value, decoded) if self.may_lose else None
         except Exception as error:  # noqa: BLE001  # of the library, or of the application's class
             raise MisfitError(self._text(value, error)) from None
-        # A subclass would lose its fields, and a union of models may take the wrong one.
-        kind, arrives = type(value), type(decoded)
-        if arrives is not kind and any(hasattr(kind, mark) for mark in _RECORDS):
-            raise MisfitError(
-                f"is annotated {self.annotation}, and its value is of the class "
-                f"{kind.__qualname__}, which the task would get as {arrives.__qualname__}; "
-                f"annotate {kind.__qualname__}"
-            )
-        if (field := _lost_field(value, decoded)) is not None:
-            raise MisfitError(
-                f"is annotated {self.annotation}, and the task would not get its field {field!r}; "
-                f"give the field the same alias for validation and serialization"
-            )
+        if loss is not None:
+            raise MisfitError(f"is annotated {self.annotation}, and {loss}")
         return encoded
 
     def from_json(self, value: Any) -> Any:
@@ -113,6 +104,8 @@ def converter(annotation: Any) -> Converter:
         UnresolvedError: an annotation inside a class has a name that is not defined.
     """
     text = inspect.formatannotation(annotation)
+    if has_none_keys(annotation):
+        raise UnsupportedError("the keys of JSON objects can't be None", is_foreign=False)
     if any("__pydantic_validator__" in vars(kind) for kind in classes(annotation)):
         return _by_pydantic(annotation, text)
     foreign = [kind for kind in _foreign(annotation) if not issubclass(kind, _BY_CONSTRUCTOR)]
@@ -132,7 +125,11 @@ def converter(annotation: Any) -> Converter:
     def decode(value: Any) -> Any:
         return msgspec.convert(value, annotation, str_keys=True, dec_hook=_make)
 
-    return Converter(text, annotation, encode, decode)
+    return Converter(text, annotation, encode, decode, _may_lose(annotation))
+
+
+def _may_lose(annotation: Any) -> bool:
+    return any(can_lose(kind) for kind in classes(annotation))
 
 
 def _by_pydantic(annotation: Any, text: str) -> Converter:
@@ -159,15 +156,7 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
     def decode(value: Any) -> Any:
         return adapter.validate_json(orjson.dumps(value))
 
-    return Converter(text, annotation, encode, decode)
-
-
-def _lost_field(value: Any, decoded: Any) -> str | None:
-    """Returns a field of a pydantic model that was set and is not set after the conversion."""
-    given: set[str] = getattr(value, "__pydantic_fields_set__", set())
-    missing = given - getattr(decoded, "__pydantic_fields_set__", given)
-    fields = type(value).model_fields if missing else {}
-    return next((name for name, it in fields.items() if name in missing and not it.exclude), None)
+    return Converter(text, annotation, encode, decode, _may_lose(annotation))
 
 
 def _foreign(annotation: Any) -> Iterator[type]:

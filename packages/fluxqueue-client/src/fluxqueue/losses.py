@@ -1,0 +1,150 @@
+"""Finds what a converted argument would lose although it can be converted back.
+
+A library that decodes without an error may still return another class, drop a field, or
+cut an offset from UTC. Only calls of tasks with such annotations run this module.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+# The attributes that mark dataclasses, pydantic's models, msgspec's structs and named tuples.
+_RECORDS = (
+    "__dataclass_fields__",
+    "__pydantic_validator__",
+    "__struct_fields__",
+    "_field_defaults",
+)
+_LEAVES = frozenset((str, int, float, bool, bytes, type(None), dt.date))
+_MINUTE = dt.timedelta(minutes=1)
+_NONE = object()  # a field without a default
+_MADE = object()  # a field whose default a function makes
+
+
+def can_lose(kind: type) -> bool:
+    """Whether a value of the class, or of a subclass, may lose something silently."""
+    return _is_record(kind) or issubclass(kind, dt.datetime | dt.time)
+
+
+def find_loss(value: Any, decoded: Any) -> str | None:
+    """Returns what the task would not get, with the remedy; None if it gets all.
+
+    Args:
+        value: the argument.
+        decoded: what the task would get for it.
+    """
+    pairs = [(value, decoded, "")]
+    while pairs:
+        one, other, path = pairs.pop()
+        kind = type(one)
+        if kind in _LEAVES:
+            continue
+        if isinstance(one, dt.datetime | dt.time):
+            if _cuts_offset(one, other):
+                return (
+                    f"the offset of its value{_at(path)} from UTC has seconds, which JSON can't "
+                    f"carry; pass the time in UTC"
+                )
+        elif _is_record(kind):  # type: ignore[arg-type]  # a class is hashable
+            # A nested record may have the JSON form, if a field around it is `Any`.
+            if type(other) is dict and path:
+                continue
+            if type(other) is not kind:
+                return _other_class(kind, type(other), path)
+            fields = _fields(kind)  # type: ignore[arg-type]  # a class is hashable
+            if (name := _lost_field(one, other, fields)) is not None:
+                return (
+                    f"the task would not get its field {f'{path}.{name}'.lstrip('.')!r}; give the "
+                    f"field the same alias for validation and serialization"
+                )
+            pairs.extend(
+                (getattr(one, name, None), getattr(other, name, None), f"{path}.{name}")
+                for name in fields
+            )
+        elif isinstance(one, list | tuple | set | frozenset | Mapping):
+            pairs.extend(_items(one, other, path))
+    return None
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _other_class(kind: type, arrives: type, path: str) -> str:
+    return (
+        f"its value{_at(path)} is of the class {kind.__qualname__}, which the task would get as "
+        f"{arrives.__qualname__}; annotate {kind.__qualname__}, or give the classes of a union a "
+        f"field that tells them apart"
+    )
+
+
+def _cuts_offset(value: Any, decoded: Any) -> bool:
+    offset: dt.timedelta | None = value.utcoffset()
+    if not offset or not offset % _MINUTE:
+        return False
+    # The text that a field of `Any` gets is cut too.
+    return not isinstance(decoded, dt.datetime | dt.time) or decoded.utcoffset() != offset
+
+
+def _items(value: Any, decoded: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """Yields each item of a container, what arrives for it, and its path."""
+    if isinstance(value, Mapping):
+        others = list(decoded.items()) if isinstance(decoded, Mapping) else []
+        for (key, item), (other_key, other) in zip(value.items(), others, strict=False):
+            yield key, other_key, f"{path}[...]"  # the key is a value, which no text may have
+            yield item, other, f"{path}[...]"
+    elif isinstance(value, list | tuple):
+        others = list(decoded) if isinstance(decoded, list | tuple) else []
+        for index, (item, other) in enumerate(zip(value, others, strict=False)):
+            yield item, other, f"{path}[{index}]"
+    else:  # the order of a set may differ
+        equal = {item: item for item in decoded} if isinstance(decoded, set | frozenset) else {}
+        rest = [item for item in equal if item not in value]
+        for item in value:
+            yield item, equal.get(item, rest[0] if rest else item), f"{path}[...]"
+
+
+@lru_cache(maxsize=1024)
+def _is_record(kind: type) -> bool:
+    return any(hasattr(kind, mark) for mark in _RECORDS)
+
+
+@lru_cache(maxsize=1024)
+def _fields(kind: type) -> Mapping[str, Any]:
+    """Returns the fields that are sent, each with its default, `_NONE` or `_MADE`."""
+    about: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
+    if about:
+        return {
+            name: _default(field)
+            for name, field in about.items()
+            if not field.exclude and not getattr(field, "exclude_if", None)
+        }
+    # The libraries use the same names of these in both directions, so no default is needed.
+    if dataclasses.is_dataclass(kind):
+        return {field.name: _NONE for field in dataclasses.fields(kind)}
+    names = getattr(kind, "__struct_fields__", getattr(kind, "_fields", ()))
+    return dict.fromkeys(names, _NONE)
+
+
+def _default(field: Any) -> Any:
+    if field.default_factory is not None:
+        return _MADE
+    return _NONE if field.is_required() else field.default
+
+
+def _lost_field(value: Any, decoded: Any, fields: Mapping[str, Any]) -> str | None:
+    """Returns a field that was set and arrives with its default."""
+    given: set[str] | None = getattr(value, "__pydantic_fields_set__", None)
+    if given is not None:  # a pydantic model, not a dataclass
+        missing = given - getattr(decoded, "__pydantic_fields_set__", given)
+        return next((name for name in fields if name in missing), None)
+    for name, default in fields.items():
+        if default is not _NONE:
+            sent, arrived = getattr(value, name, None), getattr(decoded, name, None)
+            if sent != arrived and (default is _MADE or arrived == default):
+                return name
+    return None
