@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
-from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning
+from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning, TaskHandle
 from support.loops import LOOPS, NewLoop, run
 from support.scripted_redis import ScriptedRedis, integer
 from support.tasks import async_work_on, messages, work_on
@@ -29,17 +29,18 @@ def arguments(redis: Any) -> list[Any]:
 
 @KINDS
 @LOOPS
-def test_both_ways_return_the_id_of_the_task(
+def test_both_ways_return_the_handle_of_the_task(
     make: Make, redis_url: str, redis: Any, new_loop: NewLoop
 ) -> None:
     work = make(redis_url)
 
-    async def main() -> list[str]:
+    async def main() -> list[TaskHandle[None]]:
         one = await work.enqueue_async(1, b=2)
         return [one, *await asyncio.gather(*map(work.enqueue_async, range(2, 50)))]
 
-    ids = [work.enqueue(0), *run(new_loop, main()), asyncio.run(work.enqueue_async(50))]
-    assert [message["task_id"] for message in messages(redis)] == ids
+    handles = [work.enqueue(0), *run(new_loop, main()), asyncio.run(work.enqueue_async(50))]
+    assert [message["task_id"] for message in messages(redis)] == [one.id for one in handles]
+    assert {one.queue for one in handles} == {work.queue}
     assert arguments(redis) == list(range(51))
     assert messages(redis)[1]["kwargs"] == {"b": 2}
 
@@ -291,9 +292,9 @@ def test_the_spans_of_a_call_have_the_id_that_it_returns(
     @client.task()
     def send() -> None: ...
 
-    async def main() -> str:
-        return str(await send.enqueue_async())
+    async def main() -> TaskHandle[None]:
+        return await send.enqueue_async()
 
-    task_id = send.enqueue() if way == "enqueue" else asyncio.run(main())
+    handle = send.enqueue() if way == "enqueue" else asyncio.run(main())
     span = recorded.span("enqueue default")
-    assert (span.attributes or {})["messaging.message.id"] == task_id
+    assert (span.attributes or {})["messaging.message.id"] == handle.id

@@ -34,7 +34,7 @@ print(going.get())
     ("call", "returns", "sent"),
     [
         ("work(1)", "None", 1),
-        ("len(work.enqueue(1))", "36", 1),
+        ("len(work.enqueue(1).id)", "36", 1),
         ("work.enqueue_many((number,) for number in range(3))", "3", 3),
     ],
 )

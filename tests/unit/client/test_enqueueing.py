@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import ConfigurationError
+from fluxqueue.broker import Broker
 from fluxqueue.bulk import BulkCalls
 from fluxqueue.enqueueing import Enqueueing
 from fluxqueue.fluxqueue_core import FluxQueueCore
@@ -73,13 +74,24 @@ def order() -> None: ...
 async def order_async() -> None: ...
 
 
-def call(producer: Any) -> Callable[[], object]:
+def sync_task(producer: Any) -> Task[..., Any]:
     task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+    Broker("redis://127.0.0.1:1").add(task)
     return task
 
 
-def call_async(producer: Any) -> Callable[[], object]:
+def async_task(producer: Any) -> AsyncTask[..., Any]:
     task: AsyncTask[..., Any] = AsyncTask(order_async, producer, ROUTE, Terms(max_retries=3))
+    Broker("redis://127.0.0.1:1").add(task)
+    return task
+
+
+def call(producer: Any) -> Callable[[], object]:
+    return sync_task(producer)
+
+
+def call_async(producer: Any) -> Callable[[], object]:
+    task = async_task(producer)
 
     async def send() -> None:
         await task()
@@ -88,17 +100,17 @@ def call_async(producer: Any) -> Callable[[], object]:
 
 
 def call_outside_of_a_loop(producer: Any) -> Callable[[], object]:
-    task: AsyncTask[..., Any] = AsyncTask(order_async, producer, ROUTE, Terms(max_retries=3))
+    task = async_task(producer)
     return lambda: asyncio.run(task())
 
 
 def id_of_a_call(producer: Any) -> Callable[[], object]:
-    task: AsyncTask[..., Any] = AsyncTask(order_async, producer, ROUTE, Terms(max_retries=3))
+    task = async_task(producer)
     return lambda: task.enqueue()
 
 
 def id_of_a_call_async(producer: Any) -> Callable[[], object]:
-    task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+    task = sync_task(producer)
 
     async def send() -> None:
         await task.enqueue_async()
@@ -107,12 +119,12 @@ def id_of_a_call_async(producer: Any) -> Callable[[], object]:
 
 
 def bulk(producer: Any) -> Callable[[], object]:
-    task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+    task = sync_task(producer)
     return lambda: task.enqueue_many([()])
 
 
 def bulk_async(producer: Any) -> Callable[[], object]:
-    task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+    task = sync_task(producer)
     return lambda: asyncio.run(task.enqueue_many_async([()]))
 
 
@@ -212,7 +224,7 @@ def test_a_bulk_call_reports_its_end_or_its_error_once(monkeypatch: pytest.Monke
     producer: Any = KeepingProducer()
     enqueueing = Enqueueing(producer)
     enqueueing.plain.bulk = lambda route: Watched()
-    task: Task[..., Any] = Task(order, producer, ROUTE, Terms(max_retries=3))
+    task = sync_task(producer)
     calls = BulkCalls("it", producer, enqueueing, ROUTE, task.__signature__, task._check)
     assert calls.send([(), ()]) == 2
     failure = KeyboardInterrupt()

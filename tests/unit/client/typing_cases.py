@@ -18,6 +18,7 @@ from fluxqueue import (
     Retry,
     RetryPolicy,
     Task,
+    TaskHandle,
     TaskTimeout,
 )
 from fluxqueue.errors import EnqueueUncertain
@@ -144,8 +145,9 @@ async def use() -> None:
     await send_email("a", "b")  # error
     many: int = await notify.enqueue_many_async([(1,), {"user_id": 2, "message": "x"}])
     print(many)
-    task_id: str = await send_email.enqueue_async("a", "b")
-    task_id = await notify.enqueue_async(1, message="hello")
+    handle: TaskHandle[None] = await send_email.enqueue_async("a", "b")
+    later: TaskHandle[int] = await notify.enqueue_async(1, message="hello")
+    task_id: str = handle.id or str(later)
     await resize.enqueue_async(7)
     await send_email.enqueue_async("a", 5)  # error
     await notify.enqueue_async("1", message="hello")  # error
@@ -156,20 +158,25 @@ async def use() -> None:
     first, second = await asyncio.gather(
         send_email.enqueue_async("a", "b"), notify.enqueue_async(1, message="a")
     )
-    task_id = first or second
-    id_task: asyncio.Task[str] = asyncio.create_task(resize.enqueue_async(7))
-    await id_task
+    task_id = first.id or second.id
+    created: asyncio.Task[TaskHandle[None]] = asyncio.create_task(resize.enqueue_async(7))
+    await created
 
 
-new_id: str = send_email.enqueue("a", subject="b")
-new_id = notify.enqueue(1, message="hello")
-new_id = resize_async.enqueue(image_id=1)
+sent_email: TaskHandle[None] = send_email.enqueue("a", subject="b")
+notified: TaskHandle[int] = notify.enqueue(1, message="hello")
+wider: TaskHandle[int | None] = notified
+sent_email = resize_async.enqueue(image_id=1)
+sent_email = notified  # error
+where: str = f"{notified} {notified.queue}"
+known: TaskHandle[object] = fluxqueue.handle("order-17", queue="mails")
+fluxqueue.handle(17)  # error
 send_email.enqueue("a")  # error
 notify.enqueue(1, "hello")  # error
 resize.enqueue("7")  # error
 none: None = notify.enqueue(1, message="hello")  # error
 asyncio.run(notify(1, message="hello"))
-new_id = asyncio.run(send_email.enqueue_async("a", "b"))
+sent_email = asyncio.run(send_email.enqueue_async("a", "b"))
 
 
 @fluxqueue.task_with_context()  # error

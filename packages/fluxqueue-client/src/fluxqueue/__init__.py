@@ -17,6 +17,7 @@ from fluxqueue_core import __version__
 from .client import FluxQueue
 from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
+from .handle import TaskHandle
 from .retry_errors import Reject, Retry
 from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
@@ -40,6 +41,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Task",
+    "TaskHandle",
     "TaskMetadata",
     "TaskTimeout",
     "__version__",

@@ -6,21 +6,26 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 # The core would load it in the first call. There Ctrl+C could interrupt it, and
 # orjson 3.13 crashes if it is interrupted while it loads.
 import orjson  # noqa: F401
-from fluxqueue_core import Route, Settings
+from fluxqueue_core import Route, Settings, check_queue_name
 
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
+from .handle import TaskHandle
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .task import AnyTask, AsyncTask, Task
+from .task_ids import read_task_id
 from .typed_task import with_types
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 class FluxQueue:
@@ -136,6 +141,23 @@ class FluxQueue:
             TypeError: as `task`, and from the decorator if there is no such parameter.
         """
         return self._decorator("task_with_context", name, queue, max_retries, options)
+
+    def handle(self, task_id: str | UUID, *, queue: str = "default") -> TaskHandle[Any]:
+        """Returns the handle of a task that this or another process has enqueued. It does
+        not ask Redis, so the task need not exist.
+
+        Args:
+            task_id: the task's id, or the text that a caller gave as its `task_id`.
+            queue: the queue of the task.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ConfigurationError: the id or the name of the queue is not valid.
+        """
+        if not isinstance(queue, str):
+            raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
+        check_queue_name(queue)
+        return TaskHandle(read_task_id(task_id), queue, self.broker)
 
     def close(self) -> None:
         """Closes the connections of this thread and of closed event loops.

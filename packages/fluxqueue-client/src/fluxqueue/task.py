@@ -14,6 +14,7 @@ from . import blocking, peer_names
 from .bulk import BulkCalls
 from .context import Context
 from .enqueueing import Enqueueing
+from .handle import TaskHandle
 from .options import Terms
 from .signature import call_check
 from .telemetry import API, modules
@@ -123,8 +124,8 @@ class BaseTask(Generic[P, R]):
         """The limit for a call's message, in bytes; its `FluxQueue` sets it."""
         return self._producer.max_message_bytes
 
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Enqueues the task and returns its id. Blocks until Redis has answered.
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+        """Enqueues the task and returns its handle. Blocks until Redis has answered.
 
         Any thread may call it, whether the function is a `def` or an `async def`. In a
         thread whose event loop runs, it warns: await `enqueue_async` there.
@@ -140,18 +141,20 @@ class BaseTask(Generic[P, R]):
             self._warn_of_blocked_loop("enqueue_async")
         return self._send(args, kwargs)
 
-    def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, str]:
-        """Enqueues the task on the running event loop; awaiting it gives the task's id.
+    def enqueue_async(
+        self, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, TaskHandle[R]]:
+        """Enqueues the task on the running event loop; awaiting it gives the task's handle.
 
         It behaves as the call of an `AsyncTask`, whether the function is a `def` or an
         `async def`. It raises the errors of `enqueue`: those of the arguments at once,
         those of Redis when it is awaited.
         """
         self._check(*args, **kwargs)
-        task_id = new_task_id()
+        handle: TaskHandle[R] = TaskHandle(new_task_id(), self.queue, self.broker)
         try:
             return self._enqueueing.way().enqueue_async(
-                self._route, args, kwargs, task_id=task_id, result=task_id
+                self._route, args, kwargs, task_id=handle.id, result=handle
             )
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
@@ -195,14 +198,14 @@ class BaseTask(Generic[P, R]):
             self._check,
         )
 
-    def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Enqueues a call from this thread, and returns the task's id."""
-        task_id = new_task_id()
+    def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
+        """Enqueues a call from this thread, and returns the task's handle."""
+        handle: TaskHandle[R] = TaskHandle(new_task_id(), self.queue, self.broker)
         try:
-            self._enqueueing.way().enqueue(self._route, args, kwargs, task_id=task_id)
+            self._enqueueing.way().enqueue(self._route, args, kwargs, task_id=handle.id)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
-        return task_id
+        return handle
 
     def _enqueued(self, result: T) -> Coroutine[Any, Any, T]:
         """Returns the coroutine of an async call that `_send` has enqueued."""

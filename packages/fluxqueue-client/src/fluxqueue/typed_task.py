@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
 from .task import AnyTask, AsyncTask, BaseTask, Call, Task
 
@@ -30,11 +31,13 @@ class TypedCalls(BaseTask[P, R]):
     types: ParameterTypes
     local_names: Mapping[str, Any] | None
 
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
         return BaseTask.enqueue(self, *args, **kwargs)
 
-    def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, str]:
+    def enqueue_async(
+        self, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, TaskHandle[R]]:
         args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
         return BaseTask.enqueue_async(self, *args, **kwargs)
 

@@ -1,0 +1,70 @@
+"""Handles of tasks, and the ids that callers choose."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from fluxqueue import ConfigurationError, FluxQueue, TaskHandle
+from fluxqueue.task_ids import LONGEST_ID, read_task_id
+
+ID = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
+# docs/protocol.md names it, for clients in other languages.
+NAMESPACE = uuid.UUID("aad8b924-b3c1-5a96-be45-7669f336bacd")
+
+app = FluxQueue("redis://127.0.0.1:1")
+
+
+def test_handles_of_one_task_are_equal() -> None:
+    handle = app.handle(ID, queue="mails")
+    assert (handle.id, handle.queue, str(handle)) == (ID, "mails", ID)
+    same = FluxQueue().handle(ID, queue="mails")
+    assert handle == same
+    assert {handle, same} == {handle}
+    assert handle != app.handle(ID)
+    assert handle != app.handle(str(uuid.uuid4()), queue="mails")
+    assert handle != ID
+    assert repr(handle) == f"<TaskHandle '{ID}' of queue 'mails'>"
+    with pytest.raises(AttributeError):
+        handle.note = 1  # type: ignore[attr-defined]
+
+
+def test_a_uuid_is_the_id_in_lower_case() -> None:
+    assert read_task_id(ID.upper()) == ID
+    assert read_task_id(uuid.UUID(ID)) == ID
+
+
+@pytest.mark.parametrize("text", ["order-17", "a", "ü" * LONGEST_ID, ID.replace("-", ""), "\x00"])
+def test_other_text_always_gives_the_same_uuid(text: str) -> None:
+    assert read_task_id(text) == str(uuid.uuid5(NAMESPACE, text))
+    assert app.handle(text) == app.handle(read_task_id(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "said"),
+    [
+        ("", ConfigurationError, "task_id has 0 characters; give 1 to 256, or a UUID"),
+        ("x" * 257, ConfigurationError, "task_id has 257 characters"),
+        ("\ud800", ConfigurationError, "lone surrogate"),
+        (17, TypeError, "task_id must be a str or a uuid.UUID, not int"),
+        (None, TypeError, "not NoneType"),
+        (b"order-17", TypeError, "not bytes"),
+    ],
+)
+def test_a_bad_id_is_refused(value: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        app.handle(value)
+
+
+@pytest.mark.parametrize(
+    ("queue", "error", "said"),
+    [("", ConfigurationError, "queue"), ("a b", ConfigurationError, "a b"), (5, TypeError, "int")],
+)
+def test_a_bad_queue_is_refused(queue: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        app.handle(ID, queue=queue)
+
+
+def test_the_package_exports_the_class() -> None:
+    assert type(app.handle(ID)) is TaskHandle
