@@ -215,6 +215,28 @@ def test_a_loop_that_is_closed_at_once_warns_of_its_calls() -> None:
             work._producer.close()
 
 
+@LOOPS
+@pytest.mark.parametrize("method", ["__call__", "enqueue_async"])
+def test_in_debug_mode_the_warning_at_the_end_of_a_loop_names_the_line(
+    method: str, new_loop: NewLoop
+) -> None:
+    work = async_work_on("redis://127.0.0.1:1?timeout=0.2")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: None)
+        getattr(work, method)(1)
+
+    for debug in (True, False):
+        with pytest.warns(FluxQueueWarning, match="1 call was not awaited") as caught:
+            run(new_loop, main(), debug)
+        (warning,) = caught
+        if debug:
+            assert warning.filename == __file__
+            assert warning.lineno == main.__code__.co_firstlineno + 2
+        else:
+            assert "PYTHONASYNCIODEBUG=1 makes this warning name the line" in str(warning.message)
+
+
 LEFT = """
 import asyncio, sys
 from fluxqueue import FluxQueue

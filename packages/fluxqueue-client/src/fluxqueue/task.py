@@ -12,6 +12,7 @@ from fluxqueue_core import Producer, Route, new_task_id
 
 from . import blocking, peer_names
 from .bulk import BulkCalls
+from .bulk_call import warns_if_not_awaited
 from .context import Context
 from .enqueueing import Enqueueing
 from .handle import TaskHandle
@@ -183,6 +184,7 @@ class BaseTask(Generic[P, R]):
             self._warn_of_blocked_loop("enqueue_many_async")
         return self._bulk().send(calls)
 
+    @warns_if_not_awaited
     async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
         """As `enqueue_many`, on the running event loop: in chunks of 1,000 calls, with at
         most two chunks in flight."""

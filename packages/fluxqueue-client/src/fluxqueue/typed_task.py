@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .bulk_call import warns_if_not_awaited
 from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
 from .task import AnyTask, AsyncTask, BaseTask, Call, Task
@@ -44,6 +45,7 @@ class TypedCalls(BaseTask[P, R]):
     def enqueue_many(self, calls: Iterable[Call]) -> int:
         return BaseTask.enqueue_many(self, self._encoded_calls(calls))
 
+    @warns_if_not_awaited
     async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
         return await BaseTask.enqueue_many_async(self, self._encoded_calls(calls))
 

@@ -13,20 +13,26 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import os
+import sys
 import warnings
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from traceback import FrameSummary
 from typing import Protocol
 from weakref import WeakKeyDictionary, ref
 
 from .errors import FluxQueueWarning
+
+# The future of a call, and the name of its task for messages.
+Call = tuple["asyncio.Future[object]", str]
 
 
 class Connection(Protocol):
     """The part of the core's `LoopConnection` that this module uses."""
 
     def _is_loop_closed(self) -> bool: ...
-    def _unanswered(self) -> list[tuple[asyncio.Future[object], str]]: ...
+    def _unanswered(self) -> list[Call]: ...
 
 
 # A generator lives as long as its connection.
@@ -47,7 +53,7 @@ async def _until_the_end(connection: ref[Connection]) -> AsyncGenerator[None, No
     finally:
         if (known := connection()) is not None and (calls := _open_calls(known)):
             _warn(
-                (label for _, label in calls),
+                calls,
                 "not awaited when the event loop ended, and FluxQueue sends what is left before "
                 "the loop closes",
             )
@@ -65,24 +71,41 @@ async def _answers(futures: list[asyncio.Future[object]]) -> None:
 def report_lost(connection: Connection) -> None:
     """Warns of the calls of a loop that was closed before Redis answered them."""
     _warn(
-        (label for _, label in _open_calls(connection)),
+        _open_calls(connection),
         "not answered when the event loop was left for good, and may be lost",
     )
 
 
-def _open_calls(connection: Connection) -> list[tuple[asyncio.Future[object], str]]:
+def _open_calls(connection: Connection) -> list[Call]:
     return [(future, label) for future, label in connection._unanswered() if not future.done()]
 
 
-def _warn(labels: Iterable[str], how: str) -> None:
-    for label, count in Counter(labels).items():
-        calls = "1 call was" if count == 1 else f"{count} calls were"
-        warnings.warn(
-            f"{label}: {calls} {how}; await each call, or write `.enqueue(...)`, which returns "
-            f"when Redis has the task",
-            FluxQueueWarning,
-            stacklevel=2,
+def _warn(calls: Iterable[Call], how: str) -> None:
+    counts = Counter((label, _line(future)) for future, label in calls)
+    for (label, line), count in counts.items():
+        number = "1 call was" if count == 1 else f"{count} calls were"
+        message = (
+            f"{label}: {number} {how}; await each call, or write `.enqueue(...)`, which returns "
+            f"when Redis has the task"
         )
+        if line is None:
+            message += "; PYTHONASYNCIODEBUG=1 makes this warning name the line of the call"
+            warnings.warn(message, FluxQueueWarning, stacklevel=2)
+        else:
+            warnings.warn_explicit(message, FluxQueueWarning, *line)
+
+
+def _line(future: asyncio.Future[object]) -> tuple[str, int] | None:
+    """Returns file and line of a call; None unless asyncio's debug mode has kept them.
+
+    To keep them without that mode would cost each call more than the warning is worth.
+    """
+    stack: Sequence[FrameSummary] = getattr(future, "_source_traceback", None) or ()
+    client = getattr(sys.modules.get("fluxqueue"), "__file__", None) or __file__
+    own = {os.path.dirname(__file__), os.path.dirname(client)}
+    callers = (frame for frame in reversed(stack) if os.path.dirname(frame.filename) not in own)
+    frame = next(callers, None)
+    return None if frame is None else (frame.filename, frame.lineno or 0)
 
 
 @atexit.register

@@ -1,0 +1,101 @@
+"""The coroutine of `enqueue_many_async`: what it warns of, and that it is as any other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning
+
+queue = FluxQueue("redis://127.0.0.1:1?timeout=0.1")
+ID = UUID("01a229ce-5f85-79b1-bdb9-aa602614c724")
+
+
+@queue.task()
+def work(a: Any) -> None: ...
+
+
+@queue.task()
+async def async_work(a: Any) -> None: ...
+
+
+@queue.task()
+def typed(a: UUID) -> None: ...
+
+
+@queue.task()
+async def async_typed(a: UUID) -> None: ...
+
+
+TASKS = pytest.mark.parametrize("task", [work, async_work, typed, async_typed])
+
+
+@TASKS
+def test_a_call_that_is_not_awaited_warns_with_its_line(task: Any) -> None:
+    async def main() -> None:
+        task.enqueue_many_async([(ID,)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.warns(FluxQueueWarning, match="was not awaited, and none") as caught:
+            asyncio.run(main())
+    (warning,) = caught
+    assert f"write `await {task.__name__}.enqueue_many_async(...)`" in str(warning.message)
+    assert (warning.filename, warning.lineno) == (__file__, main.__code__.co_firstlineno + 1)
+
+
+@TASKS
+def test_it_is_a_coroutine_function(task: Any) -> None:
+    assert inspect.iscoroutinefunction(task.enqueue_many_async)
+    assert asyncio.iscoroutinefunction(task.enqueue_many_async)
+    assert list(inspect.signature(task.enqueue_many_async).parameters) == ["calls"]
+    assert "two chunks in flight" in (inspect.getdoc(task.enqueue_many_async) or "")
+
+
+async def awaited(task: Any) -> None:
+    await task.enqueue_many_async([(ID,)])
+
+
+async def in_a_task(task: Any) -> None:
+    await asyncio.create_task(task.enqueue_many_async([(ID,)]))
+
+
+async def gathered(task: Any) -> None:
+    await asyncio.gather(task.enqueue_many_async([(ID,)]))
+
+
+async def limited(task: Any) -> None:
+    await asyncio.wait_for(task.enqueue_many_async([(ID,)]), 60)
+
+
+@TASKS
+@pytest.mark.parametrize("wait", [awaited, in_a_task, gathered, limited])
+def test_a_call_that_is_awaited_raises_without_a_warning(
+    task: Any, wait: Callable[[Any], Any]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(BrokerUnavailable) as caught:
+            asyncio.run(wait(task))
+    assert caught.value.enqueued == 0
+
+
+@TASKS
+def test_a_call_that_is_closed_or_cancelled_does_not_warn(task: Any) -> None:
+    async def main() -> None:
+        cancelled = asyncio.create_task(task.enqueue_many_async([(ID,)]))
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.enqueue_many_async([(ID,)]).close()
+        with pytest.raises(KeyError):
+            task.enqueue_many_async([(ID,)]).throw(KeyError())
+        asyncio.run(main())
