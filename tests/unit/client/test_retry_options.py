@@ -14,7 +14,20 @@ NAN = float("nan")
 # Values that no type checker accepts.
 ONE: Any = "1"
 FIVE: Any = 5
+NOTHING: Any = None
+# Python prints ints of up to 4,300 digits.
+UNPRINTABLE: Any = 10**5_000
 POLICY = RetryPolicy(max_retries=5)
+
+
+class Mute(int):
+    def __str__(self) -> str:
+        raise RuntimeError("it has no text")
+
+    __repr__ = __str__
+
+
+MUTE = Mute(-1)
 
 
 def doubled(attempt: int, error: BaseException) -> float | None:
@@ -59,6 +72,8 @@ def work() -> None: ...
         {"retry_on": None, "no_retry_on": None, "retry_delays": None, "retry": None},
         {"retry_on": {OSError: RetryPolicy(delays=[1] * 5, max_retries=5)}},
         {"retry_on": {OSError: RetryPolicy(delay=1)}, "retry_delays": [1, 2]},
+        {"retry_on": {OSError: RetryPolicy(max_retries=0)}},
+        {"retry_delays": [1] * 1_000, "max_retries": 1_000},
     ],
 )
 def test_sensible_options_are_kept(options: dict[str, Any]) -> None:
@@ -103,6 +118,13 @@ def test_sensible_options_are_kept(options: dict[str, Any]) -> None:
         ({"retry_delays": 5}, TypeError, "retry_delays must be a list of seconds, not int"),
         ({"retry_delays": "15"}, TypeError, "retry_delays must be a list of seconds, not str"),
         ({"retry_delays": []}, ConfigurationError, "retry_delays is empty"),
+        ({"retry_delays": range(10**9)}, ConfigurationError, "has more than 1000 delays; give "),
+        ({"retry_delays": range(10**30)}, ConfigurationError, "has more than 1000 delays; give "),
+        (
+            {"retry_delays": [1] * 1_001, "max_retries": 1_001},
+            ConfigurationError,
+            "retry_delays has more than 1000 delays; .* compute them: retry=function",
+        ),
         ({"retry_delays": [1, "5"]}, TypeError, r"retry_delays\[1\] must be a number .* not str"),
         ({"retry_delays": [True]}, TypeError, r"retry_delays\[0\] .* not bool"),
         ({"retry_delays": [-1]}, ConfigurationError, r"retry_delays\[0\] is -1; give seconds"),
@@ -172,13 +194,18 @@ def test_a_wrong_option_is_refused_where_the_task_is_declared(
             TypeError,
             "jitter of RetryPolicy must be True or False",
         ),
+        (lambda: RetryPolicy(delays=range(10**9)), ConfigurationError, "more than 1000 delays"),
         (lambda: RetryPolicy(delays=[1], delay=1), ConfigurationError, "so delay has no effect"),
         (
             lambda: RetryPolicy(delays=[1, 2], max_retries=1),
             ConfigurationError,
             "give max_retries=2",
         ),
-        (lambda: Retry(FIVE), TypeError, r"by name: Retry\(delay=5\)"),
+        (lambda: Retry(FIVE), TypeError, r"by name: Retry\(delay=\.\.\.\), not Retry\(5\)"),
+        (lambda: Retry(UNPRINTABLE), TypeError, r"not Retry\(too large to print\)"),
+        (lambda: Retry(delay=UNPRINTABLE), ConfigurationError, "Retry is too large to print; give"),
+        (lambda: Retry(delay=MUTE), ConfigurationError, "delay of Retry is not printable; give"),
+        (lambda: Retry(NOTHING), TypeError, "the text of Retry must be a str, not NoneType"),
         (
             lambda: Retry(delay=ONE),
             TypeError,
@@ -216,3 +243,11 @@ def test_retry_and_reject_survive_pickling_and_show_their_text() -> None:
 
 def test_catching_the_errors_of_redis_does_not_catch_a_tasks_decision() -> None:
     assert not issubclass(Retry, FluxQueueError) and not issubclass(Reject, FluxQueueError)
+
+
+@pytest.mark.parametrize("name", ["delay", "backoff", "max_delay", "delays", "jitter"])
+def test_a_policy_without_retries_has_no_delays(name: str) -> None:
+    values: dict[str, Any] = {"delays": [1], "jitter": False}
+    said = f"max_retries=0 of RetryPolicy retries nothing, so {name} has no effect"
+    with pytest.raises(ConfigurationError, match=said):
+        RetryPolicy(max_retries=0, **{name: values.get(name, 1)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import ConfigurationError
 
@@ -24,19 +24,21 @@ def check_retries(name: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {kind_of(value)}")
     if not 0 <= value <= MOST_RETRIES:
-        raise ConfigurationError(f"{name} is {_shown(value)}; give 0 (no retry) to {MOST_RETRIES}")
+        raise ConfigurationError(
+            f"{name} is {shown_number(value)}; give 0 (no retry) to {MOST_RETRIES}"
+        )
 
 
 def check_number(least: float) -> Check:
     """Returns a check for finite numbers from `least` on."""
 
     def check(name: str, value: Any) -> None:
-        if not _is_number(value):
+        if not is_number(value):
             raise TypeError(f"{name} must be a number, not {kind_of(value)}")
         # This is false for a NaN and for infinity. An int may be above every float.
         if not least <= value <= sys.float_info.max:
             raise ConfigurationError(
-                f"{name} is {_shown(value)}; give a finite number, {least} or more"
+                f"{name} is {shown_number(value)}; give a finite number, {least} or more"
             )
 
     return check
@@ -46,24 +48,24 @@ def check_timeout(name: str, value: Any) -> None:
     """Checks the seconds that an attempt may take; None means no limit."""
     if value is None:
         return
-    if not _is_number(value):
+    if not is_number(value):
         raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
     # This is false for a NaN too.
     if not 0 < value <= LONGEST_TIMEOUT:
         raise ConfigurationError(
-            f"{name} is {_shown(value)}; give seconds above 0, at most {LONGEST_TIMEOUT} (a year), "
-            f"or None for no timeout"
+            f"{name} is {shown_number(value)}; give seconds above 0, at most "
+            f"{LONGEST_TIMEOUT} (a year), or None for no timeout"
         )
 
 
 def check_delay(name: str, value: Any) -> None:
     """Checks the seconds until a retry."""
-    if not _is_number(value):
+    if not is_number(value):
         raise TypeError(f"{name} must be a number of seconds, not {kind_of(value)}")
     # This is false for a NaN too.
     if not 0 <= value <= LONGEST_DELAY:
         raise ConfigurationError(
-            f"{name} is {_shown(value)}; give seconds from 0 to {LONGEST_DELAY:.0f} (a year)"
+            f"{name} is {shown_number(value)}; give seconds from 0 to {LONGEST_DELAY:.0f} (a year)"
         )
 
 
@@ -78,12 +80,14 @@ def kind_of(value: object) -> str:
     return type(value).__name__
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is an int or a float."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(number: float) -> str:
+def shown_number(number: float) -> str:
+    """Returns a number as text, for a message."""
     try:
         return str(number)
-    except ValueError:  # an int of more digits than Python prints
-        return "too large to print"
+    except Exception:  # noqa: BLE001  # an int of more digits than Python prints; a subclass
+        return "too large to print" if type(number) is int else "not printable"

@@ -6,7 +6,7 @@ must not catch its own decision with them.
 
 from __future__ import annotations
 
-from .option_checks import check_delay
+from .option_checks import check_delay, is_number, kind_of, shown_number
 
 
 class Retry(Exception):
@@ -31,7 +31,7 @@ class Retry(Exception):
 
     def __init__(self, text: str = "", *, delay: float | None = None) -> None:
         if not isinstance(text, str):
-            raise TypeError(f"Retry takes its delay by name: Retry(delay={text!r})")
+            raise TypeError(_not_a_text(text))
         if delay is not None:
             check_delay("delay of Retry", delay)
         super().__init__(*([text] if text else []))
@@ -44,6 +44,12 @@ class Reject(Exception):
     The dead set keeps the text. `raise Reject("no such customer") from error` keeps the
     traceback of the error.
     """
+
+
+def _not_a_text(value: object) -> str:
+    if is_number(value):
+        return f"Retry takes its delay by name: Retry(delay=...), not Retry({shown_number(value)})"
+    return f"the text of Retry must be a str, not {kind_of(value)}"
 
 
 for _error in (Retry, Reject):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,9 @@ Delays = Sequence[float]
 # Takes the number of the failed attempt, from 1 on, and what it raised. Returns the seconds
 # until the next attempt, or None if there is none.
 RetryFunction = Callable[[int, BaseException], float | None]
+
+# Every process that declares the task keeps its delays.
+MOST_DELAYS = 1_000
 
 # Options that one of the others makes meaningless.
 BACKOFF = ("retry_delay", "retry_backoff", "retry_max_delay")
@@ -49,7 +53,7 @@ class RetryPolicy:
 
     Raises:
         TypeError: a value has the wrong type.
-        ConfigurationError: a value is out of range, or `delays` contradicts the others.
+        ConfigurationError: a value is out of range, or contradicts another one.
     """
 
     max_retries: int | None = None
@@ -63,6 +67,13 @@ class RetryPolicy:
         for name, check in _POLICY_CHECKS.items():
             if (value := getattr(self, name)) is not None:
                 check(f"{name} of RetryPolicy", value)
+        if self.max_retries == 0:
+            for name in ("delay", "backoff", "max_delay", "delays", "jitter"):
+                if getattr(self, name) is not None:
+                    raise ConfigurationError(
+                        f"max_retries=0 of RetryPolicy retries nothing, so {name} has no effect; "
+                        f"leave one of them out"
+                    )
         if self.delays is None:
             return
         object.__setattr__(self, "delays", tuple(self.delays))
@@ -98,6 +109,11 @@ def check_delays(name: str, value: Any) -> None:
         return
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
         raise TypeError(f"{name} must be a list of seconds, not {kind_of(value)}")
+    if next(islice(value, MOST_DELAYS, None), None) is not None:
+        raise ConfigurationError(
+            f"{name} has more than {MOST_DELAYS} delays; give fewer, the last one repeats, or "
+            f"compute them: retry=function"
+        )
     if not value:
         raise ConfigurationError(f"{name} is empty; give one delay or more, or leave it out")
     for index, delay in enumerate(value):

@@ -88,7 +88,8 @@ def read_page(
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     if not 1 <= limit <= 1_000:
-        raise ValueError(f"limit is {limit}: choose one from 1 to 1000")
+        shown = limit if abs(limit) < 10**9 else "too large"  # Python can't print all ints
+        raise ValueError(f"limit is {shown}: choose one from 1 to 1000")
     last = None if cursor is None else _Position.parse(cursor)
     # One more than asked for tells whether there is another page.
     rows = _read_rows(client, queue, last, limit + 1)
