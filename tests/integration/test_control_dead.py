@@ -194,7 +194,7 @@ def test_a_wrong_cursor_is_refused(control: RedisClient, cursor: str) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, 1_001, 10**5_000], ids=["0", "-1", "1001", "huge"])
 def test_a_wrong_limit_is_refused(control: RedisClient, limit: int) -> None:
-    with pytest.raises(ValueError, match="^limit is .* from 1 to 1000"):
+    with pytest.raises(ValueError, match=r"^limit is .* from 1 to 1000"):
         dead.read_page(control, "q", limit=limit)
 
 
