@@ -6,13 +6,19 @@ No public option needs the script yet, so these tests use internal methods of th
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fluxqueue_core import Route, new_task_id, script, script_keys
-from fluxqueue_core.errors import BrokerError, EnqueueUncertain, MessageTooLarge
+from fluxqueue_core import Route, new_task_id, parse_message, script, script_keys
+from fluxqueue_core.errors import (
+    BrokerError,
+    ConfigurationError,
+    EnqueueUncertain,
+    MessageTooLarge,
+)
 from support.producing import ROUTE, argument, numbers, producer
 from support.scripts import Scripts
 from support.wire import CLOSE, Wire
@@ -227,6 +233,59 @@ def test_a_pushed_call_can_not_be_due_later(redis_url: str, redis: Any) -> None:
     with pytest.raises(MessageTooLarge):
         producer(redis_url, max_message_bytes=1_000).enqueue(SCRIPTED, ("x" * 1_000,), {})
     assert numbers(redis) == []
+
+
+def options(message: bytes) -> dict[str, Any]:
+    opts: dict[str, Any] = json.loads(message).get("opts", {})
+    return opts
+
+
+def test_an_expiry_from_the_call_on_becomes_a_moment_by_the_clock_of_redis(
+    redis_url: str, scripts: Scripts
+) -> None:
+    route = Route("q", "task", expires=60.0, result_ttl=5.0)
+    sender: Any = producer(redis_url, max_message_bytes=1_000)
+    long_name = "x" * 880
+    before = scripts.now()
+    sender.enqueue(route, (1,), {})
+    sender.enqueue_many(route, [(long_name,), ('"x":"+00000060000"',)], lambda _: None)
+    sender._enqueue_due(route, (4,), {}, new_task_id(), delay=HOUR)
+    after = scripts.now()
+    waiting = scripts.list("pending")
+    assert [argument(m) for m in waiting] == [1, long_name, '"x":"+00000060000"']
+    for message in (*waiting, *scripts.delayed()):
+        found = options(message)
+        assert before + 60_000 <= found["x"] <= after + 60_000
+        assert found == {"x": found["x"], "r": 5_000}
+        assert parse_message(message)["expires"] == found["x"]
+    # The client has measured a message that does not grow.
+    with pytest.raises(MessageTooLarge, match="has 1001 bytes"):
+        sender.enqueue(route, ("x" * (1_000 - len(waiting[1]) + len(long_name)),), {})
+    assert len(waiting[1]) < 1_000
+
+
+def test_options_without_need_of_a_script_are_one_push(redis_url: str, redis: Any) -> None:
+    sender = producer(redis_url)
+    redis.config_resetstat()
+    sender.enqueue(Route("q", "task", expires_at=9_999_999_999_999, result_ttl=1.5), (1,), {})
+    assert calls_of(redis, "lpush") == 1 and calls_of(redis, "evalsha") == 0
+    [message] = redis.lrange("fluxqueue:{q}:pending", 0, -1)
+    assert options(message) == {"x": 9_999_999_999_999, "r": 1_500}
+
+
+@pytest.mark.parametrize(
+    ("term", "value", "text"),
+    [
+        ("priority", 10, 'the priority of task "task" is 10; give 0 to 9'),
+        ("priority", 256, "priority is 256; give 0 to 9"),
+        ("expires", 0, "is 0; give seconds above 0, at most a year"),
+        ("expires_at", 10**13, "is 10000000000000; give milliseconds since 1970"),
+        ("result_ttl", -1, "is -1; give seconds above 0"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(term: str, value: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        Route("q", "task", **{term: value})
 
 
 # Servers that answer as no Redis does.

@@ -63,7 +63,7 @@ scripts! {
     "reclaim" takes Life, made of "keys" "clock" "message";
     "promote" takes Queue, made of "keys" "clock" "message";
     "trim_dead" takes Queue, made of "keys" "clock";
-    "enqueue" takes Client, made of "clock";
+    "enqueue" takes Client, made of "clock" "expiry";
 }
 
 /// The names of all scripts.

@@ -251,9 +251,9 @@ prop_compose! {
         failures in 0..3u32,
         losses in 0..3u32,
         unknown in prop::option::of(any::<u64>()),
-        opts in prop::option::of(r#"\{("[a-z]{1,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
+        opts in prop::option::of(r#"\{("[a-z]{2,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
     ) -> Vec<u8> {
-        let envelope = Envelope::new(&name, &Terms { max_retries, timeout }).expect("a good name");
+        let envelope = Envelope::new(&name, &Terms { max_retries, timeout, ..Terms::default() }).expect("a good name");
         let args = format!("[{}]", args.join(","));
         let kwargs = kwargs.map(|pairs| {
             let pair = |(k, v): (&String, &String)| format!("{}:{v}", serde_json::to_string(k).expect("a string"));

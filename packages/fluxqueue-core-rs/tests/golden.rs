@@ -1,6 +1,6 @@
 //! Reads the golden vectors of the message, which tests/vectors/README.md describes.
 
-use _core::message::{Message, field, is_newer, with_delivery, with_retry};
+use _core::message::{Condemned, Message, field, is_newer, with_delivery, with_retry};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -25,10 +25,16 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
         let kwargs = m.kwargs.clone().map(|range| raw.slice(range));
         assert_eq!(kwargs, vector["kwargs"].as_str().map(|_| bytes(&vector["kwargs"])), "{what}");
         assert_eq!(
-            m.opts().map(Bytes::copy_from_slice),
+            m.opts_json().map(Bytes::copy_from_slice),
             vector["opts"].as_str().map(|_| bytes(&vector["opts"])),
             "{what}"
         );
+        let opts = m.opts();
+        let options = &vector["options"];
+        assert_eq!(opts.condemned.map(Condemned::name), options["condemned"].as_str(), "{what}");
+        assert_eq!(u64::from(opts.priority), options["priority"].as_u64().unwrap_or(0), "{what}");
+        assert_eq!(opts.expires_at(), options["expires"].as_u64(), "{what}");
+        assert_eq!(opts.result_ttl, options["result_ttl"].as_u64(), "{what}");
         let numbers = [m.retries, m.deliveries, m.terms.max_retries].map(u64::from);
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");

@@ -30,6 +30,9 @@ def test_well_formed_messages_are_read(vector: dict[str, Any]) -> None:
     parts = fluxqueue_core.parse_message(message)
     opts = vector.get("opts")
     assert parts["opts"] == (opts.encode() if opts else None)
+    options = vector.get("options") or {"priority": 0}
+    for name in ("condemned", "priority", "expires", "result_ttl"):
+        assert parts[name] == options.get(name), name
     assert parts["name"] == vector["name"]
     assert parts["args"] == vector["args"].encode()
     assert parts["kwargs"] == (vector["kwargs"].encode() if vector["kwargs"] else None)
@@ -72,6 +75,7 @@ def test_an_error_about_options_says_what_is_wrong() -> None:
         (head % (2, b""), "its version is 2, but no opts stand"),
         (head % (1, b',"opts":{}'), "which stand only in version 2"),
         (head % (2, b',"opts":{"a":[]}'), "not one flat JSON object of at most 512 bytes"),
+        (head % (2, b',"opts":{"p":10}'), "its option p is 10, not 0 to 9"),
     ):
         with pytest.raises(MalformedMessage, match=text):
             fluxqueue_core.parse_message(message)

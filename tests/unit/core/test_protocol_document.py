@@ -110,6 +110,12 @@ def test_the_table_of_message_fields_is_what_rust_reads() -> None:
     assert {row[0].strip("`") for row in table("Message")} == fields | {"id"}
 
 
+def test_the_table_of_options_is_what_rust_reads() -> None:
+    rust = (CORE / "src/message/opts.rs").read_text().split("fn read(", 1)[1].split("fn ", 1)[0]
+    read = re.findall(r'^\s+"([a-z])" => ', rust, re.MULTILINE)
+    assert [row[0].strip("`") for row in table("Options")] == read == ["e", "p", "x", "r"]
+
+
 def test_the_example_message_is_one() -> None:
     example = PAGE.split("```\n{", 1)[1].split("\n", 1)[0]
     parts = fluxqueue_core.parse_message(b"{" + example.encode())

@@ -154,8 +154,10 @@ class Route:
     Args:
         namespace: that of the queue. '' for the default one.
         terms: the options of the task that its messages carry, as
-            `fluxqueue.options.Terms.sent` returns them. A term that is left out has its
-            default.
+            `fluxqueue.options.Terms.sent` returns them, or options of a call: `priority`
+            (0 to 9), `expires` (seconds from the call on), `expires_at` (ms since 1970,
+            which replaces `expires`), `result_ttl` (seconds). A term that is left out has
+            its default.
 
     Raises:
         ConfigurationError: a name is empty, too long or has a character that could
@@ -694,9 +696,11 @@ def check_queue_name(queue: str) -> None:
     """
 
 def parse_message(message: bytes) -> dict[str, Any]:
-    """Returns the parts of a message: `task_id`, `opts` (bytes or None), `name`, `args`
-    (bytes), `kwargs` (bytes or None), `retries`, `deliveries`, `max_retries`, `timeout`
-    (seconds or None), `headers` (a dict or None), `enqueued_at` (ms since 1970).
+    """Returns the parts of a message: `task_id`, `opts` (bytes or None), `condemned`
+    (`expired`, `cancelled` or None), `priority` (0 to 9), `expires` (ms since 1970, or
+    None), `result_ttl` (ms or None), `name`, `args` (bytes), `kwargs` (bytes or None),
+    `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `headers` (a dict
+    or None), `enqueued_at` (ms since 1970).
 
     Raises:
         MalformedMessage: the bytes are not a message. The text says what is wrong.

@@ -27,7 +27,7 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome of a message whose attempt succeeded.
     pub fn of_success(message: &Message) -> Outcome {
-        if message.opts().is_none() { Outcome::Succeeded } else { Outcome::Done }
+        if message.opts_json().is_none() { Outcome::Succeeded } else { Outcome::Done }
     }
 }
 

@@ -113,11 +113,11 @@ impl Route {
         queue: &str,
         name: &str,
         namespace: Option<Name>,
-        terms: Option<&Bound<'_, PyDict>>,
+        terms: Terms,
         dispatch: MakeDispatch,
     ) -> PyResult<Route> {
         let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
-        Ok(Route { target: Arc::new(Target::new(&namespace, queue, name, Terms::read(terms)?, dispatch)?) })
+        Ok(Route { target: Arc::new(Target::new(&namespace, queue, name, terms, dispatch)?) })
     }
 }
 
@@ -129,11 +129,13 @@ impl Route {
         text_signature = "(queue, name, *, namespace='', **terms)"
     )]
     fn new(queue: Name, name: Name, namespace: Option<Name>, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        Route::with_dispatch(&queue, &name, namespace, terms, Dispatch::push)
+        let terms = Terms::read(terms)?;
+        let dispatch = if terms.need_script() { Dispatch::script } else { Dispatch::push };
+        Route::with_dispatch(&queue, &name, namespace, terms, dispatch)
     }
 
-    /// A route whose calls the script `enqueue` writes. For tests of the core: no
-    /// option of a task needs the script yet.
+    /// A route whose calls the script `enqueue` writes, whatever their terms are. For tests of the
+    /// core.
     #[staticmethod]
     #[pyo3(
         signature = (queue, name, *, namespace=None, **terms),
@@ -145,7 +147,7 @@ impl Route {
         namespace: Option<Name>,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Route> {
-        Route::with_dispatch(&queue, &name, namespace, terms, Dispatch::script)
+        Route::with_dispatch(&queue, &name, namespace, Terms::read(terms)?, Dispatch::script)
     }
 
     #[getter]
@@ -175,20 +177,18 @@ mod tests {
     use super::*;
     use crate::message::Message;
 
-    /// No term is in the options yet, so this test puts them there.
     #[test]
     fn each_message_of_a_route_has_its_options() {
-        let mut target =
-            Target::new(&Namespace::default(), "q", "task", Terms::default(), Dispatch::push).expect("good names");
-        for opts in [None, Some(r#"{"p":5}"#)] {
-            target.opts = opts.map(str::to_owned);
+        for (result_ttl, opts) in [(None, None), (Some(5.0), Some(r#"{"r":5000}"#))] {
+            let terms = Terms { result_ttl, ..Terms::default() };
+            let target = Target::new(&Namespace::default(), "q", "task", terms, Dispatch::push).expect("good names");
             let mut out = Vec::new();
             target.append(&mut out, &Arguments::default(), &PerCall::default(), 1_000).expect("a short message");
             let (len, rest) = out.split_at(out.iter().position(|b| *b == b'\n').expect("a bulk string") + 1);
             let raw = rest.strip_suffix(b"\r\n").expect("a whole one");
             assert_eq!(len, format!("${}\r\n", raw.len()).as_bytes());
             let message = Message::parse(Bytes::copy_from_slice(raw)).expect("a message");
-            assert_eq!(message.opts(), opts.map(str::as_bytes));
+            assert_eq!(message.opts_json(), opts.map(str::as_bytes));
             assert_eq!(message.name, "task");
         }
     }

@@ -12,6 +12,8 @@
 //! hash holds the message under it. `field` and `is_newer` here and in the Lua scripts
 //! are one rule; the golden vectors in `tests/vectors/messages.json` hold both to it.
 //!
+//! `opts` reads and writes the values of the options.
+//!
 //! Why: docs/decisions/0047-options-in-the-head-of-a-message.md
 
 use std::fmt;
@@ -19,6 +21,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
+
+use super::opts::CONDEMNED_LEN;
 
 /// The newest version of the message that this release reads.
 pub const NEWEST_VERSION: u32 = 2;
@@ -28,8 +32,9 @@ pub const OPTS_MAX: usize = 512;
 
 /// How many bytes a message has grown by at most since its client measured it:
 /// `,"deliveries":` and `,"retries":` with 10 digits each, `,"unknown_since":` with
-/// 20, 82 together. Nothing else is ever added to a message on its way.
-pub const GROWTH_MAX: usize = 24 + 21 + 37;
+/// 20, `,"opts":{"e":2}` of a script, 97 together. Nothing else is ever added to a message on
+/// its way.
+pub const GROWTH_MAX: usize = 24 + 21 + 37 + (OPTS.len() + 1 + CONDEMNED_LEN);
 
 const VERSION_1: &[u8] = br#"{"v":1,"id":""#;
 const VERSION_2: &[u8] = br#"{"v":2,"id":""#;

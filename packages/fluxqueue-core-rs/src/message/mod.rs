@@ -12,6 +12,7 @@
 mod envelope;
 mod head;
 mod headers;
+mod opts;
 mod parse;
 mod reason;
 mod rewrite;
@@ -20,6 +21,7 @@ mod terms;
 pub use envelope::Envelope;
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
 pub use headers::{Headers, TraceHeaders, fault as headers_fault};
+pub use opts::{Condemned, Expiry, Opts};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::head::{Fault, Head, field, field_of};
 use super::headers::{self, Headers};
+use super::opts::Opts;
 use super::terms::Terms;
 use crate::errors::{Error, Result};
 use crate::ids;
@@ -33,7 +34,7 @@ pub struct Message {
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
-    /// The terms that the task was enqueued with.
+    /// The terms of the body that the task was enqueued with. The others are in `opts`.
     pub terms: Terms,
     /// The place of the headers (`traceparent` and others), a JSON object.
     headers: Option<Range<usize>>,
@@ -112,8 +113,9 @@ impl<'a> Parts<'a> {
     }
 
     fn terms(&self) -> Result<Terms> {
-        let terms =
-            Terms { max_retries: self.max_retries.unwrap_or(Terms::default().max_retries), timeout: self.timeout };
+        let default = Terms::default();
+        let max_retries = self.max_retries.unwrap_or(default.max_retries);
+        let terms = Terms { max_retries, timeout: self.timeout, ..default };
         terms.check().map_err(|fault| malformed(fault.in_message()))?;
         Ok(terms)
     }
@@ -132,6 +134,9 @@ impl Message {
         let (head, len) = Head::read(&raw).map_err(|fault| bad_head(&raw, fault))?;
         let parts = Parts::read(&raw)?;
         parts.check(&head)?;
+        if let Some(opts) = head.opts {
+            Opts::read(opts).map_err(|fault| malformed(fault.to_string()))?;
+        }
         let id = Uuid::try_parse_ascii(head.id).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
         Ok(Message {
             field: head.field(len),
@@ -151,7 +156,7 @@ impl Message {
 
     /// The head of the message.
     pub fn head(&self) -> Head<'_> {
-        Head { id: self.id(), deliveries: self.deliveries, retries: self.retries, opts: self.opts() }
+        Head { id: self.id(), deliveries: self.deliveries, retries: self.retries, opts: self.opts_json() }
     }
 
     /// The bytes behind the head, from `,"name":` on.
@@ -170,9 +175,15 @@ impl Message {
         std::str::from_utf8(self.id()).unwrap_or_default()
     }
 
-    /// The options for scripts, a JSON object; a plain message has none.
-    pub fn opts(&self) -> Option<&[u8]> {
+    /// The options as their JSON object; a plain message has none.
+    pub fn opts_json(&self) -> Option<&[u8]> {
         Some(&self.raw[self.opts.clone()?])
+    }
+
+    /// The options; those of a plain message have their defaults.
+    pub fn opts(&self) -> Opts<'_> {
+        // `parse` has read these bytes.
+        self.opts_json().and_then(|json| Opts::read(json).ok()).unwrap_or_default()
     }
 
     /// The headers: `traceparent` and others.

@@ -112,10 +112,14 @@ mod tests {
     #[test]
     fn no_message_grows_by_more_than_the_bound() {
         let plain = message("n", "[]", None, u32::MAX);
-        for sent in [plain.clone(), with_opts(plain, r#"{"p":5}"#)] {
+        for (sent, condemned, most) in [
+            (plain.clone(), r#"{"e":2}"#, GROWTH_MAX),
+            (with_opts(plain, r#"{"p":5}"#), r#"{"e":2,"p":5}"#, GROWTH_MAX - r#","opts":{}"#.len() + 1),
+        ] {
             let message = Message::parse(sent.clone()).expect("well formed");
-            let head = Head { deliveries: u32::MAX, retries: u32::MAX, ..message.head() };
-            assert_eq!(rewrite(&message, head, Some(u64::MAX)).len(), sent.len() + GROWTH_MAX);
+            let opts = Some(condemned.as_bytes());
+            let head = Head { deliveries: u32::MAX, retries: u32::MAX, opts, ..message.head() };
+            assert_eq!(rewrite(&message, head, Some(u64::MAX)).len(), sent.len() + most);
         }
     }
 
@@ -166,7 +170,7 @@ mod tests {
             args in proptest::collection::vec(any::<i64>(), 0..5),
             word in ".{0,30}",
             max_retries in any::<u32>(),
-            opts in proptest::option::of(r#"\{("[a-z]{1,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
+            opts in proptest::option::of(r#"\{("[a-z]{2,3}":("[0-9a-f:]{0,30}"|[1-9][0-9]{0,11}))?\}"#),
             failures in 0u32..4,
             losses in 0u32..4,
         ) {
@@ -181,7 +185,7 @@ mod tests {
             prop_assert_eq!(&raw[m.args.clone()], args.as_bytes());
             prop_assert_eq!(&raw[m.kwargs.clone().expect("given")], kwargs.as_bytes());
             prop_assert_eq!((m.retries, m.deliveries, m.terms.max_retries), (failures, losses, max_retries));
-            prop_assert_eq!(m.opts(), opts.as_deref().map(str::as_bytes));
+            prop_assert_eq!(m.opts_json(), opts.as_deref().map(str::as_bytes));
             prop_assert_eq!(field(&raw), Some(m.field.clone()));
         }
 

@@ -1,24 +1,28 @@
 //! The terms of a task: its declaration's options that each message carries, so that a
 //! worker needs no setting of the client.
 //!
-//! A new term is a field here, and a line in `default`, `read`, `check` and `members`. `parse.rs`
-//! has a line for its reader. `Route` takes and shows each term by its field's name.
+//! A new term is a field here, and a line in `default`, `read`, `check`, and `body` or `opts`.
+//! `parse.rs` has a line for its reader. `Route` takes and shows each term by its field's name.
 //!
 //! Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
+//! Why: docs/decisions/0096-options-are-typed.md
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::opts::{Expiry, MOMENT_MAX, Opts, PRIORITY_MAX};
 use crate::errors::Error;
 use crate::python::text::shown;
 
-/// The most seconds that one attempt may take: a year.
-const LONGEST_TIMEOUT: f64 = 365.0 * 86_400.0;
+/// The most seconds of a term: a year.
+const LONGEST: f64 = 365.0 * 86_400.0;
 
 /// The ranges of the terms, for errors.
 const RETRIES: &str = "0 to 4294967295";
 const SECONDS: &str = "seconds above 0, at most a year";
+const PRIORITIES: &str = "0 to 9";
+const MOMENTS: &str = "milliseconds since 1970, of at most 13 digits";
 
 /// The terms of a task.
 #[derive(Clone, Debug, IntoPyObject, PartialEq)]
@@ -27,6 +31,14 @@ pub struct Terms {
     pub max_retries: u32,
     /// Seconds that one attempt may take.
     pub timeout: Option<f64>,
+    /// 0 to 9; tasks of a higher priority begin first.
+    pub priority: u8,
+    /// Seconds from the call on, after which no attempt begins.
+    pub expires: Option<f64>,
+    /// The moment after which no attempt begins, in ms since 1970. It replaces `expires`.
+    pub expires_at: Option<u64>,
+    /// Seconds for which the outcome is kept.
+    pub result_ttl: Option<f64>,
 }
 
 /// A term that is out of its range.
@@ -37,22 +49,9 @@ pub struct OutOfRange {
     range: &'static str,
 }
 
-/// The part of a message that has a term.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    /// The members behind the arguments, for workers.
-    Body,
-    /// The options in the head, which scripts read too.
-    Opts,
-}
-
-/// A term that differs from its default: where the message has it, its name there, and its
-/// value as JSON.
-type Member = (Part, &'static str, String);
-
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { max_retries: 3, timeout: None }
+        Terms { max_retries: 3, timeout: None, priority: 0, expires: None, expires_at: None, result_ttl: None }
     }
 }
 
@@ -65,6 +64,10 @@ impl Terms {
             let (read, range) = match name.as_str() {
                 "max_retries" => (value.extract().map(|number| terms.max_retries = number), RETRIES),
                 "timeout" => (value.extract().map(|seconds| terms.timeout = seconds), SECONDS),
+                "priority" => (value.extract().map(|number| terms.priority = number), PRIORITIES),
+                "expires" => (value.extract().map(|seconds| terms.expires = seconds), SECONDS),
+                "expires_at" => (value.extract().map(|ms| terms.expires_at = ms), MOMENTS),
+                "result_ttl" => (value.extract().map(|seconds| terms.result_ttl = seconds), SECONDS),
                 _ => return Err(unknown(value.py(), &name)?),
             };
             read.map_err(|error| unreadable(&name, &value, range, error))?;
@@ -74,41 +77,58 @@ impl Terms {
 
     /// Whether every term is in its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        match self.timeout {
-            Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => {
-                Err(OutOfRange { term: "timeout", value: seconds.to_string(), range: SECONDS })
+        for (term, seconds) in [("timeout", self.timeout), ("expires", self.expires), ("result_ttl", self.result_ttl)] {
+            if let Some(seconds) = seconds
+                && !(seconds > 0.0 && seconds <= LONGEST)
+            {
+                return Err(OutOfRange { term, value: seconds.to_string(), range: SECONDS });
+            }
+        }
+        if self.priority > PRIORITY_MAX {
+            return Err(OutOfRange { term: "priority", value: self.priority.to_string(), range: PRIORITIES });
+        }
+        match self.expires_at {
+            Some(ms) if ms > MOMENT_MAX => {
+                Err(OutOfRange { term: "expires_at", value: ms.to_string(), range: MOMENTS })
             }
             _ => Ok(()),
         }
     }
 
-    fn members(&self) -> Vec<Member> {
-        let mut members = Vec::new();
-        if self.max_retries != Terms::default().max_retries {
-            members.push((Part::Body, "max_retries", self.max_retries.to_string()));
-        }
-        if let Some(seconds) = self.timeout {
-            members.push((Part::Body, "timeout", seconds.to_string()));
-        }
-        members
-    }
-
     /// The terms of the body that differ from their defaults, such as
     /// `,"max_retries":5,"timeout":2.5`.
     pub fn body(&self) -> String {
-        render(&self.members(), Part::Body).map_or_else(String::new, |members| format!(",{members}"))
+        let mut body = String::new();
+        if self.max_retries != Terms::default().max_retries {
+            body += &format!(r#","max_retries":{}"#, self.max_retries);
+        }
+        if let Some(seconds) = self.timeout {
+            body += &format!(r#","timeout":{seconds}"#);
+        }
+        body
     }
 
     /// The options in the head, a JSON object. None: all have their defaults.
     pub fn opts(&self) -> Option<String> {
-        render(&self.members(), Part::Opts).map(|members| format!("{{{members}}}"))
+        let opts = Opts {
+            priority: self.priority,
+            expires: self.expires_at.map(Expiry::At).or(self.expires.map(|seconds| Expiry::In(ms(seconds)))),
+            result_ttl: self.result_ttl.map(ms),
+            ..Opts::default()
+        };
+        (!opts.is_empty()).then(|| opts.write())
+    }
+
+    /// Whether only a script can enqueue a call: by its priority it belongs elsewhere than into the
+    /// list, or its options need the time of Redis.
+    pub fn need_script(&self) -> bool {
+        self.priority > 0 || (self.expires.is_some() && self.expires_at.is_none())
     }
 }
 
-/// The members of one part, as JSON without braces. None: the part has no members.
-fn render(members: &[Member], part: Part) -> Option<String> {
-    let of_part = members.iter().filter(|(of, _, _)| *of == part);
-    of_part.map(|(_, name, value)| format!("\"{name}\":{value}")).reduce(|all, next| format!("{all},{next}"))
+/// Milliseconds, at least one. `check` has bounded the seconds.
+fn ms(seconds: f64) -> u64 {
+    (seconds * 1_000.0).round().max(1.0) as u64
 }
 
 /// The error for a keyword that names no term.
@@ -151,30 +171,70 @@ mod tests {
     #[test]
     fn only_terms_that_differ_from_their_defaults_are_written() {
         assert_eq!(Terms::default().body(), "");
-        assert_eq!(Terms { max_retries: 0, timeout: Some(2.5) }.body(), r#","max_retries":0,"timeout":2.5"#);
-        assert_eq!(Terms { max_retries: 0, timeout: Some(2.5) }.opts(), None);
+        let of_body = Terms { max_retries: 0, timeout: Some(2.5), ..Terms::default() };
+        assert_eq!(of_body.body(), r#","max_retries":0,"timeout":2.5"#);
+        assert_eq!(of_body.opts(), None);
+        let of_head = Terms { priority: 5, expires: Some(1.5), result_ttl: Some(60.0), ..Terms::default() };
+        assert_eq!(of_head.body(), "");
+        assert_eq!(of_head.opts().as_deref(), Some(r#"{"p":5,"x":"+00000001500","r":60000}"#));
     }
 
-    /// No term is in the options yet.
     #[test]
-    fn each_part_of_a_message_has_its_own_terms() {
-        let members = [
-            (Part::Opts, "p", "5".to_owned()),
-            (Part::Body, "timeout", "2.5".to_owned()),
-            (Part::Opts, "u", "1".into()),
-        ];
-        assert_eq!(render(&members, Part::Opts).as_deref(), Some(r#""p":5,"u":1"#));
-        assert_eq!(render(&members, Part::Body).as_deref(), Some(r#""timeout":2.5"#));
-        assert_eq!(render(&members[1..2], Part::Opts), None);
+    fn a_moment_replaces_the_seconds_until_it() {
+        let terms = Terms { expires: Some(1.5), expires_at: Some(1_764_430_000_000), ..Terms::default() };
+        assert_eq!(terms.opts().as_deref(), Some(r#"{"x":1764430000000}"#));
+    }
+
+    #[test]
+    fn a_script_is_needed_for_the_time_of_redis_and_for_the_order() {
+        let default = Terms::default;
+        for (terms, expected) in [
+            (default(), false),
+            (Terms { timeout: Some(1.0), result_ttl: Some(1.0), ..default() }, false),
+            (Terms { expires_at: Some(1), ..default() }, false),
+            (Terms { expires: Some(1.0), expires_at: Some(1), ..default() }, false),
+            (Terms { expires: Some(1.0), ..default() }, true),
+            (Terms { priority: 1, ..default() }, true),
+        ] {
+            assert_eq!(terms.need_script(), expected, "{terms:?}");
+        }
+    }
+
+    #[test]
+    fn the_shortest_time_is_a_millisecond() {
+        assert_eq!([1e-9, 0.0014, 0.0016, LONGEST].map(ms), [1, 1, 2, 31_536_000_000]);
+    }
+
+    #[test]
+    fn options_have_ranges() {
+        for (bad, text) in [
+            (Terms { priority: 10, ..Terms::default() }, "its priority is 10, not a number of 0 to 9"),
+            (
+                Terms { expires: Some(0.0), ..Terms::default() },
+                "its expires is 0, not a number of seconds above 0, at most a year",
+            ),
+            (
+                Terms { result_ttl: Some(LONGEST + 1.0), ..Terms::default() },
+                "its result_ttl is 31536001, not a number of seconds above 0, at most a year",
+            ),
+            (
+                Terms { expires_at: Some(MOMENT_MAX + 1), ..Terms::default() },
+                "its expires_at is 10000000000000, not a number of milliseconds since 1970, of at most 13 digits",
+            ),
+        ] {
+            assert_eq!(bad.check().expect_err("out of range").in_message(), text);
+        }
+        let good = Terms { priority: 9, expires: Some(LONGEST), expires_at: Some(MOMENT_MAX), ..Terms::default() };
+        assert_eq!(good.check(), Ok(()));
     }
 
     #[test]
     fn a_timeout_is_more_than_nothing_and_at_most_a_year() {
         let check = |seconds| Terms { timeout: Some(seconds), ..Terms::default() }.check();
-        for good in [f64::MIN_POSITIVE, 1.0, LONGEST_TIMEOUT] {
+        for good in [f64::MIN_POSITIVE, 1.0, LONGEST] {
             assert_eq!(check(good), Ok(()));
         }
-        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, LONGEST_TIMEOUT + 1.0] {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, LONGEST + 1.0] {
             let fault = check(bad).expect_err("out of range");
             let text = fault.in_declaration("t").to_string();
             assert_eq!(

@@ -3,19 +3,20 @@
 -- KEYS         pending, delayed; a client needs no right to any other key
 -- ARGV         two values for each call:
 --              when it is due: '+<ms>' from now (+0: at once), or ms since 1970
---              the message, of a task that has not failed yet
+--              the message, of a task that has not failed yet; `"x":"+<ms>"` in its
+--              options becomes the moment that is this far from now
 -- Returns      for each call: 1, or the id of the task that is in the queue in its place
 -- Complexity   O(calls * log delayed)
 local PENDING, DELAYED = KEYS[1], KEYS[2]
 local t = now()
 local at_once, later, replies = {}, {}, {}
 for i = 1, #ARGV, 2 do
-  local due = tonumber(ARGV[i])
+  local due, message = tonumber(ARGV[i]), begin_expiry(t, ARGV[i + 1])
   if string.sub(ARGV[i], 1, 1) == '+' then due = t + due end
   if due > t then
-    later[#later + 1] = {due, ARGV[i + 1], #replies + 1}
+    later[#later + 1] = {due, message, #replies + 1}
   else
-    at_once[#at_once + 1] = ARGV[i + 1]
+    at_once[#at_once + 1] = message
   end
   replies[#replies + 1] = 1
 end
