@@ -13,6 +13,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -28,6 +29,8 @@ from fluxqueue_core.errors import BrokerUnavailable, ConfigurationError
 from redis.connection import Connection, SSLConnection
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
+# Bytes of the reply to PING, which is short.
+_LONGEST_REPLY = 1_024
 # OpenSSL's numbers (`openssl/x509_vfy.h`) of what the core calls by name. Python has no
 # names for them.
 _FAULTS = {
@@ -53,18 +56,84 @@ class DialledConnection(Connection):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._settings = settings
-        self._ends = 0.0
 
     def _connect(self) -> Any:
-        timeout = self._settings.connect_timeout
-        self._ends = time.monotonic() + timeout
-        try:
-            descriptor = dial(self.host, self.port, timeout)
-        except BrokerUnavailable as error:
-            raise redis.ConnectionError(f"{self.host}:{self.port}: {error}") from None
-        opened = socket.socket(fileno=descriptor)
-        opened.settimeout(self.socket_timeout)
+        ends = time.monotonic() + self._settings.connect_timeout
+        said: dict[str, str] = {}  # by address, why it is not used
+        while True:
+            try:
+                descriptor, others = dial(self.host, self.port, _until(ends), [*said])
+            except BrokerUnavailable as error:
+                raise self._failed(said, error) from None
+            used = socket.socket(fileno=descriptor)
+            # As in the core, each address has a share of the time.
+            by = time.monotonic() + _until(ends) / (others + 1)
+            address = ""
+            try:
+                address = used.getpeername()[0].partition("%")[0]
+                used = self._secured(used, by)
+                if others or said:
+                    _check_answers(used, by)
+            except (redis.ConnectionError, OSError) as error:
+                used.close()
+                is_last = not others or not address
+                if is_last and not said:
+                    raise self._failed(said, error) from error.__cause__
+                said[address] = str(error)
+                if is_last:
+                    raise self._failed(said) from error.__cause__
+            except BaseException:
+                used.close()
+                raise
+            else:
+                used.settimeout(self.socket_timeout)
+                return used
+
+    def _secured(self, opened: socket.socket, by: float) -> socket.socket:
+        """Returns the socket for Redis' protocol, at the time `by` at the latest."""
         return opened
+
+    def _failed(
+        self, said: Mapping[str, str], last: Exception | None = None
+    ) -> redis.ConnectionError:
+        reasons = [f"{address}: {reason}" for address, reason in said.items()]
+        if last is not None:
+            reasons.append(str(last))
+        return redis.ConnectionError(f"{self.host}:{self.port}: {', '.join(reasons)}")
+
+
+def _until(ends: float) -> float:
+    return max(ends - time.monotonic(), 0.001)
+
+
+def _check_answers(opened: socket.socket, by: float) -> None:
+    """Checks that a server answers, so that another address can be tried.
+
+    Raises:
+        ConnectionError: it is silent, or refuses and closes the connection.
+    """
+    opened.settimeout(_until(by))
+    reply = b""
+    try:
+        opened.sendall(b"*1\r\n$4\r\nPING\r\n")
+        while not reply.endswith(b"\n") and len(reply) < _LONGEST_REPLY:
+            opened.settimeout(_until(by))
+            if not (found := opened.recv(1_024)):
+                raise redis.ConnectionError(_text(reply) or "it closes the connection")
+            reply += found
+    except TimeoutError:
+        raise redis.ConnectionError("it takes the connection and does not answer") from None
+    # Without a login a server answers with an error as well. One that has no room for
+    # another client closes the connection after its error.
+    if reply.startswith(b"-"):
+        opened.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            if not opened.recv(1):
+                raise redis.ConnectionError(_text(reply))
+
+
+def _text(reply: bytes) -> str:
+    return reply.decode(errors="replace").strip().removeprefix("-")
 
 
 class _Secured(ssl.SSLSocket):
@@ -84,11 +153,14 @@ class _Secured(ssl.SSLSocket):
 class EncryptedConnection(SSLConnection, DialledConnection):
     """A connection by TLS."""
 
-    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
-        sock.settimeout(max(self._ends - time.monotonic(), 0.001))
+    # Not that of redis-py, which would make TLS without regard to other addresses.
+    _connect = DialledConnection._connect
+
+    def _secured(self, opened: socket.socket, by: float) -> socket.socket:
+        opened.settimeout(_until(by))
         try:
             check_certificates(self._settings)
-            secured = _context(self._settings).wrap_socket(sock, server_hostname=self.host)
+            secured = _context(self._settings).wrap_socket(opened, server_hostname=self.host)
             try:
                 shown = secured.getpeercert(binary_form=True)
                 check_server_certificate(self._settings, self.host, shown or b"")
@@ -96,14 +168,12 @@ class EncryptedConnection(SSLConnection, DialledConnection):
                 secured.close()
                 raise
         except (BrokerUnavailable, ConfigurationError) as error:
-            raise redis.ConnectionError(f"{self.host}:{self.port}: {error}") from None
+            raise redis.ConnectionError(str(error)) from None
         except TimeoutError:
-            reason = alert_remedy("timeout", False)
-            raise redis.ConnectionError(f"{self.host}:{self.port}: {reason}") from None
+            raise redis.ConnectionError(alert_remedy("timeout", False)) from None
         except ssl.SSLCertVerificationError as error:
             fault = certificate_fault(_FAULTS.get(error.verify_code, ""), self.host)
-            raise redis.ConnectionError(f"{self.host}:{self.port}: {fault or error}") from error
-        secured.settimeout(self.socket_timeout)
+            raise redis.ConnectionError(fault or str(error)) from error
         return secured
 
 

@@ -750,18 +750,21 @@ def is_temporary(text: str) -> bool:
     is starting, busy, out of memory or a replica. The code (`LOADING`, `OOM`, ...) can
     be anywhere in `text`."""
 
-def dial(host: str, port: int, timeout: float) -> int:
+def dial(host: str, port: int, timeout: float, silent: Sequence[str] = ...) -> tuple[int, int]:
     """Opens a TCP connection as client and worker do: looks the host up in a thread, and
     tries several addresses at intervals. A signal ends the wait.
 
     Args:
         timeout: the seconds for the lookup and the connection together.
+        silent: addresses to leave out, because the caller has tried them.
 
     Returns:
-        The descriptor of the socket, which belongs to the caller.
+        The descriptor of the socket, which belongs to the caller, and how many other
+        addresses there are.
 
     Raises:
         BrokerUnavailable: no address answers in time.
+        ConfigurationError: `silent` has something else than IP addresses.
     """
 
 def check_certificates(settings: Settings) -> None:

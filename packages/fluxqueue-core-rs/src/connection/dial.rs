@@ -1,7 +1,7 @@
 //! Opens a connection to one server: the socket, TLS, and the first commands.
 
 use std::borrow::Cow;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -113,11 +113,22 @@ fn not_reached(error: Error) -> Error {
     }
 }
 
-/// Opens a TCP connection to a host, for another library.
-pub fn dial_host(host: &str, port: u16, timeout: Duration, interrupt: &mut Interrupt) -> Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
-    let addresses = lookup::addresses(host, port, deadline, interrupt)?;
-    connect::tcp(&addresses, deadline, interrupt).map(|(socket, _)| socket)
+/// Opens a TCP connection to a host, for another library. Leaves out the addresses in `silent`: the
+/// caller has tried them. Returns how many others there are besides.
+pub fn dial_host(
+    host: &str,
+    port: u16,
+    silent: &[IpAddr],
+    deadline: Instant,
+    interrupt: &mut Interrupt,
+) -> Result<(TcpStream, usize)> {
+    let mut addresses = lookup::addresses(host, port, deadline, interrupt)?;
+    addresses.retain(|address| !silent.contains(&address.ip()));
+    if addresses.is_empty() {
+        return Err(Error::Unavailable("no other address".into()));
+    }
+    let (socket, _) = connect::tcp(&addresses, deadline, interrupt)?;
+    Ok((socket, addresses.len() - 1))
 }
 
 /// One of the servers that a URL leads to, or may lead to.

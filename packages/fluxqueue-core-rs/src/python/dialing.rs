@@ -1,8 +1,9 @@
 //! Functions with which the control plane connects as client and worker do: its commands go
 //! through another library.
 
+use std::net::IpAddr;
 use std::os::fd::IntoRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
@@ -12,13 +13,20 @@ use crate::connection;
 use crate::errors::{Error, Result};
 
 /// Opens a TCP connection to the first address of a host that answers, within `timeout` seconds
-/// with the lookup. Returns the descriptor of the socket, which belongs to the caller.
+/// with the lookup. Leaves out the addresses in `silent`, which the caller has tried. Returns the
+/// descriptor of the socket, which belongs to the caller, and how many other addresses there are.
 #[pyfunction]
-pub fn dial(py: Python<'_>, host: &str, port: u16, timeout: f64) -> Result<i32> {
+#[pyo3(signature = (host, port, timeout, silent = Vec::new()))]
+pub fn dial(py: Python<'_>, host: &str, port: u16, timeout: f64, silent: Vec<String>) -> Result<(i32, usize)> {
     let timeout = Duration::try_from_secs_f64(timeout)
         .map_err(|e| Error::Configuration(format!("a timeout of {timeout} s is not possible: {e}")))?;
-    let socket = py.detach(|| connection::dial_host(host, port, timeout, &mut interrupt))?;
-    Ok(socket.into_raw_fd())
+    let silent: Vec<IpAddr> = silent
+        .iter()
+        .map(|text| text.parse().map_err(|_| Error::Configuration(format!("{text:?} is not an IP address"))))
+        .collect::<Result<_>>()?;
+    let deadline = Instant::now() + timeout;
+    let (socket, others) = py.detach(|| connection::dial_host(host, port, &silent, deadline, &mut interrupt))?;
+    Ok((socket.into_raw_fd(), others))
 }
 
 /// Reads the certificates of the settings. Raises ConfigurationError if one can't be used.
