@@ -19,7 +19,8 @@ from fluxqueue.embedded import EmbeddedRedis, RedisNotStarted
 from fluxqueue_core import key
 from redis import Redis
 from support import acl, apps
-from support.probing import free_port, get, reasons
+from support.ports import free_port
+from support.probing import get, reasons
 from support.raw_messages import message
 from support.system import System
 from support.waiting import wait_until
@@ -164,7 +165,8 @@ def secured(certificates: Path) -> Iterator[tuple[EmbeddedRedis, int]]:
     (page,) = re.findall(r"^```conf\n(.*?)^```$", acl.PAGE, re.MULTILINE | re.DOTALL)
     options = dict(line.split(" ", 1) for line in page.splitlines())
     assert options.pop("port") == "0"
-    options["tls-port"] = str(free_port())
+    port = free_port()
+    options["tls-port"] = str(port)
     for name, value in options.items():
         if name.endswith("-file"):
             options[name] = str(certificates / value)
@@ -175,7 +177,7 @@ def secured(certificates: Path) -> Iterator[tuple[EmbeddedRedis, int]]:
             raise
         pytest.skip(f"no Redis with TLS: {error}")
     with server:
-        yield server, int(options["tls-port"])
+        yield server, port
 
 
 def parameters(certificates: Path, *names: str) -> str:

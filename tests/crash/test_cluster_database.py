@@ -8,8 +8,9 @@ import pytest
 from fluxqueue import BrokerError, FluxQueue
 from fluxqueue_core import key
 from redis import Redis
+from support.ports import free_ports
 from support.redis_cluster import RedisCluster
-from support.redis_process import RedisProcess, free_ports
+from support.redis_process import RedisProcess
 from support.system import System
 from support.waiting import wait_until
 

@@ -3,19 +3,24 @@ second counts towards the timeout, for client, worker and scheduler."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fluxqueue_core import key
 from redis import Redis
 from support.name_server import NameServer, inside
+from support.ports import free_ports
 from support.raw_messages import push
+from support.redis_process import CERTIFICATES, RedisProcess
 from support.scheduler_process import SchedulerProcess
 from support.waiting import PATIENCE, wait_until
 from support.worker_process import WorkerProcess
@@ -89,6 +94,26 @@ def speechless(redis_url: str) -> Iterator[str]:
         yield "127.0.0.8"
 
 
+@pytest.fixture
+def refusing_clients(redis_url: str) -> Iterator[str]:
+    """An address at the port of Redis that refuses each client as a full server does."""
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
+    with socket.create_server(("127.0.0.7", port)) as listener:
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):  # the end of the test
+                while True:
+                    with listener.accept()[0] as client:
+                        client.recv(1_000)
+                        client.sendall(b"-ERR no room for you\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        yield "127.0.0.7"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
 @pytest.mark.parametrize("kind", ["swallowing", "speechless"])
 def test_the_second_address_is_used_if_the_first_is_dead(
     tmp_path: Path, redis_url: str, redis: Redis, kind: str, request: pytest.FixtureRequest
@@ -107,10 +132,12 @@ def test_the_second_address_is_used_if_the_first_is_dead(
         assert worker.stop() == 0
 
 
+@pytest.mark.parametrize("kind", ["swallowing", "speechless", "refusing_clients"])
 def test_the_scheduler_uses_the_second_address(
-    tmp_path: Path, redis_url: str, redis: Redis, swallowing: str
+    tmp_path: Path, redis_url: str, redis: Redis, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    hosts = f"127.0.0.1 localhost\n{swallowing} redis.example\n127.0.0.1 redis.example\n"
+    dead = request.getfixturevalue(kind)
+    hosts = f"127.0.0.1 localhost\n{dead} redis.example\n127.0.0.1 redis.example\n"
     with SchedulerProcess(
         tmp_path, at(redis_url, "redis.example"), under=inside(tmp_path, hosts=hosts)
     ) as scheduler:
@@ -119,7 +146,38 @@ def test_the_scheduler_uses_the_second_address(
         assert scheduler.stop() == 0
 
 
-def is_connected(redis: Redis) -> bool:
+def test_the_scheduler_uses_the_second_address_by_tls(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    server = RedisProcess(tmp_path / "redis", port, {}, tls=True)
+    try:
+        server.start()
+        hosts = "127.0.0.8 localhost\n127.0.0.1 localhost\n"
+        url = f"rediss://localhost:{port}?ssl_ca_certs={CERTIFICATES / 'localhost.pem'}"
+        with (
+            socket.create_server(("127.0.0.8", port)),
+            SchedulerProcess(tmp_path, url, under=inside(tmp_path, hosts=hosts)) as scheduler,
+        ):
+            wait_until(lambda: is_connected(server.client), what=scheduler.output)
+            assert scheduler.named("redis.unavailable") == []
+            assert scheduler.stop() == 0
+    finally:
+        server.kill()
+
+
+def test_the_error_of_the_scheduler_has_the_reason_of_each_address(
+    tmp_path: Path, redis_url: str, speechless: str, refusing_clients: str
+) -> None:
+    hosts = f"127.0.0.1 localhost\n{speechless} redis.example\n{refusing_clients} redis.example\n"
+    with SchedulerProcess(
+        tmp_path, at(redis_url, "redis.example"), under=inside(tmp_path, hosts=hosts)
+    ) as scheduler:
+        scheduler.wait_for("redis.unavailable")
+        (line, *_) = scheduler.named("redis.unavailable")
+        assert f"{speechless}: it takes the connection and does not answer" in line["error"]
+        assert f"{refusing_clients}: ERR no room for you" in line["error"]
+
+
+def is_connected(redis: Any) -> bool:
     return any(client["name"] == "fluxqueue-scheduler" for client in redis.client_list())
 
 

@@ -13,6 +13,7 @@ from fluxqueue import BrokerError, BrokerUnavailable, EnqueueUncertain, FluxQueu
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
 from support.connections import other_clients
+from support.ports import free_port
 from support.scripted_redis import CLOSE, SILENCE, ScriptedRedis, integer
 from support.waiting import wait_until
 
@@ -51,12 +52,6 @@ def bulk_in_loop(app: FluxQueue) -> None:
 
 
 EVERY = pytest.mark.parametrize("call", [sync, in_loop, bulk, bulk_in_loop])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @EVERY

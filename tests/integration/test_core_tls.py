@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from fluxqueue.embedded import EmbeddedRedis, RedisNotFound, RedisNotStarted
 from fluxqueue_core import Producer, Route, Settings, key
 from fluxqueue_core.errors import BrokerUnavailable
 from redis import Redis
+from support.ports import free_port
 
 FOLDER = Path(__file__).parents[1] / "support" / "tls"
 CERTIFICATE = FOLDER / "localhost.pem"
@@ -27,9 +27,7 @@ ROUTE = Route("q", "task")
 @pytest.fixture(scope="module")
 def tls_server() -> Iterator[tuple[int, Redis]]:
     """The port that speaks TLS, and a client of the other one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     options = {
         "tls-port": str(port),
         "tls-cert-file": str(CERTIFICATE),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from fluxqueue import BrokerError, EnqueueUncertain, FluxQueue
 from redis import ResponseError
+from support.ports import HOST, free_ports
 from support.producing import ROUTE, numbers, producer
-from support.redis_process import HOST, RedisProcess, free_ports
+from support.redis_process import RedisProcess
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from support.logging_process import LoggingProcess
-from support.probing import free_port, get, reasons
+from support.ports import free_port
+from support.probing import get, reasons
 from support.waiting import wait_until
 
 SHOP = Path(__file__).parents[2] / "examples/shop"

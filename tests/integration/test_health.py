@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from support.logging_process import LoggingProcess
-from support.probing import free_port, get, reasons
+from support.ports import free_port
+from support.probing import get, reasons
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess

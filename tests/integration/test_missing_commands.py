@@ -13,8 +13,9 @@ import pytest
 from fluxqueue import BrokerError, BrokerUnavailable, FluxQueue
 from fluxqueue_core import key
 from redis.exceptions import ConnectionError
+from support.ports import free_ports
 from support.raw_messages import message
-from support.redis_process import RedisProcess, free_ports
+from support.redis_process import RedisProcess
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until, wait_until_past
 from support.worker_process import WorkerProcess

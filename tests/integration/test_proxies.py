@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue.child_process import bound_to_parent
-from support.probing import free_port
+from support.ports import free_port
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until, wait_until_past
 from support.worker_process import WorkerProcess

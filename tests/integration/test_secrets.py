@@ -18,7 +18,8 @@ from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import Producer, Settings, key
 from redis import Redis
 from support.logging_process import LoggingProcess
-from support.probing import free_port, get
+from support.ports import free_port
+from support.probing import get
 from support.raw_messages import message
 from support.scheduler_process import SchedulerProcess
 from support.telemetry import Recorded

@@ -12,7 +12,8 @@ from fluxqueue import FluxQueue
 from fluxqueue_core import key
 from support.collector import Collector
 from support.logging_process import LoggingProcess
-from support.probing import free_port, get, reasons
+from support.ports import free_port
+from support.probing import get, reasons
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 

@@ -12,7 +12,8 @@ from fluxqueue_core import key
 from redis import Redis
 from support.collector import Collector
 from support.logging_process import LoggingProcess
-from support.probing import free_port, get
+from support.ports import free_port
+from support.probing import get
 from support.raw_messages import push
 from support.telemetry import Recorded, id_of, trace_of
 from support.waiting import wait_until

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from fluxqueue_core.service.probe import get
 from redis import Redis
+from support.ports import free_port
 from support.raw_messages import delayed, pending, push
 from support.worker_process import WorkerProcess, wait_until
 
@@ -36,12 +36,6 @@ def leak():
     note(f"leak {os.getpid()}")
     kept.append(bytearray(os.urandom(1 << 20)) * 32)
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def pids(worker: WorkerProcess, count: int) -> list[int]:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 
 from .waiting import PATIENCE
-
-
-def free_port() -> int:
-    """A TCP port on which no process listens at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:

@@ -18,7 +18,8 @@ from typing import Any
 
 import redis
 
-from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
+from .ports import HOST, free_ports
+from .redis_process import RedisProcess, RedisProcesses, start_all
 from .waiting import Deadline, wait_until
 
 HASH_SLOTS = 16_384

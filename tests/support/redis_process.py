@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import signal
-import socket
 import subprocess
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,27 +17,11 @@ import redis
 from fluxqueue.child_process import bound_to_parent
 from fluxqueue.redis_binary import redis_server_path
 
+from .ports import HOST, release
 from .waiting import wait_until
 
-HOST = "127.0.0.1"
 # For `localhost`, signed by itself.
 CERTIFICATES = Path(__file__).parent / "tls"
-# Below the ports that the kernel gives to connections; the bus of a cluster is 10,000 higher.
-PORTS = range(12_000, 22_000)
-BUS = 10_000
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free, each with the one 10,000 above it."""
-    ports: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
-        with contextlib.suppress(OSError), socket.socket() as own, socket.socket() as bus:
-            own.bind((HOST, port))
-            bus.bind((HOST, port + BUS))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError(f"no {count} free ports")
 
 
 def tls_options(port: int) -> dict[str, object]:
@@ -60,6 +42,7 @@ class RedisProcess:
     """A server on 127.0.0.1 that ends with this process.
 
     Args:
+        port: of `free_ports`; it is released when this object is gone.
         folder: for its configuration, its data and its log.
         options: as in redis.conf.
         lines: further lines of redis.conf, such as those of a sentinel.
@@ -87,6 +70,7 @@ class RedisProcess:
         folder.mkdir(parents=True)
         self.folder = folder
         self.port = port
+        weakref.finalize(self, release, port)
         self.host = "localhost" if tls else HOST
         self.address = f"{self.host}:{port}"
         self.password = password

@@ -15,7 +15,8 @@ from typing import Any
 
 import redis
 
-from .redis_process import HOST, RedisProcess, RedisProcesses, free_ports, start_all
+from .ports import HOST, free_ports
+from .redis_process import RedisProcess, RedisProcesses, start_all
 from .waiting import wait_until
 
 SERVICE = "tasks"

@@ -13,7 +13,8 @@ import pytest
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service import health, probe
 from fluxqueue_core.service.health import HealthServer
-from support.probing import free_port, get, reasons
+from support.ports import free_port
+from support.probing import get, reasons
 from support.waiting import wait_until
 
 
