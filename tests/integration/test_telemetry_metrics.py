@@ -87,6 +87,8 @@ CATALOGUE = {
     "fluxqueue.task.wait.duration": (HISTOGRAM, None, "s"),
     "fluxqueue.task.retries": (*GROWS, "{task}"),
     "fluxqueue.worker.leases_lost": (*GROWS, "{lease}"),
+    "fluxqueue.tasks.expired": (*GROWS, "{task}"),
+    "fluxqueue.tasks.cancelled": (*GROWS, "{task}"),
     "fluxqueue.worker.slots": (*VARIES, "{task}"),
     "fluxqueue.worker.slots.busy": (*VARIES, "{task}"),
     "fluxqueue.worker.tasks.stuck": (*VARIES, "{task}"),
@@ -115,6 +117,8 @@ def test_every_metric_has_its_kind_and_unit(
         fails()
         worker.wait_for_lines("task.retry")
         worker.telemetry.happened("default", Event.LeaseLost(consumer="c", running=1))
+        worker.telemetry.happened("default", Event.Expired("t", "n", None))
+        worker.telemetry.happened("default", Event.Cancelled("t", "n", None))
         queues = RegisteredQueues(ErrorLog())
         reader = Reader(RedisClient(Settings(redis_url), 2), queues)
         queues.refresh(reader.client)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -209,6 +210,22 @@ def test_an_unknown_task_is_released_in_its_trace(
     assert attributes["messaging.fluxqueue.reason"] == "unknown_task"
     assert attributes["messaging.fluxqueue.delay"] > 0
     assert parent_of(release) == id_of(enqueue) and links_of(release) == [id_of(enqueue)]
+
+
+def test_a_task_that_has_expired_ends_in_its_trace(
+    recorded: Recorded, client: FluxQueue, redis_url: str
+) -> None:
+    @client.task(expires=0.001)
+    def late() -> None: ...
+
+    late()
+    time.sleep(0.01)
+    with TracedWorker(client, redis_url) as worker:
+        worker.wait_for_event(Event.Expired)
+    (expire,), enqueue = recorded.spans("expire default"), recorded.span("enqueue default")
+    check(recorded, expire, redis_url, task="late")
+    assert parent_of(expire) == id_of(enqueue) and links_of(expire) == [id_of(enqueue)]
+    assert [p.value for p in recorded.points("fluxqueue.tasks.expired")] == [1]
 
 
 def test_a_task_may_do_all_to_its_span_also_from_its_threads(

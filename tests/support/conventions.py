@@ -25,6 +25,7 @@ CONVENTIONS: dict[str, tuple[str | None, SpanKind, set[str]]] = {
     "retry": ("settle", SpanKind.CLIENT, {"messaging.message.id", "messaging.fluxqueue.delay"}),
     "dead": ("settle", SpanKind.CLIENT, {"messaging.message.id", "messaging.fluxqueue.reason"}),
     "release": ("settle", SpanKind.CLIENT, {"messaging.message.id"}),
+    "expire": ("settle", SpanKind.CLIENT, {"messaging.message.id"}),
 }
 
 

@@ -61,7 +61,7 @@ scripts! {
     "bury" takes Life, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
     "move" takes Consumer, made of "keys" "clock" "message" "dead" "finish";
     "reclaim" takes Life, made of "keys" "clock" "message";
-    "promote" takes Queue, made of "keys" "clock" "message";
+    "promote" takes Queue, made of "keys" "clock" "message" "condemn";
     "trim_dead" takes Queue, made of "keys" "clock";
     "enqueue" takes Client, made of "clock" "expiry";
 }

@@ -53,7 +53,7 @@ def test_client_and_worker_share_one_record() -> None:
 @pytest.mark.parametrize("make", [Route, Route._scripted])  # type: ignore[attr-defined]
 def test_a_route_takes_every_option_that_is_sent(make: Callable[..., Route]) -> None:
     sent = Terms(7, retry_delay=2, timeout=5).sent()
-    assert sent == {"max_retries": 7, "timeout": 5}
+    assert sent == {"max_retries": 7, "timeout": 5, "expires": None}
     of_route = make("q", "t", **sent).terms
     assert {name: of_route[name] for name in sent} == sent
 
@@ -157,7 +157,7 @@ def test_name_queue_and_max_retries_may_be_positional_and_options_may_not() -> N
     task = FluxQueue().task("named", "mails", 5)(work)
     assert (task.task_name, task.queue, task.max_retries) == ("named", "mails", 5)
     with pytest.raises(TypeError, match="takes from 1 to 4 positional arguments but 5 were given"):
-        FluxQueue().task("named", "mails", 5, 1.0)  # type: ignore[arg-type, call-arg]
+        FluxQueue().task("named", "mails", 5, 1.0)  # type: ignore[call-arg]
 
 
 def test_the_page_has_the_table_of_options() -> None:
@@ -170,15 +170,15 @@ def test_the_page_has_the_table_of_options() -> None:
 NEW_OPTION = [
     (
         "        retry_max_delay: the longest delay, in seconds.\n",
-        "        expires: seconds after which a task that has not begun is dropped.\n",
+        "        shelf_life: seconds after which a task that has not begun is dropped.\n",
     ),
     (
         "    retry_max_delay: float\n",
-        "    expires: float | None\n",
+        "    shelf_life: float | None\n",
     ),
     (
         "    retry_max_delay: float = option(3600.0, check_number(0))\n",
-        "    expires: float | None = option(None, check_timeout)\n",
+        "    shelf_life: float | None = option(None, check_timeout)\n",
     ),
 ]
 USE = """
@@ -196,10 +196,10 @@ def refusal(**options):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
-@FluxQueue().task(expires=60)
+@FluxQueue().task(shelf_life=60)
 def work(): ...
 
-@FluxQueue().task_with_context(expires=30)
+@FluxQueue().task_with_context(shelf_life=30)
 def with_context(ctx: Context): ...
 
 @FluxQueue().task()
@@ -207,10 +207,10 @@ def plain(): ...
 
 print(json.dumps({
     "source": str(Path(fluxqueue.__file__).parent),
-    "records": [task.terms.expires for task in (work, with_context, plain)],
-    "worker": RegisteredTask(work).terms.expires,
-    "refusals": [refusal(expires=-1), refusal(expires="soon"), refusal(expire=60)],
-    "signature": str(inspect.signature(FluxQueue.task).parameters["expires"]),
+    "records": [task.terms.shelf_life for task in (work, with_context, plain)],
+    "worker": RegisteredTask(work).terms.shelf_life,
+    "refusals": [refusal(shelf_life=-1), refusal(shelf_life="soon"), refusal(shelf_lif=60)],
+    "signature": str(inspect.signature(FluxQueue.task).parameters["shelf_life"]),
     "help": inspect.getdoc(FluxQueue.task_with_context),
     "table": option_table(),
 }))
@@ -240,10 +240,12 @@ def test_a_new_option_is_one_field_one_check_and_one_line_of_docs(tmp_path: Path
     assert found["records"] == [60, 30, None]
     assert found["worker"] == 60
     wrong, of_wrong_type, misspelt = found["refusals"]
-    assert wrong.startswith("ConfigurationError: expires is -1; ")
-    assert of_wrong_type.startswith("TypeError: expires must be a number of seconds or None")
-    assert misspelt == "TypeError: task() has no option 'expire'; did you mean expires?"
-    assert found["signature"] == "expires: 'float | None' = None"
-    assert "    expires: seconds after which a task that has not begun" in found["help"]
-    row = "| `expires` | `float \\| None` | `None` | seconds after which a task that has not begun"
+    assert wrong.startswith("ConfigurationError: shelf_life is -1; ")
+    assert of_wrong_type.startswith("TypeError: shelf_life must be a number of seconds or None")
+    assert misspelt == "TypeError: task() has no option 'shelf_lif'; did you mean shelf_life?"
+    assert found["signature"] == "shelf_life: 'float | None' = None"
+    assert "    shelf_life: seconds after which a task that has not begun" in found["help"]
+    row = (
+        "| `shelf_life` | `float \\| None` | `None` | seconds after which a task that has not begun"
+    )
     assert row in found["table"]

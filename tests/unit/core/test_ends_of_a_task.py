@@ -12,11 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-LUA = Path(__file__).parents[3] / "packages/fluxqueue-core-rs/python/fluxqueue_core/lua"
+CORE = Path(__file__).parents[3] / "packages/fluxqueue-core-rs"
+LUA = CORE / "python/fluxqueue_core/lua"
+PAGE = CORE.parents[1] / "docs/protocol.md"
 
 # Ends: all go through `finish`. (Plain successes are the one list without a message.)
 ENDS = {
     "finish(t, f, message, 'succeeded')": ["lib/settle.lua"],
+    "finish(t, f, message, kind)": ["lib/settle.lua"],  # expired or cancelled
     "finish(t, f, message, 'dead', (save_dead or extra == '1') and payload)": ["lib/settle.lua"],
     "finish(t, f, message, 'dead', reason)": ["move.lua"],
     "finish(t, 'newer:' .. digest, message, 'dead', reason)": ["lib/newer.lua"],
@@ -133,6 +136,36 @@ def test_ends_are_counted_by_finish_park_and_the_list_of_plain_successes_alone()
         ("lib/settle.lua", "'retried'"): 1,
         ("move.lua", "'rescued'"): 1,
     }
+
+
+def ends_of_the_page() -> dict[str, str]:
+    """Each end of the table, with the counter that it raises."""
+    section = PAGE.read_text().split("\n## Ends\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
+    return {end.strip(" `"): counter.strip(" `") for end, _, counter, _ in rows}
+
+
+def test_the_page_has_every_end_with_its_counter() -> None:
+    rust = (CORE / "src/message/opts.rs").read_text()
+    unbegun = re.findall(r'Condemned::\w+ => "(\w+)",', rust)
+    sources = [
+        *LUA.rglob("*.lua"),
+        *(CORE / "src/consumer").glob("*.rs"),
+        *(CORE.parents[1] / "services/scheduler/src").rglob("*.py"),
+        *(CORE.parent / "fluxqueue-worker/src").rglob("*.py"),
+    ]
+    reasons: set[str] = set()
+    for path in sources:
+        text = path.read_text().split("#[cfg(test)]")[0]
+        reasons |= set(re.findall(r'\{"reason":"(\w+)"', text))
+        reasons |= set(re.findall(r'(?:parked|dead_reason|malformed|Dead)\([^()]*"(\w+)"', text))
+        for listed in re.findall(r"const FAILURES: [^=]*= \[([^\]]*)\]", text):
+            reasons |= set(re.findall(r'"(\w+)"', listed))
+    # Its task has not ended: another message has its field.
+    reasons -= {"duplicate"}
+    assert unbegun == ["expired", "cancelled"]
+    expected = {"succeeded": "succeeded", **{how: how for how in unbegun}}
+    assert ends_of_the_page() == expected | dict.fromkeys(reasons, "dead")
 
 
 def test_the_list_of_all_ways_of_a_message_is_complete() -> None:

@@ -182,6 +182,14 @@ LINES: list[tuple[Event, str, str, dict[str, Any]]] = [
         "task.unknown",
         {"task_id": "t", "name": "n", "delay": 0.5, "traceparent": TRACE},
     ),
+    *(
+        (kind("t", "n", trace), level, name, {"task_id": "t", "name": "n", **more})
+        for kind, level, name in (
+            (Event.Expired, "warning", "task.expired"),
+            (Event.Cancelled, "info", "task.cancelled"),
+        )
+        for trace, more in ((None, {}), (TRACE, {"traceparent": TRACE}))
+    ),
     (Event.NewerVersion(3), "warning", "task.newer_version", {"count": 3}),
     (Event.Suspects(3), "debug", "worker.suspects", {"count": 3}),
     (Event.NoScheduler(9.5), "warning", "worker.no_scheduler", {"seconds": 9.5}),

@@ -44,18 +44,25 @@ def check_number(least: float) -> Check:
     return check
 
 
-def check_timeout(name: str, value: Any) -> None:
-    """Checks the seconds that an attempt may take; None means no limit."""
-    if value is None:
-        return
-    if not is_number(value):
-        raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
-    # This is false for a NaN too.
-    if not 0 < value <= LONGEST_TIMEOUT:
-        raise ConfigurationError(
-            f"{name} is {shown_number(value)}; give seconds above 0, at most "
-            f"{LONGEST_TIMEOUT} (a year), or None for no timeout"
-        )
+def check_seconds(purpose: str) -> Check:
+    """Returns a check for seconds above 0, at most a year, or None: no `purpose`."""
+
+    def check(name: str, value: Any) -> None:
+        if value is None:
+            return
+        if not is_number(value):
+            raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
+        # This is false for a NaN too.
+        if not 0 < value <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"{name} is {shown_number(value)}; give seconds above 0, at most "
+                f"{LONGEST_TIMEOUT} (a year), or None for no {purpose}"
+            )
+
+    return check
+
+
+check_timeout = check_seconds("timeout")
 
 
 def check_delay(name: str, value: Any) -> None:

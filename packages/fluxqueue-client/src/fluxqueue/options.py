@@ -12,7 +12,14 @@ from typing import Any, TypedDict, TypeVar
 
 from . import peer_names
 from .errors import ConfigurationError
-from .option_checks import Check, check_bool, check_number, check_retries, check_timeout
+from .option_checks import (
+    Check,
+    check_bool,
+    check_number,
+    check_retries,
+    check_seconds,
+    check_timeout,
+)
 from .retry_policy import (
     Delays,
     Exceptions,
@@ -54,6 +61,9 @@ class TaskOptions(TypedDict, total=False):
             timeout an async task is cancelled, and a sync task gets a `TaskTimeout`
             between two bytecodes; either counts as a failure. docs/operations.md
             says what can't be interrupted.
+        expires: seconds from the call on, after which no attempt begins: the task ends as
+            expired. Redis' clock judges it, and a retry does not extend it. None means
+            never.
     """
 
     retry_delay: float
@@ -65,6 +75,7 @@ class TaskOptions(TypedDict, total=False):
     no_retry_on: Exceptions | None
     retry: RetryFunction | None
     timeout: float | None
+    expires: float | None
 
 
 def option(default: Any, check: Check, *, sent: bool = False) -> Any:
@@ -99,6 +110,7 @@ class Terms:
     no_retry_on: Exceptions | None = option(None, check_exceptions)
     retry: RetryFunction | None = option(None, check_retry_function)
     timeout: float | None = option(None, check_timeout, sent=True)
+    expires: float | None = option(None, check_seconds("expiry"), sent=True)
 
     def __post_init__(self) -> None:
         for each in fields(self):

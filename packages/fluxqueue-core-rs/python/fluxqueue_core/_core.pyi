@@ -379,6 +379,32 @@ class Event:
         def traceparent(self) -> str | None: ...
 
     @final
+    class Expired(Event):
+        """A task has expired, so the worker ended it without an attempt."""
+
+        __match_args__ = ("task_id", "name", "traceparent")
+        def __new__(cls, task_id: str, name: str, traceparent: str | None) -> Event.Expired: ...
+        @property
+        def task_id(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def traceparent(self) -> str | None: ...
+
+    @final
+    class Cancelled(Event):
+        """A task was cancelled, so the worker ended it without an attempt."""
+
+        __match_args__ = ("task_id", "name", "traceparent")
+        def __new__(cls, task_id: str, name: str, traceparent: str | None) -> Event.Cancelled: ...
+        @property
+        def task_id(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def traceparent(self) -> str | None: ...
+
+    @final
     class UnknownTask(Event):
         """The worker has no task of this name and gave the message back for `delay`
         seconds."""

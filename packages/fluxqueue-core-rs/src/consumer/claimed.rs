@@ -10,7 +10,7 @@ use super::event::Event;
 use super::outcome::Outcome;
 use super::work::Tasks;
 use crate::errors::{Error, Result};
-use crate::message::{self, Message};
+use crate::message::{self, Condemned, Message};
 
 /// A claimed message. The driver reads it before it locks the state, because the
 /// threads that run tasks wait for that lock.
@@ -41,9 +41,13 @@ impl Claimed {
     /// Decides what to do with the message. `field` is its field; `grace` is in ms.
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {
-            Ok(message) => match tasks.get(&message.name) {
-                Some((task, is_async)) => Decision::Run(task, is_async, message),
-                None => unknown(&message, redis_ms, grace),
+            Ok(message) => match (message.ends_unbegun(redis_ms), tasks.get(&message.name)) {
+                (Some(how), _) => {
+                    let (outcome, event) = unbegun(&message, how);
+                    Decision::Settle(outcome, event)
+                }
+                (None, Some((task, is_async))) => Decision::Run(task, is_async, message),
+                (None, None) => unknown(&message, redis_ms, grace),
             },
             Err(error) => malformed(field, &error),
         }
@@ -68,6 +72,20 @@ pub fn parked(
     (Outcome::Dead { reason: message::dead_reason(reason, error, None), keep: true }, event)
 }
 
+/// The outcome and the event of a message that ends without an attempt.
+pub fn unbegun(message: &Message, how: Condemned) -> (Outcome, Event) {
+    let (task_id, name, traceparent) = (message.task_id().to_owned(), message.name.clone(), traceparent(message));
+    let event = match how {
+        Condemned::Expired => Event::Expired { task_id, name, traceparent },
+        Condemned::Cancelled => Event::Cancelled { task_id, name, traceparent },
+    };
+    (Outcome::Ended(how), event)
+}
+
+fn traceparent(message: &Message) -> Option<String> {
+    message.headers().and_then(|headers| headers.get("traceparent")).map(Cow::into_owned)
+}
+
 /// The error for a client that ignores the limit or has a larger one.
 fn too_large(len: usize, most: usize) -> Error {
     Error::Malformed(format!(
@@ -83,7 +101,7 @@ fn too_large(len: usize, most: usize) -> Error {
 fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
     let task_id = message.task_id().to_owned();
     let name = message.name.clone();
-    let traceparent = message.headers().and_then(|headers| headers.get("traceparent")).map(Cow::into_owned);
+    let traceparent = traceparent(message);
     let since = message.unknown_since.unwrap_or(redis_ms);
     let passed = redis_ms.saturating_sub(since);
     if message.unknown_since.is_some() && passed >= grace {

@@ -16,20 +16,47 @@ pub fn now() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The clock of Redis, as its replies give it.
-#[derive(Default)]
+/// The clock of Redis, as its replies give it. It is never late, and early by a round trip at most.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RedisClock {
     ahead_ms: i64,
 }
 
 impl RedisClock {
-    /// Sets the clock to the time in a reply, in ms since 1970.
-    pub fn set(&mut self, redis_ms: u64, now: Duration) {
-        self.ahead_ms = redis_ms as i64 - now.as_millis() as i64;
+    /// Sets the clock to the time in a reply, in ms since 1970. `sent` is when the request left:
+    /// the script read its time later than that.
+    pub fn set(&mut self, redis_ms: u64, sent: Duration) {
+        // Both times are rounded down, so one more ms is needed.
+        self.ahead_ms = redis_ms as i64 + 1 - sent.as_millis() as i64;
     }
 
     /// The time of Redis, in ms since 1970.
     pub fn ms(&self, now: Duration) -> u64 {
         (now.as_millis() as i64 + self.ahead_ms) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_redis_is_never_late_and_early_by_a_round_trip_at_most() {
+        // Redis is ahead by 1,000 s and a fraction. Times are in microseconds.
+        for (sent, executed, answered) in [(500, 999, 1_000), (999, 1_000, 1_999), (999, 30_400, 61_000)] {
+            for fraction in [0, 1, 500, 999] {
+                let redis = |at: u64| (1_000_000_000 + fraction + at) / 1_000;
+                let mut clock = RedisClock::default();
+                clock.set(redis(executed), Duration::from_micros(sent));
+                for later in [answered, answered + 1, answered + 700_123] {
+                    let shown = clock.ms(Duration::from_micros(later));
+                    let round_trip = (answered - sent).div_ceil(1_000);
+                    assert!(
+                        (redis(later)..=redis(later) + round_trip + 2).contains(&shown),
+                        "{sent} {fraction} {later}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::clock::RedisClock;
 use super::connector::{Connected, Connector};
 use super::event::Event;
 use super::identity::Identity;
@@ -43,7 +42,6 @@ pub struct Conversation {
     sends_text: bool,
     /// The form of the scripts that this server accepts.
     form: Form,
-    redis_clock: RedisClock,
     /// The registry of queues is on the same server as the queue.
     registers: bool,
 }
@@ -64,7 +62,6 @@ impl Conversation {
             block_not_before: Duration::ZERO,
             no_blmove_until: Duration::ZERO,
             form: Form::default(),
-            redis_clock: RedisClock::default(),
             registers,
         }
     }
@@ -241,7 +238,8 @@ impl Conversation {
                 let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
                 open.block_ended();
                 self.reports.blmove_succeeded();
-                turn.state.admit_blocked(self.queue, claimed, turn.now, self.redis_clock.ms(turn.now));
+                let redis_ms = turn.state.queues[self.queue].redis_clock.ms(turn.now);
+                turn.state.admit_blocked(self.queue, claimed, turn.now, redis_ms);
                 return Ok(());
             }
             Answer::Other(reply) => reply,
@@ -276,7 +274,7 @@ impl Conversation {
             // The id is taken. The next one will be free.
             return self.begin_again(turn);
         };
-        self.redis_clock.set(redis_ms, turn.now);
+        turn.state.queues[self.queue].redis_clock.set(redis_ms, sent);
         self.identity.forget_olds();
         self.release.done();
         turn.state.reopened(self.queue, &fields, turn.context.options.fresh_until(sent));
@@ -313,7 +311,7 @@ impl Conversation {
         if self.retry.succeeded() {
             self.serves(turn);
         }
-        self.redis_clock.set(done.redis_ms, turn.now);
+        turn.state.queues[self.queue].redis_clock.set(done.redis_ms, sent);
         self.is_paused = done.paused;
         let claimed = std::mem::take(&mut done.claimed);
         if asked > 0

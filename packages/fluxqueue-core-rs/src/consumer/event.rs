@@ -24,6 +24,10 @@ pub enum Event {
     Parked { task_id: String, name: String, reason: String, traceparent: Option<String> },
     /// The worker has no task of this name and deferred the message by `delay` seconds.
     UnknownTask { task_id: String, name: String, delay: f64, traceparent: Option<String> },
+    /// A task has expired, so the worker ended it without an attempt.
+    Expired { task_id: String, name: String, traceparent: Option<String> },
+    /// A task was cancelled, so the worker ended it without an attempt.
+    Cancelled { task_id: String, name: String, traceparent: Option<String> },
     /// The worker deferred `count` messages that a newer version of FluxQueue has written.
     NewerVersion { count: i64 },
     /// `count` tasks that have lost two workers wait.

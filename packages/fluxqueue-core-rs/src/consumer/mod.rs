@@ -54,6 +54,8 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod turn;
+#[cfg(test)]
+mod unbegun_tests;
 mod wake;
 mod work;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::connection::Call;
-use crate::message::Message;
+use crate::message::{Condemned, Message};
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Outcome {
     Later { message: Bytes, delay: u64 },
     /// It is dead. `keep` overrides the setting that discards dead tasks.
     Dead { reason: Vec<u8>, keep: bool },
+    /// It did not begin, and does not run: it has expired, or was cancelled.
+    Ended(Condemned),
     /// It did not run, or a drain cut it off. The message returns to its queue, and no count
     /// changes.
     Release,
@@ -68,6 +70,11 @@ impl Settlement {
                 args.push(reason);
                 args.flag(*keep);
             }
+            Outcome::Ended(how) => {
+                args.push(how.name().as_bytes());
+                args.push(b"");
+                args.push(b"");
+            }
             Outcome::Release => {
                 args.push(b"release");
                 args.push(b"");
@@ -81,7 +88,7 @@ impl Settlement {
         let payload = match &self.outcome {
             Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
             Outcome::Dead { reason, .. } => reason.len(),
-            Outcome::Succeeded | Outcome::Done | Outcome::Release => 0,
+            Outcome::Succeeded | Outcome::Done | Outcome::Ended(_) | Outcome::Release => 0,
         };
         self.field.len() + payload
     }
@@ -133,6 +140,8 @@ mod tests {
             (Outcome::Retry { message: raw.clone().into(), delay: 7 }, ["retry", &raw, "7"]),
             (Outcome::Later { message: raw.clone().into(), delay: 8 }, ["later", &raw, "8"]),
             (Outcome::Dead { reason: b"{}".to_vec(), keep: true }, ["dead", "{}", "1"]),
+            (Outcome::Ended(Condemned::Expired), ["expired", "", ""]),
+            (Outcome::Ended(Condemned::Cancelled), ["cancelled", "", ""]),
             (Outcome::Release, ["release", "", ""]),
         ] {
             let told = told(&[settlement(&plain, outcome)]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::claimed::Claimed;
+use super::clock::RedisClock;
 use super::outcome::{Outcome, Settlement};
 use super::ready::Ready;
 use super::work::{Held, Stage, Tasks, Work};
@@ -23,6 +24,8 @@ pub struct QueueState {
     pub tasks: Tasks,
     /// The local deadline. From then on no task begins, because the lease may have ended.
     pub fresh_until: Duration,
+    /// The clock of Redis, which judges whether a task has expired.
+    pub redis_clock: RedisClock,
     /// The outcomes to send, oldest first.
     pub settlements: VecDeque<Settlement>,
     /// When the oldest outcome leaves.

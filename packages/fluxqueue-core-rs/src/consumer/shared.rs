@@ -74,6 +74,7 @@ impl Shared {
     /// Begins the next sync task.
     pub fn begin_sync(&self, state: &mut State, now: Duration) -> Option<Work> {
         let work = state.begin_sync(now);
+        self.tell_of_ends(state);
         self.tell_of_last(state, work.is_some());
         work
     }
@@ -83,12 +84,21 @@ impl Shared {
     pub fn begin_async(&self, now: Duration) -> Option<Work> {
         let mut state = self.lock();
         let work = state.begin_async(now);
+        self.tell_of_ends(&mut state);
         self.tell_of_last(&state, work.is_some());
         if work.is_none() && state.async_signalled {
             state.async_signalled = false;
             self.for_loop.clear();
         }
         work
+    }
+
+    /// Wakes the driver and the control plane if tasks have ended without an attempt.
+    fn tell_of_ends(&self, state: &mut State) {
+        if std::mem::take(&mut state.rings_events) {
+            self.driver.set();
+            self.for_events.set();
+        }
     }
 
     /// Wakes the driver and the control plane when the last task that may begin has begun: the

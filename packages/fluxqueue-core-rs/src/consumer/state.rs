@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::batching::Batching;
-use super::claimed::{Claimed, Decision};
+use super::claimed::{self, Claimed, Decision};
 use super::clock;
 use super::crew::Crew;
 use super::event::Event;
@@ -193,9 +193,14 @@ impl State {
         if self.waiting == 0 || self.slots.vacant() == 0 || self.phase != Phase::Serving {
             return None;
         }
-        let work = self.begun.order(self.queues.len()).find_map(|queue| self.queues[queue].begin(now, ready))?;
-        self.waiting -= 1;
-        self.waiting_bytes -= work.message.raw.len();
+        let work = loop {
+            let work = self.begun.order(self.queues.len()).find_map(|queue| self.queues[queue].begin(now, ready))?;
+            self.waiting -= 1;
+            self.waiting_bytes -= work.message.raw.len();
+            if !self.ends_unbegun(&work, now) {
+                break work;
+            }
+        };
         self.begun.count();
         self.slots.begin();
         if self.slots.left == 0 {
@@ -203,6 +208,18 @@ impl State {
             self.phase = Phase::Draining;
         }
         Some(work)
+    }
+
+    /// Settles a task that was to begin, if it has expired while it waited here.
+    fn ends_unbegun(&mut self, work: &Work, now: Duration) -> bool {
+        if work.message.expires_at.is_none() {
+            return false;
+        }
+        let Some(how) = work.message.ends_unbegun(self.queues[work.queue].redis_clock.ms(now)) else { return false };
+        let (outcome, event) = claimed::unbegun(&work.message, how);
+        self.settle(work, outcome, Stage::Running, now);
+        self.tell(work.queue, event);
+        true
     }
 
     /// Begins the next sync task.

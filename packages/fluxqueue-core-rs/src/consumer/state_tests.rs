@@ -15,7 +15,7 @@ use crate::ids;
 use crate::message::{self, Envelope, Head, Message, Terms};
 
 const MAX_MESSAGE_BYTES: usize = 1000;
-const REDIS_MS: u64 = 1_764_000_000_000;
+pub(super) const REDIS_MS: u64 = 1_764_000_000_000;
 const FOREVER: Duration = Duration::from_secs(1 << 30);
 
 pub(super) fn at(ms: u64) -> Duration {
@@ -29,7 +29,7 @@ pub(super) fn raw(name: &str) -> Bytes {
     out.into()
 }
 
-fn field(raw: &Bytes) -> Bytes {
+pub(super) fn field(raw: &Bytes) -> Bytes {
     raw.slice(message::field(raw).expect("well begun"))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn begin(shared: &Shared) -> Option<Work> {
     shared.lock().begin_sync(at(1))
 }
 
-fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
+pub(super) fn settlements(shared: &Shared, queue: usize) -> Vec<Settlement> {
     shared.lock().take_settlements(queue, 100, usize::MAX)
 }
 

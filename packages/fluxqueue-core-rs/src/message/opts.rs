@@ -150,11 +150,6 @@ impl<'a> Opts<'a> {
             _ => None,
         }
     }
-
-    /// Whether the message has expired at `now`, in ms by the clock of Redis.
-    pub fn has_expired(&self, now: u64) -> bool {
-        self.expires_at().is_some_and(|at| at <= now)
-    }
 }
 
 fn bad(name: &'static str, value: &str, range: &'static str) -> BadOption {
@@ -240,13 +235,6 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(fault.to_owned()), "{text}");
         }
-    }
-
-    #[test]
-    fn a_message_expires_at_its_moment() {
-        let opts = read(r#"{"x":1000}"#).expect("good");
-        assert_eq!([999, 1_000, 1_001].map(|now| opts.has_expired(now)), [false, true, true]);
-        assert!(!Opts::default().has_expired(u64::MAX));
     }
 
     proptest! {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::head::{Fault, Head, field, field_of};
 use super::headers::{self, Headers};
-use super::opts::Opts;
-use super::terms::Terms;
+use super::opts::{Condemned, Opts};
+use super::terms::{BodyTerms, Terms};
 use crate::errors::{Error, Result};
 use crate::ids;
 use crate::names::TASK_MAX;
@@ -35,13 +35,17 @@ pub struct Message {
     /// How many times the task has failed.
     pub retries: u32,
     /// The terms of the body that the task was enqueued with. The others are in `opts`.
-    pub terms: Terms,
+    pub terms: BodyTerms,
     /// The place of the headers (`traceparent` and others), a JSON object.
     headers: Option<Range<usize>>,
     /// When a worker first found that it has no task of this name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
     pub enqueued_at: u64,
+    /// The end that a script has condemned it to.
+    pub condemned: Option<Condemned>,
+    /// No attempt begins at this moment or later; ms by the clock of Redis.
+    pub expires_at: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -112,12 +116,12 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn terms(&self) -> Result<Terms> {
+    fn terms(&self) -> Result<BodyTerms> {
         let default = Terms::default();
         let max_retries = self.max_retries.unwrap_or(default.max_retries);
         let terms = Terms { max_retries, timeout: self.timeout, ..default };
         terms.check().map_err(|fault| malformed(fault.in_message()))?;
-        Ok(terms)
+        Ok(BodyTerms { max_retries, timeout: self.timeout })
     }
 }
 
@@ -134,9 +138,8 @@ impl Message {
         let (head, len) = Head::read(&raw).map_err(|fault| bad_head(&raw, fault))?;
         let parts = Parts::read(&raw)?;
         parts.check(&head)?;
-        if let Some(opts) = head.opts {
-            Opts::read(opts).map_err(|fault| malformed(fault.to_string()))?;
-        }
+        let opts = head.opts.map(Opts::read).transpose().map_err(|fault| malformed(fault.to_string()))?;
+        let (condemned, expires_at) = opts.map_or((None, None), |opts| (opts.condemned, opts.expires_at()));
         let id = Uuid::try_parse_ascii(head.id).map_err(|e| malformed(format!("its id is no UUID: {e}")))?;
         Ok(Message {
             field: head.field(len),
@@ -150,6 +153,8 @@ impl Message {
             retries: head.retries,
             unknown_since: parts.unknown_since,
             enqueued_at: ids::created_ms(&id),
+            condemned,
+            expires_at,
             raw,
         })
     }
@@ -184,6 +189,13 @@ impl Message {
     pub fn opts(&self) -> Opts<'_> {
         // `parse` has read these bytes.
         self.opts_json().and_then(|json| Opts::read(json).ok()).unwrap_or_default()
+    }
+
+    /// How the message ends at `now` (ms by the clock of Redis) without an attempt. None: it may
+    /// begin.
+    pub fn ends_unbegun(&self, now: u64) -> Option<Condemned> {
+        let has_expired = self.expires_at.is_some_and(|at| at <= now);
+        self.condemned.or(has_expired.then_some(Condemned::Expired))
     }
 
     /// The headers: `traceparent` and others.
@@ -225,6 +237,19 @@ mod tests {
         assert!(parse("n", &headers(1, &"x".repeat(HEADER_BYTES_MAX - 2))).is_ok());
         let text = parse("n", &headers(1, &"x".repeat(HEADER_BYTES_MAX))).expect_err("too large");
         assert!(text.contains("65538 bytes, more than 65536"), "{text}");
+    }
+
+    #[test]
+    fn a_message_ends_unbegun_at_its_moment_or_once_condemned() {
+        let ends = |opts: &str, now| {
+            let id = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+            let text = format!(r#"{{"v":2,"id":"{id}","opts":{{{opts}}},"name":"n","args":[]}}"#);
+            Message::parse(text.into()).expect("well formed").ends_unbegun(now).map(Condemned::name)
+        };
+        assert_eq!([999, 1_000, 1_001].map(|now| ends(r#""x":1000"#, now)), [None, Some("expired"), Some("expired")]);
+        assert_eq!(ends(r#""e":2,"x":1000"#, 2_000), Some("cancelled"));
+        assert_eq!(ends(r#""e":1"#, 0), Some("expired"));
+        assert_eq!(ends(r#""p":5"#, u64::MAX), None);
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub struct Terms {
     pub result_ttl: Option<f64>,
 }
 
+/// The terms that a message has behind its arguments. The others are in its options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BodyTerms {
+    /// How many failures are followed by another attempt.
+    pub max_retries: u32,
+    /// Seconds that one attempt may take.
+    pub timeout: Option<f64>,
+}
+
 /// A term that is out of its range.
 #[derive(Debug, PartialEq)]
 pub struct OutOfRange {

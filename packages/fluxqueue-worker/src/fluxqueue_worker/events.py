@@ -138,6 +138,10 @@ KINDS: dict[type[Event], Kind] = {
     Event.UnknownTask: Kind(
         "warning", "task.unknown", settles=semconv.RELEASE, remedy=SHARED_QUEUE
     ),
+    Event.Expired: Kind("warning", "task.expired", metric=semconv.EXPIRED, settles=semconv.EXPIRE),
+    Event.Cancelled: Kind(
+        "info", "task.cancelled", metric=semconv.CANCELLED, settles=semconv.CANCEL
+    ),
     Event.NewerVersion: Kind("warning", "task.newer_version"),
     Event.Suspects: Kind("debug", "worker.suspects"),
     Event.NoScheduler: Kind("warning", "worker.no_scheduler", remedy=NO_SCHEDULER),

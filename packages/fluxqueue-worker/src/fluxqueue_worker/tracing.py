@@ -274,11 +274,13 @@ class Tracing:
             self._settled_by_core(queue, event, kind.settles, more)
         elif isinstance(event, Event.Parked):
             self._settled_by_core(queue, event, kind.settles, {s.REASON: event.reason})
+        elif isinstance(event, (Event.Expired, Event.Cancelled)):
+            self._settled_by_core(queue, event, kind.settles, NO_ATTRIBUTES)
 
     def _settled_by_core(
         self,
         queue: str,
-        event: Event.UnknownTask | Event.Parked,
+        event: Event.UnknownTask | Event.Parked | Event.Expired | Event.Cancelled,
         operation: str,
         more: Mapping[str, Any],
     ) -> None:

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from fluxqueue_core import Consumer
     from opentelemetry.metrics import Meter
 
+# The counters of the consumer's events: unit and description of each.
+OF_EVENTS = {
+    s.LEASES_LOST: ("{lease}", "Leases that were lost."),
+    s.EXPIRED: ("{task}", "Tasks that ended without an attempt, because they have expired."),
+    s.CANCELLED: ("{task}", "Tasks that ended without an attempt, because they were cancelled."),
+}
+
 
 class WorkerMetrics:
     """The metrics of the conventions and our own, for one worker process."""
@@ -43,13 +50,15 @@ class WorkerMetrics:
         for operation in s.SETTLING:
             for attributes in self._of_operation[operation].values():
                 attributes[s.OPERATION_TYPE] = s.TYPE_SETTLE
-        consumed, retries, leases_lost = Tally(), Tally(), Tally()
+        consumed, retries = Tally(), Tally()
         of_process = self._of_operation[s.PROCESS]
         self._consumed = {queue: consumed.count(of_process[queue]) for queue in of_queue}
         self._retries = {queue: retries.count(of_queue[queue]) for queue in of_queue}
         # The counters of the consumer's events, by metric and queue.
+        of_events = {name: Tally() for name in OF_EVENTS}
         self._of_events = {
-            s.LEASES_LOST: {queue: leases_lost.count(of_queue[queue]) for queue in of_queue}
+            name: {queue: tally.count(of_queue[queue]) for queue in of_queue}
+            for name, tally in of_events.items()
         }
         self._histograms = histograms = Histograms(meter)
         self._process = histograms.create(
@@ -74,9 +83,8 @@ class WorkerMetrics:
         meter.create_observable_counter(
             s.RETRIES, [retries.observe], "{task}", "Failures that are tried again."
         )
-        meter.create_observable_counter(
-            s.LEASES_LOST, [leases_lost.observe], "{lease}", "Leases that were lost."
-        )
+        for name, (unit, description) in OF_EVENTS.items():
+            meter.create_observable_counter(name, [of_events[name].observe], unit, description)
 
     def _flush(self, options: CallbackOptions) -> Iterable[Observation]:
         self._histograms.flush()

@@ -10,6 +10,7 @@
 --      7       k, the number of tasks that succeeded (0..1000)
 --      8...    their k fields, then four values for each other outcome:
 --              field, 'done',    '', '' (a success of a message with options)
+--              field, 'expired' or 'cancelled', '', '' (it has not begun)
 --              field, 'retry',   the new message, delay in ms
 --              field, 'later',   the new message, delay in ms (counts no failure)
 --              field, 'dead',    the reason as JSON, '1' to keep it regardless of ARGV 5

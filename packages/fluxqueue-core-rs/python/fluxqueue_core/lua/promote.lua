@@ -1,4 +1,5 @@
--- promote: moves due messages from the delayed set to their list.
+-- promote: moves due messages from the delayed set to their list. Condemns those that have
+-- expired.
 --
 -- ARGV 1       limit (1..1000); the script stops earlier at about 256 KiB
 --      2       limit of moved messages returned, for their traces; optional.
@@ -21,6 +22,7 @@ while moved < limit and bytes < MOST_BYTES do
   -- Without the right to remove, every call would push the same messages again. So
   -- this line checks the right before the first write; it removes nothing.
   if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
+  for i = 1, #due do due[i] = condemn_expired(t, due[i]) end
   -- Neighbours that belong to the same list move together. Due messages are the first
   -- of the set, so the script removes them by rank, without a search.
   local from = 1

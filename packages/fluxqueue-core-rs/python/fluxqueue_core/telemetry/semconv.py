@@ -50,8 +50,10 @@ ACK = "ack"
 RETRY = "retry"
 DEAD = "dead"
 RELEASE = "release"
+EXPIRE = "expire"
+CANCEL = "cancel"
 # The operations that settle a task.
-SETTLING = (ACK, RETRY, DEAD, RELEASE)
+SETTLING = (ACK, RETRY, DEAD, RELEASE, EXPIRE, CANCEL)
 # The scheduler's own; the conventions have no type for them.
 PROMOTE = "promote"
 RESCUE = "rescue"
@@ -78,6 +80,8 @@ DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.
 WAIT_DURATION = "fluxqueue.task.wait.duration"
 RETRIES = "fluxqueue.task.retries"
 LEASES_LOST = "fluxqueue.worker.leases_lost"
+EXPIRED = "fluxqueue.tasks.expired"
+CANCELLED = "fluxqueue.tasks.cancelled"
 SLOTS = "fluxqueue.worker.slots"
 SLOTS_BUSY = "fluxqueue.worker.slots.busy"
 TASKS_STUCK = "fluxqueue.worker.tasks.stuck"

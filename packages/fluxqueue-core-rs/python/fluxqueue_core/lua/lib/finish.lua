@@ -12,9 +12,9 @@
 --
 -- Why: docs/decisions/0046-every-task-ends-in-one-function.md
 
--- Ends the task of `message` as 'succeeded' or 'dead'. If there is a reason (JSON), the
--- dead set keeps the message as `entry`; otherwise the end is only counted. Returns the
--- entry, if any. Call this before you delete the message from its old place.
+-- Ends the task of `message` as 'succeeded', 'expired', 'cancelled' or 'dead'. If there is
+-- a reason (JSON), the dead set keeps the message as `entry`; otherwise the end is only
+-- counted. Returns the entry, if any. Call this before you delete the message from its old place.
 local function finish(t, entry, message, how, reason)
   if reason then return park(t, entry, message, reason) end
   redis.call('HINCRBY', STATS, how, 1)

@@ -19,6 +19,8 @@ local function settle(t, at, save_dead)
         finish(t, f, message, 'succeeded')
       elseif kind == 'dead' then
         finish(t, f, message, 'dead', (save_dead or extra == '1') and payload)
+      elseif kind == 'expired' or kind == 'cancelled' then
+        finish(t, f, message, kind)
       elseif kind == 'release' then
         redis.call('RPUSH', home(message), message)
       else -- 'retry' or 'later'
