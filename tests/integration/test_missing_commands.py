@@ -69,6 +69,7 @@ def test_without_blmove_a_worker_polls_and_says_so_once(tmp_path: Path) -> None:
         WorkerProcess(tmp_path, url(server), APP) as worker,
     ):
         line = worker.wait_for("worker.no_blmove")
+        assert line["queues"] == 1
         assert "Redis refused BLMOVE" in line["error"] and "docs/redis.md" in line["error"]
         before = commands_of(server)
         wait_until_past(time.monotonic() + WATCHED)
@@ -80,6 +81,24 @@ def test_without_blmove_a_worker_polls_and_says_so_once(tmp_path: Path) -> None:
         assert len(worker.named("worker.no_blmove")) == 1
         assert worker.named("worker.disconnected") == []
         assert server.client.zcard(key("consumers", "default")) == 1
+        assert worker.stop() == 0
+
+
+def test_a_worker_of_several_queues_says_once_that_there_is_no_blmove(tmp_path: Path) -> None:
+    app = "\n".join(
+        f"@fluxqueue.task(name='work', queue='{queue}')\ndef work_{queue}(number): note(number)"
+        for queue in "abc"
+    )
+    with (
+        server_without(tmp_path, "BLMOVE") as server,
+        WorkerProcess(tmp_path, url(server), app, queue="a,b,c") as worker,
+    ):
+        assert worker.wait_for("worker.no_blmove")["queues"] == 3
+        # Each queue has been refused when it has run a second task.
+        for number, queue in enumerate("abcabc"):
+            server.client.lpush(key("pending", queue), message("work", number))
+            wait_until(lambda n=number: len(worker.notes()) == n + 1, what=worker.output)  # type: ignore[misc]
+        assert len(worker.named("worker.no_blmove")) == 1
         assert worker.stop() == 0
 
 

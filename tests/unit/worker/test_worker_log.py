@@ -205,9 +205,10 @@ LINES: list[tuple[Event, str, str, dict[str, Any]]] = [
 def test_an_event_of_the_consumer_becomes_a_line(
     lines: Any, event: Event, level: str, name: str, own: dict[str, Any]
 ) -> None:
-    ConsumerEvents(lines.logger("debug")).write("q", event)
+    ConsumerEvents(lines.logger("debug"), 7).write("q", event)
     (line,) = lines
     del line["timestamp"]
+    assert line.pop("queues", None) == (7 if name == "worker.no_blmove" else None)
     remedy = line.pop("remedy", "")
     wanted = {"level": level, "event": name, **own, "queue": "q"}
     assert list(line.items()) == list(wanted.items())
@@ -246,6 +247,14 @@ def test_a_missing_scheduler_is_logged_once_a_minute(lines: Any) -> None:
     for _ in times:
         events.write("q", Event.NoScheduler(9))
     assert len(lines.named("worker.no_scheduler")) == 2
+
+
+def test_a_missing_command_is_logged_once_a_minute_for_all_queues(lines: Any) -> None:
+    times = [1000.0, 1000.1, 1060.0]
+    events = ConsumerEvents(lines.logger(), 2, clock=iter(times).__next__)
+    for queue in "aba":
+        events.write(queue, Event.NoBlmove(f"a text with the key of {queue}"))
+    assert [line["queue"] for line in lines.named("worker.no_blmove")] == ["a", "a"]
 
 
 def imported_by(code: str) -> set[str]:

@@ -11,7 +11,8 @@ from fluxqueue_core import Event, Job
 from fluxqueue_core.service.log import INFO, Logger
 from fluxqueue_core.telemetry import semconv
 
-NO_SCHEDULER_EVERY = 60.0
+# Seconds between two lines of one kind that is about all queues.
+EVERY = 60.0
 
 
 class TaskEvents:
@@ -153,26 +154,39 @@ KINDS: dict[type[Event], Kind] = {
 
 
 class ConsumerEvents:
-    """Writes the consumer's events as lines."""
+    """Writes the consumer's events as lines.
 
-    def __init__(self, logger: Logger, clock: Callable[[], float] = monotonic) -> None:
+    Args:
+        queues: how many queues the worker serves.
+    """
+
+    def __init__(
+        self, logger: Logger, queues: int = 1, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._logger = logger
+        self._queues = queues
         self._clock = clock
-        self._no_scheduler_at = float("-inf")
+        # When each line was last written that is about all queues.
+        self._written: dict[str, float] = {}
 
     def write(self, queue: str, event: Event) -> None:
         """Writes an event of that queue's consumer."""
-        if isinstance(event, Event.NoScheduler) and not self._once_a_minute():
-            return
         kind = KINDS[type(event)]
-        more = {} if kind.remedy is None else {"remedy": kind.remedy}
-        getattr(self._logger, kind.level)(kind.line, **_fields_of(event), queue=queue, **more)
+        fields = _fields_of(event)
+        more: dict[str, Any] = {} if kind.remedy is None else {"remedy": kind.remedy}
+        # The other queues have the same event.
+        about_all = isinstance(event, Event.NoScheduler | Event.NoBlmove)
+        if about_all and not self._once_a_minute(kind.line):
+            return
+        if isinstance(event, Event.NoBlmove):
+            more["queues"] = self._queues
+        getattr(self._logger, kind.level)(kind.line, **fields, queue=queue, **more)
 
-    def _once_a_minute(self) -> bool:
+    def _once_a_minute(self, line: str) -> bool:
         now = self._clock()
-        if now - self._no_scheduler_at < NO_SCHEDULER_EVERY:
+        if now - self._written.get(line, float("-inf")) < EVERY:
             return False
-        self._no_scheduler_at = now
+        self._written[line] = now
         return True
 
 

@@ -107,7 +107,7 @@ class Worker:
             max_message_bytes=largest_message(tasks, settings.max_message_bytes),
             who=identity(options, self._is_lane),
         )
-        self._consumer_events = ConsumerEvents(logger)
+        self._consumer_events = ConsumerEvents(logger, len(options.queues))
         self._eviction = EvictionCheck(settings, options.queues, logger)
         self._lanes = suspects.Lanes(options, logger)
         events = TaskEvents(logger)
