@@ -1,7 +1,7 @@
 //! The model's steps, and the effect of each.
 
 use crate::faults::Fault;
-use crate::list::Msg;
+use crate::list::{List, Msg};
 use crate::process::*;
 use crate::properties::{Violation, check};
 use crate::scope::Scope;
@@ -224,7 +224,7 @@ impl State {
             Enqueue { task } => {
                 self.fates[task] = Fate::Open;
                 self.bound[task] = scope.version2[task];
-                self.pending.push(Msg::new(task));
+                self.arrive(Msg::new(task), scope, List::push);
             }
             Tick => self.tick(scope)?,
         }
@@ -249,7 +249,9 @@ impl State {
             Request::Open { new, olds, keep } => self.open(scope, new, olds, keep).map(Some),
             Request::Exchange { .. } => self.exchange(scope, request).map(Some),
             Request::Block { id, suspects } => {
+                // A late one: no worker waits for its reply.
                 self.block(id, suspects);
+                self.excused |= !self.prioritized.is_empty();
                 Ok(None)
             }
         }

@@ -1,8 +1,9 @@
 //! Faults, and the passing of time.
 
 use crate::list::List;
+use crate::mutant::Mutant;
 use crate::process::*;
-use crate::properties::Violation;
+use crate::properties::{Violation, check};
 use crate::scope::Scope;
 use crate::state::*;
 
@@ -117,6 +118,14 @@ impl State {
             if let Score::Alive(left) = &mut consumer.score {
                 *left = left.saturating_sub(1);
             }
+        }
+        if self.sweeping && self.redis == Redis::Up {
+            // A scheduler calls `promote` much more often than workers renew.
+            if !scope.is(Mutant::PromoteDoesNotGuard) {
+                self.guard(scope);
+            }
+            self.excused = false;
+            check(self, scope)?;
         }
         for at in 0..self.workers.len() {
             self.age(scope, at)?;

@@ -53,12 +53,20 @@ pub enum Mutant {
     MoveEndsAside,
     /// A retry frees what belongs to the task.
     RetryFrees,
+    /// No script moves a prioritized message to the head of `pending`.
+    NoGuard,
+    /// A worker that got a prioritized message by BLMOVE sends no exchange for it.
+    NoPromptExchange,
+    /// `promote` does not mend what a lost taker has left.
+    PromoteDoesNotGuard,
+    /// `exchange` takes the prioritized message at the head of `pending` before a better one.
+    HeadGoesFirst,
     /// A worker that knows version 1 only drops a message of version 2.
     ForgetsNewerVersions,
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 26] = [
+pub const ALL: [Mutant; 30] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -84,5 +92,9 @@ pub const ALL: [Mutant; 26] = [
     Mutant::EndsByField,
     Mutant::MoveEndsAside,
     Mutant::RetryFrees,
+    Mutant::NoGuard,
+    Mutant::NoPromptExchange,
+    Mutant::PromoteDoesNotGuard,
+    Mutant::HeadGoesFirst,
     Mutant::ForgetsNewerVersions,
 ];

@@ -122,6 +122,8 @@ pub struct Worker {
     pub owes: bool,
     /// Whether `open` has replied.
     pub ready: bool,
+    /// Whether BLMOVE has brought a prioritized message, and no exchange was sent since.
+    pub hurries: bool,
     /// Whether Redis may have more tasks than the worker asked for.
     pub maybe_more: bool,
     /// The consumer id, once the worker has sent it.
@@ -152,6 +154,7 @@ impl Worker {
         draining: false,
         owes: false,
         ready: false,
+        hurries: false,
         maybe_more: false,
         current: None,
         olds: 0,

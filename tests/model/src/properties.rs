@@ -26,6 +26,11 @@ pub enum Violation {
     InnocentCondemned,
     /// A worker with a free slot neither asks for tasks nor waits for one.
     WakeUpLost,
+    /// A worker blocks although a prioritized task waits, and no process is about to
+    /// send an exchange, which would wake the worker.
+    IdleBesidePrioritized,
+    /// An exchange handed out a task before one of a higher priority.
+    PriorityInverted,
     /// A live consumer belongs to no worker, and no fault is the cause.
     LeftOverConsumer,
     /// The lock or place of a version 2 task has outlived the task.
@@ -37,7 +42,7 @@ pub enum Violation {
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 12] = [
+pub const ALL: [Violation; 14] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -47,6 +52,8 @@ pub const ALL: [Violation; 12] = [
     Violation::HealthyWorkerRescued,
     Violation::InnocentCondemned,
     Violation::WakeUpLost,
+    Violation::IdleBesidePrioritized,
+    Violation::PriorityInverted,
     Violation::LeftOverConsumer,
     Violation::LeftBehind,
     Violation::FreedTooSoon,
@@ -56,7 +63,7 @@ pub const ALL: [Violation; 12] = [
 pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     for task in 0..2 {
         let here = |list: &crate::list::List| list.iter().filter(|m| m.task() == task).count();
-        let mut places = here(&state.pending) + here(&state.suspects) + here(&state.delayed);
+        let mut places = here(&state.pending) + here(&state.prioritized) + here(&state.suspects) + here(&state.delayed);
         places += state.consumers.iter().map(|c| here(&c.claimed) + here(&c.inbox)).sum::<usize>();
         places += usize::from(state.fates[task] != Fate::Open);
         match places {
@@ -80,6 +87,9 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
                 return Err(Violation::WakeUpLost);
             }
         }
+    }
+    if state.is_idle_beside_prioritized() {
+        return Err(Violation::IdleBesidePrioritized);
     }
     for (id, consumer) in state.consumers.iter().enumerate() {
         let known = state.workers.iter().any(|w| w.ids().any(|i| i == id));

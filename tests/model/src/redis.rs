@@ -19,6 +19,57 @@ impl State {
         }
     }
 
+    /// Puts a message where it waits (`arrive` in lua/lib/arrive.lua). A prioritized one
+    /// goes to the head of `pending` if another message, or none, is there.
+    pub fn arrive(&mut self, message: Msg, scope: &Scope, push: fn(&mut List, Msg)) {
+        let message = message.field();
+        let suspect = message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers);
+        let top = self.pending.iter().next();
+        if suspect || scope.priorities[message.task()] == 0 {
+            push(self.home(message, scope), message);
+        } else if top.is_some_and(|m| scope.priorities[m.task()] > 0) || scope.is(Mutant::NoGuard) {
+            self.rank(message, scope);
+        } else {
+            self.pending.push_first(message);
+        }
+    }
+
+    /// ZADD: puts a message into `prioritized`, by its priority and the time in its id.
+    fn rank(&mut self, message: Msg, scope: &Scope) {
+        self.prioritized.push(message);
+        let mut all: Vec<Msg> = self.prioritized.iter().collect();
+        all.sort_by_key(|m| (std::cmp::Reverse(scope.priorities[m.task()]), *m));
+        self.prioritized = all.into_iter().collect();
+    }
+
+    /// While `prioritized` has anything, a prioritized message is at the head of
+    /// `pending` (`guard` in lua/lib/arrive.lua).
+    pub fn guard(&mut self, scope: &Scope) {
+        let top = self.pending.iter().next();
+        if top.is_some_and(|m| scope.priorities[m.task()] > 0) || scope.is(Mutant::NoGuard) {
+            return;
+        }
+        self.excused = false;
+        if let Some(message) = self.prioritized.pop() {
+            self.pending.push_first(message);
+        }
+    }
+
+    /// Whether a healthy worker blocks although a prioritized task waits. A process that
+    /// is about to send an exchange, or `open`, excuses that, and so does its loss.
+    pub fn is_idle_beside_prioritized(&self) -> bool {
+        let blocks = |at| at != LANE && self.healthy(at) && self.workers[at].blocking == Blocking::Sent;
+        if self.excused || self.prioritized.is_empty() || !self.pending.is_empty() {
+            return false;
+        }
+        let will_guard = |w: &Worker| {
+            let asks = w.scripts.is_some_and(|p| p.reply.is_none());
+            let takes = matches!(w.blocking, Blocking::Replied(_));
+            w.mode != Mode::Absent && (w.hurries || asks || takes || !w.ready)
+        };
+        (0..self.workers.len()).any(blocks) && !self.workers.iter().any(will_guard)
+    }
+
     /// The message leaves its holder in Redis, but not through an outcome of its run.
     /// Every copy in a worker becomes void.
     fn leaves(&mut self, field: Msg) {
@@ -108,7 +159,7 @@ impl State {
                             holds.push(message);
                         }
                         _ => {
-                            self.home(message, scope).push_first(message);
+                            self.arrive(message, scope, List::push_first);
                             self.leaves(message);
                             if scope.is(Mutant::OpenLeavesCopies) {
                                 self.consumers[old].claimed.push(message);
@@ -126,6 +177,7 @@ impl State {
         if let Some(new) = new {
             self.consumers[new as usize].score = Score::Alive(LEASE);
         }
+        self.guard(scope);
         Ok(Reply::Opened(Some(holds)))
     }
 
@@ -157,16 +209,47 @@ impl State {
         if scope.is(Mutant::AdoptedIsHandedOut) {
             claimed = adopted;
         }
+        if claim > 0 && !suspects {
+            self.return_head(scope);
+        }
         for _ in 0..claim {
-            let source = if suspects { &mut self.suspects } else { &mut self.pending };
-            let Some(message) = source.pop() else { break };
+            let Some(message) = self.take(suspects, scope) else { break };
             if self.puts_off(scope, older, message) {
                 continue;
             }
             self.hold(id, message)?;
             claimed.push(message);
         }
+        let priority = |m: Msg| scope.priorities[m.task()];
+        let best_left = self.prioritized.iter().map(priority).max();
+        if claim > 0 && !suspects && claimed.iter().any(|m| Some(priority(m)) < best_left) {
+            return Err(Violation::PriorityInverted);
+        }
+        self.guard(scope);
         Ok(Reply::Exchanged(Some(claimed)))
+    }
+
+    /// A prioritized message at the head of `pending` returns to `prioritized`, so that
+    /// the claim finds all of them in order.
+    fn return_head(&mut self, scope: &Scope) {
+        let top = self.pending.iter().next().filter(|m| scope.priorities[m.task()] > 0);
+        if let Some(message) = top.filter(|_| !self.prioritized.is_empty() && !scope.is(Mutant::HeadGoesFirst)) {
+            self.pending.pop();
+            self.rank(message, scope);
+        }
+    }
+
+    fn take(&mut self, suspects: bool, scope: &Scope) -> Option<Msg> {
+        match suspects {
+            true => self.suspects.pop(),
+            false => {
+                let top = self.pending.iter().next().filter(|m| scope.priorities[m.task()] > 0);
+                if top.is_some() && scope.is(Mutant::HeadGoesFirst) {
+                    return self.pending.pop();
+                }
+                self.prioritized.pop().or_else(|| self.pending.pop())
+            }
+        }
     }
 
     fn settle(&mut self, scope: &Scope, id: usize, message: Msg, outcome: Outcome) -> Result<()> {
@@ -187,7 +270,7 @@ impl State {
                 self.begun[task] = false;
             }
             Outcome::Release => {
-                self.home(message, scope).push_first(message);
+                self.arrive(message, scope, List::push_first);
                 self.leaves(message);
             }
         }
@@ -241,7 +324,7 @@ impl State {
             self.count_loss(message)?;
             let raised = message.raised();
             if raised.deliveries() < MAX_DELIVERIES {
-                self.home(raised, scope).push_first(raised);
+                self.arrive(raised, scope, List::push_first);
             } else {
                 self.finish(scope, message, Fate::WorkerLost)?;
                 let innocent = scope.tasks[message.task()] != Kind::Poison;
@@ -251,6 +334,7 @@ impl State {
             }
             self.leaves(message);
         }
+        self.guard(scope);
         Ok(())
     }
 
@@ -272,16 +356,20 @@ impl State {
                 self.count_loss(message)?;
                 message = message.raised();
             }
-            self.home(message, scope).push_first(message);
+            self.arrive(message, scope, List::push_first);
             self.leaves(message);
         }
+        self.guard(scope);
         Ok(())
     }
 
     /// promote.lua, for one due message.
     pub fn promote(&mut self, scope: &Scope, message: Msg) {
         if self.delayed.remove(message) {
-            self.home(message, scope).push(message);
+            self.arrive(message, scope, List::push);
+        }
+        if !scope.is(Mutant::PromoteDoesNotGuard) {
+            self.guard(scope);
         }
     }
 

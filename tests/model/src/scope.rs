@@ -24,6 +24,8 @@ pub struct Scope {
     /// Which of them have a version 2 message: a lock or place in Redis belongs to the
     /// task, and the task's end frees it.
     pub version2: [bool; 2],
+    /// Their priorities. A task with a priority above 0 has a version 2 message as well.
+    pub priorities: [u8; 2],
     /// Whether one worker is of the previous release, which knows only version 1.
     pub older_worker: bool,
     /// The number of workers (one or two), in addition to the process for suspects.
@@ -52,6 +54,7 @@ impl Scope {
         name: "small",
         tasks: GOOD,
         version2: [false; 2],
+        priorities: [0; 2],
         older_worker: false,
         workers: 2,
         slots: 1,
@@ -68,6 +71,11 @@ impl Scope {
     /// The small scope with one fault of these kinds.
     pub const fn one(name: &'static str, kinds: &'static [Fault]) -> Scope {
         Scope { name, faults: 1, kinds, ..Scope::SMALL }
+    }
+
+    /// Two tasks of different priorities, the first of which may fail once, with one fault of these kinds.
+    pub const fn prioritized(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        Scope { tasks: [Kind::MayFail, Kind::Good], version2: [true; 2], priorities: [3, 5], ..Scope::one(name, kinds) }
     }
 
     /// Whether this mutant is searched.
@@ -103,6 +111,10 @@ impl Scope {
                 older_worker: true,
                 ..Scope::one("a worker knows version 1 only", &[Kill, Break])
             },
+            Scope::prioritized("priorities, and a kill or break", &[Kill, Break]),
+            Scope::prioritized("priorities, and a worker is drained", &[Drain]),
+            Scope { priorities: [0, 5], faults: 0, ..Scope::prioritized("a plain task and a priority", &[]) },
+            Scope { tasks: POISON, schedulers: 2, faults: 0, ..Scope::prioritized("poison with a priority", &[]) },
         ]
     }
 
@@ -125,6 +137,9 @@ impl Scope {
                 kinds: &[Restart, Kill, Break],
                 ..Scope::SMALL
             },
+            Scope { slots: 2, ..Scope::prioritized("priorities, two slots", &[Kill, Break]) },
+            Scope { priorities: [0, 5], ..Scope::prioritized("a plain task, a priority, a fault", &[Kill, Break]) },
+            Scope::prioritized("priorities, and a worker is stopped", &[Stop]),
             Scope { name: "poison and a fault", faults: 1, kinds: &[Break, Drain, Restart], ..Scope::POISON },
         ]);
         scopes

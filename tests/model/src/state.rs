@@ -115,6 +115,11 @@ pub struct State {
     pub quiet: u8,
     /// The list `pending`.
     pub pending: List,
+    /// The zset `prioritized`, in the order of its scores.
+    pub prioritized: List,
+    /// For the properties: whether a fault has ended the taker of a prioritized message
+    /// before its exchange. The next tick of a scheduler mends that.
+    pub excused: bool,
     /// The list `suspects`.
     pub suspects: List,
     /// The zset `delayed`.
@@ -158,6 +163,8 @@ impl State {
             sweeping: true,
             quiet: 0,
             pending: [Msg::new(0)].into_iter().collect(),
+            prioritized: List::EMPTY,
+            excused: false,
             suspects: List::EMPTY,
             delayed: List::EMPTY,
             fates: [Fate::Open, Fate::NotEnqueued],

@@ -15,8 +15,9 @@ impl State {
         if plain(&self.workers[1]) < plain(&self.workers[0]) {
             self.workers.swap(0, 1);
         }
-        if scope.tasks[0] == scope.tasks[1] && scope.version2[0] == scope.version2[1] && self.second_task_comes_first()
-        {
+        // Tasks with priorities have an order: that of the times in their ids.
+        let alike = scope.tasks[0] == scope.tasks[1] && scope.version2[0] == scope.version2[1];
+        if alike && scope.priorities == [0; 2] && self.second_task_comes_first() {
             self.swap_tasks();
         }
         self.delayed.sort();

@@ -48,6 +48,7 @@ impl Worker {
     pub fn has_cause_to_exchange(&self, scope: &Scope, slots: usize, ahead: usize) -> bool {
         self.holds().any(|(_, s)| matches!(s, Stage::Settling(_)))
             || self.age >= 1
+            || self.hurries
             || !self.doubles.is_empty()
             || self.maybe_more && self.wanted(scope, slots, ahead) > 0
     }
@@ -103,6 +104,7 @@ impl State {
             }
         }
         worker.doubles.map(|m| m.during(false));
+        worker.hurries = false;
         let Some(id) = worker.current else { return };
         let older = worker.older;
         let request = Request::Exchange { id, settled, outcomes, claim, suspects: at == LANE, older };
@@ -174,6 +176,7 @@ impl State {
         let worker = &mut self.workers[at];
         worker.blocking = Blocking::Idle;
         worker.maybe_more = true;
+        worker.hurries |= scope.priorities[message.task()] > 0 && !scope.is(Mutant::NoPromptExchange);
         if worker.older && scope.version2[message.task()] {
             return; // The next exchange defers it.
         }
@@ -241,7 +244,7 @@ impl State {
         if scope.is(Mutant::SameIdAfterBreak) && worker.ready {
             return;
         }
-        worker.ready = false;
+        (worker.ready, worker.hurries) = (false, false);
         worker.olds |= worker.current.take().map_or(0, |id| 1 << id);
     }
 
@@ -274,6 +277,7 @@ impl State {
         for id in self.workers[at].ids() {
             self.consumers[id].lost = true;
         }
+        self.excused |= !self.prioritized.is_empty();
         self.end_process(at);
     }
 

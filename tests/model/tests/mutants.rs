@@ -37,6 +37,7 @@ macro_rules! caught {
 const KILL: Scope = Scope::one("kill", &[Fault::Kill]);
 const STOP: Scope = Scope::one("stop", &[Fault::Stop]);
 const BREAK: Scope = Scope::one("break", &[Fault::Break]);
+const PRIORITIZED: Scope = Scope { faults: 0, ..Scope::prioritized("priorities", &[]) };
 const RESTART: Scope = Scope::one("restart", &[Fault::Restart]);
 
 caught! {
@@ -65,5 +66,9 @@ caught! {
     version_2_ends_by_its_field: EndsByField in Scope { version2: [true; 2], ..Scope::SMALL } => LeftBehind;
     move_ends_a_task_aside: MoveEndsAside in Scope { version2: [true; 2], ..Scope::POISON } => LeftBehind;
     a_retry_frees: RetryFrees in Scope { version2: [true; 2], tasks: [Kind::Good, Kind::MayFail], ..Scope::SMALL } => FreedTooSoon;
+    no_guard: NoGuard in PRIORITIZED => IdleBesidePrioritized;
+    no_exchange_after_a_prioritized_blmove: NoPromptExchange in PRIORITIZED => IdleBesidePrioritized;
+    promote_does_not_mend_the_guard: PromoteDoesNotGuard in Scope { faults: 1, kinds: &[Fault::Kill], ..PRIORITIZED } => IdleBesidePrioritized;
+    the_head_of_pending_goes_first: HeadGoesFirst in PRIORITIZED => PriorityInverted;
     newer_versions_are_forgotten: ForgetsNewerVersions in Scope { version2: [true; 2], older_worker: true, ..Scope::SMALL } => Lost;
 }
