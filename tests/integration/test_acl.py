@@ -105,6 +105,11 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         by_hand.numbers.discard(0)
         assert scripts.exchange("a", succeeded=[field(held[0])], outcomes=outcomes).parked == []
         by_hand.enqueue(message(8))
+        # The best of those with priorities goes to the head of pending, and is claimed first.
+        best, next_best = (message(number, opts='{"p":5}') for number in (16, 17))
+        by_hand.redis.zadd(by_hand.key("prioritized"), {best: 1, next_best: 2})
+        by_hand.numbers |= {16, 17}
+        assert scripts.exchange("a", 1).claimed == [best]
         by_hand.block("a")
         assert scripts.open("b", ["a"], [field(held[5])]) == [field(held[5])]
         scripts.open("", ["b"])
@@ -137,8 +142,8 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     moves = (field(first), b"home", message(0, deliveries=1), b"")
     dead = (field(second), b"dead", message(1, deliveries=3), REASON)
     assert call("move", *moves, *dead, consumer="c") == [1, 1]
-    by_hand.redis.lpush(by_hand.key("inbox", "c"), message(3))
-    assert call("reclaim", "c", DAY, consumer="c") == 1
+    by_hand.redis.lpush(by_hand.key("inbox", "c"), message(3), message(6, opts='{"p":5}'))
+    assert call("reclaim", "c", DAY, consumer="c") == 2
     by_hand.numbers.discard(2)
     admin.delete(*by_hand.keys_of("c"))
     client.command("EXISTS", *by_hand.keys_of("c"))

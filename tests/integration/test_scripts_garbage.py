@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from support.scripts import DAY, Outcome, field, message
 from support.sent import Sent
 
+PRIORITY = '{"p":5}'
 REASON = b'{"reason":"failed","error":"e"}'
 
 
@@ -25,7 +26,7 @@ def state(redis: Any) -> Sent:
     sent.claim("late", message(5), message(6))
     sent.open("t")
     for consumer, number in (("a", 7), ("late", 8), ("t", 9)):
-        sent.enqueue(message(number))
+        sent.enqueue(message(number, opts=PRIORITY if number != 8 else ""))
         sent.block(consumer)
     sent.open("", ["none"])
     redis.zadd(sent.key("consumers"), {"t": -1})
@@ -34,7 +35,10 @@ def state(redis: Any) -> Sent:
     redis.zadd(sent.key("delayed"), {message(10): 1, message(11): sent.now() + DAY})
     redis.rpush(sent.key("suspects"), message(12, deliveries=2))
     sent.enqueue(message(13), message(14))
-    sent.numbers |= {10, 11, 12}
+    # The next one is at the head of pending.
+    redis.rpush(sent.key("pending"), message(15, opts=PRIORITY))
+    redis.zadd(sent.key("prioritized"), {message(n, opts=PRIORITY): n for n in (16, 17)})
+    sent.numbers |= {10, 11, 12, 15, 16, 17}
     assert sent.lost() == set()
     return sent
 
@@ -57,6 +61,8 @@ def move(sent: Sent) -> None:
 def enqueue(sent: Sent) -> None:
     sent.call("enqueue", ["+0", message(20), "+60000", message(21), "1", message(22)])
     sent.numbers |= {20, 21, 22}
+    sent.enqueue_ranked(message(23, opts=PRIORITY), message(24, opts=PRIORITY))
+    sent.numbers |= {23, 24}
 
 
 # Per script: a call, and the consumer whose keys it gets.

@@ -175,6 +175,14 @@ class Scripts:
     def enqueue(self, *of: bytes) -> None:
         self.redis.lpush(self.key("pending"), *of)
 
+    def enqueue_ranked(self, *of: bytes) -> None:
+        """As a client does with calls that have a priority."""
+        keys = [*script_keys("enqueue", self.queue, None, (), self.namespace)]
+        keys.append(self.key("prioritized"))
+        arguments = [part for m in of for part in ("+0", m)]
+        text = script("enqueue", self.flags)
+        self.redis.execute_command("EVAL", text, len(keys), *keys, *arguments)
+
     def block(self, consumer: str, source: str = "pending") -> bytes | None:
         """Moves a message as a worker's BLMOVE does."""
         moved: bytes | None = self.redis.lmove(

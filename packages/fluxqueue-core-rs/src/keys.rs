@@ -24,6 +24,7 @@ pub const OF_QUEUE: &[&str] = &[
     "stats",
     "paused",
     "newer",
+    "prioritized",
 ];
 
 /// The keys of one consumer. Scripts take them after those of the queue, in this order.
@@ -96,6 +97,13 @@ impl Namespace {
     /// The keys of a queue that the script of a client takes.
     pub fn of_client(&self, queue: &str) -> Vec<String> {
         vec![self.pending(queue), self.queue_key("delayed", queue)]
+    }
+
+    /// The keys that the script of a client takes for calls with priorities.
+    pub fn of_client_with_priorities(&self, queue: &str) -> Vec<String> {
+        let mut keys = self.of_client(queue);
+        keys.push(self.queue_key("prioritized", queue));
+        keys
     }
 
     /// The keys of a queue that every other script takes.

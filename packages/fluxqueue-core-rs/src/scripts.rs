@@ -55,15 +55,15 @@ macro_rules! scripts {
 }
 
 scripts! {
-    "open" takes Lives, made of "keys" "clock" "message";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold" "settle" "claim";
+    "open" takes Lives, made of "keys" "clock" "message" "arrive";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold" "arrive" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
     "bury" takes Life, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "dead" "finish";
-    "reclaim" takes Life, made of "keys" "clock" "message";
-    "promote" takes Queue, made of "keys" "clock" "message" "condemn";
+    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "finish";
+    "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
+    "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
-    "enqueue" takes Client, made of "clock" "expiry";
+    "enqueue" takes Client, made of "client_keys" "clock" "message" "arrive" "expiry";
 }
 
 /// The names of all scripts.

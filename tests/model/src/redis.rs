@@ -63,7 +63,9 @@ impl State {
             return false;
         }
         let will_guard = |w: &Worker| {
-            let asks = w.scripts.is_some_and(|p| p.reply.is_none());
+            let answered = |p: Pending| matches!(p.reply, Some(Reply::Exchanged(Some(_)) | Reply::Opened(Some(_))));
+            // A refused one opens again.
+            let asks = w.scripts.is_some_and(|p| !answered(p));
             let takes = matches!(w.blocking, Blocking::Replied(_));
             w.mode != Mode::Absent && (w.hurries || asks || takes || !w.ready)
         };

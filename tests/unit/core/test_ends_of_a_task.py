@@ -43,10 +43,14 @@ INTO_THE_CLAIMED_HASH = {
     ("HSET", "OWN_CLAIMED"): ["lib/claim.lua", "open.lua"],
 }
 TO_A_LIST = {
-    ("RPUSH", "home(message)"): ["lib/settle.lua", "move.lua"],
-    ("RPUSH", "home(m)"): ["open.lua"],
-    # Due messages, and the inbox of a tombstone.
+    # All that returns to a list, or has a priority, goes through `arrive`.
+    ("RPUSH", "list"): ["lib/arrive.lua"],
     ("LPUSH", "list"): ["promote.lua"],
+    # With a priority: at the head of pending, in the zset, or there already.
+    ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
+    # The last two ask for the right to it, and add nothing.
+    ("ZADD", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/claim.lua"],
+    # The inbox of a tombstone.
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
     ("RPUSH", "source"): ["lib/claim.lua"],
@@ -56,10 +60,26 @@ TO_A_LIST = {
     ("ZADD", "DELAYED"): ["enqueue.lua", "enqueue.lua", "lib/newer.lua", "lib/settle.lua"],
 }
 OUT_OF_A_LIST = {
-    ("RPOP", "source"): ["lib/claim.lua"],
+    # The second asks for the right to it, and removes nothing.
+    ("RPOP", "source"): ["lib/claim.lua", "lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
+    ("LPOP", "OWN_INBOX"): ["reclaim.lua"],
+    # From the head of pending into the zset, and back; claimed.
+    ("RPOP", "PENDING"): ["lib/arrive.lua"],
+    ("ZREMRANGEBYRANK", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/claim.lua"],
     # The first asks for the right to remove, and removes nothing.
     ("ZREMRANGEBYRANK", "DELAYED"): ["promote.lua", "promote.lua"],
+}
+ARRIVALS = {
+    "arrive(message, true)": ["lib/settle.lua", "move.lua", "reclaim.lua"],
+    "arrive(m, true)": ["open.lua"],
+    "arrive(due[from], false)": ["promote.lua"],
+    "arrive(ranked[i], false)": ["enqueue.lua"],
+}
+# A script that can bring something to the front of pending, or take from it, ends with this.
+GUARDS = {
+    "guard()": ["exchange.lua", "lib/arrive.lua", "open.lua", "promote.lua"],
+    "guard_front()": ["move.lua", "reclaim.lua"],
 }
 DEAD_SET = {
     ("ZADD", "DEAD"): ["lib/dead.lua"],
@@ -173,6 +193,11 @@ def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
     everything = {way: files for ways in listed for way, files in ways.items()}
     assert len(everything) == sum(map(len, listed))
     assert {way: sorted(files) for way, files in writes().items()} == everything
+
+
+def test_every_return_goes_through_arrive_and_every_script_with_one_keeps_the_guard() -> None:
+    assert found("arrive") == ARRIVALS
+    assert found("guard") | found("guard_front") == GUARDS
 
 
 def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:

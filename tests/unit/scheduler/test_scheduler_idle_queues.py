@@ -6,7 +6,7 @@ from typing import Any
 
 from fluxqueue_control.redis_client import Packed
 from fluxqueue_core import key
-from fluxqueue_scheduler.idle_queues import FEW, GROUP, IdleQueues
+from fluxqueue_scheduler.idle_queues import FEW, GROUP, RANKED_EVERY, IdleQueues
 from redis.exceptions import ResponseError
 
 NAMES = tuple(f"q{i:03}" for i in range(250))
@@ -71,6 +71,16 @@ def test_a_queue_that_is_gone_is_not_asked() -> None:
     assert idle.others(NAMES) == ["q120"]
     others = tuple(name for name in NAMES if name != "q120")
     assert list(idle.others(others)) == []
+
+
+def test_a_queue_with_a_priority_and_no_delayed_task_is_asked_now_and_then() -> None:
+    client = FakeClient()
+    client.delaying = {key("prioritized", "q120").encode()}
+    idle = idle_queues(client)
+    asked = [list(idle.others(NAMES)) for _ in range(2 * RANKED_EVERY)]
+    found = [at for at, names in enumerate(asked, 1) if names]
+    assert found == [RANKED_EVERY, 2 * RANKED_EVERY]
+    assert asked[RANKED_EVERY - 1] == list(NAMES[100:200])
 
 
 def test_if_redis_refuses_the_question_each_queue_is_asked() -> None:

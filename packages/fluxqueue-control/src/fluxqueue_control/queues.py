@@ -16,7 +16,7 @@ class Lengths:
     """Numbers of tasks. None: Redis can't count them, because the key has another type.
 
     Attributes:
-        pending: tasks that wait for a worker.
+        pending: tasks that wait for a worker, with those that have a priority.
         suspects: tasks that have lost two workers and wait to run alone.
         delayed: tasks that wait for their time, such as retries.
         claimed: tasks that workers hold.
@@ -52,6 +52,7 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
             for queue in queues
             for command in (
                 ("LLEN", client.key("pending", queue)),
+                ("ZCARD", client.key("prioritized", queue)),
                 ("LLEN", client.key("suspects", queue)),
                 ("ZCARD", client.key("delayed", queue)),
                 ("ZCARD", client.key("dead", queue)),
@@ -60,17 +61,17 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
             )
         )
     )
-    rows = dict(zip(queues, zip(*[replies] * 5, strict=True), strict=True))
-    claimed = _count_claimed(client, {queue: row[4] for queue, row in rows.items()})
+    rows = dict(zip(queues, zip(*[replies] * 6, strict=True), strict=True))
+    claimed = _count_claimed(client, {queue: row[5] for queue, row in rows.items()})
     return {
         queue: Lengths(
-            pending=_number(pending),
+            pending=_sum(pending, prioritized),
             suspects=_number(suspects),
             delayed=_number(delayed),
             claimed=claimed.get(queue),
             dead=_number(dead),
         )
-        for queue, (pending, suspects, delayed, dead, _) in rows.items()
+        for queue, (pending, prioritized, suspects, delayed, dead, _) in rows.items()
     }
 
 
@@ -89,6 +90,10 @@ def _count_claimed(client: RedisClient, consumers: Mapping[str, Reply]) -> dict[
         for (queue, _), reply in zip(some, replies, strict=True):
             counts[queue] += _number(reply) or 0
     return counts
+
+
+def _sum(*replies: Reply) -> int | None:
+    return sum(replies) if all(isinstance(reply, int) for reply in replies) else None
 
 
 def _number(reply: Reply) -> int | None:

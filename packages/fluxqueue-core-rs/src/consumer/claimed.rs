@@ -38,6 +38,11 @@ impl Claimed {
         Claimed { field, message }
     }
 
+    /// The task's priority, 0 to 9.
+    pub fn priority(&self) -> u8 {
+        self.message.as_ref().map_or(0, |message| message.opts().priority)
+    }
+
     /// Decides what to do with the message. `field` is its field; `grace` is in ms.
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {

@@ -236,7 +236,7 @@ impl Conversation {
             Answer::Exchange(exchanged) => return self.exchange_answered(turn, exchanged),
             Answer::Moved(claimed) => {
                 let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
-                open.block_ended();
+                open.block_ended((claimed.priority() > 0).then_some(turn.now));
                 self.reports.blmove_succeeded();
                 let redis_ms = turn.state.queues[self.queue].redis_clock.ms(turn.now);
                 turn.state.admit_blocked(self.queue, claimed, turn.now, redis_ms);
@@ -314,10 +314,8 @@ impl Conversation {
         turn.state.queues[self.queue].redis_clock.set(done.redis_ms, sent);
         self.is_paused = done.paused;
         let claimed = std::mem::take(&mut done.claimed);
-        if asked > 0
-            && let Some(open) = self.link.open_mut()
-        {
-            open.maybe_more = done.more || claimed.len() == asked;
+        if let Some(open) = self.link.open_mut() {
+            open.exchanged(sent, (asked > 0).then_some(done.more || claimed.len() == asked));
         }
         turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
         let parked = done.parked_fields();
@@ -381,7 +379,7 @@ impl Conversation {
     fn ask_instead(&mut self, now: Duration) {
         self.block_not_before = now + Retry::LONGEST;
         if let Some(open) = self.link.open_mut() {
-            open.block_ended();
+            open.block_ended(None);
         }
     }
 

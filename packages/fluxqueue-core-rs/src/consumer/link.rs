@@ -119,18 +119,30 @@ pub struct Open {
     pub maybe_more: bool,
     /// When the reply of the BLMOVE under way is overdue.
     pub blocked_until: Option<Duration>,
+    /// When a BLMOVE last returned a task with a priority, until an exchange sent after that has
+    /// succeeded.
+    pub took_ranked: Option<Duration>,
 }
 
 impl Open {
     /// The state after an `open`, sent at `sent`, has succeeded.
     pub fn new(pair: Pair, sent: Duration) -> Open {
-        Open { pair, request: None, last_exchange: sent, maybe_more: true, blocked_until: None }
+        Open { pair, request: None, last_exchange: sent, maybe_more: true, blocked_until: None, took_ranked: None }
     }
 
-    /// Records that no BLMOVE is under way any more, and that tasks may wait.
-    pub fn block_ended(&mut self) {
+    /// Records that no BLMOVE is under way any more, and that tasks may wait. `took_ranked`: now,
+    /// if it has returned a task with a priority.
+    pub fn block_ended(&mut self, took_ranked: Option<Duration>) {
         self.blocked_until = None;
         self.maybe_more = true;
+        self.took_ranked = took_ranked.or(self.took_ranked);
+    }
+
+    /// Records that an exchange, sent at `sent`, has succeeded. `maybe_more`: what it has told of
+    /// tasks that wait, if it asked for any.
+    pub fn exchanged(&mut self, sent: Duration, maybe_more: Option<bool>) {
+        self.maybe_more = maybe_more.unwrap_or(self.maybe_more);
+        self.took_ranked = self.took_ranked.filter(|took| *took >= sent);
     }
 
     /// Records that a BLMOVE was sent that lasts until `until`.

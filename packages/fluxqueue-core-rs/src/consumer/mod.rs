@@ -36,6 +36,8 @@ mod poll {
 mod portable_poll;
 mod python;
 mod queue_state;
+#[cfg(test)]
+mod ranked_tests;
 mod rate;
 mod ready;
 mod registry;

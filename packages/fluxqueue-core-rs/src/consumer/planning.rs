@@ -117,7 +117,9 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
     let room = room(conversation, open, turn, others);
     let wanted = if may_ask { room.wanted() } else { 0 };
     let claim = wanted > 0 && open.maybe_more && room.is_low();
-    if !(settle || renew || q.has_doubles() || claim) {
+    // Rule 16: the exchange puts the next task with a priority where other workers wait for it.
+    let wakes_others = open.took_ranked.is_some();
+    if !(settle || renew || q.has_doubles() || claim || wakes_others) {
         return false;
     }
     let settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);

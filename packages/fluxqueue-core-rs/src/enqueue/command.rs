@@ -43,11 +43,17 @@ impl Dispatch {
         Dispatch::Script(scripts::enqueue(), namespace.of_client(queue))
     }
 
+    /// The script, for calls with priorities. Other calls do not name the key of these, so
+    /// that their client needs no right to it.
+    pub fn ranked(namespace: &Namespace, queue: &str) -> Dispatch {
+        Dispatch::Script(scripts::enqueue(), namespace.of_client_with_priorities(queue))
+    }
+
     /// Dispatches that are equal by this can share a command.
-    pub fn group(&self) -> (bool, &str) {
+    pub fn group(&self) -> (usize, &str) {
         match self {
-            Dispatch::Push(key) => (false, key),
-            Dispatch::Script(_, keys) => (true, &keys[0]),
+            Dispatch::Push(key) => (0, key),
+            Dispatch::Script(_, keys) => (keys.len(), &keys[0]),
         }
     }
 
@@ -214,6 +220,16 @@ mod tests {
         let mut command = by_digest.into_bytes();
         dispatch.name_by_text(&mut command, 1);
         assert_eq!(command, by_text.as_bytes());
+    }
+
+    #[test]
+    fn calls_with_and_without_priorities_share_no_command() {
+        let dispatches = [push("q"), script("q"), Dispatch::ranked(&Namespace::default(), "q"), script("r")];
+        for (at, one) in dispatches.iter().enumerate() {
+            assert!(dispatches[..at].iter().all(|other| other.group() != one.group()));
+        }
+        let begun = text(|out| dispatches[2].begin(out, 1, Naming::Digest));
+        assert!(begun.contains("$1\r\n3\r\n") && begun.ends_with("$25\r\nfluxqueue:{q}:prioritized\r\n"), "{begun}");
     }
 
     #[test]

@@ -108,6 +108,10 @@ pub struct Route {
     pub(super) target: Arc<Target>,
 }
 
+fn script_for(terms: &Terms) -> MakeDispatch {
+    if terms.priority > 0 { Dispatch::ranked } else { Dispatch::script }
+}
+
 impl Route {
     fn with_dispatch(
         queue: &str,
@@ -130,7 +134,7 @@ impl Route {
     )]
     fn new(queue: Name, name: Name, namespace: Option<Name>, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
         let terms = Terms::read(terms)?;
-        let dispatch = if terms.need_script() { Dispatch::script } else { Dispatch::push };
+        let dispatch = if terms.need_script() { script_for(&terms) } else { Dispatch::push };
         Route::with_dispatch(&queue, &name, namespace, terms, dispatch)
     }
 
@@ -147,7 +151,9 @@ impl Route {
         namespace: Option<Name>,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Route> {
-        Route::with_dispatch(&queue, &name, namespace, Terms::read(terms)?, Dispatch::script)
+        let terms = Terms::read(terms)?;
+        let dispatch = script_for(&terms);
+        Route::with_dispatch(&queue, &name, namespace, terms, dispatch)
     }
 
     #[getter]

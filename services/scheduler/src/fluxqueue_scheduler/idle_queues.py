@@ -1,7 +1,10 @@
 """Asks many queues in one command whether a task is delayed.
 
 Most of many queues have no delayed task at any moment. One EXISTS tells that of a hundred
-queues, at a hundredth of the cost of a `promote` for each.
+queues, at a hundredth of the cost of a `promote` for each. Once a second another EXISTS asks
+for tasks with priorities: a lost worker may have left them where no other worker sees them.
+
+Why: docs/decisions/0102-a-prioritized-message-at-the-head.md
 """
 
 from __future__ import annotations
@@ -14,21 +17,25 @@ from fluxqueue_control.redis_client import Packed, RedisClient
 GROUP = 100
 # Up to this many queues are each asked at once: a second round trip costs as much.
 FEW = 16
+# Every 20th question asks for tasks with priorities too.
+RANKED_EVERY = 20
 
 
 class IdleQueues:
-    """Knows which queues had no delayed task when they were last asked."""
+    """Knows which queues need no `promote`."""
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self._delaying: set[str] = set()
         self._names: Sequence[str] = ()
-        # The queues of each command, and the commands; None if they must be made again.
+        self._questions = 0
+        # The queues of each command, and the commands by the kind of their keys; empty if
+        # they must be made again.
         self._groups: list[Sequence[str]] = []
-        self._packed: Packed | None = None
+        self._packed: dict[str, Packed] = {}
 
     def others(self, names: Sequence[str]) -> Sequence[str]:
-        """Returns the queues that may have a delayed task.
+        """Returns the queues that may have a delayed task, or one with a priority.
 
         Raises:
             UNAVAILABLE: Redis is unreachable or can't work.
@@ -36,30 +43,36 @@ class IdleQueues:
         if len(names) <= FEW:
             return names
         if names != self._names:
-            self._names, self._packed = names, None
+            self._names, self._packed = names, {}
             self._delaying.intersection_update(names)
-        if self._packed is None:
-            self._packed = self._pack()
-        counts = self._client.send(self._packed)
-        # `promote` says what an error means for each queue of the group.
+        if not self._packed:
+            self._pack()
+        self._questions += 1
+        kinds = self._packed if self._questions % RANKED_EVERY == 0 else ("delayed",)
         asked = set(self._delaying)
-        for group, count in zip(self._groups, counts, strict=True):
-            if count != 0:
-                asked.update(group)
+        for kind in kinds:
+            counts = self._client.send(self._packed[kind])
+            # `promote` says what an error means for each queue of the group.
+            for group, count in zip(self._groups, counts, strict=True):
+                if count != 0:
+                    asked.update(group)
         return [name for name in names if name in asked] if asked else ()
 
     def saw(self, queue: str, *, is_empty: bool) -> None:
         """Records whether the queue has a delayed task."""
         if is_empty == (queue in self._delaying):
             self._delaying.symmetric_difference_update((queue,))
-            self._packed = None
+            self._packed = {}
 
-    def _pack(self) -> Packed:
+    def _pack(self) -> None:
         idle = [name for name in self._names if name not in self._delaying]
         self._groups = [idle[at : at + GROUP] for at in range(0, len(idle), GROUP)]
-        return Packed.of(
-            [
-                ("EXISTS", *(self._client.key("delayed", name) for name in group))
-                for group in self._groups
-            ]
-        )
+        self._packed = {
+            kind: Packed.of(
+                [
+                    ("EXISTS", *(self._client.key(kind, name) for name in group))
+                    for group in self._groups
+                ]
+            )
+            for kind in ("delayed", "prioritized")
+        }

@@ -85,13 +85,12 @@ class UnservedQueues:
                 ("ZRANGEBYSCORE", self._client.key("consumers", name), now, "+inf", "LIMIT", 0, 1),
                 ("LLEN", self._client.key("pending", name)),
                 ("LLEN", self._client.key("suspects", name)),
+                ("ZCARD", self._client.key("prioritized", name)),
             )
         )
-        rows = zip(names, replies[::3], replies[1::3], replies[2::3], strict=True)
+        rows = zip(names, *(replies[at::4] for at in range(4)), strict=True)
         # A server that refuses to list the consumers has not shown that there are none.
-        return {
-            name: _sum(pending, suspects) for name, live, pending, suspects in rows if live == []
-        }
+        return {name: _sum(*lengths) for name, live, *lengths in rows if live == []}
 
 
 def _number(reply: Reply) -> int | None:

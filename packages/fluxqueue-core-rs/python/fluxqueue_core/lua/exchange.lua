@@ -38,11 +38,17 @@ redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
 
 adopt(t, grace)
 settle(t, 7, ARGV[5] == '1')
-local paused, suspects = redis.call('EXISTS', PAUSED), redis.call('LLEN', SUSPECTS)
+-- One command asks for both keys, which are seldom there.
+local seldom = redis.call('EXISTS', PAUSED, PRIORITIZED)
+local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
+local ranked = seldom > paused
+local suspects = redis.call('LLEN', SUSPECTS)
 local claimed, more = {}, false
 if limit > 0 and paused == 0 then
-  claimed, more = claim(t, ARGV[4] == 'suspects' and SUSPECTS or PENDING, limit, grace)
+  local source = ARGV[4] == 'suspects' and SUSPECTS or PENDING
+  claimed, more = claim(t, source, limit, grace, ranked and source == PENDING)
 end
+if ranked then guard() end
 local last = redis.call('HGET', SWEEP, 'last')
 local age = last and t - (tonumber(last) or 0) or -1
 

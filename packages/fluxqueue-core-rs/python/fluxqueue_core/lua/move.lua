@@ -22,10 +22,11 @@ for i = 1, #ARGV, 4 do
       finish(t, f, message, 'dead', reason)
     else
       sent = sent + 1
-      redis.call('RPUSH', home(message), message)
+      arrive(message, true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)
   end
 end
+guard_front()
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
 return {sent, dead}

@@ -30,6 +30,7 @@ for i = 1, olds do
     for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do messages[#messages + 1] = m end
     -- Ids begin with the time, so the oldest message is pushed last and claimed first.
     table.sort(messages, function(a, b) return a > b end)
+    expect(messages)
     for _, m in ipairs(messages) do
       local f = field(m)
       if f and new ~= '' and keep[f] then
@@ -37,7 +38,7 @@ for i = 1, olds do
         redis.call('HSET', OWN_CLAIMED, f, m)
         reply[#reply + 1] = f
       else
-        redis.call('RPUSH', home(m), m)
+        arrive(m, true)
       end
     end
     redis.call('DEL', claimed, inbox)
@@ -47,6 +48,8 @@ for i = 1, olds do
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
   redis.pcall('HDEL', WORKERS, old)
 end
+-- Always: the worker may have taken the head of `pending` before its connection broke.
+guard()
 if new ~= '' then
   redis.call('ZADD', CONSUMERS, t + lease, new)
   -- This only informs: a worker serves even if the write fails (a key of another type).

@@ -15,11 +15,19 @@ while moved < 100 do
   local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
-  redis.call('LMOVE', OWN_INBOX, home(message), 'LEFT', 'RIGHT')
+  if priority(message) then
+    arrive(message, true)
+    redis.call('LPOP', OWN_INBOX)
+  else
+    local list = home(message)
+    if list == PENDING then return_head() end
+    redis.call('LMOVE', OWN_INBOX, list, 'LEFT', 'RIGHT')
+  end
 end
 if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   and redis.call('EXISTS', OWN_CLAIMED, OWN_INBOX) == 0 then
   redis.call('ZREM', CONSUMERS, id)
   redis.pcall('HDEL', WORKERS, id) -- bury of an earlier version did not
 end
+guard_front()
 return moved

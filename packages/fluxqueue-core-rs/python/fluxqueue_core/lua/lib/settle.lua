@@ -1,6 +1,6 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, finish. Reads ARGV from `at` on; the head of exchange
+-- Needs keys, message, dead, finish, arrive. Reads ARGV from `at` on; the head of exchange
 -- describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
   -- Plain successes take two commands for all. A message with options can't end by its
@@ -22,7 +22,7 @@ local function settle(t, at, save_dead)
       elseif kind == 'expired' or kind == 'cancelled' then
         finish(t, f, message, kind)
       elseif kind == 'release' then
-        redis.call('RPUSH', home(message), message)
+        arrive(message, true)
       else -- 'retry' or 'later'
         -- Counts first: if this fails, no call may leave a copy of the message behind.
         if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end

@@ -1,0 +1,7 @@
+-- client_keys: names the keys of a client's call, as `keys` names those of other scripts.
+--
+-- A client has rights only to the keys that its calls need. Calls without a priority name
+-- no third key.
+local PENDING, DELAYED, PRIORITIZED = unpack(KEYS, 1, 3)
+local SUSPECTS = PENDING -- no new message belongs there
+
