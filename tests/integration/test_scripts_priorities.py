@@ -190,7 +190,7 @@ def test_a_message_with_another_value_has_no_priority(scripts: Scripts, opts: st
 
 
 def test_a_priority_is_read_among_other_options(scripts: Scripts) -> None:
-    first, second = ranked(1, 1), message(2, opts='{"g":"a:5","p":7,"x":17}')
+    first, second = ranked(1, 1), message(2, opts='{"g":"a:5","p":7,"x":9999999999999}')
     arrive(scripts, first, second)
     assert waiting(scripts) == ([first], [second])
 

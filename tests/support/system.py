@@ -79,7 +79,7 @@ class System:
         self._redis_client = redis_client or (lambda: redis.Redis.from_url(redis_url))
         self.redis: Any = self._redis_client()
         self._client = FluxQueue(client_url or redis_url)
-        self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
+        self._tasks: dict[tuple[str, str, int], Task[..., Any]] = {}
         self._folder = folder
         self._url = redis_url
         self._worker_url = worker_url or redis_url
@@ -141,19 +141,24 @@ class System:
         return process
 
     def enqueue(
-        self, name: str, numbers: Iterable[int], *args: Any, queue: str = "default"
+        self,
+        name: str,
+        numbers: Iterable[int],
+        *args: Any,
+        queue: str = "default",
+        priority: int = 0,
     ) -> None:
         """Enqueues one task per number, which is its first argument, by the real client."""
-        task = self.task(name, queue)
+        task = self.task(name, queue, priority)
         numbers = list(numbers)
         assert task.enqueue_many((number, *args) for number in numbers) == len(numbers)
 
-    def task(self, name: str, queue: str = "default") -> Task[..., Any]:
+    def task(self, name: str, queue: str = "default", priority: int = 0) -> Task[..., Any]:
         """The task of the real client; call it to enqueue."""
-        task = self._tasks.get((queue, name))
+        task = self._tasks.get((queue, name, priority))
         if task is None:
-            task = self._client.task(name=name, queue=queue)(lambda *args: None)
-            self._tasks[queue, name] = task
+            declare = self._client.task(name=name, queue=queue, priority=priority)
+            self._tasks[queue, name, priority] = task = declare(lambda *args: None)
         return task
 
     def wait_for_ends(self, count: int) -> None:
@@ -188,6 +193,7 @@ class System:
         """How many tasks each key holds that are not settled; empty keys are left out."""
         counts = {
             "pending": self.redis.llen(key("pending", queue)),
+            "prioritized": self.redis.zcard(key("prioritized", queue)),
             "suspects": self.redis.llen(key("suspects", queue)),
             "delayed": self.redis.zcard(key("delayed", queue)),
         }

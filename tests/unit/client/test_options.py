@@ -53,9 +53,31 @@ def test_client_and_worker_share_one_record() -> None:
 @pytest.mark.parametrize("make", [Route, Route._scripted])  # type: ignore[attr-defined]
 def test_a_route_takes_every_option_that_is_sent(make: Callable[..., Route]) -> None:
     sent = Terms(7, retry_delay=2, timeout=5).sent()
-    assert sent == {"max_retries": 7, "timeout": 5, "expires": None}
+    assert sent == {"max_retries": 7, "timeout": 5, "expires": None, "priority": 0}
     of_route = make("q", "t", **sent).terms
     assert {name: of_route[name] for name in sent} == sent
+
+
+@pytest.mark.parametrize("priority", range(10))
+def test_a_priority_is_0_to_9(priority: int) -> None:
+    assert FluxQueue().task(priority=priority)(work).terms.priority == priority
+
+
+@pytest.mark.parametrize(
+    ("priority", "kind", "said"),
+    [
+        (10, ConfigurationError, "priority is 10; give 0 (the lowest) to 9"),
+        (-1, ConfigurationError, "priority is -1; give 0 (the lowest) to 9"),
+        (True, TypeError, "priority must be an int, not bool"),
+        (5.0, TypeError, "priority must be an int, not float"),
+        ("high", TypeError, "priority must be an int, not str"),
+        (None, TypeError, "priority must be an int, not NoneType"),
+    ],
+)
+def test_another_priority_is_refused(priority: Any, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind) as caught:
+        FluxQueue().task(priority=priority)
+    assert str(caught.value) == said
 
 
 def test_a_route_has_the_default_of_each_term() -> None:
@@ -86,7 +108,8 @@ UNPRINTABLE = 10**5_000
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
-    "name", ["max_retries", "retry_delay", "retry_backoff", "retry_max_delay", "timeout"]
+    "name",
+    ["max_retries", "retry_delay", "retry_backoff", "retry_max_delay", "timeout", "priority"],
 )
 def test_an_option_that_can_not_be_printed_is_refused_by_name(name: str, sign: int) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} is too large to print; give "):

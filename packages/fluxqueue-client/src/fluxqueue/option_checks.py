@@ -10,6 +10,8 @@ from .errors import ConfigurationError
 
 # The largest number that a message can carry: unsigned, with 32 bits.
 MOST_RETRIES = 2**32 - 1
+# The highest priority; 0 is the lowest.
+HIGHEST_PRIORITY = 9
 # A year, in seconds.
 LONGEST_TIMEOUT = 365 * 86_400
 # The longest delay that the core accepts, in seconds: a year.
@@ -26,6 +28,16 @@ def check_retries(name: str, value: Any) -> None:
     if not 0 <= value <= MOST_RETRIES:
         raise ConfigurationError(
             f"{name} is {shown_number(value)}; give 0 (no retry) to {MOST_RETRIES}"
+        )
+
+
+def check_priority(name: str, value: Any) -> None:
+    """Checks a priority."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {kind_of(value)}")
+    if not 0 <= value <= HIGHEST_PRIORITY:
+        raise ConfigurationError(
+            f"{name} is {shown_number(value)}; give 0 (the lowest) to {HIGHEST_PRIORITY}"
         )
 
 

@@ -16,6 +16,7 @@ from .option_checks import (
     Check,
     check_bool,
     check_number,
+    check_priority,
     check_retries,
     check_seconds,
     check_timeout,
@@ -64,6 +65,8 @@ class TaskOptions(TypedDict, total=False):
         expires: seconds from the call on, after which no attempt begins: the task ends as
             expired. Redis' clock judges it, and a retry does not extend it. None means
             never.
+        priority: 0 to 9: of the tasks that wait in a queue, those of a higher priority
+            begin first. Retries keep it.
     """
 
     retry_delay: float
@@ -76,6 +79,7 @@ class TaskOptions(TypedDict, total=False):
     retry: RetryFunction | None
     timeout: float | None
     expires: float | None
+    priority: int
 
 
 def option(default: Any, check: Check, *, sent: bool = False) -> Any:
@@ -111,6 +115,7 @@ class Terms:
     retry: RetryFunction | None = option(None, check_retry_function)
     timeout: float | None = option(None, check_timeout, sent=True)
     expires: float | None = option(None, check_seconds("expiry"), sent=True)
+    priority: int = option(0, check_priority, sent=True)
 
     def __post_init__(self) -> None:
         for each in fields(self):
