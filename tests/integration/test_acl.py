@@ -70,6 +70,22 @@ def client_tour(server: EmbeddedRedis, sent: Sent) -> None:
     app.close()
 
 
+def client_options_tour(server: EmbeddedRedis, sent: Sent) -> None:
+    """The script by its text and by its digest, and the pushes of other calls."""
+    app = FluxQueue(url(server, "client-options"), namespace=sent.namespace)
+
+    @app.task(queue="q")
+    def work(number: int) -> None: ...
+
+    sent.redis.script_flush()
+    for _ in range(2):
+        work.options(delay=3_600).enqueue(1)
+    assert work.enqueue_many([(2,), work.options(delay=60).call(3)]) == 2
+    work.options(headers={"a": "b"}, task_id="order-17").enqueue(4)
+    work(5)
+    app.close()
+
+
 def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     """Every branch of the worker's two scripts, and its plain commands."""
     with Redis.from_url(url(server, "worker"), protocol=2) as user:
@@ -167,6 +183,7 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
 Tour = Callable[[EmbeddedRedis, Sent], None]
 TOURS: dict[str, Tour] = {
     "client": client_tour,
+    "client-options": client_options_tour,
     "worker": worker_tour,
     "scheduler": scheduler_tour,
 }
@@ -241,7 +258,7 @@ def test_the_users_of_a_namespace_work_in_it_and_nowhere_else(
             allowed = [(c, n) for c in granted for n in names if not denied(admin, role, c, n)]
             assert allowed == []
         name = key("pending", "q", namespace=works_in)
-        assert not denied(admin, role, "lpush" if role == "client" else "rpop", name)
+        assert not denied(admin, role, "lpush" if role.startswith("client") else "rpop", name)
         admin.flushall()
         TOURS[role](server, Sent(admin, works_in))
         assert acl.refused(admin) == []
@@ -268,6 +285,12 @@ FORBIDDEN = {
         *("LPUSH fluxqueue:{q}:suspects 1", "LPUSH fluxqueue:{q}:inbox:c 1"),
         *("SMEMBERS fluxqueue:queues", "SADD fluxqueue:queues x", "LPUSH fluxqueue:queues 1"),
         *("HGETALL fluxqueue:{q}:dead:messages", "EVAL return 0", "SCRIPT LOAD return"),
+    ],
+    "client-options": [
+        *("LRANGE fluxqueue:{q}:pending 0 -1", "RPOP fluxqueue:{q}:pending", "SCAN 0"),
+        *("ZRANGE fluxqueue:{q}:delayed 0 -1", "ZREM fluxqueue:{q}:delayed a", "LLEN foreign"),
+        *("LPUSH fluxqueue:{q}:suspects 1", "ZADD fluxqueue:{q}:dead 1 a", "ZADD foreign 1 a"),
+        *("SADD fluxqueue:queues x", "SCRIPT LOAD return", "HGETALL fluxqueue:{q}:dead:messages"),
     ],
     "worker": [
         *("SMEMBERS fluxqueue:queues", "SCAN 0", "SCRIPT LOAD return"),

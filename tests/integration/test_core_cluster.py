@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import BrokerError, BrokerUnavailable, EnqueueUncertain
-from fluxqueue_core import Route, key, new_task_id
+from fluxqueue_core import Route, key
 from support.producing import numbers, producer
 from support.redis_cluster import RedisCluster
 from support.redis_process import RedisProcess
@@ -150,20 +150,20 @@ def test_a_hash_slot_on_its_way_and_after_it(steady: RedisCluster, way: str) -> 
 
 def send(sender: Any, way: str, queue: str, numbers: range) -> None:
     """Enqueues by the script, as calls with a due time and the like will do."""
-    scripted = Route._scripted(queue, "task")  # type: ignore[attr-defined]
+    scripted = Route(queue, "task", delay=0)
 
     async def on_a_loop() -> None:
-        calls = (sender._enqueue_due_async(scripted, (n,), {}, new_task_id()) for n in numbers)
+        calls = (sender.enqueue_async(scripted, (n,), {}) for n in numbers)
         await asyncio.gather(*calls)
 
     if way == "sync":
         for n in numbers:
-            sender._enqueue_due(scripted, (n,), {}, new_task_id())
+            sender.enqueue(scripted, (n,), {})
     elif way == "async":
         asyncio.run(on_a_loop())
     else:
         calls = [(n,) for n in numbers]
-        sender._enqueue_many_due(scripted, calls, lambda _: None, lambda: (None, new_task_id()))
+        sender.enqueue_many(scripted, calls, lambda _: None)
 
 
 @pytest.mark.parametrize("way", WAYS)

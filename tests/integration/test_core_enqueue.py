@@ -90,7 +90,7 @@ def test_an_id_or_headers_that_would_break_the_message(
     with pytest.raises(ValueError, match=re.escape(part)):
         sender.enqueue(ROUTE, (1,), {}, headers, task_id)
     with pytest.raises(ValueError, match=re.escape(part)):
-        sender.enqueue_many(ROUTE, [(1,)], lambda _: None, lambda: (headers, task_id))
+        sender.enqueue_many(ROUTE, [(1,)], lambda _: None, lambda *_: (headers, task_id))
     assert waiting(redis) == []
     sender.enqueue(ROUTE, (1,), {}, b'{"a":"b"}', ID_GIVEN)
     assert [orjson.loads(message)["id"] for message in waiting(redis)] == [ID_GIVEN]

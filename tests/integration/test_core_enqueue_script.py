@@ -1,6 +1,6 @@
 """Calls that the script `enqueue` writes, with a verdict on each.
 
-No public option needs the script yet, so these tests use internal methods of the core.
+No public method returns the verdicts, so these tests use internal ones of the core.
 """
 
 from __future__ import annotations
@@ -25,25 +25,32 @@ from support.wire import CLOSE, Wire
 
 pytestmark = pytest.mark.versions
 
-SCRIPTED: Route = Route._scripted("q", "task")  # type: ignore[attr-defined]
+SCRIPTED = Route("q", "task", delay=0)
 HOUR = 3_600_000
+LATER = Route("q", "task", delay=HOUR)
 # Each call's id, and the id of the task that is there in its place.
 Verdicts = list[tuple[str, str | None]]
 Way = Callable[..., Verdicts]
 
 
+def due_route(due: dict[str, Any]) -> Route:
+    return Route("q", "task", **(due or {"delay": 0}))
+
+
 def sync(sender: Any, ids: list[str], **due: int) -> Verdicts:
+    route = due_route(due)
     return [
         verdict
         for number, task_id in enumerate(ids)
-        for verdict in sender._enqueue_due(SCRIPTED, (number,), {}, task_id, **due)
+        for verdict in sender._enqueue_verdict(route, (number,), {}, task_id)
     ]
 
 
 def event_loop(sender: Any, ids: list[str], **due: int) -> Verdicts:
     async def run() -> Verdicts:
+        route = due_route(due)
         calls = (
-            sender._enqueue_due_async(SCRIPTED, (number,), {}, task_id, **due)
+            sender._enqueue_verdict_async(route, (number,), {}, task_id)
             for number, task_id in enumerate(ids)
         )
         return [verdict for of_call in await asyncio.gather(*calls) for verdict in of_call]
@@ -54,8 +61,8 @@ def event_loop(sender: Any, ids: list[str], **due: int) -> Verdicts:
 def bulk(sender: Any, ids: list[str], **due: int) -> Verdicts:
     stamps = iter(ids)
     calls = [(number,) for number in range(len(ids))]
-    verdicts: Verdicts = sender._enqueue_many_due(
-        SCRIPTED, calls, lambda _: None, lambda: (None, next(stamps)), **due
+    verdicts: Verdicts = sender._enqueue_many_verdicts(
+        due_route(due), calls, lambda _: None, lambda *_: (None, next(stamps))
     )
     return verdicts
 
@@ -189,11 +196,11 @@ def test_pushes_and_scripts_of_one_turn_have_a_command_each(redis_url: str, redi
 
     async def run() -> tuple[Any, ...]:
         return await asyncio.gather(
-            sender._enqueue_due_async(SCRIPTED, (1,), {}, sent[0]),
+            sender._enqueue_verdict_async(SCRIPTED, (1,), {}, sent[0]),
             sender.enqueue_async(ROUTE, (2,), {}),
-            sender._enqueue_due_async(SCRIPTED, (3,), {}, sent[1], delay=HOUR),
+            sender._enqueue_verdict_async(LATER, (3,), {}, sent[1]),
             sender.enqueue_async(ROUTE, (4,), {}),
-            sender._enqueue_due_async(SCRIPTED, (5,), {}, sent[2]),
+            sender._enqueue_verdict_async(SCRIPTED, (5,), {}, sent[2]),
         )
 
     sync(sender, ids(1))  # The server knows the script from now on.
@@ -221,15 +228,28 @@ def test_a_scripted_call_is_a_message_that_workers_run(redis_url: str, scripts: 
 
 def test_public_methods_send_scripted_calls_too(redis_url: str, redis: Any) -> None:
     sender = producer(redis_url)
+
+    async def run() -> Any:
+        return await asyncio.gather(
+            sender.enqueue_async(SCRIPTED, (3,), {}, result="given"),
+            sender.enqueue_chunk_async(SCRIPTED, [(4,), (5,)], lambda _: None),
+            sender.enqueue_async(SCRIPTED, (6,), {}),
+        )
+
     sender.enqueue(SCRIPTED, (0,), {})
     assert sender.enqueue_many(SCRIPTED, [(1,), (2,)], lambda _: None) == 2
-    assert numbers(redis) == [0, 1, 2]
+    assert [*asyncio.run(run())] == ["given", None, None]
+    assert numbers(redis) == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_a_pushed_call_can_not_be_due_later(redis_url: str, redis: Any) -> None:
-    sender: Any = producer(redis_url)
-    with pytest.raises(RuntimeError, match="can't be due later"):
-        sender._enqueue_due(ROUTE, (1,), {}, new_task_id(), delay=1)
+def test_a_route_has_one_due_time() -> None:
+    with pytest.raises(ValueError, match="a delay or a time, not both"):
+        Route("q", "task", delay=1, at=2)
+    assert [Route("q", "task").scripted, SCRIPTED.scripted] == [False, True]
+    assert Route("q", "task", at=0).scripted
+
+
+def test_a_scripted_call_has_the_limit_of_bytes(redis_url: str, redis: Any) -> None:
     with pytest.raises(MessageTooLarge):
         producer(redis_url, max_message_bytes=1_000).enqueue(SCRIPTED, ("x" * 1_000,), {})
     assert numbers(redis) == []
@@ -244,12 +264,13 @@ def test_an_expiry_from_the_call_on_becomes_a_moment_by_the_clock_of_redis(
     redis_url: str, scripts: Scripts
 ) -> None:
     route = Route("q", "task", expires=60.0, result_ttl=5.0)
+    later = Route("q", "task", expires=60.0, result_ttl=5.0, delay=HOUR)
     sender: Any = producer(redis_url, max_message_bytes=1_000)
     long_name = "x" * 880
     before = scripts.now()
     sender.enqueue(route, (1,), {})
     sender.enqueue_many(route, [(long_name,), ('"x":"+00000060000"',)], lambda _: None)
-    sender._enqueue_due(route, (4,), {}, new_task_id(), delay=HOUR)
+    sender.enqueue(later, (4,), {})
     after = scripts.now()
     waiting = scripts.list("pending")
     assert [argument(m) for m in waiting] == [1, long_name, '"x":"+00000060000"']

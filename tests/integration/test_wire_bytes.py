@@ -32,7 +32,7 @@ Way = Callable[[Producer], None]
 def no_check(*args: object, **kwargs: object) -> None: ...
 
 
-def per_call() -> tuple[bytes | None, str | None]:
+def per_call(*_: object) -> tuple[bytes | None, str | None]:
     return HEADERS, ID
 
 

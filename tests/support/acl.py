@@ -8,7 +8,7 @@ from typing import Any
 
 PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
 PASSWORD = "p%2Fw-of-a-test"
-ROLES = ("client", "worker", "scheduler")
+ROLES = ("client", "client-options", "worker", "scheduler")
 VERSIONS = ("7", "6.2")
 _BLOCK = re.compile(r"^```acl-([\d.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A second set of rights is in parentheses, and is one rule.

@@ -62,6 +62,14 @@ fn characters(id: &Uuid) -> [u8; 36] {
     text
 }
 
+/// The latest time that a task id can have, in milliseconds since 1970: 48 bits.
+pub const LATEST_MS: u64 = (1 << 48) - 1;
+
+/// Whether a task id, as its 36 characters, begins with a time: its version is 7.
+pub fn has_time(id: &[u8; 36]) -> bool {
+    id[14] == b'7'
+}
+
 /// The milliseconds since 1970 in a task id; 0 if the id has another version than 7.
 pub fn created_ms(id: &Uuid) -> u64 {
     match id.get_version_num() {

@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use _core::connection::{Frame, Reply};
-use _core::message::{self, Envelope, Head, Message, Terms, with_delivery, with_retry, with_unknown_since};
+use _core::message::{self, Envelope, Head, Message, Tail, Terms, with_delivery, with_retry, with_unknown_since};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -262,7 +262,8 @@ prop_compose! {
         let headers = headers.map(|pairs| serde_json::to_string(&pairs).expect("strings"));
         let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(ID) };
         let mut out = Vec::new();
-        envelope.write(&mut out, &head, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), headers.as_deref().map(str::as_bytes));
+        let tail = Tail { headers: headers.as_deref().map(str::as_bytes), enqueued_at: None };
+        envelope.write(&mut out, &head, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), &tail);
         let mut raw = Bytes::from(out);
         for _ in 0..failures {
             raw = with_retry(&Message::parse(raw).expect("well formed"));

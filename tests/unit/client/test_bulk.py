@@ -34,7 +34,7 @@ class ChunkProducer:
     enqueue_async = enqueue
 
     def enqueue_chunk_async(
-        self, route: Route, calls: list[Any], check: Any, per_call: None
+        self, route: Route, calls: list[Any], check: Any, per_call: None, **_: Any
     ) -> EnqueueFuture:
         for index, call in enumerate(calls):
             try:
@@ -109,7 +109,7 @@ def test_an_empty_bulk_enqueues_nothing() -> None:
     [
         ((1, 2, 3), ArgumentTypeError, "work() takes from 1 to 2 positional arguments but 3"),
         ({"c": 1}, ArgumentTypeError, "work() got an unexpected keyword argument 'c'"),
-        ([1], ArgumentTypeError, "it is a list; a call is a tuple of positional arguments or"),
+        ([1], ArgumentTypeError, "it is a list; a call is a tuple of positional arguments,"),
         ("ab", ArgumentTypeError, "it is a str; a call is a tuple"),
         (({1},), ArgumentTypeError, "argument a is a set"),
         ({"a": 1, "b": float("nan")}, ArgumentValueError, "argument b is NaN"),

@@ -53,7 +53,7 @@ def test_a_call_that_is_not_awaited_warns_with_its_line(task: Any) -> None:
 def test_it_is_a_coroutine_function(task: Any) -> None:
     assert inspect.iscoroutinefunction(task.enqueue_many_async)
     assert asyncio.iscoroutinefunction(task.enqueue_many_async)
-    assert list(inspect.signature(task.enqueue_many_async).parameters) == ["calls"]
+    assert list(inspect.signature(task.enqueue_many_async).parameters) == ["calls", "spread"]
     assert "two chunks in flight" in (inspect.getdoc(task.enqueue_many_async) or "")
 
 

@@ -54,13 +54,15 @@ class KeepingProducer:
         future.set_result(result)
         return future
 
-    def enqueue_many(self, route: Route, calls: Any, check: Any, per_call: Any = None) -> int:
+    def enqueue_many(
+        self, route: Route, calls: Any, check: Any, per_call: Any = None, **_: Any
+    ) -> int:
         calls = list(calls)
-        self.sent += [None if per_call is None else per_call()[0] for _ in calls]
+        self.sent += [None if per_call is None else per_call(None, None)[0] for _ in calls]
         return len(calls)
 
     def enqueue_chunk_async(
-        self, route: Route, calls: Any, check: Any, per_call: Any = None
+        self, route: Route, calls: Any, check: Any, per_call: Any = None, **_: Any
     ) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         self.enqueue_many(route, calls, check, per_call)
@@ -222,10 +224,9 @@ def test_a_bulk_call_reports_its_end_or_its_error_once(monkeypatch: pytest.Monke
             seen.append(error)
 
     producer: Any = KeepingProducer()
-    enqueueing = Enqueueing(producer)
-    enqueueing.plain.bulk = lambda route: Watched()
     task = sync_task(producer)
-    calls = BulkCalls("it", producer, enqueueing, ROUTE, task.__signature__, task._check)
+    task._enqueueing.plain.bulk = lambda route: Watched()
+    calls = BulkCalls(task, ROUTE, {})
     assert calls.send([(), ()]) == 2
     failure = KeyboardInterrupt()
 

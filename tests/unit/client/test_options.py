@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,10 @@ def test_client_and_worker_share_one_record() -> None:
     assert RegisteredTask(task).terms is task.terms
 
 
-@pytest.mark.parametrize("make", [Route, Route._scripted])  # type: ignore[attr-defined]
-def test_a_route_takes_every_option_that_is_sent(make: Callable[..., Route]) -> None:
+def test_a_route_takes_every_option_that_is_sent() -> None:
     sent = Terms(7, retry_delay=2, timeout=5).sent()
     assert sent == {"max_retries": 7, "timeout": 5, "expires": None, "priority": 0}
-    of_route = make("q", "t", **sent).terms
+    of_route = Route("q", "t", **sent).terms
     assert {name: of_route[name] for name in sent} == sent
 
 

@@ -7,6 +7,7 @@ which they report errors with the lines marked `# error`.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fluxqueue import (
@@ -18,6 +19,7 @@ from fluxqueue import (
     Retry,
     RetryPolicy,
     Task,
+    TaskCall,
     TaskHandle,
     TaskTimeout,
 )
@@ -177,6 +179,39 @@ resize.enqueue("7")  # error
 none: None = notify.enqueue(1, message="hello")  # error
 asyncio.run(notify(1, message="hello"))
 sent_email = asyncio.run(send_email.enqueue_async("a", "b"))
+
+
+soon = send_email.options(delay=60, task_id="order-17", headers={"tenant": "a"})
+soon("a", "b")
+soon("a")  # error
+sent_email = soon.enqueue("a", subject="b")
+soon.enqueue("a", 5)  # error
+soon.enqueue("a", "b", delay=5)  # error
+tomorrow = notify.options(eta=datetime.now(UTC), max_retries=0).options(timeout=5, queue="mails")
+notified = tomorrow.enqueue(1, message="hello")
+tomorrow.enqueue("1", message="hello")  # error
+resize.options(delay=timedelta(hours=1)).enqueue(image_id=7)
+resize.options(delay=60).enqueue(Context, 7)  # error
+send_email.options(dely=60)  # error
+send_email.options(delay="60")  # error
+send_email.options(eta=60)  # error
+soon.options(task_id=17)  # error
+soon.options(headers={"a": 1})  # error
+call: TaskCall[None] = soon.call("a", "b")
+soon.call("a", 5)  # error
+sent = send_email.enqueue_many([("a", "b"), call, send_email.call("a", "b")], spread=60)
+sent = soon.enqueue_many([("a", "b")], spread=timedelta(minutes=1))
+send_email.enqueue_many([("a", "b")], spread="60")  # error
+
+
+async def use_options() -> None:
+    await tomorrow(1, message="hello")
+    await tomorrow(1, "hello")  # error
+    await soon("a", "b")  # error
+    handle: TaskHandle[int] = await tomorrow.enqueue_async(1, message="hello")
+    await tomorrow.enqueue_async("1", message="hello")  # error
+    count: int = await soon.enqueue_many_async([("a", "b")], spread=60)
+    print(handle, count)
 
 
 @fluxqueue.task_with_context()  # error

@@ -20,15 +20,23 @@ ROOT = Path(__file__).parents[3]
 SCHEDULER = ROOT / "services/scheduler/src/fluxqueue_scheduler"
 CONTROL = ROOT / "packages/fluxqueue-control/src/fluxqueue_control"
 # The greeting of a connection: the core's, and redis-py's with a name for `CLIENT LIST`.
-GREETING = {"client": {"select"}, "worker": {"select"}, "scheduler": {"select", "client|setname"}}
+GREETING = {
+    "client": {"select"},
+    "client-options": {"select"},
+    "worker": {"select"},
+    "scheduler": {"select", "client|setname"},
+}
 PLAIN = {
     "client": {"lpush"},
+    "client-options": {"lpush", "eval", "evalsha"},
     "worker": {"eval", "evalsha", "blmove", "sadd"},
     "scheduler": {"evalsha", "script|load"},
 }
 WORKER_SCRIPTS = {"open", "exchange"}
-# No public option needs it yet, so no role has the right to call it.
+# Only a client whose calls have options needs the right to call it.
 CLIENT_SCRIPTS = {"enqueue"}
+# The part of `enqueue` for calls with priorities.
+WITH_PRIORITIES = {"exists", "lindex", "rpop", "rpush", "zrange", "zremrangebyrank"}
 # Only workers reach these: they have a grace for messages of newer versions.
 WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
 # The page adds these for a cluster.
@@ -59,6 +67,8 @@ def called(text: str) -> set[str]:
 def of_scripts(role: str) -> set[str]:
     if role == "client":
         return set()
+    if role == "client-options":
+        return set().union(*(called(script(name)) for name in CLIENT_SCRIPTS)) - WITH_PRIORITIES
     if role == "worker":
         return set().union(*(called(script(name)) for name in WORKER_SCRIPTS))
     not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}

@@ -21,6 +21,7 @@ from .handle import TaskHandle
 from .retry_errors import Reject, Retry
 from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
+from .task_call import TaskCall
 
 # ruff: noqa: F405  # the errors come from `.errors`
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Task",
+    "TaskCall",
     "TaskHandle",
     "TaskMetadata",
     "TaskTimeout",

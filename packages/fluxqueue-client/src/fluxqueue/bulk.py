@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import filterfalse, islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fluxqueue_core import Producer, Route
+from fluxqueue_core import Route
 
-from .enqueueing import Enqueueing
-from .errors import ArgumentTypeError, FluxQueueError
+from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
 from .middleware import Bulk
+from .task_call import TaskCall, as_json, merged, route_of
+from .task_properties import TaskProperties
 
 if TYPE_CHECKING:
     import asyncio
+    from datetime import timedelta
+
+    Span = float | timedelta
 
 CHUNK = 1_000
 IN_FLIGHT = 2
 
-_SHAPE = "a call is a tuple of positional arguments or a mapping of keyword arguments"
+_SHAPE = "a call is a tuple of positional arguments, a mapping of keyword arguments or a TaskCall"
 
 
 class BulkCalls:
@@ -28,37 +32,43 @@ class BulkCalls:
 
     Not a dataclass: creating one takes longer than the rest of this import.
 
+    Args:
+        route: that of calls that have no other options.
+        options: those of all calls, checked.
+
     Attributes:
         where: the name of the task in error messages.
     """
 
-    __slots__ = ("check", "enqueueing", "producer", "route", "signature", "where")
+    __slots__ = ("_options", "_resolve", "_route", "_task", "where")
 
     def __init__(
-        self,
-        where: str,
-        producer: Producer,
-        enqueueing: Enqueueing,
-        route: Route,
-        signature: inspect.Signature,
-        check: Callable[..., object],
+        self, task: TaskProperties[Any, Any], route: Route, options: Mapping[str, Any]
     ) -> None:
-        self.where = where
-        self.producer = producer
-        self.enqueueing = enqueueing
-        self.route = route
-        self.signature = signature
-        self.check = check
+        self.where = f"task {route.name!r} (queue {route.queue!r})"
+        self._task = task
+        self._route = route
+        self._options = options
+        self._resolve: Any = self._resolved
 
-    def send(self, calls: Iterable[Any]) -> int:
+    def send(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         _check_iterable(calls, self.where)
         # Keeps the call that the core took last. All of this runs in C: a Python frame per
         # call would lower the rate. (`append` returns None, so no call is left out.)
         latest: deque[Any] = deque(maxlen=1)
-        watched = filterfalse(latest.append, calls)
         bulk = self._begin()
         try:
-            count = self.producer.enqueue_many(self.route, watched, self.check, bulk.per_call)
+            calls, over = self._spread(calls, spread)
+            watched = filterfalse(latest.append, calls)
+            count = self._task._producer.enqueue_many(
+                self._route,
+                watched,
+                self._task._check,
+                bulk.per_call,
+                resolve=self._resolve,
+                headers=as_json(self._options.get("headers")),
+                spread=None if over is None else (*over, 0),
+            )
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
             index = getattr(error, "call_index", None)
@@ -71,19 +81,56 @@ class BulkCalls:
         return count
 
     def _begin(self) -> Bulk:
-        return self.enqueueing.way().bulk(self.route)
+        return self._task._enqueueing.way().bulk(self._route)
 
-    async def send_async(self, calls: Iterable[Any]) -> int:
+    def _spread(
+        self, calls: Iterable[Any], spread: Span | None
+    ) -> tuple[Iterable[Any], tuple[int, int] | None]:
+        """Returns the calls, and the milliseconds and the number of calls to spread."""
+        if spread is None:
+            return calls, None
+        from .call_options import read_span
+
+        over, calls = read_span("spread", spread), list(calls)
+        self._route = route_of(self._task, self._options, scripted=True)
+        self._resolve = partial(self._resolved, scripted=True)
+        return calls, (over, len(calls))
+
+    def _resolved(self, call: object, *, scripted: bool = False) -> Any:
+        """Returns what the core needs of a `TaskCall`: route, arguments, headers and id."""
+        if not isinstance(call, TaskCall):
+            raise TypeError(f"it is a {type(call).__name__}; {_SHAPE}")
+        if call.task is not self._task:
+            raise TypeError(f"it is a call of {call.task!r}; pass calls of {self._task!r}")
+        options = merged(self._options, call.options)
+        route = route_of(self._task, options, scripted=scripted)
+        if route.queue != self._route.queue:
+            raise ConfigurationError(
+                f"it is for queue {route.queue!r}, and these calls go to one queue, "
+                f"{self._route.queue!r}; use task.options(queue={route.queue!r}).enqueue_many"
+            )
+        headers = as_json(options.get("headers"))
+        return route, call.args, call.kwargs, headers, options.get("task_id")
+
+    async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         _check_iterable(calls, self.where)
-        iterator = iter(calls)
         in_flight: deque[tuple[asyncio.Future[None], int]] = deque()
         enqueued = before = 0
         bulk = self._begin()
         chunk: list[Any] = []
+        headers = as_json(self._options.get("headers"))
         try:
+            calls, over = self._spread(calls, spread)
+            iterator = iter(calls)
             while chunk := list(islice(iterator, CHUNK)):
-                sent = self.producer.enqueue_chunk_async(
-                    self.route, chunk, self.check, bulk.per_call
+                sent = self._task._producer.enqueue_chunk_async(
+                    self._route,
+                    chunk,
+                    self._task._check,
+                    bulk.per_call,
+                    resolve=self._resolve,
+                    headers=headers,
+                    spread=None if over is None else (*over, before),
                 )
                 before += len(chunk)
                 in_flight.append((sent, len(chunk)))
@@ -138,13 +185,15 @@ class BulkCalls:
             args, kwargs = tuple(call), {}
         elif isinstance(call, Mapping):
             args, kwargs = (), dict(call)
+        elif isinstance(call, TaskCall) and call.task is self._task:
+            args, kwargs = call.args, call.kwargs
         else:
-            return ArgumentTypeError(f"{where}: it is a {type(call).__name__}; {_SHAPE}")
+            return ArgumentTypeError(f"{where}: {error}")
         try:
-            self.check(*args, **kwargs)
+            self._task._check(*args, **kwargs)
         except TypeError as unfit:
             return ArgumentTypeError(f"{where}: {unfit}")
-        return explain(error, where, self.signature, args, kwargs)
+        return explain(error, where, self._task.__signature__, args, kwargs)
 
 
 def _check_iterable(calls: object, where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,17 +14,20 @@ class TaskMetadata:
     """Facts about the run of a task.
 
     Attributes:
-        task_id: the task's id, a UUIDv7 as text; the same for every attempt.
+        task_id: the task's id, a UUID as text; the same for every attempt.
         retries: how many attempts have failed before this one.
         max_retries: how many retries the task may have.
         enqueued_at: when the task was enqueued: an aware datetime in UTC, to the
             millisecond.
+        headers: the strings that the call had as its option `headers`, and those that
+            telemetry added.
     """
 
     task_id: str
     retries: int
     max_retries: int
     enqueued_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Context:

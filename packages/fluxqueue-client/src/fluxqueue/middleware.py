@@ -15,14 +15,15 @@ PerCall = tuple[bytes | None, str | None]
 
 
 class Enqueue(Protocol):
-    """Enqueues one task. Without a `task_id`, the task gets a new one."""
+    """Enqueues one task. `headers` are those that the caller gave it. Without a `task_id`, the
+    task gets a new one."""
 
     def __call__(
         self,
         route: Route,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
+        headers: bytes | None = None,
         task_id: str | None = None,
     ) -> None: ...
 
@@ -38,7 +39,7 @@ class EnqueueAsync(Protocol):
         route: Route,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
+        headers: bytes | None = None,
         task_id: str | None = None,
         result: Any = None,
     ) -> Coroutine[Any, Any, Any]: ...
@@ -48,9 +49,9 @@ class Bulk:
     """One bulk call, from its start to its end. This class records nothing."""
 
     @property
-    def per_call(self) -> Callable[[], PerCall] | None:
-        """The function that makes the headers and the id of each message. None: the core
-        makes them."""
+    def per_call(self) -> Callable[[bytes | None, str | None], PerCall] | None:
+        """The function that makes the headers and the id of each message. It takes those
+        that the caller gave it. None: these are the ones, and the core makes missing ids."""
         return None
 
     def end(self) -> None:

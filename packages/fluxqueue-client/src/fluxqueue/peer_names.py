@@ -17,6 +17,18 @@ OPTIONS = {
     "soft_time_limit": "timeout",
     "time_limit": "timeout",
 }
+CALL_OPTIONS = {
+    "at": "eta",
+    "countdown": "delay",
+    "defer_by": "delay",
+    "defer_until": "eta",
+    "job_id": "task_id",
+    "job_timeout": "timeout",
+    "queue_name": "queue",
+    "retries": "max_retries",
+    "run_after": "eta",
+    "time_limit": "timeout",
+}
 CALLS = {
     "apply_async": "enqueue",
     "delay": "enqueue",

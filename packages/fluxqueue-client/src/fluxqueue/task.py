@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from fluxqueue_core import Producer, Route, new_task_id
 
@@ -18,22 +18,26 @@ from .enqueueing import Enqueueing
 from .handle import TaskHandle
 from .options import Terms
 from .signature import call_check
+from .task_call import NO_OPTIONS, Call, TaskCall
+from .task_properties import TaskProperties
 from .telemetry import API, modules
 from .wrappers import call_signature
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .broker import Broker
+    from .call_options import CallOptions
     from .conversion import Conversion
     from .parameter_types import ParameterTypes
+    from .with_options import AsyncTaskWithOptions, TaskWithOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-Call = tuple[Any, ...] | Mapping[str, Any]
 
-
-class BaseTask(Generic[P, R]):
+class BaseTask(TaskProperties[P, R]):
     """The common part of `Task` and `AsyncTask`.
 
     Attributes:
@@ -72,6 +76,8 @@ class BaseTask(Generic[P, R]):
         self.__signature__ = signature
         self._check = call_check(signature, func)
         self._route = route
+        # Those of calls with options; `route_of` fills it.
+        self._routes: dict[Any, Route] = {}
         self._attach(producer)
 
     def send_by(self, producer: Producer) -> None:
@@ -84,46 +90,6 @@ class BaseTask(Generic[P, R]):
         self._producer = producer
         self._enqueueing = Enqueueing(producer)
         self._enqueue = self._enqueueing.plain.enqueue
-
-    @property
-    def task_name(self) -> str:
-        """The name under which workers know the task."""
-        return self._route.name
-
-    @property
-    def queue(self) -> str:
-        """The queue for its tasks."""
-        return self._route.queue
-
-    @property
-    def max_retries(self) -> int:
-        """How many times a failed task runs again before it is dead."""
-        return self.terms.max_retries
-
-    @property
-    def retry_delay(self) -> float:
-        """Seconds before the first retry."""
-        return self.terms.retry_delay
-
-    @property
-    def retry_backoff(self) -> float:
-        """The factor from one delay to the next."""
-        return self.terms.retry_backoff
-
-    @property
-    def retry_max_delay(self) -> float:
-        """The longest delay, in seconds."""
-        return self.terms.retry_max_delay
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that one attempt may take; None means no limit."""
-        return self.terms.timeout
-
-    @property
-    def max_message_bytes(self) -> int:
-        """The limit for a call's message, in bytes; its `FluxQueue` sets it."""
-        return self._producer.max_message_bytes
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """Enqueues the task and returns its handle. Blocks until Redis has answered.
@@ -164,12 +130,17 @@ class BaseTask(Generic[P, R]):
                 raise
         return self._enqueued(self._send(args, kwargs))
 
-    def enqueue_many(self, calls: Iterable[Call]) -> int:
+    def enqueue_many(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
         """Enqueues one task per call, in chunks, and returns their number.
 
         Args:
-            calls: each is a tuple of positional arguments or a mapping of keyword
-                arguments. This method reads the iterable while it sends the calls.
+            calls: each is a tuple of positional arguments, a mapping of keyword
+                arguments, or a `TaskCall`. This method reads the iterable while it sends
+                the calls.
+            spread: seconds, or a timedelta, over which the tasks begin at even intervals,
+                the first one at once. The iterable is read into a list before.
 
         Raises:
             ArgumentTypeError, ArgumentValueError, MessageTooLarge: a call can't
@@ -182,23 +153,26 @@ class BaseTask(Generic[P, R]):
         """
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_many_async")
-        return self._bulk().send(calls)
+        return BulkCalls(self, self._route, NO_OPTIONS).send(calls, spread)
 
     @warns_if_not_awaited
-    async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
+    async def enqueue_many_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
         """As `enqueue_many`, on the running event loop: in chunks of 1,000 calls, with at
         most two chunks in flight."""
-        return await self._bulk().send_async(calls)
+        return await BulkCalls(self, self._route, NO_OPTIONS).send_async(calls, spread)
 
-    def _bulk(self) -> BulkCalls:
-        return BulkCalls(
-            self._where,
-            self._producer,
-            self._enqueueing,
-            self._route,
-            self.__signature__,
-            self._check,
-        )
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """Returns one call for `enqueue_many`. Nothing is sent.
+
+        Raises:
+            TypeError: the call does not fit the function's signature.
+            ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
+        """
+        from .with_options import BaseWithOptions
+
+        return BaseWithOptions(self, NO_OPTIONS).call(*args, **kwargs)
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
         """Enqueues a call from this thread, and returns the task's handle."""
@@ -244,11 +218,6 @@ class BaseTask(Generic[P, R]):
         kind = "AsyncTask" if self.is_async else "Task"
         return f"<{kind} {self.task_name!r} of queue {self.queue!r}>"
 
-    if TYPE_CHECKING:  # set by functools.update_wrapper
-        __name__: str
-        __qualname__: str
-        __wrapped__: Callable[..., Any]
-
 
 for _name, _call in peer_names.CALLS.items():
     setattr(BaseTask, _name, peer_names.MissingCall(_name, _call))
@@ -276,6 +245,20 @@ class Task(BaseTask[P, R]):
 
     is_async = False
     func: Callable[..., R]
+
+    def options(self, **options: Unpack[CallOptions]) -> TaskWithOptions[P, R]:
+        """Returns the task with options for its calls: `task.options(delay=60).enqueue(1)`.
+
+        Args:
+            options: see `fluxqueue.call_options.CallOptions`.
+
+        Raises:
+            TypeError: an option is unknown, or a value has the wrong type.
+            ConfigurationError: a value is out of range, or both `delay` and `eta` are given.
+        """
+        from .with_options import TaskWithOptions
+
+        return TaskWithOptions.of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
@@ -326,6 +309,12 @@ class AsyncTask(BaseTask[P, R]):
     def _attach(self, producer: Producer) -> None:
         super()._attach(producer)
         self._enqueue_async = self._enqueueing.plain.enqueue_async
+
+    def options(self, **options: Unpack[CallOptions]) -> AsyncTaskWithOptions[P, R]:
+        """As `Task.options`."""
+        from .with_options import AsyncTaskWithOptions
+
+        return AsyncTaskWithOptions.of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         self._check(*args, **kwargs)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from fluxqueue_core import Producer, Route, new_task_id
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
@@ -32,6 +33,11 @@ MOST_LINKS = 128
 # Tasks whose names and attributes are kept. An application has far fewer, but one
 # that makes up new tasks all the time must not fill the memory.
 MOST_TASKS = 1000
+
+
+def joined(own: bytes, given: bytes) -> bytes:
+    """Returns the headers of telemetry and of the caller together; the caller's win."""
+    return orjson.dumps({**orjson.loads(own), **orjson.loads(given)})
 
 
 class TaskAttributes:
@@ -92,10 +98,11 @@ class Tracing:
             route: Route,
             args: tuple[Any, ...],
             kwargs: dict[str, Any],
-            *,
+            headers: bytes | None = None,
             task_id: str | None = None,
         ) -> None:
-            headers, sending = begin(producer, route, task_id)
+            own, sending = begin(producer, route, task_id)
+            headers = own if headers is None else joined(own, headers)
             if sending is None:
                 enqueue(route, args, kwargs, headers, task_id)
                 return
@@ -117,11 +124,12 @@ class Tracing:
             route: Route,
             args: tuple[Any, ...],
             kwargs: dict[str, Any],
-            *,
+            headers: bytes | None = None,
             task_id: str | None = None,
             result: Any = None,
         ) -> asyncio.Future[Any]:
-            headers, sending = begin(producer, route, task_id)
+            own, sending = begin(producer, route, task_id)
+            headers = own if headers is None else joined(own, headers)
             if sending is None:
                 return enqueue(route, args, kwargs, headers, task_id, result)
             try:
@@ -333,15 +341,19 @@ class BulkSending(Sending, Bulk):
         self._headers = tracing.headers(span.get_span_context())
 
     @property
-    def per_call(self) -> Callable[[], PerCall]:
+    def per_call(self) -> Callable[[bytes | None, str | None], PerCall]:
         return self._next
 
-    def _next(self) -> PerCall:
+    def _next(self, headers: bytes | None, task_id: str | None) -> PerCall:
         """Returns the headers and the id of the next message."""
+        own, task_id = self._own(task_id)
+        return own if headers is None else joined(own, headers), task_id
+
+    def _own(self, task_id: str | None) -> tuple[bytes, str | None]:
         self.count += 1
         if not self._creates:
-            return self._headers, None
-        task_id = new_task_id()
+            return self._headers, task_id
+        task_id = task_id or new_task_id()
         tracing, task = self._tracing, self._task
         span = tracing.spans.start(
             task.create_name,

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from .bulk_call import warns_if_not_awaited
 from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
-from .task import AnyTask, AsyncTask, BaseTask, Call, Task
+from .task import AnyTask, AsyncTask, BaseTask, Task
+from .task_call import Call, TaskCall
+from .task_properties import TaskProperties
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .conversion import Conversion
 
 P = ParamSpec("P")
@@ -42,12 +46,17 @@ class TypedCalls(BaseTask[P, R]):
         args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
         return BaseTask.enqueue_async(self, *args, **kwargs)
 
-    def enqueue_many(self, calls: Iterable[Call]) -> int:
-        return BaseTask.enqueue_many(self, self._encoded_calls(calls))
+    def enqueue_many(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
+        return BaseTask.enqueue_many(self, self._prepared_calls(calls), spread=spread)
 
     @warns_if_not_awaited
-    async def enqueue_many_async(self, calls: Iterable[Call]) -> int:
-        return await BaseTask.enqueue_many_async(self, self._encoded_calls(calls))
+    async def enqueue_many_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
+        calls = self._prepared_calls(calls)
+        return await BaseTask.enqueue_many_async(self, calls, spread=spread)
 
     def conversion(self) -> Conversion | None:
         names = self.local_names  # once: another thread may make its first call now
@@ -67,11 +76,19 @@ class TypedCalls(BaseTask[P, R]):
             return args, kwargs
         return conversion.encode(args, kwargs, self._where)
 
-    def _encoded_calls(self, calls: Any) -> Any:
+    def _prepared(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return TaskProperties._prepared(self, *self._encoded(args, kwargs))
+
+    def _prepared_calls(self, calls: Any) -> Any:
         conversion = self.conversion()
         if conversion is None or isinstance(calls, Mapping) or not isinstance(calls, Iterable):
             return calls  # not an iterable of calls: it is refused
-        return (conversion.encode_call(call, self._where) for call in calls)
+        return (
+            call if isinstance(call, TaskCall) else conversion.encode_call(call, self._where)
+            for call in calls
+        )
 
 
 class TypedTask(TypedCalls[P, R], Task[P, R]):

@@ -153,6 +153,8 @@ class Route:
 
     Args:
         namespace: that of the queue. '' for the default one.
+        delay: its calls are due this many milliseconds later, by the clock of Redis.
+        at: its calls are due at this time, in milliseconds since 1970.
         terms: the options of the task that its messages carry, as
             `fluxqueue.options.Terms.sent` returns them, or options of a call: `priority`
             (0 to 9), `expires` (seconds from the call on), `expires_at` (ms since 1970,
@@ -163,15 +165,29 @@ class Route:
         ConfigurationError: a name is empty, too long or has a character that could
             break a key or a log line; or a term is out of its range.
         TypeError: there is no such term, or it has the wrong type.
+        ValueError: both `delay` and `at` are given.
 
     Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
     """
 
-    def __new__(cls, queue: str, name: str, *, namespace: str = "", **terms: Any) -> Route: ...
+    def __new__(
+        cls,
+        queue: str,
+        name: str,
+        *,
+        namespace: str = "",
+        delay: int | None = None,
+        at: int | None = None,
+        **terms: Any,
+    ) -> Route: ...
     @property
     def queue(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def scripted(self) -> bool:
+        """Whether the script `enqueue` writes its calls. Those of other routes are pushed."""
+
     @property
     def terms(self) -> dict[str, Any]:
         """All terms, by name."""
@@ -235,9 +251,17 @@ class Producer:
     def enqueue_many(
         self,
         route: Route,
-        calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        calls: Iterable[Any],
         check: Callable[..., object],
-        per_call: Callable[[], tuple[bytes | None, str | None]] | None = None,
+        per_call: Callable[[bytes | None, str | None], tuple[bytes | None, str | None]]
+        | None = None,
+        *,
+        resolve: Callable[
+            [Any], tuple[Route, tuple[Any, ...], dict[str, Any], bytes | None, str | None]
+        ]
+        | None = None,
+        headers: bytes | None = None,
+        spread: tuple[int, int, int] | None = None,
     ) -> int:
         """Puts one task per call into Redis, in chunks. Returns the number of tasks.
 
@@ -246,18 +270,34 @@ class Producer:
 
         Args:
             check: called with the arguments of each call. Raises if they don't fit.
-            per_call: called once per call. Returns its `headers` and its `task_id`.
+            calls: tuples of positional or mappings of keyword arguments, and objects that
+                `resolve` takes apart.
+            per_call: called once per call, with its headers and its id if the caller gave
+                them. Returns those of the message; None for no headers and a new id.
+            resolve: returns route, positional and keyword arguments, headers and id of a
+                call. The route is one of the same task and queue. `check` is not called.
+            headers: those of the calls that `resolve` does not take apart.
+            spread: the milliseconds over which the calls are spread, the number of all
+                calls, and the number of the first one here. The route is scripted.
         """
 
     def enqueue_chunk_async(
         self,
         route: Route,
-        calls: Sequence[tuple[Any, ...] | Mapping[str, Any]],
+        calls: Sequence[Any],
         check: Callable[..., object],
-        per_call: Callable[[], tuple[bytes | None, str | None]] | None = None,
+        per_call: Callable[[bytes | None, str | None], tuple[bytes | None, str | None]]
+        | None = None,
+        *,
+        resolve: Callable[
+            [Any], tuple[Route, tuple[Any, ...], dict[str, Any], bytes | None, str | None]
+        ]
+        | None = None,
+        headers: bytes | None = None,
+        spread: tuple[int, int, int] | None = None,
     ) -> asyncio.Future[None]:
         """Sends the calls as one command on the connection of the running event loop.
-        `check` and `per_call` are those of `enqueue_many`."""
+        The other arguments are those of `enqueue_many`."""
 
     @property
     def max_message_bytes(self) -> int:

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::state::{Phase, State};
 use super::work::{Table, Tasks, Work};
 use crate::ids;
-use crate::message::{self, Envelope, Head, Message, Terms};
+use crate::message::{self, Envelope, Head, Message, Tail, Terms};
 
 const MAX_MESSAGE_BYTES: usize = 1000;
 pub(super) const REDIS_MS: u64 = 1_764_000_000_000;
@@ -25,7 +25,7 @@ pub(super) fn at(ms: u64) -> Duration {
 pub(super) fn raw(name: &str) -> Bytes {
     let mut out = Vec::new();
     let envelope = Envelope::new(name, &Terms::default()).expect("a good name");
-    envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), b"[]", None, None);
+    envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), b"[]", None, &Tail::default());
     out.into()
 }
 
@@ -298,7 +298,7 @@ fn sized(len: usize) -> Bytes {
     let write = |args: &[u8]| {
         let mut out = Vec::new();
         let envelope = Envelope::new("sync", &Terms::default()).expect("a good name");
-        envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), args, None, None);
+        envelope.write(&mut out, &Head::new(&ids::task_id(REDIS_MS)), args, None, &Tail::default());
         out
     };
     let rest = write(br#"[""]"#).len();

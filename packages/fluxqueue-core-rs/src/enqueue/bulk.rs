@@ -1,8 +1,10 @@
 //! Many calls, in the calling thread. While Redis executes one chunk, the next is written.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::calls::Body;
 use super::command::{self, Naming};
 use super::redirects::{Pause, Redirects};
 use super::route::Target;
@@ -18,12 +20,8 @@ use crate::python::signals::interrupt;
 pub const IN_FLIGHT: usize = 2;
 
 /// Calls for one command.
-#[derive(Default)]
 pub struct Chunk {
-    /// The calls, as arguments of the command.
-    pub body: Vec<u8>,
-    /// The number of calls.
-    pub count: usize,
+    pub body: Body,
     deadline: Option<Instant>,
     /// It was written behind ASKING.
     asking: bool,
@@ -33,14 +31,14 @@ pub struct Chunk {
 impl Chunk {
     /// Whether no further call fits.
     pub fn is_full(&self) -> bool {
-        self.count >= command::CHUNK_MESSAGES || self.body.len() >= command::CHUNK_BYTES
+        self.body.count >= command::CHUNK_MESSAGES || self.body.bytes.len() >= command::CHUNK_BYTES
     }
 }
 
 /// Sends chunks in their order. It reads replies when it needs them.
 pub struct Sender<'a> {
     deployment: &'a Deployment,
-    target: &'a Target,
+    target: &'a Arc<Target>,
     own: &'a mut ThreadConnections,
     generation: u32,
     /// Taken from `own` while chunks are on their way.
@@ -74,7 +72,7 @@ pub struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// Nothing is connected before the first chunk.
-    pub fn new(deployment: &'a Deployment, target: &'a Target, own: &'a mut ThreadConnections) -> Sender<'a> {
+    pub fn new(deployment: &'a Deployment, target: &'a Arc<Target>, own: &'a mut ThreadConnections) -> Sender<'a> {
         Sender {
             deployment,
             target,
@@ -102,12 +100,13 @@ impl<'a> Sender<'a> {
 
     /// An empty chunk.
     pub fn blank(&mut self) -> Chunk {
-        Chunk { body: self.spare.pop().unwrap_or_default(), ..Chunk::default() }
+        let body = Body::new(self.spare.pop().unwrap_or_default(), self.target);
+        Chunk { body, deadline: None, asking: false, naming: Naming::default() }
     }
 
     /// Takes a chunk; `advance` sends it.
     pub fn push(&mut self, chunk: Chunk) {
-        self.taken += chunk.count;
+        self.taken += chunk.body.count;
         self.unsent.push_back(chunk);
     }
 
@@ -142,7 +141,7 @@ impl<'a> Sender<'a> {
 
     /// How many calls were written and have no reply, or are not replicated as wanted.
     pub fn unanswered(&self) -> usize {
-        self.unacknowledged + self.in_flight.iter().map(|chunk| chunk.count).sum::<usize>()
+        self.unacknowledged + self.in_flight.iter().map(|chunk| chunk.body.count).sum::<usize>()
     }
 
     fn wrapping(&self, asking: bool) -> Wrapping {
@@ -184,8 +183,9 @@ impl<'a> Sender<'a> {
         };
         let wrapping = self.wrapping(chunk.asking);
         wrapping.before(connection.outgoing());
-        self.target.dispatch.begin(connection.outgoing(), chunk.count, chunk.naming);
-        connection.outgoing().extend_from_slice(&chunk.body);
+        let Body { bytes, count, target } = &chunk.body;
+        target.dispatch.begin(connection.outgoing(), *count, chunk.naming);
+        connection.outgoing().extend_from_slice(bytes);
         connection.append(&wrapping.after());
         match connection.send(deadline, &mut interrupt) {
             Ok(()) => self.in_flight.push_back(chunk),
@@ -221,7 +221,9 @@ impl<'a> Sender<'a> {
                 return Err(error);
             }
         };
-        let verdicts = wrapping.verdicts(&self.target.dispatch, || chunk.count, &answer);
+        let Body { count, target, .. } = &chunk.body;
+        let (count, target) = (*count, target.clone());
+        let verdicts = wrapping.verdicts(&target.dispatch, || count, &answer);
         if let Err(uncertain @ Error::Uncertain(_)) = verdicts {
             self.in_flight.push_front(chunk);
             return Err(uncertain);
@@ -242,30 +244,30 @@ impl<'a> Sender<'a> {
                 Ok(())
             }
             (None, Ok(verdicts)) => {
-                self.acknowledged += chunk.count;
-                self.enqueued += verdicts.enqueued(chunk.count);
+                self.acknowledged += count;
+                self.enqueued += verdicts.enqueued(count);
                 if let Verdicts::Each(each) = verdicts {
-                    self.verdicts.extend(self.target.dispatch.ids(&chunk.body).zip(each));
+                    self.verdicts.extend(target.dispatch.ids(&chunk.body.bytes).zip(each));
                 }
                 self.backoff = Backoff::new();
                 self.doubtful = false;
-                let mut body = chunk.body;
-                body.clear();
-                self.spare.push(body);
+                let mut bytes = chunk.body.bytes;
+                bytes.clear();
+                self.spare.push(bytes);
                 Ok(())
             }
             (None, Err(Error::Unavailable(reason))) => {
                 self.refuse(chunk, reason, Pause::Needed);
                 Ok(())
             }
-            (None, Err(unknown)) if self.target.dispatch.needs_text(chunk.naming, &answer.reply) => {
+            (None, Err(unknown)) if target.dispatch.needs_text(chunk.naming, &answer.reply) => {
                 let chunk = Chunk { naming: Naming::Text, ..chunk };
                 self.refuse(chunk, unknown.to_string(), Pause::None);
                 Ok(())
             }
             (None, Err(error)) => {
                 if matches!(error, Error::Unacknowledged(_)) {
-                    self.unacknowledged += chunk.count;
+                    self.unacknowledged += count;
                 }
                 Err(error)
             }

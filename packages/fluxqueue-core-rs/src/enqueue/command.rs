@@ -84,16 +84,18 @@ impl Dispatch {
         }
     }
 
-    /// Appends what the command says about a call besides its message.
-    pub fn begin_call(&self, out: &mut Vec<u8>, due: Option<Due>) -> Result<()> {
-        match (self, due) {
-            (Dispatch::Push(_), None) => Ok(()),
-            (Dispatch::Push(_), Some(_)) => Err(Error::Misuse("a call that is pushed can't be due later")),
-            (Dispatch::Script(..), due) => {
-                due.unwrap_or_default().write(out);
-                Ok(())
-            }
+    /// Appends what the command says about a call besides its message. A push says nothing: its calls
+    /// are due at once.
+    pub fn begin_call(&self, out: &mut Vec<u8>, due: Due) {
+        match self {
+            Dispatch::Push(_) => debug_assert_eq!(due, Due::default()),
+            Dispatch::Script(..) => due.write(out),
         }
+    }
+
+    /// Whether the script writes the calls.
+    pub fn is_script(&self) -> bool {
+        matches!(self, Dispatch::Script(..))
     }
 
     /// Rewrites a command with `calls` calls that names its script by digest: it then has the text.
@@ -138,6 +140,16 @@ impl Dispatch {
         };
         arguments(body).skip(per_call - 1).step_by(per_call).filter_map(TaskId::of_message)
     }
+}
+
+/// The calls of a push, as arguments of the script.
+pub fn scripted(pushed: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pushed.len() + pushed.len() / 8);
+    for message in arguments(pushed) {
+        Due::default().write(&mut out);
+        arg(&mut out, message);
+    }
+    out
 }
 
 /// Takes arguments apart that `arg` has written.
@@ -195,9 +207,26 @@ mod tests {
     fn a_push_is_one_lpush() {
         let begun = text(|out| push("q").begin(out, 2, Naming::Digest));
         assert_eq!(begun, "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{q}:pending\r\n");
-        let mut out = Vec::new();
-        assert!(push("q").begin_call(&mut out, None).is_ok() && out.is_empty());
-        assert!(matches!(push("q").begin_call(&mut out, Some(Due::In(1))), Err(Error::Misuse(_))));
+        assert_eq!(text(|out| push("q").begin_call(out, Due::default())), "");
+    }
+
+    #[test]
+    fn calls_of_a_push_are_due_at_once_in_a_script() {
+        let (mut pushed, mut wanted) = (Vec::new(), Vec::new());
+        for message in [&b"{}"[..], br#"{"v":1}"#] {
+            arg(&mut pushed, message);
+            script("q").begin_call(&mut wanted, Due::In(0));
+            arg(&mut wanted, message);
+        }
+        assert_eq!(scripted(&pushed), wanted);
+        assert!(scripted(b"").is_empty());
+    }
+
+    #[test]
+    fn a_later_call_keeps_its_kind_of_time() {
+        assert_eq!(Due::In(1_500).later(500), Due::In(2_000));
+        assert_eq!(Due::At(1_500).later(500), Due::At(2_000));
+        assert_eq!(Due::At(u64::MAX).later(1), Due::At(u64::MAX));
     }
 
     #[test]
@@ -209,7 +238,7 @@ mod tests {
         let write = |naming| {
             text(|out| {
                 dispatch.begin(out, 1, naming);
-                dispatch.begin_call(out, Some(Due::In(1_500))).expect("a script");
+                dispatch.begin_call(out, Due::In(1_500));
                 arg(out, b"{}");
             })
         };
@@ -282,7 +311,7 @@ mod tests {
         for dispatch in [push("q"), script("q")] {
             let mut body = Vec::new();
             for _ in 0..3 {
-                dispatch.begin_call(&mut body, None).expect("at once");
+                dispatch.begin_call(&mut body, Due::default());
                 arg(&mut body, message.as_bytes());
             }
             let ids: Vec<_> = dispatch.ids(&body).map(|id| id.as_str().to_owned()).collect();

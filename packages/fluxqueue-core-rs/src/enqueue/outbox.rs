@@ -10,11 +10,18 @@ use super::route::Target;
 use super::wrapping::{Replies, Wrapping};
 use crate::connection::Reply;
 
+/// The result of a future once Redis has the task.
+pub enum Gives<F> {
+    Nothing,
+    This(F),
+    /// The verdicts, if the script enqueued the calls.
+    Verdicts,
+}
+
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
 pub struct LoopCall<F> {
     pub future: F,
-    /// The result of the future once Redis has the task. None: None, or the verdicts.
-    pub result: Option<F>,
+    pub gives: Gives<F>,
     pub target: Arc<Target>,
     /// The calls, as arguments of the command.
     pub body: Vec<u8>,
@@ -24,6 +31,14 @@ pub struct LoopCall<F> {
     pub deadline: Duration,
     /// Its place in the order of calls, from `push`.
     pub number: u64,
+}
+
+impl<F> LoopCall<F> {
+    /// The objects of Python that it keeps.
+    pub fn held(&self) -> impl Iterator<Item = &F> {
+        let result = if let Gives::This(result) = &self.gives { Some(result) } else { None };
+        result.into_iter().chain([&self.future])
+    }
 }
 
 /// The calls of one command.

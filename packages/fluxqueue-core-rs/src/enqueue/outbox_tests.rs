@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{self, Dispatch, Naming};
-use super::outbox::{Answered, LoopCall, Outbox};
+use super::outbox::{Answered, Gives, LoopCall, Outbox};
 use super::route::{MakeDispatch, Target};
 use super::wrapping::Wrapping;
 use crate::config::Wait;
@@ -19,7 +19,15 @@ fn call(future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
 fn call_by(dispatch: MakeDispatch, future: u32, queue: &str, body: &[u8]) -> LoopCall<u32> {
     let target = Target::new(&Namespace::default(), queue, "t", Terms::default(), dispatch).expect("valid names");
     let deadline = Duration::from_millis(u64::from(future));
-    LoopCall { future, result: None, target: Arc::new(target), body: body.to_vec(), count: 1, deadline, number: 0 }
+    LoopCall {
+        future,
+        gives: Gives::Nothing,
+        target: Arc::new(target),
+        body: body.to_vec(),
+        count: 1,
+        deadline,
+        number: 0,
+    }
 }
 
 const PLAIN: Wrapping = Wrapping { asking: false, wait: Wait { replicas: 0, aof: false, timeout: Duration::ZERO } };

@@ -1,4 +1,4 @@
-//! The parts of a call that the other calls of its task do not share.
+//! The parts of a call that the other calls of its route do not share.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -24,6 +24,14 @@ impl Default for Due {
 }
 
 impl Due {
+    /// The same, `ms` later.
+    pub fn later(self, ms: u64) -> Due {
+        match self {
+            Due::In(delay) => Due::In(delay.saturating_add(ms)),
+            Due::At(at) => Due::At(at.saturating_add(ms)),
+        }
+    }
+
     /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`.
     pub fn write(self, out: &mut Vec<u8>) {
         match self {
@@ -33,14 +41,14 @@ impl Due {
     }
 }
 
-/// Id, headers and due time of one call; most calls give none of them.
+/// Id and headers of one call, and its place in a bulk that is spread; most calls have none of them.
 #[derive(Default)]
 pub struct PerCall<'py> {
     /// The task's id, as its 36 characters. None: a new one.
     pub id: Option<[u8; 36]>,
     headers: Option<Bound<'py, PyBytes>>,
-    /// None: at once.
-    pub due: Option<Due>,
+    /// It is due this many milliseconds after the time that its route says.
+    pub later: u64,
 }
 
 impl<'py> PerCall<'py> {
@@ -54,19 +62,21 @@ impl<'py> PerCall<'py> {
                 )));
             }
         }
-        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, due: None })
+        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, later: 0 })
     }
 
-    /// One call of a bulk: `per_call` returns (headers, task id).
-    pub fn of_bulk(per_call: Option<&Bound<'py, PyAny>>) -> PyResult<PerCall<'py>> {
-        let Some(per_call) = per_call else { return Ok(PerCall::default()) };
-        let (headers, task_id): (Option<Bound<'py, PyBytes>>, Option<String>) = per_call.call0()?.extract()?;
+    /// One call of a bulk: `per_call` takes the headers and the id that the caller gave it, and
+    /// returns those of the message.
+    pub fn of_bulk(
+        per_call: Option<&Bound<'py, PyAny>>,
+        headers: Option<Bound<'py, PyBytes>>,
+        task_id: Option<String>,
+    ) -> PyResult<PerCall<'py>> {
+        let (headers, task_id): (Option<Bound<'py, PyBytes>>, Option<String>) = match per_call {
+            None => (headers, task_id),
+            Some(per_call) => per_call.call1((headers, task_id))?.extract()?,
+        };
         PerCall::new(headers, task_id.as_deref())
-    }
-
-    /// The same call, due at another time.
-    pub fn with_due(self, due: Option<Due>) -> PerCall<'py> {
-        PerCall { due, ..self }
     }
 
     /// A JSON object.

@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
-use super::calls::BulkCalls;
+use super::calls::{Body, BulkCalls, Spread};
 use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
 use super::loops::Loops;
-use super::outbox::LoopCall;
-use super::per_call::{Due, PerCall};
+use super::outbox::{Gives, LoopCall};
+use super::per_call::PerCall;
 use super::route::{Route, Target};
 use super::sync;
 use super::thread;
@@ -39,7 +39,7 @@ impl Producer {
         let mut own = thread::take(&self.deployment);
         target.dispatch.begin(&mut own.command, 1, Naming::Digest);
         let sent = target
-            .append(&mut own.command, arguments, call, self.deployment.config.max_message_bytes)
+            .append(&mut own.command, &target.dispatch, arguments, call, self.deployment.config.max_message_bytes)
             .and_then(|()| py.detach(|| sync::dispatch(&self.deployment, target, &mut own)));
         thread::put(&self.deployment, own);
         sent.map_err(|error| target.failure(error, 1))
@@ -53,14 +53,21 @@ impl Producer {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         call: impl FnOnce() -> PyResult<PerCall<'py>>,
-        result: Option<Bound<'py, PyAny>>,
+        gives: Gives<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.loops.running(py, &self.deployment, target.hash_slot)?;
         let call = call()?;
         let arguments = Arguments::encode(args, kwargs)?;
-        let mut body = Vec::new();
-        target.append(&mut body, &arguments, &call, self.deployment.config.max_message_bytes)?;
-        submit(&connection, target, body, 1, result)
+        let mut body = Body::new(Vec::new(), target);
+        target.append(
+            &mut body.bytes,
+            &target.dispatch,
+            &arguments,
+            &call,
+            self.deployment.config.max_message_bytes,
+        )?;
+        body.count = 1;
+        submit(&connection, body, gives)
     }
 
     fn send_many(
@@ -73,7 +80,6 @@ impl Producer {
         let mut chunk = sender.blank();
         for (index, call) in calls.try_iter()?.enumerate() {
             bulk.append(&mut chunk.body, &call?, index)?;
-            chunk.count += 1;
             if chunk.is_full() {
                 sender.push(chunk);
                 py.detach(|| sender.advance(IN_FLIGHT))?;
@@ -82,7 +88,7 @@ impl Producer {
                 chunk = sender.blank();
             }
         }
-        if chunk.count > 0 {
+        if chunk.body.count > 0 {
             sender.push(chunk);
         }
         py.detach(|| sender.advance(0))
@@ -113,7 +119,8 @@ impl Producer {
         per_call: Option<&'a Bound<'py, PyAny>>,
     ) -> BulkCalls<'a, 'py> {
         let max_bytes = self.deployment.config.max_message_bytes;
-        BulkCalls { target: &route.get().target, check, per_call, due: None, max_bytes }
+        let target = &route.get().target;
+        BulkCalls { target, check, resolve: None, per_call, headers: None, spread: None, max_bytes }
     }
 }
 
@@ -134,11 +141,6 @@ fn explain(py: Python<'_>, target: &Target, mut sender: Sender<'_>, error: Error
     // Some exceptions take no attribute.
     let _ = error.value(py).setattr(intern!(py, "enqueued"), sender.enqueued);
     Ok(error)
-}
-
-/// A due time as an internal caller gives it: in `delay` ms, or at `at` ms since 1970.
-fn due(delay: Option<u64>, at: Option<u64>) -> Option<Due> {
-    at.map(Due::At).or(delay.map(Due::In))
 }
 
 #[pymethods]
@@ -176,10 +178,12 @@ impl Producer {
         task_id: Option<&str>,
         result: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id), result)
+        let gives = result.map_or(Gives::Nothing, |result| Gives::This(result.unbind()));
+        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id), gives)
     }
 
-    #[pyo3(signature = (route, calls, check, per_call=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_many<'py>(
         &self,
         py: Python<'py>,
@@ -187,12 +191,17 @@ impl Producer {
         calls: &Bound<'py, PyAny>,
         check: &Bound<'py, PyAny>,
         per_call: Option<&Bound<'py, PyAny>>,
+        resolve: Option<&Bound<'py, PyAny>>,
+        headers: Option<Bound<'py, PyBytes>>,
+        spread: Option<Spread>,
     ) -> PyResult<usize> {
-        let (enqueued, _) = self.send_all(py, &self.calls(route, check, per_call), calls)?;
+        let bulk = BulkCalls { resolve, headers, spread, ..self.calls(route, check, per_call) };
+        let (enqueued, _) = self.send_all(py, &bulk, calls)?;
         Ok(enqueued)
     }
 
-    #[pyo3(signature = (route, calls, check, per_call=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_chunk_async<'py>(
         &self,
         py: Python<'py>,
@@ -200,39 +209,35 @@ impl Producer {
         calls: &Bound<'py, PySequence>,
         check: &Bound<'py, PyAny>,
         per_call: Option<&Bound<'py, PyAny>>,
+        resolve: Option<&Bound<'py, PyAny>>,
+        headers: Option<Bound<'py, PyBytes>>,
+        spread: Option<Spread>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let target = &route.get().target;
-        let connection = self.loops.running(py, &self.deployment, target.hash_slot)?;
-        let bulk = self.calls(route, check, per_call);
-        let mut body = Vec::new();
-        let mut count = 0;
-        for call in calls.try_iter()? {
-            bulk.append(&mut body, &call?, count)?;
-            count += 1;
+        let bulk = BulkCalls { resolve, headers, spread, ..self.calls(route, check, per_call) };
+        let connection = self.loops.running(py, &self.deployment, bulk.target.hash_slot)?;
+        let mut body = Body::new(Vec::new(), bulk.target);
+        for (index, call) in calls.try_iter()?.enumerate() {
+            bulk.append(&mut body, &call?, index)?;
         }
-        if count == 0 {
+        if body.count == 0 {
             let future = connection.get().future(py)?;
             future.call_method1(intern!(py, "set_result"), (py.None(),))?;
             return Ok(future);
         }
-        submit(&connection, target, body, count, None)
+        submit(&connection, body, Gives::Nothing)
     }
 
-    /// `enqueue` with a due time and a verdict, for tests of the core until a public
-    /// option needs them. So are the other methods with an underscore.
-    #[pyo3(signature = (route, args, kwargs, task_id, *, delay=None, at=None))]
-    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
-    fn _enqueue_due<'py>(
+    /// `enqueue` with a verdict, for tests of the core until a public option needs it. So are the
+    /// other methods with an underscore.
+    fn _enqueue_verdict<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         task_id: &str,
-        delay: Option<u64>,
-        at: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let call = PerCall::new(None, Some(task_id))?.with_due(due(delay, at));
+        let call = PerCall::new(None, Some(task_id))?;
         let arguments = Arguments::encode(args, kwargs)?;
         let verdict = match self.send(py, &route.get().target, &arguments, &call)? {
             Verdicts::Each(each) => call.id.map(TaskId).into_iter().zip(each).collect(),
@@ -241,36 +246,27 @@ impl Producer {
         verdict::list(py, verdict.into_iter())
     }
 
-    #[pyo3(signature = (route, args, kwargs, task_id, *, delay=None, at=None))]
-    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
-    fn _enqueue_due_async<'py>(
+    fn _enqueue_verdict_async<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         task_id: &str,
-        delay: Option<u64>,
-        at: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let call = || Ok(PerCall::new(None, Some(task_id))?.with_due(due(delay, at)));
-        self.submit(py, &route.get().target, args, kwargs, call, None)
+        let call = || PerCall::new(None, Some(task_id));
+        self.submit(py, &route.get().target, args, kwargs, call, Gives::Verdicts)
     }
 
-    #[pyo3(signature = (route, calls, check, per_call, *, delay=None, at=None))]
-    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
-    fn _enqueue_many_due<'py>(
+    fn _enqueue_many_verdicts<'py>(
         &self,
         py: Python<'py>,
         route: &Bound<'py, Route>,
         calls: &Bound<'py, PyAny>,
         check: &Bound<'py, PyAny>,
         per_call: &Bound<'py, PyAny>,
-        delay: Option<u64>,
-        at: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let bulk = BulkCalls { due: due(delay, at), ..self.calls(route, check, Some(per_call)) };
-        let (_, verdicts) = self.send_all(py, &bulk, calls)?;
+        let (_, verdicts) = self.send_all(py, &self.calls(route, check, Some(per_call)), calls)?;
         verdict::list(py, verdicts.into_iter())
     }
 
@@ -309,16 +305,13 @@ impl Producer {
 
 fn submit<'py>(
     connection: &Bound<'py, LoopConnection>,
-    target: &Arc<Target>,
-    body: Vec<u8>,
-    count: usize,
-    result: Option<Bound<'py, PyAny>>,
+    Body { bytes: body, count, target }: Body,
+    gives: Gives<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let future = connection.get().future(connection.py())?;
-    let target = target.clone();
     let call = LoopCall {
         future: future.clone().unbind(),
-        result: result.map(Bound::unbind),
+        gives,
         target,
         body,
         count,

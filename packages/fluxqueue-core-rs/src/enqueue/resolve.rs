@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-use super::outbox::LoopCall;
+use super::outbox::{Gives, LoopCall};
 use super::verdict::{self, Verdicts};
 use crate::errors::Error;
 
@@ -24,9 +24,8 @@ pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
     done.and_then(|done| done.is_truthy(py)).unwrap_or(false)
 }
 
-/// Redis has executed the calls. A future gets the result of its call. Without one it gets
-/// None after a push, and after a script the verdicts on its calls. Fails only with what `interruption` lets through, and after
-/// all futures have ended.
+/// Redis has executed the calls. Fails only with what `interruption` lets through, and after all
+/// futures have ended.
 pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
     let none = py.None();
     let mut outcome = Ok(());
@@ -36,14 +35,20 @@ pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdic
             outcome = before.and(interruption(py, error));
         }
     };
-    match verdicts {
-        Verdicts::AllEnqueued => calls.iter().for_each(|call| end(&call.future, call.result.as_ref().unwrap_or(&none))),
-        Verdicts::Each(each) => {
-            let mut each = each.into_iter();
-            for call in &calls {
-                let ids = call.target.dispatch.ids(&call.body);
-                let list = verdict::list(py, ids.zip(each.by_ref().take(call.count)))?;
+    let mut each = match verdicts {
+        Verdicts::AllEnqueued => None,
+        Verdicts::Each(each) => Some(each.into_iter()),
+    };
+    for call in &calls {
+        let of_call = each.as_mut().map(|each| each.by_ref().take(call.count));
+        match (&call.gives, of_call) {
+            (Gives::Verdicts, Some(of_call)) => {
+                let list = verdict::list(py, call.target.dispatch.ids(&call.body).zip(of_call))?;
                 end(&call.future, &list.into_any().unbind());
+            }
+            (gives, of_call) => {
+                of_call.into_iter().flatten().for_each(drop);
+                end(&call.future, if let Gives::This(result) = gives { result } else { &none });
             }
         }
     }

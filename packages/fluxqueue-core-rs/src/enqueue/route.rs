@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::command::Dispatch;
 use super::encode::Arguments;
-use super::per_call::PerCall;
+use super::per_call::{Due, PerCall};
 use crate::connection::{HashSlot, bulk, hash_slot_of};
 use crate::errors::{Error, Result};
 use crate::keys::Namespace;
-use crate::message::{Envelope, Head, Terms};
+use crate::message::{Envelope, Head, Tail, Terms};
 use crate::python::text::Name;
 use crate::{ids, names};
 
@@ -25,6 +26,8 @@ pub struct Target {
     pub dispatch: Dispatch,
     /// The hash slot of the queue's keys, for a cluster.
     pub hash_slot: HashSlot,
+    /// When its calls are due.
+    due: Due,
     terms: Terms,
     /// The options in the heads of the messages.
     opts: Option<String>,
@@ -42,18 +45,28 @@ impl Target {
             name: name.to_owned(),
             hash_slot: hash_slot_of(dispatch.key()),
             dispatch,
+            due: Due::default(),
             envelope: Envelope::new(name, &terms)?,
             opts: terms.opts(),
             terms,
         })
     }
 
-    /// Appends a call, as arguments of a command.
-    pub fn append(&self, out: &mut Vec<u8>, arguments: &Arguments, call: &PerCall, max_bytes: usize) -> Result<()> {
+    /// Appends a call, as arguments of a command that `dispatch` has begun: that of this target, or
+    /// of another one of the queue.
+    pub fn append(
+        &self,
+        out: &mut Vec<u8>,
+        dispatch: &Dispatch,
+        arguments: &Arguments,
+        call: &PerCall,
+        max_bytes: usize,
+    ) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
         let head = Head { opts: self.opts.as_ref().map(String::as_bytes), ..Head::new(&id) };
-        let len = self.envelope.len(&head, args, kwargs, call.headers());
+        let tail = Tail { headers: call.headers(), enqueued_at: call.id.as_ref().and_then(enqueued_at) };
+        let len = self.envelope.len(&head, args, kwargs, &tail);
         if len > max_bytes {
             return Err(Error::TooLarge(format!(
                 "{}: its message has {len} bytes, more than max_message_bytes allows ({max_bytes}); \
@@ -61,10 +74,10 @@ impl Target {
                 self.label()
             )));
         }
-        self.dispatch.begin_call(out, call.due)?;
+        dispatch.begin_call(out, self.due.later(call.later));
         out.reserve(len + 32);
         bulk(out, len);
-        self.envelope.write(out, &head, args, kwargs, call.headers());
+        self.envelope.write(out, &head, args, kwargs, &tail);
         out.extend_from_slice(b"\r\n");
         Ok(())
     }
@@ -102,7 +115,12 @@ impl Target {
     }
 }
 
-/// The parts that all calls of one task share.
+/// The time for the message of a call whose id has none.
+fn enqueued_at(id: &[u8; 36]) -> Option<u64> {
+    (!ids::has_time(id)).then(ids::unix_ms)
+}
+
+/// The parts that all calls of one task share, or those with the same options.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Route {
     pub(super) target: Arc<Target>,
@@ -118,10 +136,12 @@ impl Route {
         name: &str,
         namespace: Option<Name>,
         terms: Terms,
+        due: Option<Due>,
         dispatch: MakeDispatch,
     ) -> PyResult<Route> {
         let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
-        Ok(Route { target: Arc::new(Target::new(&namespace, queue, name, terms, dispatch)?) })
+        let target = Target::new(&namespace, queue, name, terms, dispatch)?;
+        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), ..target }) })
     }
 }
 
@@ -129,31 +149,30 @@ impl Route {
 impl Route {
     #[new]
     #[pyo3(
-        signature = (queue, name, *, namespace=None, **terms),
-        text_signature = "(queue, name, *, namespace='', **terms)"
+        signature = (queue, name, *, namespace=None, delay=None, at=None, **terms),
+        text_signature = "(queue, name, *, namespace='', delay=None, at=None, **terms)"
     )]
-    fn new(queue: Name, name: Name, namespace: Option<Name>, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Route> {
-        let terms = Terms::read(terms)?;
-        let dispatch = if terms.need_script() { script_for(&terms) } else { Dispatch::push };
-        Route::with_dispatch(&queue, &name, namespace, terms, dispatch)
-    }
-
-    /// A route whose calls the script `enqueue` writes, whatever their terms are. For tests of the
-    /// core.
-    #[staticmethod]
-    #[pyo3(
-        signature = (queue, name, *, namespace=None, **terms),
-        text_signature = "(queue, name, *, namespace='', **terms)"
-    )]
-    fn _scripted(
+    fn new(
         queue: Name,
         name: Name,
         namespace: Option<Name>,
+        delay: Option<u64>,
+        at: Option<u64>,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Route> {
+        let due = match (delay, at) {
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("a route has a delay or a time, not both")),
+            (delay, at) => delay.map(Due::In).or(at.map(Due::At)),
+        };
         let terms = Terms::read(terms)?;
-        let dispatch = script_for(&terms);
-        Route::with_dispatch(&queue, &name, namespace, terms, dispatch)
+        let dispatch = if due.is_some() || terms.need_script() { script_for(&terms) } else { Dispatch::push };
+        Route::with_dispatch(&queue, &name, namespace, terms, due, dispatch)
+    }
+
+    /// Whether the script `enqueue` writes the calls.
+    #[getter]
+    fn scripted(&self) -> bool {
+        self.target.dispatch.is_script()
     }
 
     #[getter]
@@ -189,7 +208,8 @@ mod tests {
             let terms = Terms { result_ttl, ..Terms::default() };
             let target = Target::new(&Namespace::default(), "q", "task", terms, Dispatch::push).expect("good names");
             let mut out = Vec::new();
-            target.append(&mut out, &Arguments::default(), &PerCall::default(), 1_000).expect("a short message");
+            let append = |out| target.append(out, &target.dispatch, &Arguments::default(), &PerCall::default(), 1_000);
+            append(&mut out).expect("a short message");
             let (len, rest) = out.split_at(out.iter().position(|b| *b == b'\n').expect("a bulk string") + 1);
             let raw = rest.strip_suffix(b"\r\n").expect("a whole one");
             assert_eq!(len, format!("${}\r\n", raw.len()).as_bytes());

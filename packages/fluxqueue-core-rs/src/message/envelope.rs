@@ -5,7 +5,19 @@ use super::terms::Terms;
 use crate::errors::Result;
 use crate::names;
 
-/// A message without its head, arguments and headers.
+const ENQUEUED_AT: &[u8] = br#","enqueued_at":"#;
+const HEADERS: &[u8] = br#","headers":"#;
+
+/// The last members of a message, which few messages have.
+#[derive(Default)]
+pub struct Tail<'a> {
+    /// A JSON object.
+    pub headers: Option<&'a [u8]>,
+    /// When the task was enqueued, ms since 1970, if its id does not say it.
+    pub enqueued_at: Option<u64>,
+}
+
+/// A message without its head, arguments and tail.
 pub struct Envelope {
     /// `,"name":"...","args":`
     before_args: Vec<u8>,
@@ -24,15 +36,14 @@ impl Envelope {
     }
 
     /// The length of the message that `write` appends.
-    pub fn len(&self, head: &Head, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) -> usize {
+    pub fn len(&self, head: &Head, args: &[u8], kwargs: Option<&[u8]>, tail: &Tail) -> usize {
         let kwargs = kwargs.map_or(0, |k| br#","kwargs":"#.len() + k.len());
-        let headers = headers.map_or(0, |h| br#","headers":"#.len() + h.len());
-        head.size() + self.before_args.len() + args.len() + kwargs + self.after_args.len() + headers + 1
+        head.size() + self.before_args.len() + args.len() + kwargs + self.after_args.len() + tail.len() + 1
     }
 
-    /// Appends a message; `args` is a JSON array, `kwargs` and `headers` JSON objects.
-    pub fn write(&self, out: &mut Vec<u8>, head: &Head, args: &[u8], kwargs: Option<&[u8]>, headers: Option<&[u8]>) {
-        out.reserve(self.len(head, args, kwargs, headers));
+    /// Appends a message; `args` is a JSON array, `kwargs` a JSON object.
+    pub fn write(&self, out: &mut Vec<u8>, head: &Head, args: &[u8], kwargs: Option<&[u8]>, tail: &Tail) {
+        out.reserve(self.len(head, args, kwargs, tail));
         head.write(out);
         out.extend_from_slice(&self.before_args);
         out.extend_from_slice(args);
@@ -41,11 +52,26 @@ impl Envelope {
             out.extend_from_slice(kwargs);
         }
         out.extend_from_slice(&self.after_args);
-        if let Some(headers) = headers {
-            out.extend_from_slice(br#","headers":"#);
+        tail.write(out);
+        out.push(b'}');
+    }
+}
+
+impl Tail<'_> {
+    fn len(&self) -> usize {
+        let headers = self.headers.map_or(0, |h| HEADERS.len() + h.len());
+        headers + self.enqueued_at.map_or(0, |ms| ENQUEUED_AT.len() + itoa::Buffer::new().format(ms).len())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Some(ms) = self.enqueued_at {
+            out.extend_from_slice(ENQUEUED_AT);
+            out.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes());
+        }
+        if let Some(headers) = self.headers {
+            out.extend_from_slice(HEADERS);
             out.extend_from_slice(headers);
         }
-        out.push(b'}');
     }
 }
 
@@ -62,9 +88,22 @@ mod tests {
         let headers = br#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
         let mut out = Vec::new();
         let head = Head::new(ID);
-        envelope.write(&mut out, &head, b"[1]", None, Some(headers));
-        assert_eq!(out.len(), envelope.len(&head, b"[1]", None, Some(headers)));
+        let tail = Tail { headers: Some(headers), ..Tail::default() };
+        envelope.write(&mut out, &head, b"[1]", None, &tail);
+        assert_eq!(out.len(), envelope.len(&head, b"[1]", None, &tail));
         let text = serde_json::to_string(&String::from_utf8(out).expect("UTF-8")).expect("a string");
         assert!(include_str!("../../tests/vectors/messages.json").contains(&text));
+    }
+
+    #[test]
+    fn the_time_of_a_call_is_between_terms_and_headers() {
+        let envelope = Envelope::new("n", &Terms { max_retries: 5, ..Terms::default() }).expect("a good name");
+        let head = Head::new(ID);
+        let tail = Tail { headers: Some(br#"{"a":"b"}"#), enqueued_at: Some(1_764_430_000_000) };
+        let mut out = Vec::new();
+        envelope.write(&mut out, &head, b"[]", None, &tail);
+        assert_eq!(out.len(), envelope.len(&head, b"[]", None, &tail));
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert!(text.ends_with(r#","max_retries":5,"enqueued_at":1764430000000,"headers":{"a":"b"}}"#), "{text}");
     }
 }

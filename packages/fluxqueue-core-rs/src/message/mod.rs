@@ -18,7 +18,7 @@ mod reason;
 mod rewrite;
 mod terms;
 
-pub use envelope::Envelope;
+pub use envelope::{Envelope, Tail};
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
 pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use opts::{Condemned, Expiry, Opts};

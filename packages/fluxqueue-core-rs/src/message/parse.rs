@@ -68,6 +68,7 @@ struct Parts<'a> {
     #[serde(borrow, default, deserialize_with = "headers::check")]
     headers: Option<&'a str>,
     unknown_since: Option<u64>,
+    enqueued_at: Option<u64>,
 }
 
 /// An error keeps this many characters of a fault: serde quotes what it did not
@@ -109,6 +110,9 @@ impl<'a> Parts<'a> {
         }
         if !self.args.get().starts_with('[') {
             return Err(malformed("args is not an array"));
+        }
+        if let Some(ms) = self.enqueued_at.filter(|ms| *ms > ids::LATEST_MS) {
+            return Err(malformed(format!("its enqueued_at is {ms}, more than {}", ids::LATEST_MS)));
         }
         if self.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
             return Err(malformed("kwargs is not an object"));
@@ -152,7 +156,7 @@ impl Message {
             deliveries: head.deliveries,
             retries: head.retries,
             unknown_since: parts.unknown_since,
-            enqueued_at: ids::created_ms(&id),
+            enqueued_at: parts.enqueued_at.unwrap_or_else(|| ids::created_ms(&id)),
             condemned,
             expires_at,
             raw,

@@ -66,7 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::envelope::Envelope;
+    use crate::message::envelope::{Envelope, Tail};
     use crate::message::head::field;
     use crate::message::terms::Terms;
 
@@ -75,7 +75,7 @@ mod tests {
     fn message(name: &str, args: &str, kwargs: Option<&str>, max_retries: u32) -> Bytes {
         let envelope = Envelope::new(name, &Terms { max_retries, ..Terms::default() }).expect("a good name");
         let mut out = Vec::new();
-        envelope.write(&mut out, &Head::new(ID), args.as_bytes(), kwargs.map(str::as_bytes), None);
+        envelope.write(&mut out, &Head::new(ID), args.as_bytes(), kwargs.map(str::as_bytes), &Tail::default());
         out.into()
     }
 

@@ -23,5 +23,6 @@ def build_context(
         retries=job.retries,
         max_retries=job.max_retries,
         enqueued_at=datetime.fromtimestamp(job.enqueued_at / 1000, UTC),
+        headers=job.headers or {},
     )
     return context_type(metadata, thread_storage)

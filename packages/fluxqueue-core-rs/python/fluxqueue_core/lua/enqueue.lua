@@ -25,7 +25,7 @@ end
 -- If a command failed halfway, Redis would keep the earlier writes, but the client would
 -- report that it enqueued nothing. So these lines check the rights to the other keys, and
 -- their types, before the script writes the first one. XX adds nothing.
-if #later > 0 then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
+if #later > 0 and #later < #replies then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
 expect(ranked)
 if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
 if #ranked > 0 then

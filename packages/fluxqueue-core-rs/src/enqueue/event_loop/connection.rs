@@ -128,7 +128,7 @@ impl LoopConnection {
         self.event_loop.traverse(&visit)?;
         // Locked: the collector then takes it for referenced from outside.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        state.calls().flat_map(|call| call.result.iter().chain([&call.future])).try_for_each(|held| visit.call(held))
+        state.calls().flat_map(|call| call.held()).try_for_each(|held| visit.call(held))
     }
 
     fn __clear__(&self) {

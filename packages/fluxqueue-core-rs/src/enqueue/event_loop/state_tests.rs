@@ -11,7 +11,7 @@ use super::state::{LoopState, NextWrite, Replied};
 use crate::config::{Config, Overrides, Wait};
 use crate::connection::{Connection, Deployment};
 use crate::enqueue::command::Dispatch;
-use crate::enqueue::outbox::LoopCall;
+use crate::enqueue::outbox::{Gives, LoopCall};
 use crate::enqueue::route::Target;
 use crate::enqueue::thread::IDLE;
 use crate::keys::Namespace;
@@ -24,7 +24,7 @@ fn call<F>(future: F) -> LoopCall<F> {
     let target = Target::new(&Namespace::default(), "q", "t", Terms::default(), Dispatch::push).expect("valid names");
     LoopCall {
         future,
-        result: None,
+        gives: Gives::Nothing,
         target: Arc::new(target),
         body: b"$1\r\nx\r\n".to_vec(),
         count: 1,

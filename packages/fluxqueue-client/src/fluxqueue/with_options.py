@@ -1,0 +1,210 @@
+"""`TaskWithOptions`: a task with options for its calls.
+
+Why: docs/decisions/0091-options-of-a-call-are-a-view-of-its-task.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
+
+from fluxqueue_core import Producer, Route, new_task_id
+
+from . import blocking
+from .bulk import BulkCalls
+from .bulk_call import warns_if_not_awaited
+from .call_options import CallOptions, read_options
+from .errors import ConfigurationError
+from .handle import TaskHandle
+from .task_call import NO_OPTIONS, Call, TaskCall, as_json, route_of
+from .task_properties import TaskProperties
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Self
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class BaseWithOptions(Generic[P, R]):
+    """The common part of `TaskWithOptions` and `AsyncTaskWithOptions`.
+
+    Attributes:
+        task: the task itself.
+    """
+
+    __slots__ = ("__weakref__", "_options", "_producer", "_route", "task")
+
+    task: TaskProperties[P, R]
+
+    def __init__(self, task: TaskProperties[P, R], options: Mapping[str, Any]) -> None:
+        self.task = task
+        self._options = options  # checked by `read_options`
+        self._route = route_of(task, options)
+        self._producer: Producer = task._producer
+
+    @classmethod
+    def of(cls, task: TaskProperties[P, R], options: CallOptions) -> Self:
+        """Returns the task with the options that the caller gave."""
+        return cls(task, read_options(NO_OPTIONS, options))
+
+    def options(self, **options: Unpack[CallOptions]) -> Self:
+        """Returns the task with these options too. They replace earlier ones of their name;
+        None removes one.
+
+        Raises:
+            TypeError: an option is unknown, or a value has the wrong type.
+            ConfigurationError: a value is out of range, or both `delay` and `eta` are given.
+        """
+        return type(self)(self.task, read_options(self._options, options))
+
+    @property
+    def queue(self) -> str:
+        """The queue for these calls."""
+        return self._route.queue
+
+    @property
+    def task_name(self) -> str:
+        """The name under which workers know the task."""
+        return self._route.name
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+        """As `Task.enqueue`, with the options."""
+        args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_async")
+        return self._send(args, kwargs)
+
+    def enqueue_async(
+        self, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, TaskHandle[R]]:
+        """As `Task.enqueue_async`, with the options."""
+        handle = self._handle()
+        return self._send_async(args, kwargs, handle, handle)
+
+    def enqueue_many(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
+        """As `Task.enqueue_many`, with the options.
+
+        Raises:
+            ConfigurationError: there is a `task_id`, which can name one call only.
+        """
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_many_async")
+        return self._bulk().send(self.task._prepared_calls(calls), spread)
+
+    @warns_if_not_awaited
+    async def enqueue_many_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> int:
+        """As `Task.enqueue_many_async`, with the options."""
+        return await self._bulk().send_async(self.task._prepared_calls(calls), spread)
+
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """Returns a call with these options, for `enqueue_many`. Nothing is sent.
+
+        Raises:
+            TypeError: the call does not fit the function's signature.
+            ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
+        """
+        args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
+        return TaskCall(self.task, self._options, args, kwargs)
+
+    def _bulk(self) -> BulkCalls:
+        if "task_id" in self._options:
+            raise ConfigurationError(
+                f"{self._where}: the option task_id names one call; give each call of "
+                f"enqueue_many its own, by task.options(task_id=...).call(...)"
+            )
+        return BulkCalls(self.task, self._current_route(), self._options)
+
+    def _current_route(self) -> Route:
+        producer = self.task._producer
+        if self._producer is not producer:  # its broker has moved
+            # This order matters: another thread may read both between these lines.
+            self._route = route_of(self.task, self._options)
+            self._producer = producer
+        return self._route
+
+    def _handle(self) -> TaskHandle[R]:
+        task_id = self._options.get("task_id") or new_task_id()
+        return TaskHandle(task_id, self._route.queue, self.task.broker)
+
+    def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
+        """Enqueues a prepared call from this thread, and returns the task's handle."""
+        route, handle = self._current_route(), self._handle()
+        enqueue = self.task._enqueueing.way().enqueue
+        headers = self._options.get("headers")
+        try:
+            enqueue(route, args, kwargs, as_json(headers), handle.id)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+        return handle
+
+    def _send_async(
+        self, args: Any, kwargs: Any, handle: TaskHandle[R], result: Any
+    ) -> Coroutine[Any, Any, Any]:
+        args, kwargs = self.task._prepared(args, kwargs)
+        route = self._current_route()
+        enqueue_async = self.task._enqueueing.way().enqueue_async
+        headers = as_json(self._options.get("headers"))
+        try:
+            return enqueue_async(route, args, kwargs, headers, handle.id, result)
+        except (TypeError, ValueError) as error:
+            raise self._explain(error, args, kwargs) from None
+        except RuntimeError:
+            if blocking.running_loop() is not None:
+                raise
+        sent = self._send(args, kwargs)
+        from .enqueued_call import EnqueuedCall
+
+        result = None if result is None else sent
+        return EnqueuedCall(result, self._where, f"{self.__name__}.enqueue(...)")
+
+    def _warn_of_blocked_loop(self, method: str) -> None:
+        blocking.warn_of_blocked_loop(self._where, f"{self.__name__}.{method}(...)")
+
+    def _explain(self, error: Exception, args: Any, kwargs: Any) -> Exception:
+        from .arguments import explain  # not needed by calls that succeed
+
+        return explain(error, self._where, self.task.__signature__, args, kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return f"{self.task.__name__}.options(...)"
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.task_name!r} (queue {self.queue!r})"
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.task, self._options)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._options) or "no options"
+        return f"<{type(self).__name__} {self.task_name!r} of queue {self.queue!r}: {names}>"
+
+
+class TaskWithOptions(BaseWithOptions[P, R]):
+    """A `Task` with options for its calls, from `Task.options`. It never changes, and any
+    number of threads and loops may use it."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_async")
+        self._send(args, kwargs)
+
+
+class AsyncTaskWithOptions(BaseWithOptions[P, R]):
+    """An `AsyncTask` with options for its calls, as `TaskWithOptions`."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        return self._send_async(args, kwargs, self._handle(), None)
