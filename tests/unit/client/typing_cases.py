@@ -214,6 +214,24 @@ async def use_options() -> None:
     print(handle, count)
 
 
+def remote(to: str, *, cc: str = "") -> int:
+    raise NotImplementedError
+
+
+async def remote_async(user: int) -> None: ...
+
+
+declared = fluxqueue.declare("remote", queue="mails", signature=remote, timeout=5)
+number_handle: TaskHandle[int] = declared.enqueue("a", cc="b")
+declared.enqueue(5)  # error
+declared.options(delay=5).enqueue("a", bcc="b")  # error
+declared_async: AsyncTask[[int], None] = fluxqueue.declare("r", signature=remote_async)
+untyped = fluxqueue.declare("anything")
+untyped.enqueue(1, "a", b=2)
+fluxqueue.declare("anything", signature="to: str")  # error
+fluxqueue.declare("anything", signature=remote, retry_dely=1)  # error
+
+
 @fluxqueue.task_with_context()  # error
 def without_context(image_id: int) -> None: ...
 

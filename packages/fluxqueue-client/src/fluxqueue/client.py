@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 # The core would load it in the first call. There Ctrl+C could interrupt it, and
 # orjson 3.13 crashes if it is interrupted while it loads.
@@ -15,6 +15,7 @@ from fluxqueue_core import Route, Settings, check_queue_name
 
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
+from .declaring import check_sent, function_of
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
@@ -26,6 +27,10 @@ from .typed_task import with_types
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class FluxQueue:
@@ -142,6 +147,70 @@ class FluxQueue:
         """
         return self._decorator("task_with_context", name, queue, max_retries, options)
 
+    @overload
+    def declare(  # type: ignore[overload-overlap]  # an `async def` is the narrower case
+        self,
+        name: str,
+        *,
+        signature: Callable[P, Coroutine[Any, Any, R]],
+        queue: str = "default",
+        max_retries: int = 3,
+        **options: Unpack[TaskOptions],
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def declare(
+        self,
+        name: str,
+        *,
+        signature: Callable[P, R],
+        queue: str = "default",
+        max_retries: int = 3,
+        **options: Unpack[TaskOptions],
+    ) -> Task[P, R]: ...
+    @overload
+    def declare(
+        self,
+        name: str,
+        *,
+        signature: inspect.Signature | None = None,
+        queue: str = "default",
+        max_retries: int = 3,
+        **options: Unpack[TaskOptions],
+    ) -> Task[..., Any]: ...
+    def declare(
+        self,
+        name: str,
+        *,
+        signature: Callable[..., Any] | inspect.Signature | None = None,
+        queue: str = "default",
+        max_retries: int = 3,
+        **options: Unpack[TaskOptions],
+    ) -> AnyTask:
+        """Returns a task whose code this process does not have: a worker has it, under
+        this name. It is called as other tasks are, and a worker here does not run it.
+
+        Args:
+            name: the task's name.
+            signature: the parameters of a call: a `def` or `async def` (its body is not
+                used), an `inspect.Signature`, or None for every call. Annotated
+                arguments are converted as those of other tasks.
+            queue: the queue for its tasks.
+            max_retries: as for `task`; messages carry it.
+            options: those of `task` that messages carry, such as `timeout`.
+
+        Raises:
+            TypeError: an option or the signature has the wrong type.
+            ConfigurationError: a value is out of range, or a name is not valid.
+        """
+        _check_names(name, queue, "declare")
+        check_sent(options)
+        terms = read_terms("declare", max_retries, options)
+        frame = sys._getframe(1)
+        module = frame.f_globals.get("__name__", "")
+        func = function_of(name, signature, module)
+        local_names = {**frame.f_globals, **frame.f_locals}
+        return self._made(func, name, queue, terms, None, local_names)
+
     def handle(self, task_id: str | UUID, *, queue: str = "default") -> TaskHandle[Any]:
         """Returns the handle of a task that this or another process has enqueued. It does
         not ask Redis, so the task need not exist.
@@ -193,20 +262,32 @@ class FluxQueue:
         if name is None and func.__name__ == "<lambda>":
             raise TypeError("a lambda has no name for its task; give one with name=...")
         name = func.__name__ if name is None else name
+        task = self._made(func, name, queue, terms, context_type, local_names)
+        key = (task.queue, task.task_name)
+        earlier = self._tasks.get(key)
+        if earlier is not None and not _same_place(earlier.func, func):
+            raise ConfigurationError(
+                f"queue {task.queue!r} has a task {task.task_name!r} already, "
+                f"{_place(earlier.func)}, and {_place(func)} can't have the same name; "
+                f"give one of them another name=... or queue=..."
+            )
+        self._tasks[key] = task
+        return task
+
+    def _made(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        queue: str,
+        terms: Terms,
+        context_type: type[Context] | None,
+        local_names: Mapping[str, Any],
+    ) -> AnyTask:
         route = Route(queue, name, namespace=self.settings.namespace, **terms.sent())
         kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
         with_types(task, local_names)
         self.broker.add(task)
-        key = (route.queue, route.name)
-        earlier = self._tasks.get(key)
-        if earlier is not None and not _same_place(earlier.func, func):
-            raise ConfigurationError(
-                f"queue {route.queue!r} has a task {route.name!r} already, "
-                f"{_place(earlier.func)}, and {_place(func)} can't have the same name; "
-                f"give one of them another name=... or queue=..."
-            )
-        self._tasks[key] = task
         return task
 
     def __repr__(self) -> str:
