@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fluxqueue_core import key
+from support.redis_cluster import RedisCluster
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message
 from support.waiting import wait_until
@@ -92,6 +93,32 @@ def test_a_scheduler_of_many_idle_queues_sends_few_commands(
         wait_until(lambda: calls("exists") >= 60, what=scheduler.output)
         assert calls("evalsha") < 20 * QUEUES / 10
         assert scheduler.stop() == 0
+
+
+def test_in_a_cluster_a_scheduler_asks_idle_queues_by_exists_and_promotes_the_others(
+    redis_cluster: RedisCluster, tmp_path: Path
+) -> None:
+    def calls(command: str) -> int:
+        return sum(
+            node.client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"]
+            for node in redis_cluster.masters()
+        )
+
+    with redis_cluster.client() as client:
+        client.sadd(key("queues"), *NAMES)
+        with SchedulerProcess(tmp_path, redis_cluster.url) as scheduler:
+            wait_until(lambda: client.exists(key("sweep", NAMES[-1])), what=scheduler.output)
+            for node in redis_cluster.masters():
+                node.client.config_resetstat()
+            wait_until(lambda: calls("exists") >= 20 * QUEUES, what=scheduler.output)
+            # A `sweep` in about every tenth look, and no `promote`.
+            assert calls("evalsha") < 20 * QUEUES / 2
+            for name in NAMES[:3]:
+                scripts = Scripts(client, name)
+                client.zadd(scripts.key("delayed"), {message(1): 1})
+                wait_until(lambda: scripts.list("pending"), what=scheduler.output)  # noqa: B023
+            assert scheduler.stop() == 0
+            assert scheduler.named("queue.failed") == []
 
 
 def test_one_broken_queue_keeps_none_of_many_from_being_swept_or_promoted(

@@ -1,8 +1,9 @@
-"""Asks many queues in one command whether a task is delayed.
+"""Asks many queues in one round trip whether a task is delayed.
 
 Most of many queues have no delayed task at any moment. One EXISTS tells that of a hundred
-queues, at a hundredth of the cost of a `promote` for each. Once a second another EXISTS asks
-for tasks with priorities: a lost worker may have left them where no other worker sees them.
+queues, at a hundredth of the cost of a `promote` for each. In a cluster it tells that of one
+queue, at a third. Once a second another EXISTS asks for tasks with priorities: a lost worker
+may have left them where no other worker sees them.
 
 Why: docs/decisions/0102-a-prioritized-message-at-the-head.md
 """
@@ -22,10 +23,16 @@ RANKED_EVERY = 20
 
 
 class IdleQueues:
-    """Knows which queues need no `promote`."""
+    """Knows which queues need no `promote`.
 
-    def __init__(self, client: RedisClient) -> None:
+    Args:
+        in_command: how many queues one EXISTS asks: 1 in a cluster, where the keys of a
+            command must share a hash slot.
+    """
+
+    def __init__(self, client: RedisClient, in_command: int = GROUP) -> None:
         self._client = client
+        self._in_command = in_command
         self._delaying: set[str] = set()
         self._names: Sequence[str] = ()
         self._questions = 0
@@ -65,8 +72,9 @@ class IdleQueues:
             self._packed = {}
 
     def _pack(self) -> None:
+        size = self._in_command
         idle = [name for name in self._names if name not in self._delaying]
-        self._groups = [idle[at : at + GROUP] for at in range(0, len(idle), GROUP)]
+        self._groups = [idle[at : at + size] for at in range(0, len(idle), size)]
         self._packed = {
             kind: Packed.of(
                 [

@@ -6,7 +6,6 @@ Why: docs/decisions/0075-one-question-for-many-queues.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
-from .idle_queues import IdleQueues
+from .idle_queues import GROUP, IdleQueues
 from .queues import Queues
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Promoter:
         self._error_log = error_log
         self._tracing = tracing
         self._refused: dict[str, float] = {}
-        self._idle = None if is_cluster else IdleQueues(client)
+        self._idle = IdleQueues(client, 1 if is_cluster else GROUP)
         self._arguments = (LIMIT,) if tracing is None else (LIMIT, tracing.most_links)
 
     def step(self) -> float:
@@ -62,9 +61,7 @@ class Promoter:
         """
         self._queues.refresh(self._client)
         now = monotonic()
-        names: Sequence[str] = self._queues.names
-        if self._idle is not None:
-            names = self._idle.others(names)
+        names = self._idle.others(self._queues.names)
         names = [n for n in names if self._refused.get(n, 0.0) <= now]
         if not names:
             return TICK
@@ -80,8 +77,7 @@ class Promoter:
                 continue
             self._refused.pop(queue, None)
             moved, due, *messages = reply
-            if self._idle is not None:
-                self._idle.saw(queue, is_empty=due < 0)
+            self._idle.saw(queue, is_empty=due < 0)
             if moved:
                 if self._tracing is not None:
                     self._tracing.promoted(queue, moved, messages[0], started)
