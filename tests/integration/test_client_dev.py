@@ -40,6 +40,8 @@ def say(*words):
 
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 say("ready", str(os.getpid()), os.environ["FLUXQUEUE_REDIS_URL"], *sys.argv[1:])
+if "TELL_FORMAT" in os.environ:
+    say("logs", os.environ["FLUXQUEUE_LOG_FORMAT"])
 if "exit" in sys.argv:
     sys.exit(5)
 signal.sigwait([signal.SIGTERM])
@@ -185,6 +187,27 @@ def run_a_retry(
         assert "fluxqueue dev: stopping" in said
         assert process.returncode == 0
         assert (tmp_path / ".fluxqueue").exists() is not redis_runs
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "log_format"),
+    [
+        ([], {}, "console"),
+        (["--log-format", "auto"], {}, "console"),
+        (["--log-format", "json"], {"FLUXQUEUE_LOG_FORMAT": "console"}, "json"),
+        ([], {"FLUXQUEUE_LOG_FORMAT": "json"}, "json"),
+    ],
+)
+def test_the_log_is_text_in_a_pipe_too(
+    folder: Path, network: int, options: list[str], variables: dict[str, str], log_format: str
+) -> None:
+    variables = {**variables, "TELL_FORMAT": "1"}
+    with dev(folder, "-t", "app", *options, network=network, **variables) as process:
+        lines_until(
+            process, f"fluxqueue_worker logs {log_format}", f"fluxqueue_scheduler logs {log_format}"
+        )
+        process.send_signal(signal.SIGINT)
+        rest(process)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -62,6 +62,7 @@ def test_no_server_listens(call: Call) -> None:
     assert isinstance(caught.value, ConnectionError)
     assert "geheim" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+    assert "start one, or for development `fluxqueue dev`" in str(caught.value)
     assert caught.value.enqueued == 0
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 
 from fluxqueue_core import Settings
 from fluxqueue_core.service.command_line import USAGE_ERROR, Parser, fail
-from fluxqueue_core.service.common_settings import NAMESPACE
+from fluxqueue_core.service.common_settings import LOG_FORMAT, NAMESPACE
 from fluxqueue_core.service.setting import Setting
 
 from . import dev_redis
@@ -66,6 +66,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     )
     parser.add_setting("redis_url", REDIS_URL)
     parser.add_setting("namespace", NAMESPACE)
+    parser.add_setting("log_format", LOG_FORMAT)
     known, others = parser.parse_known_args(argv)
     missing = [package for module, package in _NEEDED.items() if not _is_installed(module)]
     if missing:
@@ -78,7 +79,9 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     if known.concurrency is not None:
         worker_options += ["-c", known.concurrency]
     try:
-        return _Dev(prog, worker_options).run(known.redis_url, known.namespace)
+        # Also in a pipe, as of `fluxqueue dev | grep`: a person reads the lines.
+        log_format = "console" if known.log_format == "auto" else known.log_format
+        return _Dev(prog, worker_options, log_format).run(known.redis_url, known.namespace)
     except (ConfigurationError, RedisNotFound, RedisNotStarted) as error:
         fail(prog, str(error))
 
@@ -88,13 +91,16 @@ def _is_installed(module: str) -> bool:
 
 
 class _Dev:
-    def __init__(self, prog: str, worker_options: Sequence[str]) -> None:
+    def __init__(self, prog: str, worker_options: Sequence[str], log_format: str) -> None:
         self._prog = prog
         self._worker_options = worker_options
         # Signal handlers also put events here: a SimpleQueue is safe for that.
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         # Both processes can't listen on one port, so there is no health endpoint.
-        self._environment = os.environ | {"FLUXQUEUE_HEALTH_PORT": "0"}
+        self._environment = os.environ | {
+            "FLUXQUEUE_HEALTH_PORT": "0",
+            LOG_FORMAT.env: log_format,
+        }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, redis_url: str, namespace: str | None) -> int:

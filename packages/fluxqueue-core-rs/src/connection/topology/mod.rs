@@ -6,6 +6,7 @@ mod hash_slot;
 mod redirect;
 mod sentinel;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +34,17 @@ enum Finder {
     Fixed,
     Sentinel(Watched),
     Cluster(HashSlotMap),
+}
+
+/// The remedy if no Redis listens on this machine, as for a new user.
+fn advice(address: &Address, text: &str) -> &'static str {
+    let is_here =
+        matches!(address, Address::Single(node) if matches!(node.host.as_str(), "127.0.0.1" | "localhost" | "::1"));
+    if is_here && text.contains(&io::Error::from_raw_os_error(libc::ECONNREFUSED).to_string()) {
+        "; no Redis listens there: start one, or for development `fluxqueue dev`"
+    } else {
+        ""
+    }
 }
 
 /// The server that a connection must lead to.
@@ -161,7 +173,8 @@ impl Deployment {
         opened.map_err(|error| match error {
             Error::Unavailable(text) => {
                 self.doubt();
-                Error::Unavailable(format!("Redis at {} can't be reached: {text}", self.config.display_url))
+                let advice = advice(&self.config.address, &text);
+                Error::Unavailable(format!("Redis at {} can't be reached: {text}{advice}", self.config.display_url))
             }
             other => other,
         })
