@@ -245,6 +245,29 @@ def test_each_call_of_a_bulk_has_its_options(app: FluxQueue, redis: Any, send: A
 
 
 @each_bulk
+def test_calls_with_and_without_priorities_share_a_bulk(
+    app: FluxQueue, redis: Any, send: Any
+) -> None:
+    """The command becomes the one with the key of priorities, and no call is lost or moved."""
+    work = tasks_of(app)[0]
+    calls = [
+        (0,),
+        work.options(delay=HOUR).call(1),
+        work.options(priority=5).call(2),
+        (3,),
+        work.options(priority=9).call(4),
+        work.options(priority=0).call(5),
+    ]
+    assert send(work, calls) == 6
+    waiting = pending(redis)
+    assert [m["args"] for m in waiting] == [[4], [0], [3], [5]]  # the best is at the head
+    assert [m.get("opts") for m in waiting] == [{"p": 9}, None, None, None]
+    [(ranked, _)] = redis.zrange(key("prioritized", "default"), 0, -1, withscores=True)
+    assert json.loads(ranked)["args"] == [2]
+    assert [m["args"] for m, _ in delayed(redis)] == [[1]]
+
+
+@each_bulk
 def test_options_of_a_call_win_over_those_of_its_bulk(
     app: FluxQueue, redis: Any, send: Any
 ) -> None:

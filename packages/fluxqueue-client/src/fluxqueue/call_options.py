@@ -15,6 +15,7 @@ from .errors import ConfigurationError
 from .option_checks import (
     LONGEST_DELAY,
     check_delay,
+    check_priority,
     check_retries,
     check_seconds,
     check_timeout,
@@ -46,6 +47,7 @@ class CallOptions(TypedDict, total=False):
         timeout: as the task's option. A timeout that the worker's code declares wins.
         expires: seconds, or a timedelta, from the call until the task expires: after that no
             attempt begins. Or the moment: an aware datetime.
+        priority: 0 to 9, as the task's option.
         task_id: the task's id: a UUID, or text of 1 to 256 characters that always gives the
             same UUID.
         headers: strings by name, for `TaskMetadata.headers`: at most 32, with 16 KiB.
@@ -57,6 +59,7 @@ class CallOptions(TypedDict, total=False):
     max_retries: int | None
     timeout: float | None
     expires: float | timedelta | datetime | None
+    priority: int | None
     task_id: str | UUID | None
     headers: Mapping[str, str] | None
 
@@ -172,6 +175,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "max_retries": _checked(check_retries),
     "timeout": _checked(check_timeout),
     "expires": _read_expires,
+    "priority": _checked(check_priority),
     "task_id": _read_id,
     "headers": _read_headers,
 }

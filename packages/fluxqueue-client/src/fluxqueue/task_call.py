@@ -16,7 +16,12 @@ R = TypeVar("R")
 MOST_ROUTES = 256
 # The options that a route takes, by their names there.
 ROUTE_TERMS = {
-    **{name: name for name in ("max_retries", "timeout", "expires", "expires_at", "delay")},
+    "max_retries": "max_retries",
+    "timeout": "timeout",
+    "expires": "expires",
+    "expires_at": "expires_at",
+    "priority": "priority",
+    "delay": "delay",
     "eta": "at",
 }
 # Few calls share a moment, so a route with one is not kept.
