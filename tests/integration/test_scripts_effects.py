@@ -1,67 +1,132 @@
-"""The place of effects: what an outcome writes besides its settling, such as a stored result.
-
-No release has an effect yet. This test adds one to the text of `exchange`, in the two parts that
-decision 0046 names, and so holds the place open: each part must be there to be extended.
-"""
+"""Effects: what an outcome writes besides its settling. A result is the only one so far."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fluxqueue_core import key, script, script_keys
+from redis.exceptions import ResponseError
 from support.scripts import LEASE, Outcome, Scripts, field, message
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.versions
 
-# The rows of effects precede their outcome: position of the key, 'effect', value, ms to keep it.
-SETTLE = {
-    "  for i = at + 1 + succeeded, #ARGV, 4 do\n": """\
-  local effects = {}
-  for i = at + 1 + succeeded, #ARGV, 4 do
-""",
-    "    local message = redis.call('HGET', OWN_CLAIMED, f)\n": """\
-    if kind == 'effect' then effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra} end
-    local message = kind ~= 'effect' and redis.call('HGET', OWN_CLAIMED, f)
-""",
-    "finish(t, f, message, 'succeeded')": "finish(t, f, message, 'succeeded', nil, effects)",
-    "(save_dead or extra == '1') and payload)": "(save_dead or extra == '1') and payload, effects)",
-    "      redis.call('HDEL', OWN_CLAIMED, f)\n    end\n": """\
-      redis.call('HDEL', OWN_CLAIMED, f)
-    end
-    if kind ~= 'effect' then effects = {} end
-""",
-}
-FINISH = {
-    "local function finish(t, entry, message, how, reason)\n": """\
-local function finish(t, entry, message, how, reason, effects)
-  for _, e in ipairs(effects or {}) do redis.call('SET', e[1], e[2], 'PX', e[3]) end
-""",
-}
+PLAIN, GOOD, BAD, GONE = (message(n, opts='{"r":60000}' if n else "") for n in range(4))
 
 
-def with_effects(text: str) -> str:
-    for old, new in [*SETTLE.items(), *FINISH.items()]:
-        assert text.count(old) == 1, f"the place of effects has moved: {old!r}"
-        text = text.replace(old, new)
-    return text
+def channel(result: str) -> str:
+    return result.replace(":result:", ":done:")
 
 
-def test_an_outcome_writes_to_a_key_that_it_names_by_position(scripts: Scripts) -> None:
-    plain, good, bad, gone = (message(n, opts='{"r":60000}' if n else "") for n in range(4))
-    scripts.claim("c", plain, good, bad)
-    keys = script_keys("exchange", scripts.queue, "c")
-    results = [f"{key('pending', scripts.queue)}:result:{n}" for n in range(3)]
-    rows = [
-        field(plain),
-        *(len(keys) + 1, "effect", b"good", 60_000, *Outcome(field(good), "done")),
-        *(len(keys) + 2, "effect", b"bad", 60_000, *Outcome(field(bad), "dead", b"{}", "1")),
-        *(len(keys) + 3, "effect", b"gone", 60_000, *Outcome(field(gone), "done")),
-    ]
-    arguments = ["c", LEASE, 0, "pending", 1, 1_000, 1, *rows]
-    text = with_effects(script("exchange", scripts.flags))
-    reply = scripts.redis.eval(text, len(keys) + 3, *keys, *results, *arguments)
-    assert reply[0] == 1 and scripts.held("c") == {}
-    assert scripts.stats() == {"succeeded": 2, "dead": 1} and list(scripts.dead()) == [field(bad)]
+class Results:
+    """Calls of scripts with effects."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self.scripts = scripts
+        self.keys = [
+            key("result", scripts.queue, message[13:49].decode()) for message in (GOOD, BAD, GONE)
+        ]
+
+    def call(self, name: str, arguments: list[Any], keys: list[str]) -> Any:
+        own = script_keys(name, self.scripts.queue, "c")
+        text = script(name, self.scripts.flags)
+        return self.scripts.redis.eval(text, len(own) + len(keys), *own, *keys, *arguments)
+
+    def effect(self, number: int, name: str, value: bytes, kind: str = "keep") -> tuple[Any, ...]:
+        return (len(script_keys(name, self.scripts.queue, "c")) + number, kind, value, 60_000)
+
+    def exchange(self, kind: str = "keep", large: bytes = b"bad") -> Any:
+        rows = [
+            field(PLAIN),
+            *self.effect(1, "exchange", b"good", kind),
+            *Outcome(field(GOOD), "done"),
+            *self.effect(2, "exchange", large, kind),
+            *Outcome(field(BAD), "dead", b"{}", "1"),
+            *self.effect(3, "exchange", b"gone", kind),
+            *Outcome(field(GONE), "done"),
+        ]
+        return self.call("exchange", ["c", LEASE, 0, "pending", 1, 1_000, 1, *rows], self.keys)
+
+
+@pytest.fixture
+def results(scripts: Scripts) -> Results:
+    return Results(scripts)
+
+
+def test_an_outcome_keeps_a_result_and_tells_it(results: Results, scripts: Scripts) -> None:
+    scripts.claim("c", PLAIN, GOOD, BAD)
+    heard = scripts.redis.pubsub(ignore_subscribe_messages=True)
+    heard.subscribe(*map(channel, results.keys))
+    told = []
+
+    def hear() -> bool:
+        if (found := heard.get_message(timeout=0.1)) is not None:
+            told.append((found["channel"].decode(), found["data"]))
+        return len(told) == 2
+
+    large = b"x" * 4_097
+    assert results.exchange(large=large)[0] == 1
+    assert scripts.held("c") == {}
+    assert scripts.stats() == {"succeeded": 2, "dead": 1} and list(scripts.dead()) == [field(BAD)]
     # An outcome that does nothing has no effect either.
-    assert scripts.redis.mget(results) == [b"good", b"bad", None]
-    assert 0 < scripts.redis.pttl(results[0]) <= 60_000
-    scripts.redis.delete(*results)
+    assert scripts.redis.mget(results.keys) == [b"good", large, None]
+    assert 0 < scripts.redis.pttl(results.keys[0]) <= 60_000
+    wait_until(hear)
+    # A large one is not in the message: the caller looks.
+    assert told == [(channel(results.keys[0]), b"good"), (channel(results.keys[1]), b"")]
+    heard.close()
+
+
+def test_an_outcome_that_arrives_twice_has_its_effect_once(
+    results: Results, scripts: Scripts
+) -> None:
+    scripts.claim("c", PLAIN, GOOD, BAD)
+    results.exchange()
+    scripts.redis.delete(*results.keys)
+    results.exchange()
+    assert scripts.redis.mget(results.keys) == [None, None, None]
+    assert scripts.stats() == {"succeeded": 2, "dead": 1}
+
+
+def test_the_end_by_a_scheduler_has_its_effect(results: Results, scripts: Scripts) -> None:
+    scripts.claim("c", GOOD, BAD)
+    rows = [
+        *(field(GOOD), "home", GOOD, b""),
+        *results.effect(1, "move", b"lost"),
+        *(field(BAD), "dead", BAD, b"{}"),
+        *results.effect(2, "move", b"gone"),
+        *(field(GONE), "dead", GONE, b"{}"),
+    ]
+    assert results.call("move", rows, results.keys[1:]) == [1, 1]
+    assert scripts.redis.mget(results.keys) == [None, b"lost", None]
+    assert scripts.list("pending") == [GOOD] and list(scripts.dead()) == [field(BAD)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"), [("-set", "SET|set"), ("-publish", "PUBLISH|publish")]
+)
+def test_without_a_right_nothing_is_written(
+    results: Results, scripts: Scripts, missing: str, says: str
+) -> None:
+    """An error after the first write would repeat this write with each call."""
+    scripts.claim("c", GOOD, BAD)
+    redis = scripts.redis
+    redis.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", missing)
+    try:
+        redis.execute_command("AUTH", "poor", "pw")
+        with pytest.raises(ResponseError, match=r"(?i)perm|can.t run|script"):
+            results.exchange()
+    finally:
+        redis.connection_pool.disconnect()
+        redis.execute_command("ACL", "DELUSER", "poor")
+    assert len(scripts.held("c")) == 2 and scripts.dead() == {}
+    assert scripts.redis.mget(results.keys) == [None, None, None]
+
+
+def test_a_sharded_channel_is_a_plain_one_on_a_server_without_those(
+    results: Results, scripts: Scripts
+) -> None:
+    scripts.claim("c", GOOD)
+    results.exchange("keep_sharded")
+    assert scripts.redis.mget(results.keys) == [b"good", None, None]

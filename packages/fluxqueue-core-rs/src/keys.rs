@@ -34,6 +34,12 @@ pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 /// take it after the keys of that consumer. An exchange does not need it.
 const WORKERS: &str = "workers";
 
+/// The kept outcome of one task, whose id follows. An outcome's effect names it.
+const RESULT: &str = "result";
+
+/// The channel of the outcome of one task, whose id follows. Not a key.
+const DONE: &str = "done";
+
 /// The keys of one application, apart from those of all other applications in this Redis.
 ///
 /// Why: docs/decisions/0077-a-namespace-is-part-of-the-prefix.md
@@ -121,7 +127,17 @@ impl Namespace {
         self.queue_key(WORKERS, queue)
     }
 
-    /// Returns a key by its kind, for Python.
+    /// The key of a kept outcome, without the task's id at its end.
+    pub fn result_prefix(&self, queue: &str) -> String {
+        self.consumer_key(RESULT, queue, "")
+    }
+
+    /// The channel of a kept outcome, without the task's id at its end.
+    pub fn done_prefix(&self, queue: &str) -> String {
+        self.consumer_key(DONE, queue, "")
+    }
+
+    /// Returns a key by its kind, for Python. `consumer` is the consumer's id, or the task's.
     pub fn by_kind(&self, kind: &str, queue: &str, consumer: &str) -> Result<String> {
         if kind == QUEUES {
             return Ok(self.queues());
@@ -130,7 +146,7 @@ impl Namespace {
         if kind == WORKERS || OF_QUEUE.contains(&kind) {
             return Ok(self.queue_key(kind, queue));
         }
-        if OF_CONSUMER.contains(&kind) {
+        if kind == RESULT || OF_CONSUMER.contains(&kind) {
             return Ok(self.consumer_key(kind, queue, consumer));
         }
         let known: Vec<_> = kinds().collect();
@@ -140,7 +156,7 @@ impl Namespace {
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    [QUEUES, WORKERS].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
+    [QUEUES, WORKERS, RESULT].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
 #[cfg(test)]

@@ -56,10 +56,10 @@ macro_rules! scripts {
 
 scripts! {
     "open" takes Lives, made of "keys" "clock" "message" "arrive";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "finish" "newer" "hold" "arrive" "settle" "claim";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold" "arrive" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Life, made of "keys" "clock" "message" "dead" "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "finish";
+    "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "finish";
     "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
     "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";

@@ -51,7 +51,13 @@ def test_client_and_worker_share_one_record() -> None:
 
 def test_a_route_takes_every_option_that_is_sent() -> None:
     sent = Terms(7, retry_delay=2, timeout=5).sent()
-    assert sent == {"max_retries": 7, "timeout": 5, "expires": None, "priority": 0}
+    assert sent == {
+        "max_retries": 7,
+        "timeout": 5,
+        "expires": None,
+        "priority": 0,
+        "result_ttl": None,
+    }
     of_route = Route("q", "t", **sent).terms
     assert {name: of_route[name] for name in sent} == sent
 

@@ -18,10 +18,12 @@ PAGE = CORE.parents[1] / "docs/protocol.md"
 
 # Ends: all go through `finish`. (Plain successes are the one list without a message.)
 ENDS = {
-    "finish(t, f, message, 'succeeded')": ["lib/settle.lua"],
-    "finish(t, f, message, kind)": ["lib/settle.lua"],  # expired or cancelled
-    "finish(t, f, message, 'dead', (save_dead or extra == '1') and payload)": ["lib/settle.lua"],
-    "finish(t, f, message, 'dead', reason)": ["move.lua"],
+    "finish(t, f, message, 'succeeded', nil, effects)": ["lib/settle.lua"],
+    "finish(t, f, message, kind, nil, effects)": ["lib/settle.lua"],  # expired or cancelled
+    "finish(t, f, message, 'dead', (save_dead or extra == '1') and payload, effects)": [
+        "lib/settle.lua"
+    ],
+    "finish(t, f, message, 'dead', reason, effects)": ["move.lua"],
     "finish(t, 'newer:' .. digest, message, 'dead', reason)": ["lib/newer.lua"],
     "finish(t, 'sha1:' .. redis.sha1hex(message), message, 'dead', MALFORMED)": ["lib/hold.lua"],
 }
@@ -88,6 +90,12 @@ DEAD_SET = {
     ("ZREM", "DEAD"): ["trim_dead.lua"],
     ("HDEL", "DEAD_MESSAGES"): ["trim_dead.lua"],
     ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
+}
+# A result is kept by `finish` alone. The first of each asks for the right, and writes nothing.
+RESULTS = {
+    ("SET", "effect[1]"): ["lib/result.lua", "lib/result.lua"],
+    ("PUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
+    ("SPUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
 }
 # The keys that say nothing about where a message is.
 WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS"}
@@ -178,7 +186,9 @@ def test_the_page_has_every_end_with_its_counter() -> None:
     for path in sources:
         text = path.read_text().split("#[cfg(test)]")[0]
         reasons |= set(re.findall(r'\{"reason":"(\w+)"', text))
-        reasons |= set(re.findall(r'(?:parked|dead_reason|malformed|Dead)\([^()]*"(\w+)"', text))
+        reasons |= set(
+            re.findall(r'(?:parked|dead_reason|bury|malformed|Dead)\([^()]*"(\w+)"', text)
+        )
         for listed in re.findall(r"const FAILURES: [^=]*= \[([^\]]*)\]", text):
             reasons |= set(re.findall(r'"(\w+)"', listed))
     # Its task has not ended: another message has its field.
@@ -190,6 +200,7 @@ def test_the_page_has_every_end_with_its_counter() -> None:
 
 def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
     listed = [OUT_OF_THE_CLAIMED_HASH, INTO_THE_CLAIMED_HASH, TO_A_LIST, OUT_OF_A_LIST, DEAD_SET]
+    listed.append(RESULTS)
     everything = {way: files for ways in listed for way, files in ways.items()}
     assert len(everything) == sum(map(len, listed))
     assert {way: sorted(files) for way, files in writes().items()} == everything

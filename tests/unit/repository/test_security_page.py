@@ -37,6 +37,8 @@ WORKER_SCRIPTS = {"open", "exchange"}
 CLIENT_SCRIPTS = {"enqueue"}
 # The part of `enqueue` for calls with priorities.
 WITH_PRIORITIES = {"exists", "lindex", "rpop", "rpush", "zrange", "zremrangebyrank"}
+# A block of the page for results adds these, and those for a cluster.
+FOR_RESULTS = {"set", "publish", "spublish"}
 # Only workers reach these: they have a grace for messages of newer versions.
 WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
 # The page adds these for a cluster.
@@ -70,11 +72,11 @@ def of_scripts(role: str) -> set[str]:
     if role == "client-options":
         return set().union(*(called(script(name)) for name in CLIENT_SCRIPTS)) - WITH_PRIORITIES
     if role == "worker":
-        return set().union(*(called(script(name)) for name in WORKER_SCRIPTS))
+        return set().union(*(called(script(name)) for name in WORKER_SCRIPTS)) - FOR_RESULTS
     not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}
     others = [called(script(name)) for name in script_names() if name not in not_here]
     assert called(script("open")) >= OPEN_OF_SCHEDULER
-    return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE
+    return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE - FOR_RESULTS
 
 
 def imported_from_control(file: Path) -> set[Path]:

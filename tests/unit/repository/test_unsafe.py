@@ -55,6 +55,7 @@ def test_only_these_files_have_any() -> None:
         "src/consumer/poll.rs",
         "src/consumer/portable_poll.rs",
         "src/consumer/wake.rs",
+        "src/waiting/listener.rs",
         "src/python/functions.rs",
         "src/python/interpreter.rs",
         "src/timeouts/guard.rs",

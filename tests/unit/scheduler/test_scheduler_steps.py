@@ -26,6 +26,9 @@ from support.log_lines import Lines
 class FakeClient:
     """Answers scripts by a function; the queues are given."""
 
+    namespace = ""
+    has_shards = False
+
     def __init__(self, answer: Callable[[ScriptCall], Any], queues: Sequence[bytes]) -> None:
         self.answer = answer
         self.queues = queues

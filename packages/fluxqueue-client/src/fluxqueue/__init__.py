@@ -17,6 +17,7 @@ from fluxqueue_core import __version__
 from .client import FluxQueue
 from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
+from .gathering import gather_results, gather_results_async
 from .handle import TaskHandle
 from .retry_errors import Reject, Retry
 from .retry_policy import RetryPolicy
@@ -39,12 +40,22 @@ __all__ = [
     "MalformedMessage",
     "MessageTooLarge",
     "Reject",
+    "ResultDeadlock",
+    "ResultError",
+    "ResultNotKept",
+    "ResultTimeout",
     "Retry",
     "RetryPolicy",
     "Task",
     "TaskCall",
+    "TaskCancelled",
+    "TaskExpired",
+    "TaskFailed",
     "TaskHandle",
+    "TaskLost",
     "TaskMetadata",
     "TaskTimeout",
     "__version__",
+    "gather_results",
+    "gather_results_async",
 ]

@@ -48,6 +48,7 @@ class CallOptions(TypedDict, total=False):
         expires: seconds, or a timedelta, from the call until the task expires: after that no
             attempt begins. Or the moment: an aware datetime.
         priority: 0 to 9, as the task's option.
+        result_ttl: as the task's option.
         task_id: the task's id: a UUID, or text of 1 to 256 characters that always gives the
             same UUID.
         headers: strings by name, for `TaskMetadata.headers`: at most 32, with 16 KiB.
@@ -60,6 +61,7 @@ class CallOptions(TypedDict, total=False):
     timeout: float | None
     expires: float | timedelta | datetime | None
     priority: int | None
+    result_ttl: float | None
     task_id: str | UUID | None
     headers: Mapping[str, str] | None
 
@@ -176,6 +178,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "timeout": _checked(check_timeout),
     "expires": _read_expires,
     "priority": _checked(check_priority),
+    "result_ttl": _checked(check_seconds("result")),
     "task_id": _read_id,
     "headers": _read_headers,
 }

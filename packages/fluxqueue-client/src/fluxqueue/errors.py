@@ -17,5 +17,13 @@ __all__ = [
     "FluxQueueWarning",
     "MalformedMessage",
     "MessageTooLarge",
+    "ResultDeadlock",
+    "ResultError",
+    "ResultNotKept",
+    "ResultTimeout",
+    "TaskCancelled",
+    "TaskExpired",
+    "TaskFailed",
+    "TaskLost",
     "TaskTimeout",
 ]

@@ -28,10 +28,19 @@ def producer(settings: Settings) -> Producer:
 
     gevent must have patched before: it asks to be the first import of a program.
     """
+    return GreenletProducer(settings) if _are_used() else Producer(settings)
+
+
+def in_real_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Calls a function that blocks so that other greenlets run meanwhile, if there are any."""
+    if not _are_used():
+        return function(*args, **kwargs)
+    return _in_real_thread(function, *args, **kwargs)
+
+
+def _are_used() -> bool:
     monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("socket"):
-        return GreenletProducer(settings)
-    return Producer(settings)
+    return monkey is not None and bool(monkey.is_module_patched("socket"))
 
 
 class GreenletProducer(Producer):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from . import blocking
+from .errors import FluxQueueWarning, ResultDeadlock, ResultNotKept
 
 if TYPE_CHECKING:
     from .broker import Broker
+    from .return_value import ReturnValue
+    from .waiting import Place
 
 R = TypeVar("R", covariant=True)
+
+# Seconds that a caller waits for a result, if it does not say how long.
+DEFAULT_TIMEOUT = 60.0
+# How a task is that has not ended.
+UNFINISHED = "unfinished"
 
 
 class TaskHandle(Generic[R]):
@@ -17,21 +28,152 @@ class TaskHandle(Generic[R]):
     task exists: any process can make one from the id and the queue, with
     `FluxQueue.handle`.
 
+    A task has a result if it was enqueued with `result_ttl`; see docs/results.md.
+
     Attributes:
         id: the task's id, a UUID as text.
         queue: the queue of the task.
     """
 
-    __slots__ = ("_broker", "id", "queue")
+    __slots__ = ("_broker", "_keeps", "_returned", "id", "queue")
 
     id: str
     queue: str
 
-    def __init__(self, task_id: str, queue: str, broker: Broker) -> None:
+    def __init__(
+        self,
+        task_id: str,
+        queue: str,
+        broker: Broker,
+        returned: ReturnValue | None = None,
+        keeps: bool | None = None,
+    ) -> None:
         self.id = task_id
         self.queue = queue
         # The Redis and the namespace of the task, for the methods that ask about it.
         self._broker = broker
+        self._returned = returned
+        # Whether the task has a result. None: the handle was made from an id.
+        self._keeps = keeps
+
+    def result(self, timeout: float = DEFAULT_TIMEOUT, *, in_worker: bool = False) -> R:
+        """Returns what the task returned. Blocks until the task has ended.
+
+        Any number of threads and of handles wait over one connection.
+
+        Args:
+            timeout: seconds to wait. 0 looks once.
+            in_worker: allows to wait for a task of a queue that this worker itself serves.
+
+        Raises:
+            TaskFailed, TaskLost, TaskExpired, TaskCancelled: the task ended so.
+            ResultTimeout: nothing came in time.
+            ResultNotKept: the task was enqueued without `result_ttl`.
+            ResultDeadlock: this process is a worker of the task's queue.
+            ResultError: the result does not fit the annotation of the task's function.
+            BrokerError: Redis refuses to tell.
+        """
+        from .waiting import timed_out, wait
+
+        self._check(in_worker, timeout)
+        if blocking.running_loop() is not None:
+            warnings.warn(
+                f"task {self.id} (queue {self.queue!r}): this call blocks the event loop until the "
+                f"task has ended; write `await handle.result_async(...)`",
+                FluxQueueWarning,
+                stacklevel=2,
+            )
+        settings = self._broker.settings
+        if timeout > 0:
+            [found] = wait(settings, [self._place()], timeout)
+        else:
+            [found] = wait(settings, [self._place()], settings.timeout, once=True)
+        if not found:
+            raise timed_out(settings, self._place(), timeout)
+        return self._value(found)
+
+    async def result_async(self, timeout: float = DEFAULT_TIMEOUT, *, in_worker: bool = False) -> R:
+        """As `result`, on the running event loop."""
+        import asyncio
+
+        from .waiting import timed_out
+        from .waiting_async import wait_async
+
+        self._check(in_worker, timeout)
+        settings = self._broker.settings
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                found = await wait_async(settings, self._place())
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise timed_out(settings, self._place(), timeout) from None
+        return self._value(found)
+
+    def status(self) -> str:
+        """Returns how the task ended: `succeeded`, or why it did not (`failed`, `cancelled`,
+        `expired`, `worker_lost` or another reason of the dead set). `unfinished`: there is no
+        result, because the task waits or runs, its result has expired, or it never existed.
+
+        Raises:
+            ResultNotKept: the task was enqueued without `result_ttl`.
+            BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
+        """
+        from .errors import BrokerUnavailable
+        from .outcome_reading import state_of
+        from .waiting import timed_out, wait
+
+        self._check_kept()
+        settings = self._broker.settings
+        [found] = wait(settings, [self._place()], settings.timeout, once=True)
+        if found is None:
+            raise BrokerUnavailable(str(timed_out(settings, self._place(), settings.timeout)))
+        if isinstance(found, Exception):
+            raise found
+        return state_of(found) if found else UNFINISHED
+
+    def _place(self) -> Place:
+        from .waiting import Place
+
+        return Place(self.queue, self.id)
+
+    def _check(self, in_worker: bool, timeout: object) -> None:
+        from .option_checks import is_number
+        from .served import is_served
+
+        # False for a NaN too.
+        if not is_number(timeout) or not timeout >= 0:
+            raise ValueError(f"timeout is {timeout!r}; give seconds, 0 or more")
+        self._check_kept()
+        if not in_worker and is_served(self.queue):
+            raise self._told(
+                ResultDeadlock(
+                    f"task {self.id}: this process is a worker of its queue {self.queue!r}. If all "
+                    f"slots wait for tasks of the queue, none of these can begin; use another "
+                    f"queue, or pass in_worker=True if you are sure that a slot stays free"
+                )
+            )
+
+    def _check_kept(self) -> None:
+        if self._keeps is False:
+            raise self._told(
+                ResultNotKept(
+                    f"task {self.id} (queue {self.queue!r}) was enqueued without result_ttl, so "
+                    f"nothing is kept of its end; give its task result_ttl=3600, for example"
+                )
+            )
+
+    def _told(self, error: Any) -> Any:
+        error.task_id, error.queue = self.id, self.queue
+        return error
+
+    def _value(self, found: bytes | Exception) -> R:
+        from .outcome_reading import value_of
+
+        if isinstance(found, Exception):
+            raise found
+        value: R = value_of(found, self._returned, self.id, self.queue)
+        return value
 
     def __str__(self) -> str:
         return self.id

@@ -67,6 +67,8 @@ class TaskOptions(TypedDict, total=False):
             never.
         priority: 0 to 9: of the tasks that wait in a queue, those of a higher priority
             begin first. Retries keep it.
+        result_ttl: seconds for which the outcome of the task is kept, for
+            `TaskHandle.result`; None means that it is not kept.
     """
 
     retry_delay: float
@@ -80,6 +82,7 @@ class TaskOptions(TypedDict, total=False):
     timeout: float | None
     expires: float | None
     priority: int
+    result_ttl: float | None
 
 
 def option(default: Any, check: Check, *, sent: bool = False) -> Any:
@@ -116,6 +119,7 @@ class Terms:
     timeout: float | None = option(None, check_timeout, sent=True)
     expires: float | None = option(None, check_seconds("expiry"), sent=True)
     priority: int = option(0, check_priority, sent=True)
+    result_ttl: float | None = option(None, check_seconds("result"), sent=True)
 
     def __post_init__(self) -> None:
         for each in fields(self):

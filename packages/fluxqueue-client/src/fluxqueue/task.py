@@ -17,6 +17,7 @@ from .context import Context
 from .enqueueing import Enqueueing
 from .handle import TaskHandle
 from .options import Terms
+from .return_value import ReturnValue
 from .signature import call_check
 from .task_call import NO_OPTIONS, Call, TaskCall
 from .task_properties import TaskProperties
@@ -46,6 +47,7 @@ class BaseTask(TaskProperties[P, R]):
         context_type: the class of its context; None for a task without one.
         broker: where its calls go; shared with its `FluxQueue`.
         types: the annotations of its parameters; None if all are plain JSON.
+        returned: encodes and decodes what it returns.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -55,6 +57,7 @@ class BaseTask(TaskProperties[P, R]):
     func: Callable[..., Any]
     broker: Broker
     types: ParameterTypes | None = None
+    returned: ReturnValue
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class BaseTask(TaskProperties[P, R]):
                 signature = signature.replace(parameters=rest)
         self.__signature__ = signature
         self._check = call_check(signature, func)
+        self.returned = ReturnValue(func, signature.return_annotation, f"task {route.name!r}")
         self._route = route
         # Those of calls with options; `route_of` fills it.
         self._routes: dict[Any, Route] = {}
@@ -118,7 +122,7 @@ class BaseTask(TaskProperties[P, R]):
         those of Redis when it is awaited.
         """
         self._check(*args, **kwargs)
-        handle: TaskHandle[R] = TaskHandle(new_task_id(), self.queue, self.broker)
+        handle = self._handle()
         try:
             return self._enqueueing.way().enqueue_async(
                 self._route, args, kwargs, task_id=handle.id, result=handle
@@ -176,12 +180,17 @@ class BaseTask(TaskProperties[P, R]):
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
         """Enqueues a call from this thread, and returns the task's handle."""
-        handle: TaskHandle[R] = TaskHandle(new_task_id(), self.queue, self.broker)
+        handle = self._handle()
         try:
             self._enqueueing.way().enqueue(self._route, args, kwargs, task_id=handle.id)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         return handle
+
+    def _handle(self) -> TaskHandle[R]:
+        """The handle of a new task."""
+        keeps = self.terms.result_ttl is not None
+        return TaskHandle(new_task_id(), self.queue, self.broker, self.returned, keeps)
 
     def _enqueued(self, result: T) -> Coroutine[Any, Any, T]:
         """Returns the coroutine of an async call that `_send` has enqueued."""

@@ -21,6 +21,7 @@ ROUTE_TERMS = {
     "expires": "expires",
     "expires_at": "expires_at",
     "priority": "priority",
+    "result_ttl": "result_ttl",
     "delay": "delay",
     "eta": "at",
 }

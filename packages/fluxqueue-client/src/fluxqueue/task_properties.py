@@ -10,6 +10,7 @@ from fluxqueue_core import Producer, Route
 
 from .enqueueing import Enqueueing
 from .options import Terms
+from .return_value import ReturnValue
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -31,6 +32,7 @@ class TaskProperties(Generic[P, R]):
     _route: Route
     _routes: dict[Any, Route]
     __signature__: inspect.Signature
+    returned: ReturnValue
 
     def _prepared(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -117,6 +117,9 @@ def with_types(task: AnyTask, local_names: Mapping[str, Any]) -> None:
     Raises:
         TypeError: an annotation can't be converted.
     """
+    task.returned.know(local_names)
+    if task.terms.result_ttl is not None:
+        task.returned.check()
     types = read_types(task.func, task.__signature__, local_names)
     if types.conversion is None and not types.unresolved:
         return

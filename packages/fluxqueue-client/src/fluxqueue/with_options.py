@@ -131,7 +131,9 @@ class BaseWithOptions(Generic[P, R]):
 
     def _handle(self) -> TaskHandle[R]:
         task_id = self._options.get("task_id") or new_task_id()
-        return TaskHandle(task_id, self._route.queue, self.task.broker)
+        keeps = self._options.get("result_ttl", self.task.terms.result_ttl) is not None
+        returned = self.task.returned
+        return TaskHandle(task_id, self._route.queue, self.task.broker, returned, keeps)
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
         """Enqueues a prepared call from this thread, and returns the task's handle."""

@@ -38,6 +38,7 @@ class ScriptCall:
 
     Attributes:
         consumer: the consumer whose keys the script takes.
+        results: the ids of tasks whose result the script keeps. Their keys come last.
         only_keys: the keys, if they are not those that the script takes for one queue.
         ended: for `open` only: the consumer that it ends.
     """
@@ -48,6 +49,7 @@ class ScriptCall:
     consumer: str | None = None
     ended: str | None = None
     only_keys: Sequence[str] | None = None
+    results: Sequence[str] = ()
 
     def keys(self, namespace: str = "") -> list[str]:
         """Returns the keys in the order in which the script takes them."""
@@ -55,7 +57,8 @@ class ScriptCall:
             return list(self.only_keys)
         if self.ended is not None:
             return script_keys(self.name, self.queue, "", [self.ended], namespace)
-        return script_keys(self.name, self.queue, self.consumer, namespace=namespace)
+        keys = script_keys(self.name, self.queue, self.consumer, namespace=namespace)
+        return keys + [key("result", self.queue, each, namespace) for each in self.results]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,17 @@ class RedisClient:
     ) -> None:
         self._redis = connect(settings, timeout, node, client_name)
         self.namespace = settings.namespace
+        self._is_cluster = node is not None
         self._moved = moved
         self._shows_certificate = "ssl_certfile" in settings.certificates
         self._scripts: dict[str, tuple[str, str]] = {}
         self._flags = True
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether channels are sharded: in a cluster of Redis 7.0 or later. It is known after
+        the first call of a script."""
+        return self._is_cluster and self._flags
 
     def close(self) -> None:
         """Closes the connection."""

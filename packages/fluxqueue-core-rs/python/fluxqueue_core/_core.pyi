@@ -12,7 +12,9 @@ __all__ = [
     "Deadlines",
     "Event",
     "Job",
+    "Mailbox",
     "Producer",
+    "ResultListener",
     "Route",
     "Settings",
     "TimedCall",
@@ -24,6 +26,7 @@ __all__ = [
     "check_queue_name",
     "check_server_certificate",
     "dead_reason",
+    "dead_result",
     "dial",
     "evictions",
     "fork_generation",
@@ -355,9 +358,79 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str] | None: ...
+    def keep(self, value: bytes) -> None:
+        """Keeps what the task returned, as JSON, for the outcome that `Consumer.succeed`
+        sends. Only for a message whose outcome is kept.
+
+        Raises:
+            ValueError: it has more bytes than `max_message_bytes`.
+            RuntimeError: the job has a value already.
+        """
+
     def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
         """Returns the headers `traceparent`, `tracestate` and `baggage`, without a dict
         of all headers. None: the message has no headers."""
+
+@final
+class ResultListener:
+    """Waits for the results of tasks, with one thread and one connection for each master.
+    Both end 10 s after the last wait.
+
+    Attributes:
+        waits: how many tasks are waited for.
+        problem: why results may not arrive now. None: Redis is connected.
+        forked: whether a fork has made this process after the object. Its waits are the
+            parent's: make another one.
+    """
+
+    def __new__(cls, settings: Settings) -> ResultListener: ...
+    @property
+    def waits(self) -> int: ...
+    @property
+    def problem(self) -> str | None: ...
+    @property
+    def forked(self) -> bool: ...
+    def mailbox(self, has_fd: bool = False) -> Mailbox:
+        """Makes a mailbox. `has_fd`: an event loop polls it."""
+
+@final
+class Mailbox:
+    """Where the results for one thread or event loop arrive. Its waits end with it.
+
+    Attributes:
+        fd: readable while results are here; None without `has_fd`.
+        problem: that of its listener.
+    """
+
+    @property
+    def fd(self) -> int | None: ...
+    @property
+    def problem(self) -> str | None: ...
+    def watch(
+        self,
+        namespace: str,
+        queue: str,
+        task_ids: Sequence[str],
+        first: int,
+        once: bool = False,
+    ) -> None:
+        """Begins to wait for tasks. The first one's token is `first`, the next ones follow.
+        `once`: looks once; b'' arrives for a task that has no result yet.
+
+        Raises:
+            ConfigurationError: the name of the queue or of the namespace is not valid.
+            ValueError: an id is not a UUID in lower case.
+            BrokerUnavailable: no thread could be started.
+        """
+
+    def collect(self) -> list[tuple[int, bytes | None, Exception | None]]:
+        """Takes what has arrived: token, result as JSON, error. The wait has ended."""
+
+    def wait(self, timeout: float) -> bool:
+        """Blocks up to `timeout` seconds, without the GIL, until a result is here."""
+
+    def forget(self, token: int) -> None:
+        """Ends a wait."""
 
 @disjoint_base
 class Event:
@@ -792,6 +865,10 @@ def new_task_id() -> str:
 
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """Returns the JSON that `dead:reasons` keeps for a dead message."""
+
+def dead_result(message: bytes, reason: str, error: str) -> tuple[bytes, int] | None:
+    """Returns the outcome that is kept of a task that ends as dead without a worker, as JSON,
+    and for how many milliseconds. None: nothing of it is kept."""
 
 def operators_remedy(error: str, command: str = "", script: str | None = None) -> str | None:
     """Returns the remedy for an error of Redis (with its code) that lasts until an operator

@@ -51,6 +51,62 @@ class ArgumentValueError(FluxQueueError, ValueError):
     """JSON can't carry the value of an argument (NaN, 2**64). Nothing was sent."""
 
 
+class ResultError(FluxQueueError):
+    """A task has no value to return to the caller who waits for it.
+
+    Attributes:
+        task_id: the task's id.
+        queue: its queue.
+        state: how the task ended, such as `failed` or `worker_lost`. None: it has not
+            ended, or nothing is known of its end.
+        error_type: the class of the exception that the task raised, such as
+            `requests.exceptions.Timeout`. None: the task raised none.
+        error_text: the text of that exception, or why the task could not run.
+        remote_traceback: the traceback of the exception in the worker, as text.
+        attempts: how many attempts the task had.
+        worker: the worker that ended it, as `host:pid`.
+    """
+
+    task_id: str = ""
+    queue: str = ""
+    state: str | None = None
+    error_type: str | None = None
+    error_text: str = ""
+    remote_traceback: str | None = None
+    attempts: int = 0
+    worker: str | None = None
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """No result came in time. The task may still be waiting or running, its result may have
+    expired, or it never existed."""
+
+
+class ResultNotKept(ResultError, ValueError):
+    """The task was enqueued without `result_ttl`, so that nothing is kept of its end."""
+
+
+class ResultDeadlock(ResultError, RuntimeError):
+    """A worker would wait for a task of a queue that it serves itself. If all its slots wait
+    so, none of these tasks can begin."""
+
+
+class TaskFailed(ResultError):
+    """The task is dead: it failed, or could not run. `state` has the reason of the dead set."""
+
+
+class TaskLost(TaskFailed):
+    """The task is dead, because it lost its worker too often."""
+
+
+class TaskExpired(ResultError):
+    """The task did not begin before it expired."""
+
+
+class TaskCancelled(ResultError):
+    """The task was cancelled."""
+
+
 class FluxQueueWarning(RuntimeWarning):
     """A call works, but is written in a way that blocks an event loop or could lose a task."""
 

@@ -6,7 +6,7 @@
 //!
 //! Why: docs/decisions/0035-replies-are-bounded-before-they-are-decoded.md
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use redis_protocol::resp2::decode::decode_bytes_mut;
 pub use redis_protocol::resp2::types::BytesFrame as Reply;
 
@@ -32,7 +32,7 @@ pub struct Frame {
     is_last: bool,
 }
 
-fn broken(what: impl std::fmt::Display) -> Error {
+pub(super) fn broken(what: impl std::fmt::Display) -> Error {
     Error::Broker(format!("what answers there does not speak the Redis protocol: {what}"))
 }
 
@@ -51,6 +51,16 @@ impl Frame {
         }
     }
 
+    /// Takes the bytes of the next whole reply out of the buffer.
+    pub(super) fn take_whole(&mut self, incoming: &mut BytesMut) -> Result<Option<Bytes>> {
+        if !self.is_whole(incoming)? {
+            return Ok(None);
+        }
+        let whole = incoming.split_to(self.at).freeze();
+        *self = Frame { open: std::mem::take(&mut self.open), ..Frame::default() };
+        Ok(Some(whole))
+    }
+
     fn is_whole(&mut self, bytes: &[u8]) -> Result<bool> {
         while !self.is_last {
             let Some(rest) = bytes.get(self.at..).filter(|rest| !rest.is_empty()) else { return Ok(false) };
@@ -61,16 +71,17 @@ impl Frame {
             self.at += end + 2;
             let Some((kind, number)) = line[..end].split_first() else { return Err(broken("an empty line")) };
             match kind {
-                b'+' | b'-' | b':' => self.element_ends(),
-                b'$' => {
+                b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => self.element_ends(),
+                b'$' | b'=' | b'!' => {
                     if let Some(length) = length(number, LARGEST_STRING)? {
                         self.at += length as usize + 2;
                     }
                     self.element_ends();
                 }
-                b'*' => match length(number, MOST_ITEMS)? {
+                b'*' | b'>' | b'~' | b'%' => match length(number, MOST_ITEMS)? {
                     None | Some(0) => self.element_ends(),
                     Some(_) if self.open.len() == DEEPEST => return Err(broken("arrays nested too deeply")),
+                    Some(pairs) if *kind == b'%' => self.open.push(2 * pairs),
                     Some(items) => self.open.push(items),
                 },
                 other => return Err(broken(format!("a reply that begins with the byte {other}"))),

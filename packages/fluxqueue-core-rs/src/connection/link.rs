@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::framing::{Frame, Reply};
+use super::heard::{self, Heard};
 use super::interrupt::{Interrupt, SLICE};
 use super::spin::{self, Spin};
 use super::stream::Stream;
@@ -193,6 +194,11 @@ impl Connection {
             self.incoming = BytesMut::new();
         }
         Ok(reply)
+    }
+
+    /// As `next_reply`, on a connection that speaks RESP 3.
+    pub fn next_heard(&mut self) -> Result<Option<Heard>> {
+        heard::decode(&mut self.frame, &mut self.incoming)
     }
 
     /// Writes all outgoing bytes, and blocks meanwhile. `Uncertain`: the write failed, but

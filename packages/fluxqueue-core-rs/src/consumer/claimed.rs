@@ -9,15 +9,23 @@ use bytes::Bytes;
 use super::event::Event;
 use super::outcome::Outcome;
 use super::work::Tasks;
-use crate::errors::{Error, Result};
-use crate::message::{self, Condemned, Message};
+use crate::errors::Error;
+use crate::ids;
+use crate::message::{self, Condemned, Ending, Message};
 
 /// A claimed message. The driver reads it before it locks the state, because the
 /// threads that run tasks wait for that lock.
 pub struct Claimed {
     /// The field in the claimed hash, or None if the text does not begin like a message.
     pub field: Option<Bytes>,
-    message: Result<Message>,
+    message: std::result::Result<Message, Unreadable>,
+}
+
+/// A message that can't be read, or is too large.
+struct Unreadable {
+    error: Error,
+    /// Its end, if its head can be read and says that the result is kept.
+    ending: Option<Box<Ending<'static>>>,
 }
 
 /// The fate of a claimed message.
@@ -34,7 +42,12 @@ impl Claimed {
         // The client's limit, plus the bytes that retries and rescues can add to a message.
         let is_too_large = raw.len() > most + message::GROWTH_MAX;
         let field = message::field(&raw).map(|range| message::field_of(&raw, range));
-        let message = if is_too_large { Err(too_large(raw.len(), most)) } else { Message::parse(raw) };
+        let unreadable =
+            |raw: &Bytes, error| Unreadable { error, ending: Ending::of_bytes(raw, ids::unix_ms()).map(Box::new) };
+        let message = match is_too_large {
+            true => Err(unreadable(&raw, too_large(raw.len(), most))),
+            false => Message::parse(raw.clone()).map_err(|error| unreadable(&raw, error)),
+        };
         Claimed { field, message }
     }
 
@@ -54,27 +67,31 @@ impl Claimed {
                 (None, Some((task, is_async))) => Decision::Run(task, is_async, message),
                 (None, None) => unknown(&message, redis_ms, grace),
             },
-            Err(error) => malformed(field, &error),
+            Err(unreadable) => malformed(field, &unreadable),
         }
     }
 }
 
-fn malformed(field: &Bytes, error: &Error) -> Decision {
+fn malformed(field: &Bytes, unreadable: &Unreadable) -> Decision {
     let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
-    let (outcome, event) = parked("malformed", &error.to_string(), task_id, String::new(), None);
+    let (error, ending) = (unreadable.error.to_string(), unreadable.ending.as_deref());
+    let (outcome, event) = parked("malformed", &error, task_id, String::new(), None, ending);
     Decision::Settle(outcome, event)
 }
 
-/// The outcome and the event of a message that can't run: it goes to the dead set.
+/// The outcome and the event of a message that can't run: it goes to the dead set. `ending` is
+/// there if its result is kept.
 pub fn parked(
     reason: &str,
     error: &str,
     task_id: String,
     name: String,
     traceparent: Option<String>,
+    ending: Option<&Ending>,
 ) -> (Outcome, Event) {
     let event = Event::Parked { task_id, name, reason: reason.to_owned(), traceparent };
-    (Outcome::Dead { reason: message::dead_reason(reason, error, None), keep: true }, event)
+    let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, None), keep: true };
+    (outcome.keeping(ending.map(|ending| ending.dead(reason, error, None))), event)
 }
 
 /// The outcome and the event of a message that ends without an attempt.
@@ -84,7 +101,8 @@ pub fn unbegun(message: &Message, how: Condemned) -> (Outcome, Event) {
         Condemned::Expired => Event::Expired { task_id, name, traceparent },
         Condemned::Cancelled => Event::Cancelled { task_id, name, traceparent },
     };
-    (Outcome::Ended(how), event)
+    let result = Ending::of_message(message, ids::unix_ms()).map(|ending| ending.dead(how.name(), "", None));
+    (Outcome::Ended(how).keeping(result), event)
 }
 
 fn traceparent(message: &Message) -> Option<String> {
@@ -115,7 +133,8 @@ fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
              its own namespace or queue",
             passed / 1000
         );
-        let (outcome, event) = parked("unknown_task", &error, task_id, name, traceparent);
+        let ending = Ending::of_message(message, redis_ms);
+        let (outcome, event) = parked("unknown_task", &error, task_id, name, traceparent, ending.as_ref());
         return Decision::Settle(outcome, event);
     }
     let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));

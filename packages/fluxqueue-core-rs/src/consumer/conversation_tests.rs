@@ -42,8 +42,7 @@ impl World {
         let config = Config::new(Some("unix:///does/not/exist"), &Overrides::default()).expect("valid");
         let deployment = Arc::new(Deployment::new(config));
         let shared = Arc::new(shared(&["q"], 2));
-        let options =
-            Options { lease: LEASE, suspects: false, save_dead: true, unknown_grace: 1000, who: WHO.to_owned() };
+        let options = Options::for_tests(LEASE, WHO);
         let now = at(1000);
         World {
             connector: Connector::new(deployment.clone(), shared.clone()),

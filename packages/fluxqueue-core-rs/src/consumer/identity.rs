@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::options::Options;
-use super::outcome::Settlement;
+use super::outcome::{ResultKeys, Settlement};
 use super::requests;
 use super::scripts::Scripts;
 use crate::connection::{Args, Call, command};
@@ -24,6 +24,8 @@ pub struct Identity {
     olds: Vec<String>,
     /// `open` was sent under the current id, so Redis may know it.
     is_used: bool,
+    /// The start of the keys of results.
+    results: String,
 }
 
 impl Identity {
@@ -40,6 +42,7 @@ impl Identity {
             current: ids::consumer_id(),
             olds: Vec::new(),
             is_used: false,
+            results: namespace.result_prefix(name),
         }
     }
 
@@ -123,6 +126,7 @@ impl Identity {
         asked: usize,
         text: bool,
     ) {
+        let results = ResultKeys { prefix: &self.results, is_sharded: options.is_cluster && scripts.knows_shards };
         let what = requests::Exchange {
             consumer: &self.current,
             lease_ms: options.lease_ms(),
@@ -130,6 +134,7 @@ impl Identity {
             suspects: options.suspects,
             save_dead: options.save_dead,
             grace_ms: options.unknown_grace,
+            results,
         };
         let mut call = self.call_for(&self.current);
         requests::exchange(&mut call, &what, settlements);

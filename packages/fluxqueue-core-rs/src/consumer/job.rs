@@ -1,8 +1,9 @@
 //! A claimed task as Python sees it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -23,6 +24,8 @@ pub struct Job {
     queue: Py<PyAny>,
     args: Py<PyList>,
     kwargs: Option<Py<PyDict>>,
+    /// The value that the task returned, as JSON, if its result is kept.
+    value: OnceLock<Vec<u8>>,
 }
 
 impl Job {
@@ -34,12 +37,18 @@ impl Job {
         args: Py<PyList>,
         kwargs: Option<Py<PyDict>>,
     ) -> Job {
-        Job { work, shared, settled: AtomicBool::new(false), task, queue, args, kwargs }
+        let (settled, value) = (AtomicBool::new(false), OnceLock::new());
+        Job { work, shared, settled, task, queue, args, kwargs, value }
     }
 
     /// Whether the job has an outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
+    }
+
+    /// The value that the task returned, as JSON.
+    pub(super) fn value(&self) -> &[u8] {
+        self.value.get().map_or(b"null", Vec::as_slice)
     }
 
     /// Marks the job as settled. Call this once, when the job ends.
@@ -121,6 +130,18 @@ impl Job {
     #[getter]
     fn headers(&self) -> Option<std::collections::HashMap<String, String>> {
         Some(self.work.message.headers()?.all())
+    }
+
+    fn keep(&self, value: &[u8]) -> PyResult<()> {
+        let most = self.shared.max_message_bytes;
+        if value.len() > most {
+            return Err(PyValueError::new_err(format!(
+                "the task returned a value of {} bytes, more than max_message_bytes of this worker allows ({most}); \
+                 store it elsewhere and return a reference to it",
+                value.len()
+            )));
+        }
+        self.value.set(value.to_vec()).map_err(|_| Error::Misuse("the job has a value already").into())
     }
 
     fn trace_headers(&self) -> Option<TraceHeaders<'_>> {

@@ -64,3 +64,4 @@ mod work;
 pub use event::Event;
 pub use job::Job;
 pub use python::Consumer;
+pub use wake::Wake;

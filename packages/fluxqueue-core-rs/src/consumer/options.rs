@@ -14,9 +14,18 @@ pub struct Options {
     pub unknown_grace: u64,
     /// The text that describes the worker to operators.
     pub who: String,
+    /// Whether Redis is a cluster.
+    pub is_cluster: bool,
 }
 
 impl Options {
+    /// Options for tests.
+    #[cfg(test)]
+    pub fn for_tests(lease: Duration, who: &str) -> Options {
+        let (suspects, save_dead, unknown_grace, is_cluster) = (false, true, 1000, false);
+        Options { lease, suspects, save_dead, unknown_grace, who: who.to_owned(), is_cluster }
+    }
+
     /// Rule 7: the local deadline, if the last exchange that succeeded was sent at `sent`. It is
     /// a little earlier than the end of the lease, because clocks run at slightly different
     /// speeds.

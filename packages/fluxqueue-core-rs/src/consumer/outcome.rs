@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::connection::Call;
-use crate::message::{Condemned, Message};
+use crate::message::{Condemned, KeptResult, Message};
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +24,39 @@ pub enum Outcome {
     /// It did not run, or a drain cut it off. The message returns to its queue, and no count
     /// changes.
     Release,
+    /// One of the ends above, whose result is kept.
+    Kept { end: Box<Outcome>, result: Box<KeptResult> },
+}
+
+/// Where the results of a queue are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ResultKeys<'a> {
+    /// The start of their keys.
+    pub prefix: &'a str,
+    /// Whether their channels are sharded.
+    pub is_sharded: bool,
+}
+
+impl ResultKeys<'_> {
+    /// Appends the effect that keeps a result, in front of its outcome.
+    fn encode(&self, result: &KeptResult, call: &mut Call) {
+        let key = call.keys.push(&[self.prefix.as_bytes(), &result.id].concat());
+        call.args.number(key);
+        call.args.push(if self.is_sharded { b"keep_sharded" } else { b"keep" });
+        call.args.push(&result.json);
+        call.args.number(result.ttl_ms);
+    }
 }
 
 impl Outcome {
+    /// The same end, with a result if there is one to keep.
+    pub fn keeping(self, result: Option<KeptResult>) -> Outcome {
+        match result {
+            Some(result) => Outcome::Kept { end: Box::new(self), result: Box::new(result) },
+            None => self,
+        }
+    }
+
     /// The outcome of a message whose attempt succeeded.
     pub fn of_success(message: &Message) -> Outcome {
         if message.opts_json().is_none() { Outcome::Succeeded } else { Outcome::Done }
@@ -45,11 +75,19 @@ pub struct Settlement {
 impl Settlement {
     /// Appends its values for `exchange`: the field alone for a plain success, four values for
     /// every other outcome.
-    pub fn encode(&self, call: &mut Call) {
+    pub fn encode(&self, call: &mut Call, results: ResultKeys) {
+        self.encode_as(&self.outcome, call, results);
+    }
+
+    fn encode_as(&self, outcome: &Outcome, call: &mut Call, results: ResultKeys) {
+        if let Outcome::Kept { end, result } = outcome {
+            results.encode(result, call);
+            return self.encode_as(end, call, results);
+        }
         let args = &mut call.args;
         args.push(&self.field);
-        match &self.outcome {
-            Outcome::Succeeded => (),
+        match outcome {
+            Outcome::Succeeded | Outcome::Kept { .. } => (),
             Outcome::Done => {
                 args.push(b"done");
                 args.push(b"");
@@ -85,12 +123,18 @@ impl Settlement {
 
     /// The approximate size of its values, bytes.
     pub fn bytes(&self) -> usize {
-        let payload = match &self.outcome {
+        self.field.len() + self.outcome.bytes()
+    }
+}
+
+impl Outcome {
+    fn bytes(&self) -> usize {
+        match self {
             Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
             Outcome::Dead { reason, .. } => reason.len(),
             Outcome::Succeeded | Outcome::Done | Outcome::Ended(_) | Outcome::Release => 0,
-        };
-        self.field.len() + payload
+            Outcome::Kept { end, result } => end.bytes() + result.json.len(),
+        }
     }
 }
 
@@ -98,6 +142,7 @@ impl Settlement {
 mod tests {
     use super::*;
     use crate::consumer::requests::{Exchange, exchange};
+    use crate::message::Ending;
     use crate::scripts::Script;
 
     const ID: &str = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
@@ -110,15 +155,38 @@ mod tests {
         Settlement { field: message.field_bytes(), outcome }
     }
 
-    /// ARGV of an exchange, from the number of successes on.
-    fn told(settlements: &[Settlement]) -> Vec<String> {
-        let what = Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0 };
+    /// KEYS and ARGV of an exchange, from the number of successes on.
+    fn all_told(settlements: &[Settlement]) -> (Vec<String>, Vec<String>) {
+        let results = ResultKeys { prefix: "result:", is_sharded: false };
+        let what =
+            Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0, results };
         let mut call = Call::default();
         exchange(&mut call, &what, settlements);
         let mut out = Vec::new();
         call.evalsha(&mut out, &Script { text: String::new(), digest: String::new() });
         let text = String::from_utf8(out).expect("text");
-        text.split("\r\n").skip(2).step_by(2).skip(3 + 6).map(str::to_owned).collect()
+        let mut words = text.split("\r\n").skip(2).step_by(2).skip(2).map(str::to_owned);
+        let keys: usize = words.next().expect("a number").parse().expect("a number");
+        (words.by_ref().take(keys).collect(), words.skip(6).collect())
+    }
+
+    fn told(settlements: &[Settlement]) -> Vec<String> {
+        all_told(settlements).1
+    }
+
+    #[test]
+    fn an_effect_precedes_its_outcome_and_names_its_key_by_position() {
+        let raw = format!(r#"{{"v":2,"id":"{ID}","opts":{{"r":60000}},"name":"n","args":[]}}"#);
+        let message = message(raw.clone());
+        let result = Ending::of_message(&message, 7).expect("kept").succeeded(b"3");
+        let json = String::from_utf8(result.json.clone()).expect("text");
+        let field = format!("{ID}\"");
+        let retried = settlement(&message, Outcome::Retry { message: raw.clone().into(), delay: 7 });
+        let done = settlement(&message, Outcome::of_success(&message).keeping(Some(result)));
+        assert_eq!(done.bytes(), field.len() + json.len());
+        let (keys, args) = all_told(&[retried, done]);
+        assert_eq!(keys, [format!("result:{ID}")]);
+        assert_eq!(args[1..], [&field, "retry", &raw, "7", "1", "keep", &json, "60000", &field, "done", "", ""]);
     }
 
     #[test]

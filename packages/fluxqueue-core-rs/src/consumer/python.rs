@@ -21,10 +21,11 @@ use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::Phase;
 use super::work::{Table, Tasks, Work};
-use crate::config::{Config, Wait};
+use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
-use crate::message;
+use crate::ids;
+use crate::message::{self, Ending};
 use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
@@ -44,6 +45,8 @@ pub struct Consumer {
     driver: Mutex<Option<JoinHandle<()>>>,
     tasks: Vec<Py<PyAny>>,
     queues: Vec<Py<PyString>>,
+    /// This worker as `host:pid`, for results.
+    worker: String,
 }
 
 fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
@@ -56,6 +59,17 @@ fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
         return Ok(Duration::from_secs_f64(value));
     }
     Err(Error::Configuration(format!("{name} is {value}; give seconds, at least {least}")))
+}
+
+/// The worker as `host:pid`, of the text that describes it. Empty if that text does not say so.
+fn short_name(who: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Who<'a> {
+        #[serde(borrow)]
+        host: std::borrow::Cow<'a, str>,
+        pid: u32,
+    }
+    serde_json::from_str(who).map(|who: Who| format!("{}:{}", who.host, who.pid)).unwrap_or_default()
 }
 
 /// Reads a mapping from the name of a task to (whether it is async, the task), and adds the tasks
@@ -79,6 +93,9 @@ impl Consumer {
                 let task = self.tasks[work.task].clone_ref(py);
                 let timeout = work.message.terms.timeout;
                 let mut job = Job::new(work, self.shared.clone(), task, queue, args, kwargs);
+                if job.work.message.keeps_result() {
+                    job.task = job.task.call_method0(py, intern!(py, "keeping"))?;
+                }
                 if let Some(timeout) = timeout {
                     job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout,))?;
                 }
@@ -87,7 +104,8 @@ impl Consumer {
             Err(error) => {
                 let text = format!("its arguments can't be decoded: {error}");
                 let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
-                let (outcome, event) = claimed::parked("malformed", &text, task_id, name, None);
+                let ending = self.ending(&work);
+                let (outcome, event) = claimed::parked("malformed", &text, task_id, name, None, ending.as_ref());
                 self.shared.finish(&work, outcome, clock::now());
                 let mut state = self.shared.lock();
                 state.tell(work.queue, event);
@@ -106,6 +124,16 @@ impl Consumer {
             None => None,
         };
         Ok((args.unbind(), kwargs))
+    }
+
+    /// The end, now, of the task of an attempt. None: its result is not kept.
+    fn ending(&self, work: &Work) -> Option<Ending<'_>> {
+        let finished = ids::unix_ms();
+        let mut ending = Ending::of_message(&work.message, finished)?;
+        let ran = clock::now().saturating_sub(work.begun_at);
+        ending.started = Some(finished.saturating_sub(ran.as_millis() as u64));
+        ending.worker = Some(&self.worker);
+        Some(ending)
     }
 
     fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
@@ -161,7 +189,8 @@ impl Consumer {
         }
         let grace = seconds(unknown_task_grace, "unknown_task_grace", 0.0)?.as_millis() as u64;
         let lease = seconds(lease, "lease", 1.0)?;
-        let options = Options { lease, suspects, save_dead, unknown_grace: grace, who: who.to_owned() };
+        let is_cluster = matches!(settings.config.address, Address::Cluster(_));
+        let options = Options { lease, suspects, save_dead, unknown_grace: grace, who: who.to_owned(), is_cluster };
         let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
         let anywhere = anywhere.map(|table| register(table, &mut registered)).transpose()?;
         let anywhere = Arc::new(anywhere.unwrap_or_default());
@@ -182,6 +211,7 @@ impl Consumer {
             driver: Mutex::new(None),
             tasks: registered,
             queues: queues.iter().map(|queue| PyString::intern(py, queue).unbind()).collect(),
+            worker: short_name(who),
         })
     }
 
@@ -255,7 +285,12 @@ impl Consumer {
     }
 
     fn succeed(&self, job: &Job) -> Result<bool> {
-        self.finish(job, Outcome::of_success(&job.work.message))
+        let outcome = Outcome::of_success(&job.work.message);
+        if outcome == Outcome::Succeeded {
+            return self.finish(job, outcome);
+        }
+        let result = self.ending(&job.work).map(|ending| ending.succeeded(job.value()));
+        self.finish(job, outcome.keeping(result))
     }
 
     fn retry(&self, job: &Job, delay: f64) -> PyResult<bool> {
@@ -268,7 +303,9 @@ impl Consumer {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
         let keep = !FAILURES.contains(&reason);
-        self.finish(job, Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep })
+        let result = self.ending(&job.work).map(|ending| ending.dead(reason, error, traceback));
+        let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep };
+        self.finish(job, outcome.keeping(result))
     }
 
     fn release(&self, job: &Job) -> Result<bool> {

@@ -9,6 +9,8 @@ pub struct Scripts {
     pub open: Script,
     /// exchange.lua
     pub exchange: Script,
+    /// Whether the server has sharded channels: they came with the line of flags.
+    pub knows_shards: bool,
 }
 
 /// The form of the scripts that a server accepts.
@@ -31,7 +33,8 @@ impl Forms {
     /// Makes the scripts.
     pub fn load() -> Result<Forms> {
         let load = |flags| -> Result<Scripts> {
-            Ok(Scripts { open: Script::load("open", flags)?, exchange: Script::load("exchange", flags)? })
+            let (open, exchange) = (Script::load("open", flags)?, Script::load("exchange", flags)?);
+            Ok(Scripts { open, exchange, knows_shards: flags })
         };
         Ok(Forms { flags: load(true)?, plain: load(false)? })
     }

@@ -15,6 +15,7 @@ mod headers;
 mod opts;
 mod parse;
 mod reason;
+mod result;
 mod rewrite;
 mod terms;
 
@@ -24,5 +25,6 @@ pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use opts::{Condemned, Expiry, Opts};
 pub use parse::Message;
 pub use reason::dead_reason;
+pub use result::{Ending, KeptResult};
 pub use rewrite::{with_delivery, with_retry, with_unknown_since};
 pub use terms::Terms;

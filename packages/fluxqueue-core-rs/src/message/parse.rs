@@ -202,6 +202,11 @@ impl Message {
         self.condemned.or(has_expired.then_some(Condemned::Expired))
     }
 
+    /// Whether its outcome is kept when it ends.
+    pub fn keeps_result(&self) -> bool {
+        self.opts.is_some() && self.opts().result_ttl.is_some_and(|ms| ms > 0)
+    }
+
     /// The headers: `traceparent` and others.
     pub fn headers(&self) -> Option<Headers<'_>> {
         // `parse` has read these bytes as text.

@@ -8,7 +8,7 @@ use crate::config::{Config, Wait};
 use crate::connection::{Deployment, Eviction, Sent};
 use crate::errors::Result;
 use crate::keys::Namespace;
-use crate::message::{self, Condemned, Message};
+use crate::message::{self, Condemned, Ending, Message};
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
@@ -129,6 +129,19 @@ pub fn raise_deliveries<'py>(
 #[pyo3(signature = (reason, error, traceback=None))]
 pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: Option<&str>) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
+}
+
+/// Returns the outcome that is kept of a task that ends as dead without a worker, as JSON, and for
+/// how many ms. None: nothing of it is kept.
+#[pyfunction]
+pub fn dead_result<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    reason: &str,
+    error: &str,
+) -> Option<(Bound<'py, PyBytes>, u64)> {
+    let result = Ending::of_bytes(message, ids::unix_ms())?.dead(reason, error, None);
+    Some((PyBytes::new(py, &result.json), result.ttl_ms))
 }
 
 /// Returns the remedy for an error of Redis that lasts until an operator acts: a right or a command

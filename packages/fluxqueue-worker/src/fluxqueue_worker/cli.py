@@ -61,10 +61,13 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
         os.write(options.tell_redis, told.encode())
         # Threads and exit handlers of the application must not delay `fluxqueue dev`.
         os._exit(0)
+    from fluxqueue.served import serve
+
     from .worker import Worker
 
     try:
         descriptors.allow(len(application.options.queues), application.options.concurrency)
+        serve(application.options.queues)
         worker = Worker(application.options, application.settings, application.tasks, logger, link)
     except ConfigurationError as error:
         fail(prog, str(error))

@@ -15,6 +15,7 @@ from fluxqueue_core import Job
 
 from .context import build_context
 from .error_text import own_frame
+from .kept_results import keeping_run
 from .outcome import Outcome
 
 # Calls the task with the job's arguments and returns its result. For an async task the
@@ -50,14 +51,17 @@ class Runnable(Protocol):
     is_async: bool
     func: Callable[..., Any]
     context_type: Callable[..., Any] | None
+    encode: Callable[[Any], bytes] | None
 
 
 def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
     """The function that runs the task, with the first middleware outermost. None for a
     plain task, which the loops call themselves."""
-    if not (task.context_type or middleware or _runs_code(task)):
+    if not (task.context_type or middleware or task.encode or _runs_code(task)):
         return None
     run = _plain(task.func) if task.context_type is None else _with_context(task)
+    if task.encode is not None:
+        run = keeping_run(run, task.encode, task.is_async)
     for each in reversed(middleware):
         run = each.around_run(task, run)
     return run

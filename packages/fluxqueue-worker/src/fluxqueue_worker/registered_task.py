@@ -46,11 +46,15 @@ class RegisteredTask:
         timeout: seconds for each attempt, from `terms` or from the message; None
             means no limit.
         timeouts: watches the attempts; None until `prepare` has been called.
+        encode: returns what the task returned as JSON; None: no result is kept.
     """
 
     __slots__ = (
+        "_keeping",
+        "_returned",
         "check",
         "context_type",
+        "encode",
         "func",
         "is_async",
         "max_message_bytes",
@@ -64,6 +68,9 @@ class RegisteredTask:
 
     def __init__(self, task: AnyTask) -> None:
         self.check: Callable[..., object] = inspect.signature(task).bind
+        self._keeping: RegisteredTask | None = None
+        self._returned = task.returned
+        self.encode: Callable[[Any], bytes] | None = None
         self.context_type: Callable[..., Any] | None = task.context_type
         self.func: Callable[..., Any] = _converting(task)
         _warn_of_names(task)
@@ -85,6 +92,15 @@ class RegisteredTask:
         if self.timeout is not None and not self.is_async:
             self.func = timeouts.guard(self.func, self.timeout)
         self.run = wrapped_run(self, middleware)
+
+    def keeping(self) -> RegisteredTask:
+        """The task that runs a message whose result is kept."""
+        if self._keeping is None:
+            keeping = copy(self)
+            keeping.encode = self._returned.encode
+            keeping.run = wrapped_run(keeping, self.middleware)
+            self._keeping = keeping
+        return self._keeping
 
     def with_timeout(self, seconds: float) -> RegisteredTask:
         """The task that runs a message with its own timeout. A timeout that

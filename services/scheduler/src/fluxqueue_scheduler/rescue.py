@@ -6,10 +6,11 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import dead_reason, raise_deliveries
+from fluxqueue_core import raise_deliveries
 from fluxqueue_core.errors import MalformedMessage
 from fluxqueue_core.service.log import get_logger
 
+from .moves import Moves
 from .options import Options
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ class Rescue:
             size = sum(len(message) for _, message in held)
             self._batch = max(min(MOST_BYTES * len(held) // max(size, 1), BATCH), 1)
             for start in range(0, len(held), self._batch):
-                arguments: list[bytes] = []
+                moves = Moves(client, self.queue, self.consumer)
                 batch = held[start : start + self._batch]
                 started = time_ns()
                 for field, message in batch:
-                    arguments += self._raised(field, message)
-                home, dead = client.call(self._script("move", *arguments))
+                    self._raise(moves, field, message)
+                home, dead = client.call(moves.call())
                 self._home += home
                 self._dead += dead
                 if self._trace is not None:
@@ -90,8 +91,8 @@ class Rescue:
     def _script(self, name: str, *arguments: str | bytes | int) -> ScriptCall:
         return ScriptCall(name, self.queue, arguments, consumer=self.consumer)
 
-    def _raised(self, field: bytes, message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-        """Returns the four values of `move` for a message.
+    def _raise(self, moves: Moves, field: bytes, message: bytes) -> None:
+        """Adds a message to those that move.
 
         Rule 9: the count is raised here, and `move` stores it only if the old field is
         still there. Rule 12: `move` sends a message to the suspects after its second lost
@@ -101,8 +102,11 @@ class Rescue:
         try:
             _, raised, dead = raise_deliveries(message, limit)
         except MalformedMessage as error:
-            return field, b"dead", message, dead_reason("malformed", str(error))
-        if not dead:
-            return field, b"home", raised, b""
-        lost = f"workers lost while they held the task: {limit}"
-        return field, b"dead", raised, dead_reason("worker_lost", lost)
+            moves.bury(field, message, "malformed", str(error))
+            return
+        if dead:
+            moves.bury(
+                field, raised, "worker_lost", f"workers lost while they held the task: {limit}"
+            )
+        else:
+            moves.send_home(field, raised)

@@ -1,6 +1,6 @@
 -- exchange: renews the lease, settles outcomes and claims, in one round trip.
 --
--- KEYS         claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>; then those of effects, result:<id>
 -- ARGV 1       consumer id
 --      2       lease, ms
 --      3       limit of messages to claim (0..1000)
@@ -15,6 +15,9 @@
 --              field, 'later',   the new message, delay in ms (counts no failure)
 --              field, 'dead',    the reason as JSON, '1' to keep it regardless of ARGV 5
 --              field, 'release', '', ''
+--              An effect of an outcome is four values before it:
+--              position of a key in KEYS, 'keep', an outcome as JSON, ms to keep it
+--              ('keep_sharded' if its channel is sharded)
 -- Returns      {0} if the consumer is not alive: the lease is lost, the script did nothing
 --              {1, now, {messages claimed}, name, value, ...}; the reply has a name only
 --              if there is news:
@@ -60,4 +63,5 @@ if paused == 1 then tell('paused', 1) end
 if suspects > 0 then tell('suspects', suspects) end
 if more then tell('more', 1) end
 if age < 0 or age > UNSWEPT then tell('unswept', age) end
+if #kept > 0 then tell_kept() end
 return reply

@@ -1,8 +1,9 @@
 -- move: returns the raised messages of a buried consumer to their lists, or parks them.
 --
--- KEYS         claimed:<c>, inbox:<c>
+-- KEYS         claimed:<c>, inbox:<c>; then those of effects, result:<id>
 -- ARGV         four values for each message: field, 'home' or 'dead', the
---              raised message, the reason as JSON ('' for home)
+--              raised message, the reason as JSON ('' for home). Effects precede
+--              their message, as in exchange.
 -- Returns      {how many returned to their lists, how many are dead}; messages that
 --              another scheduler has moved do not count
 -- Complexity   O(messages)
@@ -13,20 +14,26 @@
 -- Why: docs/decisions/0003-rescued-tasks-go-to-the-front.md
 -- Why: docs/decisions/0014-scripts-write-before-they-delete.md
 local t = now()
-local sent, dead = 0, 0
+local sent, dead, effects = 0, 0, nil
 for i = 1, #ARGV, 4 do
   local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if redis.call('HEXISTS', OWN_CLAIMED, f) == 1 then
+  local is_effect = kind == 'keep' or kind == 'keep_sharded'
+  if is_effect then
+    effects = effects or {}
+    effects[#effects + 1] = {KEYS[tonumber(f)], message, reason, kind == 'keep_sharded'}
+  elseif redis.call('HEXISTS', OWN_CLAIMED, f) == 1 then
     if kind == 'dead' then
       dead = dead + 1
-      finish(t, f, message, 'dead', reason)
+      finish(t, f, message, 'dead', reason, effects)
     else
       sent = sent + 1
       arrive(message, true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)
   end
+  if not is_effect then effects = nil end
 end
 guard_front()
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
+if #kept > 0 then tell_kept() end
 return {sent, dead}

@@ -1,6 +1,6 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, finish, arrive. Reads ARGV from `at` on; the head of exchange
+-- Needs keys, message, dead, result, finish, arrive. Reads ARGV from `at` on; the head of exchange
 -- describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
   -- Plain successes take two commands for all. A message with options can't end by its
@@ -10,17 +10,22 @@ local function settle(t, at, save_dead)
     local settled = redis.call('HDEL', OWN_CLAIMED, unpack(ARGV, at + 1, at + succeeded))
     redis.call('HINCRBY', STATS, 'succeeded', settled)
   end
+  local effects -- of the outcome that follows them
   for i = at + 1 + succeeded, #ARGV, 4 do
     local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local message = redis.call('HGET', OWN_CLAIMED, f)
+    local is_effect = kind == 'keep' or kind == 'keep_sharded'
+    local message = not is_effect and redis.call('HGET', OWN_CLAIMED, f)
     -- If the message is not held, an earlier call has settled it: this outcome does nothing.
-    if message then
+    if is_effect then
+      effects = effects or {}
+      effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra, kind == 'keep_sharded'}
+    elseif message then
       if kind == 'done' then
-        finish(t, f, message, 'succeeded')
+        finish(t, f, message, 'succeeded', nil, effects)
       elseif kind == 'dead' then
-        finish(t, f, message, 'dead', (save_dead or extra == '1') and payload)
+        finish(t, f, message, 'dead', (save_dead or extra == '1') and payload, effects)
       elseif kind == 'expired' or kind == 'cancelled' then
-        finish(t, f, message, kind)
+        finish(t, f, message, kind, nil, effects)
       elseif kind == 'release' then
         arrive(message, true)
       else -- 'retry' or 'later'
@@ -32,6 +37,7 @@ local function settle(t, at, save_dead)
       end
       redis.call('HDEL', OWN_CLAIMED, f)
     end
+    if not is_effect then effects = nil end
   end
 end
 

@@ -1,0 +1,162 @@
+"""Waits for the results of many tasks at once, over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from .handle import DEFAULT_TIMEOUT, TaskHandle
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from fluxqueue_core import Settings
+
+R = TypeVar("R")
+
+
+@overload
+def gather_results(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = ...,
+    *,
+    return_exceptions: Literal[False] = ...,
+    in_worker: bool = ...,
+) -> list[R]: ...
+@overload
+def gather_results(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = ...,
+    *,
+    return_exceptions: Literal[True],
+    in_worker: bool = ...,
+) -> list[R | Exception]: ...
+def gather_results(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = DEFAULT_TIMEOUT,
+    *,
+    return_exceptions: bool = False,
+    in_worker: bool = False,
+) -> Any:
+    """Returns the results of the tasks, in the order of their handles. Blocks until all
+    tasks have ended.
+
+    Args:
+        timeout: seconds to wait, for all tasks together.
+        return_exceptions: puts the errors of `TaskHandle.result` into the list. Otherwise
+            the first one in the list is raised, when all tasks have ended.
+        in_worker: as for `TaskHandle.result`.
+
+    Raises:
+        ResultError, BrokerError: as `TaskHandle.result`.
+    """
+    from .waiting import wait
+
+    found: list[Any] = []
+    all_handles = list(handles)
+    for handle in all_handles:
+        handle._check(in_worker, timeout)
+    outcomes: dict[int, bytes | Exception | None] = {}
+    deadline = monotonic() + timeout
+    for settings, positions in _by_settings(all_handles):
+        places = [all_handles[position]._place() for position in positions]
+        left = max(0.0, deadline - monotonic())
+        outcomes.update(zip(positions, wait(settings, places, left), strict=True))
+    for position, handle in enumerate(all_handles):
+        found.append(_value(handle, outcomes[position], timeout))
+    return _checked(found, return_exceptions)
+
+
+@overload
+async def gather_results_async(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = ...,
+    *,
+    return_exceptions: Literal[False] = ...,
+    in_worker: bool = ...,
+) -> list[R]: ...
+@overload
+async def gather_results_async(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = ...,
+    *,
+    return_exceptions: Literal[True],
+    in_worker: bool = ...,
+) -> list[R | Exception]: ...
+async def gather_results_async(
+    handles: Iterable[TaskHandle[R]],
+    timeout: float = DEFAULT_TIMEOUT,
+    *,
+    return_exceptions: bool = False,
+    in_worker: bool = False,
+) -> Any:
+    """As `gather_results`, on the running event loop."""
+    import asyncio
+
+    from .waiting_async import wait_async
+
+    all_handles = list(handles)
+    for handle in all_handles:
+        handle._check(in_worker, timeout)
+    waits = [
+        asyncio.ensure_future(wait_async(handle._broker.settings, handle._place()))
+        for handle in all_handles
+    ]
+    try:
+        if waits:
+            await asyncio.wait(waits, timeout=timeout)
+        found = [
+            _value(handle, _outcome(waiting), timeout)
+            for handle, waiting in zip(all_handles, waits, strict=True)
+        ]
+    finally:
+        for waiting in waits:
+            waiting.cancel()
+    return _checked(found, return_exceptions)
+
+
+def _outcome(waiting: asyncio.Future[bytes]) -> bytes | Exception | None:
+    if not waiting.done():
+        return None
+    error = waiting.exception()
+    return error if isinstance(error, Exception) else waiting.result()
+
+
+def _by_settings(handles: list[TaskHandle[Any]]) -> Iterable[tuple[Settings, list[int]]]:
+    grouped: dict[tuple[str, str], tuple[Settings, list[int]]] = {}
+    for position, handle in enumerate(handles):
+        settings = handle._broker.settings
+        _, positions = grouped.setdefault((settings.url, settings.namespace), (settings, []))
+        positions.append(position)
+    return grouped.values()
+
+
+def _value(handle: TaskHandle[Any], outcome: bytes | Exception | None, timeout: float) -> Any:
+    """The result, or the exception to raise, marked by `_Raised`."""
+    if outcome is None:
+        from .waiting import Place, timed_out
+
+        place = Place(handle.queue, handle.id)
+        return _Raised(timed_out(handle._broker.settings, place, timeout))
+    try:
+        return handle._value(outcome)
+    except Exception as error:  # noqa: BLE001 - raised or returned below
+        return _Raised(error)
+
+
+class _Raised:
+    """An exception among results, which may be exceptions too."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _checked(found: list[Any], return_exceptions: bool) -> list[Any]:
+    if not return_exceptions:
+        for each in found:
+            if isinstance(each, _Raised):
+                raise each.error
+    return [each.error if isinstance(each, _Raised) else each for each in found]

@@ -1,0 +1,90 @@
+"""Waits for the results of tasks in a thread.
+
+A process has one `ResultListener` for each Redis, whose connection all waits share.
+
+Why: docs/decisions/0107-one-connection-for-all-waits.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from fluxqueue_core import ResultListener, Settings, fork_generation
+
+from . import greenlets
+from .errors import ResultTimeout
+
+# By fork generation and what the connection depends on.
+_listeners: dict[tuple[int, str, float, float], ResultListener] = {}
+
+
+class Place(NamedTuple):
+    """Where a task is: its queue and its id."""
+
+    queue: str
+    task_id: str
+
+
+def listener(settings: Settings) -> ResultListener:
+    """Returns this process's listener for a Redis."""
+    key = (fork_generation(), settings.url, settings.connect_timeout, settings.timeout)
+    found = _listeners.get(key)
+    if found is None:
+        # Two threads may make one each; both use the one that is there first.
+        found = _listeners.setdefault(key, ResultListener(settings))
+    return found
+
+
+def wait(
+    settings: Settings, places: Sequence[Place], timeout: float, once: bool = False
+) -> list[bytes | Exception | None]:
+    """Waits until all tasks have ended, and blocks the thread.
+
+    Args:
+        timeout: seconds for all together.
+        once: looks once. Timeout is then for the look itself.
+
+    Returns:
+        for each task, its outcome as JSON, the error that ended the wait, or None: nothing
+        came in time. b'': a look found nothing.
+    """
+    deadline = monotonic() + timeout
+    mailbox = listener(settings).mailbox()
+    found: list[bytes | Exception | None] = [None] * len(places)
+    tokens: dict[int, int] = {}
+    for queue, positions in by_queue(places).items():
+        first = len(tokens)
+        tokens.update(enumerate(positions, first))
+        ids = [places[position].task_id for position in positions]
+        mailbox.watch(settings.namespace, queue, ids, first, once)
+    left = len(places)
+    while left and greenlets.in_real_thread(mailbox.wait, max(0.0, deadline - monotonic())):
+        for token, outcome, error in mailbox.collect():
+            found[tokens[token]] = error if outcome is None else outcome
+            left -= 1
+    return found
+
+
+def by_queue(places: Sequence[Place]) -> dict[str, list[int]]:
+    grouped: dict[str, list[int]] = {}
+    for position, place in enumerate(places):
+        grouped.setdefault(place.queue, []).append(position)
+    return grouped
+
+
+def timed_out(settings: Settings, place: Place, timeout: float) -> ResultTimeout:
+    """Returns the error of a wait for which nothing came in time."""
+    problem = listener(settings).problem
+    if problem is not None:
+        why = f"; at present nothing can arrive: {problem}"
+    else:
+        why = (
+            "; it is waiting or running, its result has expired, it was enqueued without "
+            "result_ttl, or there is no such task"
+        )
+    text = f"task {place.task_id} (queue {place.queue!r}): no result within {timeout:g} s{why}"
+    error = ResultTimeout(text)
+    error.task_id, error.queue = place.task_id, place.queue
+    return error

@@ -1,0 +1,161 @@
+//! The outcome that is kept of a task with the option `r`: its state with its value or its error.
+//!
+//! ```text
+//! {"state":"succeeded","value":3,"attempts":1,"enqueued":1764430000000,"started":...,"finished":...,"worker":"h:7"}
+//! {"state":"failed","error":{"type":"ValueError","text":"no","traceback":"..."},"attempts":4,...}
+//! ```
+//!
+//! The state of a task that is dead is the reason of the dead set.
+//!
+//! Why: docs/decisions/0106-results-are-effects.md
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Message;
+use super::head::Head;
+use super::opts::Opts;
+use crate::ids;
+
+/// The reasons whose error is an exception, written as `type: text`.
+const RAISED: [&str; 6] = ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "arguments"];
+
+/// An outcome that Redis keeps, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResult {
+    /// The task's id.
+    pub id: [u8; 36],
+    /// How long to keep it, ms.
+    pub ttl_ms: u64,
+    /// The outcome.
+    pub json: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceback: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Times<'a> {
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enqueued: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<u64>,
+    finished: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'a str>,
+}
+
+/// The end of a task whose result is kept.
+pub struct Ending<'a> {
+    id: [u8; 36],
+    ttl_ms: u64,
+    retries: u32,
+    /// When the last attempt began, ms since 1970. None: the task ended without an attempt.
+    pub started: Option<u64>,
+    /// When the task ended, ms since 1970.
+    pub finished: u64,
+    /// The worker that ended it, as `host:pid`.
+    pub worker: Option<&'a str>,
+}
+
+impl<'a> Ending<'a> {
+    /// The end of the task of this head. None: nothing of it is kept.
+    pub fn of(head: &Head, finished: u64) -> Option<Ending<'a>> {
+        let ttl_ms = Opts::read(head.opts?).ok()?.result_ttl.filter(|ms| *ms > 0)?;
+        Some(Ending { id: *head.id, ttl_ms, retries: head.retries, started: None, finished, worker: None })
+    }
+
+    /// As `of`, for bytes that may not be a whole message.
+    pub fn of_bytes(raw: &[u8], finished: u64) -> Option<Ending<'a>> {
+        Ending::of(&Head::read(raw).ok()?.0, finished)
+    }
+
+    /// As `of`, for a message.
+    pub fn of_message(message: &Message, finished: u64) -> Option<Ending<'a>> {
+        message.opts_json()?;
+        Ending::of(&message.head(), finished)
+    }
+
+    /// The result of a task that returned `value`, which is JSON.
+    pub fn succeeded(&self, value: &[u8]) -> KeptResult {
+        let mut json = br#"{"state":"succeeded","value":"#.to_vec();
+        json.extend_from_slice(value);
+        self.kept(json)
+    }
+
+    /// The result of a task that is dead for this reason.
+    pub fn dead(&self, reason: &str, error: &str, traceback: Option<&str>) -> KeptResult {
+        let (kind, text) = match RAISED.contains(&reason) {
+            true => error.split_once(": ").map_or((Some(error), ""), |(kind, text)| (Some(kind), text)),
+            false => (None, error),
+        };
+        let mut json = br#"{"state":"#.to_vec();
+        write(&mut json, &reason);
+        json.extend_from_slice(br#","error":"#);
+        write(&mut json, &Failure { kind, text, traceback: traceback.filter(|text| !text.is_empty()) });
+        self.kept(json)
+    }
+
+    fn kept(&self, mut json: Vec<u8>) -> KeptResult {
+        let enqueued = Uuid::try_parse_ascii(&self.id).ok().map(|id| ids::created_ms(&id));
+        // A task that ended without an attempt had one for each failure before.
+        let attempts = self.retries + u32::from(self.started.is_some());
+        let course = Times { attempts, enqueued, started: self.started, finished: self.finished, worker: self.worker };
+        let at = json.len();
+        write(&mut json, &course);
+        json[at] = b','; // in place of the brace
+        KeptResult { id: self.id, ttl_ms: self.ttl_ms, json }
+    }
+}
+
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("strings and numbers can be written into memory");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab";
+
+    fn ending(head: &str) -> Option<Ending<'static>> {
+        Ending::of_bytes(format!(r#"{{"v":2,"id":"{ID}",{head},"name":"n"}}"#).as_bytes(), 7)
+    }
+
+    fn text(kept: &KeptResult) -> &str {
+        std::str::from_utf8(&kept.json).expect("text")
+    }
+
+    #[test]
+    fn only_a_message_with_the_option_has_a_result() {
+        assert!(Ending::of_bytes(format!(r#"{{"v":1,"id":"{ID}","name":"n"}}"#).as_bytes(), 7).is_none());
+        assert!(ending(r#""opts":{"p":5}"#).is_none());
+        assert!(ending(r#""opts":{"r":0}"#).is_none());
+        assert_eq!(ending(r#""opts":{"p":5,"r":60000}"#).expect("kept").ttl_ms, 60_000);
+    }
+
+    #[test]
+    fn a_result_says_how_the_task_ended_and_when() {
+        let mut ending = ending(r#""retries":2,"opts":{"r":60000}"#).expect("kept");
+        let lost = ending.dead("worker_lost", "3 workers: lost", None);
+        assert_eq!(
+            text(&lost),
+            r#"{"state":"worker_lost","error":{"text":"3 workers: lost"},"attempts":2,"enqueued":1763633691423,"finished":7}"#
+        );
+        (ending.started, ending.worker) = (Some(5), Some("h:1"));
+        let course = r#""attempts":3,"enqueued":1763633691423,"started":5,"finished":7,"worker":"h:1"}"#;
+        assert_eq!(text(&ending.succeeded(b"[1]")), format!(r#"{{"state":"succeeded","value":[1],{course}"#));
+        let failed = ending.dead("failed", "m.Bad: no: \"x\"", Some("Traceback"));
+        let error = r#"{"type":"m.Bad","text":"no: \"x\"","traceback":"Traceback"}"#;
+        assert_eq!(text(&failed), format!(r#"{{"state":"failed","error":{error},{course}"#));
+        assert!(text(&ending.dead("failed", "KeyError", Some(""))).contains(r#"{"type":"KeyError","text":""}"#));
+        assert_eq!(failed.id, *ID.as_bytes());
+    }
+}

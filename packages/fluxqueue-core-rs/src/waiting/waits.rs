@@ -1,0 +1,296 @@
+//! The waits of a process, by the channel of their task.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::mailbox::{Arrivals, Told, WaitFault};
+use crate::connection::HashSlot;
+
+/// A waiter: where its result arrives, its token, and whether one look is enough for it.
+pub type Waiter = (Arc<Arrivals>, u64, bool);
+
+/// The waits for one task.
+#[derive(Default)]
+struct TaskWait {
+    key: Bytes,
+    waiters: Vec<Waiter>,
+    /// It must subscribe.
+    wants_join: bool,
+    /// It must look for the result.
+    wants_look: bool,
+    /// It has subscribed.
+    joined: bool,
+    /// How many looks are under way.
+    looks: u32,
+}
+
+impl TaskWait {
+    fn add(&mut self, waiter: Waiter) {
+        let (_, _, looks_once) = waiter;
+        self.waiters.push(waiter);
+        if looks_once {
+            self.wants_look = true;
+        } else if !self.joined && !self.wants_join {
+            // Joins first and looks second, so that nothing falls between the two.
+            (self.wants_join, self.wants_look) = (true, true);
+        }
+    }
+}
+
+/// The waits for tasks of one shard key: in a cluster one hash slot, otherwise all.
+#[derive(Default)]
+pub struct Lane {
+    waits: HashMap<Bytes, TaskWait>,
+    /// The channels with something to ask.
+    to_ask: Vec<Bytes>,
+    /// The channels that Redis need no longer tell.
+    leaving: HashSet<Bytes>,
+}
+
+/// The next questions of a lane.
+pub struct Questions {
+    /// The channels to subscribe to.
+    pub subscribe: Vec<Bytes>,
+    /// The channels whose results to look for, and the keys of these.
+    pub look: Vec<(Bytes, Bytes)>,
+}
+
+impl Lane {
+    /// Whether nothing is waited for, and nothing is left to say.
+    pub fn is_idle(&self) -> bool {
+        self.waits.is_empty() && self.leaving.is_empty()
+    }
+
+    /// The key of any wait.
+    pub fn any_key(&self) -> Option<Bytes> {
+        self.waits.values().next().map(|wait| wait.key.clone())
+    }
+
+    /// Adds a waiter.
+    fn add(&mut self, channel: Bytes, key: Bytes, waiter: Waiter) {
+        let wait = self.waits.entry(channel.clone()).or_default();
+        wait.key = key;
+        wait.add(waiter);
+        if wait.wants_look {
+            self.to_ask.push(channel);
+        }
+    }
+
+    /// Removes a waiter that no longer waits.
+    fn forget(&mut self, channel: &Bytes, arrivals: &Arc<Arrivals>, token: u64) {
+        let Some(wait) = self.waits.get_mut(channel) else { return };
+        wait.waiters.retain(|(theirs, t, _)| !(Arc::ptr_eq(theirs, arrivals) && *t == token));
+        if wait.waiters.is_empty() {
+            self.end(channel);
+        }
+    }
+
+    fn end(&mut self, channel: &Bytes) -> Option<TaskWait> {
+        let wait = self.waits.remove(channel)?;
+        if wait.joined {
+            self.leaving.insert(channel.clone());
+        }
+        Some(wait)
+    }
+
+    /// Ends the wait for a channel.
+    pub fn tell(&mut self, channel: &Bytes, told: &Told) {
+        for (arrivals, token, _) in self.end(channel).map(|wait| wait.waiters).unwrap_or_default() {
+            arrivals.push(token, told.clone());
+        }
+    }
+
+    /// A look has found no result. Tells the waiters that asked for one look only.
+    pub fn absent(&mut self, channel: &Bytes) {
+        let Some(wait) = self.waits.get_mut(channel) else { return };
+        wait.looks = wait.looks.saturating_sub(1);
+        if wait.looks > 0 || wait.wants_look {
+            return; // A later look is for them.
+        }
+        let (once, others) = std::mem::take(&mut wait.waiters).into_iter().partition(|waiter| waiter.2);
+        wait.waiters = others;
+        let once: Vec<Waiter> = once;
+        once.iter().for_each(|(arrivals, token, _)| arrivals.push(*token, Ok(Bytes::new())));
+        if wait.waiters.is_empty() {
+            self.end(channel);
+        }
+    }
+
+    /// Redis has told a channel without the result: look for it.
+    pub fn must_look(&mut self, channel: &Bytes) {
+        if let Some(wait) = self.waits.get_mut(channel).filter(|wait| !wait.wants_look) {
+            wait.wants_look = true;
+            self.to_ask.push(channel.clone());
+        }
+    }
+
+    /// Begins again on another connection: subscribes to all channels, and looks.
+    pub fn begin_again(&mut self) {
+        self.leaving.clear();
+        self.to_ask = self.waits.keys().cloned().collect();
+        for wait in self.waits.values_mut() {
+            wait.wants_join = wait.waiters.iter().any(|waiter| !waiter.2);
+            (wait.wants_look, wait.joined, wait.looks) = (true, false, 0);
+        }
+    }
+
+    /// Ends all waits with a fault.
+    pub fn fail(&mut self, fault: &WaitFault) {
+        let channels: Vec<Bytes> = self.waits.keys().cloned().collect();
+        channels.iter().for_each(|channel| self.tell(channel, &Err(fault.clone())));
+        // Redis has refused to tell them.
+        self.begin_again();
+    }
+
+    /// Takes the channels to unsubscribe from.
+    pub fn take_leaving(&mut self) -> Vec<Bytes> {
+        self.leaving.drain().collect()
+    }
+
+    /// Whether it has something to ask.
+    pub fn wants_to_ask(&self) -> bool {
+        !self.to_ask.is_empty() || !self.leaving.is_empty()
+    }
+
+    /// Takes up to `most` channels with something to ask.
+    pub fn take_questions(&mut self, most: usize) -> Questions {
+        let mut questions = Questions { subscribe: Vec::new(), look: Vec::new() };
+        let from = self.to_ask.len().saturating_sub(most);
+        for channel in self.to_ask.drain(from..) {
+            let Some(wait) = self.waits.get_mut(&channel) else { continue };
+            if std::mem::take(&mut wait.wants_join) {
+                wait.joined = true;
+                questions.subscribe.push(channel.clone());
+            }
+            if std::mem::take(&mut wait.wants_look) {
+                wait.looks += 1;
+                questions.look.push((channel, wait.key.clone()));
+            }
+        }
+        questions
+    }
+}
+
+/// All waits of a listener.
+#[derive(Default)]
+pub struct Waits {
+    lanes: HashMap<HashSlot, Lane>,
+}
+
+impl Waits {
+    /// Whether nothing is waited for, and nothing is left to say.
+    pub fn is_idle(&self) -> bool {
+        self.lanes.values().all(Lane::is_idle)
+    }
+
+    /// How many channels are waited for.
+    pub fn count(&self) -> usize {
+        self.lanes.values().map(|lane| lane.waits.len()).sum()
+    }
+
+    /// The lane of a shard key.
+    pub fn lane(&mut self, shard_key: HashSlot) -> Option<&mut Lane> {
+        self.lanes.get_mut(&shard_key)
+    }
+
+    /// The shard keys of all lanes.
+    pub fn shard_keys(&self) -> Vec<HashSlot> {
+        self.lanes.keys().copied().collect()
+    }
+
+    /// Adds a waiter.
+    pub fn add(&mut self, shard_key: HashSlot, channel: Bytes, key: Bytes, waiter: Waiter) {
+        self.lanes.entry(shard_key).or_default().add(channel, key, waiter);
+    }
+
+    /// Removes a waiter that no longer waits.
+    pub fn forget(&mut self, shard_key: HashSlot, channel: &Bytes, arrivals: &Arc<Arrivals>, token: u64) {
+        if let Some(lane) = self.lanes.get_mut(&shard_key) {
+            lane.forget(channel, arrivals, token);
+        }
+    }
+
+    /// Drops lanes that are idle.
+    pub fn drop_idle(&mut self) {
+        self.lanes.retain(|_, lane| !lane.is_idle());
+    }
+
+    /// Ends all waits with a fault.
+    pub fn fail_all(&mut self, fault: &WaitFault) {
+        self.lanes.values_mut().for_each(|lane| lane.fail(fault));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn a_wait_is_asked_once_and_leaves_nothing() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        for token in 0..2 {
+            waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), token, false));
+        }
+        let lane = waits.lane(0).expect("there");
+        let asked = lane.take_questions(10);
+        assert_eq!((asked.subscribe.len(), asked.look.len()), (1, 1));
+        assert!(lane.take_questions(10).look.is_empty());
+        lane.must_look(&bytes("c"));
+        let asked = lane.take_questions(10);
+        assert_eq!((asked.subscribe.len(), asked.look.len()), (0, 1));
+        lane.begin_again();
+        assert_eq!(lane.take_questions(10).subscribe.len(), 1);
+        lane.tell(&bytes("c"), &Ok(bytes("{}")));
+        lane.tell(&bytes("c"), &Ok(bytes("{}")));
+        assert_eq!(arrivals.take(), [(0, Ok(bytes("{}"))), (1, Ok(bytes("{}")))]);
+        assert_eq!(lane.take_leaving(), ["c"]);
+        assert!(waits.is_idle());
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_before_it_was_asked_says_nothing() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, false));
+        waits.forget(0, &bytes("c"), &arrivals, 2);
+        assert_eq!(waits.count(), 1);
+        waits.forget(0, &bytes("c"), &arrivals, 1);
+        assert!(waits.is_idle());
+        assert!(waits.lane(0).expect("there").take_questions(10).look.is_empty());
+    }
+
+    #[test]
+    fn one_look_is_enough_for_some_and_subscribes_to_nothing() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, true));
+        let lane = waits.lane(0).expect("there");
+        let asked = lane.take_questions(10);
+        assert_eq!((asked.subscribe.len(), asked.look.len()), (0, 1));
+        // Both come after the look was sent, and need another one.
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 2, true));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 3, false));
+        let lane = waits.lane(0).expect("there");
+        lane.absent(&bytes("c"));
+        assert!(arrivals.take().is_empty());
+        let asked = lane.take_questions(10);
+        assert_eq!((asked.subscribe.len(), asked.look.len()), (1, 1));
+        lane.absent(&bytes("c"));
+        assert_eq!(arrivals.take(), [(1, Ok(Bytes::new())), (2, Ok(Bytes::new()))]);
+        lane.tell(&bytes("c"), &Ok(bytes("{}")));
+        assert_eq!(arrivals.take(), [(3, Ok(bytes("{}")))]);
+    }
+
+    #[test]
+    fn a_fault_ends_every_wait() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, false));
+        waits.fail_all(&WaitFault("no".into()));
+        assert_eq!(arrivals.take(), [(1, Err(WaitFault("no".into())))]);
+        assert!(waits.is_idle());
+    }
+}

@@ -1,0 +1,105 @@
+"""Runs tasks whose results are kept: encodes what they return, as a part of the attempt.
+
+A value that JSON can't carry fails the attempt. Middleware sees that as any other failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+from fluxqueue_core import Job
+
+from .error_text import own_frame
+from .unawaited import FINISHED, refuse_unawaited
+
+Run = Callable[[Job, dict[str, Any]], Any]
+Encode = Callable[[Any], bytes]
+
+
+def keeping_run(run: Run, encode: Encode, is_async: bool) -> Run:
+    """Returns a `Run` that also keeps the result with the job."""
+
+    @own_frame
+    def kept(job: Job, thread_storage: dict[str, Any]) -> Any:
+        result = run(job, thread_storage)
+        _keep(job, result, encode)
+        return result
+
+    @own_frame
+    def kept_async(job: Job, thread_storage: dict[str, Any]) -> Any:
+        coroutine = run(job, thread_storage)
+        # The loop refuses anything else, and its error says why.
+        return _Keeping(coroutine, job, encode) if isinstance(coroutine, Coroutine) else coroutine
+
+    return kept_async if is_async else kept
+
+
+@own_frame
+def _keep(job: Job, result: Any, encode: Encode) -> None:
+    if result is not None and type(result) not in FINISHED:
+        refuse_unawaited(result)
+    job.keep(encode(result))
+
+
+class _Keeping(Coroutine[Any, Any, Any]):
+    """The coroutine of a task, of which the result is kept with its job.
+
+    An `async def` around it would hide where the task waits: asyncio shows the outermost
+    frame of a suspended coroutine only.
+    """
+
+    __slots__ = ("_coroutine", "_encode", "_job")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], job: Job, encode: Encode) -> None:
+        self._coroutine = coroutine
+        self._job = job
+        self._encode = encode
+
+    @own_frame
+    def send(self, value: Any, /) -> Any:
+        try:
+            return self._coroutine.send(value)
+        except StopIteration as end:
+            result = end.value
+        return self._end(result)
+
+    @own_frame
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        try:
+            if val is None and tb is None:
+                return self._coroutine.throw(typ)
+            return self._coroutine.throw(typ, val, tb)
+        except StopIteration as end:
+            result = end.value
+        return self._end(result)
+
+    @own_frame
+    def _end(self, result: Any) -> Any:
+        _keep(self._job, result, self._encode)
+        raise StopIteration(result)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        raise TypeError("the loop runs it")
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """For the stack of an asyncio task."""
+        frame: FrameType | None = getattr(self._coroutine, "cr_frame", None)
+        return frame
+
+    @property
+    def cr_code(self) -> Any:
+        return getattr(self._coroutine, "cr_code", None)
+
+    @property
+    def cr_running(self) -> bool:
+        return bool(getattr(self._coroutine, "cr_running", False))
+
+    @property
+    def cr_await(self) -> Any:
+        return getattr(self._coroutine, "cr_await", None)
