@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 # The attributes that mark dataclasses, pydantic's models, msgspec's structs and named tuples.
 _RECORDS = (
@@ -19,7 +21,14 @@ _RECORDS = (
     "__struct_fields__",
     "_field_defaults",
 )
-_LEAVES = frozenset((str, int, float, bool, bytes, type(None), dt.date))
+# They lose nothing.
+_LEAVES = frozenset(
+    (str, int, float, bool, bytes, type(None), UUID, Decimal, dt.date, dt.timedelta)
+)
+# The path of the value around this one, and an index or other text.
+Path = tuple["Path | None", str | int]
+# A value, what arrives for it, and where it is in the argument.
+Pair = tuple[Any, Any, Path | None]
 _MINUTE = dt.timedelta(minutes=1)
 _NONE = object()  # a field without a default
 _MADE = object()  # a field whose default a function makes
@@ -37,12 +46,10 @@ def find_loss(value: Any, decoded: Any) -> str | None:
         value: the argument.
         decoded: what the task would get for it.
     """
-    pairs = [(value, decoded, "")]
+    pairs: list[Pair] = [(value, decoded, None)]
     while pairs:
         one, other, path = pairs.pop()
         kind = type(one)
-        if kind in _LEAVES:
-            continue
         if isinstance(one, dt.datetime | dt.time):
             if _cuts_offset(one, other):
                 return (
@@ -58,23 +65,31 @@ def find_loss(value: Any, decoded: Any) -> str | None:
             fields = _fields(kind)  # type: ignore[arg-type]  # a class is hashable
             if (name := _lost_field(one, other, fields)) is not None:
                 return (
-                    f"the task would not get its field {f'{path}.{name}'.lstrip('.')!r}; give the "
-                    f"field the same alias for validation and serialization"
+                    f"the task would not get its field {_text((path, f'.{name}')).lstrip('.')!r}; "
+                    f"give the field the same alias for validation and serialization"
                 )
-            pairs.extend(
-                (getattr(one, name, None), getattr(other, name, None), f"{path}.{name}")
-                for name in fields
-            )
+            for name in fields:
+                item = getattr(one, name, None)
+                if type(item) not in _LEAVES:
+                    pairs.append((item, getattr(other, name, None), (path, f".{name}")))
         elif isinstance(one, list | tuple | set | frozenset | Mapping):
-            pairs.extend(_items(one, other, path))
+            pairs.extend(pair for pair in _items(one, other, path) if type(pair[0]) not in _LEAVES)
     return None
 
 
-def _at(path: str) -> str:
-    return f" at {path}" if path else ""
+def _text(path: Path | None) -> str:
+    parts = []
+    while path is not None:
+        path, part = path
+        parts.append(f"[{part}]" if isinstance(part, int) else part)
+    return "".join(reversed(parts))
 
 
-def _other_class(kind: type, arrives: type, path: str) -> str:
+def _at(path: Path | None) -> str:
+    return f" at {_text(path)}" if path else ""
+
+
+def _other_class(kind: type, arrives: type, path: Path | None) -> str:
     return (
         f"its value{_at(path)} is of the class {kind.__qualname__}, which the task would get as "
         f"{arrives.__qualname__}; annotate {kind.__qualname__}, or give the classes of a union a "
@@ -90,22 +105,23 @@ def _cuts_offset(value: Any, decoded: Any) -> bool:
     return not isinstance(decoded, dt.datetime | dt.time) or decoded.utcoffset() != offset
 
 
-def _items(value: Any, decoded: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+def _items(value: Any, decoded: Any, path: Path | None) -> Iterator[Pair]:
     """Yields each item of a container, what arrives for it, and its path."""
+    inside = (path, "[...]")  # a key is a value, which no text may have
     if isinstance(value, Mapping):
         others = list(decoded.items()) if isinstance(decoded, Mapping) else []
         for (key, item), (other_key, other) in zip(value.items(), others, strict=False):
-            yield key, other_key, f"{path}[...]"  # the key is a value, which no text may have
-            yield item, other, f"{path}[...]"
+            yield key, other_key, inside
+            yield item, other, inside
     elif isinstance(value, list | tuple):
         others = list(decoded) if isinstance(decoded, list | tuple) else []
         for index, (item, other) in enumerate(zip(value, others, strict=False)):
-            yield item, other, f"{path}[{index}]"
+            yield item, other, (path, index)
     else:  # the order of a set may differ
         equal = {item: item for item in decoded} if isinstance(decoded, set | frozenset) else {}
         rest = [item for item in equal if item not in value]
         for item in value:
-            yield item, equal.get(item, rest[0] if rest else item), f"{path}[...]"
+            yield item, equal.get(item, rest[0] if rest else item), inside
 
 
 @lru_cache(maxsize=1024)
@@ -142,6 +158,8 @@ def _lost_field(value: Any, decoded: Any, fields: Mapping[str, Any]) -> str | No
     if given is not None:  # a pydantic model, not a dataclass
         missing = given - getattr(decoded, "__pydantic_fields_set__", given)
         return next((name for name in fields if name in missing), None)
+    if not getattr(type(value), "__pydantic_fields__", None):
+        return None
     for name, default in fields.items():
         if default is not _NONE:
             sent, arrived = getattr(value, name, None), getattr(decoded, name, None)
