@@ -148,8 +148,10 @@ class ScriptsAndModel(RuleBasedStateMachine):
             of = self.held[consumer][f]
             if end == "retry":
                 outcomes.append(Outcome(f, "retry", retried(of), "0"))
-            elif end in ("dead", "release"):
+            elif end == "dead":
                 outcomes.append(Outcome(f, end, b"{}"))
+            elif end == "release":
+                outcomes.append(Outcome(f, end, b""))
         reply = self.scripts.try_exchange(
             consumer,
             limit,

@@ -185,7 +185,7 @@ def test_a_task_that_still_runs_at_the_end_is_released(
         worker.consumer.drain()
         running = worker.pool.running()
         worker.outcomes.releasing = True
-        worker.consumer.release_running()
+        worker.consumer.release_running([job for job, _ in running])
         for job, started in running:
             worker.outcomes.released(job, started)
         go_on.set()

@@ -29,6 +29,8 @@ class FakeJob:
     name: str = "task"
     queue: str = "default"
     deliveries: int = 0
+    snoozes: int = 0
+    releases: int = 0
     enqueued_at: int = 1_700_000_000_123
     headers: dict[str, str] | None = None
     settled: bool = False
@@ -134,6 +136,9 @@ class FakeConsumer:
 
     def retry(self, job: Any, delay: float) -> bool:
         return self._settle(job, "retry", delay)
+
+    def snooze(self, job: Any, delay: float) -> bool:
+        return self._settle(job, "snooze", delay)
 
     def make_dead(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
         return self._settle(job, "make_dead", reason, error, traceback)

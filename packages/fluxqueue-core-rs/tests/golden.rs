@@ -1,6 +1,6 @@
 //! Reads the golden vectors of the message, which tests/vectors/README.md describes.
 
-use _core::message::{Condemned, Message, field, is_newer, with_delivery, with_retry};
+use _core::message::{Condemned, Message, field, is_newer, with_delivery, with_release, with_retry, with_snooze};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -35,6 +35,13 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
         assert_eq!(u64::from(opts.priority), options["priority"].as_u64().unwrap_or(0), "{what}");
         assert_eq!(opts.expires_at(), options["expires"].as_u64(), "{what}");
         assert_eq!(opts.result_ttl, options["result_ttl"].as_u64(), "{what}");
+        assert_eq!(u64::from(opts.snoozes), options["snoozes"].as_u64().unwrap_or(0), "{what}");
+        assert_eq!(u64::from(opts.releases), options["releases"].as_u64().unwrap_or(0), "{what}");
+        for (name, rewritten) in [("snoozed", with_snooze(&m)), ("released", with_release(&m))] {
+            if vector[name].is_string() {
+                assert_eq!(rewritten, bytes(&vector[name]), "{what}, {name}");
+            }
+        }
         let numbers = [m.retries, m.deliveries, m.terms.max_retries].map(u64::from);
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");

@@ -30,8 +30,8 @@ def test_well_formed_messages_are_read(vector: dict[str, Any]) -> None:
     parts = fluxqueue_core.parse_message(message)
     opts = vector.get("opts")
     assert parts["opts"] == (opts.encode() if opts else None)
-    options = vector.get("options") or {"priority": 0}
-    for name in ("condemned", "priority", "expires", "result_ttl"):
+    options = {"priority": 0, "snoozes": 0, "releases": 0} | vector.get("options", {})
+    for name in ("condemned", "priority", "expires", "result_ttl", "snoozes", "releases"):
         assert parts[name] == options.get(name), name
     assert parts["name"] == vector["name"]
     assert parts["args"] == vector["args"].encode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import ConfigurationError, Reject, Retry, RetryPolicy, TaskTimeout
+from fluxqueue import ConfigurationError, Reject, Retry, RetryPolicy, Snooze, TaskTimeout
 from fluxqueue.option_checks import LONGEST_DELAY
 from fluxqueue.options import Terms
 from fluxqueue_worker import retry_rules
@@ -91,7 +91,7 @@ def test_core_and_documents_know_every_reason() -> None:
         if name.isupper() and isinstance(value, str)
     }
     core = (ROOT / "packages/fluxqueue-core-rs/src/consumer/python.rs").read_text()
-    found = re.search(r"const FAILURES.*?= \[(.*?)\];", core, re.DOTALL)
+    found = re.search(r"const FAILURES.*?=\s*\[(.*?)\];", core, re.DOTALL)
     assert found and set(re.findall(r'"(\w+)"', found[1])) == reasons
     for page in ("protocol", "task-options"):
         text = (ROOT / f"docs/{page}.md").read_text()
@@ -435,3 +435,43 @@ def test_a_failure_of_the_worker_itself_is_retried_whatever_the_options_say(
     job: Any = FakeJob(record(work, retry_on=ConnectionError))
     outcomes.recover(job, RuntimeError("of the worker"), 0.0)
     assert consumer.outcome(job)[0] == "retry"
+
+
+def test_a_snooze_is_judged_by_its_own_count() -> None:
+    error = Snooze(delay=5)
+    assert decide(error, retries=3) == Decision(5.0, snoozes=True, decisive=error)
+    assert decide(error, max_snoozes=0) == Decision(reason="snoozed_too_often", decisive=error)
+    # These options are about failures.
+    assert decide(error, no_retry_on=Snooze, max_snoozes=1).snoozes
+    assert decide(error, retry_on=OSError).snoozes
+
+
+def test_in_a_group_a_failure_wins_over_a_snooze_and_a_rejection_over_both() -> None:
+    snooze, reject = Snooze(delay=5), Reject("why")
+    assert decide(group(snooze, Snooze(delay=9))).delay == 9
+    assert decide(group(snooze, ValueError()), retry_delays=[1]) == Decision(1.0)
+    assert decide(group(snooze, Retry(delay=2))) == Decision(2)
+    assert decide(group(snooze, reject)) == Decision(reason="rejected", decisive=reject)
+
+
+def test_a_snooze_of_a_subclass_without_a_delay_takes_the_first_one() -> None:
+    class Later(Snooze):
+        def __init__(self) -> None:
+            pass
+
+    assert decide(Later(), retries=2, retry_delays=[7, 8]).delay == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        ((5,), {"delay": 1}, r"takes its delay by name: Snooze\(delay=...\), not Snooze\(5\)"),
+        ((), {"delay": "5"}, "delay of Snooze must be a number of seconds, not str"),
+        ((), {}, "delay"),
+    ],
+)
+def test_a_snooze_with_a_wrong_delay_is_refused(
+    arguments: tuple[Any, ...], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        Snooze(*arguments, **options)

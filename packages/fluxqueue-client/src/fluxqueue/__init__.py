@@ -19,7 +19,7 @@ from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
 from .gathering import gather_results, gather_results_async
 from .handle import TaskHandle
-from .retry_errors import Reject, Retry
+from .retry_errors import Reject, Retry, Snooze
 from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
 from .task_call import TaskCall
@@ -46,6 +46,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "RetryPolicy",
+    "Snooze",
     "Task",
     "TaskCall",
     "TaskCancelled",

@@ -17,6 +17,9 @@ class TaskMetadata:
         task_id: the task's id, a UUID as text; the same for every attempt.
         retries: how many attempts have failed before this one.
         max_retries: how many retries the task may have.
+        snoozes: how many times the task has put itself off by `Snooze`.
+        lost_workers: how many workers were lost while they held the task.
+        releases: how many workers stopped and gave the task back while it ran.
         enqueued_at: when the task was enqueued: an aware datetime in UTC, to the
             millisecond.
         headers: the strings that the call had as its option `headers`, and those that
@@ -28,6 +31,9 @@ class TaskMetadata:
     max_retries: int
     enqueued_at: datetime
     headers: Mapping[str, str] = field(default_factory=dict)
+    snoozes: int = 0
+    lost_workers: int = 0
+    releases: int = 0
 
 
 class Context:

@@ -12,6 +12,8 @@ from .errors import ConfigurationError
 MOST_RETRIES = 2**32 - 1
 # The highest priority; 0 is the lowest.
 HIGHEST_PRIORITY = 9
+# A message counts its snoozes up to this number.
+MOST_SNOOZES = 99_999
 # A year, in seconds.
 LONGEST_TIMEOUT = 365 * 86_400
 # The longest delay that the core accepts, in seconds: a year.
@@ -21,24 +23,25 @@ LONGEST_DELAY = 365 * 86_400.0
 Check = Callable[[str, Any], None]
 
 
-def check_retries(name: str, value: Any) -> None:
-    """Checks a number of retries."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {kind_of(value)}")
-    if not 0 <= value <= MOST_RETRIES:
-        raise ConfigurationError(
-            f"{name} is {shown_number(value)}; give 0 (no retry) to {MOST_RETRIES}"
-        )
+def check_count(most: int, zero: str) -> Check:
+    """Returns a check for whole numbers from 0 to `most`.
+
+    Args:
+        zero: the meaning of 0, for the message.
+    """
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an int, not {kind_of(value)}")
+        if not 0 <= value <= most:
+            raise ConfigurationError(f"{name} is {shown_number(value)}; give 0 ({zero}) to {most}")
+
+    return check
 
 
-def check_priority(name: str, value: Any) -> None:
-    """Checks a priority."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {kind_of(value)}")
-    if not 0 <= value <= HIGHEST_PRIORITY:
-        raise ConfigurationError(
-            f"{name} is {shown_number(value)}; give 0 (the lowest) to {HIGHEST_PRIORITY}"
-        )
+check_retries = check_count(MOST_RETRIES, "no retry")
+check_priority = check_count(HIGHEST_PRIORITY, "the lowest")
+check_snoozes = check_count(MOST_SNOOZES, "no snooze")
 
 
 def check_number(least: float) -> Check:

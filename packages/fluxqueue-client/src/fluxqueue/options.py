@@ -19,6 +19,7 @@ from .option_checks import (
     check_priority,
     check_retries,
     check_seconds,
+    check_snoozes,
     check_timeout,
 )
 from .retry_policy import (
@@ -58,6 +59,8 @@ class TaskOptions(TypedDict, total=False):
         no_retry_on: the exception class, or a tuple of them, that is dead at once.
         retry: a function of attempt (from 1 on) and error that returns the seconds until
             the next attempt, or None: dead at once.
+        max_snoozes: how many times the task may put itself off by `Snooze`; the next time
+            it is dead.
         timeout: seconds that one attempt may take; None means no limit. At the
             timeout an async task is cancelled, and a sync task gets a `TaskTimeout`
             between two bytecodes; either counts as a failure. docs/operations.md
@@ -79,6 +82,7 @@ class TaskOptions(TypedDict, total=False):
     retry_on: RetryOn | None
     no_retry_on: Exceptions | None
     retry: RetryFunction | None
+    max_snoozes: int
     timeout: float | None
     expires: float | None
     priority: int
@@ -116,6 +120,7 @@ class Terms:
     retry_on: RetryOn | None = option(None, check_retry_on)
     no_retry_on: Exceptions | None = option(None, check_exceptions)
     retry: RetryFunction | None = option(None, check_retry_function)
+    max_snoozes: int = option(1_000, check_snoozes)
     timeout: float | None = option(None, check_timeout, sent=True)
     expires: float | None = option(None, check_seconds("expiry"), sent=True)
     priority: int = option(0, check_priority, sent=True)

@@ -1,4 +1,4 @@
-"""`Retry` and `Reject`, which a task raises to decide about its next attempt.
+"""`Retry`, `Snooze` and `Reject`, which a task raises to decide about its next attempt.
 
 They are not below `FluxQueueError`: a task that catches the errors of its calls to Redis
 must not catch its own decision with them.
@@ -31,9 +31,35 @@ class Retry(Exception):
 
     def __init__(self, text: str = "", *, delay: float | None = None) -> None:
         if not isinstance(text, str):
-            raise TypeError(_not_a_text(text))
+            raise TypeError(_not_a_text("Retry", text))
         if delay is not None:
             check_delay("delay of Retry", delay)
+        super().__init__(*([text] if text else []))
+        self.delay = delay
+
+
+class Snooze(Exception):
+    """A task raises this to put itself off: it runs again after `delay` seconds.
+
+    The attempt counts as a snooze, not as a failure. A task that has put itself off
+    `max_snoozes` times is dead the next time, with the reason `snoozed_too_often`.
+
+    Args:
+        text: why, for the log.
+        delay: seconds until the next attempt, without jitter.
+
+    Raises:
+        TypeError: `delay` is not a number.
+        ConfigurationError: `delay` is negative, longer than a year or not finite.
+    """
+
+    # For a subclass that does not call `__init__`: the first delay of the task's options.
+    delay: float | None = None
+
+    def __init__(self, text: str = "", *, delay: float) -> None:
+        if not isinstance(text, str):
+            raise TypeError(_not_a_text("Snooze", text))
+        check_delay("delay of Snooze", delay)
         super().__init__(*([text] if text else []))
         self.delay = delay
 
@@ -46,11 +72,13 @@ class Reject(Exception):
     """
 
 
-def _not_a_text(value: object) -> str:
+def _not_a_text(name: str, value: object) -> str:
     if is_number(value):
-        return f"Retry takes its delay by name: Retry(delay=...), not Retry({shown_number(value)})"
-    return f"the text of Retry must be a str, not {kind_of(value)}"
+        return (
+            f"{name} takes its delay by name: {name}(delay=...), not {name}({shown_number(value)})"
+        )
+    return f"the text of {name} must be a str, not {kind_of(value)}"
 
 
-for _error in (Retry, Reject):
+for _error in (Retry, Snooze, Reject):
     _error.__module__ = "fluxqueue"  # the name by which applications import it

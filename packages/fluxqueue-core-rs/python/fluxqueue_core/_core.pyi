@@ -347,6 +347,14 @@ class Job:
         """How many workers were lost while they held this task."""
 
     @property
+    def snoozes(self) -> int:
+        """How many times the task has put itself off, up to 99,999."""
+
+    @property
+    def releases(self) -> int:
+        """How many drains have cut the task off, up to 99,999."""
+
+    @property
     def max_retries(self) -> int: ...
     @property
     def enqueued_at(self) -> int:
@@ -688,8 +696,13 @@ class Consumer:
     def make_dead(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
         """Settles the job as dead. If `save_dead` is on, the dead set keeps the task."""
 
+    def snooze(self, job: Job, delay: float) -> bool:
+        """Puts the task off: it runs again after `delay` seconds, and `snoozes` is one
+        more. No other count changes."""
+
     def release(self, job: Job) -> bool:
-        """Gives the task back to its queue, without counting anything."""
+        """Gives back the task of an attempt that a drain cuts off. `releases` is one more,
+        and no other count changes."""
 
     def free_slot(self, job: Job) -> bool:
         """Gives the slot of a running job that can't be ended to another task.
@@ -702,8 +715,9 @@ class Consumer:
         """Stops claiming, and releases the tasks that have not begun. From now on
         `take` returns None. Running tasks may continue and settle."""
 
-    def release_running(self) -> None:
-        """Releases the tasks that still run. Their later outcomes are void."""
+    def release_running(self, jobs: Sequence[Job]) -> None:
+        """Releases the tasks that still run, with `releases` raised for those of `jobs`.
+        Their later outcomes are void."""
 
     @property
     def drained(self) -> bool:
@@ -837,7 +851,8 @@ def check_queue_name(queue: str) -> None:
 def parse_message(message: bytes) -> dict[str, Any]:
     """Returns the parts of a message: `task_id`, `opts` (bytes or None), `condemned`
     (`expired`, `cancelled` or None), `priority` (0 to 9), `expires` (ms since 1970, or
-    None), `result_ttl` (ms or None), `name`, `args` (bytes), `kwargs` (bytes or None),
+    None), `result_ttl` (ms or None),
+    `snoozes`, `releases`, `name`, `args` (bytes), `kwargs` (bytes or None),
     `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `headers` (a dict
     or None), `enqueued_at` (ms since 1970).
 

@@ -65,7 +65,7 @@ impl Drop for Job {
     /// message must not stay claimed for as long as this process lives.
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
-            self.shared.finish(&self.work, Outcome::Release, clock::now());
+            self.shared.finish(&self.work, Outcome::Release { message: None }, clock::now());
         }
     }
 }
@@ -110,6 +110,16 @@ impl Job {
     #[getter]
     fn deliveries(&self) -> u32 {
         self.work.message.deliveries
+    }
+
+    #[getter]
+    fn snoozes(&self) -> u32 {
+        self.work.message.opts().snoozes
+    }
+
+    #[getter]
+    fn releases(&self) -> u32 {
+        self.work.message.opts().releases
     }
 
     #[getter]

@@ -21,9 +21,9 @@ pub enum Outcome {
     Dead { reason: Vec<u8>, keep: bool },
     /// It did not begin, and does not run: it has expired, or was cancelled.
     Ended(Condemned),
-    /// It did not run, or a drain cut it off. The message returns to its queue, and no count
-    /// changes.
-    Release,
+    /// It did not run: the message returns to its queue as it is. If a drain cut the attempt off,
+    /// `message` replaces it, with the raised count of releases.
+    Release { message: Option<Bytes> },
     /// One of the ends above, whose result is kept.
     Kept { end: Box<Outcome>, result: Box<KeptResult> },
 }
@@ -113,9 +113,9 @@ impl Settlement {
                 args.push(b"");
                 args.push(b"");
             }
-            Outcome::Release => {
+            Outcome::Release { message } => {
                 args.push(b"release");
-                args.push(b"");
+                args.push(message.as_deref().unwrap_or_default());
                 args.push(b"");
             }
         }
@@ -132,7 +132,8 @@ impl Outcome {
         match self {
             Outcome::Retry { message, .. } | Outcome::Later { message, .. } => message.len(),
             Outcome::Dead { reason, .. } => reason.len(),
-            Outcome::Succeeded | Outcome::Done | Outcome::Ended(_) | Outcome::Release => 0,
+            Outcome::Succeeded | Outcome::Done | Outcome::Ended(_) => 0,
+            Outcome::Release { message } => message.as_ref().map_or(0, Bytes::len),
             Outcome::Kept { end, result } => end.bytes() + result.json.len(),
         }
     }
@@ -210,7 +211,8 @@ mod tests {
             (Outcome::Dead { reason: b"{}".to_vec(), keep: true }, ["dead", "{}", "1"]),
             (Outcome::Ended(Condemned::Expired), ["expired", "", ""]),
             (Outcome::Ended(Condemned::Cancelled), ["cancelled", "", ""]),
-            (Outcome::Release, ["release", "", ""]),
+            (Outcome::Release { message: None }, ["release", "", ""]),
+            (Outcome::Release { message: Some(raw.clone().into()) }, ["release", &raw, ""]),
         ] {
             let told = told(&[settlement(&plain, outcome)]);
             assert_eq!(told[..2], ["0", &field]);

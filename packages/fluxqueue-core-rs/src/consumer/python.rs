@@ -20,7 +20,7 @@ use super::options::Options;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::state::Phase;
-use super::work::{Table, Tasks, Work};
+use super::work::{Raised, Table, Tasks, Work};
 use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
@@ -34,7 +34,8 @@ use crate::python::text::Name;
 const WHO_MAX: usize = 4096;
 
 /// The reasons of dead tasks that ran and failed. The others could not run.
-const FAILURES: [&str; 5] = ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused"];
+const FAILURES: [&str; 6] =
+    ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "snoozed_too_often"];
 
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -298,6 +299,11 @@ impl Consumer {
         Ok(self.finish(job, Outcome::Retry { message: message::with_retry(&job.work.message), delay })?)
     }
 
+    fn snooze(&self, job: &Job, delay: f64) -> PyResult<bool> {
+        let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
+        Ok(self.finish(job, Outcome::Later { message: message::with_snooze(&job.work.message), delay })?)
+    }
+
     #[pyo3(signature = (job, reason, error, traceback=None))]
     fn make_dead(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
@@ -309,7 +315,7 @@ impl Consumer {
     }
 
     fn release(&self, job: &Job) -> Result<bool> {
-        self.finish(job, Outcome::Release)
+        self.finish(job, Outcome::Release { message: Some(message::with_release(&job.work.message)) })
     }
 
     fn free_slot(&self, job: &Job) -> bool {
@@ -332,11 +338,16 @@ impl Consumer {
         self.shared.driver.set();
     }
 
-    fn release_running(&self) {
+    fn release_running(&self, jobs: Vec<PyRef<'_, Job>>) {
         let now = clock::now();
+        let raised: Raised = jobs
+            .iter()
+            .map(|job| &job.work)
+            .map(|work| ((work.queue, work.message.field_bytes()), message::with_release(&work.message)))
+            .collect();
         let mut state = self.shared.lock();
         for queue in 0..state.queues.len() {
-            let count = state.release_running(queue, now);
+            let count = state.release_running(queue, &raised, now);
             if count > 0 {
                 state.tell(queue, Event::Released { count });
             }

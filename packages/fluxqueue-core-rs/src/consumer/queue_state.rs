@@ -10,7 +10,7 @@ use super::claimed::Claimed;
 use super::clock::RedisClock;
 use super::outcome::{Outcome, Settlement};
 use super::ready::Ready;
-use super::work::{Held, Stage, Tasks, Work};
+use super::work::{Held, Raised, Stage, Tasks, Work};
 
 /// How long an outcome waits for other outcomes to travel with.
 const GATHER: Duration = Duration::from_millis(1);
@@ -228,7 +228,9 @@ impl QueueState {
     }
 
     /// Releases all running tasks. The outcomes of these attempts will be void.
-    pub fn release_running(&mut self, now: Duration) -> usize {
+    ///
+    /// `queue`: this queue's index.
+    pub fn release_running(&mut self, queue: usize, raised: &Raised, now: Duration) -> usize {
         let is_running = |(_, held): &(&Bytes, &mut Held)| held.stage == Stage::Running;
         let running: Vec<Bytes> = self
             .held
@@ -241,7 +243,8 @@ impl QueueState {
             .collect();
         let released = running.len();
         for field in running {
-            self.push(Settlement { field, outcome: Outcome::Release }, now);
+            let message = raised.get(&(queue, field.clone())).cloned();
+            self.push(Settlement { field, outcome: Outcome::Release { message } }, now);
         }
         released
     }

@@ -16,7 +16,7 @@ use super::queue_state::QueueState;
 use super::rate::Rate;
 use super::ready::Ready;
 use super::slots::Slots;
-use super::work::{Stage, Tasks, Work};
+use super::work::{Raised, Stage, Tasks, Work};
 
 /// The most events to keep for a control plane that does not read them.
 const MOST_EVENTS: usize = 10_000;
@@ -353,7 +353,7 @@ impl State {
     pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
         let overdue = self.change_waiting(queue, |of_queue| of_queue.take_overdue(now, patience));
         for work in &overdue {
-            self.settle(work, Outcome::Release, Stage::Waiting, now);
+            self.settle(work, Outcome::Release { message: None }, Stage::Waiting, now);
         }
         if !overdue.is_empty() {
             // Rule 14: claims begin small again.
@@ -363,8 +363,8 @@ impl State {
     }
 
     /// Releases all running tasks. The outcomes of these attempts will be void.
-    pub fn release_running(&mut self, queue: usize, now: Duration) -> usize {
-        let released = self.queues[queue].release_running(now);
+    pub fn release_running(&mut self, queue: usize, raised: &Raised, now: Duration) -> usize {
+        let released = self.queues[queue].release_running(queue, raised, now);
         self.outcomes += released;
         released
     }

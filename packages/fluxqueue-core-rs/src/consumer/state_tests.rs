@@ -10,7 +10,7 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
 use super::state::{Phase, State};
-use super::work::{Table, Tasks, Work};
+use super::work::{Raised, Table, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Envelope, Head, Message, Tail, Terms};
 
@@ -224,9 +224,12 @@ fn a_drain_drops_waiting_tasks_and_keeps_running_ones() {
     let work = begin(&shared).expect("admitted");
     assert_eq!(shared.lock().drop_waiting(0), 2);
     assert_eq!(shared.lock().queues[0].fields(), [field(&running)]);
-    assert_eq!(shared.lock().release_running(0, at(2)), 1);
+    assert_eq!(shared.lock().release_running(0, &Raised::new(), at(2)), 1);
     assert!(!shared.finish(&work, Outcome::Succeeded, at(3)), "it was given back");
-    assert_eq!(settlements(&shared, 0), [Settlement { field: field(&running), outcome: Outcome::Release }]);
+    assert_eq!(
+        settlements(&shared, 0),
+        [Settlement { field: field(&running), outcome: Outcome::Release { message: None } }]
+    );
 }
 
 #[test]

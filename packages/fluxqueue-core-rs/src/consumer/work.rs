@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::message::Message;
 
 /// An attempt that this worker has claimed.
@@ -46,6 +48,9 @@ pub struct Held {
     /// The stage of that claim.
     pub stage: Stage,
 }
+
+/// The messages of running tasks with the raised count of releases, by queue and field.
+pub type Raised = HashMap<(usize, Bytes), Bytes>;
 
 /// Registered tasks by name: the index of each, and whether it is async.
 pub type Table = HashMap<String, (usize, bool)>;

@@ -22,7 +22,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::opts::CONDEMNED_LEN;
+use super::opts::{CONDEMNED_LEN, COUNTS_LEN};
 
 /// The newest version of the message that this release reads.
 pub const NEWEST_VERSION: u32 = 2;
@@ -32,9 +32,9 @@ pub const OPTS_MAX: usize = 512;
 
 /// How many bytes a message has grown by at most since its client measured it:
 /// `,"deliveries":` and `,"retries":` with 10 digits each, `,"unknown_since":` with
-/// 20, `,"opts":{"e":2}` of a script, 97 together. Nothing else is ever added to a message on
-/// its way.
-pub const GROWTH_MAX: usize = 24 + 21 + 37 + (OPTS.len() + 1 + CONDEMNED_LEN);
+/// 20, `,"opts":{"e":2}` of a script, two counts of 10 bytes in `opts`, 117 together. Nothing
+/// else is ever added to a message on its way.
+pub const GROWTH_MAX: usize = 24 + 21 + 37 + (OPTS.len() + 1 + CONDEMNED_LEN) + COUNTS_LEN;
 
 const VERSION_1: &[u8] = br#"{"v":1,"id":""#;
 const VERSION_2: &[u8] = br#"{"v":2,"id":""#;

@@ -26,5 +26,5 @@ pub use opts::{Condemned, Expiry, Opts};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use result::{Ending, KeptResult};
-pub use rewrite::{with_delivery, with_retry, with_unknown_since};
+pub use rewrite::{with_delivery, with_release, with_retry, with_snooze, with_unknown_since};
 pub use terms::Terms;

@@ -1,7 +1,7 @@
 //! The options in the head of a message, which scripts read too: a flat JSON object.
 //!
 //! ```text
-//! {"e":2,"p":5,"x":1764430000000,"r":3600000}
+//! {"e":2,"p":5,"x":1764430000000,"r":3600000,"s":12,"b":1}
 //! ```
 //!
 //! An option that has its default is left out. `Opts::write` has one order. A reader takes any
@@ -19,6 +19,12 @@ pub const MOMENT_MAX: u64 = 9_999_999_999_999;
 
 /// The bytes of `"e":1,`, which a script adds when it condemns a message.
 pub const CONDEMNED_LEN: usize = 6;
+
+/// The highest count of snoozes and releases; a count stays there.
+pub const COUNT_MAX: u32 = 99_999;
+
+/// The bytes of `"s":99999,` and `"b":99999,`, which a worker adds.
+pub const COUNTS_LEN: usize = 20;
 
 /// The end of a message that no worker may begin. A script has found it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,10 @@ pub struct Opts<'a> {
     pub expires: Option<Expiry>,
     /// `r`: how long the outcome is kept, in ms.
     pub result_ttl: Option<u64>,
+    /// `s`: how many times the task has put itself off.
+    pub snoozes: u32,
+    /// `b`: how many drains have cut the task off.
+    pub releases: u32,
     /// The options that this release does not know, such as `"u":"0f:1"`.
     pub others: Vec<&'a str>,
 }
@@ -85,6 +95,7 @@ impl<'a> Opts<'a> {
         let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
         let mut opts = Opts::default();
         let mut seen = 0u8;
+        let count = |name, value| number(value, COUNT_MAX.into()).ok_or_else(|| bad(name, value, "0 to 99999"));
         for (whole, name, value) in Members(inside) {
             let bit = match name {
                 "e" => {
@@ -109,13 +120,21 @@ impl<'a> Opts<'a> {
                     opts.result_ttl = Some(ms);
                     8
                 }
+                "s" => {
+                    opts.snoozes = count("s", value)? as u32;
+                    16
+                }
+                "b" => {
+                    opts.releases = count("b", value)? as u32;
+                    32
+                }
                 _ => {
                     opts.others.push(whole);
                     0
                 }
             };
             if seen & bit != 0 {
-                let name = ["e", "p", "x", "r"][bit.ilog2() as usize];
+                let name = ["e", "p", "x", "r", "s", "b"][bit.ilog2() as usize];
                 return Err(bad(name, whole, "in them once"));
             }
             seen |= bit;
@@ -139,6 +158,8 @@ impl<'a> Opts<'a> {
             Expiry::At(ms) => format!(r#""x":{ms}"#),
         }));
         members.extend(self.result_ttl.map(|ms| format!(r#""r":{ms}"#)));
+        members.extend((self.snoozes > 0).then(|| format!(r#""s":{}"#, self.snoozes)));
+        members.extend((self.releases > 0).then(|| format!(r#""b":{}"#, self.releases)));
         members.extend(self.others.iter().map(|&other| other.to_owned()));
         format!("{{{}}}", members.join(","))
     }
@@ -201,12 +222,14 @@ mod tests {
             priority: 5,
             expires: Some(Expiry::At(1_764_430_000_000)),
             result_ttl: Some(3_600_000),
+            snoozes: 12,
+            releases: COUNT_MAX,
             others: vec![r#""u":"a,b:1""#, r#""z":1"#],
         };
-        let text = r#"{"e":2,"p":5,"x":1764430000000,"r":3600000,"u":"a,b:1","z":1}"#;
+        let text = r#"{"e":2,"p":5,"x":1764430000000,"r":3600000,"s":12,"b":99999,"u":"a,b:1","z":1}"#;
         assert_eq!(opts.write(), text);
         assert_eq!(read(text), Ok(opts.clone()));
-        assert_eq!(read(r#"{"u":"a,b:1","r":3600000,"z":1,"x":1764430000000,"p":5,"e":2}"#), Ok(opts));
+        assert_eq!(read(r#"{"u":"a,b:1","b":99999,"r":3600000,"z":1,"s":12,"x":1764430000000,"p":5,"e":2}"#), Ok(opts));
         assert_eq!((read("{}"), Opts::default().write()), (Ok(Opts::default()), "{}".to_owned()));
     }
 
@@ -223,6 +246,8 @@ mod tests {
     fn a_value_that_is_out_of_range_is_named() {
         for (text, fault) in [
             (r#"{"p":10}"#, "its option p is 10, not 0 to 9"),
+            (r#"{"s":100000}"#, "its option s is 100000, not 0 to 99999"),
+            (r#"{"b":-1}"#, "its option b is -1, not 0 to 99999"),
             (r#"{"p":-1}"#, "its option p is -1, not 0 to 9"),
             (r#"{"p":05}"#, "its option p is 05, not 0 to 9"),
             (r#"{"p":"5"}"#, "its option p is \"5\", not 0 to 9"),
@@ -244,10 +269,11 @@ mod tests {
             priority in 0..=PRIORITY_MAX,
             expires in prop::option::of((0..=MOMENT_MAX).prop_map(Expiry::At)),
             result_ttl in prop::option::of(0..=MOMENT_MAX),
+            (snoozes, releases) in (0..=COUNT_MAX, 0..=COUNT_MAX),
             others in prop::collection::vec(r#""[f-o]{1,3}":("[!-!#-Z:,]{0,20}"|[1-9][0-9]{0,11})"#, 0..4),
         ) {
             let others = others.iter().map(String::as_str).collect();
-            let opts = Opts { condemned, priority, expires, result_ttl, others };
+            let opts = Opts { condemned, priority, expires, result_ttl, snoozes, releases, others };
             let text = opts.write();
             prop_assert_eq!(Opts::read(text.as_bytes()), Ok(opts.clone()));
             prop_assert_eq!(opts.is_empty(), text == "{}");

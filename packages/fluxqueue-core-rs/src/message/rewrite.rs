@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 
-use super::head::{GROWTH_MAX, Head};
+use super::head::{GROWTH_MAX, Head, OPTS_MAX};
+use super::opts::{COUNT_MAX, Opts};
 use super::parse::Message;
 use crate::errors::Result;
 
@@ -45,6 +46,25 @@ fn rewrite(message: &Message, head: Head, unknown_since: Option<u64>) -> Bytes {
 /// The next attempt, after a failure of the task.
 pub fn with_retry(message: &Message) -> Bytes {
     rewrite(message, Head { retries: message.retries.saturating_add(1), ..message.head() }, None)
+}
+
+/// The same attempt, which the task has put off.
+pub fn with_snooze(message: &Message) -> Bytes {
+    with_opts(message, |opts| opts.snoozes = COUNT_MAX.min(opts.snoozes + 1))
+}
+
+/// The same attempt, which a drain has cut off.
+pub fn with_release(message: &Message) -> Bytes {
+    with_opts(message, |opts| opts.releases = COUNT_MAX.min(opts.releases + 1))
+}
+
+fn with_opts(message: &Message, change: impl FnOnce(&mut Opts)) -> Bytes {
+    let mut opts = message.opts();
+    change(&mut opts);
+    let json = opts.write();
+    // Only options that another program wrote leave no room: the count then stays.
+    let json = if json.len() > OPTS_MAX { message.opts_json().unwrap_or_default() } else { json.as_bytes() };
+    rewrite(message, Head { opts: Some(json), ..message.head() }, None)
 }
 
 /// The same attempt, noting when a worker first did not know its name.

@@ -87,6 +87,8 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     parts.set_item("priority", opts.priority)?;
     parts.set_item("expires", opts.expires_at())?;
     parts.set_item("result_ttl", opts.result_ttl)?;
+    parts.set_item("snoozes", opts.snoozes)?;
+    parts.set_item("releases", opts.releases)?;
     parts.set_item("name", &m.name)?;
     parts.set_item("args", PyBytes::new(py, &m.raw[m.args.clone()]))?;
     parts.set_item("kwargs", m.kwargs.clone().map(|range| PyBytes::new(py, &m.raw[range])))?;

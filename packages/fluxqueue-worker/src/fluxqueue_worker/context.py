@@ -22,6 +22,9 @@ def build_context(
         task_id=job.task_id,
         retries=job.retries,
         max_retries=job.max_retries,
+        snoozes=job.snoozes,
+        lost_workers=job.deliveries,
+        releases=job.releases,
         enqueued_at=datetime.fromtimestamp(job.enqueued_at / 1000, UTC),
         headers=job.headers or {},
     )

@@ -14,6 +14,13 @@ from fluxqueue_core.telemetry import semconv
 # Seconds between two lines of one kind that is about all queues.
 EVERY = 60.0
 
+# From this count on, the line says what to do.
+MANY_RELEASES = 3
+OUTLIVES_DRAINS = (
+    "the task may be longer than every drain, and then never ends: raise drain_timeout above its "
+    "duration, or split it into shorter tasks"
+)
+
 
 class TaskEvents:
     """Writes the lines of tasks.
@@ -51,6 +58,15 @@ class TaskEvents:
             exception=traceback,
         )
 
+    def snoozed(self, job: Job, started: float, text: str, delay: float) -> None:
+        self._logger.info(
+            "task.snoozed",
+            **_fields(job, started),
+            snoozes=job.snoozes + 1,
+            delay=round(delay, 3),
+            **({"reason": text} if text else {}),
+        )
+
     def dead(
         self, job: Job, started: float, reason: str, error: str, traceback: str | None
     ) -> None:
@@ -63,7 +79,9 @@ class TaskEvents:
         )
 
     def released(self, job: Job, started: float) -> None:
-        self._logger.warning("task.released", **_fields(job, started))
+        releases = job.releases + 1
+        hint = {"hint": OUTLIVES_DRAINS} if releases >= MANY_RELEASES else {}
+        self._logger.warning("task.released", **_fields(job, started), releases=releases, **hint)
 
     def lost_lease(self, job: Job, started: float) -> None:
         self._logger.warning("task.lost_lease", **_fields(job, started))

@@ -83,6 +83,27 @@ class Retried(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class Snoozed(Outcome):
+    """The task has put itself off.
+
+    Attributes:
+        text: the reason that the task gave, or an empty text.
+        delay: seconds until the next attempt.
+    """
+
+    operation = semconv.SNOOZE
+
+    text: str = ""
+    delay: float = 0.0
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.snooze(job, self.delay)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.snoozed(job, started, self.text, self.delay)
+
+
+@dataclass(frozen=True, slots=True)
 class Dead(Outcome):
     """The task failed and is not tried again.
 
@@ -105,7 +126,7 @@ class Dead(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Released(Outcome):
-    """The worker stops, and the task returns to its queue with no count touched."""
+    """The worker stops, and the task returns to its queue. Only its count of releases changes."""
 
     operation = semconv.RELEASE
 

@@ -10,16 +10,19 @@ from collections.abc import Callable, Sequence
 
 from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Job
-from fluxqueue_core.exception_text import is_a
+from fluxqueue_core.exception_text import is_a, text_of
 
 from .error_text import describe_member
 from .events import TaskEvents
 from .failure_text import FailureText
 from .jobs import Jobs
 from .middleware import Middleware, wrapped_settle
-from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retried
+from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retried, Snoozed
 from .registered_task import RegisteredTask
 from .retry_rules import FAILED, retry_delay
+
+# Characters of the text of a `Snooze` that the log keeps.
+REASON_LENGTH = 1_000
 
 
 class Outcomes:
@@ -105,6 +108,9 @@ class Outcomes:
         decision = task.retry_rules.decide(job, error, asks=asks)
         if decision.fault is not None:
             self._events.retry_fault(job, started, *decision.fault)
+        if decision.snoozes and decision.delay is not None and decision.decisive is not None:
+            why = text_of(decision.decisive, REASON_LENGTH)
+            return Snoozed(text=why, delay=decision.delay)
         if decision.delay is None:
             # By identity: an exception may have redefined its comparison.
             if (member := decision.decisive) is not None and member is not error:
@@ -113,7 +119,7 @@ class Outcomes:
         return Retried(error, trace, text, decision.delay)
 
     def release(self, job: Job, started: float) -> None:
-        """The worker stops: the task returns to its queue, and no count changes."""
+        """The worker stops: the task returns to its queue."""
         self._end(job, RELEASED, started)
 
     def _end(self, job: Job, outcome: Outcome, started: float) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 from fluxqueue.option_checks import LONGEST_DELAY, check_delay
 from fluxqueue.options import Terms
-from fluxqueue.retry_errors import Reject, Retry
+from fluxqueue.retry_errors import Reject, Retry, Snooze
 from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
 from fluxqueue_core import Job
 from fluxqueue_core.exception_text import is_a, members_of
@@ -28,6 +28,7 @@ REJECTED = "rejected"
 NO_RETRY_ON = "no_retry_on"
 NOT_IN_RETRY_ON = "not_in_retry_on"
 RETRY_REFUSED = "retry_refused"
+SNOOZED_TOO_OFTEN = "snoozed_too_often"
 
 # Seconds that the function of the option `retry` may take before the log says so.
 PATIENCE = 1.0
@@ -42,6 +43,7 @@ class Decision:
     Attributes:
         delay: seconds until the next attempt; None means that the task is dead.
         reason: why it is dead.
+        snoozes: the task has put itself off, which is not a failure.
         decisive: the exception that decided so, in a group or alone; None if no single one
             did.
         fault: the mistake of a `Retry` or of the function. If they gave nothing that is a
@@ -51,6 +53,7 @@ class Decision:
 
     delay: float | None = None
     reason: str = FAILED
+    snoozes: bool = False
     decisive: BaseException | None = None
     fault: FailureText | None = None
 
@@ -101,11 +104,12 @@ class _Policy:
 class RetryRules:
     """The rules of one task, made once when the worker loads it."""
 
-    __slots__ = ("_default", "_function", "_groups", "_never", "_only")
+    __slots__ = ("_default", "_function", "_groups", "_max_snoozes", "_never", "_only")
 
     def __init__(self, terms: Terms) -> None:
         self._function = terms.retry
         self._default = _Policy(terms)
+        self._max_snoozes = terms.max_snoozes
         # Classes are known by id: the metaclass of an exception may have redefined its hash.
         # The terms keep the classes alive.
         self._never = {id(kind): self._default for kind in classes_of(terms.no_retry_on)}
@@ -123,8 +127,8 @@ class RetryRules:
     def decide(self, job: Job, error: BaseException, *, asks: bool = True) -> Decision:
         """Returns what follows from the failure of an attempt.
 
-        The first of these rules that applies decides: `Reject`, `no_retry_on`, `retry_on`,
-        the number of retries, the function `retry`.
+        The first of these rules that applies decides: `Reject`, `Snooze`, `no_retry_on`,
+        `retry_on`, the number of retries, the function `retry`.
 
         Args:
             asks: whether to call the function `retry`.
@@ -133,6 +137,11 @@ class RetryRules:
         for each in members:
             if is_a(each, Reject):
                 return Decision(reason=REJECTED, decisive=each)
+        snoozing = [each for each in members if is_a(each, Snooze)]
+        if len(snoozing) == len(members):
+            return self._snooze(job, snoozing)
+        # One that failed decides for those that put themselves off.
+        members = [each for each in members if not is_a(each, Snooze)]
         asking = [each for each in members if is_a(each, Retry)]
         others = [each for each in members if not is_a(each, Retry)]
         for each in others:
@@ -165,6 +174,13 @@ class RetryRules:
         given += [retry_delay(each.terms, job.retries) for each in found]
         return Decision(max(given), fault=fault)
 
+    def _snooze(self, job: Job, snoozing: Sequence[BaseException]) -> Decision:
+        if job.snoozes >= self._max_snoozes:
+            return Decision(reason=SNOOZED_TOO_OFTEN, decisive=snoozing[0])
+        given, fault = _given_delays(snoozing)
+        delay = max(given) if given else retry_delay(self._default.terms, 0)
+        return Decision(delay, snoozes=True, decisive=snoozing[0], fault=fault)
+
     def _policy(self, error: BaseException) -> _Policy | None:
         return self._default if self._only is None else _of_class(error, self._only)
 
@@ -191,15 +207,15 @@ def _of_class(error: BaseException, table: dict[int, _Policy]) -> _Policy | None
     return next((table[id(base)] for base in _bases(type(error)) if id(base) in table), None)
 
 
-def _given_delays(errors: list[Retry]) -> tuple[list[float], FailureText | None]:
-    """The delays that these `Retry` give, and what is wrong with one."""
+def _given_delays(errors: Sequence[BaseException]) -> tuple[list[float], FailureText | None]:
+    """The delays that these `Retry` or `Snooze` give, and what is wrong with one."""
     delays: list[float] = []
     fault: FailureText | None = None
     for each in errors:
         try:
-            delay: object = each.delay
+            delay: object = each.delay  # type: ignore[attr-defined]
             if delay is not None:
-                delays.append(_seconds("delay of Retry", delay))
+                delays.append(_seconds(f"delay of {type(each).__name__}", delay))
         except BaseException as wrong:  # noqa: BLE001 - of a subclass of the application
             fault = FailureText.of(wrong)
     return delays, fault

@@ -41,7 +41,7 @@ from .error_text import own_frame
 from .events import KINDS
 from .middleware import Run, Runnable, Settle
 from .options import Options
-from .outcome import Dead, Outcome, Retried
+from .outcome import Dead, Outcome, Retried, Snoozed
 from .tracing_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -213,8 +213,8 @@ class Tracing:
             s.MESSAGE_ID: attempt.task_id,
             s.TASK_NAME: job.name,
         }
-        if error is not None:
-            attributes |= _of_failure(job, outcome)
+        if error is not None or isinstance(outcome, Snoozed):
+            attributes |= _of_end(job, outcome)
         return self._spans.start(
             self._names[operation][queue],
             span.get_span_context(),
@@ -298,10 +298,10 @@ class Tracing:
         finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 
 
-def _of_failure(job: Job, outcome: Outcome) -> Mapping[str, Any]:
-    """The attributes of a settling that follows a failure."""
+def _of_end(job: Job, outcome: Outcome) -> Mapping[str, Any]:
+    """The attributes of a settling that follows a failure or a snooze."""
     attempt = {s.ATTEMPT: job.retries + 1}
-    if isinstance(outcome, Retried):
+    if isinstance(outcome, Retried | Snoozed):
         return {**attempt, s.DELAY: round(outcome.delay, 3)}
     if isinstance(outcome, Dead):
         return {**attempt, s.REASON: outcome.reason}

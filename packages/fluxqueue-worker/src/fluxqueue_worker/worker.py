@@ -307,7 +307,7 @@ class Worker:
             loop.cancel_all()
             self._wait_until(lambda: not loop.running(), CANCEL_PATIENCE)
         running = self._running()
-        self._consumer.release_running()
+        self._consumer.release_running([job for job, _ in running])
         for job, started in running:
             self._outcomes.released(job, started)
         patience = LANE_PATIENCE if self._lanes else RELEASE_PATIENCE

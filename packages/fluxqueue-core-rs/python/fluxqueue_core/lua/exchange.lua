@@ -14,7 +14,7 @@
 --              field, 'retry',   the new message, delay in ms
 --              field, 'later',   the new message, delay in ms (counts no failure)
 --              field, 'dead',    the reason as JSON, '1' to keep it regardless of ARGV 5
---              field, 'release', '', ''
+--              field, 'release', the new message or '' (as it is), ''
 --              An effect of an outcome is four values before it:
 --              position of a key in KEYS, 'keep', an outcome as JSON, ms to keep it
 --              ('keep_sharded' if its channel is sharded)

@@ -50,10 +50,11 @@ ACK = "ack"
 RETRY = "retry"
 DEAD = "dead"
 RELEASE = "release"
+SNOOZE = "snooze"
 EXPIRE = "expire"
 CANCEL = "cancel"
 # The operations that settle a task.
-SETTLING = (ACK, RETRY, DEAD, RELEASE, EXPIRE, CANCEL)
+SETTLING = (ACK, RETRY, DEAD, RELEASE, SNOOZE, EXPIRE, CANCEL)
 # The scheduler's own; the conventions have no type for them.
 PROMOTE = "promote"
 RESCUE = "rescue"
