@@ -35,6 +35,7 @@ mod poll {
 #[cfg(not(target_os = "linux"))]
 mod portable_poll;
 mod python;
+mod python_values;
 mod queue_state;
 #[cfg(test)]
 mod ranked_tests;

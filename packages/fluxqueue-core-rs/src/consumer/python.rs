@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,9 +17,10 @@ use super::event::Event;
 use super::job::Job;
 use super::options::Options;
 use super::outcome::Outcome;
+use super::python_values::{WHO_MAX, register, seconds, short_name};
 use super::shared::Shared;
 use super::state::Phase;
-use super::work::{Raised, Table, Tasks, Work};
+use super::work::{Raised, Tasks, Work};
 use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
@@ -29,9 +29,6 @@ use crate::message::{self, Ending};
 use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
-
-/// The most bytes of the text that describes the worker.
-const WHO_MAX: usize = 4096;
 
 /// The reasons of dead tasks that ran and failed. The others could not run.
 const FAILURES: [&str; 6] =
@@ -53,36 +50,6 @@ pub struct Consumer {
 fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("orjson")?.getattr("loads")?.unbind()))?.bind(py))
-}
-
-fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
-    if value >= least && value <= 86_400.0 * 365.0 {
-        return Ok(Duration::from_secs_f64(value));
-    }
-    Err(Error::Configuration(format!("{name} is {value}; give seconds, at least {least}")))
-}
-
-/// The worker as `host:pid`, of the text that describes it. Empty if that text does not say so.
-fn short_name(who: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Who<'a> {
-        #[serde(borrow)]
-        host: std::borrow::Cow<'a, str>,
-        pid: u32,
-    }
-    serde_json::from_str(who).map(|who: Who| format!("{}:{}", who.host, who.pid)).unwrap_or_default()
-}
-
-/// Reads a mapping from the name of a task to (whether it is async, the task), and adds the tasks
-/// to `registered`.
-fn register(table: &Bound<'_, PyAny>, registered: &mut Vec<Py<PyAny>>) -> PyResult<Table> {
-    let mut known = Table::new();
-    for item in table.call_method0("items")?.try_iter()? {
-        let (name, (is_async, task)): (String, (bool, Py<PyAny>)) = item?.extract()?;
-        known.insert(name, (registered.len(), is_async));
-        registered.push(task);
-    }
-    Ok(known)
 }
 
 impl Consumer {
