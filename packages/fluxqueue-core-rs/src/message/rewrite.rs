@@ -133,8 +133,8 @@ mod tests {
     fn no_message_grows_by_more_than_the_bound() {
         let plain = message("n", "[]", None, u32::MAX);
         for (sent, condemned, most) in [
-            (plain.clone(), r#"{"e":2}"#, GROWTH_MAX),
-            (with_opts(plain, r#"{"p":5}"#), r#"{"e":2,"p":5}"#, GROWTH_MAX - r#","opts":{}"#.len() + 1),
+            (plain.clone(), r#"{"e":2,"s":99999,"b":99999}"#, GROWTH_MAX),
+            (with_opts(plain, r#"{"p":5}"#), r#"{"e":2,"p":5,"s":99999,"b":99999}"#, GROWTH_MAX - r#","opts":{}"#.len() + 1),
         ] {
             let message = Message::parse(sent.clone()).expect("well formed");
             let opts = Some(condemned.as_bytes());
