@@ -63,7 +63,7 @@ scripts! {
     "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
     "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
-    "enqueue" takes Client, made of "client_keys" "clock" "message" "arrive" "expiry";
+    "enqueue" takes Client, made of "client_keys" "clock" "one_call" "message" "arrive" "expiry";
 }
 
 /// The names of all scripts.

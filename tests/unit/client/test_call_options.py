@@ -148,10 +148,17 @@ def test_options_without_need_of_the_script_are_one_push() -> None:
 
 def test_equal_options_share_a_route_and_the_routes_are_bounded() -> None:
     assert send.options(delay=60)._route is send.options(delay=60.0)._route
+    with pytest.raises(TypeError, match="not bool"):
+        send.options(max_retries=1).options(max_retries=True)
+    send.options(max_retries=1)
+    with pytest.raises(TypeError, match="not bool"):
+        send.options(max_retries=True)
     assert send.options(delay=60)._route is not send.options(delay=61)._route
+    assert send.options(delay=60, queue="a") is send.options(delay=60, queue="a")
     for number in range(1_000):
         send.options(delay=number)
     assert len(send._routes) <= 256
+    assert len(send._views) <= 256
     for number in range(1_000):
         send.options(eta=datetime.fromtimestamp(number, UTC))
     assert len(send._routes) <= 256

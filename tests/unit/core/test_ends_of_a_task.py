@@ -57,9 +57,12 @@ TO_A_LIST = {
     # Back where it was: it has not been claimed.
     ("RPUSH", "source"): ["lib/claim.lua"],
     # A call that the script delivers: at once, or later (one of the two adds nothing).
-    ("LPUSH", "PENDING"): ["enqueue.lua"],
+    ("LPUSH", "PENDING"): ["enqueue.lua", "lib/one_call.lua"],
     # And: a retry or a name that is not known; a newer version.
-    ("ZADD", "DELAYED"): ["enqueue.lua", "enqueue.lua", "lib/newer.lua", "lib/settle.lua"],
+    ("ZADD", "DELAYED"): [
+        *("enqueue.lua", "enqueue.lua"),
+        *("lib/newer.lua", "lib/one_call.lua", "lib/settle.lua"),
+    ],
 }
 OUT_OF_A_LIST = {
     # The second asks for the right to it, and removes nothing.

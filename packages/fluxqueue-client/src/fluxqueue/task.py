@@ -22,6 +22,7 @@ from .signature import call_check
 from .task_call import NO_OPTIONS, Call, TaskCall
 from .task_properties import TaskProperties
 from .telemetry import API, modules
+from .with_options import AsyncTaskWithOptions, BaseWithOptions, TaskWithOptions
 from .wrappers import call_signature
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .call_options import CallOptions
     from .conversion import Conversion
     from .parameter_types import ParameterTypes
-    from .with_options import AsyncTaskWithOptions, TaskWithOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,8 +80,9 @@ class BaseTask(TaskProperties[P, R]):
         self._check = call_check(signature, func)
         self.returned = ReturnValue(func, signature.return_annotation, f"task {route.name!r}")
         self._route = route
-        # Those of calls with options; `route_of` fills it.
+        # For calls with options; `with_options` fills them.
         self._routes: dict[Any, Route] = {}
+        self._views: dict[Any, Any] = {}
         self._attach(producer)
 
     def send_by(self, producer: Producer) -> None:
@@ -174,8 +175,6 @@ class BaseTask(TaskProperties[P, R]):
             TypeError: the call does not fit the function's signature.
             ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
         """
-        from .with_options import BaseWithOptions
-
         return BaseWithOptions(self, NO_OPTIONS).call(*args, **kwargs)
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
@@ -265,8 +264,6 @@ class Task(BaseTask[P, R]):
             TypeError: an option is unknown, or a value has the wrong type.
             ConfigurationError: a value is out of range, or both `delay` and `eta` are given.
         """
-        from .with_options import TaskWithOptions
-
         return TaskWithOptions.of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -321,8 +318,6 @@ class AsyncTask(BaseTask[P, R]):
 
     def options(self, **options: Unpack[CallOptions]) -> AsyncTaskWithOptions[P, R]:
         """As `Task.options`."""
-        from .with_options import AsyncTaskWithOptions
-
         return AsyncTaskWithOptions.of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:

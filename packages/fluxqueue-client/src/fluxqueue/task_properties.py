@@ -31,6 +31,7 @@ class TaskProperties(Generic[P, R]):
     _producer: Producer
     _route: Route
     _routes: dict[Any, Route]
+    _views: dict[Any, Any]
     __signature__: inspect.Signature
     returned: ReturnValue
 

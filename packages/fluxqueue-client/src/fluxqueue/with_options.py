@@ -16,7 +16,7 @@ from .bulk_call import warns_if_not_awaited
 from .call_options import CallOptions, read_options
 from .errors import ConfigurationError
 from .handle import TaskHandle
-from .task_call import NO_OPTIONS, Call, TaskCall, as_json, route_of
+from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
 
 if TYPE_CHECKING:
@@ -47,8 +47,23 @@ class BaseWithOptions(Generic[P, R]):
 
     @classmethod
     def of(cls, task: TaskProperties[P, R], options: CallOptions) -> Self:
-        """Returns the task with the options that the caller gave."""
-        return cls(task, read_options(NO_OPTIONS, options))
+        """Returns the task with the options that the caller gave: an earlier object, if the
+        same were given then."""
+        values = options.values()
+        # 1, 1.0 and True are equal, and not all of them are the same option.
+        key = (*options, *values, *map(type, values))
+        try:
+            view = task._views.get(key)
+        except TypeError:  # headers can't be hashed
+            return cls(task, read_options(NO_OPTIONS, options))
+        if view is None:
+            view = cls(task, read_options(NO_OPTIONS, options))
+            # Few calls share an id or a moment.
+            if not ("task_id" in options or "eta" in options):
+                if len(task._views) >= MOST_ROUTES:
+                    task._views.clear()
+                task._views[key] = view
+        return view
 
     def options(self, **options: Unpack[CallOptions]) -> Self:
         """Returns the task with these options too. They replace earlier ones of their name;
