@@ -23,7 +23,7 @@ def work(ctx: Context, number: int):
     age = datetime.now(UTC) - m.enqueued_at
     note(f"{number} {m.task_id} {m.max_retries} {m.headers} {age.days}")
 
-@fluxqueue.task()
+@fluxqueue.task(timeout=60)
 def slow(number: int):
     try:
         for _ in range(6_000):
@@ -31,6 +31,11 @@ def slow(number: int):
     except TaskTimeout:
         note(f"timeout {number}")
         raise
+
+@fluxqueue.task(timeout=0.1, max_retries=0)
+async def limited(number: int):
+    await asyncio.sleep(0.5)
+    note(f"timeout {number}")
 
 @fluxqueue.task()
 def last(number: int):
@@ -71,7 +76,7 @@ async def async_parent(number: int):
 def app_on(redis_url: str) -> tuple[FluxQueue, dict[str, Any]]:
     """The tasks of `APP`, as an application declares them that only enqueues."""
     app = FluxQueue(redis_url)
-    names = ["work", "slow", "parent", "async_parent"]
+    names = ["work", "slow", "limited", "parent", "async_parent"]
 
     def declare(name: str) -> Any:
         def function(number: int) -> None: ...
@@ -94,7 +99,8 @@ def test_options_take_effect_in_a_worker(tmp_path: Path, redis_url: str) -> None
         work.options(eta=datetime.now(UTC) + timedelta(seconds=0.3)).enqueue(2)
         work.enqueue_many([(n,) for n in range(3, 7)], spread=0.4)
         tasks["slow"].options(timeout=0.2, max_retries=0).enqueue(7)
-        wait_until(lambda: len(worker.notes()) == 7)
+        tasks["limited"].options(timeout=30).enqueue(8)
+        wait_until(lambda: len(worker.notes()) == 8)
         notes = worker.notes()
     assert f"1 {handle.id} 7 {{'tenant': 'ü'}} 0" in notes
     assert {line.split()[0] for line in notes} == {*"123456", "timeout"}

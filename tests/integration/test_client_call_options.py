@@ -111,6 +111,7 @@ def test_other_options_are_in_the_message(
         "args": [1],
         "max_retries": 9,
         "timeout": 1.5,
+        "timeout_wins": True,
         "headers": {"tenant": "ü"},
     }
 

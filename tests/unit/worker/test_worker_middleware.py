@@ -186,6 +186,28 @@ def test_a_message_with_a_timeout_runs_behind_the_middleware(
     assert seen == [("outer runs", job), ("inner runs", job), ("guarded", 1.5)]
 
 
+@pytest.mark.parametrize(("wins", "guarded"), [(False, [60.0]), (True, [60.0, 1.5])])
+def test_the_timeout_of_a_call_replaces_that_of_the_code(
+    record: Record, wins: bool, guarded: list[float]
+) -> None:
+    guards: list[float] = []
+    inner: list[Any] = []
+
+    class Watch:
+        def guard(self, func: Callable[..., Any], timeout: float) -> Callable[..., Any]:
+            guards.append(timeout)
+            inner.append(func)
+            return lambda: func()
+
+    task = record(add, timeout=60.0)
+    task.prepare(Watch())
+    limited = task.with_timeout(1.5, wins)
+    assert (limited is task, limited.timeout) == (not wins, guarded[-1])
+    assert guards == guarded
+    # One guard is not around another.
+    assert all(func is inner[0] for func in inner)
+
+
 def test_without_middleware_the_loops_call_the_plain_functions(
     consumer: FakeConsumer, outcomes: Outcomes, record: Record
 ) -> None:

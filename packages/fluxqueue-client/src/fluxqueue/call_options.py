@@ -44,7 +44,7 @@ class CallOptions(TypedDict, total=False):
         eta: the moment from which the task may begin: an aware datetime. A past one is now.
         queue: the queue, in place of the task's.
         max_retries: as the task's option.
-        timeout: as the task's option. A timeout that the worker's code declares wins.
+        timeout: as the task's option. It wins over the one that the worker's code declares.
         expires: seconds, or a timedelta, from the call until the task expires: after that no
             attempt begins. Or the moment: an aware datetime.
         priority: 0 to 9, as the task's option.

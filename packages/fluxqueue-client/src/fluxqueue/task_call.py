@@ -86,6 +86,8 @@ def route_of(
     """
     queue = options.get("queue", task.queue)
     terms = {to: options[name] for name, to in ROUTE_TERMS.items() if name in options}
+    if "timeout" in terms:
+        terms["timeout_wins"] = True
     if scripted and "at" not in terms:
         terms.setdefault("delay", 0)
     if not terms and queue == task.queue:

@@ -618,7 +618,8 @@ class Consumer:
         queues: the names of the queues, in order of priority.
         tasks: for each queue, a mapping from the name of a task to (whether it is
             async, the object for `Job.task`). If a message has a timeout, the job
-            gets the object that `with_timeout(seconds)` of this object returns.
+            gets the object that `with_timeout(seconds, wins)` of this object returns;
+            `wins` says whether the call gave the timeout.
         anywhere: the same for tasks that each queue runs unless its own mapping has
             their name.
         concurrency: how many tasks may run at once.

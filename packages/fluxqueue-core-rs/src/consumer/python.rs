@@ -59,13 +59,13 @@ impl Consumer {
             Ok((args, kwargs)) => {
                 let queue = self.queues[work.queue].clone_ref(py).into_any();
                 let task = self.tasks[work.task].clone_ref(py);
-                let timeout = work.message.terms.timeout;
+                let message::BodyTerms { timeout, timeout_wins, .. } = work.message.terms;
                 let mut job = Job::new(work, self.shared.clone(), task, queue, args, kwargs);
                 if job.work.message.keeps_result() {
                     job.task = job.task.call_method0(py, intern!(py, "keeping"))?;
                 }
                 if let Some(timeout) = timeout {
-                    job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout,))?;
+                    job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout, timeout_wins))?;
                 }
                 Ok(Some(job))
             }

@@ -27,4 +27,4 @@ pub use parse::Message;
 pub use reason::dead_reason;
 pub use result::{Ending, KeptResult};
 pub use rewrite::{with_delivery, with_release, with_retry, with_snooze, with_unknown_since};
-pub use terms::Terms;
+pub use terms::{BodyTerms, Terms};

@@ -65,6 +65,8 @@ struct Parts<'a> {
     kwargs: Option<&'a RawValue>,
     max_retries: Option<u32>,
     timeout: Option<f64>,
+    #[serde(default)]
+    timeout_wins: bool,
     #[serde(borrow, default, deserialize_with = "headers::check")]
     headers: Option<&'a str>,
     unknown_since: Option<u64>,
@@ -125,7 +127,7 @@ impl<'a> Parts<'a> {
         let max_retries = self.max_retries.unwrap_or(default.max_retries);
         let terms = Terms { max_retries, timeout: self.timeout, ..default };
         terms.check().map_err(|fault| malformed(fault.in_message()))?;
-        Ok(BodyTerms { max_retries, timeout: self.timeout })
+        Ok(BodyTerms { max_retries, timeout: self.timeout, timeout_wins: self.timeout_wins })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Terms {
     pub max_retries: u32,
     /// Seconds that one attempt may take.
     pub timeout: Option<f64>,
+    /// Whether the timeout is the call's: it wins over the one that the worker declares.
+    pub timeout_wins: bool,
     /// 0 to 9; tasks of a higher priority begin first.
     pub priority: u8,
     /// Seconds from the call on, after which no attempt begins.
@@ -48,6 +50,8 @@ pub struct BodyTerms {
     pub max_retries: u32,
     /// Seconds that one attempt may take.
     pub timeout: Option<f64>,
+    /// Whether that wins over the one that the worker declares.
+    pub timeout_wins: bool,
 }
 
 /// A term that is out of its range.
@@ -60,7 +64,15 @@ pub struct OutOfRange {
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { max_retries: 3, timeout: None, priority: 0, expires: None, expires_at: None, result_ttl: None }
+        Terms {
+            max_retries: 3,
+            timeout: None,
+            timeout_wins: false,
+            priority: 0,
+            expires: None,
+            expires_at: None,
+            result_ttl: None,
+        }
     }
 }
 
@@ -73,6 +85,7 @@ impl Terms {
             let (read, range) = match name.as_str() {
                 "max_retries" => (value.extract().map(|number| terms.max_retries = number), RETRIES),
                 "timeout" => (value.extract().map(|seconds| terms.timeout = seconds), SECONDS),
+                "timeout_wins" => (value.extract().map(|wins| terms.timeout_wins = wins), "True or False"),
                 "priority" => (value.extract().map(|number| terms.priority = number), PRIORITIES),
                 "expires" => (value.extract().map(|seconds| terms.expires = seconds), SECONDS),
                 "expires_at" => (value.extract().map(|ms| terms.expires_at = ms), MOMENTS),
@@ -113,6 +126,7 @@ impl Terms {
         }
         if let Some(seconds) = self.timeout {
             body += &format!(r#","timeout":{seconds}"#);
+            body += if self.timeout_wins { r#","timeout_wins":true"# } else { "" };
         }
         body
     }
@@ -182,6 +196,8 @@ mod tests {
         assert_eq!(Terms::default().body(), "");
         let of_body = Terms { max_retries: 0, timeout: Some(2.5), ..Terms::default() };
         assert_eq!(of_body.body(), r#","max_retries":0,"timeout":2.5"#);
+        let of_call = Terms { timeout_wins: true, ..of_body.clone() };
+        assert_eq!(of_call.body(), r#","max_retries":0,"timeout":2.5,"timeout_wins":true"#);
         assert_eq!(of_body.opts(), None);
         let of_head = Terms { priority: 5, expires: Some(1.5), result_ttl: Some(60.0), ..Terms::default() };
         assert_eq!(of_head.body(), "");

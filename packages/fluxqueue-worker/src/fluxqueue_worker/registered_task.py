@@ -47,6 +47,7 @@ class RegisteredTask:
             means no limit.
         timeouts: watches the attempts; None until `prepare` has been called.
         encode: returns what the task returned as JSON; None: no result is kept.
+        untimed: `func` without a timeout.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class RegisteredTask:
         "terms",
         "timeout",
         "timeouts",
+        "untimed",
     )
 
     def __init__(self, task: AnyTask) -> None:
@@ -73,6 +75,7 @@ class RegisteredTask:
         self.encode: Callable[[Any], bytes] | None = None
         self.context_type: Callable[..., Any] | None = task.context_type
         self.func: Callable[..., Any] = _converting(task)
+        self.untimed = self.func
         _warn_of_names(task)
         self.is_async: bool = task.is_async
         self.max_message_bytes = task.max_message_bytes
@@ -102,12 +105,18 @@ class RegisteredTask:
             self._keeping = keeping
         return self._keeping
 
-    def with_timeout(self, seconds: float) -> RegisteredTask:
-        """The task that runs a message with its own timeout. A timeout that
-        the code declares wins, because it was written for the code that runs."""
-        if self.timeout is not None or self.timeouts is None:
+    def with_timeout(self, seconds: float, wins: bool = False) -> RegisteredTask:
+        """The task that runs a message with its own timeout.
+
+        Args:
+            wins: whether the caller gave it to this call. A timeout that the client declares
+                for the task does not win over the one of the worker's code, because that was
+                written for the code that runs.
+        """
+        if self.timeouts is None or (self.timeout is not None and not wins):
             return self
         limited = copy(self)
+        limited.func = self.untimed
         limited.timeout, limited.timeouts = seconds, None
         limited.prepare(self.timeouts, self.middleware)
         return limited
