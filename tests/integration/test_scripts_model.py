@@ -6,6 +6,7 @@ that was enqueued is in exactly one place until it is settled.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -36,12 +37,18 @@ def deliveries_of(of: bytes) -> int:
     return 0
 
 
+def priority_of(of: bytes) -> int:
+    found = re.search(rb'"opts":{"p":(\d)}', of)
+    return int(found[1]) if found else 0
+
+
 def retried(of: bytes) -> bytes:
     """The message after one more failure."""
     for count in range(20, 0, -1):
         if b',"retries":%d,' % count in of:
             return of.replace(b',"retries":%d,' % count, b',"retries":%d,' % (count + 1))
-    return of.replace(b',"name"', b',"retries":1,"name"', 1)
+    at = b',"opts"' if priority_of(of) else b',"name"'
+    return of.replace(at, b',"retries":1' + at, 1)
 
 
 class ScriptsAndModel(RuleBasedStateMachine):
@@ -57,6 +64,7 @@ class ScriptsAndModel(RuleBasedStateMachine):
         self.inbox: dict[str, list[bytes]] = {}
         # In the order in which they are taken.
         self.lists: dict[str, list[bytes]] = {"pending": [], "suspects": []}
+        self.prioritized: list[bytes] = []
         self.due: list[bytes] = []
         self.dead: list[bytes] = []
         self.settled: list[bytes] = []
@@ -67,9 +75,33 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def consumer(self, number: int) -> str:
         return list(self.state)[-1 - number % len(self.state)]
 
-    def send_home(self, of: bytes) -> None:
-        kind = "suspects" if deliveries_of(of) >= 2 else "pending"
-        self.lists[kind].insert(0, of)
+    def has_ranked_head(self) -> bool:
+        return any(priority_of(of) for of in self.lists["pending"][:1])
+
+    def rank(self, of: bytes) -> None:
+        self.prioritized.append(of)
+        # All ids have the same time.
+        self.prioritized.sort(key=lambda of: (-priority_of(of), of))
+
+    def return_head(self) -> None:
+        if self.has_ranked_head():
+            self.rank(self.lists["pending"].pop(0))
+
+    def guard(self) -> None:
+        if self.prioritized and not self.has_ranked_head():
+            self.lists["pending"].insert(0, self.prioritized.pop(0))
+
+    def arrive(self, of: bytes) -> None:
+        """To the front, or by its priority. The guard of the queue is kept."""
+        if deliveries_of(of) >= 2:
+            self.lists["suspects"].insert(0, of)
+            return
+        if not priority_of(of):
+            self.return_head()
+        if priority_of(of) and self.has_ranked_head():
+            self.rank(of)
+        else:
+            self.lists["pending"].insert(0, of)
 
     def holding(self, consumer: str) -> list[bytes]:
         return sorted(self.held.get(consumer, {}))
@@ -83,6 +115,17 @@ class ScriptsAndModel(RuleBasedStateMachine):
             of = message(self.number, deliveries=losses)
             self.scripts.enqueue(of)
             self.lists["pending"].append(of)
+
+    @rule(priorities=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    def enqueue_ranked(self, priorities: list[int]) -> None:
+        batch = []
+        for priority in priorities:
+            self.number += 1
+            batch.append(message(self.number, opts=f'{{"p":{priority}}}'))
+        self.scripts.enqueue_ranked(*batch)
+        best = priorities.index(max(priorities))
+        for of in [batch[best], *batch[:best], *batch[best + 1 :]]:
+            self.arrive(of)
 
     @rule(number=ids)
     def end_lease(self, number: int) -> None:
@@ -117,9 +160,10 @@ class ScriptsAndModel(RuleBasedStateMachine):
                 if field(of) in keep:
                     self.held[new][field(of)] = of
                 else:
-                    self.send_home(of)
+                    self.arrive(of)
             self.held[ended], self.inbox[ended] = {}, []
             self.state[ended] = TOMBSTONE
+        self.guard()
         assert sorted(reply) == sorted(self.held[new])
         self.state[new] = ALIVE
 
@@ -142,11 +186,14 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def exchange(self, number: int, limit: int, lane: bool, ends: list[str]) -> None:
         consumer = self.consumer(number)
         chosen = list(zip(self.holding(consumer), ends, strict=False))
-        succeeded = [f for f, end in chosen if end == "ok"]
+        held = self.held[consumer]
+        succeeded = [f for f, end in chosen if end == "ok" and not priority_of(held[f])]
         outcomes = []
         for f, end in chosen:
-            of = self.held[consumer][f]
-            if end == "retry":
+            of = held[f]
+            if end == "ok" and priority_of(of):
+                outcomes.append(Outcome(f, "done"))
+            elif end == "retry":
                 outcomes.append(Outcome(f, "retry", retried(of), "0"))
             elif end == "dead":
                 outcomes.append(Outcome(f, end, b"{}"))
@@ -165,7 +212,6 @@ class ScriptsAndModel(RuleBasedStateMachine):
             return
         assert reply is not None and reply.parked == []
         self.state[consumer] = ALIVE
-        held = self.held[consumer]
         held |= {field(of): of for of in self.inbox[consumer]}
         self.inbox[consumer] = []
         for f in succeeded:
@@ -176,12 +222,20 @@ class ScriptsAndModel(RuleBasedStateMachine):
                 self.due.append(outcome.payload)
             elif outcome.kind == "dead":
                 self.dead.append(of)
+            elif outcome.kind == "done":
+                self.settled.append(of)
             else:
-                self.send_home(of)
+                self.arrive(of)
         assert reply.told.get("suspects", 0) == len(self.lists["suspects"])
-        waiting = self.lists["suspects" if lane else "pending"]
+        has_ranked = bool(self.prioritized)
+        waiting, ranked = self.lists["suspects" if lane else "pending"], self.prioritized
+        if has_ranked and limit and not lane:
+            self.return_head()
+            waiting[:0], ranked[:limit] = ranked[:limit], []
         taken, waiting[:] = waiting[:limit], waiting[limit:]
         assert reply.claimed == taken
+        if has_ranked:
+            self.guard()
         held |= {field(of): of for of in taken}
 
     # Schedulers.
@@ -190,11 +244,16 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def promote(self) -> None:
         moved, _ = self.scripts.promote()
         assert moved == len(self.due)
+        ranked = [of for of in self.due if priority_of(of) and deliveries_of(of) < 2]
+        # Several due in one millisecond come in any order: any of these was the first.
+        first = self.scripts.list("pending")[:1]
+        for of in sorted(ranked, key=lambda of: of not in first):
+            self.arrive(of)
+        self.guard()
         for kind, waiting in self.lists.items():
-            # Several due in one millisecond come in any order.
             new = self.scripts.list(kind)[len(waiting) :]
             mine = [of for of in self.due if (deliveries_of(of) >= 2) == (kind == "suspects")]
-            assert sorted(new) == sorted(mine)
+            assert sorted(new) == sorted(of for of in mine if of not in ranked)
             waiting += new
         self.due = []
 
@@ -233,7 +292,9 @@ class ScriptsAndModel(RuleBasedStateMachine):
             if is_dead:
                 self.dead.append(raised)
             else:
-                self.send_home(raised)
+                self.arrive(raised)
+                if deliveries_of(raised) < 2:
+                    self.guard()
 
     @rule(number=ids)
     def reclaim(self, number: int) -> None:
@@ -245,7 +306,9 @@ class ScriptsAndModel(RuleBasedStateMachine):
             return
         assert returned == len(inbox)
         for of in inbox:
-            self.send_home(of)
+            self.arrive(of)
+        if any(deliveries_of(of) < 2 for of in inbox):
+            self.guard()
         self.inbox[consumer] = []
 
     # Redis and the model hold the same.
@@ -257,6 +320,7 @@ class ScriptsAndModel(RuleBasedStateMachine):
         scripts = self.scripts
         for kind, waiting in self.lists.items():
             assert scripts.list(kind) == waiting
+        assert self.redis.zrange(scripts.key("prioritized"), 0, -1) == self.prioritized
         assert sorted(scripts.delayed()) == sorted(self.due)
         assert sorted(kept for kept, _ in scripts.dead().values()) == sorted(self.dead)
         for consumer, state in self.state.items():
@@ -268,7 +332,14 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def every_message_is_in_one_place(self) -> None:
         if not hasattr(self, "scripts"):
             return
-        places = [*self.lists.values(), self.due, self.dead, self.settled, *self.inbox.values()]
+        places = [
+            *self.lists.values(),
+            self.prioritized,
+            self.due,
+            self.dead,
+            self.settled,
+            *self.inbox.values(),
+        ]
         places += [list(held.values()) for held in self.held.values()]
         ids = Counter(of[13:49] for place in places for of in place)
         assert len(ids) == self.number and set(ids.values()) <= {1}

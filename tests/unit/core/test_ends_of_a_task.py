@@ -51,7 +51,7 @@ TO_A_LIST = {
     # With a priority: at the head of pending, in the zset, or there already.
     ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The last two ask for the right to it, and add nothing.
-    ("ZADD", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/claim.lua"],
+    ("ZADD", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The inbox of a tombstone.
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
@@ -65,28 +65,28 @@ TO_A_LIST = {
     ],
 }
 OUT_OF_A_LIST = {
-    # The second asks for the right to it, and removes nothing.
-    ("RPOP", "source"): ["lib/claim.lua", "lib/claim.lua"],
+    ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
     ("LPOP", "OWN_INBOX"): ["reclaim.lua"],
-    # From the head of pending into the zset, and back; claimed.
-    ("RPOP", "PENDING"): ["lib/arrive.lua"],
-    ("ZREMRANGEBYRANK", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/claim.lua"],
+    # From the head of pending into the zset, and back; claimed. One of each asks for the
+    # right to it, and removes nothing.
+    ("RPOP", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua"],
+    ("ZREMRANGEBYRANK", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The first asks for the right to remove, and removes nothing.
     ("ZREMRANGEBYRANK", "DELAYED"): ["promote.lua", "promote.lua"],
 }
 ARRIVALS = {
-    "arrive(message, true)": ["move.lua", "reclaim.lua"],
+    "arrivals().arrive(message, true)": ["move.lua", "reclaim.lua"],
     # Released: as it is, or with a raised count.
-    "arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
-    "arrive(m, true)": ["open.lua"],
-    "arrive(due[from], false)": ["promote.lua"],
-    "arrive(ranked[i], false)": ["enqueue.lua"],
+    "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
+    "arrivals().arrive(m, true)": ["open.lua"],
+    "arrivals().arrive(due[from], false)": ["promote.lua"],
+    "arrivals().arrive(ranked[i], false)": ["enqueue.lua"],
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
-    "guard()": ["exchange.lua", "lib/arrive.lua", "open.lua", "promote.lua"],
-    "guard_front()": ["move.lua", "reclaim.lua"],
+    "arrivals().guard()": ["exchange.lua", "open.lua", "promote.lua"],
+    "arrivals().guard_front()": ["move.lua", "reclaim.lua"],
 }
 DEAD_SET = {
     ("ZADD", "DEAD"): ["lib/dead.lua"],
@@ -212,8 +212,8 @@ def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
 
 
 def test_every_return_goes_through_arrive_and_every_script_with_one_keeps_the_guard() -> None:
-    assert found("arrive") == ARRIVALS
-    assert found("guard") | found("guard_front") == GUARDS
+    assert found("arrivals().arrive") == ARRIVALS
+    assert found("arrivals().guard") | found("arrivals().guard_front") == GUARDS
 
 
 def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:

@@ -15,7 +15,7 @@ for i = 1, #ARGV, 2 do
   if string.sub(ARGV[i], 1, 1) == '+' then due = t + due end
   if due > t then
     later[#later + 1] = {due, message, #replies + 1}
-  elseif PRIORITIZED and priority(message) then
+  elseif PRIORITIZED and arrivals().priority(message) then
     ranked[#ranked + 1] = message
   else
     at_once[#at_once + 1] = message
@@ -26,16 +26,16 @@ end
 -- report that it enqueued nothing. So these lines check the rights to the other keys, and
 -- their types, before the script writes the first one. XX adds nothing.
 if #later > 0 and #later < #replies then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
-expect(ranked)
+if #ranked > 0 then arrivals().expect(ranked) end
 if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
 if #ranked > 0 then
   -- The best goes first: it may be the one that wakes a worker.
   local best = 1
   for i = 2, #ranked do
-    if priority(ranked[i]) > priority(ranked[best]) then best = i end
+    if arrivals().priority(ranked[i]) > arrivals().priority(ranked[best]) then best = i end
   end
   table.insert(ranked, 1, table.remove(ranked, best))
-  for i = 1, #ranked do arrive(ranked[i], false) end
+  for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
 end
 for _, call in ipairs(later) do
   local due, message, place = unpack(call)

@@ -49,9 +49,9 @@ local suspects = redis.call('LLEN', SUSPECTS)
 local claimed, more = {}, false
 if limit > 0 and paused == 0 then
   local source = ARGV[4] == 'suspects' and SUSPECTS or PENDING
-  claimed, more = claim(t, source, limit, grace, ranked and source == PENDING)
+  claimed, more = claim(t, source, limit, grace, ranked and source == PENDING and arrivals())
 end
-if ranked then guard() end
+if ranked then arrivals().guard() end
 local last = redis.call('HGET', SWEEP, 'last')
 local age = last and t - (tonumber(last) or 0) or -1
 

@@ -27,13 +27,13 @@ for i = 1, #ARGV, 4 do
       finish(t, f, message, 'dead', reason, effects)
     else
       sent = sent + 1
-      arrive(message, true)
+      arrivals().arrive(message, true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)
   end
   if not is_effect then effects = nil end
 end
-guard_front()
+arrivals().guard_front()
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
 if #kept > 0 then tell_kept() end
 return {sent, dead}

@@ -30,7 +30,7 @@ for i = 1, olds do
     for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do messages[#messages + 1] = m end
     -- Ids begin with the time, so the oldest message is pushed last and claimed first.
     table.sort(messages, function(a, b) return a > b end)
-    expect(messages)
+    arrivals().expect(messages)
     for _, m in ipairs(messages) do
       local f = field(m)
       if f and new ~= '' and keep[f] then
@@ -38,7 +38,7 @@ for i = 1, olds do
         redis.call('HSET', OWN_CLAIMED, f, m)
         reply[#reply + 1] = f
       else
-        arrive(m, true)
+        arrivals().arrive(m, true)
       end
     end
     redis.call('DEL', claimed, inbox)
@@ -49,7 +49,7 @@ for i = 1, olds do
   redis.pcall('HDEL', WORKERS, old)
 end
 -- Always: the worker may have taken the head of `pending` before its connection broke.
-guard()
+arrivals().guard()
 if new ~= '' then
   redis.call('ZADD', CONSUMERS, t + lease, new)
   -- This only informs: a worker serves even if the write fails (a key of another type).

@@ -29,10 +29,10 @@ while moved < limit and bytes < MOST_BYTES do
   while from <= #due do
     local list, to = home(due[from]), from
     local can_rank = list == PENDING -- suspects know no priority
-    if can_rank and priority(due[from]) then
-      arrive(due[from], false)
+    if can_rank and arrivals().priority(due[from]) then
+      arrivals().arrive(due[from], false)
     else
-      while to < #due and home(due[to + 1]) == list and not (can_rank and priority(due[to + 1])) do to = to + 1 end
+      while to < #due and home(due[to + 1]) == list and not (can_rank and arrivals().priority(due[to + 1])) do to = to + 1 end
       redis.call('LPUSH', list, unpack(due, from, to))
     end
     redis.call('ZREMRANGEBYRANK', DELAYED, 0, to - from)
@@ -48,7 +48,7 @@ while moved < limit and bytes < MOST_BYTES do
   step = math.max(math.min(step * 4, 128, math.floor((MOST_BYTES - bytes) * moved / bytes)), 1)
 end
 -- A worker that took the head of `pending` may be lost: then this mends it.
-guard()
+arrivals().guard()
 local first = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if #first == 0 then return {moved, -1, shown} end
 return {moved, math.min(math.max(math.ceil(first[2] - t), 0), 86400000), shown}

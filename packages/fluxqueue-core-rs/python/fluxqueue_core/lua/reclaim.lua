@@ -15,12 +15,12 @@ while moved < 100 do
   local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
-  if priority(message) then
-    arrive(message, true)
+  if arrivals().priority(message) then
+    arrivals().arrive(message, true)
     redis.call('LPOP', OWN_INBOX)
   else
     local list = home(message)
-    if list == PENDING then return_head() end
+    if list == PENDING then arrivals().return_head() end
     redis.call('LMOVE', OWN_INBOX, list, 'LEFT', 'RIGHT')
   end
 end
@@ -29,5 +29,5 @@ if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   redis.call('ZREM', CONSUMERS, id)
   redis.pcall('HDEL', WORKERS, id) -- bury of an earlier version did not
 end
-guard_front()
+arrivals().guard_front()
 return moved

@@ -14,43 +14,27 @@ local function put_back(source, messages, from)
   return true
 end
 
--- Takes the next messages with priorities, if there are any.
-local function take_best(count)
-  local best = redis.call('ZRANGE', PRIORITIZED, 0, count - 1)
-  if #best == 0 then return nil end
-  redis.call('ZREMRANGEBYRANK', PRIORITIZED, 0, #best - 1)
-  return best
-end
-
--- Returns the rest of a batch to where it was taken. Returns false if Redis refuses it.
-local function put_rest_back(source, batch, from, of_zset)
-  if not of_zset then return put_back(source, batch, from) end
-  for i = from, #batch do rank(batch[i], true) end
-  return true
-end
-
 -- Claims up to `limit` messages. Returns them, and whether the claim stopped at the limit
 -- of bytes. The plain case takes two commands for all messages; if one of them is odd,
--- the script claims them one at a time. If `ranked`, those with priorities come first.
+-- the script claims them one at a time. `ranked`: `arrivals()` if there are messages with
+-- priorities, which come first.
 local function claim(t, source, limit, grace, ranked)
-  if ranked then
-    return_head()
-    -- Are the commands allowed by which messages leave and return? These change nothing.
-    redis.call('ZADD', PRIORITIZED, 'XX', 0, '-')
-    redis.call('RPOP', source, 0)
-  end
+  if ranked then ranked.begin_claim() end
   -- Takes growing batches until the bytes are enough: large messages must not keep
   -- Redis or a slow connection busy for seconds.
   local popped, bytes, step, n = {}, 0, 1, 0
   local fields, pairs_, seen, odd = {}, {}, {}, false
   while n < limit and bytes < MOST_BYTES do
     local count = math.min(step, limit - n)
-    local best = ranked and take_best(count)
+    local best = ranked and ranked.take(count)
     local batch = best or redis.call('RPOP', source, count)
     if not batch then break end
     for i = 1, #batch do
       local m = batch[i]
-      if bytes >= MOST_BYTES and put_rest_back(source, batch, i, best) then break end
+      if bytes >= MOST_BYTES then
+        if best then ranked.put_back(batch, i) break end
+        if put_back(source, batch, i) then break end
+      end
       local f = field(m)
       n = n + 1
       popped[n], bytes = m, bytes + #m
@@ -64,7 +48,6 @@ local function claim(t, source, limit, grace, ranked)
     -- The average size so far says how many more fit. The difference may be negative.
     step = math.max(math.min(step * 2, 64, math.floor((MOST_BYTES - bytes) * n / bytes)), 1)
   end
-  head = nil -- it may have been taken
   local more = bytes >= MOST_BYTES
   if n == 0 then return popped, more end
 

@@ -34,13 +34,6 @@ local function home(message)
   return PENDING
 end
 
--- The priority of a message, 1 to 9. nil if it has none.
-local function priority(message)
-  if byte(message, 6) ~= 50 then return nil end -- 50: '2'
-  local _, opts = field(message)
-  return opts and tonumber(string.match(opts, '[{,]"p":([1-9])[,}]'))
-end
-
 -- The version of a message that a later FluxQueue has written, as text, or nil.
 -- Messages of all versions begin with the version. Nothing else about them is known.
 local function newer(message)

@@ -28,7 +28,7 @@ local function settle(t, at, save_dead)
         finish(t, f, message, kind, nil, effects)
       elseif kind == 'release' then
         -- With a raised count if a drain has cut the attempt off.
-        arrive(payload ~= '' and payload or message, true)
+        arrivals().arrive(payload ~= '' and payload or message, true)
       else -- 'retry' or 'later'
         -- Counts first: if this fails, no call may leave a copy of the message behind.
         if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end
