@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
+from fluxqueue import AsyncTask, ConfigurationError, Context, FluxQueue, Task
 from fluxqueue.fluxqueue_core import FluxQueueCore
 from fluxqueue.option_checks import MOST_RETRIES
 from fluxqueue_core import DEFAULT_REDIS_URL, Settings
@@ -302,3 +302,26 @@ def test_a_module_that_is_loaded_again_replaces_its_tasks(module: str, file: str
     app.task()(function_of_module("a", "a.py"))
     again = app.task()(function_of_module(module, file))
     assert app.tasks["default", "work"] is again
+
+
+def test_a_local_function_may_name_itself_and_what_is_defined_below() -> None:
+    """Their variables are empty when the decorator runs."""
+    local = FluxQueue()
+
+    @local.task()
+    def again(times: int) -> int:
+        again(times - 1)
+        return below
+
+    @local.task_with_context()
+    def with_context(ctx: Context) -> None:
+        with_context.enqueue()
+
+    @local.task()
+    @functools.wraps(generator)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    below = 1
+    function = generator
+    assert [name for _, name in local.tasks] == ["again", "with_context", "generator"]

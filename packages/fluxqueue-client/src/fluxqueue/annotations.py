@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+from .closures import closure
+
 # The types of decoded JSON.
 JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
 # They say something about the annotation in them.
@@ -39,7 +41,7 @@ def resolve(annotation: Any, func: Callable[..., Any], local_names: Mapping[str,
         UnresolvedError: a name is not defined.
     """
     inner = inspect.unwrap(func)
-    local = {**local_names, **_closure(inner)}
+    local = {**local_names, **closure(inner)}
     module = getattr(inner, "__globals__", {})
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     error: Exception | None = None
@@ -49,10 +51,6 @@ def resolve(annotation: Any, func: Callable[..., Any], local_names: Mapping[str,
         except Exception as failure:  # noqa: BLE001  # the text may be any expression
             error = failure
     raise UnresolvedError(str(error))
-
-
-def _closure(func: Callable[..., Any]) -> Mapping[str, Any]:
-    return inspect.getclosurevars(func).nonlocals if inspect.isfunction(func) else {}
 
 
 def keywords(annotation: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .closures import closure
+
 
 @dataclass(frozen=True, slots=True)
 class TaskMetadata:
@@ -93,11 +95,10 @@ def context_class(func: Callable[..., Any], local_names: Mapping[str, Any]) -> t
 
 def _resolve(annotation: str, func: Callable[..., Any], local_names: Mapping[str, Any]) -> object:
     inner = inspect.unwrap(func)
-    closure = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
     module = getattr(inner, "__globals__", {})
     try:
         # The text is from the application's source, as in typing.get_type_hints.
-        return eval(annotation, module, {**local_names, **closure})
+        return eval(annotation, module, {**local_names, **closure(inner)})
     except Exception as error:
         raise TypeError(
             f"the annotation {annotation!r} of the first parameter of {func.__qualname__}() can't "

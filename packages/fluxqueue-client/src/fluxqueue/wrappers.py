@@ -14,6 +14,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .closures import closure
+
 _GENERIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 # Instructions that no pattern below needs; which of them there are depends on the version.
 _IGNORED = {"CACHE", "COPY_FREE_VARS", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME"}
@@ -46,7 +48,7 @@ def passes_on(wrapper: Callable[..., Any]) -> bool:
     if code.co_argcount or code.co_kwonlyargcount or code.co_flags & _GENERIC != _GENERIC:
         return False
     args, kwargs = code.co_varnames[:2]
-    free = inspect.getclosurevars(wrapper).nonlocals
+    free = closure(wrapper)
     function = next((name for name, value in free.items() if value is wrapped), None)
     if function is None or args in code.co_cellvars or kwargs in code.co_cellvars:
         return False
