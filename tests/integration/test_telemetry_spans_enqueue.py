@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue
+from fluxqueue.tracing import TaskAttributes
 from fluxqueue_core import key
 from opentelemetry.trace import SpanKind, StatusCode
 from support.conventions import check
@@ -189,3 +191,29 @@ def test_an_unsampled_trace_is_passed_on_and_not_recorded(
         worker.wait_for_lines("task.done", 4)
     assert traces == [request.get_span_context().trace_id] * 4
     assert not recorded.spans()
+
+
+def test_calls_with_many_options_share_the_attributes_of_their_task(
+    recorded: Recorded, client: FluxQueue
+) -> None:
+    """Each moment is another route, and an application may make one for each call."""
+
+    @client.task()
+    def send(number: int) -> None: ...
+
+    now = datetime.now(UTC)
+    with pytest.MonkeyPatch.context() as patch:
+        made: list[str] = []
+        init = TaskAttributes.__init__
+
+        def counting(self: TaskAttributes, producer: Any, route: Any) -> None:
+            made.append(route.name)
+            init(self, producer, route)
+
+        patch.setattr(TaskAttributes, "__init__", counting)
+        for number in range(5):
+            send.options(eta=now + timedelta(hours=number)).enqueue(number)
+        send.options(delay=60).enqueue(5)
+        send(6)
+    assert made == ["send"]
+    assert [span.name for span in recorded.spans()] == ["enqueue default"] * 7

@@ -12,6 +12,7 @@ from typing import Any
 
 from fluxqueue import (
     AsyncTask,
+    AsyncTaskWithOptions,
     BrokerUnavailable,
     Context,
     FluxQueue,
@@ -22,6 +23,7 @@ from fluxqueue import (
     TaskCall,
     TaskHandle,
     TaskTimeout,
+    TaskWithOptions,
 )
 from fluxqueue.errors import EnqueueUncertain
 
@@ -187,6 +189,8 @@ soon("a")  # error
 sent_email = soon.enqueue("a", subject="b")
 soon.enqueue("a", 5)  # error
 soon.enqueue("a", "b", delay=5)  # error
+view: TaskWithOptions[[str, str, str], None] = soon
+other: AsyncTaskWithOptions[..., int] = soon  # error
 tomorrow = notify.options(eta=datetime.now(UTC), max_retries=0).options(timeout=5, queue="mails")
 notified = tomorrow.enqueue(1, message="hello")
 tomorrow.enqueue("1", message="hello")  # error

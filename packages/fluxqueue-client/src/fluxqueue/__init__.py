@@ -23,12 +23,14 @@ from .retry_errors import Reject, Retry, Snooze
 from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
 from .task_call import TaskCall
+from .with_options import AsyncTaskWithOptions, TaskWithOptions
 
 # ruff: noqa: F405  # the errors come from `.errors`
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "AsyncTask",
+    "AsyncTaskWithOptions",
     "BrokerError",
     "BrokerUnavailable",
     "ConfigurationError",
@@ -56,6 +58,7 @@ __all__ = [
     "TaskLost",
     "TaskMetadata",
     "TaskTimeout",
+    "TaskWithOptions",
     "__version__",
     "gather_results",
     "gather_results_async",

@@ -34,6 +34,8 @@ CALLS = {
     "delay": "enqueue",
     "kiq": "enqueue_async",
     "send": "enqueue",
+    "send_with_options": "options",
+    "signature": "call",
 }
 
 

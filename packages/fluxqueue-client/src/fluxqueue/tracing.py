@@ -83,6 +83,8 @@ class Tracing:
         # Below an unsampled parent the tracer records nothing, so nothing asks it.
         self._skips = instruments.follows_unsampled_parents(tracer)
         self._tasks: dict[Route, TaskAttributes] = {}
+        # Calls with options have other routes of the same task, some of them one for each call.
+        self._by_name: dict[tuple[str, str], TaskAttributes] = {}
 
     @classmethod
     def of_process(cls) -> Tracing | None:
@@ -184,7 +186,12 @@ class Tracing:
         if task is None or task.producer is not producer:
             if len(self._tasks) >= MOST_TASKS:
                 self._tasks.clear()
-            task = self._tasks[route] = TaskAttributes(producer, route)
+                self._by_name.clear()
+            key = (route.queue, route.name)
+            task = self._by_name.get(key)
+            if task is None or task.producer is not producer:
+                task = self._by_name[key] = TaskAttributes(producer, route)
+            self._tasks[route] = task
         return task
 
     def parent(self, around: Context) -> SpanContext | None:
