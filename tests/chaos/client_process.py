@@ -25,6 +25,8 @@ PAUSE = 0.12
 # Percentage of turns in which the client sends a batch of one task.
 BATCHES = 3
 LARGEST_BATCH = 12
+# One of these is the priority of a call. Tasks of priority 0 must end too.
+PRIORITIES = (0, 0, 0, 1, 5, 9)
 # Most calls that an asynchronous client makes at once.
 MOST_GATHERED = 3
 
@@ -48,13 +50,15 @@ class Client:
             return
         number = next(self._numbers)
         self.ledger.called(number, 1, kind.expected)
-        self._note(lambda: self._sync[kind.name](number, seconds), number, 1)
+        task = self._ranked(self._sync[kind.name])
+        self._note(lambda: task(number, seconds), number, 1)
 
     def _batch(self, kind: Kind, seconds: float, count: int) -> None:
         numbers = [next(self._numbers) for _ in range(count)]
         self.ledger.called(numbers[0], count, kind.expected)
         calls = [(number, seconds) for number in numbers]
-        self._note(lambda: self._sync[kind.name].enqueue_many(calls), numbers[0], count)
+        task = self._ranked(self._sync[kind.name])
+        self._note(lambda: task.enqueue_many(calls), numbers[0], count)
 
     def _note(self, call: Callable[[], object], first: int, count: int) -> None:
         try:
@@ -66,6 +70,11 @@ class Client:
         else:
             self.ledger.answered(RETURNED, first, count)
 
+    def _ranked(self, task: Any) -> Any:
+        """The task with a random priority."""
+        priority = self.chance.choice(PRIORITIES)
+        return task.options(priority=priority) if priority else task
+
     async def call_async(self) -> None:
         """A few tasks at once."""
         count = self.chance.randint(1, MOST_GATHERED)
@@ -76,7 +85,7 @@ class Client:
         number = next(self._numbers)
         self.ledger.called(number, 1, kind.expected)
         try:
-            await self._async[kind.name](number, seconds)
+            await self._ranked(self._async[kind.name]).enqueue_async(number, seconds)
         except EnqueueUncertain:
             self.ledger.answered(UNCERTAIN, number)
         except BrokerError:

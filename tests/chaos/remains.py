@@ -37,6 +37,7 @@ def waiting(client: Any, queue: str) -> list[bytes]:
     """The messages of the tasks that are neither done nor dead, wherever they are."""
     found = [
         *client.lrange(key("pending", queue), 0, -1),
+        *client.zrange(key("prioritized", queue), 0, -1),
         *client.lrange(key("suspects", queue), 0, -1),
         *client.zrange(key("delayed", queue), 0, -1),
     ]

@@ -40,6 +40,16 @@ def test_ten_priorities_run_in_their_order_and_each_in_the_order_of_its_calls(
         system.wait_until_settled()
 
 
+def test_a_call_has_its_own_priority(tmp_path: Path, redis_url: str) -> None:
+    with System(tmp_path, redis_url, apps.work()) as system:
+        task = system.task("work", priority=4)
+        for number, priority in enumerate((4, 0, 9)):
+            task.options(priority=priority).enqueue(number)
+        system.start_worker(concurrency=1)
+        system.wait_until_ended(range(3))
+        assert [run.number for run in system.ledger.runs()] == [2, 0, 1]
+
+
 @pytest.mark.versions
 @pytest.mark.parametrize("call", ["one bulk", "single calls"])
 def test_a_batch_into_an_idle_system_wakes_all_workers(
