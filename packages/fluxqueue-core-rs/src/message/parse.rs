@@ -264,6 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_call_is_that_of_its_message_or_of_its_id() {
+        assert_eq!(parse("n", "").expect("good").enqueued_at, 0x019a_a0c2_7b1f);
+        assert_eq!(parse("n", r#","enqueued_at":281474976710655"#).expect("good").enqueued_at, ids::LATEST_MS);
+        let text = parse("n", r#","enqueued_at":281474976710656"#).expect_err("too late");
+        assert!(text.contains("its enqueued_at is 281474976710656, more than 281474976710655"), "{text}");
+    }
+
+    #[test]
+    fn only_the_timeout_of_a_call_wins() {
+        let wins = |rest| parse("n", rest).expect("good").terms.timeout_wins;
+        assert!(!wins(r#","timeout":5"#) && wins(r#","timeout":5,"timeout_wins":true"#));
+        assert!(parse("n", r#","timeout":5,"timeout_wins":1"#).is_err());
+    }
+
+    #[test]
     fn a_fault_does_not_repeat_the_whole_message() {
         let huge = "ü".repeat(100_000);
         let text = parse("n", &format!(r#","timeout":"{huge}""#)).expect_err("no number");
