@@ -14,7 +14,7 @@ from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import Settings, key, key_kinds, script, script_keys
+from fluxqueue_core import Producer, Settings, key, key_kinds, script, script_keys
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
@@ -126,6 +126,10 @@ def worker_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
         by_hand.redis.zadd(by_hand.key("prioritized"), {best: 1, next_best: 2})
         by_hand.numbers |= {16, 17}
         assert scripts.exchange("a", 1).claimed == [best]
+        # A cancelled task is named, and its end forgets the cancel.
+        by_hand.redis.zadd(by_hand.key("cancelled"), {held[5][13:49]: 1, best[13:49]: 1})
+        assert scripts.exchange("a").cancelled is not None
+        by_hand.redis.delete(by_hand.key("cancelled"))
         by_hand.block("a")
         assert scripts.open("b", ["a"], [field(held[5])]) == [field(held[5])]
         scripts.open("", ["b"])
@@ -353,6 +357,45 @@ def test_a_script_of_the_workers_own_reaches_no_other_key(
                 user.eval(text, len(keys), *keys)
             assert is_about_rights(caught.value), text
     assert admin.lrange("foreign", 0, -1) == [b"somebody's"]
+
+
+def cancel_tour(admin: Any, user: Producer) -> None:
+    """Cancels a task in each place where it can be."""
+    admin.flushall()
+    by_hand = Scripts(admin)
+    of = [message(number, opts='{"p":5}' if number == 1 else "") for number in range(5)]
+    of[2] = message(2, deliveries=2)
+    by_hand.open("c")
+    by_hand.claim("c", of[4])
+    by_hand.enqueue(of[0])
+    admin.zadd(by_hand.key("prioritized"), {of[1]: 1})
+    admin.rpush(by_hand.key("suspects"), of[2])
+    admin.zadd(by_hand.key("delayed"), {of[3]: by_hand.now() + DAY})
+    verdicts = [user.cancel("q", m[13:49].decode()) for m in of]
+    assert verdicts == ["cancelled"] * 4 + ["requested"]
+    assert user.cancel("q", message(9)[13:49].decode()) == "already_done"
+
+
+def test_a_client_that_cancels_has_the_rights_of_the_page_and_none_too_many(
+    server: EmbeddedRedis, admin: Any, rules: dict[str, list[str]]
+) -> None:
+    more = acl.of_cancelling()
+    client = url(server, "client")
+    acl.create(admin, "client", [*rules["client"], *more])
+    cancel_tour(admin, Producer(Settings(client)))
+    needless, causes = [], []
+    for right in more:
+        if right.startswith("+"):
+            admin.script_flush()
+            acl.create(admin, "client", [*rules["client"], *(r for r in more if r != right)])
+            try:
+                cancel_tour(admin, Producer(Settings(client)))
+            except BrokerError as error:
+                causes.append(str(error))
+            else:
+                needless.append(right)
+    assert needless == []
+    assert all("docs/security.md" in cause for cause in causes)
 
 
 def test_a_client_of_one_queue_reaches_no_other(

@@ -75,6 +75,7 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "reclaim": (lambda sent: sent.reclaim("t"), "t"),
     "promote": (lambda sent: sent.promote(), ""),
     "trim_dead": (lambda sent: sent.trim_dead(100), ""),
+    "cancel": (lambda sent: sent.cancel(message(1)), ""),
     "enqueue": (enqueue, ""),
 }
 GARBAGE: dict[str, Callable[[Any, str], Any]] = {

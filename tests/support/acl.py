@@ -74,3 +74,9 @@ def without(rules: list[str], command: str) -> list[str]:
     granted = re.compile(rf"\+{re.escape(command)}(?![\w|])")
     kept = (granted.sub("", rule).replace("( ", "(").strip() for rule in rules)
     return [rule for rule in kept if rule]
+
+
+def of_cancelling() -> list[str]:
+    """The rules that the page adds for a client that cancels tasks."""
+    [rules] = re.findall(r"A client that cancels tasks needs `([^`]+)`", PAGE)
+    return str(rules).split()

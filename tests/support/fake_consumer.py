@@ -143,6 +143,9 @@ class FakeConsumer:
     def make_dead(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
         return self._settle(job, "make_dead", reason, error, traceback)
 
+    def cancel(self, job: Any) -> bool:
+        return self._settle(job, "cancel")
+
     def release(self, job: Any) -> bool:
         return self._settle(job, "release")
 

@@ -75,6 +75,11 @@ class Exchange:
         parked: list[bytes] = self.told.get("parked", [])
         return parked
 
+    @property
+    def cancelled(self) -> list[bytes] | None:
+        """The ids of cancelled tasks that it holds. None: the queue has no cancelled task."""
+        return self.told.get("cancelled")
+
 
 class Scripts:
     """Scripts and keys of one queue."""
@@ -166,6 +171,15 @@ class Scripts:
 
     def promote(self, limit: int = 1_000) -> Any:
         return self.call("promote", [limit])
+
+    def cancel(self, of: bytes, most: int = 1_000) -> str:
+        """Cancels the task of a message."""
+        [verdict] = self.call("cancel", [of[13:49], 7 * DAY, most])
+        return str(verdict.decode())
+
+    def cancelled(self) -> set[bytes]:
+        """The ids of cancelled tasks."""
+        return set(self.redis.zrange(self.key("cancelled"), 0, -1))
 
     def trim_dead(self, count: int, age: int = DAY, limit: int = 1_000) -> Any:
         return self.call("trim_dead", [count, age, limit])

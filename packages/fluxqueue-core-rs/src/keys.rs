@@ -25,6 +25,7 @@ pub const OF_QUEUE: &[&str] = &[
     "paused",
     "newer",
     "prioritized",
+    "cancelled",
 ];
 
 /// The keys of one consumer. Scripts take them after those of the queue, in this order.

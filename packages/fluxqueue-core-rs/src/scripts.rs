@@ -26,6 +26,9 @@ enum Takes {
     Client,
     /// The keys of the queue. The variants below take more keys after these.
     Queue,
+    /// The keys of the queue, for a client: its script has one text for all versions of Redis. Then the
+    /// starts of the keys of all consumers.
+    Caller,
     /// Also the keys of one consumer.
     Consumer,
     /// Also the keys of one consumer, which the script begins or ends, and the hash of the
@@ -56,13 +59,15 @@ macro_rules! scripts {
 
 scripts! {
     "open" takes Lives, made of "keys" "clock" "message" "arrive";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold" "arrive" "settle" "claim";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold"
+        "condemn" "arrive" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
     "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "finish";
+    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "finish" "condemn";
     "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
     "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
+    "cancel" takes Caller, made of "keys" "clock" "message" "condemn" "arrive";
     "enqueue" takes Client, made of "client_keys" "clock" "one_call" "message" "arrive" "expiry";
 }
 
@@ -82,7 +87,7 @@ fn source(name: &str) -> Result<&'static Source> {
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let (keys, parts) = match (takes, flags) {
-        (Takes::Client, _) => return Ok(format!("{}{body}", parts.concat())),
+        (Takes::Client | Takes::Caller, _) => return Ok(format!("{}{body}", parts.concat())),
         (_, true) => return Ok(format!("{FLAGS}{}{body}", parts.concat())),
         (_, false) => parts.split_at(1),
     };
@@ -100,6 +105,9 @@ pub fn keys(
 ) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
     let mut keys = if takes == Takes::Client { namespace.of_client(queue) } else { namespace.of_queue(queue) };
+    if takes == Takes::Caller {
+        keys.extend(namespace.of_consumer(queue, ""));
+    }
     let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Life | Takes::Lives);
     match consumer {
         Some(consumer) if is_for_consumer => keys.extend(namespace.of_consumer(queue, consumer)),
@@ -124,6 +132,13 @@ pub fn enqueue() -> &'static Script {
     static ENQUEUE: LazyLock<Script> =
         LazyLock::new(|| Script::load("enqueue", false).expect("the list has this script"));
     &ENQUEUE
+}
+
+/// The script by which a client cancels a task.
+pub fn cancel() -> &'static Script {
+    static CANCEL: LazyLock<Script> =
+        LazyLock::new(|| Script::load("cancel", false).expect("the list has this script"));
+    &CANCEL
 }
 
 /// A script with its digest, by which a connection calls it. A server that has forgotten

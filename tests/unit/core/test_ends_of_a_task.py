@@ -46,7 +46,9 @@ INTO_THE_CLAIMED_HASH = {
 }
 TO_A_LIST = {
     # All that returns to a list, or has a priority, goes through `arrive`.
-    ("RPUSH", "list"): ["lib/arrive.lua"],
+    # A condemned message comes to the front, before its old place is left.
+    ("RPUSH", "list"): ["cancel.lua", "lib/arrive.lua"],
+    ("RPUSH", "home(delayed)"): ["cancel.lua"],
     ("LPUSH", "list"): ["promote.lua"],
     # With a priority: at the head of pending, in the zset, or there already.
     ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
@@ -65,6 +67,10 @@ TO_A_LIST = {
     ],
 }
 OUT_OF_A_LIST = {
+    # A condemned message is in its place.
+    ("LREM", "list"): ["cancel.lua"],
+    ("ZREM", "DELAYED"): ["cancel.lua"],
+    ("ZREM", "PRIORITIZED"): ["cancel.lua"],
     ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
     ("LPOP", "OWN_INBOX"): ["reclaim.lua"],
@@ -76,7 +82,11 @@ OUT_OF_A_LIST = {
     ("ZREMRANGEBYRANK", "DELAYED"): ["promote.lua", "promote.lua"],
 }
 ARRIVALS = {
-    "arrivals().arrive(message, true)": ["move.lua", "reclaim.lua"],
+    "arrivals().arrive(message, true)": ["reclaim.lua"],
+    "arrivals().arrive(condemning().cancelled(message), true)": ["move.lua"],
+    "arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)": [
+        "lib/settle.lua"
+    ],
     # Released: as it is, or with a raised count.
     "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
     "arrivals().arrive(m, true)": ["open.lua"],
@@ -85,7 +95,10 @@ ARRIVALS = {
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
-    "arrivals().guard()": ["exchange.lua", "open.lua", "promote.lua"],
+    "arrivals().guard()": [
+        *("cancel.lua", "cancel.lua", "cancel.lua"),
+        *("exchange.lua", "open.lua", "promote.lua"),
+    ],
     "arrivals().guard_front()": ["move.lua", "reclaim.lua"],
 }
 DEAD_SET = {
@@ -103,10 +116,10 @@ RESULTS = {
     ("SPUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
 }
 # The keys that say nothing about where a message is.
-WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS"}
+WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS", "CANCELLED"}
 READING = {
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
-    *("LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
+    *("HKEYS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
 }
 
 

@@ -33,8 +33,9 @@ PLAIN = {
     "scheduler": {"evalsha", "script|load"},
 }
 WORKER_SCRIPTS = {"open", "exchange"}
-# Only a client whose calls have options needs the right to call it.
-CLIENT_SCRIPTS = {"enqueue"}
+# Only a client whose calls have options needs the right to call the first, and one that
+# cancels tasks the second.
+CLIENT_SCRIPTS = {"enqueue", "cancel"}
 # The part of `enqueue` for calls with priorities.
 WITH_PRIORITIES = {"exists", "lindex", "rpop", "rpush", "zrange", "zremrangebyrank"}
 # A block of the page for results adds these, and those for a cluster.
@@ -70,7 +71,7 @@ def of_scripts(role: str) -> set[str]:
     if role == "client":
         return set()
     if role == "client-options":
-        return set().union(*(called(script(name)) for name in CLIENT_SCRIPTS)) - WITH_PRIORITIES
+        return called(script("enqueue")) - WITH_PRIORITIES
     if role == "worker":
         return set().union(*(called(script(name)) for name in WORKER_SCRIPTS)) - FOR_RESULTS
     not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}

@@ -59,6 +59,7 @@ def test_only_these_files_have_any() -> None:
         "src/python/functions.rs",
         "src/python/interpreter.rs",
         "src/timeouts/guard.rs",
+        "src/timeouts/interrupt.rs",
         "tests/fuzz.rs",
     }
 

@@ -190,6 +190,7 @@ LINES: list[tuple[Event, str, str, dict[str, Any]]] = [
         )
         for trace, more in ((None, {}), (TRACE, {"traceparent": TRACE}))
     ),
+    (Event.CancelRequested("t"), "debug", "task.cancel_requested", {"task_id": "t"}),
     (Event.NewerVersion(3), "warning", "task.newer_version", {"count": 3}),
     (Event.Suspects(3), "debug", "worker.suspects", {"count": 3}),
     (Event.NoScheduler(9.5), "warning", "worker.no_scheduler", {"seconds": 9.5}),

@@ -33,6 +33,7 @@ __all__ = [
     "AsyncTaskWithOptions",
     "BrokerError",
     "BrokerUnavailable",
+    "CancelRequested",
     "ConfigurationError",
     "Context",
     "EnqueueUncertain",

@@ -1,5 +1,5 @@
-"""The exceptions of FluxQueue, all below `FluxQueueError` except `TaskTimeout`, which a
-task gets in the worker; and its warning."""
+"""The exceptions of FluxQueue, all below `FluxQueueError` except `TaskTimeout` and
+`CancelRequested`, which a task gets in the worker; and its warning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = [
     "ArgumentValueError",
     "BrokerError",
     "BrokerUnavailable",
+    "CancelRequested",
     "ConfigurationError",
     "EnqueueUncertain",
     "FluxQueueError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from . import blocking
 from .errors import FluxQueueWarning, ResultDeadlock, ResultNotKept
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .waiting import Place
 
 R = TypeVar("R", covariant=True)
+
+# The answers of `TaskHandle.cancel`.
+CancelVerdict: TypeAlias = Literal["cancelled", "already_done", "requested"]
 
 # Seconds that a caller waits for a result, if it does not say how long.
 DEFAULT_TIMEOUT = 60.0
@@ -174,6 +177,32 @@ class TaskHandle(Generic[R]):
             raise found
         value: R = value_of(found, self._returned, self.id, self.queue)
         return value
+
+    def cancel(self) -> CancelVerdict:
+        """Cancels the task. Blocks until Redis has answered.
+
+        The cancel is kept in Redis until the task ends, a week at most: it outlives
+        retries, restarts and lost workers. No attempt begins after it. A running async task
+        is cancelled within a second. A running sync task gets a `CancelRequested` between
+        two bytecodes.
+
+        Returns:
+            `cancelled`: the task waited or was delayed, and will not begin.
+            `already_done`: the queue does not have it; it has ended, or never existed.
+            `requested`: a worker has it, or the queue was too long to look for it. It is
+            stopped, or ends when a worker meets it.
+
+        Raises:
+            BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. The
+                task may be cancelled; a second call does no harm.
+        """
+        return cast("CancelVerdict", self._broker.producer.cancel(self.queue, self.id))
+
+    async def cancel_async(self) -> CancelVerdict:
+        """As `cancel`, in a thread, so that the event loop goes on."""
+        import asyncio  # only needed here
+
+        return await asyncio.to_thread(self.cancel)
 
     def __str__(self) -> str:
         return self.id

@@ -40,6 +40,7 @@ __all__ = [
     "operators_remedy",
     "parse_message",
     "raise_deliveries",
+    "raise_in_task",
     "script",
     "script_keys",
     "script_names",

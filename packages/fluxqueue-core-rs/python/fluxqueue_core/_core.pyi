@@ -38,6 +38,7 @@ __all__ = [
     "operators_remedy",
     "parse_message",
     "raise_deliveries",
+    "raise_in_task",
     "script",
     "script_keys",
     "script_names",
@@ -302,6 +303,19 @@ class Producer:
         """Sends the calls as one command on the connection of the running event loop.
         The other arguments are those of `enqueue_many`."""
 
+    def cancel(self, queue: str, task_id: str) -> str:
+        """Cancels a task. Blocks the calling thread, and releases the GIL.
+
+        Returns:
+            `cancelled`, `already_done` or `requested`; `lua/cancel.lua` has their meaning.
+
+        Raises:
+            ConfigurationError: the name of the queue is not valid.
+            ValueError: it is not a task's id.
+            BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. The
+                task may be cancelled; a second call does no harm.
+        """
+
     @property
     def max_message_bytes(self) -> int:
         """The most bytes of a message that this producer sends."""
@@ -526,6 +540,15 @@ class Event:
         def traceparent(self) -> str | None: ...
 
     @final
+    class CancelRequested(Event):
+        """A task that runs here was cancelled."""
+
+        __match_args__ = ("task_id",)
+        def __new__(cls, task_id: str) -> Event.CancelRequested: ...
+        @property
+        def task_id(self) -> str: ...
+
+    @final
     class UnknownTask(Event):
         """The worker has no task of this name and gave the message back for `delay`
         seconds."""
@@ -701,6 +724,9 @@ class Consumer:
         """Puts the task off: it runs again after `delay` seconds, and `snoozes` is one
         more. No other count changes."""
 
+    def cancel(self, job: Job) -> bool:
+        """Settles a job whose task was cancelled while it ran. Returns as `succeed`."""
+
     def release(self, job: Job) -> bool:
         """Gives back the task of an attempt that a drain cuts off. `releases` is one more,
         and no other count changes."""
@@ -829,6 +855,27 @@ def script_keys(
 
 def key_kinds() -> list[str]:
     """Returns every kind that `key` knows."""
+
+def raise_in_task(
+    runner: object,
+    job: Job,
+    thread: int,
+    base: object,
+    wrappers: set[object],
+    folder: str,
+) -> bool:
+    """Makes a thread raise `CancelRequested` in its task, if it is in the task's code now.
+
+    Args:
+        runner: has the attribute `job`, which must be this one.
+        thread: `threading.get_ident()` of the thread.
+        base: the code object of the function that calls the task.
+        wrappers: the code objects of the worker's functions between `base` and the task.
+        folder: all other code below it is the worker's own.
+
+    Returns:
+        Whether it will raise. False: try again later.
+    """
 
 def script(name: str, flags: bool = True) -> str:
     """Returns the text of a Lua script, including the parts of `lua/lib/` before it.

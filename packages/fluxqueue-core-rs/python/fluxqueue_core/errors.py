@@ -1,4 +1,5 @@
-"""The exceptions that FluxQueue raises. All but `TaskTimeout` are a `FluxQueueError`.
+"""The exceptions that FluxQueue raises. All but `TaskTimeout` and `CancelRequested` are a
+`FluxQueueError`.
 
 They are in the core because the Rust code raises them. Applications import them from
 `fluxqueue`.
@@ -120,6 +121,17 @@ class TaskTimeout(BaseException):
 
     `except Exception` does not catch it, just as it does not catch `CancelledError`.
     Otherwise a task that logs every error and continues would never end.
+    """
+
+
+class CancelRequested(BaseException):
+    """The task was cancelled (`TaskHandle.cancel`) while it runs.
+
+    A sync task gets this exception once, between two bytecodes, at any point of its code. An
+    async task gets `asyncio.CancelledError`. If the task raises anything after that, it ends
+    as cancelled, and no retry follows. If it returns, it has succeeded.
+
+    `except Exception` does not catch it, just as it does not catch `CancelledError`.
     """
 
 

@@ -323,6 +323,9 @@ impl Conversation {
         for message in claimed {
             turn.state.admit(self.queue, message, turn.now, done.redis_ms);
         }
+        if let Some(cancelled) = done.cancelled.take() {
+            turn.state.cancel(self.queue, &cancelled, turn.now);
+        }
         let parked = parked.iter().map(parked_event);
         for event in parked.chain(self.reports.exchanged(&done, turn.context.options.suspects, turn.now)) {
             turn.state.tell(self.queue, event);

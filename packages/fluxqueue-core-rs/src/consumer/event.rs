@@ -28,6 +28,8 @@ pub enum Event {
     Expired { task_id: String, name: String, traceparent: Option<String> },
     /// A task was cancelled, so the worker ended it without an attempt.
     Cancelled { task_id: String, name: String, traceparent: Option<String> },
+    /// A task that runs here was cancelled.
+    CancelRequested { task_id: String },
     /// The worker deferred `count` messages that a newer version of FluxQueue has written.
     NewerVersion { count: i64 },
     /// `count` tasks that have lost two workers wait.

@@ -19,6 +19,8 @@ const MOST_SETTLED: usize = 1000;
 const ENOUGH_BYTES: usize = 1 << 20;
 /// How often the conversation checks a paused queue.
 const WHILE_PAUSED: Duration = Duration::from_millis(500);
+/// How often the conversation asks whether running tasks are cancelled.
+const WHILE_RUNNING: Duration = Duration::from_millis(500);
 /// How long a drained worker that holds nothing tries to reach Redis.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -166,7 +168,10 @@ fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -
 
 /// When the next exchange renews the lease.
 fn renew_at(open: &Open, conversation: &Conversation, turn: &Turn) -> Duration {
-    let renewal = turn.context.options.renewal();
+    let mut renewal = turn.context.options.renewal();
+    if turn.state.slots.running > 0 && turn.state.queues[conversation.queue].holds_something() {
+        renewal = renewal.min(WHILE_RUNNING);
+    }
     if conversation.is_paused {
         return open.last_exchange + WHILE_PAUSED.min(renewal);
     }

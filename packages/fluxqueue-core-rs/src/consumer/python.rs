@@ -25,7 +25,7 @@ use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
 use crate::ids;
-use crate::message::{self, Ending};
+use crate::message::{self, Condemned, Ending};
 use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
@@ -279,6 +279,12 @@ impl Consumer {
         let result = self.ending(&job.work).map(|ending| ending.dead(reason, error, traceback));
         let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep };
         self.finish(job, outcome.keeping(result))
+    }
+
+    fn cancel(&self, job: &Job) -> Result<bool> {
+        let how = Condemned::Cancelled;
+        let result = self.ending(&job.work).map(|ending| ending.dead(how.name(), "", None));
+        self.finish(job, Outcome::Ended(how).keeping(result))
     }
 
     fn release(&self, job: &Job) -> Result<bool> {

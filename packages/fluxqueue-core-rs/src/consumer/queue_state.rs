@@ -15,6 +15,10 @@ use super::work::{Held, Raised, Stage, Tasks, Work};
 /// How long an outcome waits for other outcomes to travel with.
 const GATHER: Duration = Duration::from_millis(1);
 
+/// How soon the worker hears again that a running task is cancelled. Every exchange names it until
+/// it is settled.
+const TELL_AGAIN: Duration = Duration::from_millis(200);
+
 /// One queue's share of the state.
 #[derive(Default)]
 pub struct QueueState {
@@ -73,9 +77,34 @@ impl QueueState {
         self.held.keys().cloned().collect()
     }
 
+    /// Takes the tasks that have not begun and are cancelled.
+    pub fn take_cancelled(&mut self, ids: &HashSet<&[u8]>) -> Vec<Work> {
+        let mut taken = Vec::new();
+        for ready in [&mut self.sync_ready, &mut self.async_ready] {
+            for work in ready.take() {
+                if ids.contains(work.message.task_id().as_bytes()) { taken.push(work) } else { ready.push(work) }
+            }
+        }
+        taken
+    }
+
+    /// The ids of running tasks that are cancelled, unless the worker was told a moment ago.
+    pub fn running_cancelled(&mut self, ids: &HashSet<&[u8]>, now: Duration) -> Vec<String> {
+        let is_news = |held: &Held| held.told.is_none_or(|at| now >= at + TELL_AGAIN);
+        let running = self.held.iter_mut().filter(|(field, held)| {
+            held.stage == Stage::Running && is_news(held) && field.get(..36).is_some_and(|id| ids.contains(id))
+        });
+        running
+            .map(|(field, held)| {
+                held.told = Some(now);
+                String::from_utf8_lossy(&field[..36]).into_owned()
+            })
+            .collect()
+    }
+
     /// Begins to hold a claimed field.
     pub fn hold(&mut self, field: Bytes, serial: u64) {
-        self.held.insert(field, Held { serial, stage: Stage::Waiting });
+        self.held.insert(field, Held { serial, stage: Stage::Waiting, told: None });
     }
 
     /// Adds a task to those that can begin.

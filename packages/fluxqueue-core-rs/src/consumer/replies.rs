@@ -40,6 +40,8 @@ pub struct Done {
     pub suspects: i64,
     /// Whether the claim stopped at the limit of bytes.
     pub more: bool,
+    /// The ids of cancelled tasks that this consumer holds. None: no task of the queue is cancelled.
+    pub cancelled: Option<Vec<Bytes>>,
     /// Time since the last sweep: 0 if it is recent, None if no sweep is known.
     pub since_sweep_ms: Option<u64>,
 }
@@ -137,6 +139,7 @@ pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
         paused: false,
         suspects: 0,
         more: false,
+        cancelled: None,
         since_sweep_ms: Some(0),
     };
     while let Some(name) = items.next() {
@@ -146,6 +149,7 @@ pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
             b"put_off" => done.put_off = integer(&value)?,
             b"paused" => done.paused = integer(&value)? != 0,
             b"suspects" => done.suspects = integer(&value)?,
+            b"cancelled" => done.cancelled = Some(strings(value)?),
             b"more" => done.more = integer(&value)? != 0,
             b"unswept" => done.since_sweep_ms = u64::try_from(integer(&value)?).ok(),
             _ => (), // A later script may return more parts.
@@ -181,6 +185,7 @@ mod tests {
     fn whole() -> Vec<Reply> {
         let mut parts = vec![Reply::Integer(1), Reply::Integer(1_700_000_000_000), Reply::Array(vec![text(MESSAGE)])];
         parts.extend([text("parked"), Reply::Array(vec![text("sha1:ab")])]);
+        parts.extend([text("cancelled"), Reply::Array(vec![text("an id")])]);
         for (name, value) in [("put_off", 3), ("paused", 1), ("suspects", 2), ("more", 1), ("unswept", 70_000)] {
             parts.extend([text(name), Reply::Integer(value)]);
         }
@@ -207,6 +212,7 @@ mod tests {
             assert_eq!(done.parked, [Bytes::from("sha1:ab")]);
             assert_eq!((done.put_off, done.paused, done.suspects, done.more), (3, true, 2, true));
             assert_eq!(done.since_sweep_ms, Some(70_000));
+            assert_eq!(done.cancelled, Some(vec![Bytes::from("an id")]));
         }
     }
 

@@ -155,6 +155,7 @@ mod tests {
             parked: vec![],
             claimed: vec![],
             more: false,
+            cancelled: None,
             put_off,
         }
     }

@@ -17,6 +17,7 @@ use super::rate::Rate;
 use super::ready::Ready;
 use super::slots::Slots;
 use super::work::{Raised, Stage, Tasks, Work};
+use crate::message::Condemned;
 
 /// The most events to keep for a control plane that does not read them.
 const MOST_EVENTS: usize = 10_000;
@@ -344,6 +345,19 @@ impl State {
         for field in void {
             let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
             self.tell(queue, Event::OutcomeVoid { task_id });
+        }
+    }
+
+    /// Ends the tasks of these ids that have not begun, and tells the worker of those that run.
+    pub fn cancel(&mut self, queue: usize, ids: &[Bytes], now: Duration) {
+        let ids: HashSet<&[u8]> = ids.iter().map(AsRef::as_ref).collect();
+        for work in self.change_waiting(queue, |of_queue| of_queue.take_cancelled(&ids)) {
+            let (outcome, event) = claimed::unbegun(&work.message, Condemned::Cancelled);
+            self.settle(&work, outcome, Stage::Waiting, now);
+            self.tell(queue, event);
+        }
+        for task_id in self.queues[queue].running_cancelled(&ids, now) {
+            self.tell(queue, Event::CancelRequested { task_id });
         }
     }
 

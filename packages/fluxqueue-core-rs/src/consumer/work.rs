@@ -47,6 +47,8 @@ pub struct Held {
     pub serial: u64,
     /// The stage of that claim.
     pub stage: Stage,
+    /// When the worker was last told to cancel it.
+    pub told: Option<Duration>,
 }
 
 /// The messages of running tasks with the raised count of releases, by queue and field.

@@ -14,6 +14,7 @@
 
 mod bulk;
 mod calls;
+mod cancel;
 mod command;
 mod encode;
 mod event_loop;

@@ -87,7 +87,7 @@ impl<'py> PerCall<'py> {
 
 /// The characters of a task id. Another spelling of a UUID is refused, because ids are compared
 /// as text.
-fn checked_id(text: &str) -> PyResult<[u8; 36]> {
+pub fn checked_id(text: &str) -> PyResult<[u8; 36]> {
     ids::read(text).ok_or_else(|| {
         PyValueError::new_err(format!(
             "the task id {text:?} is not a UUID in lower case with hyphens; take one of new_task_id()"

@@ -10,12 +10,13 @@ use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
 use super::calls::{Body, BulkCalls, Spread};
+use super::cancel;
 use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
 use super::loops::Loops;
 use super::outbox::{Gives, LoopCall};
-use super::per_call::PerCall;
+use super::per_call::{PerCall, checked_id};
 use super::route::{Route, Target};
 use super::sync;
 use super::thread;
@@ -23,7 +24,9 @@ use super::verdict::{self, TaskId, Verdict, Verdicts};
 use crate::config::{Address, Config};
 use crate::connection::Deployment;
 use crate::errors::{EnqueueUncertain, Error, Result};
+use crate::names;
 use crate::python::settings::Settings;
+use crate::python::text::Name;
 
 /// Sends tasks: one connection per thread, one per event loop.
 #[pyclass(frozen, subclass, module = "fluxqueue_core._core")]
@@ -268,6 +271,13 @@ impl Producer {
     ) -> PyResult<Bound<'py, PyList>> {
         let (_, verdicts) = self.send_all(py, &self.calls(route, check, Some(per_call)), calls)?;
         verdict::list(py, verdicts.into_iter())
+    }
+
+    fn cancel(&self, py: Python<'_>, queue: Name, task_id: &str) -> PyResult<String> {
+        names::check_queue(&queue)?;
+        let id = checked_id(task_id)?;
+        let namespace = &self.deployment.config.namespace;
+        Ok(py.detach(|| cancel::cancel(&self.deployment, namespace, &queue, &id))?)
     }
 
     #[getter]

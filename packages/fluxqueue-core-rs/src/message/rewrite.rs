@@ -134,7 +134,11 @@ mod tests {
         let plain = message("n", "[]", None, u32::MAX);
         for (sent, condemned, most) in [
             (plain.clone(), r#"{"e":2,"s":99999,"b":99999}"#, GROWTH_MAX),
-            (with_opts(plain, r#"{"p":5}"#), r#"{"e":2,"p":5,"s":99999,"b":99999}"#, GROWTH_MAX - r#","opts":{}"#.len() + 1),
+            (
+                with_opts(plain, r#"{"p":5}"#),
+                r#"{"e":2,"p":5,"s":99999,"b":99999}"#,
+                GROWTH_MAX - r#","opts":{}"#.len() + 1,
+            ),
         ] {
             let message = Message::parse(sent.clone()).expect("well formed");
             let opts = Some(condemned.as_bytes());

@@ -7,8 +7,10 @@
 
 mod deadlines;
 mod guard;
+mod interrupt;
 mod python;
 mod watchlist;
 
 pub use guard::TimedCall;
+pub use interrupt::raise_in_task;
 pub use python::Deadlines;

@@ -23,6 +23,11 @@ def own_frame(function: F) -> F:
     return function
 
 
+def own_codes() -> set[object]:
+    """Returns the code objects of all functions that `own_frame` marks."""
+    return _own
+
+
 def is_own(frame: FrameType) -> bool:
     """Whether it is a frame of an `own_frame`."""
     return frame.f_code in _own

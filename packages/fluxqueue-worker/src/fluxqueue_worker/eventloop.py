@@ -219,6 +219,20 @@ class EventLoop:
         once."""
         self._loop.call_soon_threadsafe(running.cancel)
 
+    def cancel(self, job: Job) -> bool:
+        """Cancels the asyncio task of a job, soon. Returns False if none runs it. Any thread
+        may call it."""
+        for running, (own, *_) in list(self._running.items()):
+            if own is job:
+                with suppress(RuntimeError):  # the loop has been closed
+                    self._loop.call_soon_threadsafe(running.cancel)
+                return True
+        return False
+
+    def stack_of(self, job: Job) -> str:
+        """The stack of a job's coroutine."""
+        return next((s for own, s in self.stacks() if own is job), "")
+
     def attempt(self, running: asyncio.Task[Any]) -> tuple[Job, float] | None:
         """The job of an asyncio task, and when it began. Any thread may call it."""
         found = self._running.get(running)

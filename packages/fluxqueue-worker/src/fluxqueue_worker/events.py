@@ -78,6 +78,9 @@ class TaskEvents:
             **({"exception": traceback} if traceback else {}),
         )
 
+    def cancelled(self, job: Job, started: float) -> None:
+        self._logger.info("task.cancelled", **_fields(job, started))
+
     def released(self, job: Job, started: float) -> None:
         releases = job.releases + 1
         hint = {"hint": OUTLIVES_DRAINS} if releases >= MANY_RELEASES else {}
@@ -88,6 +91,10 @@ class TaskEvents:
 
     def stuck(self, job: Job, started: float, timeout: float, stack: str) -> None:
         self._logger.error("task.stuck", **_fields(job, started), timeout=timeout, exception=stack)
+
+    def stuck_cancel(self, job: Job, started: float, stack: str) -> None:
+        """A task that was cancelled does not end."""
+        self._logger.error("task.stuck", **_fields(job, started), cancelled=True, exception=stack)
 
     def settling_failed(self, job: Job, started: float, error: str, traceback: str) -> None:
         """The worker itself failed when it handled the end of an attempt."""
@@ -161,6 +168,7 @@ KINDS: dict[type[Event], Kind] = {
     Event.Cancelled: Kind(
         "info", "task.cancelled", metric=semconv.CANCELLED, settles=semconv.CANCEL
     ),
+    Event.CancelRequested: Kind("debug", "task.cancel_requested"),
     Event.NewerVersion: Kind("warning", "task.newer_version"),
     Event.Suspects: Kind("debug", "worker.suspects"),
     Event.NoScheduler: Kind("warning", "worker.no_scheduler", remedy=NO_SCHEDULER),

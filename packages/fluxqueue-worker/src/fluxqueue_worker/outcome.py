@@ -125,6 +125,19 @@ class Dead(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled(Outcome):
+    """The task was cancelled while it ran, and raised something after that."""
+
+    operation = semconv.CANCEL
+
+    def settle(self, jobs: Jobs, job: Job) -> bool:
+        return jobs.cancel(job)
+
+    def log(self, events: TaskEvents, job: Job, started: float) -> None:
+        events.cancelled(job, started)
+
+
+@dataclass(frozen=True, slots=True)
 class Released(Outcome):
     """The worker stops, and the task returns to its queue. Only its count of releases changes."""
 

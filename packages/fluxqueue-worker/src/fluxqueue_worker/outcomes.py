@@ -17,7 +17,7 @@ from .events import TaskEvents
 from .failure_text import FailureText
 from .jobs import Jobs
 from .middleware import Middleware, wrapped_settle
-from .outcome import RELEASED, SUCCEEDED, Dead, Outcome, Retried, Snoozed
+from .outcome import RELEASED, SUCCEEDED, Cancelled, Dead, Outcome, Retried, Snoozed
 from .registered_task import RegisteredTask
 from .retry_rules import FAILED, retry_delay
 
@@ -34,12 +34,14 @@ class Outcomes:
             is the consumer's own method.
         releasing: set when the worker gives running tasks back. From then on it is
             known that their outcomes are void, and the log does not report it.
+        cancelling: the running jobs that were cancelled.
     """
 
     def __init__(
         self, jobs: Jobs, events: TaskEvents, middleware: Sequence[Middleware] = ()
     ) -> None:
         self.releasing = False
+        self.cancelling: set[Job] = set()
         self._events = events
         self._failing = threading.Lock()
         self._jobs = jobs
@@ -69,7 +71,11 @@ class Outcomes:
         if job.settled:
             return
         text, trace = FailureText.of(error)
-        outcome = self._after_failure(job, error, text, trace, started, asks)
+        outcome: Outcome
+        if job in self.cancelling:
+            outcome = Cancelled(error, trace)
+        else:
+            outcome = self._after_failure(job, error, text, trace, started, asks)
         with self._failing:
             # A stuck task was settled when the worker gave up on it.
             if not job.settled:

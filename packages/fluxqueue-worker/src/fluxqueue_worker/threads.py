@@ -12,14 +12,17 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from pathlib import Path
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any
 
-from fluxqueue_core import Job
+from fluxqueue_core import Job, raise_in_task
+from fluxqueue_core.errors import CancelRequested
+from fluxqueue_core.exception_text import is_a
 
 from .attempt_contexts import AttemptContexts
-from .error_text import is_own, own_frame
+from .error_text import is_own, own_codes, own_frame
 from .events import TaskEvents
 from .forked import ForkWatch, leave
 from .jobs import Jobs
@@ -64,7 +67,14 @@ class _Thread:
         try:
             return context.run(self._loop, context)
         except BaseException as error:
-            if (job := self.job) is None:
+            job = self.job
+            if is_a(error, CancelRequested):
+                # It was meant for a task that had just returned, or had not begun.
+                if job is not None:
+                    self._pool.outcomes.failed(job, error, self.started)
+                self.job = None
+                return True
+            if job is None:
                 raise
             self._pool.outcomes.recover(job, error, self.started)
             self.job = None
@@ -116,6 +126,10 @@ class _Thread:
             # A job that sets no variable, as most, leaves an empty context as it was.
             if context and changed(context):
                 return True
+
+
+LOOP_CODE = _Thread._loop.__code__
+FOLDER = str(Path(__file__).parent)
 
 
 class ThreadPool:
@@ -223,6 +237,19 @@ class ThreadPool:
             frame = frame.f_back
         below = itertools.dropwhile(lambda found: is_own(found[0]), reversed(frames))
         return "".join(traceback.StackSummary.extract(below).format())
+
+    def cancel(self, job: Job) -> bool:
+        """Makes the job's thread raise `CancelRequested` in its task. Returns False if the
+        thread is not in the task's code now."""
+        for thread in list(self._threads):
+            if thread.job is job and (ident := thread.thread.ident) is not None:
+                return raise_in_task(thread, job, ident, LOOP_CODE, own_codes(), FOLDER)
+        return False
+
+    def stack_of(self, job: Job) -> str:
+        """The stack of a job's task."""
+        idents = (t.thread.ident for t in list(self._threads) if t.job is job)
+        return next((self.stack(ident) for ident in idents if ident is not None), "")
 
     def running(self) -> list[tuple[Job, float]]:
         """The jobs that run now, each with the `perf_counter()` of its beginning."""

@@ -17,6 +17,7 @@ from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
 from .attempt_contexts import AttemptContexts
+from .cancelling import TICK, Cancelling
 from .error_text import describe
 from .events import ConsumerEvents, TaskEvents
 from .eviction import EvictionCheck
@@ -125,6 +126,13 @@ class Worker:
             noticed=self._signals.wake,
             crashed=self._crashed,
         )
+        self._cancelling = Cancelling(
+            self._outcomes.cancelling,
+            events,
+            options.timeout_grace,
+            # A suspect runs alone.
+            None if self._is_lane else self._replace,
+        )
         self._telemetry.watch(consumer, lambda: len(self._timeouts.stuck()))
         kinds = {task.is_async for task in tasks}
         self._pool: ThreadPool | None = None
@@ -134,12 +142,14 @@ class Worker:
                 consumer, self._outcomes, events, self._crashed, self._signals.wake, contexts
             )
             self._timeouts.pool = self._pool
+            self._cancelling.runners.append(self._pool)
         if True in kinds:
             # Imported here: a worker without async tasks needs no asyncio.
             from .eventloop import EventLoop
 
             self._loop = EventLoop(consumer, self._outcomes, events, self._crashed, contexts)
             self._timeouts.loop = self._loop
+            self._cancelling.runners.append(self._loop)
         for task in tasks:
             task.prepare(self._timeouts, middleware)
         log_context.install(logger, self._current_job, self._telemetry.records_attempts)
@@ -210,6 +220,8 @@ class Worker:
                 timeout = LANE_INTERVAL
             if self._pool is not None and (left := self._pool.retry_in()) is not None:
                 timeout = left if timeout is None else min(timeout, left)
+            if self._cancelling.busy:
+                timeout = TICK if timeout is None else min(timeout, TICK)
             self._wait(timeout)
             if self._ends:
                 return signal.Signals(self._ends.popleft()).name
@@ -241,8 +253,11 @@ class Worker:
                 self._lanes.ensure(queue)
             elif isinstance(event, Event.Connected) and not self._is_lane:
                 self._eviction.connected()
+            elif isinstance(event, Event.CancelRequested):
+                self._cancelling.request(event.task_id)
             elif isinstance(event, Event.Failed):
                 self._consumer_ended = True
+        self._cancelling.turn()
         if self._link is not None and not self._link.ended and self._link.read():
             self._poll.unregister(self._link)
         for number in self._signals.take():
@@ -260,6 +275,12 @@ class Worker:
         self._logger.error(
             "worker.failed", error=describe(error), exception=format_traceback(error)
         )
+
+    def _replace(self, job: Job) -> None:
+        """Gives the slot of a job that does not end to other tasks."""
+        is_sync = not job.task.is_async
+        if self._consumer.free_slot(job) and is_sync and self._pool is not None:
+            self._pool.replace_thread()
 
     def _running(self) -> list[tuple[Job, float]]:
         return [

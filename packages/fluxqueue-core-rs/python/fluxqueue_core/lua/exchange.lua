@@ -26,6 +26,7 @@
 --              'paused'    1: the queue is paused
 --              'suspects'  how many suspects wait
 --              'more'      1: the claim stopped at the limit of bytes
+--              'cancelled' ids of cancelled tasks that the consumer holds
 --              'unswept'   ms since the last sweep if more than 5000; negative if no
 --                          sweep is known
 -- Complexity   O(outcomes + claimed)
@@ -39,12 +40,13 @@ local t = now()
 if tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0') <= 0 then return {0} end
 redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
 
+-- One command asks for all keys that are seldom there.
+local seldom = redis.call('EXISTS', PAUSED, PRIORITIZED, CANCELLED)
+local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
+any_cancelled = seldom > paused and redis.call('EXISTS', CANCELLED) == 1
 adopt(t, grace)
 settle(t, 7, ARGV[5] == '1')
--- One command asks for both keys, which are seldom there.
-local seldom = redis.call('EXISTS', PAUSED, PRIORITIZED)
-local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
-local ranked = seldom > paused
+local ranked = arrivals_made and arrivals_made.has_ranked or seldom > 0 and redis.call('EXISTS', PRIORITIZED) == 1
 local suspects = redis.call('LLEN', SUSPECTS)
 local claimed, more = {}, false
 if limit > 0 and paused == 0 then
@@ -62,6 +64,17 @@ if put_off > 0 then tell('put_off', put_off) end
 if paused == 1 then tell('paused', 1) end
 if suspects > 0 then tell('suspects', suspects) end
 if more then tell('more', 1) end
+if any_cancelled then
+  local ids, found = redis.call('HKEYS', OWN_CLAIMED), {}
+  for i = 1, #ids do ids[i] = sub(ids[i], 1, 36) end
+  for from = 1, #ids, 1000 do
+    local scores = redis.call('ZMSCORE', CANCELLED, unpack(ids, from, math.min(from + 999, #ids)))
+    for i = 1, #scores do
+      if scores[i] then found[#found + 1] = ids[from + i - 1] end
+    end
+  end
+  tell('cancelled', found)
+end
 if age < 0 or age > UNSWEPT then tell('unswept', age) end
 if #kept > 0 then tell_kept() end
 return reply

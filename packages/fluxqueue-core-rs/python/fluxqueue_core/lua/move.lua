@@ -15,6 +15,7 @@
 -- Why: docs/decisions/0014-scripts-write-before-they-delete.md
 local t = now()
 local sent, dead, effects = 0, 0, nil
+any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 for i = 1, #ARGV, 4 do
   local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_effect = kind == 'keep' or kind == 'keep_sharded'
@@ -25,9 +26,10 @@ for i = 1, #ARGV, 4 do
     if kind == 'dead' then
       dead = dead + 1
       finish(t, f, message, 'dead', reason, effects)
+      if any_cancelled then condemning().forget({f}, 1, 1) end
     else
       sent = sent + 1
-      arrivals().arrive(message, true)
+      arrivals().arrive(condemning().cancelled(message), true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)
   end

@@ -1,5 +1,5 @@
 -- promote: moves due messages from the delayed set to their list. Condemns those that have
--- expired.
+-- expired, or whose task is cancelled.
 --
 -- ARGV 1       limit (1..1000); the script stops earlier at about 256 KiB
 --      2       limit of moved messages returned, for their traces; optional.
@@ -13,6 +13,9 @@ local MOST_BYTES = 262144
 local t = now()
 local limit, shown = tonumber(ARGV[1]), ARGV[2] and {}
 local moved, bytes, step = 0, 0, 1
+-- One command asks for both keys, which are seldom there.
+local seldom = redis.call('EXISTS', PRIORITIZED, CANCELLED) > 0
+any_cancelled = seldom and redis.call('EXISTS', CANCELLED) == 1
 while moved < limit and bytes < MOST_BYTES do
   -- The steps grow until the limit of bytes is reached: large messages must not keep
   -- Redis busy for long.
@@ -22,7 +25,7 @@ while moved < limit and bytes < MOST_BYTES do
   -- Without the right to remove, every call would push the same messages again. So
   -- this line checks the right before the first write; it removes nothing.
   if moved == 0 then redis.call('ZREMRANGEBYRANK', DELAYED, 1, 0) end
-  for i = 1, #due do due[i] = condemn_expired(t, due[i]) end
+  for i = 1, #due do due[i] = condemning().cancelled(condemning().expired(t, due[i])) end
   -- Neighbours that belong to the same list move together. Due messages are the first
   -- of the set, so the script removes them by rank, without a search.
   local from = 1
@@ -48,7 +51,7 @@ while moved < limit and bytes < MOST_BYTES do
   step = math.max(math.min(step * 4, 128, math.floor((MOST_BYTES - bytes) * moved / bytes)), 1)
 end
 -- A worker that took the head of `pending` may be lost: then this mends it.
-arrivals().guard()
+if seldom or arrivals_made and arrivals_made.has_ranked then arrivals().guard() end
 local first = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if #first == 0 then return {moved, -1, shown} end
 return {moved, math.min(math.max(math.ceil(first[2] - t), 0), 86400000), shown}

@@ -15,7 +15,7 @@ local arrivals_made
 -- exchange needs none, and a function costs it as much as a command of Redis.
 local function arrivals()
   if arrivals_made then return arrivals_made end
-  local self = {}
+  local self = {has_ranked = false} -- whether this call has put a message into the zset
   -- The head of `pending`, if it has a priority; false if it has none; nil if this call does
   -- not know.
   local head
@@ -39,6 +39,7 @@ local function arrivals()
   -- a time, or with one in the future, is ordered by its arrival; before all others of its
   -- priority if it returns. Returns false if the zset has the same bytes.
   local function rank(message, returns)
+    self.has_ranked = true
     local t = now()
     -- 55: '7', the version of a UUID that begins with a time.
     local ms = byte(message, 28) == 55 and tonumber(sub(message, 14, 21) .. sub(message, 23, 26), 16)

@@ -11,5 +11,5 @@
 -- nothing. So every script writes a message to its new place before it deletes it from
 -- the old one: then an error can't lose the message.
 local CONSUMERS, SWEEP, PENDING, SUSPECTS, DELAYED, DEAD, DEAD_MESSAGES, DEAD_REASONS, STATS, PAUSED, NEWER,
-  PRIORITIZED, OWN_CLAIMED, OWN_INBOX, WORKERS = unpack(KEYS, 1, 16) -- 16: at least as many as there are names
+  PRIORITIZED, CANCELLED, OWN_CLAIMED, OWN_INBOX, WORKERS = unpack(KEYS, 1, 16)
 

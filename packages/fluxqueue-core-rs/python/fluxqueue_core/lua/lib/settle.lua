@@ -1,7 +1,7 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, result, finish, arrive. Reads ARGV from `at` on; the head of exchange
--- describes it. Rule 2: exchange has checked that the consumer is alive.
+-- Needs keys, message, dead, result, finish, condemn, arrive. Reads ARGV from `at` on; the
+-- head of exchange describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
   -- Plain successes take two commands for all. A message with options can't end by its
   -- field alone: its outcome is 'done', below.
@@ -9,6 +9,7 @@ local function settle(t, at, save_dead)
   if succeeded > 0 then
     local settled = redis.call('HDEL', OWN_CLAIMED, unpack(ARGV, at + 1, at + succeeded))
     redis.call('HINCRBY', STATS, 'succeeded', settled)
+    if any_cancelled then condemning().forget(ARGV, at + 1, at + succeeded) end
   end
   local effects -- of the outcome that follows them
   for i = at + 1 + succeeded, #ARGV, 4 do
@@ -20,7 +21,12 @@ local function settle(t, at, save_dead)
       effects = effects or {}
       effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra, kind == 'keep_sharded'}
     elseif message then
-      if kind == 'done' then
+      local ends = kind == 'done' or kind == 'dead' or kind == 'expired' or kind == 'cancelled'
+      if ends and any_cancelled then condemning().forget({f}, 1, 1) end
+      if not ends and any_cancelled and condemning().is_cancelled(message) then
+        -- No attempt follows. The worker that claims it ends it.
+        arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)
+      elseif kind == 'done' then
         finish(t, f, message, 'succeeded', nil, effects)
       elseif kind == 'dead' then
         finish(t, f, message, 'dead', (save_dead or extra == '1') and payload, effects)

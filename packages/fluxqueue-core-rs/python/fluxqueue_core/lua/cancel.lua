@@ -1,0 +1,88 @@
+-- cancel: a task must not begin, or must be stopped.
+--
+-- ARGV 1       its id
+--      2       ms after which the ids of other tasks are forgotten
+--      3       how many messages to look at, at most
+-- Returns      {'cancelled'} if it waited: its message is condemned, and no worker begins it;
+--              {'already_done'} if no key of the queue has it;
+--              {'requested'} if a worker has it, or if the queue is too long to look through:
+--              the worker that has it, or claims it, ends it
+-- Complexity   O(messages looked at + consumers)
+--
+-- The id is written first, so an error halfway leaves a cancel that was requested.
+local id, limit = ARGV[1], tonumber(ARGV[3])
+-- The bytes to look at, at most: large messages must not keep Redis busy for long.
+local MOST_BYTES = 4194304
+local STEP = 100
+local t = now()
+redis.call('ZREMRANGEBYSCORE', CANCELLED, '-inf', t - tonumber(ARGV[2]))
+redis.call('ZADD', CANCELLED, t, id)
+
+local looked, bytes, all = 0, 0, true
+-- Finds the message of the task among `size` of them; `range` returns those between two ranks.
+local function look(size, range)
+  for from = 0, size - 1, STEP do
+    if looked >= limit or bytes >= MOST_BYTES then
+      all = false
+      return nil
+    end
+    for _, message in ipairs(range(from, from + STEP - 1)) do
+      if sub(message, 14, 49) == id then return message end
+      bytes = bytes + #message
+    end
+    looked = looked + STEP
+  end
+  return nil
+end
+
+-- Puts the condemned message to the front of a list, where the next worker ends it. Returns
+-- whether its old place must be left.
+local function condemn_to(list, message)
+  local condemned = condemning().cancel(message)
+  if condemned ~= message then redis.call('RPUSH', list, condemned) end
+  return condemned ~= message
+end
+
+local delayed = look(redis.call('ZCARD', DELAYED), function(from, to) return redis.call('ZRANGE', DELAYED, from, to) end)
+if delayed then
+  -- A condemned one that is delayed has no room for the mark: it moves as it is.
+  if not condemn_to(home(delayed), delayed) then redis.call('RPUSH', home(delayed), delayed) end
+  redis.call('ZREM', DELAYED, delayed)
+  arrivals().guard()
+  return {'cancelled'}
+end
+local ranked = look(redis.call('ZCARD', PRIORITIZED), function(from, to)
+  return redis.call('ZRANGE', PRIORITIZED, from, to)
+end)
+if ranked then
+  if condemn_to(PENDING, ranked) then redis.call('ZREM', PRIORITIZED, ranked) end
+  arrivals().guard()
+  return {'cancelled'}
+end
+for _, list in ipairs({PENDING, SUSPECTS}) do
+  local waiting = look(redis.call('LLEN', list), function(from, to) return redis.call('LRANGE', list, from, to) end)
+  if waiting then
+    if condemn_to(list, waiting) then redis.call('LREM', list, 1, waiting) end
+    arrivals().guard()
+    return {'cancelled'}
+  end
+end
+-- The keys of consumers are known by their ids only. They are in the queue's hash slot.
+local claimed, inbox = OWN_CLAIMED, OWN_INBOX
+for _, consumer in ipairs(redis.call('ZRANGE', CONSUMERS, 0, -1)) do
+  for _, f in ipairs(redis.call('HKEYS', claimed .. consumer)) do
+    if sub(f, 1, 36) == id then return {'requested'} end
+    looked = looked + 1
+  end
+  for _, held in ipairs(redis.call('LRANGE', inbox .. consumer, 0, -1)) do
+    if sub(held, 14, 49) == id then return {'requested'} end
+  end
+  looked = looked + 1
+  if looked >= limit then
+    all = false
+    break
+  end
+end
+if not all then return {'requested'} end
+redis.call('ZREM', CANCELLED, id)
+return {'already_done'}

@@ -1,0 +1,100 @@
+"""Stops running tasks that were cancelled.
+
+The consumer tells of them by events. An async task is cancelled once. The thread of a sync
+task gets an exception once, as soon as the thread is in the task's code. A task that does
+not end within the grace counts as stuck, as after a timeout.
+
+Why: docs/decisions/0100-a-sync-task-is-cancelled-between-two-bytecodes.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from fluxqueue_core import Job
+
+from .events import TaskEvents
+
+# Seconds between two looks at tasks that must end. While an exception may be pending in a
+# thread, each look also makes CPython check for it (see `src/timeouts/deadlines.rs`).
+TICK = 0.05
+# Seconds for which a task is searched that the consumer has just handed out.
+SEARCH = 1.0
+
+
+class Stopper(Protocol):
+    """The thread pool or the event loop, which can stop an attempt."""
+
+    def running(self) -> list[tuple[Job, float]]: ...
+    def cancel(self, job: Job, /) -> bool: ...
+    def stack_of(self, job: Job, /) -> str: ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    runner: Stopper
+    started: float
+    stuck_at: float
+    is_told: bool = False
+
+
+class Cancelling:
+    """The running tasks of a worker that must end.
+
+    Args:
+        jobs: `Outcomes.cancelling`.
+        grace: seconds that a task has to end.
+        replace: gives a stuck task's slot away; None if stuck tasks keep their slots.
+    """
+
+    def __init__(
+        self,
+        jobs: set[Job],
+        events: TaskEvents,
+        grace: float,
+        replace: Callable[[Job], None] | None,
+    ) -> None:
+        self.runners: list[Stopper] = []
+        self._jobs = jobs
+        self._events = events
+        self._grace = grace
+        self._replace = replace
+        self._wanted: dict[str, float] = {}
+        self._asked: dict[Job, _Asked] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether `turn` must be called again after `TICK`."""
+        return bool(self._wanted or self._asked)
+
+    def request(self, task_id: str) -> None:
+        """Notes that a task of this id runs here and was cancelled."""
+        if all(job.task_id != task_id for job in self._asked):
+            self._wanted[task_id] = monotonic() + SEARCH
+
+    def turn(self) -> None:
+        """Makes the next step with each task."""
+        if not self.busy:
+            return
+        now = monotonic()
+        for runner in self.runners:
+            for job, started in runner.running():
+                if self._wanted.pop(job.task_id, None) is not None:
+                    # First: the attempt may end in the next moment.
+                    self._jobs.add(job)
+                    self._asked[job] = _Asked(runner, started, now + self._grace)
+        self._wanted = {task_id: until for task_id, until in self._wanted.items() if now < until}
+        for job, asked in list(self._asked.items()):
+            if job.settled:
+                del self._asked[job]
+                self._jobs.discard(job)
+            elif not asked.is_told:
+                asked.is_told = asked.runner.cancel(job)
+            if now >= asked.stuck_at and not job.settled:
+                asked.stuck_at = float("inf")
+                self._events.stuck_cancel(job, asked.started, asked.runner.stack_of(job))
+                if self._replace is not None:
+                    self._replace(job)
