@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, TaskCancelled, TaskExpired
 from support.scripts import Scripts
 from support.system import System
 from support.waiting import seconds_since, wait_until
@@ -211,3 +211,32 @@ def test_a_cancel_outlives_the_worker_that_is_killed(
         system.wait_until_settled()
         assert other.notes() == ["began one"]
         assert system.stats() == {"rescued": 1, "cancelled": 1}
+
+
+@pytest.mark.parametrize("name", ["quick", "busy"])
+def test_a_caller_that_waits_for_the_result_learns_of_the_cancel(
+    redis_url: str, tmp_path: Path, name: str
+) -> None:
+    """Before the task begins, and while it runs."""
+    handle = client(redis_url)[name].options(result_ttl=60).enqueue("one")
+    if name == "quick":
+        assert handle.cancel() == "cancelled"
+    with WorkerProcess(tmp_path, redis_url, APP) as worker:
+        if name == "busy":
+            wait_until(lambda: worker.notes() == ["began one"], what=worker.output)
+            assert handle.cancel() == "requested"
+        with pytest.raises(TaskCancelled):
+            handle.result(timeout=10)
+        assert handle.status() == "cancelled"
+        assert worker.stop() == 0
+
+
+def test_a_call_that_is_due_after_its_expiry_never_begins(redis_url: str, tmp_path: Path) -> None:
+    with System(tmp_path, redis_url, APP) as system:
+        system.start_scheduler().wait_for("scheduler.started")
+        worker = system.start_worker()
+        options = {"delay": 0.5, "expires": 0.2, "result_ttl": 60}
+        handle = client(redis_url)["quick"].options(**options).enqueue("late")
+        with pytest.raises(TaskExpired):
+            handle.result(timeout=10)
+        assert worker.notes() == [] and system.stats() == {"expired": 1}
