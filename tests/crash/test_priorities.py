@@ -10,13 +10,11 @@ import pytest
 from fluxqueue_core import key
 from support import apps
 from support.system import System
-from support.waiting import seconds_since, wait_until
+from support.waiting import wait_until
 
-# No renewal of a lease helps within this test: these come every 10 s.
-LEASE = 30.0
-# Seconds. Without the exchange that follows a BLMOVE, or without the guard, the other workers
-# of an idle system see the next task only at a renewal.
-AT_ONCE = 3.0
+# Without the exchange that follows a BLMOVE, or without the guard, the other workers of an idle
+# system see the next task only at a renewal: every 200 s, so later than a test waits.
+LEASE = 600.0
 
 
 def blocked(system: System) -> int:
@@ -61,14 +59,12 @@ def test_a_batch_into_an_idle_system_wakes_all_workers(
         for _ in range(workers):
             system.start_worker(concurrency=1)
         wait_until(lambda: blocked(system) == workers)
-        began = time.monotonic()
         if call == "one bulk":
             system.enqueue("hold", range(workers), priority=5)
         else:
             for number in range(workers):
                 system.enqueue("hold", [number], priority=5)
         wait_until(lambda: len(system.ledger.runs()) == workers)
-        assert seconds_since(began) < AT_ONCE
         assert len({run.pid for run in system.ledger.runs()}) == workers
         (tmp_path / "open").touch()
         system.wait_until_ended(range(workers))
@@ -84,9 +80,7 @@ def test_the_scheduler_wakes_others_if_the_taker_of_a_task_is_lost(
         wait_until(lambda: blocked(system) == 1)
         # A BLMOVE has handed out the head of pending, and its worker is gone: what it leaves.
         system.redis.zadd(key("prioritized", "default"), {message(redis_url, 1): 1})
-        began = time.monotonic()
         system.wait_until_ended([1])
-        assert seconds_since(began) < AT_ONCE
         system.wait_until_settled()
 
 
