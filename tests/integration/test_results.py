@@ -80,6 +80,20 @@ def timed():
 @fluxqueue.task()
 def plain():
     return {1}
+
+@fluxqueue.task(queue="other", result_ttl=60)
+def inner():
+    return "inner"
+
+@fluxqueue.task(result_ttl=60, max_retries=0)
+def outer(queue, in_worker):
+    name = {"default": add, "other": inner}[queue]
+    args = (1, 2) if queue == "default" else ()
+    return str(name.enqueue(*args).result(20, in_worker=in_worker))
+
+@fluxqueue.task(result_ttl=60, max_retries=0)
+async def outer_async(queue, in_worker):
+    return str(await (await add_async.enqueue_async(1, 2)).result_async(20, in_worker=in_worker))
 """
 
 NUMBER = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
@@ -323,3 +337,56 @@ def test_a_cancelled_wait_leaves_nothing(redis: Redis, client: FluxQueue, tasks:
     asyncio.run(main())
     assert listener(client.settings).waits == 0
     wait_until(lambda: subscriptions(redis) == 0)
+
+
+def test_a_call_can_keep_its_result(tmp_path: Path, redis_url: str, client: FluxQueue) -> None:
+    @client.task()
+    def plain() -> None: ...
+
+    @client.task(name="add")
+    def add(a: int, b: int) -> int:
+        raise NotImplementedError
+
+    with WorkerProcess(tmp_path, redis_url, APP) as worker:
+        assert add.options(result_ttl=60).enqueue(1, 2).result(20) == 3
+        waiting = asyncio.run(add.options(result_ttl=60).enqueue_async(3, 4))
+        assert waiting.result(20) == 7
+        # The worker goes by the message, whatever the declaration of its code says.
+        with pytest.raises(TaskFailed, match="JSON can't carry it"):
+            plain.options(result_ttl=60, max_retries=0).enqueue().result(20)
+        assert worker.stop() == 0
+    with pytest.raises(ResultNotKept):
+        add.enqueue(1, 2).result()
+
+
+@pytest.mark.parametrize("name", ["outer", "outer_async"])
+def test_a_task_waits_for_its_own_queue_only_if_it_says_so(
+    tmp_path: Path, redis_url: str, client: FluxQueue, name: str
+) -> None:
+    outer = client.declare(name, result_ttl=60, max_retries=0)
+    with (
+        WorkerProcess(tmp_path, redis_url, APP, concurrency=2) as worker,
+        WorkerProcess(tmp_path, redis_url, APP, queue="other") as other,
+    ):
+        with pytest.raises(TaskFailed, match="ResultDeadlock") as caught:
+            outer.enqueue("default", False).result(20)
+        assert caught.value.error_type == "fluxqueue_core.errors.ResultDeadlock"
+        assert outer.enqueue("default", True).result(20) == "3"
+        if name == "outer":
+            assert outer.enqueue("other", False).result(20) == "inner"
+        assert worker.stop() == 0 and other.stop() == 0
+
+
+def test_middleware_of_telemetry_sees_what_can_not_be_kept(
+    tmp_path: Path, redis_url: str, tasks: Stubs
+) -> None:
+    """The result is encoded inside the attempt, with the SDK too."""
+    variables = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}
+    with WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker:
+        assert gather_results([tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4)], 30) == [
+            3,
+            7,
+        ]
+        with pytest.raises(TaskFailed, match="JSON can't carry it"):
+            tasks.odd.enqueue("set").result(20)
+        assert worker.stop() == 0

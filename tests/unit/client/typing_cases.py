@@ -24,6 +24,8 @@ from fluxqueue import (
     TaskHandle,
     TaskTimeout,
     TaskWithOptions,
+    gather_results,
+    gather_results_async,
 )
 from fluxqueue.errors import EnqueueUncertain
 
@@ -234,6 +236,29 @@ untyped = fluxqueue.declare("anything")
 untyped.enqueue(1, "a", b=2)
 fluxqueue.declare("anything", signature="to: str")  # error
 fluxqueue.declare("anything", signature=remote, retry_dely=1)  # error
+
+
+@fluxqueue.task(result_ttl=60)
+def measured(path: str) -> list[int]:
+    raise NotImplementedError
+
+
+sizes: list[int] = measured.enqueue("a").result(timeout=5)
+wrong_sizes: list[str] = measured.enqueue("a").result()  # error
+of_call: list[int] = measured.options(result_ttl=5).enqueue("a").result()
+measured.options(result_ttl="5")  # error
+several: list[list[int]] = gather_results([measured.enqueue("a")])
+or_errors: list[list[int] | Exception] = gather_results(
+    [measured.enqueue("a")], return_exceptions=True
+)
+state: str = measured.enqueue("a").status()
+
+
+async def wait_for_results() -> None:
+    one: list[int] = await (await measured.enqueue_async("a")).result_async(5)
+    wrong: str = await (await measured.enqueue_async("a")).result_async(5)  # error
+    more: list[int] = await gather_results_async([notify.enqueue(1, message="hello")])
+    print(one, wrong, more)
 
 
 @fluxqueue.task_with_context()  # error
