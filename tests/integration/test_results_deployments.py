@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import BrokerError, FluxQueue, TaskHandle, gather_results, gather_results_async
-from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue.embedded import EmbeddedRedis, RedisNotStarted
 from fluxqueue.waiting import listener
 from fluxqueue_core import new_task_id
 from redis import Redis
@@ -183,7 +184,14 @@ def test_results_arrive_over_tls() -> None:
         "tls-ca-cert-file": str(certificate),
         "tls-auth-clients": "no",
     }
-    with EmbeddedRedis(appendfsync="no", options=options) as server:
+    server = EmbeddedRedis(appendfsync="no", options=options)
+    try:
+        server.start()
+    except RedisNotStarted as error:
+        if os.environ.get("CI") == "true":
+            raise  # in CI a skipped test would go unnoticed
+        pytest.skip(f"no Redis with TLS: {error}")
+    with server:
         url = f"rediss://localhost:{port}?ssl_ca_certs={certificate}"
         client = FluxQueue(url)
         handles = handles_of(client, "default", 1_000)

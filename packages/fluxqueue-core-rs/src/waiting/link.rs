@@ -25,8 +25,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// A command whose reply has not come.
 enum Question {
     Hello,
-    /// Its replies are pushes, of which this many are left.
-    Subscribe(HashSlot, usize),
+    /// Its replies are pushes, of which `left` are left.
+    Subscribe {
+        shard_key: HashSlot,
+        left: usize,
+        is_sharded: bool,
+    },
     Unsubscribe(HashSet<Bytes>),
     Look(HashSlot, Vec<Bytes>),
     Beat(Option<HashSlot>),
@@ -97,7 +101,8 @@ impl ResultLink {
             let out = self.connection.outgoing();
             if !questions.subscribe.is_empty() {
                 push_all(out, join, &questions.subscribe);
-                self.requests.push_back(Question::Subscribe(shard_key, questions.subscribe.len()));
+                let (left, is_sharded) = (questions.subscribe.len(), self.is_sharded);
+                self.requests.push_back(Question::Subscribe { shard_key, left, is_sharded });
             }
             let (channels, keys): (Vec<_>, Vec<_>) = questions.look.into_iter().unzip();
             push_all(out, b"MGET", &keys);
@@ -180,7 +185,7 @@ impl ResultLink {
                 }
             }
             b"subscribe" | b"ssubscribe" => {
-                if let Some(Question::Subscribe(_, left)) = self.requests.front_mut() {
+                if let Some(Question::Subscribe { left, .. }) = self.requests.front_mut() {
                     *left -= 1;
                     if *left == 0 {
                         self.requests.pop_front();
@@ -229,7 +234,8 @@ impl ResultLink {
     fn refused(&mut self, deployment: &Deployment, waits: &mut Waits, text: &str, heeded: &mut Heeded) -> Result<()> {
         let request = self.requests.pop_front();
         let (shard_key, name) = match request {
-            Some(Question::Subscribe(shard_key, _)) => (shard_key, "SUBSCRIBE"),
+            Some(Question::Subscribe { shard_key, is_sharded: true, .. }) => (shard_key, "SSUBSCRIBE"),
+            Some(Question::Subscribe { shard_key, .. }) => (shard_key, "SUBSCRIBE"),
             Some(Question::Look(shard_key, _)) => (shard_key, "MGET"),
             Some(Question::Beat(Some(shard_key))) => (shard_key, "MGET"),
             // It answers.
@@ -255,12 +261,11 @@ impl ResultLink {
             None => (),
         }
         let Some(lane) = waits.lane(shard_key) else { return Ok(()) };
-        if name == "SUBSCRIBE" && self.is_sharded && refusal == Refusal::Other {
-            // A cluster of Redis 6.2 has no sharded channels.
+        if name == "SSUBSCRIBE" && refusal == Refusal::Other {
+            // A cluster of Redis 6.2 has no sharded channels. More of these may be under way.
             self.is_sharded = false;
             lane.begin_again();
         } else {
-            let name = if self.is_sharded && name == "SUBSCRIBE" { "SSUBSCRIBE" } else { name };
             lane.fail(&WaitFault::of(text, name));
         }
         Ok(())
