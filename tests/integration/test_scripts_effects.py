@@ -124,7 +124,7 @@ def test_without_a_right_nothing_is_written(
     assert scripts.redis.mget(results.keys) == [None, None, None]
 
 
-def test_a_sharded_channel_is_told_where_the_server_has_some(
+def test_a_sharded_channel_gets_the_result_if_the_server_has_some(
     results: Results, scripts: Scripts
 ) -> None:
     if not scripts.flags:

@@ -8,7 +8,7 @@ from fluxqueue_core import key
 
 # In one call, as in the script: no caller can look between the two.
 STORE = """
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 6000000)
 return redis.call(ARGV[2], ARGV[3], #ARGV[1] <= 4096 and ARGV[1] or '')
 """
 

@@ -106,13 +106,6 @@ impl Consumer {
 
     fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
         job.settle()?;
-        let outcome = match outcome {
-            Outcome::Ended(how) => {
-                let result = self.ending(&job.work).map(|ending| ending.dead(how.name(), "", None));
-                Outcome::Ended(how).keeping(result)
-            }
-            other => other,
-        };
         Ok(self.shared.finish(&job.work, outcome, clock::now()))
     }
 }

@@ -24,6 +24,8 @@ struct TaskWait {
     joined: bool,
     /// How many looks are under way.
     looks: u32,
+    /// Which of the lane's answers was its last one. 0: it has none.
+    answered: u64,
 }
 
 impl TaskWait {
@@ -47,6 +49,8 @@ pub struct Lane {
     to_ask: Vec<Bytes>,
     /// The channels that Redis need no longer tell.
     leaving: HashSet<Bytes>,
+    /// How many looks have found nothing.
+    answers: u64,
 }
 
 /// The next questions of a lane.
@@ -106,6 +110,8 @@ impl Lane {
     pub fn absent(&mut self, channel: &Bytes) {
         let Some(wait) = self.waits.get_mut(channel) else { return };
         wait.looks = wait.looks.saturating_sub(1);
+        self.answers += 1;
+        wait.answered = self.answers;
         if wait.looks > 0 || wait.wants_look {
             return; // A later look is for them.
         }
@@ -129,7 +135,12 @@ impl Lane {
     /// Begins again on another connection: subscribes to all channels, and looks.
     pub fn begin_again(&mut self) {
         self.leaving.clear();
-        self.to_ask = self.waits.keys().cloned().collect();
+        // `take_questions` begins at the end, with those that were answered least recently. So each
+        // gets its turn, even if connections break all the time.
+        let mut channels: Vec<(u64, Bytes)> =
+            self.waits.iter().map(|(channel, wait)| (wait.answered, channel.clone())).collect();
+        channels.sort_unstable_by_key(|(answered, _)| std::cmp::Reverse(*answered));
+        self.to_ask = channels.into_iter().map(|(_, channel)| channel).collect();
         for wait in self.waits.values_mut() {
             wait.wants_join = wait.waiters.iter().any(|waiter| !waiter.2);
             (wait.wants_look, wait.joined, wait.looks) = (true, false, 0);
@@ -262,6 +273,25 @@ mod tests {
         waits.forget(0, &bytes("c"), &arrivals, 1);
         assert!(waits.is_idle());
         assert!(waits.lane(0).expect("there").take_questions(10).look.is_empty());
+    }
+
+    #[test]
+    fn a_look_that_was_not_answered_comes_first_on_the_next_connection() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        let names: Vec<Bytes> = (0..100).map(|n| Bytes::from(format!("c{n}"))).collect();
+        for (token, name) in (0..).zip(&names) {
+            waits.add(0, name.clone(), name.clone(), (arrivals.clone(), token, false));
+        }
+        let lane = waits.lane(0).expect("there");
+        let mut seen = HashSet::new();
+        for _ in 0..4 {
+            lane.begin_again();
+            for (channel, _) in lane.take_questions(25).look {
+                lane.absent(&channel);
+                seen.insert(channel);
+            }
+        }
+        assert_eq!(seen.len(), 100);
     }
 
     #[test]
