@@ -318,3 +318,42 @@ def test_a_worker_keeps_results_with_the_rights_of_the_page(
             acl.create(admin, "worker", [*base, *rules])
             assert handle.result(30) == 6
         assert worker.stop() == 0
+
+
+NOTING = """
+@fluxqueue.task_with_context(result_ttl=60)
+def rows(ctx: Context):
+    ctx.progress(1, 2)
+    ctx.checkpoint({"row": 1})
+    while not os.path.exists("open"):
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.versions
+def test_progress_and_checkpoints_need_no_more_rights(
+    tmp_path: Path, server: EmbeddedRedis, admin: Any
+) -> None:
+    version = acl.version_of(admin)
+    for role in ("client", "worker"):
+        acl.create(admin, role, [*acl.lines(version)[role], *rights(role, version)])
+    client = FluxQueue(acl.url("client", server.url))
+
+    @client.task(result_ttl=60)
+    def rows() -> None: ...
+
+    handle = rows.enqueue()
+
+    async def watch() -> list[float]:
+        seen = []
+        async for progress in handle.watch():
+            seen.append(progress.done)
+            [claimed] = admin.keys("fluxqueue:{default}:claimed:*")
+            assert all(b'"checkpoint":{"row":1}' in raw for raw in admin.hvals(claimed))
+            (tmp_path / "open").touch()
+        return seen
+
+    with WorkerProcess(tmp_path, acl.url("worker", server.url), NOTING) as worker:
+        assert asyncio.run(asyncio.wait_for(watch(), 60)) == [1]
+        assert handle.progress() is None
+        assert worker.stop() == 0

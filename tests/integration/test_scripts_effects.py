@@ -78,6 +78,25 @@ def test_an_outcome_keeps_a_result_and_tells_it(results: Results, scripts: Scrip
     heard.close()
 
 
+def test_a_note_touches_only_a_task_that_is_held(results: Results, scripts: Scripts) -> None:
+    scripts.claim("c", GOOD)
+    saved = GOOD[:-1] + b',"checkpoint":1}'
+    rows = [
+        *results.effect(1, "exchange", b'{"progress":1}'),
+        *Outcome(field(GOOD), "note", saved),
+        *results.effect(2, "exchange", b'{"progress":2}'),
+        *Outcome(field(BAD), "note", BAD),
+    ]
+    arguments = ["c", LEASE, 0, "pending", 1, 1_000, 0, *rows]
+    assert results.call("exchange", arguments, results.keys)[0] == 1
+    # It has not ended.
+    assert scripts.held("c") == {field(GOOD): saved} and scripts.stats() == {}
+    assert scripts.redis.mget(results.keys) == [b'{"progress":1}', None, None]
+    assert 0 < scripts.redis.pttl(results.keys[0]) <= 60_000
+    results.exchange()
+    assert scripts.redis.get(results.keys[0]) == b"good" and scripts.held("c") == {}
+
+
 def test_an_outcome_that_arrives_twice_has_its_effect_once(
     results: Results, scripts: Scripts
 ) -> None:

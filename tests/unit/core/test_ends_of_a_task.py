@@ -42,7 +42,8 @@ OUT_OF_THE_CLAIMED_HASH = {
 }
 INTO_THE_CLAIMED_HASH = {
     ("HSETNX", "OWN_CLAIMED"): ["lib/hold.lua"],
-    ("HSET", "OWN_CLAIMED"): ["lib/claim.lua", "open.lua"],
+    # `settle` writes a message that is there again, with its checkpoint.
+    ("HSET", "OWN_CLAIMED"): ["lib/claim.lua", "lib/settle.lua", "open.lua"],
 }
 TO_A_LIST = {
     # All that returns to a list, or has a priority, goes through `arrive`.

@@ -19,6 +19,7 @@ from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
 from .gathering import gather_results, gather_results_async
 from .handle import TaskHandle
+from .progress import Progress
 from .retry_errors import Reject, Retry, Snooze
 from .retry_policy import RetryPolicy
 from .task import AsyncTask, Task
@@ -42,6 +43,7 @@ __all__ = [
     "FluxQueueWarning",
     "MalformedMessage",
     "MessageTooLarge",
+    "Progress",
     "Reject",
     "ResultDeadlock",
     "ResultError",

@@ -6,9 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
+import orjson
+
+from . import progress as reports
 from .closures import closure
+from .return_value import has_odd_float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class TaskMetadata:
     releases: int = 0
 
 
+class NotedAttempt(Protocol):
+    """The attempt that a context belongs to; the worker's is `fluxqueue_core.Job`."""
+
+    def report(self, progress: bytes) -> None: ...
+    def save(self, checkpoint: bytes) -> None: ...
+    @property
+    def checkpoint(self) -> bytes | None: ...
+
+
 class Context:
     """The first argument of a function decorated with `task_with_context`.
 
@@ -51,9 +64,66 @@ class Context:
             it: one after another in a thread, at the same time on the loop.
     """
 
+    # None: no worker runs the task, for example in a test of its function.
+    _attempt: NotedAttempt | None = None
+    _checkpoint: Any = None
+
     def __init__(self, metadata: TaskMetadata, thread_storage: dict[str, Any]) -> None:
         self.metadata = metadata
         self.thread_storage = thread_storage
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Reports how far the task is, for `TaskHandle.progress`. The last report counts.
+
+        It only notes the report, so call it as often as you like, from any thread: the
+        worker sends the last one, at most four times a second. It has no effect if the task has
+        no `result_ttl`, or when it has ended.
+
+        Args:
+            done: how much is done, in units of your choice.
+            total: how much there is; None: unknown.
+            note: a text for people; 1000 characters of it are kept.
+
+        Raises:
+            TypeError: an argument is of another type.
+            ValueError: a number is negative, infinite or NaN.
+        """
+        report = reports.encode(done, total, note)
+        if self._attempt is not None:
+            self._attempt.report(report)
+
+    def checkpoint(self, value: Any) -> None:
+        """Saves from where another attempt of the task goes on, as `last_checkpoint`.
+
+        The message of the task keeps the value over retries, snoozes, drains and lost workers,
+        until the task has ended. A lost worker may lose what it has saved in its last second.
+
+        Args:
+            value: anything that JSON can carry, of at most 64 KiB as JSON.
+
+        Raises:
+            TypeError: JSON can't carry the value.
+            ValueError: it is too large, or has a NaN or an infinity.
+        """
+        try:
+            encoded = orjson.dumps(value)
+        except TypeError as error:
+            raise TypeError(f"the checkpoint can't be saved as JSON: {error}") from error
+        if b"null" in encoded and has_odd_float(value):
+            raise ValueError("the checkpoint can't be saved: JSON has no NaN and no infinity")
+        if self._attempt is None:
+            self._checkpoint = orjson.loads(encoded)
+        else:
+            self._attempt.save(encoded)
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """The value that `checkpoint` has saved last, in this attempt or an earlier one, in
+        its JSON form; None at first."""
+        if self._attempt is None:
+            return self._checkpoint
+        saved = self._attempt.checkpoint
+        return None if saved is None else orjson.loads(saved)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.metadata!r})"

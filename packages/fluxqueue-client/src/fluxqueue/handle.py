@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cas
 
 from . import blocking
 from .errors import FluxQueueWarning, ResultDeadlock, ResultNotKept
+from .progress import Progress, decode, is_report
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from .broker import Broker
     from .return_value import ReturnValue
     from .waiting import Place
@@ -91,7 +94,7 @@ class TaskHandle(Generic[R]):
             [found] = wait(settings, [self._place()], timeout)
         else:
             [found] = wait(settings, [self._place()], settings.timeout, once=True)
-        if not found:
+        if not found or is_report(found):
             raise timed_out(settings, self._place(), timeout)
         return self._value(found)
 
@@ -122,18 +125,80 @@ class TaskHandle(Generic[R]):
             ResultNotKept: the task was enqueued without `result_ttl`.
             BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
         """
-        from .errors import BrokerUnavailable
         from .outcome_reading import state_of
-        from .waiting import timed_out, wait
+
+        found = self._look()
+        return state_of(found) if found and not is_report(found) else UNFINISHED
+
+    def progress(self) -> Progress | None:
+        """Returns how far the task is, as it has last reported by `ctx.progress`. None: it has
+        reported nothing, or it has ended.
+
+        Raises:
+            ResultNotKept: the task was enqueued without `result_ttl`.
+            BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
+        """
+        found = self._look()
+        return decode(found) if is_report(found) else None
+
+    async def progress_async(self) -> Progress | None:
+        """As `progress`, on the running event loop."""
+        import asyncio
+
+        from .waiting_async import of_loop
+
+        self._check_kept()
+        settings = self._broker.settings
+        try:
+            async with asyncio.timeout(settings.timeout) as limit:
+                found = await of_loop(settings).wait(self._place(), "look")
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._unavailable() from None
+        return decode(found) if is_report(found) else None
+
+    async def watch(self) -> AsyncGenerator[Progress, None]:
+        """Iterates over the reports of progress of the task until it has ended: `async for
+        progress in handle.watch()`. The last report comes first. A caller that is slow gets the
+        newest report next, not each of them.
+
+        It waits for as long as the task has not ended. `async with asyncio.timeout(...)` around
+        the loop limits that.
+
+        Raises:
+            ResultNotKept: the task was enqueued without `result_ttl`.
+            BrokerError: Redis refuses to tell.
+        """
+        from .waiting_async import of_loop
+
+        self._check_kept()
+        reports = of_loop(self._broker.settings).watch(self._place())
+        try:
+            async for report in reports:
+                yield decode(report)
+        finally:
+            await reports.aclose()
+
+    def _look(self) -> bytes:
+        """Returns what Redis keeps of the task: its outcome, a report of its progress, or b''."""
+        from .waiting import wait
 
         self._check_kept()
         settings = self._broker.settings
         [found] = wait(settings, [self._place()], settings.timeout, once=True)
         if found is None:
-            raise BrokerUnavailable(str(timed_out(settings, self._place(), settings.timeout)))
+            raise self._unavailable()
         if isinstance(found, Exception):
             raise found
-        return state_of(found) if found else UNFINISHED
+        return found
+
+    def _unavailable(self) -> Exception:
+        from .errors import BrokerUnavailable
+        from .waiting import timed_out
+
+        settings = self._broker.settings
+        return BrokerUnavailable(str(timed_out(settings, self._place(), settings.timeout)))
 
     def _place(self) -> Place:
         from .waiting import Place

@@ -98,7 +98,7 @@ class ReturnValue:
                 f"({_reason(error)}); return JSON types, or annotate the type that the function "
                 f"returns"
             ) from None
-        if _NULL in encoded and _has_odd_float(value):
+        if _NULL in encoded and has_odd_float(value):
             raise ValueError(
                 f"{self._where}: its result can't be kept, because JSON has no NaN and no infinity"
             )
@@ -132,12 +132,12 @@ def _reason(error: TypeError) -> str:
     return str(error) if cause is None else f"{error}: {cause}"
 
 
-def _has_odd_float(value: Any) -> bool:
+def has_odd_float(value: Any) -> bool:
     """Whether a NaN or an infinity is in a value. orjson writes null for both."""
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, Mapping):
-        return any(_has_odd_float(each) for each in value.values())
+        return any(has_odd_float(each) for each in value.values())
     if isinstance(value, list | tuple):
-        return any(_has_odd_float(each) for each in value)
+        return any(has_odd_float(each) for each in value)
     return False

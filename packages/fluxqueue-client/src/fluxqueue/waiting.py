@@ -48,7 +48,7 @@ def wait(
 
     Returns:
         for each task, its outcome as JSON, the error that ended the wait, or None: nothing
-        came in time. b'': a look found nothing.
+        came in time. A look may also find a report of progress, or nothing: b''.
     """
     deadline = monotonic() + timeout
     mailbox = listener(settings).mailbox()
@@ -58,7 +58,7 @@ def wait(
         first = len(tokens)
         tokens.update(enumerate(positions, first))
         ids = [places[position].task_id for position in positions]
-        mailbox.watch(settings.namespace, queue, ids, first, once)
+        mailbox.watch(settings.namespace, queue, ids, first, "look" if once else "outcome")
     left = len(places)
     while left and greenlets.in_real_thread(mailbox.wait, max(0.0, deadline - monotonic())):
         for token, outcome, error in mailbox.collect():

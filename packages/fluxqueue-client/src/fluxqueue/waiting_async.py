@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import AsyncGenerator
 
 from fluxqueue_core import Settings
 
+from .progress import is_report
 from .waiting import Place, by_queue, listener
 
 
 class _Wait:
     """One wait on an event loop."""
 
-    __slots__ = ("future", "place", "token")
+    __slots__ = ("future", "has_news", "place", "report", "token", "until")
 
-    def __init__(self, place: Place, future: asyncio.Future[bytes]) -> None:
+    def __init__(self, place: Place, future: asyncio.Future[bytes], until: str) -> None:
         self.place = place
         self.future = future
+        self.until = until
         self.token: int | None = None
+        # The last report of progress that the watcher has not taken.
+        self.report: bytes | None = None
+        # Set at each report, and at the end.
+        self.has_news = asyncio.Event()
 
 
 class LoopWaits:
@@ -37,21 +44,53 @@ class LoopWaits:
         self._new: list[_Wait] = []
         self._next = 0
 
-    async def wait(self, place: Place) -> bytes:
+    async def wait(self, place: Place, until: str = "outcome") -> bytes:
         """Returns the outcome of a task as JSON, when it has ended.
+
+        Args:
+            until: 'look': returns what the first look has found, b'' for nothing.
 
         Raises:
             BrokerError: Redis refuses to tell.
         """
-        loop = asyncio.get_running_loop()
-        wait = _Wait(place, loop.create_future())
-        if not self._new:
-            loop.call_soon(self._watch)
-        self._new.append(wait)
+        wait = self._begin(place, until)
         try:
             return await wait.future
         finally:
             self._end(wait)
+
+    async def watch(self, place: Place) -> AsyncGenerator[bytes, None]:
+        """Yields the reports of progress of a task until it has ended: the last one at
+        once, then each that arrives before the caller asks for the next.
+
+        Raises:
+            BrokerError: Redis refuses to tell.
+        """
+        wait, last = self._begin(place, "reported"), None
+        wait.future.add_done_callback(lambda _: wait.has_news.set())
+        try:
+            while True:
+                await wait.has_news.wait()
+                wait.has_news.clear()
+                report, wait.report = wait.report, None
+                # A look and a message may bring the same report.
+                if report is not None and report != last:
+                    last = report
+                    yield report
+                if wait.future.done():
+                    wait.future.result()
+                    return
+        finally:
+            wait.future.cancel()
+            self._end(wait)
+
+    def _begin(self, place: Place, until: str) -> _Wait:
+        loop = asyncio.get_running_loop()
+        wait = _Wait(place, loop.create_future(), until)
+        if not self._new:
+            loop.call_soon(self._watch)
+        self._new.append(wait)
+        return wait
 
     def _watch(self) -> None:
         new, self._new = [wait for wait in self._new if not wait.future.done()], []
@@ -61,6 +100,10 @@ class LoopWaits:
             loop = asyncio.get_running_loop()
             assert self._mailbox.fd is not None
             loop.add_reader(self._mailbox.fd, self._arrived)
+        for until in dict.fromkeys(wait.until for wait in new):
+            self._send([wait for wait in new if wait.until == until], until)
+
+    def _send(self, new: list[_Wait], until: str) -> None:
         for queue, positions in by_queue([wait.place for wait in new]).items():
             first, self._next = self._next, self._next + len(positions)
             for token, position in enumerate(positions, first):
@@ -68,7 +111,7 @@ class LoopWaits:
                 new[position].token = token
             ids = [new[position].place.task_id for position in positions]
             try:
-                self._mailbox.watch(self._namespace, queue, ids, first)
+                self._mailbox.watch(self._namespace, queue, ids, first, until)
             except Exception as error:  # noqa: BLE001 - the waits raise it
                 for position in positions:
                     new[position].future.set_exception(error)
@@ -81,6 +124,9 @@ class LoopWaits:
             if outcome is None:
                 assert error is not None
                 wait.future.set_exception(error)
+            elif wait.until == "reported" and is_report(outcome):
+                wait.report = outcome
+                wait.has_news.set()
             else:
                 wait.future.set_result(outcome)
 
@@ -99,14 +145,19 @@ _of_loops: weakref.WeakKeyDictionary[
 ] = weakref.WeakKeyDictionary()
 
 
+def of_loop(settings: Settings) -> LoopWaits:
+    """Returns the waits of the running event loop for a Redis."""
+    waits = _of_loops.setdefault(asyncio.get_running_loop(), {})
+    key = (settings.url, settings.namespace)
+    if (found := waits.get(key)) is None:
+        found = waits[key] = LoopWaits(settings)
+    return found
+
+
 async def wait_async(settings: Settings, place: Place) -> bytes:
     """Returns the outcome of a task as JSON, when it has ended.
 
     Raises:
         BrokerError: Redis refuses to tell.
     """
-    waits = _of_loops.setdefault(asyncio.get_running_loop(), {})
-    key = (settings.url, settings.namespace)
-    if (found := waits.get(key)) is None:
-        found = waits[key] = LoopWaits(settings)
-    return await found.wait(place)
+    return await of_loop(settings).wait(place)

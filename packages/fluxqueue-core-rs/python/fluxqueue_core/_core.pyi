@@ -389,6 +389,23 @@ class Job:
             RuntimeError: the job has a value already.
         """
 
+    def report(self, progress: bytes) -> None:
+        """Notes how far the task is, for the next exchange: JSON that begins with
+        `{"progress":`. Does nothing if no result of the task is kept, or when it has ended."""
+
+    def save(self, checkpoint: bytes) -> None:
+        """Notes a checkpoint of the task, as JSON, for the next exchange. Does nothing when
+        the task has ended.
+
+        Raises:
+            ValueError: it has more than 64 KiB, or the message would have more than
+                `max_message_bytes`.
+        """
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The last checkpoint of the task, of this attempt or an earlier one, as JSON."""
+
     def trace_headers(self) -> tuple[str | None, str | None, str | None] | None:
         """Returns the headers `traceparent`, `tracestate` and `baggage`, without a dict
         of all headers. None: the message has no headers."""
@@ -434,19 +451,21 @@ class Mailbox:
         queue: str,
         task_ids: Sequence[str],
         first: int,
-        once: bool = False,
+        until: str = "outcome",
     ) -> None:
         """Begins to wait for tasks. The first one's token is `first`, the next ones follow.
-        `once`: looks once; b'' arrives for a task that has no result yet.
+        `until` is 'outcome'; 'look': one look is enough, and finds an outcome, a report of
+        progress or b''; 'reported': reports of progress arrive until the outcome does.
 
         Raises:
             ConfigurationError: the name of the queue or of the namespace is not valid.
-            ValueError: an id is not a UUID in lower case.
+            ValueError: an id is not a UUID in lower case, or `until` is something else.
             BrokerUnavailable: no thread could be started.
         """
 
     def collect(self) -> list[tuple[int, bytes | None, Exception | None]]:
-        """Takes what has arrived: token, result as JSON, error. The wait has ended."""
+        """Takes what has arrived: token, result as JSON, error. The wait has ended,
+        unless the result is a report of progress and the wait is for reports."""
 
     def wait(self, timeout: float) -> bool:
         """Blocks up to `timeout` seconds, without the GIL, until a result is here."""

@@ -1,18 +1,24 @@
 //! A claimed task as Python sees it.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::clock;
+use super::notes::Note;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::work::Work;
 use crate::errors::{Error, Result};
-use crate::message::TraceHeaders;
+use crate::message::{self, Ending, Message, TraceHeaders};
+
+/// The most bytes of a checkpoint.
+const CHECKPOINT_MAX: usize = 65_536;
 
 /// A claimed task that a worker will run.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
@@ -26,6 +32,8 @@ pub struct Job {
     kwargs: Option<Py<PyDict>>,
     /// The value that the task returned, as JSON, if its result is kept.
     value: OnceLock<Vec<u8>>,
+    /// The note of the task, if it has noted something.
+    note: OnceLock<Arc<Note>>,
 }
 
 impl Job {
@@ -37,8 +45,8 @@ impl Job {
         args: Py<PyList>,
         kwargs: Option<Py<PyDict>>,
     ) -> Job {
-        let (settled, value) = (AtomicBool::new(false), OnceLock::new());
-        Job { work, shared, settled, task, queue, args, kwargs, value }
+        let (settled, value, note) = (AtomicBool::new(false), OnceLock::new(), OnceLock::new());
+        Job { work, shared, settled, task, queue, args, kwargs, value, note }
     }
 
     /// Whether the job has an outcome.
@@ -49,6 +57,22 @@ impl Job {
     /// The value that the task returned, as JSON.
     pub(super) fn value(&self) -> &[u8] {
         self.value.get().map_or(b"null", Vec::as_slice)
+    }
+
+    /// The message with the task's last checkpoint.
+    pub(super) fn message(&self) -> Cow<'_, Message> {
+        let noted = self.note.get().and_then(|note| note.message()).and_then(|raw| Message::parse(raw).ok());
+        noted.map_or(Cow::Borrowed(&self.work.message), Cow::Owned)
+    }
+
+    fn note(&self) -> &Arc<Note> {
+        self.note.get_or_init(|| Arc::new(Note::new(&self.work)))
+    }
+
+    fn take_note(&self, is_new: bool) {
+        if is_new {
+            self.shared.take_note(self.work.queue, self.note().clone());
+        }
     }
 
     /// Marks the job as settled. Call this once, when the job ends.
@@ -152,6 +176,46 @@ impl Job {
             )));
         }
         self.value.set(value.to_vec()).map_err(|_| Error::Misuse("the job has a value already").into())
+    }
+
+    fn report(&self, progress: &[u8]) {
+        if self.is_settled() {
+            return;
+        }
+        // The time is that of an end, which this is not.
+        if let Some(ending) = Ending::of_message(&self.work.message, 0) {
+            self.take_note(self.note().report(ending.reported(progress.to_vec())));
+        }
+    }
+
+    fn save(&self, checkpoint: &[u8]) -> PyResult<()> {
+        let size = checkpoint.len();
+        if size > CHECKPOINT_MAX {
+            return Err(PyValueError::new_err(format!(
+                "the checkpoint has {size} bytes as JSON, more than {CHECKPOINT_MAX}; store it elsewhere and save a \
+                 reference to it"
+            )));
+        }
+        let (whole, most) = (message::len_with_checkpoint(&self.work.message, size), self.shared.max_message_bytes);
+        if whole > most {
+            return Err(PyValueError::new_err(format!(
+                "with this checkpoint of {size} bytes the task's message has {whole} bytes, more than \
+                 max_message_bytes of this worker allows ({most}); save less"
+            )));
+        }
+        if !self.is_settled() {
+            self.take_note(self.note().save(Bytes::copy_from_slice(checkpoint)));
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn checkpoint(&self) -> Option<Cow<'_, [u8]>> {
+        let message = &self.work.message;
+        match self.note.get().and_then(|note| note.checkpoint()) {
+            Some(last) => Some(Cow::Owned(last.to_vec())),
+            None => Some(Cow::Borrowed(&message.raw[message.checkpoint.clone()?])),
+        }
     }
 
     fn trace_headers(&self) -> Option<TraceHeaders<'_>> {

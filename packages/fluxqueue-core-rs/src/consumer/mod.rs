@@ -22,6 +22,9 @@ mod job;
 mod lacking_server_tests;
 mod link;
 mod meter;
+mod notes;
+#[cfg(test)]
+mod notes_tests;
 mod options;
 mod outcome;
 mod pace;

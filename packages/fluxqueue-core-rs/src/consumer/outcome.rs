@@ -24,6 +24,9 @@ pub enum Outcome {
     /// It did not run: the message returns to its queue as it is. If a drain cut the attempt off,
     /// `message` replaces it, with the raised count of releases.
     Release { message: Option<Bytes> },
+    /// No end: the note of a running task. `progress` is kept where its result will be, and
+    /// `message` has its checkpoint.
+    Noted { progress: Option<Box<KeptResult>>, message: Option<Bytes> },
     /// One of the ends above, whose result is kept.
     Kept { end: Box<Outcome>, result: Box<KeptResult> },
 }
@@ -84,6 +87,9 @@ impl Settlement {
             results.encode(result, call);
             return self.encode_as(end, call, results);
         }
+        if let Outcome::Noted { progress: Some(progress), .. } = outcome {
+            results.encode(progress, call);
+        }
         let args = &mut call.args;
         args.push(&self.field);
         match outcome {
@@ -113,12 +119,22 @@ impl Settlement {
                 args.push(b"");
                 args.push(b"");
             }
+            Outcome::Noted { message, .. } => {
+                args.push(b"note");
+                args.push(message.as_deref().unwrap_or_default());
+                args.push(b"");
+            }
             Outcome::Release { message } => {
                 args.push(b"release");
                 args.push(message.as_deref().unwrap_or_default());
                 args.push(b"");
             }
         }
+    }
+
+    /// Whether it ends the attempt.
+    pub fn is_end(&self) -> bool {
+        !matches!(self.outcome, Outcome::Noted { .. })
     }
 
     /// The approximate size of its values, bytes.
@@ -134,6 +150,9 @@ impl Outcome {
             Outcome::Dead { reason, .. } => reason.len(),
             Outcome::Succeeded | Outcome::Done | Outcome::Ended(_) => 0,
             Outcome::Release { message } => message.as_ref().map_or(0, Bytes::len),
+            Outcome::Noted { progress, message } => {
+                message.as_ref().map_or(0, Bytes::len) + progress.as_ref().map_or(0, |report| report.json.len())
+            }
             Outcome::Kept { end, result } => end.bytes() + result.json.len(),
         }
     }
@@ -211,6 +230,7 @@ mod tests {
             (Outcome::Dead { reason: b"{}".to_vec(), keep: true }, ["dead", "{}", "1"]),
             (Outcome::Ended(Condemned::Expired), ["expired", "", ""]),
             (Outcome::Ended(Condemned::Cancelled), ["cancelled", "", ""]),
+            (Outcome::Noted { progress: None, message: Some(raw.clone().into()) }, ["note", &raw, ""]),
             (Outcome::Release { message: None }, ["release", "", ""]),
             (Outcome::Release { message: Some(raw.clone().into()) }, ["release", &raw, ""]),
         ] {

@@ -120,14 +120,19 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
     let wanted = if may_ask { room.wanted() } else { 0 };
     let claim = wanted > 0 && open.maybe_more && room.is_low();
     // Rule 16: the exchange puts the next task with a priority where other workers wait for it.
+    let notes = q.notes.due().is_some_and(|due| now >= due);
     let wakes_others = open.took_ranked.is_some();
-    if !(settle || renew || q.has_doubles() || claim || wakes_others) {
+    if !(settle || renew || notes || q.has_doubles() || claim || wakes_others) {
         return false;
     }
-    let settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
+    let mut settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
     // Outcomes go first. Otherwise unsettled tasks pile up here and in Redis, and all of them run
     // again if this process is killed.
     let asked = if turn.state.queues[queue].settlements.is_empty() { wanted } else { 0 };
+    // A note that came back from a broken exchange is among the settlements, so newer notes follow.
+    if notes && turn.state.queues[queue].settlements.is_empty() {
+        settlements.extend(turn.state.queues[queue].take_notes(now, ENOUGH_BYTES));
+    }
     conversation.send_exchange(turn, settlements, asked);
     asked > 0
 }
@@ -204,6 +209,9 @@ fn next_look(conversation: &Conversation, turn: &Turn) -> Option<Duration> {
         sooner(renew_at(open, conversation, turn));
         if !q.settlements.is_empty() {
             sooner(q.settle_at);
+        }
+        if let Some(due) = q.notes.due() {
+            sooner(due);
         }
         if q.waiting() > 0 {
             sooner(now + PATIENCE);

@@ -263,12 +263,12 @@ impl Consumer {
 
     fn retry(&self, job: &Job, delay: f64) -> PyResult<bool> {
         let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
-        Ok(self.finish(job, Outcome::Retry { message: message::with_retry(&job.work.message), delay })?)
+        Ok(self.finish(job, Outcome::Retry { message: message::with_retry(&job.message()), delay })?)
     }
 
     fn snooze(&self, job: &Job, delay: f64) -> PyResult<bool> {
         let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
-        Ok(self.finish(job, Outcome::Later { message: message::with_snooze(&job.work.message), delay })?)
+        Ok(self.finish(job, Outcome::Later { message: message::with_snooze(&job.message()), delay })?)
     }
 
     #[pyo3(signature = (job, reason, error, traceback=None))]
@@ -288,7 +288,7 @@ impl Consumer {
     }
 
     fn release(&self, job: &Job) -> Result<bool> {
-        self.finish(job, Outcome::Release { message: Some(message::with_release(&job.work.message)) })
+        self.finish(job, Outcome::Release { message: Some(message::with_release(&job.message())) })
     }
 
     fn free_slot(&self, job: &Job) -> bool {
@@ -315,8 +315,7 @@ impl Consumer {
         let now = clock::now();
         let raised: Raised = jobs
             .iter()
-            .map(|job| &job.work)
-            .map(|work| ((work.queue, work.message.field_bytes()), message::with_release(&work.message)))
+            .map(|job| ((job.work.queue, job.work.message.field_bytes()), message::with_release(&job.message())))
             .collect();
         let mut state = self.shared.lock();
         for queue in 0..state.queues.len() {

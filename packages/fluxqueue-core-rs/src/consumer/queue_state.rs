@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::claimed::Claimed;
 use super::clock::RedisClock;
+use super::notes::{Note, Notes};
 use super::outcome::{Outcome, Settlement};
 use super::ready::Ready;
 use super::work::{Held, Raised, Stage, Tasks, Work};
@@ -34,6 +35,8 @@ pub struct QueueState {
     pub settlements: VecDeque<Settlement>,
     /// When the oldest outcome leaves.
     pub settle_at: Duration,
+    /// The notes of running tasks.
+    pub notes: Notes,
     /// Whether a conversation is open and no reply is overdue.
     pub connected: bool,
     /// Claimed sync tasks that have not begun.
@@ -169,6 +172,15 @@ impl QueueState {
         self.settlements.drain(..count).collect()
     }
 
+    /// Takes the notes of running tasks that leave at `now`, up to about `bytes`.
+    pub fn take_notes(&mut self, now: Duration, bytes: usize) -> Vec<Settlement> {
+        let held = &self.held;
+        let runs = |note: &Note| {
+            held.get(note.field()).is_some_and(|held| held.serial == note.serial && held.stage == Stage::Running)
+        };
+        self.notes.take(now, bytes, runs)
+    }
+
     /// Returns outcomes to the front: Redis did not execute them, or did not confirm it.
     pub fn return_settlements(&mut self, settlements: Vec<Settlement>) {
         for settlement in settlements.into_iter().rev() {
@@ -178,7 +190,7 @@ impl QueueState {
 
     /// Forgets the fields of outcomes that Redis has executed.
     pub fn settled(&mut self, settlements: &[Settlement]) {
-        for settlement in settlements {
+        for settlement in settlements.iter().filter(|settlement| settlement.is_end()) {
             self.held.remove(&settlement.field);
         }
     }

@@ -1,8 +1,9 @@
 //! The state with its lock, and the signals that wake threads.
 
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::notes::Note;
 use super::outcome::Outcome;
 use super::state::{Phase, State};
 use super::wake::Wake;
@@ -131,6 +132,13 @@ impl Shared {
         }
         if rings_events {
             self.for_events.set();
+        }
+    }
+
+    /// Takes a note of a running task along with the next exchange of its queue.
+    pub fn take_note(&self, queue: usize, note: Arc<Note>) {
+        if self.lock().queues[queue].notes.push(note) {
+            self.driver.set();
         }
     }
 

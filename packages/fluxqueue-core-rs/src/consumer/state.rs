@@ -339,7 +339,7 @@ impl State {
     pub fn lose(&mut self, queue: usize, consumer: &str) {
         let of_queue = &self.queues[queue];
         let lost = Event::LeaseLost { consumer: consumer.to_owned(), running: of_queue.running() };
-        let void: Vec<Bytes> = of_queue.settlements.iter().map(|s| s.field.clone()).collect();
+        let void: Vec<Bytes> = of_queue.settlements.iter().filter(|s| s.is_end()).map(|s| s.field.clone()).collect();
         self.reopened(queue, &HashSet::new(), Duration::ZERO);
         self.tell(queue, lost);
         for field in void {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -38,6 +38,8 @@ pub struct Message {
     pub terms: BodyTerms,
     /// The place of the headers (`traceparent` and others), a JSON object.
     headers: Option<Range<usize>>,
+    /// The place of the task's last checkpoint, a JSON value.
+    pub checkpoint: Option<Range<usize>>,
     /// When a worker first found that it has no task of this name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
@@ -69,8 +71,15 @@ struct Parts<'a> {
     timeout_wins: bool,
     #[serde(borrow, default, deserialize_with = "headers::check")]
     headers: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    checkpoint: Option<&'a RawValue>,
     unknown_since: Option<u64>,
     enqueued_at: Option<u64>,
+}
+
+/// A member that is there; `null` is a value too.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(json: D) -> std::result::Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(json).map(Some)
 }
 
 /// An error keeps this many characters of a fault: serde quotes what it did not
@@ -153,6 +162,7 @@ impl Message {
             args: range_in(&raw, parts.args.get().as_bytes()),
             kwargs: parts.kwargs.map(|kwargs| range_in(&raw, kwargs.get().as_bytes())),
             headers: parts.headers.map(|headers| range_in(&raw, headers.as_bytes())),
+            checkpoint: parts.checkpoint.map(|checkpoint| range_in(&raw, checkpoint.get().as_bytes())),
             terms: parts.terms()?,
             name: parts.name,
             deliveries: head.deliveries,

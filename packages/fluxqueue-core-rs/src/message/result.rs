@@ -20,6 +20,14 @@ use crate::ids;
 /// The reasons whose error is an exception, written as `type: text`.
 const RAISED: [&str; 6] = ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "arguments"];
 
+/// How a report of progress begins. No outcome begins so.
+const REPORT: &[u8] = br#"{"progress":"#;
+
+/// Whether what is kept of a task is a report of its progress, and no outcome.
+pub fn is_report(kept: &[u8]) -> bool {
+    kept.starts_with(REPORT)
+}
+
 /// An outcome that Redis keeps, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptResult {
@@ -101,6 +109,13 @@ impl<'a> Ending<'a> {
         json.extend_from_slice(br#","error":"#);
         write(&mut json, &Failure { kind, text, traceback: traceback.filter(|text| !text.is_empty()) });
         self.kept(json)
+    }
+
+    /// How far the task is, in place of its result until it ends.
+    ///
+    /// Why: docs/decisions/0112-progress-is-kept-where-the-result-will-be.md
+    pub fn reported(self, json: Vec<u8>) -> KeptResult {
+        KeptResult { id: self.id, ttl_ms: self.ttl_ms, json }
     }
 
     fn kept(&self, mut json: Vec<u8>) -> KeptResult {

@@ -10,6 +10,7 @@ use super::parse::Message;
 use crate::errors::Result;
 
 const UNKNOWN_SINCE: &[u8] = br#","unknown_since":"#;
+const CHECKPOINT: &[u8] = br#","checkpoint":"#;
 
 /// The bytes between the head and the closing brace, without the note that a worker did
 /// not know the name; and whether no such note is left.
@@ -65,6 +66,35 @@ fn with_opts(message: &Message, change: impl FnOnce(&mut Opts)) -> Bytes {
     // Only options that another program wrote leave no room: the count then stays.
     let json = if json.len() > OPTS_MAX { message.opts_json().unwrap_or_default() } else { json.as_bytes() };
     rewrite(message, Head { opts: Some(json), ..message.head() }, None)
+}
+
+/// The same attempt, with the checkpoint that its task has reached: a JSON value.
+///
+/// Why: docs/decisions/0113-a-checkpoint-is-part-of-the-message.md
+pub fn with_checkpoint(message: &Message, checkpoint: &[u8]) -> Bytes {
+    let raw = &message.raw;
+    let mut out = Vec::with_capacity(raw.len() + CHECKPOINT.len() + checkpoint.len());
+    if let Some(last) = &message.checkpoint {
+        out.extend_from_slice(&raw[..last.start]);
+        out.extend_from_slice(checkpoint);
+        out.extend_from_slice(&raw[last.end..]);
+        return out.into();
+    }
+    // JSON may end in white space.
+    let whole = raw.trim_ascii_end();
+    out.extend_from_slice(whole.strip_suffix(b"}").unwrap_or(whole));
+    out.extend_from_slice(CHECKPOINT);
+    out.extend_from_slice(checkpoint);
+    out.push(b'}');
+    out.into()
+}
+
+/// How many bytes the message has with a checkpoint of `bytes` bytes.
+pub fn len_with_checkpoint(message: &Message, bytes: usize) -> usize {
+    match &message.checkpoint {
+        Some(last) => message.raw.len() - last.len() + bytes,
+        None => message.raw.len() + CHECKPOINT.len() + bytes,
+    }
 }
 
 /// The same attempt, noting when a worker first did not know its name.
@@ -171,6 +201,35 @@ mod tests {
             let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
             assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
         }
+    }
+
+    #[test]
+    fn a_checkpoint_is_replaced_and_survives_every_rewriting() {
+        let head = r#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[{"checkpoint":1}]"#;
+        for end in
+            ["}", "} \n", r#","checkpoint":null}"#, r#","checkpoint" : [0] ,"later":{}}"#, r#","unknown_since":7}"#]
+        {
+            let first = Message::parse(format!("{head}{end}").into()).expect("JSON");
+            let once = Message::parse(with_checkpoint(&first, br#"{"row":"}"}"#)).expect("JSON");
+            assert_eq!(once.field_bytes(), first.field_bytes());
+            let raw = with_checkpoint(&once, b"[2]");
+            assert_eq!(with_checkpoint(&first, b"[2]"), raw);
+            assert_eq!(len_with_checkpoint(&once, 3), raw.len());
+            assert_eq!(len_with_checkpoint(&first, 3), raw.len() + usize::from(end == "} \n") * 2);
+            let last = |raw: Bytes| {
+                let message = Message::parse(raw.clone()).expect("JSON");
+                String::from_utf8_lossy(&raw[message.checkpoint.expect("there")]).into_owned()
+            };
+            let message = Message::parse(raw.clone()).expect("JSON");
+            let raised = with_delivery(raw).expect("JSON").1;
+            for raw in [with_retry(&message), with_snooze(&message), with_release(&message), raised] {
+                assert_eq!(last(raw), "[2]", "{end}");
+            }
+            let noted = Message::parse(with_unknown_since(&message, 9)).expect("JSON");
+            assert_eq!(last(with_retry(&noted)), "[2]", "{end}");
+        }
+        let plain = Message::parse(format!("{head}}}").into()).expect("JSON");
+        assert_eq!(&with_checkpoint(&plain, b"3")[..], format!(r#"{head},"checkpoint":3}}"#).as_bytes());
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl ResultLink {
                 match parts.get(2) {
                     // A copy: the rest of the read must not stay in memory with it.
                     Some(Reply::BulkString(result)) if !result.is_empty() => {
-                        lane.tell(channel, &Ok(Bytes::copy_from_slice(result)));
+                        lane.told(channel, Bytes::copy_from_slice(result));
                     }
                     _ => lane.must_look(channel),
                 }
@@ -215,8 +215,8 @@ impl ResultLink {
                 let Some(lane) = waits.lane(shard_key) else { return Ok(()) };
                 for (channel, value) in channels.iter().zip(values) {
                     match value {
-                        Reply::BulkString(result) => lane.tell(channel, &Ok(Bytes::copy_from_slice(&result))),
-                        _ => lane.absent(channel),
+                        Reply::BulkString(result) => lane.found(channel, Bytes::copy_from_slice(&result)),
+                        _ => lane.found(channel, Bytes::new()),
                     }
                 }
                 Ok(())

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::mailbox::{Arrivals, WaitFault};
 use super::servers::Servers;
-use super::waits::Waits;
+use super::waits::{Until, Waits};
 use crate::connection::{Deployment, HashSlot};
 use crate::consumer::Wake;
 use crate::errors::{Error, Result};
@@ -57,17 +57,16 @@ impl Listener {
     }
 
     /// Begins to wait for these tasks. The first gets the token `first`, the next ones follow.
-    /// `once`: one look is enough.
     pub fn add(
         self: &Arc<Self>,
         places: Vec<WaitPlace>,
         arrivals: &Arc<Arrivals>,
         first: u64,
-        once: bool,
+        until: Until,
     ) -> Result<()> {
         let mut state = self.lock();
         for (token, place) in (first..).zip(places) {
-            state.waits.add(place.shard_key, place.channel, place.key, (arrivals.clone(), token, once));
+            state.waits.add(place.shard_key, place.channel, place.key, (arrivals.clone(), token, until));
         }
         if !state.runs {
             let listener = self.clone();

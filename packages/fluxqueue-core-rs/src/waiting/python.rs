@@ -9,11 +9,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::listener::{Listener, WaitPlace};
-use super::mailbox::Arrivals;
+use super::mailbox::{Arrivals, Told};
+use super::waits::Until;
 use crate::config::{Config, Wait};
 use crate::connection::{Deployment, hash_slot_of};
 use crate::errors::Result;
 use crate::keys::Namespace;
+use crate::message::is_report;
 use crate::python::settings::Settings;
 use crate::python::signals::interrupt;
 use crate::python::text::Name;
@@ -67,20 +69,20 @@ pub struct Mailbox {
     listener: Arc<Listener>,
     arrivals: Arc<Arrivals>,
     /// The waits that have not ended, by token.
-    places: Mutex<HashMap<u64, WaitPlace>>,
+    places: Mutex<HashMap<u64, (WaitPlace, Until)>>,
     generation: u32,
 }
 
 type Arrived<'py> = (u64, Option<Bound<'py, PyBytes>>, Option<PyErr>);
 
 impl Mailbox {
-    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, WaitPlace>> {
+    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (WaitPlace, Until)>> {
         self.places.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn end(&self, token: u64) {
         let place = self.places().remove(&token);
-        if let Some(place) = place {
+        if let Some((place, _)) = place {
             self.listener.forget(&place, &self.arrivals, token);
         }
     }
@@ -93,8 +95,17 @@ impl Mailbox {
         self.arrivals.fd()
     }
 
-    #[pyo3(signature = (namespace, queue, task_ids, first, once=false))]
-    fn watch(&self, namespace: Name, queue: Name, task_ids: Vec<String>, first: u64, once: bool) -> PyResult<()> {
+    #[pyo3(signature = (namespace, queue, task_ids, first, until="outcome"))]
+    fn watch(&self, namespace: Name, queue: Name, task_ids: Vec<String>, first: u64, until: &str) -> PyResult<()> {
+        let until = match until {
+            "outcome" => Until::Outcome,
+            "look" => Until::Look,
+            "reported" => Until::Reported,
+            other => {
+                let text = format!("until is {other:?}; give \"outcome\", \"look\" or \"reported\"");
+                return Err(pyo3::exceptions::PyValueError::new_err(text));
+            }
+        };
         names::check_queue(&queue)?;
         let namespace = Namespace::new(&namespace)?;
         let (key, channel) = (namespace.result_prefix(&queue), namespace.done_prefix(&queue));
@@ -107,14 +118,19 @@ impl Mailbox {
             Ok(WaitPlace { shard_key, channel: of(&channel), key: of(&key) })
         };
         let all = || task_ids.iter().map(place).collect::<PyResult<Vec<_>>>();
-        self.places().extend((first..).zip(all()?));
-        Ok(self.listener.add(all()?, &self.arrivals, first, once)?)
+        self.places().extend((first..).zip(all()?.into_iter().map(|place| (place, until))));
+        Ok(self.listener.add(all()?, &self.arrivals, first, until)?)
     }
 
     fn collect<'py>(&self, py: Python<'py>) -> Vec<Arrived<'py>> {
         let arrived = self.arrivals.take();
         let mut places = self.places();
-        let known = arrived.into_iter().filter(|(token, _)| places.remove(token).is_some());
+        let goes_on = |until: Until, told: &Told| until == Until::Reported && told.as_ref().is_ok_and(|k| is_report(k));
+        let known = arrived.into_iter().filter(|(token, told)| match places.get(token) {
+            Some((_, until)) if goes_on(*until, told) => true,
+            Some(_) => places.remove(token).is_some(),
+            None => false,
+        });
         known
             .map(|(token, told)| match told {
                 Ok(result) => (token, Some(PyBytes::new(py, &result)), None),

@@ -7,9 +7,21 @@ use bytes::Bytes;
 
 use super::mailbox::{Arrivals, Told, WaitFault};
 use crate::connection::HashSlot;
+use crate::message::is_report;
 
-/// A waiter: where its result arrives, its token, and whether one look is enough for it.
-pub type Waiter = (Arc<Arrivals>, u64, bool);
+/// The event that ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The outcome.
+    Outcome,
+    /// The first look, whatever it finds.
+    Look,
+    /// The outcome; until then each report of progress arrives too.
+    Reported,
+}
+
+/// A waiter: where its result arrives, its token, and what it waits for.
+pub type Waiter = (Arc<Arrivals>, u64, Until);
 
 /// The waits for one task.
 #[derive(Default)]
@@ -30,9 +42,12 @@ struct TaskWait {
 
 impl TaskWait {
     fn add(&mut self, waiter: Waiter) {
-        let (_, _, looks_once) = waiter;
+        let (_, _, until) = waiter;
         self.waiters.push(waiter);
-        if looks_once {
+        if until == Until::Look {
+            self.wants_look = true;
+        } else if self.joined && until == Until::Reported {
+            // The last report was told before.
             self.wants_look = true;
         } else if !self.joined && !self.wants_join {
             // Joins first and looks second, so that nothing falls between the two.
@@ -106,8 +121,22 @@ impl Lane {
         }
     }
 
-    /// A look has found no result. Tells the waiters that asked for one look only.
-    pub fn absent(&mut self, channel: &Bytes) {
+    /// Redis has told what is kept of a task. A report of progress ends no wait for its outcome.
+    pub fn told(&mut self, channel: &Bytes, kept: Bytes) {
+        if !is_report(&kept) {
+            return self.tell(channel, &Ok(kept));
+        }
+        let Some(wait) = self.waits.get(channel) else { return };
+        for (arrivals, token, _) in wait.waiters.iter().filter(|waiter| waiter.2 == Until::Reported) {
+            arrivals.push(*token, Ok(kept.clone()));
+        }
+    }
+
+    /// A look has found what is kept of a task; empty for nothing.
+    pub fn found(&mut self, channel: &Bytes, kept: Bytes) {
+        if !kept.is_empty() {
+            self.told(channel, kept.clone());
+        }
         let Some(wait) = self.waits.get_mut(channel) else { return };
         wait.looks = wait.looks.saturating_sub(1);
         self.answers += 1;
@@ -115,10 +144,10 @@ impl Lane {
         if wait.looks > 0 || wait.wants_look {
             return; // A later look is for them.
         }
-        let (once, others) = std::mem::take(&mut wait.waiters).into_iter().partition(|waiter| waiter.2);
+        let (once, others) = std::mem::take(&mut wait.waiters).into_iter().partition(|waiter| waiter.2 == Until::Look);
         wait.waiters = others;
         let once: Vec<Waiter> = once;
-        once.iter().for_each(|(arrivals, token, _)| arrivals.push(*token, Ok(Bytes::new())));
+        once.iter().for_each(|(arrivals, token, _)| arrivals.push(*token, Ok(kept.clone())));
         if wait.waiters.is_empty() {
             self.end(channel);
         }
@@ -142,7 +171,7 @@ impl Lane {
         channels.sort_unstable_by_key(|(answered, _)| std::cmp::Reverse(*answered));
         self.to_ask = channels.into_iter().map(|(_, channel)| channel).collect();
         for wait in self.waits.values_mut() {
-            wait.wants_join = wait.waiters.iter().any(|waiter| !waiter.2);
+            wait.wants_join = wait.waiters.iter().any(|waiter| waiter.2 != Until::Look);
             (wait.wants_look, wait.joined, wait.looks) = (true, false, 0);
         }
     }
@@ -246,7 +275,7 @@ mod tests {
     fn a_wait_is_asked_once_and_leaves_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
         for token in 0..2 {
-            waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), token, false));
+            waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), token, Until::Outcome));
         }
         let lane = waits.lane(0).expect("there");
         let asked = lane.take_questions(10);
@@ -267,7 +296,7 @@ mod tests {
     #[test]
     fn a_wait_that_is_given_up_before_it_was_asked_says_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, false));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Outcome));
         waits.forget(0, &bytes("c"), &arrivals, 2);
         assert_eq!(waits.count(), 1);
         waits.forget(0, &bytes("c"), &arrivals, 1);
@@ -280,14 +309,14 @@ mod tests {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
         let names: Vec<Bytes> = (0..100).map(|n| Bytes::from(format!("c{n}"))).collect();
         for (token, name) in (0..).zip(&names) {
-            waits.add(0, name.clone(), name.clone(), (arrivals.clone(), token, false));
+            waits.add(0, name.clone(), name.clone(), (arrivals.clone(), token, Until::Outcome));
         }
         let lane = waits.lane(0).expect("there");
         let mut seen = HashSet::new();
         for _ in 0..4 {
             lane.begin_again();
             for (channel, _) in lane.take_questions(25).look {
-                lane.absent(&channel);
+                lane.found(&channel, Bytes::new());
                 seen.insert(channel);
             }
         }
@@ -297,19 +326,19 @@ mod tests {
     #[test]
     fn one_look_is_enough_for_some_and_subscribes_to_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, true));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Look));
         let lane = waits.lane(0).expect("there");
         let asked = lane.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (0, 1));
         // Both come after the look was sent, and need another one.
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 2, true));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 3, false));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 2, Until::Look));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 3, Until::Outcome));
         let lane = waits.lane(0).expect("there");
-        lane.absent(&bytes("c"));
+        lane.found(&bytes("c"), Bytes::new());
         assert!(arrivals.take().is_empty());
         let asked = lane.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (1, 1));
-        lane.absent(&bytes("c"));
+        lane.found(&bytes("c"), Bytes::new());
         assert_eq!(arrivals.take(), [(1, Ok(Bytes::new())), (2, Ok(Bytes::new()))]);
         lane.tell(&bytes("c"), &Ok(bytes("{}")));
         assert_eq!(arrivals.take(), [(3, Ok(bytes("{}")))]);
@@ -318,7 +347,7 @@ mod tests {
     #[test]
     fn a_fault_ends_every_wait() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, false));
+        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Outcome));
         waits.fail_all(&WaitFault("no".into()));
         assert_eq!(arrivals.take(), [(1, Err(WaitFault("no".into())))]);
         assert!(waits.is_idle());

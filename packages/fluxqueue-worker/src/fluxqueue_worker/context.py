@@ -28,4 +28,7 @@ def build_context(
         enqueued_at=datetime.fromtimestamp(job.enqueued_at / 1000, UTC),
         headers=job.headers or {},
     )
-    return context_type(metadata, thread_storage)
+    context = context_type(metadata, thread_storage)
+    # A subclass may be frozen.
+    object.__setattr__(context, "_attempt", job)
+    return context

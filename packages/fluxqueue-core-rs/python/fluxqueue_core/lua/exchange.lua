@@ -15,6 +15,8 @@
 --              field, 'later',   the new message, delay in ms (counts no failure)
 --              field, 'dead',    the reason as JSON, '1' to keep it regardless of ARGV 5
 --              field, 'release', the new message or '' (as it is), ''
+--              field, 'note',    the message with its checkpoint or '' (as it is), '' (it runs on;
+--                                an effect is a report of its progress)
 --              An effect of an outcome is four values before it:
 --              position of a key in KEYS, 'keep', an outcome as JSON, ms to keep it
 --              ('keep_sharded' if its channel is sharded)

@@ -20,6 +20,11 @@ local function settle(t, at, save_dead)
     if is_effect then
       effects = effects or {}
       effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra, kind == 'keep_sharded'}
+    elseif message and kind == 'note' then
+      -- Only here: a report must not overwrite the outcome of a task that has ended.
+      if effects then check_keep(effects) end
+      if payload ~= '' then redis.call('HSET', OWN_CLAIMED, f, payload) end
+      if effects then keep(effects) end
     elseif message then
       local ends = kind == 'done' or kind == 'dead' or kind == 'expired' or kind == 'cancelled'
       if ends and any_cancelled then condemning().forget({f}, 1, 1) end
