@@ -50,7 +50,8 @@ TO_A_LIST = {
     # A condemned message comes to the front, before its old place is left.
     ("RPUSH", "list"): ["cancel.lua", "lib/arrive.lua"],
     ("RPUSH", "home(delayed)"): ["cancel.lua"],
-    ("LPUSH", "list"): ["promote.lua"],
+    # The first is a call that follows an end, at its place.
+    ("LPUSH", "list"): ["lib/finish.lua", "promote.lua"],
     # With a priority: at the head of pending, in the zset, or there already.
     ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The last two ask for the right to it, and add nothing.
@@ -59,11 +60,13 @@ TO_A_LIST = {
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
     ("RPUSH", "source"): ["lib/claim.lua"],
-    # A call that the script delivers: at once, or later (one of the two adds nothing).
-    ("LPUSH", "PENDING"): ["enqueue.lua", "lib/one_call.lua"],
+    # A call that the script delivers: at once, or later (one of the two adds nothing). And: a
+    # call that follows an end, if its own list can't be written.
+    ("LPUSH", "PENDING"): ["enqueue.lua", "lib/finish.lua", "lib/one_call.lua"],
     # And: a retry or a name that is not known; a newer version.
+    # And: a call that follows an end, where no list takes it.
     ("ZADD", "DELAYED"): [
-        *("enqueue.lua", "enqueue.lua"),
+        *("enqueue.lua", "enqueue.lua", "lib/finish.lua"),
         *("lib/newer.lua", "lib/one_call.lua", "lib/settle.lua"),
     ],
 }
@@ -189,7 +192,7 @@ def ends_of_the_page() -> dict[str, str]:
     """Each end of the table, with the counter that it raises."""
     section = PAGE.read_text().split("\n## Ends\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
-    return {end.strip(" `"): counter.strip(" `") for end, _, counter, _ in rows}
+    return {end.strip(" `"): counter.strip(" `") for end, _, counter, *_ in rows}
 
 
 def test_the_page_has_every_end_with_its_counter() -> None:

@@ -36,6 +36,8 @@ WORKER_SCRIPTS = {"open", "exchange"}
 # Only a client whose calls have options needs the right to call the first, and one that
 # cancels tasks the second.
 CLIENT_SCRIPTS = {"enqueue", "cancel"}
+# The page adds this for the calls of `on_failure`.
+FOR_CALLBACKS = {"lpush"}
 # The part of `enqueue` for calls with priorities.
 WITH_PRIORITIES = {"exists", "lindex", "rpop", "rpush", "zrange", "zremrangebyrank"}
 # A block of the page for results adds these, and those for a cluster.
@@ -73,7 +75,11 @@ def of_scripts(role: str) -> set[str]:
     if role == "client-options":
         return called(script("enqueue")) - WITH_PRIORITIES
     if role == "worker":
-        return set().union(*(called(script(name)) for name in WORKER_SCRIPTS)) - FOR_RESULTS
+        return (
+            set().union(*(called(script(name)) for name in WORKER_SCRIPTS))
+            - FOR_RESULTS
+            - FOR_CALLBACKS
+        )
     not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}
     others = [called(script(name)) for name in script_names() if name not in not_here]
     assert called(script("open")) >= OPEN_OF_SCHEDULER

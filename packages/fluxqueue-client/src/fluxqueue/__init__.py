@@ -17,6 +17,7 @@ from fluxqueue_core import __version__
 from .client import FluxQueue
 from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
+from .failure import Failure
 from .gathering import gather_results, gather_results_async
 from .handle import TaskHandle
 from .progress import Progress
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "EnqueueUncertain",
+    "Failure",
     "FluxQueue",
     "FluxQueueError",
     "FluxQueueWarning",

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
 from . import peer_names
+from .callbacks import OnFailure, callback_json, check_on_failure
 from .errors import ConfigurationError
 from .option_checks import (
     Check,
@@ -72,6 +73,8 @@ class TaskOptions(TypedDict, total=False):
             begin first. Retries keep it.
         result_ttl: seconds for which the outcome of the task is kept, for
             `TaskHandle.result`; None means that it is not kept.
+        on_failure: a task, or the name of one, that is called with a `Failure` when this
+            one is dead or has expired. None means no such call.
     """
 
     retry_delay: float
@@ -87,15 +90,23 @@ class TaskOptions(TypedDict, total=False):
     expires: float | None
     priority: int
     result_ttl: float | None
+    on_failure: OnFailure | None
 
 
-def option(default: Any, check: Check, *, sent: bool = False) -> Any:
+def option(
+    default: Any,
+    check: Check,
+    *,
+    sent: bool = False,
+    encode: Callable[[Any], Any] = lambda value: value,
+) -> Any:
     """Makes a field of `Terms`.
 
     Args:
         sent: whether messages carry the value. If so, `Route` takes it by the same name.
+        encode: returns the value as `Route` takes it.
     """
-    return field(default=default, metadata={"check": check, "sent": sent})
+    return field(default=default, metadata={"check": check, "sent": sent, "encode": encode})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ class Terms:
     expires: float | None = option(None, check_seconds("expiry"), sent=True)
     priority: int = option(0, check_priority, sent=True)
     result_ttl: float | None = option(None, check_seconds("result"), sent=True)
+    on_failure: OnFailure | None = option(None, check_on_failure, sent=True, encode=callback_json)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -155,7 +167,11 @@ class Terms:
 
     def sent(self) -> dict[str, Any]:
         """Returns the values that messages carry, as arguments of `Route`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["sent"]}
+        return {
+            f.name: f.metadata["encode"](getattr(self, f.name))
+            for f in fields(self)
+            if f.metadata["sent"]
+        }
 
 
 def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:

@@ -31,6 +31,7 @@ __all__ = [
     "dial",
     "errors",
     "evictions",
+    "failure_call",
     "fork_generation",
     "is_temporary",
     "key",

@@ -29,6 +29,7 @@ __all__ = [
     "dead_result",
     "dial",
     "evictions",
+    "failure_call",
     "fork_generation",
     "is_temporary",
     "key",
@@ -162,7 +163,8 @@ class Route:
         terms: the options of the task that its messages carry, as
             `fluxqueue.options.Terms.sent` returns them, or options of a call: `priority`
             (0 to 9), `expires` (seconds from the call on), `expires_at` (ms since 1970,
-            which replaces `expires`), `result_ttl` (seconds). A term that is left out has
+            which replaces `expires`), `result_ttl` (seconds), `on_failure` (the member of the
+            message, as text). A term that is left out has
             its default.
 
     Raises:
@@ -921,7 +923,7 @@ def parse_message(message: bytes) -> dict[str, Any]:
     None), `result_ttl` (ms or None),
     `snoozes`, `releases`, `name`, `args` (bytes), `kwargs` (bytes or None),
     `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `headers` (a dict
-    or None), `enqueued_at` (ms since 1970).
+    or None), `on_failure` (JSON as text, or None), `enqueued_at` (ms since 1970).
 
     Raises:
         MalformedMessage: the bytes are not a message. The text says what is wrong.
@@ -951,6 +953,12 @@ def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
 def dead_result(message: bytes, reason: str, error: str) -> tuple[bytes, int] | None:
     """Returns the outcome that is kept of a task that ends as dead without a worker, as JSON,
     and for how many milliseconds. None: nothing of it is kept."""
+
+def failure_call(
+    message: bytes, queue: str, reason: str, error: str, namespace: str = ""
+) -> tuple[str, bytes] | None:
+    """Returns the call that follows when a task ends as dead without a worker: the key of the
+    list that it goes to, and its message. None: the task has no callback."""
 
 def operators_remedy(error: str, command: str = "", script: str | None = None) -> str | None:
     """Returns the remedy for an error of Redis (with its code) that lasts until an operator

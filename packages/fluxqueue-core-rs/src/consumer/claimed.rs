@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use super::work::Tasks;
 use crate::errors::Error;
 use crate::ids;
-use crate::message::{self, Condemned, Ending, Message};
+use crate::message::{self, Condemned, Death, Ending, Message};
 
 /// A claimed message. The driver reads it before it locks the state, because the
 /// threads that run tasks wait for that lock.
@@ -26,6 +26,7 @@ struct Unreadable {
     error: Error,
     /// Its end, if its head can be read and says that the result is kept.
     ending: Option<Box<Ending<'static>>>,
+    raw: Bytes,
 }
 
 /// The fate of a claimed message.
@@ -42,8 +43,10 @@ impl Claimed {
         // The client's limit, plus the bytes that retries and rescues can add to a message.
         let is_too_large = raw.len() > most + message::GROWTH_MAX;
         let field = message::field(&raw).map(|range| message::field_of(&raw, range));
-        let unreadable =
-            |raw: &Bytes, error| Unreadable { error, ending: Ending::of_bytes(raw, ids::unix_ms()).map(Box::new) };
+        let unreadable = |raw: &Bytes, error| {
+            let ending = Ending::of_bytes(raw, ids::unix_ms()).map(Box::new);
+            Unreadable { error, ending, raw: raw.clone() }
+        };
         let message = match is_too_large {
             true => Err(unreadable(&raw, too_large(raw.len(), most))),
             false => Message::parse(raw.clone()).map_err(|error| unreadable(&raw, error)),
@@ -61,22 +64,23 @@ impl Claimed {
         match self.message {
             Ok(message) => match (message.ends_unbegun(redis_ms), tasks.get(&message.name)) {
                 (Some(how), _) => {
-                    let (outcome, event) = unbegun(&message, how);
+                    let (outcome, event) = unbegun(&message, how, tasks);
                     Decision::Settle(outcome, event)
                 }
                 (None, Some((task, is_async))) => Decision::Run(task, is_async, message),
-                (None, None) => unknown(&message, redis_ms, grace),
+                (None, None) => unknown(&message, tasks, redis_ms, grace),
             },
-            Err(unreadable) => malformed(field, &unreadable),
+            Err(unreadable) => malformed(field, &unreadable, tasks),
         }
     }
 }
 
-fn malformed(field: &Bytes, unreadable: &Unreadable) -> Decision {
+fn malformed(field: &Bytes, unreadable: &Unreadable, tasks: &Tasks) -> Decision {
     let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
     let (error, ending) = (unreadable.error.to_string(), unreadable.ending.as_deref());
     let (outcome, event) = parked("malformed", &error, task_id, String::new(), None, ending);
-    Decision::Settle(outcome, event)
+    let call = unbegun_death(tasks, "malformed", &error).call_of_bytes(&unreadable.raw);
+    Decision::Settle(outcome.following(call), event)
 }
 
 /// The outcome and the event of a message that can't run: it goes to the dead set. `ending` is
@@ -94,15 +98,26 @@ pub fn parked(
     (outcome.keeping(ending.map(|ending| ending.dead(reason, error, None))), event)
 }
 
-/// The outcome and the event of a message that ends without an attempt.
-pub fn unbegun(message: &Message, how: Condemned) -> (Outcome, Event) {
+/// The end of a task that no attempt has ended, for its callback.
+fn unbegun_death<'a>(tasks: &'a Tasks, reason: &'a str, error: &'a str) -> Death<'a> {
+    Death { queue: &tasks.queue, reason, error, traceback: None, has_begun: false, most: tasks.most }
+}
+
+/// The outcome and the event of a message that ends without an attempt. `tasks` are those of its
+/// queue.
+pub fn unbegun(message: &Message, how: Condemned, tasks: &Tasks) -> (Outcome, Event) {
     let (task_id, name, traceparent) = (message.task_id().to_owned(), message.name.clone(), traceparent(message));
     let event = match how {
         Condemned::Expired => Event::Expired { task_id, name, traceparent },
         Condemned::Cancelled => Event::Cancelled { task_id, name, traceparent },
     };
     let result = Ending::of_message(message, ids::unix_ms()).map(|ending| ending.dead(how.name(), "", None));
-    (Outcome::Ended(how).keeping(result), event)
+    // The caller who cancels a task knows about it. Why: docs/decisions/0116-an-expiry-calls-back-and-a-cancelling-does-not.md
+    let call = match how {
+        Condemned::Expired => unbegun_death(tasks, how.name(), "it expired before an attempt began").call(message),
+        Condemned::Cancelled => None,
+    };
+    (Outcome::Ended(how).keeping(result).following(call), event)
 }
 
 fn traceparent(message: &Message) -> Option<String> {
@@ -121,7 +136,7 @@ fn too_large(len: usize, most: usize) -> Error {
 /// Decides about a message whose task is not registered here. A rolling deployment has old and
 /// new workers at the same time, so the worker defers the message, and parks it only after the
 /// grace.
-fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
+fn unknown(message: &Message, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
     let task_id = message.task_id().to_owned();
     let name = message.name.clone();
     let traceparent = traceparent(message);
@@ -135,7 +150,8 @@ fn unknown(message: &Message, redis_ms: u64, grace: u64) -> Decision {
         );
         let ending = Ending::of_message(message, redis_ms);
         let (outcome, event) = parked("unknown_task", &error, task_id, name, traceparent, ending.as_ref());
-        return Decision::Settle(outcome, event);
+        let call = unbegun_death(tasks, "unknown_task", &error).call(message);
+        return Decision::Settle(outcome.following(call), event);
     }
     let delay = (grace / 60).clamp(200, 5000).min((grace - passed.min(grace)).max(50));
     let message = message::with_unknown_since(message, since);

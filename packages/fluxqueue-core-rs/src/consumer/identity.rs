@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::options::Options;
-use super::outcome::{ResultKeys, Settlement};
+use super::outcome::{EffectKeys, Settlement};
 use super::requests;
 use super::scripts::Scripts;
 use crate::connection::{Args, Call, command};
@@ -126,7 +126,8 @@ impl Identity {
         asked: usize,
         text: bool,
     ) {
-        let results = ResultKeys { prefix: &self.results, is_sharded: options.is_cluster && scripts.knows_shards };
+        let is_sharded = options.is_cluster && scripts.knows_shards;
+        let effects = EffectKeys { namespace: &self.namespace, prefix: &self.results, is_sharded };
         let what = requests::Exchange {
             consumer: &self.current,
             lease_ms: options.lease_ms(),
@@ -134,7 +135,7 @@ impl Identity {
             suspects: options.suspects,
             save_dead: options.save_dead,
             grace_ms: options.unknown_grace,
-            results,
+            effects,
         };
         let mut call = self.call_for(&self.current);
         requests::exchange(&mut call, &what, settlements);

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::connection::Call;
-use crate::message::{Condemned, KeptResult, Message};
+use crate::keys::Namespace;
+use crate::message::{Condemned, FailureCall, KeptResult, Message};
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,18 +30,22 @@ pub enum Outcome {
     Noted { progress: Option<Box<KeptResult>>, message: Option<Bytes> },
     /// One of the ends above, whose result is kept.
     Kept { end: Box<Outcome>, result: Box<KeptResult> },
+    /// One of the ends above, after which the callback of the task is called.
+    Followed { end: Box<Outcome>, call: Box<FailureCall> },
 }
 
-/// Where the results of a queue are kept.
+/// Where the effects of the outcomes of a queue go.
 #[derive(Clone, Copy, Debug)]
-pub struct ResultKeys<'a> {
-    /// The start of their keys.
+pub struct EffectKeys<'a> {
+    /// The keys of this application.
+    pub namespace: &'a Namespace,
+    /// The start of the keys of results.
     pub prefix: &'a str,
-    /// Whether their channels are sharded.
+    /// Whether the channels of results are sharded.
     pub is_sharded: bool,
 }
 
-impl ResultKeys<'_> {
+impl EffectKeys<'_> {
     /// Appends the effect that keeps a result, in front of its outcome.
     fn encode(&self, result: &KeptResult, call: &mut Call) {
         let key = call.keys.push(&[self.prefix.as_bytes(), &result.id].concat());
@@ -49,6 +54,15 @@ impl ResultKeys<'_> {
         call.args.push(&result.json);
         call.args.number(result.ttl_ms);
     }
+
+    /// Appends the effect that enqueues a call, in front of its outcome. Its list does not go
+    /// into KEYS: it may be on another server, or out of this user's rights.
+    fn encode_call(&self, push: &FailureCall, call: &mut Call) {
+        call.args.push(self.namespace.pending(&push.queue).as_bytes());
+        call.args.push(b"push");
+        call.args.push(&push.message);
+        call.args.push(b"");
+    }
 }
 
 impl Outcome {
@@ -56,6 +70,14 @@ impl Outcome {
     pub fn keeping(self, result: Option<KeptResult>) -> Outcome {
         match result {
             Some(result) => Outcome::Kept { end: Box::new(self), result: Box::new(result) },
+            None => self,
+        }
+    }
+
+    /// The same end, with the call that follows it if there is one.
+    pub fn following(self, call: Option<FailureCall>) -> Outcome {
+        match call {
+            Some(call) => Outcome::Followed { end: Box::new(self), call: Box::new(call) },
             None => self,
         }
     }
@@ -78,14 +100,18 @@ pub struct Settlement {
 impl Settlement {
     /// Appends its values for `exchange`: the field alone for a plain success, four values for
     /// every other outcome.
-    pub fn encode(&self, call: &mut Call, results: ResultKeys) {
-        self.encode_as(&self.outcome, call, results);
+    pub fn encode(&self, call: &mut Call, effects: EffectKeys) {
+        self.encode_as(&self.outcome, call, effects);
     }
 
-    fn encode_as(&self, outcome: &Outcome, call: &mut Call, results: ResultKeys) {
+    fn encode_as(&self, outcome: &Outcome, call: &mut Call, effects: EffectKeys) {
         if let Outcome::Kept { end, result } = outcome {
-            results.encode(result, call);
-            return self.encode_as(end, call, results);
+            effects.encode(result, call);
+            return self.encode_as(end, call, effects);
+        }
+        if let Outcome::Followed { end, call: push } = outcome {
+            effects.encode_call(push, call);
+            return self.encode_as(end, call, effects);
         }
         if let Outcome::Noted { progress: Some(progress), .. } = outcome {
             results.encode(progress, call);
@@ -93,7 +119,7 @@ impl Settlement {
         let args = &mut call.args;
         args.push(&self.field);
         match outcome {
-            Outcome::Succeeded | Outcome::Kept { .. } => (),
+            Outcome::Succeeded | Outcome::Kept { .. } | Outcome::Followed { .. } => (),
             Outcome::Done => {
                 args.push(b"done");
                 args.push(b"");
@@ -154,6 +180,7 @@ impl Outcome {
                 message.as_ref().map_or(0, Bytes::len) + progress.as_ref().map_or(0, |report| report.json.len())
             }
             Outcome::Kept { end, result } => end.bytes() + result.json.len(),
+            Outcome::Followed { end, call } => end.bytes() + call.message.len(),
         }
     }
 }
@@ -177,9 +204,10 @@ mod tests {
 
     /// KEYS and ARGV of an exchange, from the number of successes on.
     fn all_told(settlements: &[Settlement]) -> (Vec<String>, Vec<String>) {
-        let results = ResultKeys { prefix: "result:", is_sharded: false };
+        let namespace = &Namespace::default();
+        let effects = EffectKeys { namespace, prefix: "result:", is_sharded: false };
         let what =
-            Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0, results };
+            Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0, effects };
         let mut call = Call::default();
         exchange(&mut call, &what, settlements);
         let mut out = Vec::new();
@@ -207,6 +235,23 @@ mod tests {
         let (keys, args) = all_told(&[retried, done]);
         assert_eq!(keys, [format!("result:{ID}")]);
         assert_eq!(args[1..], [&field, "retry", &raw, "7", "1", "keep", &json, "60000", &field, "done", "", ""]);
+    }
+
+    #[test]
+    fn a_call_that_follows_is_an_effect_beside_the_result() {
+        let message = message(format!(r#"{{"v":2,"id":"{ID}","opts":{{"r":60000}},"name":"n","args":[]}}"#));
+        let result = Ending::of_message(&message, 7).expect("kept").dead("failed", "no", None);
+        let json = String::from_utf8(result.json.clone()).expect("text");
+        let call = FailureCall { queue: "other".to_owned(), message: b"{}".to_vec() };
+        let end = Outcome::Dead { reason: b"why".to_vec(), keep: true };
+        let dead = settlement(&message, end.keeping(Some(result)).following(Some(call)));
+        let field = format!("{ID}\"");
+        assert_eq!(dead.bytes(), field.len() + json.len() + "why".len() + "{}".len());
+        let (keys, args) = all_told(&[dead]);
+        assert_eq!(keys, [format!("result:{ID}")]);
+        let pushed = ["fluxqueue:{other}:pending", "push", "{}", ""];
+        assert_eq!(args[..5], [["0"].as_slice(), &pushed].concat());
+        assert_eq!(args[5..], ["1", "keep", &json, "60000", &field, "dead", "why", "1"]);
     }
 
     #[test]

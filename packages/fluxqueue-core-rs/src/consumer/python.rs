@@ -25,7 +25,7 @@ use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
 use crate::errors::{Error, Result};
 use crate::ids;
-use crate::message::{self, Condemned, Ending};
+use crate::message::{self, Condemned, Death, Ending, FailureCall};
 use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
@@ -45,6 +45,8 @@ pub struct Consumer {
     queues: Vec<Py<PyString>>,
     /// This worker as `host:pid`, for results.
     worker: String,
+    /// The most bytes of a message.
+    most: usize,
 }
 
 fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
@@ -74,7 +76,8 @@ impl Consumer {
                 let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
                 let ending = self.ending(&work);
                 let (outcome, event) = claimed::parked("malformed", &text, task_id, name, None, ending.as_ref());
-                self.shared.finish(&work, outcome, clock::now());
+                let call = self.failure_call(py, &work, "malformed", &text, None)?;
+                self.shared.finish(&work, outcome.following(call), clock::now());
                 let mut state = self.shared.lock();
                 state.tell(work.queue, event);
                 self.shared.wake(state);
@@ -102,6 +105,20 @@ impl Consumer {
         ending.started = Some(finished.saturating_sub(ran.as_millis() as u64));
         ending.worker = Some(&self.worker);
         Some(ending)
+    }
+
+    /// The call that follows if the task of an attempt is dead. None: it has no callback.
+    fn failure_call(
+        &self,
+        py: Python<'_>,
+        work: &Work,
+        reason: &str,
+        error: &str,
+        traceback: Option<&str>,
+    ) -> PyResult<Option<FailureCall>> {
+        let queue = self.queues[work.queue].bind(py).to_str()?;
+        let has_begun = reason != "malformed";
+        Ok(Death { queue, reason, error, traceback, has_begun, most: self.most }.call(&work.message))
     }
 
     fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
@@ -162,13 +179,14 @@ impl Consumer {
         let (mut registered, mut per_queue) = (Vec::new(), Vec::new());
         let anywhere = anywhere.map(|table| register(table, &mut registered)).transpose()?;
         let anywhere = Arc::new(anywhere.unwrap_or_default());
+        let largest = max_message_bytes.unwrap_or(settings.config.max_message_bytes);
         for queue in &queues {
             names::check_queue(queue)?;
             let own = register(&tasks.get_item(queue)?, &mut registered)?;
-            per_queue.push((queue.clone(), Tasks { own, anywhere: anywhere.clone() }));
+            let tasks = Tasks { own, anywhere: anywhere.clone(), queue: queue.clone(), most: largest };
+            per_queue.push((queue.clone(), tasks));
         }
         loads(py)?;
-        let largest = max_message_bytes.unwrap_or(settings.config.max_message_bytes);
         let shared = Shared::new(per_queue, concurrency, grace, largest)?;
         shared.lock().slots.left = max_tasks.unwrap_or(u64::MAX);
         Ok(Consumer {
@@ -180,6 +198,7 @@ impl Consumer {
             tasks: registered,
             queues: queues.iter().map(|queue| PyString::intern(py, queue).unbind()).collect(),
             worker: short_name(who),
+            most: largest,
         })
     }
 
@@ -272,13 +291,21 @@ impl Consumer {
     }
 
     #[pyo3(signature = (job, reason, error, traceback=None))]
-    fn make_dead(&self, job: &Job, reason: &str, error: &str, traceback: Option<&str>) -> Result<bool> {
+    fn make_dead(
+        &self,
+        py: Python<'_>,
+        job: &Job,
+        reason: &str,
+        error: &str,
+        traceback: Option<&str>,
+    ) -> PyResult<bool> {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
         let keep = !FAILURES.contains(&reason);
         let result = self.ending(&job.work).map(|ending| ending.dead(reason, error, traceback));
+        let call = self.failure_call(py, &job.work, reason, error, traceback)?;
         let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep };
-        self.finish(job, outcome.keeping(result))
+        Ok(self.finish(job, outcome.keeping(result).following(call))?)
     }
 
     fn cancel(&self, job: &Job) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::outcome::{Outcome, ResultKeys, Settlement};
+use super::outcome::{EffectKeys, Outcome, Settlement};
 use crate::connection::Call;
 
 /// ARGV of `open`; an empty `new` closes the old ids.
@@ -33,8 +33,8 @@ pub struct Exchange<'a> {
     pub save_dead: bool,
     /// How long a message of a newer version is deferred, ms.
     pub grace_ms: u64,
-    /// Where results are kept.
-    pub results: ResultKeys<'a>,
+    /// Where effects go.
+    pub effects: EffectKeys<'a>,
 }
 
 /// ARGV of `exchange`, and the keys that its outcomes touch.
@@ -47,9 +47,9 @@ pub fn exchange(call: &mut Call, what: &Exchange, settlements: &[Settlement]) {
     call.args.number(what.grace_ms);
     let is_plain = |settlement: &&Settlement| settlement.outcome == Outcome::Succeeded;
     call.args.number(settlements.iter().filter(is_plain).count());
-    settlements.iter().filter(is_plain).for_each(|settlement| settlement.encode(call, what.results));
+    settlements.iter().filter(is_plain).for_each(|settlement| settlement.encode(call, what.effects));
     settlements
         .iter()
         .filter(|settlement| !is_plain(settlement))
-        .for_each(|settlement| settlement.encode(call, what.results));
+        .for_each(|settlement| settlement.encode(call, what.effects));
 }

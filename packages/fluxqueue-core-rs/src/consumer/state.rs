@@ -217,7 +217,7 @@ impl State {
             return false;
         }
         let Some(how) = work.message.ends_unbegun(self.queues[work.queue].redis_clock.ms(now)) else { return false };
-        let (outcome, event) = claimed::unbegun(&work.message, how);
+        let (outcome, event) = claimed::unbegun(&work.message, how, &self.queues[work.queue].tasks);
         self.settle(work, outcome, Stage::Running, now);
         self.tell(work.queue, event);
         true

@@ -64,6 +64,10 @@ pub struct Tasks {
     pub own: Table,
     /// The tasks that every queue runs, in one table for all of them.
     pub anywhere: Arc<Table>,
+    /// The name of the queue.
+    pub queue: String,
+    /// The most bytes of a message.
+    pub most: usize,
 }
 
 impl Tasks {
@@ -81,7 +85,11 @@ mod tests {
     fn the_task_of_the_queue_itself_goes_before_one_of_all_queues() {
         let table =
             |entries: &[(&str, usize)]| entries.iter().map(|(name, n)| ((*name).to_owned(), (*n, false))).collect();
-        let tasks = Tasks { own: table(&[("both", 1)]), anywhere: Arc::new(table(&[("both", 2), ("other", 3)])) };
+        let tasks = Tasks {
+            own: table(&[("both", 1)]),
+            anywhere: Arc::new(table(&[("both", 2), ("other", 3)])),
+            ..Tasks::default()
+        };
         assert_eq!(["both", "other", "none"].map(|name| tasks.get(name).map(|(n, _)| n)), [Some(1), Some(3), None]);
     }
 }

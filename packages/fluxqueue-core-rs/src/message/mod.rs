@@ -9,7 +9,9 @@
 //! read; they are never decoded here. Members that this release does not know stay
 //! where they are.
 
+mod callback;
 mod envelope;
+mod failure_call;
 mod head;
 mod headers;
 mod opts;
@@ -20,6 +22,7 @@ mod rewrite;
 mod terms;
 
 pub use envelope::{Envelope, Tail};
+pub use failure_call::{DEFAULT_MOST, Death, FailureCall};
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
 pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use opts::{Condemned, Expiry, Opts};

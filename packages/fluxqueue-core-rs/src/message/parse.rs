@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::callback;
 use super::head::{Fault, Head, field, field_of};
 use super::headers::{self, Headers};
 use super::opts::{Condemned, Opts};
@@ -40,6 +41,8 @@ pub struct Message {
     headers: Option<Range<usize>>,
     /// The place of the task's last checkpoint, a JSON value.
     pub checkpoint: Option<Range<usize>>,
+    /// The place of the callback, a JSON object.
+    on_failure: Option<Range<usize>>,
     /// When a worker first found that it has no task of this name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
@@ -73,6 +76,8 @@ struct Parts<'a> {
     headers: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "present")]
     checkpoint: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    on_failure: Option<&'a RawValue>,
     unknown_since: Option<u64>,
     enqueued_at: Option<u64>,
 }
@@ -128,6 +133,9 @@ impl<'a> Parts<'a> {
         if self.kwargs.is_some_and(|k| !k.get().starts_with('{')) {
             return Err(malformed("kwargs is not an object"));
         }
+        if let Some(fault) = self.on_failure.and_then(|json| callback::fault(json.get())) {
+            return Err(malformed(format!("its on_failure can't be read: {fault}")));
+        }
         Ok(())
     }
 
@@ -163,6 +171,7 @@ impl Message {
             kwargs: parts.kwargs.map(|kwargs| range_in(&raw, kwargs.get().as_bytes())),
             headers: parts.headers.map(|headers| range_in(&raw, headers.as_bytes())),
             checkpoint: parts.checkpoint.map(|checkpoint| range_in(&raw, checkpoint.get().as_bytes())),
+            on_failure: parts.on_failure.map(|json| range_in(&raw, json.get().as_bytes())),
             terms: parts.terms()?,
             name: parts.name,
             deliveries: head.deliveries,
@@ -205,6 +214,16 @@ impl Message {
     pub fn opts(&self) -> Opts<'_> {
         // `parse` has read these bytes.
         self.opts_json().and_then(|json| Opts::read(json).ok()).unwrap_or_default()
+    }
+
+    /// The callback, a JSON object. None: a task without one.
+    pub fn on_failure(&self) -> Option<&str> {
+        std::str::from_utf8(&self.raw[self.on_failure.clone()?]).ok()
+    }
+
+    /// The headers as their JSON object.
+    pub fn headers_json(&self) -> Option<&[u8]> {
+        Some(&self.raw[self.headers.clone()?])
     }
 
     /// How the message ends at `now` (ms by the clock of Redis) without an attempt. None: it may

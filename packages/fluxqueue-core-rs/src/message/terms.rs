@@ -11,17 +11,16 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::callback;
 use super::opts::{Expiry, MOMENT_MAX, Opts, PRIORITY_MAX};
 use crate::errors::Error;
 use crate::python::text::shown;
-
-/// The most seconds of a term: a year.
-const LONGEST: f64 = 365.0 * 86_400.0;
 
 /// The ranges of the terms, for errors.
 const RETRIES: &str = "0 to 4294967295";
 const SECONDS: &str = "seconds above 0, at most a year";
 const PRIORITIES: &str = "0 to 9";
+const CALLBACK: &str = "a task, or the name of one";
 const MOMENTS: &str = "milliseconds since 1970, of at most 13 digits";
 
 /// The terms of a task.
@@ -41,6 +40,8 @@ pub struct Terms {
     pub expires_at: Option<u64>,
     /// Seconds for which the outcome is kept.
     pub result_ttl: Option<f64>,
+    /// The task that is called when this one has died, as the member `on_failure` of the message.
+    pub on_failure: Option<String>,
 }
 
 /// The terms that a message has behind its arguments. The others are in its options.
@@ -72,6 +73,7 @@ impl Default for Terms {
             expires: None,
             expires_at: None,
             result_ttl: None,
+            on_failure: None,
         }
     }
 }
@@ -90,6 +92,7 @@ impl Terms {
                 "expires" => (value.extract().map(|seconds| terms.expires = seconds), SECONDS),
                 "expires_at" => (value.extract().map(|ms| terms.expires_at = ms), MOMENTS),
                 "result_ttl" => (value.extract().map(|seconds| terms.result_ttl = seconds), SECONDS),
+                "on_failure" => (value.extract().map(|json| terms.on_failure = json), CALLBACK),
                 _ => return Err(unknown(value.py(), &name)?),
             };
             read.map_err(|error| unreadable(&name, &value, range, error))?;
@@ -101,10 +104,14 @@ impl Terms {
     pub fn check(&self) -> Result<(), OutOfRange> {
         for (term, seconds) in [("timeout", self.timeout), ("expires", self.expires), ("result_ttl", self.result_ttl)] {
             if let Some(seconds) = seconds
-                && !(seconds > 0.0 && seconds <= LONGEST)
+                && !callback::is_span(seconds)
             {
                 return Err(OutOfRange { term, value: seconds.to_string(), range: SECONDS });
             }
+        }
+        if let Some(fault) = self.on_failure.as_deref().and_then(callback::fault) {
+            let value = format!("not readable ({fault})");
+            return Err(OutOfRange { term: "on_failure", value, range: CALLBACK });
         }
         if self.priority > PRIORITY_MAX {
             return Err(OutOfRange { term: "priority", value: self.priority.to_string(), range: PRIORITIES });
@@ -127,6 +134,9 @@ impl Terms {
         if let Some(seconds) = self.timeout {
             body += &format!(r#","timeout":{seconds}"#);
             body += if self.timeout_wins { r#","timeout_wins":true"# } else { "" };
+        }
+        if let Some(json) = &self.on_failure {
+            body += &format!(r#","on_failure":{json}"#);
         }
         body
     }
@@ -189,6 +199,7 @@ impl OutOfRange {
 
 #[cfg(test)]
 mod tests {
+    use super::callback::LONGEST;
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::{Config, Wait};
 use crate::connection::{Deployment, Eviction, Sent};
 use crate::errors::Result;
 use crate::keys::Namespace;
-use crate::message::{self, Condemned, Ending, Message};
+use crate::message::{self, Condemned, DEFAULT_MOST, Death, Ending, Message};
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
@@ -97,6 +97,7 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     parts.set_item("max_retries", m.terms.max_retries)?;
     parts.set_item("timeout", m.terms.timeout)?;
     parts.set_item("headers", m.headers().map(|headers| headers.all()))?;
+    parts.set_item("on_failure", m.on_failure())?;
     parts.set_item("enqueued_at", m.enqueued_at)?;
     Ok(parts)
 }
@@ -144,6 +145,30 @@ pub fn dead_result<'py>(
 ) -> Option<(Bound<'py, PyBytes>, u64)> {
     let result = Ending::of_bytes(message, ids::unix_ms())?.dead(reason, error, None);
     Some((PyBytes::new(py, &result.json), result.ttl_ms))
+}
+
+/// Returns the call that follows when a task ends as dead without a worker: the key of the list
+/// that it goes to, and its message. None: the task has no callback.
+#[pyfunction]
+#[pyo3(
+    signature = (message, queue, reason, error, namespace=None),
+    text_signature = "(message, queue, reason, error, namespace='')"
+)]
+pub fn failure_call<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    queue: Name,
+    reason: &str,
+    error: &str,
+    namespace: Option<Name>,
+) -> Result<Option<(String, Bound<'py, PyBytes>)>> {
+    let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
+    let death = Death { queue: &queue, reason, error, traceback: None, has_begun: false, most: DEFAULT_MOST };
+    let call = match Message::parse(Bytes::copy_from_slice(message)) {
+        Ok(message) => death.call(&message),
+        Err(_) => death.call_of_bytes(message),
+    };
+    Ok(call.map(|call| (namespace.pending(&call.queue), PyBytes::new(py, &call.message))))
 }
 
 /// Returns the remedy for an error of Redis that lasts until an operator acts: a right or a command

@@ -19,7 +19,8 @@
 --                                an effect is a report of its progress)
 --              An effect of an outcome is four values before it:
 --              position of a key in KEYS, 'keep', an outcome as JSON, ms to keep it
---              ('keep_sharded' if its channel is sharded)
+--              ('keep_sharded' if its channel is sharded), or
+--              key of a list, 'push', a message, '' (one at most)
 -- Returns      {0} if the consumer is not alive: the lease is lost, the script did nothing
 --              {1, now, {messages claimed}, name, value, ...}; the reply has a name only
 --              if there is news:

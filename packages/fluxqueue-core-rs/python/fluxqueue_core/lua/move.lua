@@ -18,10 +18,14 @@ local sent, dead, effects = 0, 0, nil
 any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 for i = 1, #ARGV, 4 do
   local f, kind, message, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local is_effect = kind == 'keep' or kind == 'keep_sharded'
+  local is_effect = kind == 'keep' or kind == 'keep_sharded' or kind == 'push'
   if is_effect then
     effects = effects or {}
-    effects[#effects + 1] = {KEYS[tonumber(f)], message, reason, kind == 'keep_sharded'}
+    if kind == 'push' then
+      effects.call = {f, message}
+    else
+      effects[#effects + 1] = {KEYS[tonumber(f)], message, reason, kind == 'keep_sharded'}
+    end
   elseif redis.call('HEXISTS', OWN_CLAIMED, f) == 1 then
     if kind == 'dead' then
       dead = dead + 1

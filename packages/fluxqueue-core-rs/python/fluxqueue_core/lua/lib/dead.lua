@@ -11,18 +11,22 @@ local parkable = false
 
 local DUPLICATE = '{"reason":"duplicate","error":"the same attempt of a task with this id is in the queue already"}'
 
+-- Fails if a message can't be parked. It is checked once per call, before the first write.
+-- Otherwise each call could write half an entry.
+local function check_park()
+  if parkable then return end
+  for key, kind in pairs({[DEAD] = 'zset', [DEAD_MESSAGES] = 'hash', [DEAD_REASONS] = 'hash', [STATS] = 'hash'}) do
+    local found = redis.call('TYPE', key)['ok']
+    if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
+  end
+  redis.call('HINCRBY', STATS, 'dead', 0) -- fails unless it is a number
+  parkable = true
+end
+
 -- Parks a message with its reason (JSON) and returns its entry. It overwrites nothing:
 -- if the entry exists, the new one gets a number as a suffix.
 local function park(t, entry, message, reason)
-  if not parkable then
-    -- Checked once per call, before the first write. Otherwise each call could write half an entry.
-    for key, kind in pairs({[DEAD] = 'zset', [DEAD_MESSAGES] = 'hash', [DEAD_REASONS] = 'hash', [STATS] = 'hash'}) do
-      local found = redis.call('TYPE', key)['ok']
-      if found ~= 'none' and found ~= kind then error('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind) end
-    end
-    redis.call('HINCRBY', STATS, 'dead', 0) -- fails unless it is a number
-    parkable = true
-  end
+  check_park()
   local name = entry
   while redis.call('HEXISTS', DEAD_MESSAGES, entry) == 1 do
     entry = name .. '#' .. redis.call('HINCRBY', STATS, 'parked_twice', 1)

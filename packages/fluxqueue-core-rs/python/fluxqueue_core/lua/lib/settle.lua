@@ -14,12 +14,16 @@ local function settle(t, at, save_dead)
   local effects -- of the outcome that follows them
   for i = at + 1 + succeeded, #ARGV, 4 do
     local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local is_effect = kind == 'keep' or kind == 'keep_sharded'
+    local is_effect = kind == 'keep' or kind == 'keep_sharded' or kind == 'push'
     local message = not is_effect and redis.call('HGET', OWN_CLAIMED, f)
     -- If the message is not held, an earlier call has settled it: this outcome does nothing.
     if is_effect then
       effects = effects or {}
-      effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra, kind == 'keep_sharded'}
+      if kind == 'push' then
+        effects.call = {f, payload}
+      else
+        effects[#effects + 1] = {KEYS[tonumber(f)], payload, extra, kind == 'keep_sharded'}
+      end
     elseif message and kind == 'note' then
       -- Only here: a report must not overwrite the outcome of a task that has ended.
       if effects then check_keep(effects) end

@@ -1,0 +1,59 @@
+"""The option `on_failure`: its check, and how messages carry it.
+
+Why: docs/decisions/0115-a-message-names-its-callback.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import orjson
+from fluxqueue_core import Route
+
+from .errors import ConfigurationError
+from .option_checks import kind_of
+
+if TYPE_CHECKING:
+    from .task import AnyTask
+
+OnFailure: TypeAlias = "AnyTask | str"
+
+
+def check_on_failure(name: str, value: Any) -> None:
+    """Refuses a value that is neither a task with one argument nor the name of a task."""
+    if value is None:
+        return
+    if isinstance(value, str):
+        try:
+            Route("default", value, namespace="")
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error}") from None
+        return
+    if not (hasattr(value, "task_name") and hasattr(value, "terms")):
+        raise TypeError(f"{name} must be a task, the name of a task, or None, not {kind_of(value)}")
+    try:
+        value.__signature__.bind(object())
+    except TypeError as error:
+        raise TypeError(
+            f"{name}: task {value.task_name!r} must take one argument, a fluxqueue.Failure: {error}"
+        ) from None
+
+
+def callback_json(value: AnyTask | str | None) -> str | None:
+    """Returns the member `on_failure` of a message."""
+    return None if value is None else orjson.dumps(_callback(value)).decode()
+
+
+def _callback(value: AnyTask | str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"name": value}
+    terms = value.terms
+    callback: dict[str, Any] = {
+        "name": value.task_name,
+        "queue": value.queue,
+        "max_retries": terms.max_retries,
+        "timeout": terms.timeout,
+        "result_ttl": terms.result_ttl,
+        "on_failure": None if terms.on_failure is None else _callback(terms.on_failure),
+    }
+    return {name: member for name, member in callback.items() if member is not None}
