@@ -5,7 +5,7 @@ Why: docs/decisions/0115-a-message-names-its-callback.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 from fluxqueue_core import Route
@@ -13,10 +13,23 @@ from fluxqueue_core import Route
 from .errors import ConfigurationError
 from .option_checks import kind_of
 
-if TYPE_CHECKING:
-    from .task import AnyTask
 
-OnFailure: TypeAlias = "AnyTask | str"
+class Callback(Protocol):
+    """The part of a `Task` or an `AsyncTask` that a callback needs.
+
+    Attributes:
+        terms: its `Terms`, which need this module.
+    """
+
+    terms: Any
+
+    @property
+    def task_name(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+
+
+OnFailure: TypeAlias = Callback | str
 
 
 def check_on_failure(name: str, value: Any) -> None:
@@ -39,12 +52,12 @@ def check_on_failure(name: str, value: Any) -> None:
         ) from None
 
 
-def callback_json(value: AnyTask | str | None) -> str | None:
+def callback_json(value: OnFailure | None) -> str | None:
     """Returns the member `on_failure` of a message."""
     return None if value is None else orjson.dumps(_callback(value)).decode()
 
 
-def _callback(value: AnyTask | str) -> dict[str, Any]:
+def _callback(value: OnFailure) -> dict[str, Any]:
     if isinstance(value, str):
         return {"name": value}
     terms = value.terms
