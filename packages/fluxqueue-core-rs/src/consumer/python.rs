@@ -116,8 +116,7 @@ impl Consumer {
         error: &str,
         traceback: Option<&str>,
     ) -> PyResult<Option<FailureCall>> {
-        let queue = self.queues[work.queue].bind(py).to_str()?;
-        let has_begun = reason != "malformed";
+        let (queue, has_begun) = (self.queues[work.queue].bind(py).to_str()?, reason != "malformed");
         Ok(Death { queue, reason, error, traceback, has_begun, most: self.most }.call(&work.message))
     }
 

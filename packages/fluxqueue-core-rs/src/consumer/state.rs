@@ -352,7 +352,8 @@ impl State {
     pub fn cancel(&mut self, queue: usize, ids: &[Bytes], now: Duration) {
         let ids: HashSet<&[u8]> = ids.iter().map(AsRef::as_ref).collect();
         for work in self.change_waiting(queue, |of_queue| of_queue.take_cancelled(&ids)) {
-            let (outcome, event) = claimed::unbegun(&work.message, Condemned::Cancelled);
+            let (outcome, event) =
+                claimed::unbegun(&work.message, Condemned::Cancelled, &self.queues[work.queue].tasks);
             self.settle(&work, outcome, Stage::Waiting, now);
             self.tell(queue, event);
         }
