@@ -114,7 +114,7 @@ impl Settlement {
             return self.encode_as(end, call, effects);
         }
         if let Outcome::Noted { progress: Some(progress), .. } = outcome {
-            results.encode(progress, call);
+            effects.encode(progress, call);
         }
         let args = &mut call.args;
         args.push(&self.field);
