@@ -29,7 +29,7 @@ from support.worker_process import WorkerProcess
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 KEEP = '{"r":60000}'
 APP = """
-from fluxqueue import Reject
+from fluxqueue import Reject, Snooze
 
 @fluxqueue.task(queue="q")
 def n(*args):
@@ -50,6 +50,10 @@ def no_retry_on():
 @fluxqueue.task(queue="q", retry_on=OSError)
 def not_in_retry_on():
     raise KeyError("a")
+
+@fluxqueue.task(queue="q", max_snoozes=0)
+def snoozed_too_often():
+    raise Snooze("not ready", delay=0)
 
 @fluxqueue.task(queue="q", retry=lambda attempt, error: None)
 def retry_refused():
@@ -96,6 +100,7 @@ ENDS: dict[str, tuple[Callable[[Scripts], None], type[ResultError] | None, str]]
     "rejected": (pushed("rejected"), TaskFailed, "was rejected: .*why"),
     "no_retry_on": (pushed("no_retry_on"), TaskFailed, r"dead \(no_retry_on\): KeyError: 'a'"),
     "not_in_retry_on": (pushed("not_in_retry_on"), TaskFailed, "KeyError: 'a'"),
+    "snoozed_too_often": (pushed("snoozed_too_often"), TaskFailed, "Snooze: not ready"),
     "retry_refused": (pushed("retry_refused"), TaskFailed, "KeyError: 'a'"),
     "arguments": (pushed("arguments", args=b"[1,2]"), TaskFailed, "do not fit: TypeError: "),
     "worker_lost": (lost, TaskLost, "lost its worker too often: workers lost .* 3$"),

@@ -37,7 +37,7 @@ def test_a_message_of_64_mib_is_parked_and_others_run(
     with WorkerProcess(tmp_path, redis_url, APP) as worker:
         worker.wait_for("worker.connected")
         # A BLMOVE delivers the first one. An exchange claims the second one, with others.
-        huge, large = message("work", "x" * (64 << 20)), message("work_async", "x" * (8 << 20))
+        huge, large = message("work", "x" * (64 << 20)), message("work_async", "x" * (9 << 20))
         redis.lpush(key("pending", "default"), huge)
         wait_until(lambda: redis.zcard(key("dead", "default")) == 1, what=worker.output)
         redis.lpush(key("pending", "default"), message("work", "y"), large)
