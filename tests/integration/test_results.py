@@ -18,7 +18,7 @@ from fluxqueue import (
     TaskFailed,
     TaskHandle,
     gather_results,
-    gather_results_async,
+    gather_results_sync,
 )
 from fluxqueue.waiting import listener
 from fluxqueue_core import key
@@ -250,9 +250,9 @@ def test_results_of_every_size_arrive(tmp_path: Path, redis_url: str, tasks: Stu
     sizes = [0, 4_000, 5_000, 100_000, 3_000_000]
     with WorkerProcess(tmp_path, redis_url, APP) as worker:
         handles = [tasks.large.enqueue(size) for size in sizes]
-        assert [len(text) for text in gather_results(handles, 30)] == sizes
+        assert [len(text) for text in gather_results_sync(handles, 30)] == sizes
         # These are read by a look, for they are there before the wait.
-        assert [len(text) for text in gather_results(handles, 30)] == sizes
+        assert [len(text) for text in gather_results_sync(handles, 30)] == sizes
         assert worker.stop() == 0
 
 
@@ -305,7 +305,7 @@ def test_threads_and_loops_wait_over_one_connection(
         thread.start()
 
     async def main() -> None:
-        waits = gather_results_async([*handles, *adds], 60)
+        waits = gather_results([*handles, *adds], 60)
         got.append(await waits)
 
     loop = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
@@ -383,10 +383,8 @@ def test_middleware_of_telemetry_sees_what_can_not_be_kept(
     """The result is encoded inside the attempt, with the SDK too."""
     variables = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}
     with WorkerProcess(tmp_path, redis_url, APP, variables=variables) as worker:
-        assert gather_results([tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4)], 30) == [
-            3,
-            7,
-        ]
+        handles = [tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4)]
+        assert gather_results_sync(handles, 30) == [3, 7]
         with pytest.raises(TaskFailed, match="JSON can't carry it"):
             tasks.odd.enqueue("set").result(20)
         assert worker.stop() == 0

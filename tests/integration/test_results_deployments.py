@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import BrokerError, FluxQueue, TaskHandle, gather_results, gather_results_async
+from fluxqueue import BrokerError, FluxQueue, TaskHandle, gather_results, gather_results_sync
 from fluxqueue.embedded import EmbeddedRedis, RedisNotStarted
 from fluxqueue.waiting import listener
 from fluxqueue_core import new_task_id
@@ -46,7 +46,7 @@ class Gathering:
         self._got: dict[int, list[Any]] = {}
         half = len(handles) // 2
         waits = [
-            lambda: gather_results(handles[:half], 120),
+            lambda: gather_results_sync(handles[:half], 120),
             lambda: asyncio.run(self._on_loop(handles[half:])),
         ]
         self._threads = [
@@ -57,7 +57,7 @@ class Gathering:
             thread.start()
 
     async def _on_loop(self, handles: list[TaskHandle[Any]]) -> list[Any]:
-        return await gather_results_async(handles, 120)
+        return await gather_results(handles, 120)
 
     def _run(self, number: int, wait: Any) -> None:
         self._got[number] = wait()
@@ -108,7 +108,7 @@ def test_a_worker_behind_sentinels_returns_results(
 
     with WorkerProcess(tmp_path, redis_sentinel.url, APP.format(queue="default")) as worker:
         handles = [double.enqueue(n) for n in range(50)]
-        assert gather_results(handles, 60) == [2 * n for n in range(50)]
+        assert gather_results_sync(handles, 60) == [2 * n for n in range(50)]
         assert worker.stop() == 0
 
 

@@ -17,7 +17,7 @@ from fluxqueue import (
     ResultTimeout,
     TaskHandle,
     gather_results,
-    gather_results_async,
+    gather_results_sync,
 )
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue.waiting import listener
@@ -63,7 +63,7 @@ def test_no_result_is_lost_when_connections_are_cut(
     """Half of the tasks are awaited by a thread, half by a loop."""
     count = 4_000
     handles = handles_of(through, count)
-    thread, of_thread = in_thread(lambda: gather_results(handles[: count // 2], 120))
+    thread, of_thread = in_thread(lambda: gather_results_sync(handles[: count // 2], 120))
     loop, of_loop = in_thread(
         lambda: asyncio.run(_gathered(handles[count // 2 :]))  # in its own thread and loop
     )
@@ -93,7 +93,7 @@ def test_no_result_is_lost_when_connections_are_cut(
 
 
 async def _gathered(handles: list[TaskHandle[Any]]) -> list[Any]:
-    return await gather_results_async(handles, 120)
+    return await gather_results(handles, 120)
 
 
 def test_a_silent_server_is_noticed_and_the_result_found(
@@ -126,7 +126,7 @@ def test_a_wait_survives_a_restart_of_redis() -> None:
     with server:
         client = FluxQueue(server.url)
         first, second = handles_of(client, 2)
-        thread, got = in_thread(lambda: gather_results([first, second], 60))
+        thread, got = in_thread(lambda: gather_results_sync([first, second], 60))
         with Redis.from_url(server.url) as redis:
             wait_until(lambda: subscribed(redis) == 2)
             store(redis, first.id, "1")

@@ -25,7 +25,7 @@ from fluxqueue import (
     TaskTimeout,
     TaskWithOptions,
     gather_results,
-    gather_results_async,
+    gather_results_sync,
 )
 from fluxqueue.errors import EnqueueUncertain
 
@@ -247,8 +247,8 @@ sizes: list[int] = measured.enqueue("a").result(timeout=5)
 wrong_sizes: list[str] = measured.enqueue("a").result()  # error
 of_call: list[int] = measured.options(result_ttl=5).enqueue("a").result()
 measured.options(result_ttl="5")  # error
-several: list[list[int]] = gather_results([measured.enqueue("a")])
-or_errors: list[list[int] | Exception] = gather_results(
+several: list[list[int]] = gather_results_sync([measured.enqueue("a")])
+or_errors: list[list[int] | Exception] = gather_results_sync(
     [measured.enqueue("a")], return_exceptions=True
 )
 state: str = measured.enqueue("a").status()
@@ -257,7 +257,7 @@ state: str = measured.enqueue("a").status()
 async def wait_for_results() -> None:
     one: list[int] = await (await measured.enqueue_async("a")).result_async(5)
     wrong: str = await (await measured.enqueue_async("a")).result_async(5)  # error
-    more: list[int] = await gather_results_async([notify.enqueue(1, message="hello")])
+    more: list[int] = await gather_results([notify.enqueue(1, message="hello")])
     print(one, wrong, more)
 
 

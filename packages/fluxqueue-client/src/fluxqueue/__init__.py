@@ -18,7 +18,7 @@ from .client import FluxQueue
 from .context import Context, TaskMetadata
 from .errors import *  # noqa: F403
 from .failure import Failure
-from .gathering import gather_results, gather_results_async
+from .gathering import gather_results, gather_results_sync
 from .handle import TaskHandle
 from .progress import Progress
 from .retry_errors import Reject, Retry, Snooze
@@ -66,5 +66,5 @@ __all__ = [
     "TaskWithOptions",
     "__version__",
     "gather_results",
-    "gather_results_async",
+    "gather_results_sync",
 ]

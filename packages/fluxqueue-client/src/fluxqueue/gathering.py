@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 @overload
-def gather_results(
+def gather_results_sync(
     handles: Iterable[TaskHandle[R]],
     timeout: float = ...,
     *,
@@ -25,14 +25,14 @@ def gather_results(
     in_worker: bool = ...,
 ) -> list[R]: ...
 @overload
-def gather_results(
+def gather_results_sync(
     handles: Iterable[TaskHandle[R]],
     timeout: float = ...,
     *,
     return_exceptions: Literal[True],
     in_worker: bool = ...,
 ) -> list[R | Exception]: ...
-def gather_results(
+def gather_results_sync(
     handles: Iterable[TaskHandle[R]],
     timeout: float = DEFAULT_TIMEOUT,
     *,
@@ -69,7 +69,7 @@ def gather_results(
 
 
 @overload
-async def gather_results_async(
+async def gather_results(
     handles: Iterable[TaskHandle[R]],
     timeout: float = ...,
     *,
@@ -77,21 +77,21 @@ async def gather_results_async(
     in_worker: bool = ...,
 ) -> list[R]: ...
 @overload
-async def gather_results_async(
+async def gather_results(
     handles: Iterable[TaskHandle[R]],
     timeout: float = ...,
     *,
     return_exceptions: Literal[True],
     in_worker: bool = ...,
 ) -> list[R | Exception]: ...
-async def gather_results_async(
+async def gather_results(
     handles: Iterable[TaskHandle[R]],
     timeout: float = DEFAULT_TIMEOUT,
     *,
     return_exceptions: bool = False,
     in_worker: bool = False,
 ) -> Any:
-    """As `gather_results`, on the running event loop."""
+    """As `gather_results_sync`, on the running event loop."""
     import asyncio
 
     from .waiting_async import wait_async
