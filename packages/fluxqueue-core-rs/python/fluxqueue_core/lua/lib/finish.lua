@@ -4,8 +4,8 @@
 --
 -- Every script ends tasks here, except for the plain successes of an exchange: these are
 -- a list of fields, and no script reads their messages. Every step at the end of a task
--- (keep its result, call its callback, free its lock) belongs here. `settle` and `move` look up the claimed
--- message first; if it is gone, they end nothing.
+-- (keep its result, call its callback, free its lock) belongs here. `settle` and `move`
+-- look up the claimed message first; if it is gone, they end nothing.
 --
 -- A message that is parked as a duplicate has not ended: its twin is still in the queue.
 -- So scripts park duplicates directly.
