@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def refusing_clients(redis_url: str) -> Iterator[str]:
                     with listener.accept()[0] as client:
                         client.recv(1_000)
                         client.sendall(b"-ERR no room for you\r\n")
+                        time.sleep(0.02)  # the client reads the error first
 
         thread = threading.Thread(target=refuse)
         thread.start()

@@ -31,6 +31,8 @@ from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnecti
 
 # Bytes of the reply to PING, which is short.
 _LONGEST_REPLY = 1_024
+# Seconds in which a server that has refused a client closes the connection.
+_CLOSES_WITHIN = 0.2
 # OpenSSL's numbers (`openssl/x509_vfy.h`) of what the core calls by name. Python has no
 # names for them.
 _FAULTS = {
@@ -123,13 +125,18 @@ def _check_answers(opened: socket.socket, by: float) -> None:
             reply += found
     except TimeoutError:
         raise redis.ConnectionError("it takes the connection and does not answer") from None
-    # Without a login a server answers with an error as well. One that has no room for
-    # another client closes the connection after its error.
-    if reply.startswith(b"-"):
-        opened.setblocking(False)
-        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
-            if not opened.recv(1):
-                raise redis.ConnectionError(_text(reply))
+    # Without a login a server answers with an error as well, of the code NOAUTH. One that
+    # has no room for another client closes the connection a moment after its error; one
+    # without a PING does not.
+    if reply.startswith(b"-ERR "):
+        opened.settimeout(min(_CLOSES_WITHIN, _until(by)))
+        with contextlib.suppress(TimeoutError):
+            try:
+                if opened.recv(1):
+                    return
+            except ConnectionError:
+                pass
+            raise redis.ConnectionError(_text(reply))
 
 
 def _text(reply: bytes) -> str:
