@@ -14,7 +14,7 @@ from support.raw_messages import dead, push
 from support.worker_process import WorkerProcess, wait_until
 
 APP = """
-import asyncio, concurrent.futures, functools, gc, warnings
+import asyncio, collections, concurrent.futures, functools, gc, itertools, warnings
 from types import coroutine
 from support.odd_exceptions import ODD
 
@@ -115,6 +115,12 @@ def in_itself():
     found += [found, found, [work()]]
     return found
 
+Pair = collections.namedtuple("Pair", "a b")
+
+class OwnList(list):
+    def __iter__(self):
+        raise ConnectionError("the other side is gone")
+
 RETURNS = {
     "coroutine": work,
     "partial": lambda: functools.partial(work)(),
@@ -133,6 +139,13 @@ RETURNS = {
     "dict": lambda: {"a": work()},
     "nested": lambda: {"a": [(work(),)]},
     "in itself": in_itself,
+    "named tuple": lambda: Pair(1, work()),
+    "ordered": lambda: collections.OrderedDict(a=work()),
+    "default": lambda: collections.defaultdict(list, {"a": [work()]}),
+    "own list": lambda: OwnList([work()]),
+    "deque": lambda: collections.deque([work()]),
+    "values": lambda: {1: work()}.values(),
+    "star map": lambda: itertools.starmap(note, [("mapped",)]),
     "pool": concurrent.futures.Future,
 }
 
@@ -210,6 +223,7 @@ FOR_BOTH = [
     *("coroutine", "partial", "decorated", "generator", "async generator", "old coroutine"),
     *("expression", "map", "half run", "never closed", "awaitable", "odd awaitable"),
     *("list", "tuple", "dict", "nested", "in itself", "pool"),
+    *("named tuple", "ordered", "default", "own list", "deque", "values", "star map"),
 ]
 TRACED = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}
 # Where the module with the exceptions is.

@@ -7,10 +7,11 @@ as a success: the work would be lost with only a warning, or without one.
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import suppress
-from itertools import chain, islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -27,7 +28,18 @@ ELEMENTS = 16
 LEVELS = 3
 # How many are closed on each level: a collection may be in itself.
 CLOSED = 100_000
-COLLECTIONS: frozenset[type] = frozenset({list, tuple, set, frozenset, dict})
+COLLECTIONS: tuple[type, ...] = (list, tuple, dict, set, frozenset, deque, type({}.values()))
+# They call a function for each element, or look at it, when something iterates over them.
+LAZY = (
+    map,
+    filter,
+    itertools.accumulate,
+    itertools.dropwhile,
+    itertools.filterfalse,
+    itertools.groupby,
+    itertools.starmap,
+    itertools.takewhile,
+)
 
 AWAIT = "which nothing runs; make the task, and what decorates it, an `async def` that awaits it"
 ITERATE = "whose code nothing runs; iterate over it in the task"
@@ -63,28 +75,39 @@ def refuse_unawaited(result: object) -> None:
 
 def _elements(result: Any, most: int) -> list[Any]:
     """The result, or up to `most` elements of each level of the collections in it."""
-    if type(result) not in COLLECTIONS:
+    if _collection(type(result)) is None:
         return [result]
     found = level = _inside(result, most)
     for _ in range(LEVELS - 1):
-        if COLLECTIONS.isdisjoint(map(type, level)):
+        inside = [each for each in level if _collection(type(each)) is not None]
+        if not inside:
             break
-        inside = [each for each in level if type(each) in COLLECTIONS]
-        level = list(islice(chain.from_iterable(_inside(each, most) for each in inside), most))
+        elements = itertools.chain.from_iterable(_inside(each, most) for each in inside)
+        level = list(itertools.islice(elements, most))
         found = found + level
     return found
 
 
+def _collection(kind: type) -> type | None:
+    """The one of `COLLECTIONS` that the class is, or is a subclass of."""
+    if kind in FINISHED:
+        return None
+    return next((base for base in COLLECTIONS if issubclass(kind, base)), None)
+
+
 def _inside(collection: Any, most: int) -> list[Any]:
+    base: Any = _collection(type(collection))
+    # A subclass may have redefined its iteration.
+    elements = dict.values(collection) if base is dict else base.__iter__(collection)
     with suppress(RuntimeError):  # another thread changes it
-        return list(islice(collection.values() if type(collection) is dict else collection, most))
+        return list(itertools.islice(elements, most))
     return []
 
 
 def _found(value: object) -> tuple[str, str] | None:
     """The kind of a value that has to run, and the remedy."""
     kind = type(value)
-    if kind in FINISHED or kind in COLLECTIONS or value is None:
+    if value is None or kind in FINISHED or kind in COLLECTIONS:
         return None
     if (frame := _FRAMES.get(kind)) is not None and getattr(value, frame) is None:
         return None
@@ -98,7 +121,7 @@ def _found(value: object) -> tuple[str, str] | None:
             return None  # it warns by itself
         if issubclass(kind, Coroutine):
             return "coroutine", AWAIT
-        if issubclass(kind, Generator | map | filter):
+        if issubclass(kind, (Generator, *LAZY)):
             return "generator", ITERATE
         if issubclass(kind, AsyncGenerator):
             return "async generator", ITERATE
