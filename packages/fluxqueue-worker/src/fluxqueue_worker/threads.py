@@ -8,11 +8,11 @@ for tasks that do nothing.
 from __future__ import annotations
 
 import itertools
+import os.path
 import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from pathlib import Path
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any
@@ -129,7 +129,8 @@ class _Thread:
 
 
 LOOP_CODE = _Thread._loop.__code__
-FOLDER = str(Path(__file__).parent)
+# Not by pathlib, which nothing else here needs: it takes half a megabyte.
+FOLDER = os.path.dirname(__file__)
 
 
 class ThreadPool:
