@@ -47,7 +47,7 @@ class Cancelling:
     Args:
         jobs: `Outcomes.cancelling`.
         grace: seconds that a task has to end.
-        replace: gives a stuck task's slot away; None if stuck tasks keep their slots.
+        give_slot_away: `Timeouts.give_slot_away`.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Cancelling:
         jobs: set[Job],
         events: TaskEvents,
         grace: float,
-        replace: Callable[[Job], None] | None,
+        give_slot_away: Callable[[Job], None],
     ) -> None:
         self.runners: list[Stopper] = []
         self._jobs = jobs
         self._events = events
         self._grace = grace
-        self._replace = replace
+        self._give_slot_away = give_slot_away
         self._wanted: dict[str, float] = {}
         self._asked: dict[Job, _Asked] = {}
 
@@ -96,5 +96,4 @@ class Cancelling:
             if now >= asked.stuck_at and not job.settled:
                 asked.stuck_at = float("inf")
                 self._events.stuck_cancel(job, asked.started, asked.runner.stack_of(job))
-                if self._replace is not None:
-                    self._replace(job)
+                self._give_slot_away(job)

@@ -178,6 +178,13 @@ class Timeouts:
         timeout: float = job.task.timeout
         self._stuck[deadline] = Stuck(job, started, timeout)
         self._events.stuck(job, started, timeout, stack)
-        if self._replaces_slots and self._consumer.free_slot(job) and self.pool is runner:
-            self.pool.replace_thread()
+        self.give_slot_away(job)
         self._noticed()
+
+    def give_slot_away(self, job: Job) -> None:
+        """Gives the slot of a job that does not end to other tasks, unless stuck attempts keep
+        theirs. Any thread may call it."""
+        if not (self._replaces_slots and self._consumer.free_slot(job)):
+            return
+        if self.pool is not None and not job.task.is_async:
+            self.pool.replace_thread()

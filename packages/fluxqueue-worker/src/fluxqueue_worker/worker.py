@@ -130,8 +130,7 @@ class Worker:
             self._outcomes.cancelling,
             events,
             options.timeout_grace,
-            # A suspect runs alone.
-            None if self._is_lane else self._replace,
+            self._timeouts.give_slot_away,
         )
         self._telemetry.watch(consumer, lambda: len(self._timeouts.stuck()))
         kinds = {task.is_async for task in tasks}
@@ -275,12 +274,6 @@ class Worker:
         self._logger.error(
             "worker.failed", error=describe(error), exception=format_traceback(error)
         )
-
-    def _replace(self, job: Job) -> None:
-        """Gives the slot of a job that does not end to other tasks."""
-        is_sync = not job.task.is_async
-        if self._consumer.free_slot(job) and is_sync and self._pool is not None:
-            self._pool.replace_thread()
 
     def _running(self) -> list[tuple[Job, float]]:
         return [
