@@ -222,16 +222,20 @@ class EventLoop:
     def cancel(self, job: Job) -> bool:
         """Cancels the asyncio task of a job, soon. Returns False if none runs it. Any thread
         may call it."""
-        for running, (own, *_) in list(self._running.items()):
-            if own is job:
-                with suppress(RuntimeError):  # the loop has been closed
-                    self._loop.call_soon_threadsafe(running.cancel)
-                return True
-        return False
+        if (running := self._running_of(job)) is None:
+            return False
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(running.cancel)
+        return True
 
     def stack_of(self, job: Job) -> str:
         """The stack of a job's coroutine."""
-        return next((s for own, s in self.stacks() if own is job), "")
+        running = self._running_of(job)
+        return "" if running is None else self.stack(running)
+
+    def _running_of(self, job: Job) -> asyncio.Task[Any] | None:
+        found = list(self._running.items())
+        return next((running for running, (own, *_) in found if own is job), None)
 
     def attempt(self, running: asyncio.Task[Any]) -> tuple[Job, float] | None:
         """The job of an asyncio task, and when it began. Any thread may call it."""
