@@ -30,11 +30,10 @@ class Retry(Exception):
     delay: float | None = None
 
     def __init__(self, text: str = "", *, delay: float | None = None) -> None:
-        if not isinstance(text, str):
-            raise TypeError(_not_a_text("Retry", text))
+        arguments = _arguments("Retry", text)
         if delay is not None:
             check_delay("delay of Retry", delay)
-        super().__init__(*([text] if text else []))
+        super().__init__(*arguments)
         self.delay = delay
 
 
@@ -57,10 +56,9 @@ class Snooze(Exception):
     delay: float | None = None
 
     def __init__(self, text: str = "", *, delay: float) -> None:
-        if not isinstance(text, str):
-            raise TypeError(_not_a_text("Snooze", text))
+        arguments = _arguments("Snooze", text)
         check_delay("delay of Snooze", delay)
-        super().__init__(*([text] if text else []))
+        super().__init__(*arguments)
         self.delay = delay
 
 
@@ -72,12 +70,15 @@ class Reject(Exception):
     """
 
 
-def _not_a_text(name: str, value: object) -> str:
-    if is_number(value):
-        return (
-            f"{name} takes its delay by name: {name}(delay=...), not {name}({shown_number(value)})"
+def _arguments(name: str, text: object) -> list[str]:
+    """Returns the arguments of the exception, whose class has this name."""
+    if isinstance(text, str):
+        return [text] if text else []
+    if is_number(text):
+        raise TypeError(
+            f"{name} takes its delay by name: {name}(delay=...), not {name}({shown_number(text)})"
         )
-    return f"the text of {name} must be a str, not {kind_of(value)}"
+    raise TypeError(f"the text of {name} must be a str, not {kind_of(text)}")
 
 
 for _error in (Retry, Snooze, Reject):
