@@ -65,11 +65,11 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
     claimed = _count_claimed(client, {queue: row[5] for queue, row in rows.items()})
     return {
         queue: Lengths(
-            pending=_sum(pending, prioritized),
-            suspects=_number(suspects),
-            delayed=_number(delayed),
+            pending=total(pending, prioritized),
+            suspects=total(suspects),
+            delayed=total(delayed),
             claimed=claimed.get(queue),
-            dead=_number(dead),
+            dead=total(dead),
         )
         for queue, (pending, prioritized, suspects, delayed, dead, _) in rows.items()
     }
@@ -88,13 +88,11 @@ def _count_claimed(client: RedisClient, consumers: Mapping[str, Reply]) -> dict[
         some = held[start : start + _AT_ONCE]
         replies = client.commands([("HLEN", claimed) for _, claimed in some])
         for (queue, _), reply in zip(some, replies, strict=True):
-            counts[queue] += _number(reply) or 0
+            counts[queue] += total(reply) or 0
     return counts
 
 
-def _sum(*replies: Reply) -> int | None:
-    return sum(replies) if all(isinstance(reply, int) for reply in replies) else None
-
-
-def _number(reply: Reply) -> int | None:
-    return reply if isinstance(reply, int) else None
+def total(*replies: Reply) -> int | None:
+    """Returns the sum of the replies of LLEN and ZCARD; None if one of them is an error."""
+    numbers = [reply for reply in replies if isinstance(reply, int)]
+    return sum(numbers) if len(numbers) == len(replies) else None

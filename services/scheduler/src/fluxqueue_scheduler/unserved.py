@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from fluxqueue_control.redis_client import RedisClient, Reply
+from fluxqueue_control.queues import total
+from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
@@ -71,7 +72,7 @@ class UnservedQueues:
                 for n in some
             ]
             clock, *replies = self._client.commands([("TIME",), *waits])
-            waiting = [n for n, reply in zip(some, replies, strict=True) if _number(reply)]
+            waiting = [n for n, reply in zip(some, replies, strict=True) if total(reply)]
             if waiting and not isinstance(clock, ResponseError):
                 found |= self._without_worker(waiting, int(clock[0]) * 1_000)
         return found
@@ -90,13 +91,4 @@ class UnservedQueues:
         )
         rows = zip(names, *(replies[at::4] for at in range(4)), strict=True)
         # A server that refuses to list the consumers has not shown that there are none.
-        return {name: _sum(*lengths) for name, live, *lengths in rows if live == []}
-
-
-def _number(reply: Reply) -> int | None:
-    return reply if isinstance(reply, int) else None
-
-
-def _sum(*replies: Reply) -> int | None:
-    numbers = [_number(reply) for reply in replies]
-    return None if None in numbers else sum(number or 0 for number in numbers)
+        return {name: total(*lengths) for name, live, *lengths in rows if live == []}
