@@ -190,7 +190,7 @@ impl State {
                 }
             }
             TimeOut { at } => self.workers[at].blocking = Blocking::Idle,
-            Begin { at } => self.begin(at)?,
+            Begin { at } => self.begin(scope, at)?,
             End { at, outcome } => self.end(at, outcome),
             Poison { at } => self.lose_process(at),
             EndOrphan { at } => self.workers[at].orphans -= 1,

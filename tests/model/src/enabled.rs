@@ -34,7 +34,7 @@ impl State {
         if up {
             self.actions_of_schedulers(scope, &mut out);
             out.extend(self.delayed.iter().map(|message| Promote { message }));
-            let waits = (0..2).filter(|t| self.fates[*t] == Fate::NotEnqueued);
+            let waits = (0..2).filter(|t| self.fates[*t] == Fate::NotEnqueued && !self.is_locked_out(scope, *t));
             out.extend(waits.map(|task| Enqueue { task }));
         }
         if self.may_tick() {

@@ -28,10 +28,12 @@ pub enum Fault {
     ClockJump,
     /// No scheduler sweeps for a while.
     NoScheduler,
+    /// The time of a lock runs out before its task has ended.
+    LockExpires,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 9] = [
+pub const ALL: [Fault; 10] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Drain,
@@ -41,6 +43,7 @@ pub const ALL: [Fault; 9] = [
     Fault::Hang,
     Fault::ClockJump,
     Fault::NoScheduler,
+    Fault::LockExpires,
 ];
 
 impl State {
@@ -56,6 +59,7 @@ impl State {
             Fault::Cut => runs && !worker.cut,
             Fault::Restart | Fault::Hang | Fault::ClockJump => at == 0 && self.redis == Redis::Up,
             Fault::NoScheduler => at == 0 && self.sweeping,
+            Fault::LockExpires => at == 0 && self.bound != [false; 2],
         }
     }
 
@@ -71,6 +75,7 @@ impl State {
             Fault::Hang => self.redis = Redis::Hung,
             Fault::Restart => self.restart(),
             Fault::NoScheduler => self.sweeping = false,
+            Fault::LockExpires => (0..2).for_each(|task| self.free(task)),
             Fault::ClockJump => {
                 self.swept = GAP + 1;
                 self.quiet = 0;

@@ -53,6 +53,12 @@ pub enum Mutant {
     MoveEndsAside,
     /// A retry frees what belongs to the task.
     RetryFrees,
+    /// An end frees the lock that another task has taken since.
+    FreesAnothersLock,
+    /// A retry takes the lock from the task that has it now.
+    RetryTakesAnothersLock,
+    /// A worker begins what BLMOVE brought before an exchange has freed its lock.
+    BeginsBeforeItFrees,
     /// No script moves a prioritized message to the head of `pending`.
     NoGuard,
     /// A worker that got a prioritized message by BLMOVE sends no exchange for it.
@@ -66,7 +72,7 @@ pub enum Mutant {
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 30] = [
+pub const ALL: [Mutant; 33] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -92,6 +98,9 @@ pub const ALL: [Mutant; 30] = [
     Mutant::EndsByField,
     Mutant::MoveEndsAside,
     Mutant::RetryFrees,
+    Mutant::FreesAnothersLock,
+    Mutant::RetryTakesAnothersLock,
+    Mutant::BeginsBeforeItFrees,
     Mutant::NoGuard,
     Mutant::NoPromptExchange,
     Mutant::PromoteDoesNotGuard,

@@ -37,12 +37,14 @@ pub enum Violation {
     LeftBehind,
     /// The lock or place of a version 2 task was freed before the task's end.
     FreedTooSoon,
+    /// A task that holds its lock until its start has begun with it.
+    HeldPastStart,
     /// The model contradicts itself.
     Model,
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 14] = [
+pub const ALL: [Violation; 15] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -57,6 +59,7 @@ pub const ALL: [Violation; 14] = [
     Violation::LeftOverConsumer,
     Violation::LeftBehind,
     Violation::FreedTooSoon,
+    Violation::HeldPastStart,
 ];
 
 /// Checks the properties of a state. Each step checks its own properties.
@@ -73,7 +76,7 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
         }
         let open = scope.version2[task] && state.fates[task] == Fate::Open;
         match (open, state.bound[task]) {
-            (true, false) => return Err(Violation::FreedTooSoon),
+            (true, false) if !state.freed[task] => return Err(Violation::FreedTooSoon),
             (false, true) => return Err(Violation::LeftBehind),
             _ => (),
         }

@@ -119,6 +119,7 @@ impl State {
         for message in inbox.iter() {
             if !self.puts_off(scope, older, message) {
                 self.hold(id, message)?;
+                self.hand_out(scope, message);
             }
         }
         Ok(inbox)
@@ -135,7 +136,40 @@ impl State {
         let by_field = fate == Fate::Done && scope.is(Mutant::EndsByField);
         let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside);
         self.bound[task] &= by_field || aside;
+        if scope.one_lock && scope.is(Mutant::FreesAnothersLock) {
+            self.bound = [false; 2];
+        }
         Ok(())
+    }
+
+    /// The lock of a task is gone although the task is there.
+    pub fn free(&mut self, task: usize) {
+        self.freed[task] |= std::mem::take(&mut self.bound[task]);
+    }
+
+    /// The message is in a claimed hash (`begun` in lua/lib/lock.lua).
+    fn hand_out(&mut self, scope: &Scope, message: Msg) {
+        if scope.until_start {
+            self.free(message.task());
+        }
+    }
+
+    /// A task that is to run again keeps its lock, takes it again if its time has run out, and
+    /// leaves it to another task that has it by now (`renew` in lua/lib/lock.lua).
+    fn renew(&mut self, scope: &Scope, message: Msg) {
+        let task = message.task();
+        if !scope.one_lock || scope.until_start {
+            return;
+        }
+        if !self.bound[1 - task] || scope.is(Mutant::RetryTakesAnothersLock) {
+            self.bound = [task == 0, task == 1];
+            self.freed[task] = false;
+        }
+    }
+
+    /// Whether the task can't be enqueued, because another task has its lock.
+    pub fn is_locked_out(&self, scope: &Scope, task: usize) -> bool {
+        scope.one_lock && self.bound[1 - task]
     }
 
     fn has_living_owner(&self, id: usize) -> bool {
@@ -220,6 +254,7 @@ impl State {
                 continue;
             }
             self.hold(id, message)?;
+            self.hand_out(scope, message);
             claimed.push(message);
         }
         let priority = |m: Msg| scope.priorities[m.task()];
@@ -268,6 +303,7 @@ impl State {
             Outcome::Dead => self.finish(scope, message, Fate::Failed)?,
             Outcome::Retry => {
                 self.bound[task] &= !scope.is(Mutant::RetryFrees);
+                self.renew(scope, message);
                 self.delayed.push(message.retried());
                 self.begun[task] = false;
             }
@@ -326,6 +362,7 @@ impl State {
             self.count_loss(message)?;
             let raised = message.raised();
             if raised.deliveries() < MAX_DELIVERIES {
+                self.renew(scope, raised);
                 self.arrive(raised, scope, List::push_first);
             } else {
                 self.finish(scope, message, Fate::WorkerLost)?;

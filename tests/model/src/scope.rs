@@ -24,6 +24,11 @@ pub struct Scope {
     /// Which of them have a version 2 message: a lock or place in Redis belongs to the
     /// task, and the task's end frees it.
     pub version2: [bool; 2],
+    /// Whether both tasks want the same lock, so that one waits for the other before it is
+    /// enqueued.
+    pub one_lock: bool,
+    /// Whether tasks of version 2 hold their lock only until they are handed out.
+    pub until_start: bool,
     /// Their priorities. A task with a priority above 0 has a version 2 message as well.
     pub priorities: [u8; 2],
     /// Whether one worker is of the previous release, which knows only version 1.
@@ -54,6 +59,8 @@ impl Scope {
         name: "small",
         tasks: GOOD,
         version2: [false; 2],
+        one_lock: false,
+        until_start: false,
         priorities: [0; 2],
         older_worker: false,
         workers: 2,
@@ -76,6 +83,17 @@ impl Scope {
     /// Two tasks of different priorities, the first of which may fail once, with one fault of these kinds.
     pub const fn prioritized(name: &'static str, kinds: &'static [Fault]) -> Scope {
         Scope { tasks: [Kind::MayFail, Kind::Good], version2: [true; 2], priorities: [3, 5], ..Scope::one(name, kinds) }
+    }
+
+    /// Two tasks with one lock, of which the first may fail once, with faults of these kinds.
+    pub const fn locked(name: &'static str, faults: u8, kinds: &'static [Fault]) -> Scope {
+        Scope {
+            tasks: [Kind::MayFail, Kind::Good],
+            version2: [true; 2],
+            one_lock: true,
+            faults,
+            ..Scope::one(name, kinds)
+        }
     }
 
     /// Whether this mutant is searched.
@@ -115,6 +133,8 @@ impl Scope {
             Scope::prioritized("priorities, and a worker is drained", &[Drain]),
             Scope { priorities: [0, 5], faults: 0, ..Scope::prioritized("a plain task and a priority", &[]) },
             Scope { tasks: POISON, schedulers: 2, faults: 0, ..Scope::prioritized("poison with a priority", &[]) },
+            Scope::locked("a lock that runs out", 1, &[LockExpires]),
+            Scope { until_start: true, ..Scope::locked("a lock until the start, a kill or break", 1, &[Kill, Break]) },
         ]
     }
 
@@ -140,6 +160,7 @@ impl Scope {
             Scope { slots: 2, ..Scope::prioritized("priorities, two slots", &[Kill, Break]) },
             Scope { priorities: [0, 5], ..Scope::prioritized("a plain task, a priority, a fault", &[Kill, Break]) },
             Scope::prioritized("priorities, and a worker is stopped", &[Stop]),
+            Scope { workers: 1, ..Scope::locked("a lock that runs out, and a kill", 2, &[LockExpires, Kill]) },
             Scope { name: "poison and a fault", faults: 1, kinds: &[Break, Drain, Restart], ..Scope::POISON },
         ]);
         scopes

@@ -128,6 +128,9 @@ pub struct State {
     pub fates: [Fate; 2],
     /// Whether the lock or place of a version 2 task is in Redis.
     pub bound: [bool; 2],
+    /// For the properties: whether the lock was freed before the end of the task for a good
+    /// reason: the task holds it until its start only, or its time has run out.
+    pub freed: [bool; 2],
     /// For the properties: whether this attempt has begun and no fault excuses another run.
     pub begun: [bool; 2],
     /// For the properties: whether a worker was lost while it held the task and the
@@ -169,6 +172,7 @@ impl State {
             delayed: List::EMPTY,
             fates: [Fate::Open, Fate::NotEnqueued],
             bound: [scope.version2[0], false],
+            freed: [false; 2],
             begun: [false; 2],
             uncounted: [false; 2],
             consumers,

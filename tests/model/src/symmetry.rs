@@ -33,7 +33,7 @@ impl State {
 
     /// Compares the tasks by their state, then by the first place that mentions one.
     fn second_task_comes_first(&self) -> bool {
-        let key = |t: usize| (self.fates[t], self.bound[t], self.begun[t], self.uncounted[t]);
+        let key = |t: usize| (self.fates[t], self.bound[t], self.freed[t], self.begun[t], self.uncounted[t]);
         let mentioned = || {
             let held = self.workers.iter().flat_map(|w| w.holds().map(|(m, _)| m));
             let claimed = self.consumers.iter().flat_map(|c| c.claimed.iter().chain(c.inbox.iter()));
@@ -50,6 +50,7 @@ impl State {
         };
         self.fates.swap(0, 1);
         self.bound.swap(0, 1);
+        self.freed.swap(0, 1);
         self.begun.swap(0, 1);
         self.uncounted.swap(0, 1);
         self.pending.map(swap);

@@ -181,7 +181,9 @@ impl State {
             return; // The next exchange defers it.
         }
         let held = worker.holds().any(|(m, _)| m.field() == message.field());
-        if held && !scope.is(Mutant::DoublesAreAdmitted) {
+        // Its lock must be free before it begins: the next exchange frees it.
+        let has_lock = scope.until_start && !scope.is(Mutant::BeginsBeforeItFrees);
+        if has_lock || held && !scope.is(Mutant::DoublesAreAdmitted) {
             worker.doubles.push(message.during(worker.scripts.is_some()));
         } else {
             worker.insert(message, Stage::Waiting);
@@ -189,13 +191,16 @@ impl State {
     }
 
     /// Begins the oldest task.
-    pub fn begin(&mut self, at: usize) -> Result<()> {
+    pub fn begin(&mut self, scope: &Scope, at: usize) -> Result<()> {
         let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Waiting);
         let Some((message, stage)) = entry else { return Err(Violation::Model) };
         *stage = Stage::Running;
         let message = *message;
         if message.is_stale() || std::mem::replace(&mut self.begun[message.task()], true) {
             return Err(Violation::RunTwiceWithoutCause);
+        }
+        if scope.until_start && self.bound[message.task()] {
+            return Err(Violation::HeldPastStart);
         }
         Ok(())
     }

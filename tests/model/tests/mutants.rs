@@ -38,6 +38,7 @@ const KILL: Scope = Scope::one("kill", &[Fault::Kill]);
 const STOP: Scope = Scope::one("stop", &[Fault::Stop]);
 const BREAK: Scope = Scope::one("break", &[Fault::Break]);
 const PRIORITIZED: Scope = Scope { faults: 0, ..Scope::prioritized("priorities", &[]) };
+const LOCK_EXPIRES: Scope = Scope { workers: 1, ..Scope::locked("a lock runs out", 1, &[Fault::LockExpires]) };
 const RESTART: Scope = Scope::one("restart", &[Fault::Restart]);
 
 caught! {
@@ -66,6 +67,9 @@ caught! {
     version_2_ends_by_its_field: EndsByField in Scope { version2: [true; 2], ..Scope::SMALL } => LeftBehind;
     move_ends_a_task_aside: MoveEndsAside in Scope { version2: [true; 2], ..Scope::POISON } => LeftBehind;
     a_retry_frees: RetryFrees in Scope { version2: [true; 2], tasks: [Kind::Good, Kind::MayFail], ..Scope::SMALL } => FreedTooSoon;
+    an_end_frees_the_lock_of_another: FreesAnothersLock in LOCK_EXPIRES => FreedTooSoon;
+    a_retry_takes_the_lock_of_another: RetryTakesAnothersLock in LOCK_EXPIRES => FreedTooSoon;
+    a_task_begins_before_its_lock_is_free: BeginsBeforeItFrees in Scope { until_start: true, ..Scope::locked("until the start", 0, &[]) } => HeldPastStart;
     no_guard: NoGuard in PRIORITIZED => IdleBesidePrioritized;
     no_exchange_after_a_prioritized_blmove: NoPromptExchange in PRIORITIZED => IdleBesidePrioritized;
     promote_does_not_mend_the_guard: PromoteDoesNotGuard in Scope { faults: 1, kinds: &[Fault::Kill], ..PRIORITIZED } => IdleBesidePrioritized;
