@@ -154,7 +154,7 @@ impl State {
         }
     }
 
-    /// A task that is to run again keeps its lock, takes it again if its time has run out, and
+    /// A task that will run again keeps its lock, takes it again if its time has run out, and
     /// leaves it to another task that has it by now (`renew` in lua/lib/lock.lua).
     fn renew(&mut self, scope: &Scope, message: Msg) {
         let task = message.task();
