@@ -14,7 +14,7 @@ from support.raw_messages import dead, push
 from support.worker_process import WorkerProcess, wait_until
 
 APP = """
-import asyncio, collections, concurrent.futures, functools, gc, itertools, warnings
+import asyncio, collections, concurrent.futures, dataclasses, functools, gc, itertools, warnings
 from types import coroutine
 from support.odd_exceptions import ODD
 
@@ -116,6 +116,7 @@ def in_itself():
     return found
 
 Pair = collections.namedtuple("Pair", "a b")
+Record = dataclasses.make_dataclass("Record", ["a", "b"])
 
 class OwnList(list):
     def __iter__(self):
@@ -147,6 +148,11 @@ RETURNS = {
     "values": lambda: {1: work()}.values(),
     "star map": lambda: itertools.starmap(note, [("mapped",)]),
     "pool": concurrent.futures.Future,
+    "slice": lambda: itertools.islice(rows(), 3),
+    "chain": lambda: itertools.chain.from_iterable(rows() for _ in range(2)),
+    "zip": lambda: zip([1], map(note, ["mapped"])),
+    "deferred": lambda: functools.partial(work, 1),
+    "record": lambda: Record(1, work()),
 }
 
 @fluxqueue.task()
@@ -224,6 +230,7 @@ FOR_BOTH = [
     *("expression", "map", "half run", "never closed", "awaitable", "odd awaitable"),
     *("list", "tuple", "dict", "nested", "in itself", "pool"),
     *("named tuple", "ordered", "default", "own list", "deque", "values", "star map"),
+    *("slice", "chain", "zip", "deferred", "record"),
 ]
 TRACED = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none"}
 # Where the module with the exceptions is.
@@ -298,6 +305,9 @@ def test_a_result_that_still_has_to_run_is_a_failure_that_says_so(
     assert any("a list with the coroutine work(), which nothing runs" in text for text in texts)
     assert any("the awaitable of the class app.Later, which" in text for text in texts)
     assert any("a dict with the coroutine work(), which" in text for text in texts)
+    assert any("a zip with the generator of the class builtins.map, whose" in t for t in texts)
+    assert any("the partial of work(), which nothing calls" in text for text in texts)
+    assert any("a Record with the coroutine work(), which nothing" in text for text in texts)
     assert any("Future, which has not succeeded; call its result()" in text for text in texts)
     done = [line for line in worker.named("task.done") if line["name"] != "called"]
     assert {line["task_id"] for line in done} == fine

@@ -28,7 +28,8 @@ from .forked import ForkWatch, leave
 from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
-from .unawaited import FINISHED, unawaited
+from .result_parts import FINISHED
+from .unawaited import unawaited
 
 # Seconds during which jobs begin before the loop does its other work.
 TURN = 0.002

@@ -12,7 +12,8 @@ from typing import Any
 from fluxqueue_core import Job
 
 from .error_text import own_frame
-from .unawaited import FINISHED, refuse_unawaited
+from .result_parts import FINISHED
+from .unawaited import refuse_unawaited
 
 Run = Callable[[Job, dict[str, Any]], Any]
 Encode = Callable[[Any], bytes]

@@ -28,7 +28,8 @@ from .forked import ForkWatch, leave
 from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
-from .unawaited import FINISHED, refuse_unawaited
+from .result_parts import FINISHED
+from .unawaited import refuse_unawaited
 
 # Seconds until the pool tries again to start threads that the system could not give;
 # each failure doubles it.

@@ -3,13 +3,13 @@
 A missing `await` leaves a coroutine, and so does a plain `def` around an `async def`, as
 most decorators are. Around a generator it leaves a generator. Such an attempt must not count
 as a success: the work would be lost with only a warning, or without one.
+
+Why these results and no others: docs/decisions/0117-results-that-have-to-run.md
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import suppress
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -19,32 +19,18 @@ from fluxqueue.enqueued_call import EnqueuedCall
 from fluxqueue_core.exception_text import NAME_LENGTH, class_of, plain
 
 from .error_text import own_frame
+from .result_parts import COLLECTIONS, FINISHED, LAZY, deferred_function, elements
 
-# Results of these types have nothing to run. The loops look here themselves, because a call
-# for each task costs more than the look.
-FINISHED: frozenset[type] = frozenset({bool, int, float, str, bytes})
-# Of the collections that a task returns: how many elements are examined, on how many levels.
+# Of the parts of a result: how many are examined on each level.
 ELEMENTS = 16
-LEVELS = 3
 # How many are closed on each level: a collection may be in itself.
 CLOSED = 100_000
-COLLECTIONS: tuple[type, ...] = (list, tuple, dict, set, frozenset, deque, type({}.values()))
-# They call a function for each element, or look at it, when something iterates over them.
-LAZY = (
-    map,
-    filter,
-    itertools.accumulate,
-    itertools.dropwhile,
-    itertools.filterfalse,
-    itertools.groupby,
-    itertools.starmap,
-    itertools.takewhile,
-)
 
 AWAIT = "which nothing runs; make the task, and what decorates it, an `async def` that awaits it"
 ITERATE = "whose code nothing runs; iterate over it in the task"
 WAIT = "which has not succeeded; await it in the task"
 JOIN = "which has not succeeded; call its result() in the task"
+CALL = "which nothing calls; call it in the task, and await or iterate over what it returns"
 
 # The attribute by which CPython shows whether one has ended.
 _FRAMES = {CoroutineType: "cr_frame", GeneratorType: "gi_frame", AsyncGeneratorType: "ag_frame"}
@@ -53,16 +39,16 @@ _FRAMES = {CoroutineType: "cr_frame", GeneratorType: "gi_frame", AsyncGeneratorT
 def unawaited(result: object) -> TypeError | None:
     """The error of an attempt that returned `result`; None if nothing of it has to run.
 
-    Looks into a collection: `[work(i) for i in ids]` lacks a `gather`. Closes what it finds,
-    so that it leaves no warning.
+    Looks at its parts: `[work(i) for i in ids]` lacks a `gather`, and nothing reads
+    `zip(ids, rows())`. Closes what it finds, so that it leaves no warning.
     """
-    found = next(filter(_found, _elements(result, ELEMENTS)), None)
+    found = next(filter(_found, elements(result, ELEMENTS)), None)
     if found is None:
         return None
     kind, remedy = _found(found) or ("", "")
-    for each in _elements(result, CLOSED):
+    for each in elements(result, CLOSED):
         _close(each)
-    inside = "" if found is result else f"a {type(result).__name__} with "
+    inside = "" if found is result else f"{_article(class_of(result)[1])} with "
     return TypeError(f"the task returned {inside}the {kind} {_name(found)}, {remedy}")
 
 
@@ -71,37 +57,6 @@ def refuse_unawaited(result: object) -> None:
     """Raises the error of `unawaited`."""
     if (error := unawaited(result)) is not None:
         raise error
-
-
-def _elements(result: Any, most: int) -> list[Any]:
-    """The result, or up to `most` elements of each level of the collections in it."""
-    if _collection(type(result)) is None:
-        return [result]
-    found = level = _inside(result, most)
-    for _ in range(LEVELS - 1):
-        inside = [each for each in level if _collection(type(each)) is not None]
-        if not inside:
-            break
-        elements = itertools.chain.from_iterable(_inside(each, most) for each in inside)
-        level = list(itertools.islice(elements, most))
-        found = found + level
-    return found
-
-
-def _collection(kind: type) -> type | None:
-    """The one of `COLLECTIONS` that the class is, or is a subclass of."""
-    if kind in FINISHED:
-        return None
-    return next((base for base in COLLECTIONS if issubclass(kind, base)), None)
-
-
-def _inside(collection: Any, most: int) -> list[Any]:
-    base: Any = _collection(type(collection))
-    # A subclass may have redefined its iteration.
-    elements = dict.values(collection) if base is dict else base.__iter__(collection)
-    with suppress(RuntimeError):  # another thread changes it
-        return list(itertools.islice(elements, most))
-    return []
 
 
 def _found(value: object) -> tuple[str, str] | None:
@@ -127,6 +82,8 @@ def _found(value: object) -> tuple[str, str] | None:
             return "async generator", ITERATE
         if issubclass(kind, Awaitable):
             return "awaitable", AWAIT
+        if deferred_function(value) is not None:
+            return "partial of", CALL
     return None
 
 
@@ -135,9 +92,14 @@ def _has_succeeded(future: Any) -> bool:
     return done
 
 
+def _article(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 def _name(value: Any) -> str:
-    if type(value) in _FRAMES:
-        return f"{plain(value.__qualname__, NAME_LENGTH)}()"
+    named = value if type(value) in _FRAMES else deferred_function(value)
+    if named is not None:
+        return f"{plain(named.__qualname__, NAME_LENGTH)}()"
     module, name = class_of(value)
     return f"of the class {module}.{name}" if module else f"of the class {name}"
 
