@@ -2,12 +2,14 @@
 
 gevent can't patch the sockets of the core: a call that waits for Redis would stop all
 greenlets of its thread. Such calls run in gevent's pool of real threads instead, while the
-other greenlets go on.
+other greenlets go on. The pool has ten threads, so what may take minutes does not run
+there: a greenlet that waits for a result waits for a descriptor.
 """
 
 from __future__ import annotations
 
 import contextvars
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -28,19 +30,23 @@ def producer(settings: Settings) -> Producer:
 
     gevent must have patched before: it asks to be the first import of a program.
     """
-    return GreenletProducer(settings) if _are_used() else Producer(settings)
+    return GreenletProducer(settings) if are_used() else Producer(settings)
 
 
-def in_real_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Calls a function that blocks so that other greenlets run meanwhile, if there are any."""
-    if not _are_used():
-        return function(*args, **kwargs)
-    return _in_real_thread(function, *args, **kwargs)
-
-
-def _are_used() -> bool:
+def are_used() -> bool:
+    """Whether gevent has patched the sockets of this process."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("socket"))
+
+
+def wait_until_readable(fd: int, timeout: float) -> bool:
+    """Waits up to `timeout` seconds while other greenlets run. Returns whether the descriptor
+    is readable."""
+    from gevent import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(math.ceil(timeout * 1000)))
 
 
 class GreenletProducer(Producer):
@@ -52,6 +58,9 @@ class GreenletProducer(Producer):
     def enqueue_many(self, route: Route, calls: Iterable[Any], *args: Any, **kwargs: Any) -> int:
         # The application's iterator stays in its greenlet.
         return _in_real_thread(super().enqueue_many, route, list(calls), *args, **kwargs)
+
+    def cancel(self, queue: str, task_id: str) -> str:
+        return _in_real_thread(super().cancel, queue, task_id)
 
 
 def _in_real_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

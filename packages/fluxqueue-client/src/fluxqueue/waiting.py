@@ -51,7 +51,7 @@ def wait(
         came in time. A look may also find a report of progress, or nothing: b''.
     """
     deadline = monotonic() + timeout
-    mailbox = listener(settings).mailbox()
+    mailbox = listener(settings).mailbox(has_fd=greenlets.are_used())
     found: list[bytes | Exception | None] = [None] * len(places)
     tokens: dict[int, int] = {}
     for queue, positions in by_queue(places).items():
@@ -60,7 +60,14 @@ def wait(
         ids = [places[position].task_id for position in positions]
         mailbox.watch(settings.namespace, queue, ids, first, "look" if once else "outcome")
     left = len(places)
-    while left and greenlets.in_real_thread(mailbox.wait, max(0.0, deadline - monotonic())):
+    while left:
+        seconds = max(0.0, deadline - monotonic())
+        if mailbox.fd is None:
+            has_come = mailbox.wait(seconds)
+        else:
+            has_come = greenlets.wait_until_readable(mailbox.fd, seconds)
+        if not has_come:
+            break
         for token, outcome, error in mailbox.collect():
             found[tokens[token]] = error if outcome is None else outcome
             left -= 1
