@@ -6,9 +6,12 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from fluxqueue import FluxQueue
 from fluxqueue_core import key
 from support.proxy import RESET, Proxy, port_of
+from support.redis_cluster import RedisCluster
 from support.system import System
 from support.waiting import wait_until, wait_until_past
 from support.worker_process import WorkerProcess, read_notes
@@ -31,6 +34,31 @@ def fail(number):
 def kill(number):
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+# All workers serve this queue alone, so a note says that the call was in it.
+ACROSS = """
+import signal
+
+@fluxqueue.task(name="alert", queue="NEAR")
+def alert(failure):
+    note(f"{failure['args'][0]} {failure['reason']}")
+
+@fluxqueue.task(name="fail", queue="NEAR", max_retries=0)
+def fail(number):
+    raise KeyError(number)
+
+@fluxqueue.task(name="kill", queue="NEAR")
+def kill(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def callback(queue: str) -> Any:
+    """The callback as a producer declares it, in that queue."""
+    return FluxQueue(None).task(name="alert", queue=queue)(_any)
+
+
+def _any(*arguments: Any) -> None: ...
 
 
 def enqueue(system: System, name: str, count: int) -> None:
@@ -86,6 +114,46 @@ def test_killed_workers_lose_and_repeat_no_call(
         told = Counter(int(note.split()[0]) for note in read_notes(tmp_path))
         assert told == Counter(range(TASKS))
         assert system.redis.llen(key("pending", "alerts")) == 0
+
+
+def test_a_call_into_another_hash_slot_stays_in_the_queue_of_the_dead_task(
+    tmp_path: Path, redis_cluster: RedisCluster
+) -> None:
+    """One write can't reach two hash slots. The call stays with the task: on this master, on
+    another one, and by the scheduler that notices the third loss."""
+    servers = redis_cluster
+    first, second, _ = servers.masters()
+    names = servers.queues_on(first)
+    near, same_master, elsewhere = next(names), next(names), servers.queue_on(second)
+    assert len({servers.hash_slot(f"{{{queue}}}") for queue in (near, same_master)}) == 2
+    app = ACROSS.replace("NEAR", near)
+    with System(tmp_path, servers.url, app, lease=1, redis_client=servers.client) as system:
+        system.start_scheduler()
+        client = FluxQueue(servers.url)
+        for number, queue in enumerate((near, same_master, elsewhere)):
+            declare = client.task(
+                name="fail", queue=near, max_retries=0, on_failure=callback(queue)
+            )
+            declare(_any)(number)
+        client.task(name="kill", queue=near, on_failure=callback(elsewhere))(_any)(3)
+        client.close()
+        workers: list[WorkerProcess] = []
+
+        def are_told() -> bool:
+            if not workers or workers[-1].process.poll() is not None:
+                workers.append(system.start_worker(queue=near))
+            return len(read_notes(tmp_path)) == 4
+
+        wait_until(are_told, 60, lambda: str((read_notes(tmp_path), workers[-1].output())))
+        assert sorted(read_notes(tmp_path)) == [
+            "0 failed",
+            "1 failed",
+            "2 failed",
+            "3 worker_lost",
+        ]
+        system.wait_until_settled(near)
+        for queue in (same_master, elsewhere):
+            assert system.waiting(queue) == {}
 
 
 def test_cut_connections_lose_and_repeat_no_call(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fluxqueue_core import key
 from support import apps
+from support.redis_sentinel import RedisSentinel
 from support.system import System
 from support.waiting import wait_until
 
@@ -119,6 +120,33 @@ def test_workers_that_are_killed_lose_no_task_and_hide_none(
         system.wait_until_ended(tasks)
         system.wait_until_settled()
         assert system.stats()["succeeded"] == 600 and "dead" not in system.stats()
+
+
+def test_priorities_outlive_a_failover_of_sentinels(
+    tmp_path: Path, redis_sentinel: RedisSentinel
+) -> None:
+    """Calls before and after the death of the master run in one order, and so do retries."""
+    servers = redis_sentinel
+    url = servers.url + "?wait_replicas=2&timeout=60&wait_timeout=50"
+    with System(tmp_path, url, FAILS_ONCE, lease=3.0, redis_client=servers.client) as system:
+        for number in range(1, 10):
+            system.enqueue("work", [number], priority=number)
+        old = servers.kill_master()
+        servers.wait_for_failover(old)
+        # It becomes a replica of the new master; until then no call is acknowledged.
+        old.start()
+        servers.wait_until_healthy()
+        for number in range(10, 20):
+            system.enqueue("work", [number], priority=number - 10)
+        system.enqueue("work", [0], priority=9)
+        system.start_scheduler().wait_for("scheduler.started")
+        system.start_worker(concurrency=1)
+        system.wait_until_ended(range(20))
+        ran = [run.number for run in system.ledger.runs() if run.number]
+        # 1 and 11 have priority 1, 2 and 12 priority 2; 10 has none.
+        assert ran == [*(n for p in range(9, 0, -1) for n in (p, p + 10)), 10]
+        with servers.client() as redis:
+            assert not redis.exists(key("pending", "default"), key("prioritized", "default"))
 
 
 FAILS_ONCE = """
