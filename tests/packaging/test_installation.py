@@ -61,7 +61,7 @@ def test_the_commands_say_what_they_can_do(
     assert text in environment_with(name).run(command, "--help", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("subcommand", ["start", "scheduler", "dev"])
+@pytest.mark.parametrize("subcommand", ["start", "scheduler", "dev", "cancel"])
 def test_the_one_command_finds_the_subcommands_of_all_packages(
     environment_with: EnvironmentWith, subcommand: str, tmp_path: Path
 ) -> None:

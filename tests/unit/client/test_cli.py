@@ -74,11 +74,13 @@ def test_help_lists_what_is_installed_and_what_is_not(
     monkeypatch: Any, capsys: Any, flag: str
 ) -> None:
     # Values that can't be imported: the help must not need to.
-    installed(monkeypatch, start="no.such.module:main", dev="no.such.module:main", extra="x:y")
+    absent = "no.such.module:main"
+    installed(monkeypatch, start=absent, dev=absent, cancel=absent, extra="x:y")
     assert cli.main([flag]) == 0
     out = capsys.readouterr().out
-    assert "\n  start  run a worker for the tasks of a module\n" in out
-    assert "\n  dev    run Redis, scheduler and worker in one terminal\n" in out
+    assert "\n  start   run a worker for the tasks of a module\n" in out
+    assert "\n  dev     run Redis, scheduler and worker in one terminal\n" in out
+    assert "\n  cancel  cancel tasks by their ids\n" in out
     assert "\n  extra\n" in out
     assert "  scheduler " not in out
     assert out.endswith("`pip install --no-index --find-links wheels fluxqueue-scheduler`\n")

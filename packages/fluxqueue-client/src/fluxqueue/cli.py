@@ -44,6 +44,7 @@ OWN = {
         "run retries when they are due, and rescue lost tasks",
     ),
     "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
+    "cancel": Own("fluxqueue", "fluxqueue.cancel", "cancel tasks by their ids"),
 }
 
 

@@ -1,0 +1,101 @@
+"""`fluxqueue cancel` in a separate process, with a real worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import redis as redis_py
+from fluxqueue import FluxQueue
+from fluxqueue.task import Task
+from support.scripts import Scripts
+from support.waiting import wait_until
+from support.worker_process import WorkerProcess
+
+APP = """
+@fluxqueue.task(queue="slow")
+def sleeping(name):
+    note(f"began {name}")
+    while True:
+        time.sleep(0.05)
+"""
+
+
+def run(redis_url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fluxqueue", "cancel", "-r", redis_url, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def sleeping(redis_url: str, namespace: str = "") -> Task[[str], None]:
+    """The task of the application, as a client has it."""
+
+    def function(name: str) -> None: ...
+
+    return FluxQueue(redis_url, namespace=namespace).task(name="sleeping", queue="slow")(function)
+
+
+def test_a_running_task_is_stopped_and_a_waiting_one_never_begins(
+    scripts: Scripts, redis_url: str, tmp_path: Path
+) -> None:
+    task, of_slow = sleeping(redis_url), Scripts(scripts.redis, "slow")
+    with WorkerProcess(tmp_path, redis_url, APP, queue="slow", concurrency=1) as worker:
+        running = task.enqueue("one")
+        wait_until(lambda: worker.notes() == ["began one"], what=worker.output)
+        waiting = task.options(task_id="order 17").enqueue("two")
+        done = run(redis_url, "-q", "slow", running.id.upper(), "order 17")
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert lines[0] == f"{running.id} requested"
+        # The worker may hold the second one already.
+        assert lines[1] in {f"{waiting.id} {word} order 17" for word in ("cancelled", "requested")}
+        wait_until(lambda: of_slow.stats() == {"cancelled": 2}, what=worker.output)
+        assert worker.notes() == ["began one"]
+        assert worker.stop() == 0
+
+
+def test_a_task_that_the_queue_does_not_have_is_exit_code_1(redis_url: str) -> None:
+    handle = sleeping(redis_url).enqueue("one")
+    # The wrong queue.
+    done = run(redis_url, handle.id)
+    assert (done.returncode, done.stdout) == (1, f"{handle.id} already_done\n")
+    assert done.stderr.startswith("fluxqueue cancel: queue 'default' does not have 1 of 1 tasks")
+    assert "(-q)" in done.stderr
+    # The right one: the other task is cancelled nevertheless.
+    done = run(redis_url, "--queue", "slow", "unknown", handle.id)
+    assert done.returncode == 1
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["already_done", "cancelled"]
+
+
+def test_json_is_one_object_per_line(redis_url: str) -> None:
+    handle = sleeping(redis_url).options(task_id="order 17").enqueue("one")
+    done = run(redis_url, "-q", "slow", "--json", "order 17", handle.id)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"task_id": handle.id, "queue": "slow", "answer": "cancelled", "given": given}
+        for given in ("order 17", handle.id)
+    ]
+    assert done.returncode == 0
+
+
+def test_a_namespace_has_its_own_tasks(redis_url: str) -> None:
+    handle = sleeping(redis_url, "shop").enqueue("one")
+    assert run(redis_url, "-q", "slow", handle.id).returncode == 1
+    done = run(redis_url, "-q", "slow", "--namespace", "shop", handle.id)
+    assert (done.returncode, done.stdout) == (0, f"{handle.id} cancelled\n")
+
+
+def test_a_refusal_of_redis_is_one_line_and_exit_code_3(
+    redis: redis_py.Redis, redis_url: str
+) -> None:
+    handle = sleeping(redis_url).enqueue("one")
+    redis.delete("fluxqueue:{slow}:pending")
+    redis.set("fluxqueue:{slow}:pending", "text")
+    done = run(redis_url, "-q", "slow", handle.id, "second")
+    redis.delete("fluxqueue:{slow}:pending")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "WRONGTYPE" in done.stderr and done.stderr.count("\n") == 1
