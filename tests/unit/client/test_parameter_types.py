@@ -116,6 +116,26 @@ class Reader(typing.Protocol):
     def read(self) -> bytes: ...
 
 
+class Named(typing.Protocol):
+    name: str
+
+
+@typing.runtime_checkable
+class Checked(typing.Protocol):
+    def read(self) -> bytes: ...
+
+
+class Both(typing.Sized, Reader, typing.Protocol): ...
+
+
+class Upper(typing.Protocol):
+    def upper(self) -> str: ...
+
+
+class Keyed(Upper, typing.Protocol):
+    def __hash__(self) -> int: ...
+
+
 class Broken(type):
     def __subclasscheck__(cls, other: type) -> bool:
         raise RuntimeError("a broken metaclass")
@@ -146,7 +166,8 @@ PLAIN = [
     *(abc.Sequence[str], abc.Mapping[str, int], abc.Iterable[int], abc.Hashable, abc.Sized),
     *(int | None, float | str | list[dict[str, int]], typing.Optional[str]),  # noqa: UP045
     *(Literal["a", 1, None], Annotated[int, "positive"], numbers.Number, typing.SupportsInt),
-    *(Strange, Reader, "T", "list[T]", "int", "list[Row]", "abc.Sequence[int]"),
+    *(typing.LiteralString, typing.SupportsIndex, Upper, Keyed, Upper | int),
+    *(Strange, "T", "list[T]", "int", "list[Row]", "abc.Sequence[int]"),
 ]
 
 
@@ -229,10 +250,15 @@ def test_a_value_arrives_as_the_type_that_annotates_it(annotation: Any, value: A
         assert type(arrived) is type(value)
 
 
-FOREIGN = [Client, list[Client], Client | None, Callable[[], int], type[int], complex, Chosen[int]]
+FOREIGN = [
+    *(Client, list[Client], Client | None, Callable[[], int], type[int], complex, Chosen[int]),
+    *(Reader, Named, Checked, Both, list[Named], Reader | None, typing.IO[str]),
+]
+SELF: Any = typing.Self
+WITHOUT_VALUE = [typing.Never, typing.NoReturn, list[typing.Never], SELF, list[SELF]]
 
 
-@pytest.mark.parametrize("annotation", FOREIGN, ids=str)
+@pytest.mark.parametrize("annotation", [*FOREIGN, *WITHOUT_VALUE], ids=str)
 def test_a_class_that_json_has_no_form_of_is_refused(annotation: Any) -> None:
     with pytest.raises(TypeError, match=r"'value' of .*work\(\) is annotated .*pass an id"):
         declare(annotation)
@@ -297,6 +323,14 @@ def test_a_message_that_does_not_fit_is_an_error_without_the_value(
     with pytest.raises(ConversionError, match=f"^argument value is annotated .*{text}$") as found:
         conversion.decode([], {"value": sent})
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize("annotation", [typing.Never, typing.NoReturn], ids=str)
+def test_a_task_that_always_raises_may_keep_its_outcome(annotation: Any) -> None:
+    def work() -> None: ...
+
+    work.__annotations__["return"] = annotation
+    assert type(FluxQueue(REFUSING_URL).task(result_ttl=60)(work)) is Task
 
 
 def test_every_kind_of_parameter_is_converted() -> None:

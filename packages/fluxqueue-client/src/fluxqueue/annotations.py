@@ -22,6 +22,8 @@ from .closures import closure
 JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
 # They say something about the annotation in them.
 _MARKS = (typing.Annotated, typing.Final, typing.NotRequired, typing.Required, typing.Unpack)
+# No value has these types. A function that is annotated to return one always raises.
+NOTHING = (typing.Never, typing.NoReturn)
 # A module that imports these names only for type checkers means these classes by them.
 _FALLBACK = {**vars(typing), **vars(collections.abc)}
 
@@ -68,6 +70,8 @@ def is_plain(annotation: Any, above: tuple[Any, ...] = ()) -> bool:
     if annotation is Any or any(annotation is one for one in above):
         return True  # the latter: a type that contains itself
     above = (*above, annotation)
+    if any(annotation is one for one in (*NOTHING, typing.Self)):
+        return False
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return not any(isinstance(value, Enum | bytes) for value in args)
@@ -99,10 +103,34 @@ def is_text(annotation: Any) -> bool:
 
 def takes_json(kind: type) -> bool:
     """Whether decoded JSON can be an instance of the class: of `dict`, `Sequence`, ..."""
+    if vars(kind).get("_is_protocol", False):
+        return any(_has_members(one, kind) for one in JSON)
     try:
         return any(issubclass(one, kind) for one in JSON)
-    except Exception:  # noqa: BLE001  # a protocol that is not checked at run time
+    except Exception:  # noqa: BLE001  # of a metaclass
         return True
+
+
+def _has_members(kind: type, protocol: type) -> bool:
+    # A class without a hash has None in its place.
+    has = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    return all(has.get(name) is not None for name in _members(protocol))
+
+
+def _members(protocol: type) -> set[str]:
+    """Returns the names of the methods and attributes that a protocol asks for. Python does
+    not tell whether a class has them, if there are attributes or no check at run time."""
+
+    @typing.runtime_checkable
+    class Blank(typing.Protocol):
+        is_in_annotations: bool
+
+    own = {*vars(Blank), "__orig_bases__", "__type_params__", "__slots__"}
+    found: set[str] = set()
+    for base in protocol.__mro__:
+        if vars(base).get("_is_protocol", False):
+            found |= vars(base).keys() - own | vars(base).get("__annotations__", {}).keys()
+    return found
 
 
 def classes(annotation: Any) -> Iterator[type]:

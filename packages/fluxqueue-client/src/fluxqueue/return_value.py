@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .annotations import UnresolvedError, is_plain, resolve
+from .annotations import NOTHING, UnresolvedError, is_plain, resolve
 
 if TYPE_CHECKING:
     from .converters import Converter
@@ -64,7 +64,7 @@ class ReturnValue:
             annotation = resolve(self._annotation, self._func, {})
         except UnresolvedError:
             return  # a name that is defined further down, or for type checkers only
-        if not is_plain(annotation):
+        if annotation not in NOTHING and not is_plain(annotation):
             self._converter = _converter(annotation, self._where)
         self._is_read = True
 
