@@ -130,6 +130,21 @@ def test_a_blocking_call_that_is_awaited_is_refused_before_it_enqueues(
     assert arguments(redis) == []
 
 
+def test_a_blocking_call_that_is_gathered_warns_of_that(redis_url: str, redis: Any) -> None:
+    work = work_on(redis_url)
+
+    async def main() -> None:
+        await asyncio.gather(work(1))
+
+    # The TypeError is asyncio's.
+    with (
+        pytest.warns(FluxQueueWarning, match=r"nothing to await or to gather; write `await work"),
+        pytest.raises(TypeError, match="is required"),
+    ):
+        asyncio.run(main())
+    assert arguments(redis) == [1]
+
+
 @LOOPS
 def test_a_call_that_is_the_last_act_of_a_loop_is_sent(
     redis_url: str, redis: Any, new_loop: NewLoop

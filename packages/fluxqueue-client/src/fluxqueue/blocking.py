@@ -54,8 +54,8 @@ def warn_of_blocked_loop(where: str, instead: str) -> None:
             f"nothing was enqueued"
         )
     warnings.warn(
-        f"{where}: this call blocks the event loop until Redis has answered; "
-        f"write `await {instead}`",
+        f"{where}: this call blocks the event loop until Redis has answered, and returns nothing "
+        f"to await or to gather; write `await {instead}`",
         FluxQueueWarning,
         stacklevel=level,
     )

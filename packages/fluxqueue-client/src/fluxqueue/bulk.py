@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from fluxqueue_core import Route
 
 from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
+from .explained_calls import where
 from .middleware import Bulk
 from .task_call import TaskCall, as_json, merged, route_of
 from .task_properties import TaskProperties
@@ -45,7 +46,7 @@ class BulkCalls:
     def __init__(
         self, task: TaskProperties[Any, Any], route: Route, options: Mapping[str, Any]
     ) -> None:
-        self.where = f"task {route.name!r} (queue {route.queue!r})"
+        self.where = where(route)
         self._task = task
         self._route = route
         self._options = options
@@ -165,8 +166,7 @@ class BulkCalls:
         before = f"{enqueued} calls were enqueued before"
         explained: Exception = error
         if index is not None:
-            where = f"{self.where}, call {index} ({before} it)"
-            explained = self._explain(error, call, where)
+            explained = self._explain(error, call, f"{self.where}, call {index} ({before} it)")
         elif isinstance(error, FluxQueueError):
             error.args = (f"{error} ({before} this error)",)
         else:

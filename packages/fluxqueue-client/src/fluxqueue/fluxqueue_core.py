@@ -8,9 +8,9 @@ from typing import Any
 
 from fluxqueue_core import Route
 
-from .arguments import explain
 from .broker import NOT_GIVEN, Broker
 from .enqueueing import Enqueueing
+from .explained_calls import explained
 
 __all__ = ["FluxQueueCore"]
 
@@ -37,7 +37,7 @@ class FluxQueueCore:
         try:
             self._enqueueing.way().enqueue(route, args, kwargs)
         except (TypeError, ValueError) as error:
-            raise _explained(error, route, args, kwargs) from None
+            raise explained(error, route, _ANY_CALL, args, kwargs) from None
 
     def _enqueue_async(
         self, name: str, queue_name: str, max_retries: int, *args: Any, **kwargs: Any
@@ -47,14 +47,7 @@ class FluxQueueCore:
         try:
             return self._enqueueing.way().enqueue_async(route, args, kwargs)
         except (TypeError, ValueError) as error:
-            raise _explained(error, route, args, kwargs) from None
+            raise explained(error, route, _ANY_CALL, args, kwargs) from None
 
     def __repr__(self) -> str:
         return f"FluxQueueCore({self._settings.display_url!r})"
-
-
-def _explained(
-    error: Exception, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Exception:
-    where = f"task {route.name!r} (queue {route.queue!r})"
-    return explain(error, where, _ANY_CALL, args, kwargs)

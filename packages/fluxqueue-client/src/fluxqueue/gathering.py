@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .awaited_call import AwaitedMethod
 from .handle import DEFAULT_TIMEOUT, TaskHandle
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ async def gather_results(
     return_exceptions: Literal[True],
     in_worker: bool = ...,
 ) -> list[R | Exception]: ...
+@AwaitedMethod("no result was read", None, "gather_results", "gather_results_sync")
 async def gather_results(
     handles: Iterable[TaskHandle[R]],
     timeout: float = DEFAULT_TIMEOUT,

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from . import blocking
+from .awaited_call import AwaitedMethod
 from .errors import FluxQueueWarning, ResultDeadlock, ResultNotKept
 from .progress import Progress, decode, is_report
 
@@ -25,6 +26,11 @@ CancelVerdict: TypeAlias = Literal["cancelled", "already_done", "requested"]
 DEFAULT_TIMEOUT = 60.0
 # How a task is that has not ended.
 UNFINISHED = "unfinished"
+
+
+def _awaited(lost: str, blocking_method: str) -> AwaitedMethod:
+    method = f"handle.{blocking_method}"
+    return AwaitedMethod(lost, lambda handle: str(handle._where), f"{method}_async", method)
 
 
 class TaskHandle(Generic[R]):
@@ -84,7 +90,7 @@ class TaskHandle(Generic[R]):
         self._check(in_worker, timeout)
         if blocking.running_loop() is not None:
             warnings.warn(
-                f"task {self.id} (queue {self.queue!r}): this call blocks the event loop until the "
+                f"{self._where}: this call blocks the event loop until the "
                 f"task has ended; write `await handle.result_async(...)`",
                 FluxQueueWarning,
                 stacklevel=2,
@@ -98,6 +104,7 @@ class TaskHandle(Generic[R]):
             raise timed_out(settings, self._place(), timeout)
         return self._value(found)
 
+    @_awaited("its result was not read", "result")
     async def result_async(self, timeout: float = DEFAULT_TIMEOUT, *, in_worker: bool = False) -> R:
         """As `result`, on the running event loop."""
         import asyncio
@@ -141,6 +148,7 @@ class TaskHandle(Generic[R]):
         found = self._look()
         return decode(found) if is_report(found) else None
 
+    @_awaited("its progress was not read", "progress")
     async def progress_async(self) -> Progress | None:
         """As `progress`, on the running event loop."""
         import asyncio
@@ -200,6 +208,10 @@ class TaskHandle(Generic[R]):
         settings = self._broker.settings
         return BrokerUnavailable(str(timed_out(settings, self._place(), settings.timeout)))
 
+    @property
+    def _where(self) -> str:
+        return f"task {self.id} (queue {self.queue!r})"
+
     def _place(self) -> Place:
         from .waiting import Place
 
@@ -226,7 +238,7 @@ class TaskHandle(Generic[R]):
         if self._keeps is False:
             raise self._told(
                 ResultNotKept(
-                    f"task {self.id} (queue {self.queue!r}) was enqueued without result_ttl, so "
+                    f"{self._where} was enqueued without result_ttl, so "
                     f"nothing is kept of its end; give its task result_ttl=3600, for example"
                 )
             )
@@ -263,6 +275,7 @@ class TaskHandle(Generic[R]):
         """
         return cast("CancelVerdict", self._broker.producer.cancel(self.queue, self.id))
 
+    @_awaited("the task was not cancelled", "cancel")
     async def cancel_async(self) -> CancelVerdict:
         """As `cancel`, in a thread, so that the event loop goes on."""
         import asyncio  # only needed here

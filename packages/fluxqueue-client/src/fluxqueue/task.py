@@ -12,9 +12,9 @@ from fluxqueue_core import Producer, Route, new_task_id
 
 from . import blocking, peer_names
 from .bulk import BulkCalls
-from .bulk_call import warns_if_not_awaited
 from .context import Context
 from .enqueueing import Enqueueing
+from .explained_calls import ExplainedCalls, warns_if_not_awaited
 from .handle import TaskHandle
 from .options import Terms
 from .return_value import ReturnValue
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 
-class BaseTask(TaskProperties[P, R]):
+class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     """The common part of `Task` and `AsyncTask`.
 
     Attributes:
@@ -191,25 +190,9 @@ class BaseTask(TaskProperties[P, R]):
         keeps = self.terms.result_ttl is not None
         return TaskHandle(new_task_id(), self.queue, self.broker, self.returned, keeps)
 
-    def _enqueued(self, result: T) -> Coroutine[Any, Any, T]:
-        """Returns the coroutine of an async call that `_send` has enqueued."""
-        from .enqueued_call import EnqueuedCall
-
-        return EnqueuedCall(result, self._where, f"{self.__name__}.enqueue(...)")
-
-    def _warn_of_blocked_loop(self, method: str) -> None:
-        blocking.warn_of_blocked_loop(self._where, f"{self.__name__}.{method}(...)")
-
     @property
-    def _where(self) -> str:
-        return f"task {self.task_name!r} (queue {self.queue!r})"
-
-    def _explain(
-        self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Exception:
-        from .arguments import explain  # not needed by calls that succeed
-
-        return explain(error, self._where, self.__signature__, args, kwargs)
+    def _signature(self) -> inspect.Signature:
+        return self.__signature__
 
     def conversion(self) -> Conversion | None:
         """Returns the conversion of the arguments, for the worker. None: they are plain.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .bulk_call import warns_if_not_awaited
+from .explained_calls import warns_if_not_awaited
 from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
 from .task import AnyTask, AsyncTask, BaseTask, Task

@@ -5,6 +5,7 @@ Why: docs/decisions/0091-options-of-a-call-are-a-view-of-its-task.md
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
@@ -12,9 +13,9 @@ from fluxqueue_core import Producer, Route, new_task_id
 
 from . import blocking
 from .bulk import BulkCalls
-from .bulk_call import warns_if_not_awaited
 from .call_options import CallOptions, read_options
 from .errors import ConfigurationError
+from .explained_calls import ExplainedCalls, warns_if_not_awaited
 from .handle import TaskHandle
 from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
@@ -28,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class BaseWithOptions(Generic[P, R]):
+class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     """The common part of `TaskWithOptions` and `AsyncTaskWithOptions`.
 
     Attributes:
@@ -176,26 +177,15 @@ class BaseWithOptions(Generic[P, R]):
             if blocking.running_loop() is not None:
                 raise
         sent = self._send(args, kwargs)
-        from .enqueued_call import EnqueuedCall
-
-        result = None if result is None else sent
-        return EnqueuedCall(result, self._where, f"{self.__name__}.enqueue(...)")
-
-    def _warn_of_blocked_loop(self, method: str) -> None:
-        blocking.warn_of_blocked_loop(self._where, f"{self.__name__}.{method}(...)")
-
-    def _explain(self, error: Exception, args: Any, kwargs: Any) -> Exception:
-        from .arguments import explain  # not needed by calls that succeed
-
-        return explain(error, self._where, self.task.__signature__, args, kwargs)
+        return self._enqueued(None if result is None else sent)
 
     @property
-    def __name__(self) -> str:
+    def _signature(self) -> inspect.Signature:
+        return self.task.__signature__
+
+    @property
+    def __name__(self) -> str:  # type: ignore[override]  # never written
         return f"{self.task.__name__}.options(...)"
-
-    @property
-    def _where(self) -> str:
-        return f"task {self.task_name!r} (queue {self.queue!r})"
 
     def __reduce__(self) -> Any:
         return type(self), (self.task, self._options)

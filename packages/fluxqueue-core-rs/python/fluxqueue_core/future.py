@@ -1,6 +1,7 @@
 """The future that `Producer.enqueue_async` returns.
 
 Why: docs/decisions/0009-an-awaitable-that-is-future-and-coroutine.md
+Why the end of a loop does not cancel it: docs/decisions/0118-the-end-of-a-loop-cancels-no-call.md
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import asyncio
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, NoReturn
+
+from .loop_end import is_ending, report_failure
 
 
 class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
@@ -22,10 +25,14 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
 
     __slots__ = ()
 
+    # Whether an asyncio task drives it: `asyncio.create_task(work(1))`.
+    _is_driven = False
+
     def send(self, value: None, /) -> Any:
         """Makes one step: ends with the result, or returns itself for the task to await."""
         if self.done():
             raise StopIteration(self.result())
+        self._is_driven = True
         # `Future.__await__` also sets this before it yields itself. Without it the task
         # reports that the future was yielded by mistake.
         self._asyncio_future_blocking = True
@@ -41,13 +48,25 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
         """Raises the exception, as a coroutine does that does not catch it.
 
         A task that is cancelled before its first step calls this while the future is
-        still open. Then the call is withdrawn.
+        still open. Then the call is withdrawn, unless the end of the loop cancels it.
         """
-        self.cancel()
+        if not (self.done() or is_ending()):
+            self.cancel()
         error = typ if isinstance(typ, BaseException) else val
         if not isinstance(error, BaseException):
             error = typ() if error is None else typ(error)
         raise error if tb is None else error.with_traceback(tb)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Withdraws the call if its message has not been written yet.
+
+        At the end of the loop it does not withdraw the call of `asyncio.create_task(work(1))`.
+        The asyncio task then ends when Redis has answered.
+        """
+        if self._is_driven and not self.done() and is_ending():
+            self.add_done_callback(report_failure)
+            return False
+        return super().cancel(msg)
 
     def close(self) -> None:
         """Withdraws the call if its message has not been written yet."""

@@ -4,6 +4,8 @@ A call is written at the end of the loop's turn, and if the loop has no connecti
 few turns later. If the call is the last act of the loop, that moment may never come. So
 each loop with a connection has an asynchronous generator that is open until
 `loop.shutdown_asyncgens()` closes it, which `asyncio.run` does before it closes the loop.
+Before that it cancels all asyncio tasks, also those of `create_task(work(1))`: nothing else
+would send their calls, so `EnqueueFuture` keeps them.
 
 Why: docs/decisions/0062-no-call-is-lost-without-a-word.md
 """
@@ -19,7 +21,8 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from traceback import FrameSummary
-from typing import Protocol
+from types import FrameType
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from .errors import FluxQueueWarning
@@ -37,6 +40,27 @@ class Connection(Protocol):
 
 # A generator lives as long as its connection.
 _generators: WeakKeyDictionary[Connection, AsyncGenerator[None, None]] = WeakKeyDictionary()
+
+
+# Of asyncio, uvloop, anyio and our worker; of aiohttp.
+_CANCELLING = ("_cancel_all_tasks", "_cancel_tasks")
+
+
+def is_ending() -> bool:
+    """Whether the running loop is about to end, and the current step is a part of cancelling
+    all that is left in it. No loop has an attribute for that, but the callers are on the stack."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in _CANCELLING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def report_failure(future: asyncio.Future[Any]) -> None:
+    """Reports the error of a call that nothing awaits."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        _report(error)
 
 
 def watch(connection: Connection) -> None:
@@ -63,9 +87,13 @@ async def _until_the_end(connection: ref[Connection]) -> AsyncGenerator[None, No
 async def _answers(futures: list[asyncio.Future[object]]) -> None:
     for answer in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(answer, Exception):
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a call that was not awaited has failed", "exception": answer}
-            )
+            _report(answer)
+
+
+def _report(error: BaseException) -> None:
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "a call that was not awaited has failed", "exception": error}
+    )
 
 
 def report_lost(connection: Connection) -> None:

@@ -101,14 +101,18 @@ class EventLoop:
     def _close(self) -> None:
         self._loop.remove_reader(self._jobs.async_fd)
         self._loop.set_task_factory(None)
+        self._cancel_all_tasks()
+        self._complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    # Named as asyncio's: see `fluxqueue_core.loop_end.is_ending`.
+    def _cancel_all_tasks(self) -> None:
         leftover = asyncio.all_tasks(self._loop)
         for task in leftover:
             task.cancel()
         if leftover:
             # The process is about to end, so tasks that ignore this stay behind.
             self._complete(asyncio.wait(leftover, timeout=1.0))
-        self._complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
 
     def _complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Runs the loop until the coroutine ends, even if code that tasks have left behind

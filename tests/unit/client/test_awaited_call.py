@@ -1,16 +1,18 @@
-"""The coroutine of `enqueue_many_async`: what it warns of, and that it is as any other."""
+"""The coroutines of methods that have to be awaited: what they warn of, and that they are as
+any other."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
-from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning
+from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning, gather_results
 
 queue = FluxQueue("redis://127.0.0.1:1?timeout=0.1")
 ID = UUID("01a229ce-5f85-79b1-bdb9-aa602614c724")
@@ -32,6 +34,14 @@ def typed(a: UUID) -> None: ...
 async def async_typed(a: UUID) -> None: ...
 
 
+HANDLE = queue.handle(ID)
+# The call, and a part of what it warns of.
+ABOUT_HANDLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "cancel": (HANDLE.cancel_async, "cancel_async was not awaited, and the task was not cancelled"),
+    "result": (HANDLE.result_async, "result_async was not awaited, and its result was not read"),
+    "progress": (HANDLE.progress_async, "and its progress was not read"),
+    "gather": (lambda: gather_results([HANDLE]), "gather_results was not awaited, and no result"),
+}
 TASKS = pytest.mark.parametrize("task", [work, async_work, typed, async_typed])
 
 
@@ -47,6 +57,43 @@ def test_a_call_that_is_not_awaited_warns_with_its_line(task: Any) -> None:
     (warning,) = caught
     assert f"write `await {task.__name__}.enqueue_many_async(...)`" in str(warning.message)
     assert (warning.filename, warning.lineno) == (__file__, main.__code__.co_firstlineno + 1)
+
+
+@pytest.mark.parametrize("way", ABOUT_HANDLES)
+def test_a_call_about_a_handle_that_is_not_awaited_warns_with_its_line(way: str) -> None:
+    call, text = ABOUT_HANDLES[way]
+
+    async def main() -> None:
+        call()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.warns(FluxQueueWarning, match=text) as caught:
+            asyncio.run(main())
+    (warning,) = caught
+    said = str(warning.message)
+    assert (str(ID) in said) == (way != "gather")
+    assert re.search(r"write `await \w+(\.\w+_async)?\(\.\.\.\)`, or where no event loop", said)
+    assert warning.filename == __file__
+
+
+def test_methods_of_a_handle_are_coroutine_functions() -> None:
+    for method in (HANDLE.cancel_async, HANDLE.result_async, HANDLE.progress_async, gather_results):
+        assert inspect.iscoroutinefunction(method)
+        assert asyncio.iscoroutinefunction(method)
+    assert "timeout" in inspect.signature(HANDLE.result_async).parameters
+    assert next(iter(inspect.signature(gather_results).parameters)) == "handles"
+
+
+def test_an_asyncio_task_shows_where_a_call_waits() -> None:
+    async def main() -> None:
+        task = asyncio.create_task(HANDLE.cancel_async())
+        assert "cancel_async" in repr(task)
+        assert task.get_stack()
+        with pytest.raises(BrokerUnavailable):
+            await task
+
+    asyncio.run(main())
 
 
 @TASKS
