@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fluxqueue import FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_core import key
 from redis import Redis
 from support.logging_process import LoggingProcess
 from support.waiting import wait_until
@@ -67,7 +68,9 @@ def test_a_worker_without_a_url_serves_the_redis_of_the_code(
         wait_until(lambda: read_notes(tmp_path) == ["sync 1"], what=running.output)
         [line] = running.named("worker.started")
         assert redis_url.startswith(line["redis"])
-        assert running.named("worker.redis_replaced") == []
+        # That of `third`.
+        [line] = running.named("worker.redis_replaced")
+        assert (line["level"], line["in_code"]) == ("info", ["redis://127.0.0.1:6379/0"])
         # The child process of the task has no URL, and so another default.
         assert running.stop() == 0
 
@@ -96,6 +99,61 @@ def test_tasks_use_the_redis_of_their_worker(
     assert "geheim" not in running.output()
     with Redis.from_url(other_server.url) as untouched:
         assert untouched.dbsize() == 0
+
+
+LATER = """
+from fluxqueue import FluxQueue
+
+unnamed, named, other = FluxQueue(), FluxQueue({url!r}), FluxQueue({other!r})
+
+def enqueue(number):
+    for each in (unnamed, named, other):
+        each.task(name="note", queue="notes")(lambda number: None)(number)
+"""
+IMPORTING = """
+from fluxqueue import FluxQueue
+from fluxqueue.fluxqueue_core import FluxQueueCore
+{first}
+
+fluxqueue = FluxQueue({url!r})
+
+@fluxqueue.task()
+def work(number):
+    import later
+    later.enqueue(number)
+    FluxQueue().task(name="note", queue="notes")(lambda number: None)(number)
+    FluxQueueCore()._enqueue("note", "notes", 3, number)
+"""
+
+
+@pytest.mark.parametrize("by", ["code", "flag", "variable"])
+@pytest.mark.parametrize("first", ["", "import later"], ids=["in a task", "at the start"])
+def test_objects_outside_the_tasks_module_use_the_redis_of_the_worker(
+    tmp_path: Path, redis_url: str, redis: Any, other_server: EmbeddedRedis, by: str, first: str
+) -> None:
+    """One of them names the URL of the tasks' module, and one names another place."""
+    in_code = redis_url if by == "code" else "redis://127.0.0.1:1?timeout=0.2"
+    other = other_server.url + "/1"
+    (tmp_path / "later.py").write_text(LATER.format(url=in_code, other=other))
+    (tmp_path / "app.py").write_text(IMPORTING.format(url=in_code, first=first))
+    options: dict[str, Any] = {"tasks-module-path": "app"}
+    if by == "flag":
+        options["redis-url"] = redis_url
+    variable = redis_url if by == "variable" else ""
+    with LoggingProcess(tmp_path, variable, "fluxqueue_worker", options) as running:
+        running.wait_for("worker.connected")
+        FluxQueue(redis_url).task(name="work")(lambda number: None)(7)
+        running.wait_for("task.done")
+        lines = running.named("worker.object_elsewhere")
+        assert running.stop() == 0
+    sent = [json.loads(raw)["args"] for raw in redis.lrange(key("pending", "notes"), 0, -1)]
+    assert sent == [[7]] * 4
+    with Redis.from_url(other) as server:
+        assert server.llen(key("pending", "notes")) == 1
+    assert [(line["level"], line["redis"]) for line in lines] == [("info", other)]
+    replaced = [line["in_code"] for line in running.named("worker.redis_replaced")]
+    default = ["redis://127.0.0.1:6379/0"]
+    assert replaced == ([default] if by == "code" else [["redis://127.0.0.1:1/0"]])
 
 
 def test_a_worker_names_the_queues_that_it_does_not_serve(tmp_path: Path, redis_url: str) -> None:

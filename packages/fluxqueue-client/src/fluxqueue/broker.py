@@ -4,11 +4,13 @@ tasks.
 A worker may move it: see `Broker.move`.
 
 Why: docs/decisions/0059-a-worker-and-its-objects-use-one-redis.md
+and docs/decisions/0119-objects-made-later-use-the-workers-redis.md
 """
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from fluxqueue_core import DEFAULT_REDIS_URL, Producer, Settings
@@ -30,6 +32,23 @@ def named_url(redis_url: str | None) -> str | None:
     """Returns the URL that the caller named. None: the caller named none, so that
     FLUXQUEUE_REDIS_URL applies, or the default."""
     return None if isinstance(redis_url, _NotGiven) else redis_url
+
+
+# Of all objects of this process.
+_brokers: weakref.WeakSet[Broker] = weakref.WeakSet()
+_adopt: Callable[[Broker], None] | None = None
+
+
+def adopt_all(adopt: Callable[[Broker], None]) -> None:
+    """Lets a worker move each object of its process, and from now on each that is made.
+
+    Args:
+        adopt: called with each of them; may call `Broker.move`.
+    """
+    global _adopt
+    _adopt = adopt
+    for broker in list(_brokers):
+        adopt(broker)
 
 
 class Sender(Protocol):
@@ -63,6 +82,9 @@ class Broker:
         self.settings = Settings(self.url, **keywords)
         self.producer = greenlets.producer(self.settings)
         self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
+        _brokers.add(self)
+        if _adopt is not None:
+            _adopt(self)
 
     def add(self, task: Sender) -> None:
         """Notes a task that sends its calls here."""

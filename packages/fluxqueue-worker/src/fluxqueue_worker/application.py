@@ -28,6 +28,7 @@ class Application:
         not_served: the queues that the modules declare and that this worker does not
             serve, sorted.
         replaced: the URLs in the code, for people, that the worker's URL replaces.
+        replaced_places: what these URLs mean.
         replaced_namespace: the namespace in the code that the worker's replaces, or None.
         other_namespaces: those of tasks in the code that this worker does not serve.
     """
@@ -38,13 +39,19 @@ class Application:
     tasks: Tasks
     not_served: list[str]
     replaced: list[str]
+    replaced_places: frozenset[one_redis.Place]
     replaced_namespace: str | None
     other_namespaces: list[str]
 
+    @property
+    def is_first(self) -> bool:
+        """Whether no other process of this worker says what concerns all of them."""
+        position = self.options.process_position
+        return self.options.parent is None and (position is None or position.index == 0)
+
     def warn(self, logger: Logger) -> None:
         """Logs what a user may not expect. One process of a worker does so."""
-        position = self.options.process_position
-        if self.options.parent is not None or (position is not None and position.index > 0):
+        if not self.is_first:
             return
         if self.replaced:
             logger.warning(
@@ -109,13 +116,15 @@ def load(options: Options) -> Application:
         one_namespace.move(found.brokers, in_code, namespace)
     url: str | None = None
     replaced: list[str] = []
+    places: frozenset[one_redis.Place] = frozenset()
     if options.redis_url is None:
         url = one_redis.url_of_objects(serving, queues)
         settings = Settings(url, namespace=namespace)
     else:
         settings = Settings(options.redis_url, namespace=namespace)
         brokers = [task.broker for task in serving]
-        replaced = one_redis.move(found.brokers, brokers, options.redis_url)
+        places = one_redis.replaced_places(brokers, options.redis_url)
+        replaced = one_redis.move(found.brokers, places, options.redis_url)
     try:
         served = task_loader.served(tasks, queues, ", ".join(options.tasks_modules))
     except task_loader.TasksError as error:
@@ -132,6 +141,7 @@ def load(options: Options) -> Application:
         tasks=served,
         not_served=sorted(set(declared) - set(queues)),
         replaced=replaced,
+        replaced_places=places,
         replaced_namespace=replaced_namespace,
         other_namespaces=other_namespaces,
     )

@@ -63,11 +63,13 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
         os._exit(0)
     from fluxqueue.served import serve
 
+    from . import other_objects
     from .worker import Worker
 
     try:
         descriptors.allow(len(application.options.queues), application.options.concurrency)
         serve(application.options.queues)
+        other_objects.adopt(application, logger)
         worker = Worker(application.options, application.settings, application.tasks, logger, link)
     except ConfigurationError as error:
         fail(prog, str(error))

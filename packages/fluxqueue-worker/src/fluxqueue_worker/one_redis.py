@@ -52,20 +52,21 @@ def url_of_objects(tasks: Iterable[AnyTask], queues: Sequence[str]) -> str | Non
     return next((url for url in named if url is not None), None)
 
 
-def move(brokers: Iterable[Broker], serving: Iterable[Broker], redis_url: str) -> list[str]:
-    """Moves objects to the worker's Redis: those whose queues it serves, and every other
-    one that the code sends to the same places.
+def replaced_places(serving: Iterable[Broker], redis_url: str) -> frozenset[Place]:
+    """Returns where the code sends the tasks of the served queues, without the worker's Redis."""
+    return frozenset(place(broker.settings) for broker in serving) - {place(Settings(redis_url))}
+
+
+def move(brokers: Iterable[Broker], replaced: frozenset[Place], redis_url: str) -> list[str]:
+    """Moves objects to the worker's Redis: all that the code sends to the replaced places.
 
     Args:
         brokers: of all loaded objects.
-        serving: of the tasks in the served queues.
 
     Returns:
         The URLs, for people, that the worker's URL replaces. None of them is the
         worker's Redis.
     """
-    own = place(Settings(redis_url))
-    replaced = {place(broker.settings) for broker in serving} - {own}
     shown: dict[str, None] = {}
     for broker in brokers:
         if place(broker.settings) in replaced:
