@@ -6,13 +6,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fluxqueue import FluxQueue
 from support.network_namespace import NOT_ALLOWED, in_new_network
 from support.scripts import Scripts
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from fluxqueue.embedded import EmbeddedRedis
 
 
 @pytest.fixture
@@ -27,6 +30,26 @@ def client(redis_url: str) -> Iterator[FluxQueue]:
     client = FluxQueue(redis_url)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedRedis]:
+    """A server of the module's own, whose users its tests may change (`support.acl`)."""
+    from fluxqueue.embedded import EmbeddedRedis
+
+    with EmbeddedRedis(appendfsync="no") as server:
+        yield server
+
+
+@pytest.fixture
+def admin(request: pytest.FixtureRequest, server: EmbeddedRedis) -> Iterator[Any]:
+    """A redis-py client of that server, empty, in the database `DATABASE` of the module (0)."""
+    from redis import Redis
+
+    with Redis.from_url(f"{server.url}/{getattr(request.module, 'DATABASE', 0)}") as admin:
+        admin.flushall()
+        admin.acl_log_reset()
+        yield admin
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ the page describes; without any single one of its commands the tour fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,20 +27,6 @@ from support.worker_process import WorkerProcess
 pytestmark = pytest.mark.versions
 DATABASE = 3
 REASON = b'{"reason":"failed","error":"e"}'
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(appendfsync="no") as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server: EmbeddedRedis) -> Iterator[Any]:
-    with Redis.from_url(f"{server.url}/{DATABASE}") as admin:
-        admin.flushall()
-        admin.acl_log_reset()
-        yield admin
 
 
 @pytest.fixture(params=acl.VERSIONS)

@@ -15,15 +15,14 @@ import pytest
 from fluxqueue import Failure, FluxQueue
 from fluxqueue_core import key
 from redis import Redis
+from support import ends
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message
 from support.worker_process import WorkerProcess, wait_until
 
-PAGE = Path(__file__).parents[2] / "docs/protocol.md"
-APP = """
+CALLED = """
 import json
-from fluxqueue import Failure, Reject, Snooze
-from fluxqueue.errors import MalformedMessage
+from fluxqueue import Failure
 
 @fluxqueue.task(queue="q")
 def alert(failure: Failure):
@@ -35,42 +34,11 @@ def alert_twice(failure):
     note(json.dumps(failure))
     raise RuntimeError("the alarm is broken")
 
-@fluxqueue.task(queue="q")
-def n(*args):
-    pass
-
-@fluxqueue.task(queue="q", max_retries=0)
-def failed(*args, **kwargs):
-    raise KeyError("a")
-
 @fluxqueue.task(queue="q", retry_delays=[0], retry_jitter=False)
 def failed_twice():
     raise KeyError("a")
-
-@fluxqueue.task(queue="q")
-def rejected():
-    raise Reject("why")
-
-@fluxqueue.task(queue="q", no_retry_on=KeyError)
-def no_retry_on():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q", retry_on=OSError)
-def not_in_retry_on():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q", retry=lambda attempt, error: None)
-def retry_refused():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q", max_snoozes=0)
-def snoozed_too_often():
-    raise Snooze("not yet", delay=0)
-
-@fluxqueue.task(queue="q")
-def arguments(first: int):
-    pass
 """
+APP = ends.APP + CALLED
 CALLBACK = b',"on_failure":{"name":"alert"}}'
 
 
@@ -89,9 +57,7 @@ def pushed(
 
 
 def lost(scripts: Scripts) -> None:
-    """Leaves a message with a worker whose lease has ended, the third that is lost with it."""
-    scripts.claim("lost", calling(message(1, deliveries=2, args=b"[1]")))
-    scripts.end_lease("lost")
+    ends.lose(scripts, calling(message(1, deliveries=2, args=b"[1]")))
 
 
 # Each end: what brings it about, and the members of the failure. None: no callback is called.
@@ -132,9 +98,7 @@ def failures(worker: WorkerProcess) -> list[dict[str, Any]]:
 
 
 def test_the_table_of_the_protocol_has_these_ends() -> None:
-    section = PAGE.read_text().split("\n## Ends\n", 1)[1].split("\n## ", 1)[0]
-    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
-    calls = {row[0].strip(" `"): row[4].strip() for row in rows}
+    calls = {end: cells[4] for end, cells in ends.rows().items()}
     assert set(calls) == set(ENDS)
     for end, (_, failure) in ENDS.items():
         assert calls[end].startswith("no" if failure is None else "yes"), end
@@ -147,14 +111,13 @@ def test_the_callback_gets_each_end_once(
     bring_about, expected = ENDS[end]
     redis.sadd(key("queues"), "q")
     bring_about(scripts)
-    counter = end if end in ("succeeded", "expired", "cancelled") else "dead"
     with (
         WorkerProcess(
             tmp_path, redis_url, APP, queue="q", unknown_task_grace=0, no_save_dead_tasks=True
         ) as worker,
         SchedulerProcess(tmp_path, redis_url, lease=1),
     ):
-        wait_until(lambda: redis.hget(key("stats", "q"), counter) == b"1", 30)
+        wait_until(lambda: redis.hget(key("stats", "q"), ends.counter(end)) == b"1", 30)
         if expected is not None:
             wait_until(lambda: redis.hget(key("stats", "q"), "succeeded") == b"1", 30)
         assert worker.stop() == 0
@@ -163,7 +126,7 @@ def test_the_callback_gets_each_end_once(
         return
     [failure] = failures(worker)
     assert {name: failure[name] for name in expected} == expected
-    assert (failure["id"], failure["queue"]) == ("019aa0c2-7b1f-7c3e-8d2a-000000000001", "q")
+    assert (failure["id"], failure["queue"]) == (ends.TASK_ID, "q")
     assert failure["reason"] == end and failure["name"] in (end, "n", "elsewhere")
     no_exception = ("expired", "worker_lost", "unknown_task", "malformed")
     assert bool(failure["traceback"]) == (end not in no_exception)

@@ -215,19 +215,6 @@ def rights(role: str, version: str) -> list[str]:
     return re.findall(r"\([^)]*\)|\S+", line)[1:]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(appendfsync="no") as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server: EmbeddedRedis) -> Iterator[Any]:
-    with Redis.from_url(server.url) as admin:
-        admin.flushall()
-        yield admin
-
-
 def missing(rules: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Each right of the rules, and the rules without it."""
     for command in sorted(acl.commands(rules)):

@@ -21,48 +21,13 @@ from fluxqueue import (
 )
 from fluxqueue_core import key
 from redis import Redis
+from support import ends
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts
 from support.scripts import message as raw
-from support.worker_process import WorkerProcess
+from support.worker_process import WorkerProcess, wait_until
 
-PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 KEEP = '{"r":60000}'
-APP = """
-from fluxqueue import Reject, Snooze
-
-@fluxqueue.task(queue="q")
-def n(*args):
-    return "value"
-
-@fluxqueue.task(queue="q", max_retries=0)
-def failed():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q")
-def rejected():
-    raise Reject("why")
-
-@fluxqueue.task(queue="q", no_retry_on=KeyError)
-def no_retry_on():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q", retry_on=OSError)
-def not_in_retry_on():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q", max_snoozes=0)
-def snoozed_too_often():
-    raise Snooze("not ready", delay=0)
-
-@fluxqueue.task(queue="q", retry=lambda attempt, error: None)
-def retry_refused():
-    raise KeyError("a")
-
-@fluxqueue.task(queue="q")
-def arguments(first: int):
-    pass
-"""
 
 
 def pushed(name: str = "n", opts: str = KEEP, args: bytes = b"[]") -> Callable[[Scripts], None]:
@@ -71,9 +36,7 @@ def pushed(name: str = "n", opts: str = KEEP, args: bytes = b"[]") -> Callable[[
 
 
 def lost(scripts: Scripts) -> None:
-    """Leaves a message with a worker whose lease has ended, the third that is lost with it."""
-    scripts.claim("lost", raw(1, opts=KEEP, deliveries=2))
-    scripts.end_lease("lost")
+    ends.lose(scripts, raw(1, opts=KEEP, deliveries=2))
 
 
 def unknown(scripts: Scripts) -> None:
@@ -112,8 +75,7 @@ ENDS: dict[str, tuple[Callable[[Scripts], None], type[ResultError] | None, str]]
 
 
 def test_the_table_of_the_protocol_has_these_ends() -> None:
-    section = PAGE.read_text().split("\n## Ends\n", 1)[1].split("\n## ", 1)[0]
-    assert set(re.findall(r"^\| `(\w+)` ", section, re.MULTILINE)) == set(ENDS)
+    assert set(ends.rows()) == set(ENDS)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -122,10 +84,10 @@ def test_a_caller_learns_of_each_end(
 ) -> None:
     bring_about, kind, text = ENDS[end]
     redis.sadd(key("queues"), "q")
-    handle = client.handle("019aa0c2-7b1f-7c3e-8d2a-000000000001", queue="q")
+    handle = client.handle(ends.TASK_ID, queue="q")
     bring_about(scripts)
     with (
-        WorkerProcess(tmp_path, redis_url, APP, queue="q", unknown_task_grace=0) as worker,
+        WorkerProcess(tmp_path, redis_url, ends.APP, queue="q", unknown_task_grace=0) as worker,
         SchedulerProcess(tmp_path, redis_url, lease=1),
     ):
         if end == "unknown_version":
@@ -153,19 +115,12 @@ def test_a_task_that_keeps_no_result_leaves_none(
     redis.sadd(key("queues"), "q")
     bring_about(Without(scripts))  # type: ignore[arg-type]
     with (
-        WorkerProcess(tmp_path, redis_url, APP, queue="q", unknown_task_grace=0) as worker,
+        WorkerProcess(tmp_path, redis_url, ends.APP, queue="q", unknown_task_grace=0) as worker,
         SchedulerProcess(tmp_path, redis_url, lease=1),
     ):
-        counter = {"succeeded": "succeeded", "expired": "expired", "cancelled": "cancelled"}
-        wait_for_counter(redis, counter.get(end, "dead"))
+        wait_until(lambda: redis.hget(key("stats", "q"), ends.counter(end)) == b"1")
         assert worker.stop() == 0
     assert not redis.keys("*:result:*")
-
-
-def wait_for_counter(redis: Redis, counter: str) -> None:
-    from support.waiting import wait_until
-
-    wait_until(lambda: redis.hget(key("stats", "q"), counter) == b"1")
 
 
 class Without:
