@@ -35,6 +35,8 @@ def measures(library: Library) -> list[Compared]:
         found.append(Compared("Worker, compared", settings.name, _worker(settings)))
         if settings.idle:
             found.append(Compared("Idle, compared", settings.name, _idle(settings)))
+    if library.results is not None:
+        found.append(Compared("Results, compared", "results", _results(library.results)))
     return found
 
 
@@ -94,5 +96,15 @@ def _idle(settings: WorkerSettings) -> Callable[[Bench, Library], Values]:
             processes.produce(library, bench, "latency", 300, settings.variables)
             bench.wait_for(300, 30)
         return {"PSS MiB": pss, "CPU %": cpu * 100, **latency(bench)}
+
+    return run
+
+
+def _results(settings: WorkerSettings) -> Callable[[Bench, Library], Values]:
+    def run(bench: Bench, library: Library) -> Values:
+        bench.reset()
+        with processes.worker(library, settings, bench):
+            found: Values = json.loads(processes.script(library, bench, "results", {}))
+        return found
 
     return run

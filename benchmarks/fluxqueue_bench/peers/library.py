@@ -11,6 +11,7 @@
     idle = true                     # memory and latency are measured too
     variables = { BENCH_CONC = "4" }
     needs = "BENCH_RQ_WORKER"       # left out where this environment variable is not set
+    [results]                       # the worker of results_app.py, of the same form
 
 A command's words may name environment variables, "$BENCH_URL" and that of `needs`
 among them: so a program that no package has is found.
@@ -59,19 +60,26 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class Library:
-    """A folder of benchmarks/libraries."""
+    """A folder of benchmarks/libraries.
+
+    Attributes:
+        enqueued: the calls of a measure of enqueueing.
+        results: its worker for tasks whose results are kept; None if these are not measured.
+    """
 
     name: str
     environment: str
     packages: list[str]
     workers: list[WorkerSettings]
     enqueued: int = 5_000
+    results: WorkerSettings | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Library:
         data: dict[str, Any] = tomllib.loads((folder / "library.toml").read_text())
         workers = [WorkerSettings(**worker) for worker in data.pop("workers", [])]
-        return cls(name=folder.name, workers=workers, **data)
+        results = WorkerSettings(**found) if (found := data.pop("results", None)) else None
+        return cls(name=folder.name, workers=workers, results=results, **data)
 
     @property
     def folder(self) -> Path:

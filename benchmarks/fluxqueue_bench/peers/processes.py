@@ -97,9 +97,18 @@ def produce(library: Library, bench: Bench, mode: str, n: int, more: dict[str, s
     Raises:
         RuntimeError: it failed.
     """
-    script = library.folder.parent / "common" / "produce.py"
+    return script(library, bench, "produce", more, mode, str(n))
+
+
+def script(library: Library, bench: Bench, name: str, more: dict[str, str], *words: str) -> str:
+    """Returns the first line that a script of libraries/common prints.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    path = library.folder.parent / "common" / f"{name}.py"
     run = subprocess.run(
-        [str(library.binaries / "python"), str(script), mode, str(n)],
+        [str(library.binaries / "python"), str(path), *words],
         cwd=library.folder,
         env=library.variables(bench.redis.url, bench.records_file, more),
         capture_output=True,
@@ -108,5 +117,6 @@ def produce(library: Library, bench: Bench, mode: str, n: int, more: dict[str, s
     )
     # An old FluxQueue may abort after its work, at the end of the interpreter.
     if not run.stdout.startswith(("{", "no ")):
-        raise RuntimeError(f"{library.name} {mode}: exit {run.returncode}: {run.stderr[-400:]}")
+        called = " ".join([library.name, name, *words])
+        raise RuntimeError(f"{called}: exit {run.returncode}: {run.stderr[-400:]}")
     return run.stdout.splitlines()[0]
