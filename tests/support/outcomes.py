@@ -18,14 +18,20 @@ def outcome(value: str) -> bytes:
     return f'{{"state":"succeeded","value":{value},"attempts":1,"finished":7}}'.encode()
 
 
-def channel(task_id: str, queue: str = "default") -> str:
+def channel(task_id: str, queue: str = "default", namespace: str = "") -> str:
     """The channel of a task."""
-    return key("result", queue, task_id).replace(":result:", ":done:")
+    return key("result", queue, task_id, namespace=namespace).replace(":result:", ":done:")
 
 
 def store(
-    redis: Any, task_id: str, value: str, queue: str = "default", *, publish: str = "PUBLISH"
+    redis: Any,
+    task_id: str,
+    value: str,
+    queue: str = "default",
+    *,
+    publish: str = "PUBLISH",
+    namespace: str = "",
 ) -> None:
     """Ends a task."""
-    name = key("result", queue, task_id)
-    redis.eval(STORE, 1, name, outcome(value), publish, channel(task_id, queue))
+    name = key("result", queue, task_id, namespace=namespace)
+    redis.eval(STORE, 1, name, outcome(value), publish, channel(task_id, queue, namespace))

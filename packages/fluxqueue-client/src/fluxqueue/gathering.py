@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -10,8 +11,6 @@ from .awaited_call import AwaitedMethod
 from .handle import DEFAULT_TIMEOUT, TaskHandle
 
 if TYPE_CHECKING:
-    import asyncio
-
     from fluxqueue_core import Settings
 
 R = TypeVar("R")
@@ -56,8 +55,7 @@ def gather_results_sync(
 
     found: list[Any] = []
     all_handles = list(handles)
-    for handle in all_handles:
-        handle._check(in_worker, timeout)
+    _check(all_handles, in_worker, timeout)
     outcomes: dict[int, bytes | Exception | None] = {}
     deadline = monotonic() + timeout
     for settings, positions in _by_settings(all_handles):
@@ -96,33 +94,38 @@ async def gather_results(
     """As `gather_results_sync`, on the running event loop."""
     import asyncio
 
-    from .waiting_async import wait_async
+    from .waiting_async import of_loop
 
     all_handles = list(handles)
-    for handle in all_handles:
-        handle._check(in_worker, timeout)
-    waits = [
-        asyncio.ensure_future(wait_async(handle._broker.settings, handle._place()))
-        for handle in all_handles
-    ]
+    _check(all_handles, in_worker, timeout)
+    outcomes: dict[int, bytes | Exception | None] = {}
+    groups = []
     try:
-        if waits:
-            await asyncio.wait(waits, timeout=timeout)
-        found = [
-            _value(handle, _outcome(waiting), timeout)
-            for handle, waiting in zip(all_handles, waits, strict=True)
-        ]
+        for settings, positions in _by_settings(all_handles):
+            waits = of_loop(settings)
+            places = [all_handles[position]._place() for position in positions]
+            groups.append((positions, waits, waits.begin_group(places)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for _, _, group in groups:
+                    await group.future
     finally:
-        for waiting in waits:
-            waiting.cancel()
+        for positions, waits, group in groups:
+            waits.end_group(group)
+            outcomes.update(zip(positions, group.found, strict=True))
+    found = [
+        _value(handle, outcomes[position], timeout) for position, handle in enumerate(all_handles)
+    ]
     return _checked(found, return_exceptions)
 
 
-def _outcome(waiting: asyncio.Future[bytes]) -> bytes | Exception | None:
-    if not waiting.done():
-        return None
-    error = waiting.exception()
-    return error if isinstance(error, Exception) else waiting.result()
+def _check(handles: list[TaskHandle[Any]], in_worker: bool, timeout: float) -> None:
+    from .served import is_served
+
+    for position, handle in enumerate(handles):
+        # Most handles need no more than this look.
+        if not position or handle._keeps is False or is_served(handle.queue):
+            handle._check(in_worker, timeout)
 
 
 def _by_settings(handles: list[TaskHandle[Any]]) -> Iterable[tuple[Settings, list[int]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from fluxqueue_core import Settings
 
@@ -28,7 +28,55 @@ class _Wait:
         # The last report of progress that the watcher has not taken.
         self.report: bytes | None = None
         # Set at each report, and at the end.
-        self.has_news = asyncio.Event()
+        self.has_news = asyncio.Event() if until == "reported" else None
+
+    def told(self, token: int, outcome: bytes | None, error: Exception | None) -> None:
+        if self.future.done():
+            return
+        if outcome is None:
+            assert error is not None
+            self.future.set_exception(error)
+        elif self.has_news is not None and is_report(outcome):
+            self.report = outcome
+            self.has_news.set()
+        else:
+            self.future.set_result(outcome)
+
+
+class Group:
+    """The waits for many tasks that one caller waits for: they wake it once.
+
+    Attributes:
+        found: for each task, its outcome as JSON, the error that ended the wait, or None as
+            long as nothing has arrived.
+        future: has a result when everything has arrived.
+    """
+
+    __slots__ = ("_first", "_left", "_positions", "found", "future")
+
+    def __init__(self, count: int, first: int, future: asyncio.Future[None]) -> None:
+        self.found: list[bytes | Exception | None] = [None] * count
+        self.future = future
+        self._left = count
+        self._first = first
+        # By token, from the first one on.
+        self._positions: list[int] = []
+
+    def add(self, positions: Sequence[int]) -> range:
+        """Returns the tokens of these tasks."""
+        first = self._first + len(self._positions)
+        self._positions.extend(positions)
+        return range(first, first + len(positions))
+
+    @property
+    def tokens(self) -> range:
+        return range(self._first, self._first + len(self._positions))
+
+    def told(self, token: int, outcome: bytes | None, error: Exception | None) -> None:
+        self.found[self._positions[token - self._first]] = error if outcome is None else outcome
+        self._left -= 1
+        if not self._left and not self.future.done():
+            self.future.set_result(None)
 
 
 class LoopWaits:
@@ -40,7 +88,7 @@ class LoopWaits:
     def __init__(self, settings: Settings) -> None:
         self._namespace = settings.namespace
         self._mailbox = listener(settings).mailbox(has_fd=True)
-        self._waits: dict[int, _Wait] = {}
+        self._waits: dict[int, _Wait | Group] = {}
         self._new: list[_Wait] = []
         self._next = 0
 
@@ -67,11 +115,13 @@ class LoopWaits:
             BrokerError: Redis refuses to tell.
         """
         wait, last = self._begin(place, "reported"), None
-        wait.future.add_done_callback(lambda _: wait.has_news.set())
+        news = wait.has_news
+        assert news is not None
+        wait.future.add_done_callback(lambda _: news.set())
         try:
             while True:
-                await wait.has_news.wait()
-                wait.has_news.clear()
+                await news.wait()
+                news.clear()
                 report, wait.report = wait.report, None
                 # A look and a message may bring the same report.
                 if report is not None and report != last:
@@ -83,6 +133,30 @@ class LoopWaits:
         finally:
             wait.future.cancel()
             self._end(wait)
+
+    def begin_group(self, places: Sequence[Place]) -> Group:
+        """Begins to wait for many tasks, one at least. Call `end_group` in the end."""
+        group = Group(len(places), self._next, asyncio.get_running_loop().create_future())
+        self._next += len(places)
+        self._listen()
+        for queue, positions in by_queue(places).items():
+            tokens = group.add(positions)
+            self._waits.update(dict.fromkeys(tokens, group))
+            ids = [places[position].task_id for position in positions]
+            try:
+                self._mailbox.watch(self._namespace, queue, ids, tokens.start, "outcome")
+            except Exception as error:  # noqa: BLE001 - the caller raises it
+                for token in tokens:
+                    del self._waits[token]
+                    group.told(token, None, error)
+        return group
+
+    def end_group(self, group: Group) -> None:
+        """Ends the waits for the tasks of which nothing has arrived."""
+        for token in group.tokens:
+            if self._waits.pop(token, None) is not None:
+                self._mailbox.forget(token)
+        self._rest()
 
     def _begin(self, place: Place, until: str) -> _Wait:
         loop = asyncio.get_running_loop()
@@ -96,10 +170,7 @@ class LoopWaits:
         new, self._new = [wait for wait in self._new if not wait.future.done()], []
         if not new:
             return
-        if not self._waits:
-            loop = asyncio.get_running_loop()
-            assert self._mailbox.fd is not None
-            loop.add_reader(self._mailbox.fd, self._arrived)
+        self._listen()
         for until in dict.fromkeys(wait.until for wait in new):
             self._send([wait for wait in new if wait.until == until], until)
 
@@ -119,22 +190,26 @@ class LoopWaits:
     def _arrived(self) -> None:
         for token, outcome, error in self._mailbox.collect():
             wait = self._waits.get(token)
-            if wait is None or wait.future.done():
+            if wait is None:
                 continue
-            if outcome is None:
-                assert error is not None
-                wait.future.set_exception(error)
-            elif wait.until == "reported" and is_report(outcome):
-                wait.report = outcome
-                wait.has_news.set()
-            else:
-                wait.future.set_result(outcome)
+            if isinstance(wait, Group):
+                del self._waits[token]
+            wait.told(token, outcome, error)
 
     def _end(self, wait: _Wait) -> None:
         if wait.token is None or self._waits.pop(wait.token, None) is None:
             return
         if wait.future.cancelled() or wait.future.exception() is not None:
             self._mailbox.forget(wait.token)
+        self._rest()
+
+    def _listen(self) -> None:
+        """Asks the loop to say when something has arrived. Call this before the waits begin."""
+        if not self._waits:
+            assert self._mailbox.fd is not None
+            asyncio.get_running_loop().add_reader(self._mailbox.fd, self._arrived)
+
+    def _rest(self) -> None:
         if not self._waits and self._mailbox.fd is not None:
             asyncio.get_running_loop().remove_reader(self._mailbox.fd)
 

@@ -36,6 +36,7 @@ pub struct Listener {
 }
 
 /// A task that is waited for.
+#[derive(Clone)]
 pub struct WaitPlace {
     /// The shard key of its queue.
     pub shard_key: HashSlot,

@@ -117,9 +117,9 @@ impl Mailbox {
             let of = |prefix: &str| Bytes::from([prefix.as_bytes(), &id].concat());
             Ok(WaitPlace { shard_key, channel: of(&channel), key: of(&key) })
         };
-        let all = || task_ids.iter().map(place).collect::<PyResult<Vec<_>>>();
-        self.places().extend((first..).zip(all()?.into_iter().map(|place| (place, until))));
-        Ok(self.listener.add(all()?, &self.arrivals, first, until)?)
+        let all = task_ids.iter().map(place).collect::<PyResult<Vec<_>>>()?;
+        self.places().extend((first..).zip(all.iter().map(|place| (place.clone(), until))));
+        Ok(self.listener.add(all, &self.arrivals, first, until)?)
     }
 
     fn collect<'py>(&self, py: Python<'py>) -> Vec<Arrived<'py>> {
