@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fluxqueue import Snooze
 from fluxqueue_worker.error_text import ERROR_BYTES, describe, own_frame
 from fluxqueue_worker.outcome import Dead, Outcome, Released, Retried, Succeeded
 from fluxqueue_worker.outcomes import Outcomes
@@ -188,3 +189,24 @@ def test_each_outcome_has_an_operation_for_traces() -> None:
 def test_an_outcome_without_an_operation_can_not_be_defined(body: dict[str, str]) -> None:
     with pytest.raises(TypeError, match=r"Lost\.operation must be one of ack, retry, "):
         type("Lost", (Outcome,), body)
+
+
+def test_only_a_failure_has_its_traceback_formatted(
+    outcomes: Outcomes, consumer: FakeConsumer, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formatted: list[BaseException] = []
+
+    def format_it(error: BaseException) -> str:
+        formatted.append(error)
+        return "text"
+
+    monkeypatch.setattr("fluxqueue_worker.traceback_text.format_traceback", format_it)
+    snoozed, cancelled, failed = (FakeJob(record(works)) for _ in range(3))
+    outcomes.cancelling.add(cancelled)  # type: ignore[arg-type]
+    error = ValueError("bad")
+    fail_once(outcomes, snoozed, Snooze(delay=5))
+    fail_once(outcomes, cancelled, error)
+    assert formatted == []
+    fail_once(outcomes, failed, error)
+    assert formatted == [error]
+    assert [what for _, what, _ in consumer.outcomes] == ["snooze", "cancel", "retry"]

@@ -25,7 +25,7 @@ class Outcome(ABC):
         operation: the name of the settling in traces and metrics, one of
             `semconv.SETTLING`.
         error: what the task raised, if it failed.
-        traceback: the traceback of `error`, as text.
+        traceback: the traceback of `error`, as text; empty if no log line has it.
     """
 
     operation: ClassVar[str]

@@ -70,12 +70,11 @@ class Outcomes:
     def _failed(self, job: Job, error: BaseException, started: float, asks: bool) -> None:
         if job.settled:
             return
-        text, trace = FailureText.of(error)
         outcome: Outcome
         if job in self.cancelling:
-            outcome = Cancelled(error, trace)
+            outcome = Cancelled(error)
         else:
-            outcome = self._after_failure(job, error, text, trace, started, asks)
+            outcome = self._after_failure(job, error, started, asks)
         with self._failing:
             # A stuck task was settled when the worker gave up on it.
             if not job.settled:
@@ -104,12 +103,11 @@ class Outcomes:
             else:
                 self.void(job, started)
 
-    def _after_failure(
-        self, job: Job, error: BaseException, text: str, trace: str, started: float, asks: bool
-    ) -> Outcome:
+    def _after_failure(self, job: Job, error: BaseException, started: float, asks: bool) -> Outcome:
         task: RegisteredTask = job.task
         misfit = is_a(error, ConversionError)
         if misfit or (is_a(error, TypeError) and not _fits(job, task)):
+            text, trace = FailureText.of(error)
             return Dead(error, trace, text, "arguments")
         decision = task.retry_rules.decide(job, error, asks=asks)
         if decision.fault is not None:
@@ -117,6 +115,8 @@ class Outcomes:
         if decision.snoozes and decision.delay is not None and decision.decisive is not None:
             why = text_of(decision.decisive, REASON_LENGTH)
             return Snoozed(text=why, delay=decision.delay)
+        # Not before: to format a traceback takes longer than most tasks.
+        text, trace = FailureText.of(error)
         if decision.delay is None:
             # By identity: an exception may have redefined its comparison.
             if (member := decision.decisive) is not None and member is not error:

@@ -39,6 +39,7 @@ from opentelemetry.trace import (
 from .attempt import Attempt
 from .error_text import own_frame
 from .events import KINDS
+from .failure_text import FailureText
 from .middleware import Run, Runnable, Settle
 from .options import Options
 from .outcome import Dead, Outcome, Retried, Snoozed
@@ -204,7 +205,9 @@ class Tracing:
             return None
         error = outcome.error
         if error is not None:
-            self._exceptions.record(span, attempt.context, s.TYPE_PROCESS, error, outcome.traceback)
+            # A cancelled attempt has its traceback only here.
+            trace = outcome.traceback or FailureText.of(error).traceback
+            self._exceptions.record(span, attempt.context, s.TYPE_PROCESS, error, trace)
         job = attempt.job
         queue = job.queue
         operation = outcome.operation
