@@ -335,7 +335,15 @@ ONE = b"*1\r\n:1\r\n"
 
 @each_way
 @pytest.mark.parametrize(
-    "reply", [b":1\r\n", b"*0\r\n", b"*1\r\n:0\r\n", b"*1\r\n$2\r\nid\r\n", b"*2\r\n:1\r\n:1\r\n"]
+    "reply",
+    [
+        b":0\r\n",
+        b"$2\r\nid\r\n",
+        b"*0\r\n",
+        b"*1\r\n:0\r\n",
+        b"*1\r\n$2\r\nid\r\n",
+        b"*2\r\n:1\r\n:1\r\n",
+    ],
 )
 def test_a_reply_of_another_form_leaves_the_call_uncertain(way: Way, reply: bytes) -> None:
     server, commands = answer(reply)

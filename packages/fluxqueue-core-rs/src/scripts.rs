@@ -68,7 +68,7 @@ scripts! {
     "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "condemn" "arrive";
-    "enqueue" takes Client, made of "client_keys" "clock" "one_call" "message" "arrive" "expiry";
+    "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
 }
 
 /// The names of all scripts.

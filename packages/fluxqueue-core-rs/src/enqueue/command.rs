@@ -124,11 +124,14 @@ impl Dispatch {
             (Dispatch::Push(_), Reply::Error(text)) => Err(redis_error(text, Sent::Command("LPUSH"))),
             (Dispatch::Script(..), Reply::Error(text)) => Err(redis_error(text, Sent::Script("enqueue"))),
             (Dispatch::Push(_), _) => Err(unexpected("an LPUSH")),
-            (Dispatch::Script(..), Reply::Array(items)) if items.len() == calls() => {
-                let each: Option<_> = items.iter().map(Verdict::read).collect();
-                each.map(Verdicts::Each).ok_or_else(|| unexpected("the script enqueue"))
+            (Dispatch::Script(..), reply) => {
+                // The verdict on a lone call may come without an array around it.
+                let items = if let Reply::Array(items) = reply { items } else { std::slice::from_ref(reply) };
+                let each: Option<Vec<_>> = items.iter().map(Verdict::read).collect();
+                each.filter(|each| each.len() == calls())
+                    .map(Verdicts::Each)
+                    .ok_or_else(|| unexpected("the script enqueue"))
             }
-            (Dispatch::Script(..), _) => Err(unexpected("the script enqueue")),
         }
     }
 
@@ -301,6 +304,12 @@ mod tests {
         for bad in [&[&one][..], &[&one, &one, &one], &[&one, &Reply::Integer(0)], &[&id, &Reply::Null]] {
             assert!(matches!(verdicts(bad), Err(Error::Uncertain(_))), "{bad:?}");
         }
+        let alone = |reply: &Reply| script("q").verdicts(|| 1, reply);
+        for (reply, verdict) in [(&one, Verdict::Enqueued), (&id, present)] {
+            assert!(matches!(alone(reply), Ok(Verdicts::Each(each)) if each == [verdict]));
+        }
+        assert!(matches!(script("q").verdicts(|| 2, &one), Err(Error::Uncertain(_))));
+        assert!(matches!(alone(&Reply::Integer(0)), Err(Error::Uncertain(_))));
         let not_an_id = Reply::BulkString("short".into());
         assert!(matches!(verdicts(&[&one, &not_an_id]), Err(Error::Uncertain(_))));
     }

@@ -6,7 +6,8 @@
 --              when it is due: '+<ms>' from now (+0: at once), or ms since 1970
 --              the message, of a task that has not failed yet; `"x":"+<ms>"` in its
 --              options becomes the moment that is this far from now
--- Returns      for each call: 1, or the id of the task that is in the queue in its place
+-- Returns      for each call: 1, or the id of the task that is in the queue in its place; if
+--              there is one call, that alone or in a table
 -- Complexity   O(calls * log delayed)
 local t = now()
 local at_once, ranked, later, replies = {}, {}, {}, {}
@@ -26,7 +27,7 @@ end
 -- report that it enqueued nothing. So these lines check the rights to the other keys, and
 -- their types, before the script writes the first one. XX adds nothing.
 if #later > 0 and #later < #replies then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
-if #ranked > 0 then arrivals().expect(ranked) end
+if #ranked > 0 and #replies > 1 then arrivals().expect(ranked) end
 if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
 if #ranked > 0 then
   -- The best goes first: it may be the one that wakes a worker.
