@@ -50,7 +50,16 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
-    __slots__ = ("__dict__", "__weakref__", "_check", "_enqueue", "_enqueueing", "_route")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_check",
+        "_enqueue",
+        "_enqueueing",
+        "_keeps",
+        "_queue",
+        "_route",
+    )
 
     is_async: bool
     func: Callable[..., Any]
@@ -79,6 +88,8 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         self._check = call_check(signature, func)
         self.returned = ReturnValue(func, signature.return_annotation, f"task {route.name!r}")
         self._route = route
+        self._queue = route.queue
+        self._keeps = terms.result_ttl is not None
         # For calls with options; `with_options` fills them.
         self._routes: dict[Any, Route] = {}
         self._views: dict[Any, Any] = {}
@@ -123,10 +134,10 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         """
         self._check(*args, **kwargs)
         handle = self._handle()
+        enqueueing = self._enqueueing
+        way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            return self._enqueueing.way().enqueue_async(
-                self._route, args, kwargs, task_id=handle.id, result=handle
-            )
+            return way.enqueue_async(self._route, args, kwargs, None, handle.id, handle)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
@@ -180,15 +191,15 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         """Enqueues a call from this thread, and returns the task's handle."""
         handle = self._handle()
         try:
-            self._enqueueing.way().enqueue(self._route, args, kwargs, task_id=handle.id)
+            enqueue = self._enqueue if API not in modules else self._enqueueing.way().enqueue
+            enqueue(self._route, args, kwargs, None, handle.id)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         return handle
 
     def _handle(self) -> TaskHandle[R]:
         """The handle of a new task."""
-        keeps = self.terms.result_ttl is not None
-        return TaskHandle(new_task_id(), self.queue, self.broker, self.returned, keeps)
+        return TaskHandle(new_task_id(), self._queue, self.broker, self.returned, self._keeps)
 
     @property
     def _signature(self) -> inspect.Signature:

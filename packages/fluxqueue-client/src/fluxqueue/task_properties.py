@@ -29,6 +29,7 @@ class TaskProperties(Generic[P, R]):
     _check: Callable[..., None]
     _enqueueing: Enqueueing
     _producer: Producer
+    _queue: str
     _route: Route
     _routes: dict[Any, Route]
     _views: dict[Any, Any]
@@ -53,7 +54,7 @@ class TaskProperties(Generic[P, R]):
     @property
     def queue(self) -> str:
         """The queue for its tasks."""
-        return self._route.queue
+        return self._queue
 
     @property
     def max_retries(self) -> int:

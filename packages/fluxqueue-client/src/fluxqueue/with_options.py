@@ -19,6 +19,7 @@ from .explained_calls import ExplainedCalls, warns_if_not_awaited
 from .handle import TaskHandle
 from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
+from .telemetry import API, modules
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -36,7 +37,18 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         task: the task itself.
     """
 
-    __slots__ = ("__weakref__", "_options", "_producer", "_route", "task")
+    # Every call reads the last five, which the options decide.
+    __slots__ = (
+        "__weakref__",
+        "_headers",
+        "_keeps",
+        "_options",
+        "_producer",
+        "_queue",
+        "_route",
+        "_task_id",
+        "task",
+    )
 
     task: TaskProperties[P, R]
 
@@ -45,6 +57,10 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         self._options = options  # checked by `read_options`
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
+        self._queue: str = self._route.queue
+        self._headers = as_json(options.get("headers"))
+        self._task_id: str | None = options.get("task_id")
+        self._keeps = options.get("result_ttl", task.terms.result_ttl) is not None
 
     @classmethod
     def of(cls, task: TaskProperties[P, R], options: CallOptions) -> Self:
@@ -79,7 +95,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     @property
     def queue(self) -> str:
         """The queue for these calls."""
-        return self._route.queue
+        return self._queue
 
     @property
     def task_name(self) -> str:
@@ -146,18 +162,17 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         return self._route
 
     def _handle(self) -> TaskHandle[R]:
-        task_id = self._options.get("task_id") or new_task_id()
-        keeps = self._options.get("result_ttl", self.task.terms.result_ttl) is not None
-        returned = self.task.returned
-        return TaskHandle(task_id, self._route.queue, self.task.broker, returned, keeps)
+        task = self.task
+        task_id = self._task_id or new_task_id()
+        return TaskHandle(task_id, self._queue, task.broker, task.returned, self._keeps)
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
         """Enqueues a prepared call from this thread, and returns the task's handle."""
         route, handle = self._current_route(), self._handle()
-        enqueue = self.task._enqueueing.way().enqueue
-        headers = self._options.get("headers")
+        enqueueing = self.task._enqueueing
+        way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            enqueue(route, args, kwargs, as_json(headers), handle.id)
+            way.enqueue(route, args, kwargs, self._headers, handle.id)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         return handle
@@ -167,10 +182,10 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     ) -> Coroutine[Any, Any, Any]:
         args, kwargs = self.task._prepared(args, kwargs)
         route = self._current_route()
-        enqueue_async = self.task._enqueueing.way().enqueue_async
-        headers = as_json(self._options.get("headers"))
+        enqueueing = self.task._enqueueing
+        way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            return enqueue_async(route, args, kwargs, headers, handle.id, result)
+            return way.enqueue_async(route, args, kwargs, self._headers, handle.id, result)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
