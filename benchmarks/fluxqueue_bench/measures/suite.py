@@ -11,6 +11,7 @@ from . import (
     enqueueing,
     fairness,
     idle_queues,
+    option_calls,
     recording,
     recovery,
     scheduling,
@@ -53,6 +54,14 @@ def _enqueue(scale: int) -> dict[str, Run]:
     def many(mode: str, n: int, together: int) -> Run:
         return lambda b: enqueueing.many_beside_the_limit(b, mode, n * scale, together)
 
+    def delayed(together: bool) -> Run:
+        return lambda b: option_calls.pinned(b, 50 * scale, together, "plain", "enqueue", "delay")
+
+    options = (
+        *("delay, a view per call", "priority"),
+        *("result_ttl", "result_ttl, a view per call", "task_id, a view per call"),
+    )
+
     return {
         "*one at a time, beside redis-benchmark (pinned to one core each)": limit(False),
         "*one at a time, beside redis-benchmark (pinned to the same core)": limit(True),
@@ -70,6 +79,12 @@ def _enqueue(scale: int) -> dict[str, Run]:
         "argument of 10 KiB": lambda b: enqueueing.sized(b, 10 << 10),
         "argument of 100 KiB": lambda b: enqueueing.sized(b, 100 << 10),
         "argument of 1 MiB": lambda b: enqueueing.sized(b, 1 << 20),
+        "*delayed, one at a time (pinned to one core each)": delayed(False),
+        "*delayed, one at a time (pinned to the same core)": delayed(True),
+        "delayed, awaited one by one": lambda b: option_calls.of_plain(b, 50 * scale, "async"),
+        "options, one at a time": lambda b: option_calls.of_plain(
+            b, 50 * scale, "plain", "enqueue", *options
+        ),
         "import fluxqueue": enqueueing.import_time,
     }
 
