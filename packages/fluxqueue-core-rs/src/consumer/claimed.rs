@@ -42,16 +42,18 @@ impl Claimed {
     pub fn read(raw: Bytes, most: usize) -> Claimed {
         // The client's limit, plus the bytes that retries and rescues can add to a message.
         let is_too_large = raw.len() > most + message::GROWTH_MAX;
-        let field = message::field(&raw).map(|range| message::field_of(&raw, range));
-        let unreadable = |raw: &Bytes, error| {
-            let ending = Ending::of_bytes(raw, ids::unix_ms()).map(Box::new);
-            Unreadable { error, ending, raw: raw.clone() }
+        let parsed = match is_too_large {
+            true => Err(too_large(raw.len(), most)),
+            false => Message::parse(raw.clone()),
         };
-        let message = match is_too_large {
-            true => Err(unreadable(&raw, too_large(raw.len(), most))),
-            false => Message::parse(raw.clone()).map_err(|error| unreadable(&raw, error)),
-        };
-        Claimed { field, message }
+        match parsed {
+            Ok(message) => Claimed { field: Some(message.field_bytes()), message: Ok(message) },
+            Err(error) => {
+                let field = message::field(&raw).map(|range| message::field_of(&raw, range));
+                let ending = Ending::of_bytes(&raw, ids::unix_ms()).map(Box::new);
+                Claimed { field, message: Err(Unreadable { error, ending, raw }) }
+            }
+        }
     }
 
     /// The task's priority, 0 to 9.
