@@ -18,21 +18,22 @@ use crate::message::{self, Condemned, Death, Ending, Message};
 pub struct Claimed {
     /// The field in the claimed hash, or None if the text does not begin like a message.
     pub field: Option<Bytes>,
-    message: std::result::Result<Message, Unreadable>,
+    /// In a box, because it passes through many hands until its task has ended.
+    message: std::result::Result<Box<Message>, Box<Unreadable>>,
 }
 
 /// A message that can't be read, or is too large.
 struct Unreadable {
     error: Error,
     /// Its end, if its head can be read and says that the result is kept.
-    ending: Option<Box<Ending<'static>>>,
+    ending: Option<Ending<'static>>,
     raw: Bytes,
 }
 
 /// The fate of a claimed message.
 pub enum Decision {
     /// Run it: the index of its task, and whether that is async.
-    Run(usize, bool, Message),
+    Run(usize, bool, Box<Message>),
     /// Settle it at once, because it can't run here.
     Settle(Outcome, Event),
 }
@@ -47,11 +48,11 @@ impl Claimed {
             false => Message::parse(raw.clone()),
         };
         match parsed {
-            Ok(message) => Claimed { field: Some(message.field_bytes()), message: Ok(message) },
+            Ok(message) => Claimed { field: Some(message.field_bytes()), message: Ok(Box::new(message)) },
             Err(error) => {
                 let field = message::field(&raw).map(|range| message::field_of(&raw, range));
-                let ending = Ending::of_bytes(&raw, ids::unix_ms()).map(Box::new);
-                Claimed { field, message: Err(Unreadable { error, ending, raw }) }
+                let ending = Ending::of_bytes(&raw, ids::unix_ms());
+                Claimed { field, message: Err(Box::new(Unreadable { error, ending, raw })) }
             }
         }
     }
@@ -79,7 +80,7 @@ impl Claimed {
 
 fn malformed(field: &Bytes, unreadable: &Unreadable, tasks: &Tasks) -> Decision {
     let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
-    let (error, ending) = (unreadable.error.to_string(), unreadable.ending.as_deref());
+    let (error, ending) = (unreadable.error.to_string(), unreadable.ending.as_ref());
     let (outcome, event) = parked("malformed", &error, task_id, String::new(), None, ending);
     let call = unbegun_death(tasks, "malformed", &error).call_of_bytes(&unreadable.raw);
     Decision::Settle(outcome.following(call), event)

@@ -43,7 +43,7 @@ struct Pages {
 impl Note {
     /// The note of an attempt, with nothing on it.
     pub fn new(work: &Work) -> Note {
-        let (message, field) = (work.message.clone(), work.message.field_bytes());
+        let (message, field) = (Message::clone(&work.message), work.message.field_bytes());
         Note { serial: work.serial, message, field, pages: Mutex::default() }
     }
 

@@ -26,7 +26,7 @@ pub struct Work {
     /// The shift of the crew in which it began, if it is sync.
     pub shift: u64,
     /// The message.
-    pub message: Message,
+    pub message: Box<Message>,
 }
 
 /// The stage of a claimed attempt.
