@@ -91,6 +91,7 @@ class LoopWaits:
         self._waits: dict[int, _Wait | Group] = {}
         self._new: list[_Wait] = []
         self._next = 0
+        self._listens = False
 
     async def wait(self, place: Place, until: str = "outcome") -> bytes:
         """Returns the outcome of a task as JSON, when it has ended.
@@ -156,7 +157,6 @@ class LoopWaits:
         for token in group.tokens:
             if self._waits.pop(token, None) is not None:
                 self._mailbox.forget(token)
-        self._rest()
 
     def _begin(self, place: Place, until: str) -> _Wait:
         loop = asyncio.get_running_loop()
@@ -201,17 +201,17 @@ class LoopWaits:
             return
         if wait.future.cancelled() or wait.future.exception() is not None:
             self._mailbox.forget(wait.token)
-        self._rest()
 
     def _listen(self) -> None:
-        """Asks the loop to say when something has arrived. Call this before the waits begin."""
-        if not self._waits:
+        """Asks the loop to say when something has arrived. Call this before the waits begin.
+
+        The loop goes on to do so until it ends: to stop after each wait would take two system
+        calls for each.
+        """
+        if not self._listens:
             assert self._mailbox.fd is not None
             asyncio.get_running_loop().add_reader(self._mailbox.fd, self._arrived)
-
-    def _rest(self) -> None:
-        if not self._waits and self._mailbox.fd is not None:
-            asyncio.get_running_loop().remove_reader(self._mailbox.fd)
+            self._listens = True
 
 
 # Of each event loop, by what the connection depends on.
