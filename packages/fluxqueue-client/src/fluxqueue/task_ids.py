@@ -34,15 +34,16 @@ def read_task_id(value: object) -> str:
             f"task_id has {len(text)} characters; give 1 to {LONGEST_ID}, or a UUID"
         )
     import hashlib  # most programs never name a task
-    from uuid import UUID
 
     try:
-        digest = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).digest()
+        found = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).digest()[:16]
     except UnicodeEncodeError:
         raise ConfigurationError(
             f"task_id {text!r} has a lone surrogate, which is not valid text; remove it"
         ) from None
-    return str(UUID(bytes=digest[:16], version=5))
+    # As `uuid.uuid5` does, in a third of the time: version 5, variant of RFC 9562.
+    digits = (int.from_bytes(found) & ~(0xF000C << 60) | 0x50008 << 60).to_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _of_uuid(value: object) -> str:

@@ -66,6 +66,9 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     def of(cls, task: TaskProperties[P, R], options: CallOptions) -> Self:
         """Returns the task with the options that the caller gave: an earlier object, if the
         same were given then."""
+        # Few calls share an id or a moment.
+        if "task_id" in options or "eta" in options:
+            return cls(task, read_options(NO_OPTIONS, options))
         values = options.values()
         # 1, 1.0 and True are equal, and not all of them are the same option.
         key = (*options, *values, *map(type, values))
@@ -75,11 +78,9 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
             return cls(task, read_options(NO_OPTIONS, options))
         if view is None:
             view = cls(task, read_options(NO_OPTIONS, options))
-            # Few calls share an id or a moment.
-            if not ("task_id" in options or "eta" in options):
-                if len(task._views) >= MOST_ROUTES:
-                    task._views.clear()
-                task._views[key] = view
+            if len(task._views) >= MOST_ROUTES:
+                task._views.clear()
+            task._views[key] = view
         return view
 
     def options(self, **options: Unpack[CallOptions]) -> Self:
