@@ -14,6 +14,8 @@ from fluxqueue_worker import eventloop
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.outcomes import Outcomes
 from support.fake_consumer import FakeConsumer, FakeJob
+from support.scripted_redis import ScriptedRedis, integer
+from support.tasks import async_work_on
 
 Record = Callable[..., Any]
 
@@ -278,3 +280,19 @@ def test_stacks_show_where_a_coroutine_waits(
     assert "wait_in_here" in text
     loop.cancel_all()
     consumer.wait_settled(1)
+
+
+@pytest.mark.filterwarnings("ignore::fluxqueue.FluxQueueWarning")
+def test_the_end_of_the_loop_sends_the_calls_of_tasks_that_it_cancels(
+    consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
+) -> None:
+    async def call_and_stop() -> None:
+        asyncio.create_task(work(1))  # noqa: RUF006  # the last act of the loop
+        loop._stopping = True
+        asyncio.get_running_loop().stop()
+
+    with ScriptedRedis(integer) as server:
+        work = async_work_on(server.url)
+        consumer.put(FakeJob(record(call_and_stop)))
+        assert loop.stop(10)
+        assert len(server.pushed) == 1
