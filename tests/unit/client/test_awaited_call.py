@@ -12,7 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fluxqueue import BrokerUnavailable, FluxQueue, FluxQueueWarning, gather_results
+from fluxqueue import (
+    BrokerUnavailable,
+    FluxQueue,
+    FluxQueueWarning,
+    ResultTimeout,
+    gather_results,
+    gather_results_sync,
+)
 
 queue = FluxQueue("redis://127.0.0.1:1?timeout=0.1")
 ID = UUID("01a229ce-5f85-79b1-bdb9-aa602614c724")
@@ -41,6 +48,14 @@ ABOUT_HANDLES: dict[str, tuple[Callable[[], Any], str]] = {
     "result": (HANDLE.result_async, "result_async was not awaited, and its result was not read"),
     "progress": (HANDLE.progress_async, "and its progress was not read"),
     "gather": (lambda: gather_results([HANDLE]), "gather_results was not awaited, and no result"),
+}
+# The call that blocks, and the one to await.
+BLOCKING: dict[str, tuple[Callable[[], Any], str]] = {
+    "cancel": (HANDLE.cancel, "handle.cancel_async()"),
+    "result": (lambda: HANDLE.result(0), "handle.result_async(...)"),
+    "progress": (HANDLE.progress, "handle.progress_async()"),
+    "status": (HANDLE.status, "asyncio.to_thread(handle.status)"),
+    "gather": (lambda: gather_results_sync([HANDLE], 0), "gather_results(...)"),
 }
 TASKS = pytest.mark.parametrize("task", [work, async_work, typed, async_typed])
 
@@ -75,6 +90,26 @@ def test_a_call_about_a_handle_that_is_not_awaited_warns_with_its_line(way: str)
     assert (str(ID) in said) == (way != "gather")
     assert re.search(r"write `await \w+(\.\w+_async)?\(\.\.\.\)`, or where no event loop", said)
     assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("way", BLOCKING)
+def test_a_call_about_a_handle_that_blocks_a_loop_warns(way: str) -> None:
+    call, instead = BLOCKING[way]
+
+    async def main() -> None:
+        call()
+
+    text = rf"blocks the event loop until .*; write `await {re.escape(instead)}`"
+    with (
+        pytest.warns(FluxQueueWarning, match=text) as caught,
+        pytest.raises((BrokerUnavailable, ResultTimeout)),
+    ):
+        asyncio.run(main())
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((BrokerUnavailable, ResultTimeout)):
+            call()
 
 
 def test_methods_of_a_handle_are_coroutine_functions() -> None:

@@ -61,6 +61,22 @@ def warn_of_blocked_loop(where: str, instead: str) -> None:
     )
 
 
+def warn_of_blocked_wait(subject: str, until: str, instead: str) -> None:
+    """Warns if the current call about tasks that are in Redis blocks the running event loop.
+
+    Args:
+        subject: names the task, with a colon, or ''.
+        until: says when the call returns.
+        instead: the code to await in its place.
+    """
+    if running_loop() is not None:
+        warnings.warn(
+            f"{subject}this call blocks the event loop until {until}; write `await {instead}`",
+            FluxQueueWarning,
+            stacklevel=3,
+        )
+
+
 def _awaits(caller: FrameType) -> bool:
     """Whether the instruction after the current call is the beginning of an `await`."""
     from opcode import opmap  # a thread without a loop does not come here

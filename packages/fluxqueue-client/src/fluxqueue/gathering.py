@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .awaited_call import AwaitedMethod
+from .blocking import warn_of_blocked_wait
 from .handle import DEFAULT_TIMEOUT, TaskHandle
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def gather_results_sync(
     """
     from .waiting import wait
 
+    warn_of_blocked_wait("", "all tasks have ended", "gather_results(...)")
     found: list[Any] = []
     all_handles = list(handles)
     _check(all_handles, in_worker, timeout)

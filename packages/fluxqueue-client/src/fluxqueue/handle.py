@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-from . import blocking
 from .awaited_call import AwaitedMethod
-from .errors import FluxQueueWarning, ResultDeadlock, ResultNotKept
+from .blocking import warn_of_blocked_wait
+from .errors import ResultDeadlock, ResultNotKept
 from .progress import Progress, decode, is_report
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ CancelVerdict: TypeAlias = Literal["cancelled", "already_done", "requested"]
 DEFAULT_TIMEOUT = 60.0
 # How a task is that has not ended.
 UNFINISHED = "unfinished"
+_ANSWERED = "Redis has answered"
 
 
 def _awaited(lost: str, blocking_method: str) -> AwaitedMethod:
@@ -88,13 +88,7 @@ class TaskHandle(Generic[R]):
         from .waiting import timed_out, wait
 
         self._check(in_worker, timeout)
-        if blocking.running_loop() is not None:
-            warnings.warn(
-                f"{self._where}: this call blocks the event loop until the "
-                f"task has ended; write `await handle.result_async(...)`",
-                FluxQueueWarning,
-                stacklevel=2,
-            )
+        warn_of_blocked_wait(f"{self._where}: ", "the task has ended", "handle.result_async(...)")
         settings = self._broker.settings
         if timeout > 0:
             [found] = wait(settings, [self._place()], timeout)
@@ -134,6 +128,7 @@ class TaskHandle(Generic[R]):
         """
         from .outcome_reading import state_of
 
+        warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "asyncio.to_thread(handle.status)")
         found = self._look()
         return state_of(found) if found and not is_report(found) else UNFINISHED
 
@@ -145,6 +140,7 @@ class TaskHandle(Generic[R]):
             ResultNotKept: the task was enqueued without `result_ttl`.
             BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
         """
+        warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "handle.progress_async()")
         found = self._look()
         return decode(found) if is_report(found) else None
 
@@ -273,6 +269,7 @@ class TaskHandle(Generic[R]):
             BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. The
                 task may be cancelled; a second call does no harm.
         """
+        warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "handle.cancel_async()")
         return cast("CancelVerdict", self._broker.producer.cancel(self.queue, self.id))
 
     @_awaited("the task was not cancelled", "cancel")
