@@ -6,6 +6,7 @@ Exits with 1 if memory grows, if a key is left over, or if the counts don't add 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
 from .memory import MIB, Series, rss
+from .waits import perform
 
 QUEUE = "default"
 REDIS = "Redis, but for the dead tasks"
@@ -31,6 +33,8 @@ MOST_WAITING = 20_000
 # They are kept for people to look at, up to a bound that no run reaches.
 DEAD = ("dead", "dead:messages", "dead:reasons")
 INTERVAL = 1.0
+# Seconds for which results are kept that are waited for through killed connections.
+RESULT_TTL = 120.0
 # The first part of a run is not looked at.
 WARM_UP = 1 / 3
 
@@ -136,10 +140,31 @@ class Soak:
         return grown
 
 
+def wait_for_results(results: int, kills: int) -> int:
+    """Waits through killed connections; see `waits.py`."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fluxqueue-soak-") as name:
+        wrong = perform(Path(name), results, kills, RESULT_TTL, random.Random(), to_the_end=True)
+    for line in wrong:
+        print(f"violation: {line}")
+    print(f"\n`scripts/soak --results {results} --kills {kills}`, ", end="")
+    print(f"{time.monotonic() - started:.0f} s, {len(wrong)} violations")
+    return 1 if wrong else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument(
+        "--results",
+        type=int,
+        metavar="N",
+        help="instead: waits for N results in one process while its connections are killed",
+    )
+    parser.add_argument("--kills", type=int, default=1_000, metavar="N", help="with --results")
     options = parser.parse_args()
+    if options.results:
+        return wait_for_results(options.results, options.kills)
     seconds = options.minutes * 60
     with (
         tempfile.TemporaryDirectory(prefix="fluxqueue-soak-") as name,
