@@ -1,4 +1,4 @@
-"""The tasks of the ordinary load, and what the client calls."""
+"""The tasks of the ordinary load, and what the client calls, with which options."""
 
 from __future__ import annotations
 
@@ -6,46 +6,79 @@ import random
 from dataclasses import dataclass
 
 from .ledger import ENDS
+from .options import BRIEF, LONG, CallOptions
 
 # The source of the workers' module `app`, after `worker_process.PRELUDE`. A task
-# whose first argument is its number in the ledger.
+# whose first argument is its number in the ledger. It returns the name of its attempt.
 APP = """
 import asyncio
 from chaos.ledger import Ledger
+from fluxqueue import Snooze
 
 ledger = Ledger(os.environ["LEDGER"])
 
 @fluxqueue.task_with_context()
 def work(ctx: Context, number, seconds):
-    with ledger.run(number, ctx.metadata.retries):
+    with ledger.run(number, ctx.metadata.retries) as token:
         time.sleep(seconds)
+    return token
 
 @fluxqueue.task_with_context()
 async def work_async(ctx: Context, number, seconds):
-    with ledger.run(number, ctx.metadata.retries):
+    with ledger.run(number, ctx.metadata.retries) as token:
         await asyncio.sleep(seconds)
+    return token
+
+@fluxqueue.task_with_context()
+async def reporting(ctx: Context, number, seconds):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        for step in range(5):
+            ctx.progress(step, 5, token)
+            await asyncio.sleep(seconds / 5)
+    return token
+
+@fluxqueue.task_with_context()
+def snoozing(ctx: Context, number, seconds):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        time.sleep(seconds)
+        if ctx.metadata.snoozes < 2:
+            raise Snooze("twice", delay=0.3)
+    return token
 
 @fluxqueue.task_with_context(retry_delay=0.5)
 def flaky(ctx: Context, number, seconds):
-    with ledger.run(number, ctx.metadata.retries):
+    with ledger.run(number, ctx.metadata.retries) as token:
         time.sleep(seconds)
         if ctx.metadata.retries == 0:
             raise RuntimeError("at first it fails")
+    return token
 
 @fluxqueue.task_with_context(max_retries=1, retry_delay=0.5)
 def doomed(ctx: Context, number, seconds):
     with ledger.run(number, ctx.metadata.retries):
         time.sleep(seconds)
         raise RuntimeError("it always fails")
+
+@fluxqueue.task()
+def note_failure(failure):
+    with ledger.run(-failure["args"][0]):
+        pass
 """
 
 # Attempts that a task has which always fails, the first included.
 ATTEMPTS_OF_DOOMED = 2
+# The callback of the tasks that die.
+CALLBACK = "note_failure"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the tasks above, with the durations that it is called with."""
+    """One of the tasks above, with the durations that it is called with.
+
+    Attributes:
+        may_not_run: whether its calls may expire or be cancelled.
+        on_failure: its callback.
+    """
 
     name: str
     expected: str
@@ -53,19 +86,62 @@ class Kind:
     shortest: float
     longest: float
     max_retries: int = 3
+    may_not_run: bool = False
+    on_failure: str | None = None
 
 
 KINDS = (
-    Kind("work", ENDS, 60, 0.0, 0.03),
-    Kind("work", ENDS, 14, 0.3, 1.5),
+    Kind("work", ENDS, 55, 0.0, 0.03, may_not_run=True),
+    Kind("work", ENDS, 14, 0.3, 1.5, may_not_run=True),
     Kind("work", ENDS, 2, 2.0, 4.0),
-    Kind("work_async", ENDS, 14, 0.0, 1.0),
+    Kind("work_async", ENDS, 12, 0.0, 1.0, may_not_run=True),
+    Kind("reporting", ENDS, 4, 0.3, 1.0, may_not_run=True),
+    Kind("snoozing", ENDS, 3, 0.0, 0.1),
     Kind("flaky", ENDS, 7, 0.0, 0.3),
-    Kind("doomed", "dead:failed", 3, 0.0, 0.1, max_retries=1),
+    Kind("doomed", "dead:failed", 3, 0.0, 0.1, max_retries=1, on_failure=CALLBACK),
 )
+# One of these is the priority of a call. Tasks of priority 0 must end too.
+PRIORITIES = (0, 0, 0, 1, 5, 9)
+# The shares of the calls with a delay, with a kept result, and of these those without a waiter.
+DELAYED, KEPT, UNAWAITED = 0.1, 0.4, 0.2
+# The shares of those that may expire, or are cancelled, among the tasks that may end so.
+EXPIRING, CANCELLED = 0.1, 0.1
 
 
-def choose(chance: random.Random) -> tuple[Kind, float]:
-    """Returns a random task, and how many seconds it should take."""
+@dataclass(frozen=True)
+class Choice:
+    """A call to make.
+
+    Attributes:
+        seconds: how long the task should take.
+        cancels: whether the client cancels it a little later.
+    """
+
+    kind: Kind
+    seconds: float
+    options: CallOptions
+    cancels: bool = False
+
+
+def choose(chance: random.Random) -> Choice:
+    """Returns a random call."""
     (kind,) = chance.choices(KINDS, [kind.weight for kind in KINDS])
-    return kind, round(chance.uniform(kind.shortest, kind.longest), 3)
+    seconds = round(chance.uniform(kind.shortest, kind.longest), 3)
+    delay = round(chance.uniform(0.1, 1.0), 3) if chance.random() < DELAYED else 0.0
+    ttl = 0.0
+    if kind.name == "reporting" or chance.random() < KEPT:
+        ttl = BRIEF if chance.random() < UNAWAITED else LONG
+    fate = chance.random() if kind.may_not_run else 1.0
+    expires = round(chance.uniform(0.02, 1.5), 3) if fate < EXPIRING else 0.0
+    cancels = EXPIRING <= fate < EXPIRING + CANCELLED
+    if expires or cancels:
+        # Nothing else shows how it has ended.
+        ttl = LONG
+    options = CallOptions(
+        priority=chance.choice(PRIORITIES),
+        delay=delay,
+        expires=expires,
+        result_ttl=ttl,
+        calls_back=kind.on_failure is not None,
+    )
+    return Choice(kind, seconds, options, cancels)

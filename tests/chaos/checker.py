@@ -6,131 +6,14 @@ verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from .evidence import Evidence, Verdict, is_lost
+from .ledger import ENDS, REFUSED, RETURNED, Call, Run
+from .promises import callbacks_of, check_promises, ended_as_told, successes
 
-from .ledger import ENDS, REFUSED, RETURNED, Call, History, Run
-
-# Seconds between the end of a task and the arrival of its outcome in Redis, on an
-# overloaded machine.
-SETTLING = 0.5
-# Seconds between the return of Redis and a worker's new connection.
-RECONNECTING = 2.5
 # Seconds by which a task may begin later than a task that was called after it.
 ORDER_SLACK = 2.0
-
-
-@dataclass
-class Loss:
-    """A worker that died, or was kept from Redis for longer than its lease.
-
-    Attributes:
-        pid: its process.
-        began, ended: the last moment at which it certainly held its lease, and the
-            first at which it certainly knew that it had lost it.
-    """
-
-    pid: int
-    began: float
-    ended: float
-
-
-@dataclass
-class Outage:
-    """A time in which Redis could not be used: outcomes waited.
-
-    Attributes:
-        pids: whose outcomes; None for all.
-    """
-
-    began: float
-    ended: float
-    pids: tuple[int, ...] | None = None
-
-
-@dataclass
-class Remains:
-    """The contents of Redis after the last worker has drained.
-
-    Attributes:
-        keys: those that the protocol does not let stay.
-        waiting: numbers of the tasks that are neither done nor dead.
-        dead: number -> the reason.
-        succeeded: the counter.
-    """
-
-    keys: list[str] = field(default_factory=list)
-    waiting: set[int] = field(default_factory=set)
-    dead: dict[int, str] = field(default_factory=dict)
-    succeeded: int = 0
-
-
-@dataclass
-class Verdict:
-    """The numbers of the tasks that are not as they should be.
-
-    `run_twice` is allowed, and so is `lost_by_redis` where Redis was allowed to
-    lose what it had acknowledged. All others are violations.
-
-    Attributes:
-        lost: a call returned, and the task has neither ended nor died as it should.
-        lost_by_redis: the same, where the write itself was lost.
-        run_twice: began once more than its failures explain.
-        not_in_flight: the same, with no fault that explains it.
-        refused_but_run: the call said that nothing was enqueued.
-        unknown: no client has called them.
-        retries_misspent: an attempt was told of more failures than there were.
-        given_up_early: dead as `failed` with fewer failures than it had attempts.
-        condemned: dead, though it should have ended, with no lost worker at fault.
-        overtaken: began much later than tasks that were called later.
-        settled_wrongly: how far the counter of successes is from their number.
-        keys: left over in Redis.
-    """
-
-    tasks: int = 0
-    lost: list[int] = field(default_factory=list)
-    lost_by_redis: list[int] = field(default_factory=list)
-    run_twice: list[int] = field(default_factory=list)
-    not_in_flight: list[int] = field(default_factory=list)
-    refused_but_run: list[int] = field(default_factory=list)
-    unknown: list[int] = field(default_factory=list)
-    retries_misspent: list[int] = field(default_factory=list)
-    given_up_early: list[int] = field(default_factory=list)
-    condemned: list[int] = field(default_factory=list)
-    overtaken: list[int] = field(default_factory=list)
-    settled_wrongly: int = 0
-    keys: list[str] = field(default_factory=list)
-
-    def violations(self) -> list[str]:
-        """One line for each kind that is there."""
-        allowed = {"tasks", "run_twice", "lost_by_redis"}
-        found = []
-        for name, value in vars(self).items():
-            if name not in allowed and value:
-                shown = value[:10] if isinstance(value, list) else value
-                count = f" ({len(value)})" if isinstance(value, list) else ""
-                found.append(f"{name.replace('_', ' ')}{count}: {shown}")
-        return found
-
-
-@dataclass
-class Evidence:
-    """All that the checker looks at.
-
-    Attributes:
-        losses, outages: what the faults say that they have done.
-        writes_lost: times in which Redis has acknowledged what it then lost.
-        disturbances: (began, ended) of the faults; outside of them tasks begin
-            in the order of their calls.
-        attempts: how many attempts a task has that is expected to be dead as `failed`.
-    """
-
-    history: History
-    remains: Remains
-    losses: list[Loss] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-    writes_lost: list[Outage] = field(default_factory=list)
-    disturbances: list[tuple[float, float]] = field(default_factory=list)
-    attempts: int = 2
+# How many there are, from 0 on.
+PRIORITIES = 10
 
 
 def check(evidence: Evidence) -> Verdict:
@@ -147,13 +30,14 @@ def check(evidence: Evidence) -> Verdict:
             lost.append(number)
         if number in remains.dead:
             _check_dead(call, attempts, evidence, verdict)
-    verdict.unknown = sorted(runs.keys() - history.calls.keys())
+    verdict.unknown = sorted(runs.keys() - history.calls.keys() - callbacks_of(history.calls))
     for number, attempts in sorted(runs.items()):
         _check_repetitions(number, attempts, evidence, verdict)
     verdict.overtaken = _overtaken(evidence, runs)
+    check_promises(evidence, runs, verdict)
     if not evidence.writes_lost:
-        succeeded = sum(any(run.end for run in attempts) for attempts in runs.values())
-        verdict.settled_wrongly = remains.succeeded - succeeded
+        least, most = successes(history, runs)
+        verdict.settled_wrongly = remains.succeeded - min(max(remains.succeeded, least), most)
     return verdict
 
 
@@ -161,6 +45,8 @@ def _came_to_its_end(call: Call, attempts: list[Run], evidence: Evidence) -> boo
     remains = evidence.remains
     if call.number in remains.waiting:
         return False
+    if ended_as_told(evidence.history, call.number):
+        return True
     if call.expected == ENDS:
         # A task that is dead by mistake is reported as `condemned`. It is not lost.
         return any(run.end is not None for run in attempts) or call.number in remains.dead
@@ -180,7 +66,7 @@ def _check_dead(call: Call, attempts: list[Run], evidence: Evidence, verdict: Ve
     if call.expected == f"dead:{reason}":
         if reason == "failed" and failures < evidence.attempts:
             verdict.given_up_early.append(call.number)
-    elif not (reason == "worker_lost" and attempts and _lost(attempts[-1], evidence)):
+    elif not (reason == "worker_lost" and attempts and is_lost(attempts[-1], evidence)):
         verdict.condemned.append(call.number)
 
 
@@ -197,59 +83,44 @@ def _check_repetitions(
             continue
         if earlier.failed is not None and later.retries > earlier.retries:
             continue  # a retry
+        if earlier.off is not None and later.retries == earlier.retries:
+            continue  # it has put itself off
         repeated = True
-        unexplained |= not (_lost(earlier, evidence) or _lost(later, evidence))
+        unexplained |= not (is_lost(earlier, evidence) or is_lost(later, evidence))
     if repeated:
         verdict.run_twice.append(number)
     if unexplained:
         verdict.not_in_flight.append(number)
 
 
-def _lost(run: Run, evidence: Evidence) -> bool:
-    """Whether the attempt was in flight in a worker when that was lost, or its
-    outcome was among the lost writes."""
-    settled = _settled_by(run, evidence.outages)
-    losses = [loss for loss in evidence.losses if loss.pid == run.pid]
-    windows = [(loss.began, loss.ended) for loss in losses]
-    windows += [(lost.began, lost.ended) for lost in evidence.writes_lost]
-    return any(run.start <= ended + SETTLING and began <= settled for began, ended in windows)
-
-
-def _settled_by(run: Run, outages: list[Outage]) -> float:
-    """When its outcome was in Redis at the latest."""
-    settled = run.over + SETTLING
-    for outage in sorted(outages, key=lambda outage: outage.began):
-        concerned = outage.pids is None or run.pid in outage.pids
-        if concerned and outage.began <= settled < outage.ended + RECONNECTING:
-            settled = outage.ended + RECONNECTING + SETTLING
-    return settled
-
-
 def _overtaken(evidence: Evidence, runs: dict[int, list[Run]]) -> list[int]:
-    """A queue is first in, first out as to when tasks are claimed."""
+    """A queue is first in, first out as to when tasks are claimed, and a task of a lower priority
+    passes none. Among equal priorities above 0 the clocks of the clients decide, so these are not
+    compared. Nor is a task with a delay, which also waits for a scheduler.
+    """
+    calls = evidence.history.calls
     begun = sorted(
-        (attempts[0].start, number)
-        for number, attempts in runs.items()
-        if number in evidence.history.calls
+        (attempts[0].start, number) for number, attempts in runs.items() if number in calls
     )
     found: list[int] = []
-    # From the last start to the first: how early was something called that
-    # began before? So each task needs one comparison.
-    latest_call = float("-inf")
-    history = evidence.history
-    earlier: list[tuple[float, float]] = []  # (start, latest call so far)
+    # For each priority: (start, latest call so far) of the tasks that may not pass it. From the
+    # last start to the first: how early was something called that began before? So each task
+    # needs one comparison.
+    earlier: list[list[tuple[float, float]]] = [[] for _ in range(PRIORITIES)]
     for start, number in begun:
-        call = history.calls[number]
+        call = calls[number]
         answered = call.answered if call.answered is not None else float("inf")
-        before = _latest_before(earlier, start - ORDER_SLACK)
+        priority = call.options.priority
+        before = _latest_before(earlier[priority], start - ORDER_SLACK)
         disturbed = any(
             began <= start and call.called <= ended + ORDER_SLACK
             for began, ended in evidence.disturbances
         )
-        if before > answered + ORDER_SLACK and not disturbed:
+        if before > answered + ORDER_SLACK and not disturbed and not call.options.delay:
             found.append(number)
-        latest_call = max(latest_call, call.called)
-        earlier.append((start, latest_call))
+        for other in range(priority + (priority > 0), PRIORITIES):
+            latest = earlier[other][-1][1] if earlier[other] else float("-inf")
+            earlier[other].append((start, max(latest, call.called)))
     return sorted(found)
 
 

@@ -1,4 +1,4 @@
-"""A client: calls random tasks until SIGTERM, and records the result of each call.
+"""A client: calls and cancels random tasks until SIGTERM, and records the result of each call.
 
 python -m chaos.client_process --ledger FILE --first 1000000 --seed 7 [--asynchronous]
 """
@@ -18,15 +18,14 @@ from typing import Any
 from fluxqueue import FluxQueue
 from fluxqueue.errors import BrokerError, EnqueueUncertain
 
-from .application import KINDS, Kind, choose
+from .application import KINDS, Choice, Kind, choose
 from .ledger import REFUSED, RETURNED, UNCERTAIN, Ledger
+from .options import name_of
 
 PAUSE = 0.12
 # Percentage of turns in which the client sends a batch of one task.
 BATCHES = 3
 LARGEST_BATCH = 12
-# One of these is the priority of a call. Tasks of priority 0 must end too.
-PRIORITIES = (0, 0, 0, 1, 5, 9)
 # Most calls that an asynchronous client makes at once.
 MOST_GATHERED = 3
 
@@ -38,27 +37,47 @@ class Client:
         self.ledger = ledger
         self.chance = random.Random(seed)
         self._numbers = itertools.count(first)
+        self._queue = FluxQueue(None)
         self._sync = {kind.name: _declare(kind, _work) for kind in KINDS}
         self._async = {kind.name: _declare(kind, _work_async) for kind in KINDS}
+        # The tasks to cancel in a later turn.
+        self._to_cancel: list[int] = []
 
     def call(self) -> None:
-        """One task, or a batch."""
-        kind, seconds = choose(self.chance)
+        """One task, or a batch, or a cancel."""
+        if self._to_cancel:
+            self._cancel(self._to_cancel.pop())
+        choice = choose(self.chance)
         if self.chance.randrange(100) < BATCHES:
-            count = self.chance.randint(2, LARGEST_BATCH)
-            self._batch(kind, min(seconds, 0.1), count)
+            self._batch(choice, self.chance.randint(2, LARGEST_BATCH))
             return
-        number = next(self._numbers)
-        self.ledger.called(number, 1, kind.expected)
-        task = self._ranked(self._sync[kind.name])
-        self._note(lambda: task(number, seconds), number, 1)
+        number = self._begin(choice)
+        task = self._with_options(self._sync, choice, number)
+        self._note(lambda: task(number, choice.seconds), number, 1)
 
-    def _batch(self, kind: Kind, seconds: float, count: int) -> None:
+    def _begin(self, choice: Choice, count: int = 1) -> int:
+        """Notes the calls in the ledger; returns the first of their numbers."""
         numbers = [next(self._numbers) for _ in range(count)]
-        self.ledger.called(numbers[0], count, kind.expected)
-        calls = [(number, seconds) for number in numbers]
-        task = self._ranked(self._sync[kind.name])
-        self._note(lambda: task.enqueue_many(calls), numbers[0], count)
+        self.ledger.called(numbers[0], count, choice.kind.expected, choice.options)
+        if choice.cancels and count == 1:
+            self._to_cancel.append(numbers[0])
+        return numbers[0]
+
+    def _with_options(self, tasks: dict[str, Any], choice: Choice, number: int | None) -> Any:
+        """The task with the options of the call, and with an id if its result is kept."""
+        task, named = tasks[choice.kind.name], choice.options.named()
+        if number is not None and choice.options.result_ttl:
+            named["task_id"] = name_of(number)
+        return task.options(**named) if named else task
+
+    def _batch(self, choice: Choice, count: int) -> None:
+        first = self._begin(choice, count)
+        seconds = min(choice.seconds, 0.1)
+        task = self._with_options(self._sync, choice, None)
+        calls: list[Any] = [(number, seconds) for number in range(first, first + count)]
+        if choice.options.result_ttl:
+            calls = [task.options(task_id=name_of(n)).call(n, seconds) for n, _ in calls]
+        self._note(lambda: task.enqueue_many(calls), first, count)
 
     def _note(self, call: Callable[[], object], first: int, count: int) -> None:
         try:
@@ -70,22 +89,27 @@ class Client:
         else:
             self.ledger.answered(RETURNED, first, count)
 
-    def _ranked(self, task: Any) -> Any:
-        """The task with a random priority."""
-        priority = self.chance.choice(PRIORITIES)
-        return task.options(priority=priority) if priority else task
+    def _cancel(self, number: int) -> None:
+        self.ledger.cancelling(number)
+        try:
+            answer = self._queue.handle(name_of(number)).cancel()
+        except BrokerError:
+            return  # it may be cancelled
+        self.ledger.cancelled(number, answer)
 
     async def call_async(self) -> None:
-        """A few tasks at once."""
+        """A few tasks at once, and perhaps a cancel."""
+        if self._to_cancel:
+            await asyncio.to_thread(self._cancel, self._to_cancel.pop())
         count = self.chance.randint(1, MOST_GATHERED)
         await asyncio.gather(*(self._one_async() for _ in range(count)))
 
     async def _one_async(self) -> None:
-        kind, seconds = choose(self.chance)
-        number = next(self._numbers)
-        self.ledger.called(number, 1, kind.expected)
+        choice = choose(self.chance)
+        number = self._begin(choice)
+        task = self._with_options(self._async, choice, number)
         try:
-            await self._ranked(self._async[kind.name]).enqueue_async(number, seconds)
+            await task.enqueue_async(number, choice.seconds)
         except EnqueueUncertain:
             self.ledger.answered(UNCERTAIN, number)
         except BrokerError:
@@ -95,7 +119,10 @@ class Client:
 
 
 def _declare(kind: Kind, function: Callable[..., Any]) -> Any:
-    return FluxQueue(None).task(name=kind.name, max_retries=kind.max_retries)(function)
+    declare = FluxQueue(None).task(
+        name=kind.name, max_retries=kind.max_retries, on_failure=kind.on_failure
+    )
+    return declare(function)
 
 
 def _work(number: int, seconds: float) -> None: ...

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checker import Verdict
+from .evidence import Verdict
 from .fault import Fault
 from .run import Result
 from .stack import TESTS

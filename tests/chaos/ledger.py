@@ -5,10 +5,18 @@ file opened with O_APPEND, so it is whole and outlives a SIGKILL. Times are of
 CLOCK_BOOTTIME in seconds, which all processes of a machine share and which no
 one sets.
 
-    call <first> <count> <expected> <time>     before a call, for a row of numbers
+    call <first> <count> <expected> <time> <options>     before a call, for a row of numbers
     returned|refused|uncertain <first> <count> <time>    the result of the call
+    cancelling <number> <time>    before a cancel
+    cancel <number> <answer> <time>    the answer to it
     start <token> <number> <pid> <retries> <time>    an attempt at a task
-    end|fail <token> <time>    it came to its last line, or raised
+    end|fail|off|stop <token> <time>    it came to its last line, raised, put itself off, or
+                                        was stopped from outside
+    waiter <pid>    a waiter begins to wait
+    told <number> <state> <token>    a waiter was told a result: the token is its value
+    saw <number> <token>    a waiter was told of the progress of an attempt
+
+A callback runs under the negative number of its task.
 """
 
 from __future__ import annotations
@@ -22,9 +30,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .options import NONE, CallOptions
+
 # The expected end of a task: success, or dead with a reason.
 ENDS = "end"
 RETURNED, REFUSED, UNCERTAIN = "returned", "refused", "uncertain"
+# The line that ends an attempt, and the attribute of `Run`.
+ENDS_OF_RUNS = {"end": "end", "fail": "failed", "off": "off", "stop": "stopped"}
 
 
 def now() -> float:
@@ -42,6 +54,10 @@ class Call:
         outcome: RETURNED, REFUSED (nothing was enqueued), UNCERTAIN, or None
             if the client died in the call.
         answered: when that was known.
+        options: those of the call.
+        cancelling: when a cancel of the task began; None if there was none.
+        verdict: the answer to the cancel, or None.
+        cancelled: when it came.
     """
 
     number: int
@@ -49,6 +65,15 @@ class Call:
     called: float
     outcome: str | None = None
     answered: float | None = None
+    options: CallOptions = NONE
+    cancelling: float | None = None
+    verdict: str | None = None
+    cancelled: float | None = None
+
+    @property
+    def may_not_run(self) -> bool:
+        """Whether the client allows that it ends without a run."""
+        return self.cancelling is not None or self.options.expires > 0
 
 
 @dataclass
@@ -60,6 +85,9 @@ class Run:
         end: when it came to its last line; None if it raised, or its
             process died or still runs.
         failed: when it raised.
+        off: when it put itself off.
+        stopped: when it was stopped by a cancel or a drain.
+        token: its name in the ledger, which it returns.
     """
 
     number: int
@@ -68,12 +96,15 @@ class Run:
     start: float
     end: float | None = None
     failed: float | None = None
+    off: float | None = None
+    stopped: float | None = None
+    token: str = ""
 
     @property
     def over(self) -> float:
         """When it was over, however; infinity where it has no end."""
-        moments = [moment for moment in (self.end, self.failed) if moment is not None]
-        return min(moments, default=float("inf"))
+        every = (self.end, self.failed, self.off, self.stopped)
+        return min((moment for moment in every if moment is not None), default=float("inf"))
 
 
 @dataclass
@@ -83,10 +114,16 @@ class History:
     Attributes:
         calls: by the task's number.
         runs: in the order of their lines.
+        told: the results that waiters were told, by number: (state, token of the value).
+        seen: the tokens of the attempts whose progress waiters were told, by number.
+        waiters: the processes that have begun to wait.
     """
 
     calls: dict[int, Call] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    told: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    seen: dict[int, set[str]] = field(default_factory=dict)
+    waiters: set[int] = field(default_factory=set)
 
     def by_number(self) -> dict[int, list[Run]]:
         """The attempts at each task, in the order of their starts."""
@@ -118,23 +155,54 @@ class Ledger:
     def close(self) -> None:
         os.close(self._file)
 
-    def called(self, first: int, count: int = 1, expected: str = ENDS) -> None:
+    def called(
+        self,
+        first: int,
+        count: int = 1,
+        expected: str = ENDS,
+        options: CallOptions = NONE,
+    ) -> None:
         """Before the call, for the numbers from `first` on."""
-        self._write(f"call {first} {count} {expected} {now()}")
+        self._write(f"call {first} {count} {expected} {now()} {options.word()}")
 
     def answered(self, outcome: str, first: int, count: int = 1) -> None:
         """After it; `outcome` is RETURNED, REFUSED or UNCERTAIN."""
         self._write(f"{outcome} {first} {count} {now()}")
 
+    def cancelling(self, number: int) -> None:
+        """Before a cancel."""
+        self._write(f"cancelling {number} {now()}")
+
+    def cancelled(self, number: int, answer: str) -> None:
+        """After it."""
+        self._write(f"cancel {number} {answer} {now()}")
+
+    def waits(self) -> None:
+        """This process is a waiter."""
+        self._write(f"waiter {os.getpid()}")
+
+    def told(self, number: int, state: str, token: object) -> None:
+        """A waiter was told how the task has ended, and what it returned."""
+        self._write(f"told {number} {state} {token}")
+
+    def saw(self, number: int, token: str) -> None:
+        """A waiter was told of progress."""
+        self._write(f"saw {number} {token}")
+
     @contextmanager
-    def run(self, number: int, retries: int = 0) -> Iterator[None]:
-        """Writes the start, and the end or the failure of the block."""
+    def run(self, number: int, retries: int = 0) -> Iterator[str]:
+        """Writes the start and how the block ended. Yields the token of the attempt."""
         token = f"{os.getpid()}-{next(self._numbers)}"
         self._write(f"start {token} {number} {os.getpid()} {retries} {now()}")
         try:
-            yield
-        except Exception:
-            self._write(f"fail {token} {now()}")
+            yield token
+        except Exception as error:
+            # By its name: a client does without the class.
+            end = "off" if type(error).__name__ == "Snooze" else "fail"
+            self._write(f"{end} {token} {now()}")
+            raise
+        except BaseException:
+            self._write(f"stop {token} {now()}")
             raise
         self._write(f"end {token} {now()}")
 
@@ -154,23 +222,34 @@ class Ledger:
 
     def _read(self, words: list[str]) -> None:
         kind = words[0]
+        history = self._history
         if kind == "call":
-            first, count, expected, moment = words[1:]
+            first, count, expected, moment, options = words[1:]
+            given = CallOptions.read(options)
             for number in range(int(first), int(first) + int(count)):
-                self._history.calls[number] = Call(number, expected, float(moment))
+                history.calls[number] = Call(number, expected, float(moment), options=given)
         elif kind in (RETURNED, REFUSED, UNCERTAIN):
             first, count, moment = words[1:]
             for number in range(int(first), int(first) + int(count)):
-                call = self._history.calls[number]
+                call = history.calls[number]
                 call.outcome, call.answered = kind, float(moment)
+        elif kind == "cancelling":
+            history.calls[int(words[1])].cancelling = float(words[2])
+        elif kind == "cancel":
+            call = history.calls[int(words[1])]
+            call.verdict, call.cancelled = words[2], float(words[3])
         elif kind == "start":
             token, number_word, pid, retries, start = words[1:]
-            run = Run(int(number_word), int(pid), int(retries), float(start))
+            run = Run(int(number_word), int(pid), int(retries), float(start), token=token)
             self._runs[token] = run
-            self._history.runs.append(run)
-        elif kind == "end":
-            self._runs[words[1]].end = float(words[2])
-        elif kind == "fail":
-            self._runs[words[1]].failed = float(words[2])
+            history.runs.append(run)
+        elif kind in ENDS_OF_RUNS:
+            setattr(self._runs[words[1]], ENDS_OF_RUNS[kind], float(words[2]))
+        elif kind == "waiter":
+            history.waiters.add(int(words[1]))
+        elif kind == "told":
+            history.told.setdefault(int(words[1]), []).append((words[2], words[3]))
+        elif kind == "saw":
+            history.seen.setdefault(int(words[1]), set()).add(words[2])
         else:
             raise ValueError(f"the ledger has a line that nobody writes: {words}")

@@ -1,4 +1,7 @@
-"""When a fault is over for those who use the queue."""
+"""When a fault is over for those who use the queue.
+
+Why: docs/decisions/0123-recovery-is-bounded-by-what-waits.md
+"""
 
 from __future__ import annotations
 
@@ -69,25 +72,59 @@ class Elsewhere:
     moment: float
 
     def seconds(self, history: History) -> float | None:
-        lost = history.in_flight(self.pid, self.moment)
-        again: list[float] = []
-        for run in lost:
+        again = self._again(history)
+        if not all(again.values()):
+            return None
+        if not again:
+            return Flow(self.moment).seconds(history)
+        return max(min(starts) for starts in again.values()) - self.moment
+
+    def behind(self, history: History, since: float) -> float:
+        """Returns for how long those of its tasks that began later than `since` seconds after
+        the moment waited behind tasks that go first: those of a higher priority, or of the same
+        one, above 0. The longest of these times, in seconds."""
+        bound = self.moment + since
+        found = [0.0]
+        for number, starts in self._again(history).items():
+            if starts and min(starts) > bound:
+                found.append(_waited(history, number, bound, min(starts)))
+        return max(found)
+
+    def _again(self, history: History) -> dict[int, list[float]]:
+        """The tasks that the process ran, with their later starts elsewhere."""
+        again: dict[int, list[float]] = {}
+        for run in history.in_flight(self.pid, self.moment):
             call = history.calls.get(run.number)
-            if call is None or call.expected != ENDS:
+            if call is None or call.expected != ENDS or call.may_not_run:
                 continue  # poison, for one, may be dead instead
-            later = [
+            again[run.number] = [
                 other.start
                 for other in history.runs
                 if other.number == run.number
                 and other.start > self.moment
                 and other.pid != self.pid
             ]
-            if not later:
-                return None
-            again.append(min(later))
-        if not again:
-            return Flow(self.moment).seconds(history)
-        return max(again) - self.moment
+        return again
+
+
+def _waited(history: History, number: int, began: float, ended: float) -> float:
+    """For how long, between these moments, other tasks waited that go first."""
+    own = history.calls[number].options.priority
+    times = []
+    for other, attempts in history.by_number().items():
+        call = history.calls.get(other)
+        if call is None or other == number:
+            continue
+        priority = call.options.priority
+        if priority > own or priority == own > 0:
+            due = call.called + call.options.delay
+            times.append((max(due, began), min(attempts[0].start, ended)))
+    waited, at = 0.0, began
+    for start, end in sorted(times):
+        if end > max(start, at):
+            waited += end - max(start, at)
+            at = end
+    return waited
 
 
 @dataclass(frozen=True)

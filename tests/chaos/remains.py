@@ -7,7 +7,7 @@ from typing import Any
 
 from fluxqueue_core import key, parse_message
 
-from .checker import Remains
+from .evidence import Remains
 
 # Kinds of keys of a queue that docs/protocol.md lets stay when nothing waits:
 # tombstones, the times of the sweeps, the dead, the counters.
@@ -19,7 +19,17 @@ def read_remains(client: Any, queue: str) -> Remains:
     remains = Remains()
     may_stay = {key("queues"), *(key(kind, queue) for kind in STAYING)}
     names = [name.decode() for name in client.scan_iter(count=1000)]
-    remains.keys = sorted(name for name in names if name not in may_stay)
+    results = key("result", queue, "")
+    for name in names:
+        if name.startswith(results):
+            # -2: it has expired meanwhile.
+            if (left := int(client.pttl(name))) != -2:
+                remains.results[name.removeprefix(results)] = left
+        elif name not in may_stay:
+            remains.keys.append(name)
+    remains.keys.sort()
+    if subscribed := client.pubsub_channels("fluxqueue*"):
+        remains.keys.append(f"{len(subscribed)} subscriptions")
     if alive := client.zcount(key("consumers", queue), 0, "+inf"):
         remains.keys.append(f"{alive} consumers without a tombstone")
     remains.waiting = {_number(message) for message in waiting(client, queue)}
@@ -29,7 +39,9 @@ def read_remains(client: Any, queue: str) -> Remains:
         messages, reasons = both.execute()
     for entry, reason in reasons.items():
         remains.dead[_number(messages[entry])] = json.loads(reason)["reason"]
-    remains.succeeded = int(client.hget(key("stats", queue), "succeeded") or 0)
+    stats = client.hgetall(key("stats", queue))
+    remains.counters = {name.decode(): int(count) for name, count in stats.items()}
+    remains.succeeded = remains.counters.get("succeeded", 0)
     return remains
 
 
@@ -49,4 +61,6 @@ def waiting(client: Any, queue: str) -> list[bytes]:
 
 
 def _number(message: bytes) -> int:
-    return int(json.loads(parse_message(message)["args"])[0])
+    """The number of the task; of a callback, that of its task, negative."""
+    [first, *_] = json.loads(parse_message(message)["args"])
+    return -int(first["args"][0]) if isinstance(first, dict) else int(first)

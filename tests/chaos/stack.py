@@ -1,5 +1,5 @@
-"""One run's processes (Redis, workers, schedulers and clients), and what a fault may do
-to them.
+"""One run's processes (Redis, workers, schedulers, clients and a waiter), and what a fault
+may do to them.
 
 All settings are the defaults. A fault that ends a worker, or keeps it from Redis for
 longer than its lease, says so by `lose` or `kill`: the tasks in flight there may run
@@ -32,8 +32,8 @@ from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
 from .application import APP
-from .checker import Loss, Outage
 from .death_watch import DeathWatch
+from .evidence import Loss, Outage
 from .fault import CLIENT, SCHEDULER, WORKER, Setup
 from .ledger import ENDS, RETURNED, Ledger, now
 from .remains import read_remains
@@ -57,8 +57,8 @@ class Stack:
     Attributes:
         ledger: what has happened so far.
         server: Redis. Call its `kill` and `start` inside `outage`.
-        workers, schedulers, clients: those that are there now.
-        losses, outages: for the checker.
+        workers, schedulers, clients, waiters: those that are there now.
+        losses, outages, clock_jumped: for the checker.
         violations: what a fault itself has found to be wrong.
         lock: held while a victim is chosen.
         deaths_expected: how many contexts of `deaths` are open.
@@ -72,10 +72,12 @@ class Stack:
         self.workers: list[WorkerProcess] = []
         self.schedulers: list[SchedulerProcess] = []
         self.clients: list[LoggingProcess] = []
+        self.waiters: list[LoggingProcess] = []
         self.losses: list[Loss] = []
         self.outages: list[Outage] = []
         self.writes_lost: list[Outage] = []
         self.violations: list[str] = []
+        self.clock_jumped = False
         self.deaths_expected = 0
         self.lock = threading.RLock()
         self.redis_lock = threading.RLock()
@@ -105,6 +107,7 @@ class Stack:
                 self.start_worker()
             self.start_client()
             self.start_client(asynchronous=True)
+            self.start_waiter()
             self.wait_until_steady()
         except BaseException:
             self._contexts.close()
@@ -153,6 +156,12 @@ class Stack:
         self._millions[client.pid] = million
         return self._keep(client, self.clients, proxy)
 
+    def start_waiter(self) -> LoggingProcess:
+        url, variables, proxy = self._surroundings(CLIENT)
+        options = {"ledger": self.folder / "ledger"}
+        waiter = LoggingProcess(self.folder, url, "chaos.waiter_process", options, variables)
+        return self._keep(waiter, self.waiters, proxy)
+
     def _surroundings(self, role: str) -> tuple[str, dict[str, str], Proxy | None]:
         """The URL, the variables, and the proxy that the URL leads to."""
         number = self._started[role] = self._started.get(role, 0) + 1
@@ -187,6 +196,7 @@ class Stack:
             return (
                 begun.issuperset(worker.pid for worker in self.workers)
                 and clients.issuperset(self._millions[client.pid] for client in self.clients)
+                and history.waiters.issuperset(waiter.pid for waiter in self.waiters)
                 and self.admin(lambda client: client.hexists(key("sweep", QUEUE), "last"))
             )
 
@@ -229,11 +239,16 @@ class Stack:
         tried = history.by_number()
         return bool(running) and all(len(tried[run.number]) == 1 for run in running)
 
+    def _groups(self) -> tuple[list[Any], ...]:
+        return self.workers, self.schedulers, self.clients, self.waiters
+
+    def _present(self) -> list[LoggingProcess]:
+        return [process for group in self._groups() for process in group]
+
     def pids(self) -> list[int]:
         """Of all processes that are there, Redis among them."""
         with self.lock:
-            present = [*self.workers, *self.schedulers, *self.clients]
-            return [self.server.pid, *(process.pid for process in present)]
+            return [self.server.pid, *(process.pid for process in self._present())]
 
     def proxy_of(self, process: LoggingProcess) -> Proxy:
         """Between the process and Redis, where its role is in `Setup.proxied`."""
@@ -242,8 +257,8 @@ class Stack:
     def proxies(self) -> list[Proxy]:
         """Those of the processes that are there."""
         with self.lock:
-            present = [*self.workers, *self.schedulers, *self.clients]
-            return [self._proxies[p.pid] for p in present if p.pid in self._proxies]
+            pids = [process.pid for process in self._present()]
+            return [self._proxies[pid] for pid in pids if pid in self._proxies]
 
     def kill(self, process: LoggingProcess, *, draining: bool = False) -> float:
         """SIGKILL; returns when. A worker's tasks may run twice then.
@@ -274,9 +289,8 @@ class Stack:
         self._forget(process)
 
     def _forget(self, process: LoggingProcess) -> None:
-        groups: tuple[list[Any], ...] = (self.workers, self.schedulers, self.clients)
         with self.lock:
-            for group in groups:
+            for group in self._groups():
                 if process in group:
                     group.remove(process)
 
@@ -362,11 +376,9 @@ class Stack:
         with self.lock:
             if self.deaths_expected:
                 return
-            groups: tuple[list[Any], ...] = (self.workers, self.schedulers, self.clients)
-            for group in groups:
-                for process in group:
-                    if process.pid not in self._ended and process.process.poll() is not None:
-                        raise AssertionError(f"a process died by itself: {process.output()}")
+            for process in self._present():
+                if process.pid not in self._ended and process.process.poll() is not None:
+                    raise AssertionError(f"a process died by itself: {process.output()}")
 
 
 def was_killed(process: LoggingProcess) -> bool:

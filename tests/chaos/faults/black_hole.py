@@ -1,5 +1,5 @@
 """All traffic of a process vanishes for a while, without a RST: of a worker, a
-scheduler or a client, for less than a lease. No task runs twice."""
+scheduler, a client or a waiter, for less than a lease. No task runs twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 0.5, 4.0
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
-    groups: list[list[Any]] = [stack.workers, stack.schedulers, stack.clients]
+    groups: list[list[Any]] = [stack.workers, stack.schedulers, stack.clients, stack.waiters]
     with stack.take(chance.choice(groups), chance) as victim, stack.outage((victim.pid,)):
         proxy = stack.proxy_of(victim)
         before = proxy.swallowed

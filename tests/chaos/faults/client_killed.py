@@ -1,4 +1,5 @@
-"""A client is killed by SIGKILL, as like as not in the middle of a call."""
+"""A client is killed by SIGKILL, as like as not in the middle of a call, and so is the process
+that waits for results: another one finds them."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
     with stack.take(stack.clients, chance) as victim:
         killed = stack.kill(victim)
     stack.start_client(asynchronous=chance.random() < 0.5)
+    with stack.take(stack.waiters, chance) as waiter:
+        stack.kill(waiter)
+    stack.start_waiter()
     return Flow(killed)
 
 

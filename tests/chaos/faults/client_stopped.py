@@ -1,4 +1,5 @@
-"""A client is stopped (SIGSTOP), for a moment or past its call's timeout, and goes on."""
+"""A client, or the process that waits for results, is stopped (SIGSTOP), for a moment or past
+its call's timeout, and goes on."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from chaos.stack import Stack
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
-    with stack.take(stack.clients, chance) as victim:
+    group = stack.clients if chance.random() < 0.5 else stack.waiters
+    with stack.take(group, chance) as victim:
         victim.signal(signal.SIGSTOP)
         pause(length(chance))
         victim.signal(signal.SIGCONT)

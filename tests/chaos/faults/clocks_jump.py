@@ -36,6 +36,7 @@ LEAST_BACK, MOST_BACK = 5, 30
 def inject(stack: Stack, chance: random.Random) -> Recovery:
     check_preloaded(stack.pids())
     began = now()
+    stack.clock_jumped = True
     for clock in clocks_of(stack.folder):
         if clock.name.startswith("clock-redis"):
             _jump_of_redis(stack, clock, chance)

@@ -12,7 +12,7 @@ import os
 import random
 from pathlib import Path
 
-from chaos.checker import Outage
+from chaos.evidence import Outage
 from chaos.fault import Fault, FaultFailed, Setup
 from chaos.ledger import now
 from chaos.pause import pause

@@ -7,7 +7,7 @@ import random
 import signal
 
 from chaos.fault import Fault, FaultFailed
-from chaos.ledger import now
+from chaos.ledger import Run, now
 from chaos.pause import pause
 from chaos.recovery import Flow, Recovery
 from chaos.stack import Stack
@@ -28,9 +28,14 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
         stack.lose(victim.pid, again, ended)
         stack.start_worker()
         runs = stack.ledger.history().runs
-        if any(run.pid == victim.pid and run.over == float("inf") for run in runs):
+        # Without an end, or cancelled with the drain.
+        if any(run.pid == victim.pid and run.over > again and not _has_ended(run) for run in runs):
             return Flow(ended)
     raise FaultFailed(f"{ATTEMPTS} drains had ended before they were cut short")
+
+
+def _has_ended(run: Run) -> bool:
+    return run.end is not None or run.failed is not None or run.off is not None
 
 
 FAULT = Fault("worker: SIGTERM twice (drain cut short)", inject, trials=3)

@@ -35,7 +35,9 @@ def inject(stack: Stack, chance: random.Random) -> Recovery:
 def _wait_for_second(stack: Stack, lost: list[Run]) -> WorkerProcess | None:
     """The worker that runs one of these tasks again. None if each has ended by
     now, or runs in a lane, since it had lost a worker before it had begun."""
-    numbers = {run.number for run in lost}
+    calls = stack.ledger.history().calls
+    spared = {number for number, call in calls.items() if call.may_not_run}
+    numbers = {run.number for run in lost} - spared
     first = {run.pid for run in lost}
 
     def again() -> list[Run]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chaos.checker import (
-    ORDER_SLACK,
+from chaos.checker import ORDER_SLACK, check
+from chaos.evidence import (
     RECONNECTING,
     SETTLING,
     Evidence,
@@ -16,9 +16,9 @@ from chaos.checker import (
     Outage,
     Remains,
     Verdict,
-    check,
 )
 from chaos.ledger import ENDS, REFUSED, RETURNED, UNCERTAIN, Call, History, Ledger, Run
+from chaos.options import CallOptions
 
 VICTIM, OTHER = 100, 200
 
@@ -278,6 +278,23 @@ def test_not_overtaken(change: dict[str, object]) -> None:
     assert found(check(evidence([late, early], runs, **change))) == {}
 
 
+@pytest.mark.parametrize(
+    ("own", "other", "overtaken"), [(0, 0, True), (5, 0, True), (5, 4, True), (0, 1, False)]
+)
+def test_only_a_higher_priority_passes(own: int, other: int, overtaken: bool) -> None:
+    late = replace(call(1), options=CallOptions(priority=own))
+    early = replace(call(2), called=13.0, answered=13.1, options=CallOptions(priority=other))
+    runs = [run(13.5, end=13.6, number=2), run(13.5 + ORDER_SLACK + 0.1, end=17.0, number=1)]
+    assert check(evidence([late, early], runs)).overtaken == ([1] if overtaken else [])
+
+
+def test_a_task_with_a_delay_is_not_overtaken() -> None:
+    delayed = replace(call(1), options=CallOptions(delay=0.1))
+    early = replace(call(2), called=13.0, answered=13.1)
+    runs = [run(13.5, end=13.6, number=2), run(13.5 + ORDER_SLACK + 0.1, end=17.0, number=1)]
+    assert found(check(evidence([delayed, early], runs))) == {}
+
+
 # The ledger itself
 
 
@@ -309,7 +326,7 @@ def test_the_ledger_reads_what_it_wrote(tmp_path: Path) -> None:
 def test_a_line_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "ledger"
     ledger = Ledger(file)
-    file.write_text("call 1 1 end 10.0\nretur")
+    file.write_text("call 1 1 end 10.0 -\nretur")
     assert ledger.history().calls[1].outcome is None
     with file.open("a") as rest:
         rest.write("ned 1 1 10.5\n")

@@ -4,6 +4,8 @@ gevent can't patch the sockets of the core: a call that waits for Redis would st
 greenlets of its thread. Such calls run in gevent's pool of real threads instead, while the
 other greenlets go on. The pool has ten threads, so what may take minutes does not run
 there: a greenlet that waits for a result waits for a descriptor.
+
+Why: docs/decisions/0122-a-greenlet-waits-for-a-descriptor.md
 """
 
 from __future__ import annotations
