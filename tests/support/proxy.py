@@ -47,11 +47,13 @@ def port_of(url: str) -> tuple[int, str]:
 
 @dataclass(eq=False)
 class _Link:
-    """A client's socket and ours to the server, each with what it is owed."""
+    """A client's socket and ours to the server, each with what it is owed. If chunks are held back
+    for it, also with the moment at which the last of these goes on."""
 
     client: socket.socket
     server: socket.socket
     owed: dict[socket.socket, bytearray] = field(default_factory=dict)
+    held_until: dict[socket.socket, float] = field(default_factory=dict)
     half_open: bool = False
 
     def other(self, side: socket.socket) -> socket.socket:
@@ -71,6 +73,7 @@ class Proxy:
         black_hole: while True, connections are accepted and all that comes is
             swallowed; a connection that has lost bytes so is cut afterwards.
         swallowed: how often something has been swallowed.
+        read: how many bytes have come, from both sides.
     """
 
     def __init__(self, target: int, *, delay: float = 0.0) -> None:
@@ -78,6 +81,7 @@ class Proxy:
         self.cuts = 0
         self.black_hole = False
         self.swallowed = 0
+        self.read = 0
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
@@ -209,6 +213,7 @@ class Proxy:
                 self._write(link, side)
             if mask & selectors.EVENT_READ:
                 chunk = side.recv(CHUNK)
+                self.read += len(chunk)
                 if not chunk:
                     self._cut(link)
                 elif self.black_hole:
@@ -218,14 +223,29 @@ class Proxy:
                     pass  # the client's side is gone
                 elif self._is_to_be_cut(link, side) and len(chunk) > 1:
                     self._cut_after(link, side, chunk)
-                elif self.delay:
-                    self._later(self.delay, partial(self._forward, link, link.other(side), chunk))
                 else:
-                    self._forward(link, link.other(side), chunk)
+                    self._pass_on(link, link.other(side), chunk)
         except BlockingIOError:
             pass
         except OSError:
             self._cut(link)
+
+    def _pass_on(self, link: _Link, side: socket.socket, chunk: bytes) -> None:
+        """Forwards a chunk, when its delay is over. No chunk passes another one, even if the delay
+        is shorter now."""
+        due = max(time.monotonic() + self.delay, link.held_until.get(side, 0.0))
+        if not self.delay and side not in link.held_until:
+            self._forward(link, side, chunk)
+            return
+        link.held_until[side] = due
+        self._later(due, partial(self._release, link, side, chunk, due))
+
+    def _release(self, link: _Link, side: socket.socket, chunk: bytes, due: float) -> None:
+        """Forwards a chunk that was held back until then."""
+        if link.held_until.get(side) == due:
+            # No later one is held back, or one of the same moment, which follows at once.
+            del link.held_until[side]
+        self._forward(link, side, chunk)
 
     def _is_to_be_cut(self, link: _Link, side: socket.socket) -> bool:
         direction = "command" if side is link.client else "reply"
@@ -239,8 +259,8 @@ class Proxy:
         self._cut(link, CLOSE)
         self.cuts += 1
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._late, (time.monotonic() + seconds, next(self._numbers), action))
+    def _later(self, due: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._late, (due, next(self._numbers), action))
 
     def _forward(self, link: _Link, side: socket.socket, chunk: bytes) -> None:
         if side not in self._links:
@@ -262,7 +282,7 @@ class Proxy:
     def _cut(self, link: _Link, how: str = RESET) -> None:
         link.half_open = how == HALF_OPEN
         if link.half_open:
-            self._later(UNHEARD, partial(self._cut, link))
+            self._later(time.monotonic() + UNHEARD, partial(self._cut, link))
         for side in (link.client,) if link.half_open else (link.client, link.server):
             if self._links.pop(side, None) is not None:
                 self._selector.unregister(side)
