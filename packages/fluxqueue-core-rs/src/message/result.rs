@@ -9,6 +9,7 @@
 //!
 //! Why: docs/decisions/0106-results-are-effects.md
 
+use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -65,6 +66,8 @@ pub struct Ending<'a> {
     id: [u8; 36],
     ttl_ms: u64,
     retries: u32,
+    /// When the task was enqueued, ms since 1970. None: the message does not say it.
+    enqueued: Option<u64>,
     /// When the last attempt began, ms since 1970. None: the task ended without an attempt.
     pub started: Option<u64>,
     /// When the task ended, ms since 1970.
@@ -77,18 +80,22 @@ impl<'a> Ending<'a> {
     /// The end of the task of this head. None: nothing of it is kept.
     pub fn of(head: &Head, finished: u64) -> Option<Ending<'a>> {
         let ttl_ms = Opts::read(head.opts?).ok()?.result_ttl.filter(|ms| *ms > 0)?;
-        Some(Ending { id: *head.id, ttl_ms, retries: head.retries, started: None, finished, worker: None })
+        let enqueued = Uuid::try_parse_ascii(head.id).ok().map(|id| ids::created_ms(&id)).filter(|ms| *ms > 0);
+        Some(Ending { id: *head.id, ttl_ms, retries: head.retries, enqueued, started: None, finished, worker: None })
     }
 
     /// As `of`, for bytes that may not be a whole message.
     pub fn of_bytes(raw: &[u8], finished: u64) -> Option<Ending<'a>> {
-        Ending::of(&Head::read(raw).ok()?.0, finished)
+        let of_head = Ending::of(&Head::read(raw).ok()?.0, finished)?;
+        // Only the whole message has the time of an id that the caller chose.
+        Message::parse(Bytes::copy_from_slice(raw)).map_or(Some(of_head), |whole| Ending::of_message(&whole, finished))
     }
 
     /// As `of`, for a message.
     pub fn of_message(message: &Message, finished: u64) -> Option<Ending<'a>> {
         message.opts_json()?;
-        Ending::of(&message.head(), finished)
+        let ending = Ending::of(&message.head(), finished)?;
+        Some(Ending { enqueued: Some(message.enqueued_at).filter(|ms| *ms > 0), ..ending })
     }
 
     /// The result of a task that returned `value`, which is JSON.
@@ -119,10 +126,10 @@ impl<'a> Ending<'a> {
     }
 
     fn kept(&self, mut json: Vec<u8>) -> KeptResult {
-        let enqueued = Uuid::try_parse_ascii(&self.id).ok().map(|id| ids::created_ms(&id));
         // A task that ended without an attempt had one for each failure before.
         let attempts = self.retries + u32::from(self.started.is_some());
-        let course = Times { attempts, enqueued, started: self.started, finished: self.finished, worker: self.worker };
+        let (enqueued, started, finished) = (self.enqueued, self.started, self.finished);
+        let course = Times { attempts, enqueued, started, finished, worker: self.worker };
         let at = json.len();
         write(&mut json, &course);
         json[at] = b','; // in place of the brace
@@ -142,6 +149,17 @@ mod tests {
 
     fn ending(head: &str) -> Option<Ending<'static>> {
         Ending::of_bytes(format!(r#"{{"v":2,"id":"{ID}",{head},"name":"n"}}"#).as_bytes(), 7)
+    }
+
+    #[test]
+    fn a_result_has_the_time_of_the_call_whatever_the_id() {
+        let chosen = "131a97e8-985e-5683-90e2-4405f4272596";
+        let raw = |rest: &str| format!(r#"{{"v":2,"id":"{chosen}","opts":{{"r":60000}},"name":"n"{rest}}}"#);
+        let kept = |raw: &str| Ending::of_bytes(raw.as_bytes(), 7).expect("kept").succeeded(b"1");
+        let known = kept(&raw(r#","args":[],"enqueued_at":1796037059313"#));
+        assert!(text(&known).contains(r#","enqueued":1796037059313,"#), "{}", text(&known));
+        // A message that can't be read does not say it.
+        assert!(!text(&kept(&raw(r#","enqueued_at":1796037059313"#))).contains("enqueued"));
     }
 
     fn text(kept: &KeptResult) -> &str {
