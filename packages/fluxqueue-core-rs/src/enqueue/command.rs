@@ -1,6 +1,7 @@
 //! The one command that enqueues calls, and the verdict of its reply on each of them.
 //!
-//! Why: docs/decisions/0048-one-seam-for-enqueueing.md
+//! Why: docs/decisions/0048-one-seam-for-enqueueing.md and
+//! docs/decisions/0124-a-delayed-call-asks-redis-for-the-time.md
 
 use super::per_call::Due;
 use super::verdict::{TaskId, Verdict, Verdicts};
