@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -122,3 +123,17 @@ def test_a_default_has_a_text_that_its_parser_reads(record: Any) -> None:
         assert row.default == defaults[name]
         if row.default not in (None, "", ()):
             assert row.parse(row.write(row.default)) == row.default
+
+
+@pytest.mark.parametrize("columns", ["60", "120", "", "0", "wide", None])
+def test_the_help_is_as_wide_as_argparse_makes_it(
+    columns: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    ours, plain = Parser("x"), Parser("x", formatter_class=argparse.HelpFormatter)
+    for parser in (ours, plain):
+        parser.add_settings(WorkerOptions)
+    assert ours.format_help() == plain.format_help()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from typing import TYPE_CHECKING
 
 from fluxqueue_core import __version__
@@ -30,8 +29,9 @@ def identity(options: Options, is_lane: bool) -> str:
             break
         queues.append(queue)
     who = {
+        # Not by the module socket: most workers need nothing else of its 200 KiB.
         # A name that is not UTF-8 has lone surrogates, which Redis can't take.
-        "host": socket.gethostname().encode(errors="backslashreplace").decode(),
+        "host": os.uname().nodename.encode(errors="backslashreplace").decode(),
         "pid": os.getpid(),
         "version": __version__,
         "slots": options.concurrency,

@@ -7,6 +7,7 @@ code 2. A typing error needs no traceback.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,10 +20,31 @@ T = TypeVar("T")
 USAGE_ERROR = 2
 
 
+class _Help(argparse.HelpFormatter):
+    """Texts as wide as the terminal. argparse makes one for each argument that is added, and
+    the module that it asks for the width (shutil) takes 200 KiB with all that it imports."""
+
+    def __init__(self, prog: str, *args: Any, **options: Any) -> None:
+        options.setdefault("width", _columns() - 2)
+        super().__init__(prog, *args, **options)
+
+
+def _columns() -> int:
+    """The columns of the terminal, as `shutil.get_terminal_size` has them."""
+    with contextlib.suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        if (columns := os.get_terminal_size(sys.__stdout__.fileno()).columns) > 0:  # type: ignore[union-attr]
+            return columns
+    return 80
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser for settings."""
 
     def __init__(self, prog: str | None = None, **options: Any) -> None:
+        options.setdefault("formatter_class", _Help)
         # A new flag could change the meaning of an abbreviation in a unit file.
         super().__init__(prog, allow_abbrev=False, **options)
         self._from_environment: list[Callable[[argparse.Namespace], None]] = []
