@@ -17,6 +17,8 @@ from support.worker_process import wait_until
 pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
 VERSIONS = ["3.11", "3.12", "3.13"]
+# Tests of an exception that another thread raises in a task's code.
+INTERRUPTING = ["cancel", "timeouts"]
 
 APP = """
 import pathlib
@@ -100,6 +102,22 @@ def test_a_worker_runs_what_a_client_enqueues(
     options = ("-c", os.devnull, "--rootdir", tmp_path, "--noconftest", "-p", "no:cacheprovider")
     tests = ROOT / "tests" / "unit" / "core" / "test_deadlines.py"
     environment.run("python", "-m", "pytest", "-q", *options, tests, cwd=tmp_path)
+    if python != sys.executable:
+        run_tests_with_workers_of(environment)
+
+
+def run_tests_with_workers_of(environment: VirtualEnvironment) -> None:
+    """Runs tests that interrupt tasks, here, with workers of that environment. It has no
+    OpenTelemetry, which the metrics need."""
+    tests = [ROOT / "tests/integration" / f"test_worker_{name}.py" for name in INTERRUPTING]
+    said = run(
+        *(sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "no:cacheprovider"),
+        *("-k", "not metrics"),
+        *tests,
+        cwd=ROOT,
+        FLUXQUEUE_TEST_PYTHON=str(environment.python),
+    )
+    assert " passed" in said.splitlines()[-1]
 
 
 def build_core(python: str, folder: Path) -> None:

@@ -31,7 +31,7 @@ from .ledger import Ledger
 from .logging_process import LoggingProcess
 from .scheduler_process import SchedulerProcess
 from .waiting import PATIENCE, wait_until
-from .worker_process import WorkerProcess
+from .worker_process import PYTHON, WorkerProcess
 
 P = TypeVar("P", bound=LoggingProcess)
 TESTS = str(Path(__file__).parent.parent)
@@ -108,7 +108,7 @@ class System:
                 assert not unknown, f"keys that the protocol does not know: {unknown}"
 
     def start_worker(
-        self, app: str | None = None, *, python: str | Path = sys.executable, **options: object
+        self, app: str | None = None, *, python: str | Path = PYTHON, **options: object
     ) -> WorkerProcess:
         """Starts a worker; one with a separate `app` gets a separate folder."""
         folder = self._folder

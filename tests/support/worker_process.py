@@ -12,6 +12,7 @@ tasks write with `note(text)`, in any process.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,10 @@ from pathlib import Path
 from .logging_process import LoggingProcess
 from .waiting import PATIENCE, wait_until
 
-__all__ = ["PATIENCE", "PRELUDE", "WorkerProcess", "read_notes", "wait_until"]
+__all__ = ["PATIENCE", "PRELUDE", "PYTHON", "WorkerProcess", "read_notes", "wait_until"]
+
+# The interpreter of the workers. tests/packaging runs some tests on other interpreters.
+PYTHON = os.environ.get("FLUXQUEUE_TEST_PYTHON", sys.executable)
 
 PRELUDE = """
 import os, threading, time
@@ -62,7 +66,7 @@ class WorkerProcess(LoggingProcess):
         *,
         variables: dict[str, str] | None = None,
         under: Sequence[str] = (),
-        python: str | Path = sys.executable,
+        python: str | Path = PYTHON,
         **options: object,
     ) -> None:
         source = folder / "app.py"
