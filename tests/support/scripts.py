@@ -197,6 +197,18 @@ class Scripts:
         text = script("enqueue", self.flags)
         self.redis.execute_command("EVAL", text, len(keys), *keys, *arguments)
 
+    def enqueue_unique(self, *calls: tuple[str, bytes]) -> list[bytes | None]:
+        """Enqueues calls, each with its time and the lock that it wants. For each the id of the
+        task that is in its place; None: it was enqueued."""
+        replies = self.call("enqueue_unique", [part for call in calls for part in call])
+        return [None if reply == 1 else reply for reply in replies]
+
+    def lock(self, digest: str) -> dict[bytes, bytes]:
+        """The contents of a lock, without its time."""
+        lock: dict[bytes, bytes] = self.redis.hgetall(self.key("unique", digest))
+        assert (lock.pop(b"since", None) is None) == (lock == {})
+        return lock
+
     def block(self, consumer: str, source: str = "pending") -> bytes | None:
         """Moves a message as a worker's BLMOVE does."""
         moved: bytes | None = self.redis.lmove(

@@ -38,6 +38,9 @@ const WORKERS: &str = "workers";
 /// The kept outcome of one task, whose id follows. An outcome's effect names it.
 const RESULT: &str = "result";
 
+/// The lock of a unique task, whose digest follows.
+const UNIQUE: &str = "unique";
+
 /// The channel of the outcome of one task, whose id follows. Not a key.
 const DONE: &str = "done";
 
@@ -113,6 +116,15 @@ impl Namespace {
         keys
     }
 
+    /// The keys that the script of a client takes for calls that want locks. The last one is the
+    /// start of the keys of locks.
+    pub fn of_client_with_locks(&self, queue: &str) -> Vec<String> {
+        let mut keys = self.of_client_with_priorities(queue);
+        keys.extend(["stats", "cancelled"].map(|kind| self.queue_key(kind, queue)));
+        keys.push(self.consumer_key(UNIQUE, queue, ""));
+        keys
+    }
+
     /// The keys of a queue that every other script takes.
     pub fn of_queue(&self, queue: &str) -> Vec<String> {
         OF_QUEUE.iter().map(|kind| self.queue_key(kind, queue)).collect()
@@ -138,7 +150,8 @@ impl Namespace {
         self.consumer_key(DONE, queue, "")
     }
 
-    /// Returns a key by its kind, for Python. `consumer` is the consumer's id, or the task's.
+    /// Returns a key by its kind, for Python. `consumer` is the consumer's id, the task's, or the digest
+    /// of a lock.
     pub fn by_kind(&self, kind: &str, queue: &str, consumer: &str) -> Result<String> {
         if kind == QUEUES {
             return Ok(self.queues());
@@ -147,7 +160,7 @@ impl Namespace {
         if kind == WORKERS || OF_QUEUE.contains(&kind) {
             return Ok(self.queue_key(kind, queue));
         }
-        if kind == RESULT || OF_CONSUMER.contains(&kind) {
+        if kind == RESULT || kind == UNIQUE || OF_CONSUMER.contains(&kind) {
             return Ok(self.consumer_key(kind, queue, consumer));
         }
         let known: Vec<_> = kinds().collect();
@@ -157,7 +170,7 @@ impl Namespace {
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    [QUEUES, WORKERS, RESULT].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
+    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
 }
 
 #[cfg(test)]

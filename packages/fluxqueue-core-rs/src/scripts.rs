@@ -24,6 +24,8 @@ const FIRST_WRITE: &str = "redis.call('ZREM', CONSUMERS, '')\n";
 enum Takes {
     /// The keys that a client may write. Its script must fail at `maxmemory`, like LPUSH.
     Client,
+    /// Those of a client whose calls want locks.
+    Locks,
     /// The keys of the queue. The variants below take more keys after these.
     Queue,
     /// The keys of the queue, for a client: its script has one text for all versions of Redis. Then the
@@ -59,16 +61,17 @@ macro_rules! scripts {
 
 scripts! {
     "open" takes Lives, made of "keys" "clock" "message" "arrive";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold"
-        "condemn" "arrive" "settle" "claim";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer"
+        "hold" "condemn" "arrive" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "finish" "condemn";
+    "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "lock" "finish" "condemn";
     "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
-    "promote" takes Queue, made of "keys" "clock" "message" "condemn" "arrive";
+    "promote" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
-    "cancel" takes Caller, made of "keys" "clock" "message" "condemn" "arrive";
+    "cancel" takes Caller, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
+    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "expiry";
 }
 
 /// The names of all scripts.
@@ -87,7 +90,7 @@ fn source(name: &str) -> Result<&'static Source> {
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let (keys, parts) = match (takes, flags) {
-        (Takes::Client | Takes::Caller, _) => return Ok(format!("{}{body}", parts.concat())),
+        (Takes::Client | Takes::Locks | Takes::Caller, _) => return Ok(format!("{}{body}", parts.concat())),
         (_, true) => return Ok(format!("{FLAGS}{}{body}", parts.concat())),
         (_, false) => parts.split_at(1),
     };
@@ -104,7 +107,11 @@ pub fn keys(
     olds: &[&str],
 ) -> Result<Vec<String>> {
     let takes = source(name)?.takes;
-    let mut keys = if takes == Takes::Client { namespace.of_client(queue) } else { namespace.of_queue(queue) };
+    let mut keys = match takes {
+        Takes::Client => namespace.of_client(queue),
+        Takes::Locks => namespace.of_client_with_locks(queue),
+        _ => namespace.of_queue(queue),
+    };
     if takes == Takes::Caller {
         keys.extend(namespace.of_consumer(queue, ""));
     }
@@ -132,6 +139,13 @@ pub fn enqueue() -> &'static Script {
     static ENQUEUE: LazyLock<Script> =
         LazyLock::new(|| Script::load("enqueue", false).expect("the list has this script"));
     &ENQUEUE
+}
+
+/// The script that a client calls for calls that want locks.
+pub fn enqueue_unique() -> &'static Script {
+    static ENQUEUE_UNIQUE: LazyLock<Script> =
+        LazyLock::new(|| Script::load("enqueue_unique", false).expect("the list has this script"));
+    &ENQUEUE_UNIQUE
 }
 
 /// The script by which a client cancels a task.

@@ -62,18 +62,22 @@ TO_A_LIST = {
     ("RPUSH", "source"): ["lib/claim.lua"],
     # A call that the script delivers: at once, or later (one of the two adds nothing). And: a
     # call that follows an end, if its own list can't be written.
-    ("LPUSH", "PENDING"): ["enqueue.lua", "lib/finish.lua", "lib/one_call.lua"],
+    ("LPUSH", "PENDING"): [
+        *("enqueue.lua", "enqueue_unique.lua", "lib/finish.lua", "lib/one_call.lua")
+    ],
     # And: a retry or a name that is not known; a newer version.
     # And: a call that follows an end, where no list takes it.
     ("ZADD", "DELAYED"): [
-        *("enqueue.lua", "enqueue.lua", "lib/finish.lua"),
+        *("enqueue.lua", "enqueue.lua", "enqueue_unique.lua", "enqueue_unique.lua"),
+        "lib/finish.lua",
         *("lib/newer.lua", "lib/one_call.lua", "lib/settle.lua"),
     ],
 }
 OUT_OF_A_LIST = {
     # A condemned message is in its place.
     ("LREM", "list"): ["cancel.lua"],
-    ("ZREM", "DELAYED"): ["cancel.lua"],
+    # Replaced by another task. One of the two asks for the right.
+    ("ZREM", "DELAYED"): ["cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"],
     ("ZREM", "PRIORITIZED"): ["cancel.lua"],
     ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
@@ -95,7 +99,7 @@ ARRIVALS = {
     "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
     "arrivals().arrive(m, true)": ["open.lua"],
     "arrivals().arrive(due[from], false)": ["promote.lua"],
-    "arrivals().arrive(ranked[i], false)": ["enqueue.lua"],
+    "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua"],
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
@@ -114,6 +118,15 @@ DEAD_SET = {
     ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
 }
 # A result is kept by `finish` alone. The first of each asks for the right, and writes nothing.
+# A lock is taken by a client's call, and again by a retry or rescue of its task. Each end frees it.
+# Some of these ask for the right, and change nothing.
+LOCKS = {
+    ("HSET", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua"],
+    ("HDEL", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua"],
+    ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua"],
+    ("HDEL", "UNIQUE"): ["enqueue_unique.lua"],
+    ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],
+}
 RESULTS = {
     ("SET", "effect[1]"): ["lib/result.lua", "lib/result.lua"],
     ("PUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
@@ -183,6 +196,8 @@ def test_ends_are_counted_by_finish_park_and_the_list_of_plain_successes_alone()
         ("lib/dead.lua", "'parked_twice'"): 1,
         ("lib/finish.lua", "how"): 1,
         ("lib/settle.lua", "'succeeded'"): 1,
+        # A replaced task, which no worker need end.
+        ("enqueue_unique.lua", "'cancelled'"): 1,
         ("lib/settle.lua", "'retried'"): 1,
         ("move.lua", "'rescued'"): 1,
     }
@@ -222,7 +237,7 @@ def test_the_page_has_every_end_with_its_counter() -> None:
 
 def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
     listed = [OUT_OF_THE_CLAIMED_HASH, INTO_THE_CLAIMED_HASH, TO_A_LIST, OUT_OF_A_LIST, DEAD_SET]
-    listed.append(RESULTS)
+    listed += [RESULTS, LOCKS]
     everything = {way: files for ways in listed for way, files in ways.items()}
     assert len(everything) == sum(map(len, listed))
     assert {way: sorted(files) for way, files in writes().items()} == everything

@@ -13,6 +13,7 @@ CORE = ROOT / "packages/fluxqueue-core-rs"
 LUA = CORE / "python/fluxqueue_core/lua"
 OPTS = (CORE / "src/message/opts.rs").read_text()
 PAGE = (ROOT / "docs/protocol.md").read_text()
+KEYS_OF_CLIENTS = {"client_keys", "unique_keys"}
 
 
 def code(lua: str) -> str:
@@ -68,7 +69,8 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
         for part in made_of:
             # A client's script fails at `maxmemory`; `enqueue` names its own keys.
             head = "#!lua flags=allow-oom\n" + parts["keys"]
-            head = {"enqueue": "", "cancel": parts["keys"]}.get(name, head)
+            of_client = {"enqueue": "", "enqueue_unique": "", "cancel": parts["keys"]}
+            head = of_client.get(name, head)
             assert text.startswith(head)
             _, rest = text.split(parts[part])
             # A later part uses something of it, and all that it needs precedes it. `one_call`
@@ -77,8 +79,8 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
             assert of_use or part == "one_call", (name, part)
             needs = re.search(r"^-- Needs (.+?)\.", parts[part], re.MULTILINE)
             needed = set(needs[1].split(", ")) if needs else set()
-            if name == "enqueue" and "keys" in needed:
-                needed = needed - {"keys"} | {"client_keys"}
+            if "keys" in needed and "keys" not in made_of:
+                needed = needed - {"keys"} | KEYS_OF_CLIENTS & set(made_of)
             assert needed <= set(made_of[: made_of.index(part)]), (name, part)
         everything = {d for part in parts.values() for d in defined(part)}
         here = defined((LUA / f"{name}.lua").read_text())
@@ -89,8 +91,8 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
 
 
 def test_no_two_parts_define_the_same_name() -> None:
-    # A script names its keys by one of two parts.
-    parts = [path for path in (LUA / "lib").glob("*.lua") if path.stem != "client_keys"]
+    # A script names its keys by one of three parts.
+    parts = [path for path in (LUA / "lib").glob("*.lua") if path.stem not in KEYS_OF_CLIENTS]
     names = [d for path in parts for d in defined(path.read_text())]
     assert sorted(names) == sorted(set(names))
 
@@ -121,7 +123,11 @@ def test_the_table_of_message_fields_is_what_rust_reads() -> None:
 def test_the_table_of_options_is_what_rust_reads() -> None:
     rust = OPTS.split("fn read(", 1)[1].split("fn ", 1)[0]
     read = re.findall(r'^\s+"([a-z])" => ', rust, re.MULTILINE)
-    assert [row[0].strip("`") for row in table("Options")] == read == ["e", "p", "x", "r", "s", "b"]
+    assert (
+        [row[0].strip("`") for row in table("Options")]
+        == read
+        == ["e", "p", "x", "r", "u", "s", "b"]
+    )
 
 
 def test_the_example_message_is_one() -> None:

@@ -35,7 +35,7 @@ PLAIN = {
 WORKER_SCRIPTS = {"open", "exchange"}
 # Only a client whose calls have options needs the right to call the first, and one that
 # cancels tasks the second.
-CLIENT_SCRIPTS = {"enqueue", "cancel"}
+CLIENT_SCRIPTS = {"enqueue", "enqueue_unique", "cancel"}
 # The page adds this for the calls of `on_failure`.
 FOR_CALLBACKS = {"lpush"}
 # The part of `enqueue` for calls with priorities.

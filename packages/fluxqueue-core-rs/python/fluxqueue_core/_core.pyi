@@ -184,6 +184,7 @@ class Route:
         namespace: str = "",
         delay: int | None = None,
         at: int | None = None,
+        lock: tuple[str, int, bool, int] | None = None,
         **terms: Any,
     ) -> Route: ...
     @property
@@ -216,12 +217,17 @@ class Producer:
         kwargs: dict[str, Any],
         headers: bytes | None = None,
         task_id: str | None = None,
-    ) -> None:
+        lock: tuple[str, str, bool] | None = None,
+    ) -> str | None:
         """Puts one task into Redis. Blocks the calling thread, and releases the GIL.
+
+        Returns None, or the id of the task that has the lock: then this one is not enqueued.
 
         Args:
             headers: a JSON object of strings, which goes into the message unchanged.
             task_id: an id from `new_task_id`. None: the producer makes one.
+            lock: the lock that the call wants: its digest (32 hexadecimal digits), text for
+                people, and whether the caller chose the id. The route has locks too.
 
         Raises:
             orjson.JSONEncodeError: an argument can't be written as JSON.
@@ -240,6 +246,7 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
         result: Any = None,
+        lock: tuple[str, str, bool] | None = None,
     ) -> asyncio.Future[Any]:
         """Puts one task into Redis on the connection of the running event loop.
 
@@ -248,7 +255,9 @@ class Producer:
         Cancelling the future before the message is written removes the task.
 
         Args:
-            result: the result of the future once Redis has the task.
+            result: the result of the future once Redis has the task. With a lock it is a
+                function of the id of the task that has it, or None; the future has what it
+                returns or raises.
 
         Raises:
             RuntimeError: no event loop runs in this thread.
@@ -263,12 +272,21 @@ class Producer:
         | None = None,
         *,
         resolve: Callable[
-            [Any], tuple[Route, tuple[Any, ...], dict[str, Any], bytes | None, str | None]
+            [Any],
+            tuple[
+                Route,
+                tuple[Any, ...],
+                dict[str, Any],
+                bytes | None,
+                str | None,
+                tuple[str, str, bool] | None,
+            ],
         ]
         | None = None,
         headers: bytes | None = None,
         spread: tuple[int, int, int] | None = None,
-    ) -> int:
+        verdicts: bool = False,
+    ) -> Any:
         """Puts one task per call into Redis, in chunks. Returns the number of tasks.
 
         Every exception that leaves this method has the attribute `enqueued`: the
@@ -280,11 +298,13 @@ class Producer:
                 `resolve` takes apart.
             per_call: called once per call, with its headers and its id if the caller gave
                 them. Returns those of the message; None for no headers and a new id.
-            resolve: returns route, positional and keyword arguments, headers and id of a
+            resolve: returns route, positional and keyword arguments, headers, id and lock of a
                 call. The route is one of the same task and queue. `check` is not called.
             headers: those of the calls that `resolve` does not take apart.
             spread: the milliseconds over which the calls are spread, the number of all
                 calls, and the number of the first one here. The route is scripted.
+            verdicts: returns a list with a pair for each call instead: its id, and None or
+                the id of the task that has its lock.
         """
 
     def enqueue_chunk_async(
@@ -296,14 +316,23 @@ class Producer:
         | None = None,
         *,
         resolve: Callable[
-            [Any], tuple[Route, tuple[Any, ...], dict[str, Any], bytes | None, str | None]
+            [Any],
+            tuple[
+                Route,
+                tuple[Any, ...],
+                dict[str, Any],
+                bytes | None,
+                str | None,
+                tuple[str, str, bool] | None,
+            ],
         ]
         | None = None,
         headers: bytes | None = None,
         spread: tuple[int, int, int] | None = None,
-    ) -> asyncio.Future[None]:
+        verdicts: bool = False,
+    ) -> asyncio.Future[Any]:
         """Sends the calls as one command on the connection of the running event loop.
-        The other arguments are those of `enqueue_many`."""
+        The other arguments are those of `enqueue_many`. The future has the verdicts, or None."""
 
     def cancel(self, queue: str, task_id: str) -> str:
         """Cancels a task. Blocks the calling thread, and releases the GIL.

@@ -62,6 +62,12 @@ impl Claimed {
         self.message.as_ref().map_or(0, |message| message.opts().priority)
     }
 
+    /// Whether it holds its lock until it begins: an exchange must have adopted it before, which
+    /// frees the lock.
+    pub fn locks_until_start(&self) -> bool {
+        self.message.as_ref().is_ok_and(|message| message.opts().lock.is_some_and(|lock| lock.is_until_start))
+    }
+
     /// Decides what to do with the message. `field` is its field; `grace` is in ms.
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {

@@ -66,8 +66,10 @@ pub struct Sender<'a> {
     pub acknowledged: usize,
     /// Calls that were enqueued; fewer, if some found their tasks in Redis.
     pub enqueued: usize,
-    /// The tasks of executed calls, if the script enqueued them.
+    /// The tasks of executed calls, if the script enqueued them, or `wants_all`.
     pub verdicts: Vec<(TaskId, Verdict)>,
+    /// Whether to list tasks that were pushed too.
+    pub wants_all: bool,
 }
 
 impl<'a> Sender<'a> {
@@ -95,6 +97,7 @@ impl<'a> Sender<'a> {
             acknowledged: 0,
             enqueued: 0,
             verdicts: Vec::new(),
+            wants_all: false,
         }
     }
 
@@ -246,8 +249,13 @@ impl<'a> Sender<'a> {
             (None, Ok(verdicts)) => {
                 self.acknowledged += count;
                 self.enqueued += verdicts.enqueued(count);
-                if let Verdicts::Each(each) = verdicts {
-                    self.verdicts.extend(target.dispatch.ids(&chunk.body.bytes).zip(each));
+                match verdicts {
+                    Verdicts::Each(each) => self.verdicts.extend(target.dispatch.ids(&chunk.body.bytes).zip(each)),
+                    Verdicts::AllEnqueued if self.wants_all => {
+                        let ids = target.dispatch.ids(&chunk.body.bytes);
+                        self.verdicts.extend(ids.map(|id| (id, Verdict::Enqueued)));
+                    }
+                    Verdicts::AllEnqueued => (),
                 }
                 self.backoff = Backoff::new();
                 self.doubtful = false;

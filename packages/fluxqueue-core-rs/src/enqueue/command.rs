@@ -50,6 +50,20 @@ impl Dispatch {
         Dispatch::Script(scripts::enqueue(), namespace.of_client_with_priorities(queue))
     }
 
+    /// The script for calls that want locks. It takes other calls too.
+    pub fn locking(namespace: &Namespace, queue: &str) -> Dispatch {
+        Dispatch::Script(scripts::enqueue_unique(), namespace.of_client_with_locks(queue))
+    }
+
+    /// The name of the command, for errors.
+    fn sent(&self) -> Sent<'static> {
+        match self {
+            Dispatch::Push(_) => Sent::Command("LPUSH"),
+            Dispatch::Script(script, _) if std::ptr::eq(*script, scripts::enqueue()) => Sent::Script("enqueue"),
+            Dispatch::Script(..) => Sent::Script("enqueue_unique"),
+        }
+    }
+
     /// Dispatches that are equal by this can share a command.
     pub fn group(&self) -> (usize, &str) {
         match self {
@@ -87,10 +101,10 @@ impl Dispatch {
 
     /// Appends what the command says about a call besides its message. A push says nothing: its calls
     /// are due at once.
-    pub fn begin_call(&self, out: &mut Vec<u8>, due: Due) {
+    pub fn begin_call(&self, out: &mut Vec<u8>, due: Due, wish: &str) {
         match self {
-            Dispatch::Push(_) => debug_assert_eq!(due, Due::default()),
-            Dispatch::Script(..) => due.write(out),
+            Dispatch::Push(_) => debug_assert_eq!((due, wish), (Due::default(), "")),
+            Dispatch::Script(..) => due.write(out, wish),
         }
     }
 
@@ -119,19 +133,22 @@ impl Dispatch {
     /// executed the command, send it again. `Broker`: Redis refuses the command.
     /// `Uncertain`: this is not a reply to the command.
     pub fn verdicts(&self, calls: impl FnOnce() -> usize, reply: &Reply) -> Result<Verdicts> {
-        let unexpected = |command| Error::Uncertain(format!("Redis answered {command} with {}", kind(reply)));
+        let unexpected = || {
+            let command = match self.sent() {
+                Sent::Command(name) => format!("an {name}"),
+                script @ Sent::Script(_) => script.to_string(),
+            };
+            Error::Uncertain(format!("Redis answered {command} with {}", kind(reply)))
+        };
         match (self, reply) {
             (Dispatch::Push(_), Reply::Integer(_)) => Ok(Verdicts::AllEnqueued),
-            (Dispatch::Push(_), Reply::Error(text)) => Err(redis_error(text, Sent::Command("LPUSH"))),
-            (Dispatch::Script(..), Reply::Error(text)) => Err(redis_error(text, Sent::Script("enqueue"))),
-            (Dispatch::Push(_), _) => Err(unexpected("an LPUSH")),
+            (_, Reply::Error(text)) => Err(redis_error(text, self.sent())),
+            (Dispatch::Push(_), _) => Err(unexpected()),
             (Dispatch::Script(..), reply) => {
                 // The verdict on a lone call may come without an array around it.
                 let items = if let Reply::Array(items) = reply { items } else { std::slice::from_ref(reply) };
                 let each: Option<Vec<_>> = items.iter().map(Verdict::read).collect();
-                each.filter(|each| each.len() == calls())
-                    .map(Verdicts::Each)
-                    .ok_or_else(|| unexpected("the script enqueue"))
+                each.filter(|each| each.len() == calls()).map(Verdicts::Each).ok_or_else(unexpected)
             }
         }
     }
@@ -150,7 +167,7 @@ impl Dispatch {
 pub fn scripted(pushed: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pushed.len() + pushed.len() / 8);
     for message in arguments(pushed) {
-        Due::default().write(&mut out);
+        Due::default().write(&mut out, "");
         arg(&mut out, message);
     }
     out
@@ -211,7 +228,7 @@ mod tests {
     fn a_push_is_one_lpush() {
         let begun = text(|out| push("q").begin(out, 2, Naming::Digest));
         assert_eq!(begun, "*4\r\n$5\r\nLPUSH\r\n$21\r\nfluxqueue:{q}:pending\r\n");
-        assert_eq!(text(|out| push("q").begin_call(out, Due::default())), "");
+        assert_eq!(text(|out| push("q").begin_call(out, Due::default(), "")), "");
     }
 
     #[test]
@@ -219,7 +236,7 @@ mod tests {
         let (mut pushed, mut wanted) = (Vec::new(), Vec::new());
         for message in [&b"{}"[..], br#"{"v":1}"#] {
             arg(&mut pushed, message);
-            script("q").begin_call(&mut wanted, Due::In(0));
+            script("q").begin_call(&mut wanted, Due::In(0), "");
             arg(&mut wanted, message);
         }
         assert_eq!(scripted(&pushed), wanted);
@@ -242,7 +259,7 @@ mod tests {
         let write = |naming| {
             text(|out| {
                 dispatch.begin(out, 1, naming);
-                dispatch.begin_call(out, Due::In(1_500));
+                dispatch.begin_call(out, Due::In(1_500), "");
                 arg(out, b"{}");
             })
         };
@@ -256,8 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn calls_with_and_without_priorities_share_no_command() {
-        let dispatches = [push("q"), script("q"), Dispatch::ranked(&Namespace::default(), "q"), script("r")];
+    fn calls_that_need_other_keys_share_no_command() {
+        let namespace = Namespace::default();
+        let (ranked, locking) = (Dispatch::ranked(&namespace, "q"), Dispatch::locking(&namespace, "q"));
+        let dispatches = [push("q"), script("q"), ranked, locking, script("r")];
         for (at, one) in dispatches.iter().enumerate() {
             assert!(dispatches[..at].iter().all(|other| other.group() != one.group()));
         }
@@ -321,7 +340,7 @@ mod tests {
         for dispatch in [push("q"), script("q")] {
             let mut body = Vec::new();
             for _ in 0..3 {
-                dispatch.begin_call(&mut body, Due::default());
+                dispatch.begin_call(&mut body, Due::default(), "");
                 arg(&mut body, message.as_bytes());
             }
             let ids: Vec<_> = dispatch.ids(&body).map(|id| id.as_str().to_owned()).collect();

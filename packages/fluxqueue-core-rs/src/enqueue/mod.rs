@@ -20,6 +20,7 @@ mod encode;
 mod event_loop;
 mod finite;
 mod live_clock;
+mod lock;
 mod loops;
 mod outbox;
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub enum Gives<F> {
     This(F),
     /// The verdicts, if the script enqueued the calls.
     Verdicts,
+    /// The value that this function returns, or raises. It takes the id of the task that is in the
+    /// place of the call, or None.
+    Judged(F),
 }
 
 /// One call, or one chunk of a bulk; `F` is the future of its caller.
@@ -36,7 +39,7 @@ pub struct LoopCall<F> {
 impl<F> LoopCall<F> {
     /// The objects of Python that it keeps.
     pub fn held(&self) -> impl Iterator<Item = &F> {
-        let result = if let Gives::This(result) = &self.gives { Some(result) } else { None };
+        let result = if let Gives::This(object) | Gives::Judged(object) = &self.gives { Some(object) } else { None };
         result.into_iter().chain([&self.future])
     }
 }

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::lock::CallLock;
 use crate::connection::arg;
 use crate::ids;
 use crate::message::headers_fault;
@@ -32,11 +33,12 @@ impl Due {
         }
     }
 
-    /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`.
-    pub fn write(self, out: &mut Vec<u8>) {
+    /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`. The wish for a lock
+    /// follows; empty for none.
+    pub fn write(self, out: &mut Vec<u8>, wish: &str) {
         match self {
-            Due::In(ms) => arg(out, format!("+{ms}").as_bytes()),
-            Due::At(ms) => arg(out, itoa::Buffer::new().format(ms).as_bytes()),
+            Due::In(ms) => arg(out, format!("+{ms}{wish}").as_bytes()),
+            Due::At(ms) => arg(out, format!("{ms}{wish}").as_bytes()),
         }
     }
 }
@@ -49,6 +51,8 @@ pub struct PerCall<'py> {
     headers: Option<Bound<'py, PyBytes>>,
     /// It is due this many milliseconds after the time that its route says.
     pub later: u64,
+    /// The lock that it wants.
+    pub lock: Option<CallLock>,
 }
 
 impl<'py> PerCall<'py> {
@@ -62,7 +66,7 @@ impl<'py> PerCall<'py> {
                 )));
             }
         }
-        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, later: 0 })
+        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, later: 0, lock: None })
     }
 
     /// One call of a bulk: `per_call` takes the headers and the id that the caller gave it, and
@@ -77,6 +81,12 @@ impl<'py> PerCall<'py> {
             Some(per_call) => per_call.call1((headers, task_id))?.extract()?,
         };
         PerCall::new(headers, task_id.as_deref())
+    }
+
+    /// The same call, which wants this lock.
+    pub fn locking(self, lock: Option<CallLock>) -> PyResult<PerCall<'py>> {
+        lock.as_ref().map(CallLock::check).transpose()?;
+        Ok(PerCall { lock, ..self })
     }
 
     /// A JSON object.

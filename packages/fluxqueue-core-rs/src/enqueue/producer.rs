@@ -14,6 +14,7 @@ use super::cancel;
 use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
+use super::lock::CallLock;
 use super::loops::Loops;
 use super::outbox::{Gives, LoopCall};
 use super::per_call::{PerCall, checked_id};
@@ -104,9 +105,11 @@ impl Producer {
         py: Python<'_>,
         bulk: &BulkCalls<'_, '_>,
         calls: &Bound<'_, PyAny>,
+        wants_all: bool,
     ) -> PyResult<(usize, Vec<(TaskId, Verdict)>)> {
         let mut own = thread::take(&self.deployment);
         let mut sender = Sender::new(&self.deployment, bulk.target, &mut own);
+        sender.wants_all = wants_all;
         let outcome = match self.send_many(py, &mut sender, bulk, calls) {
             Ok(()) => Ok((sender.enqueued, sender.verdicts)),
             Err(error) => Err(explain(py, bulk.target, sender, error).unwrap_or_else(|raised| raised)),
@@ -153,7 +156,8 @@ impl Producer {
         Producer { deployment: Arc::new(Deployment::new(Config::clone(&settings.get().config))), loops: Loops::new() }
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue(
         &self,
         py: Python<'_>,
@@ -162,14 +166,18 @@ impl Producer {
         kwargs: &Bound<'_, PyDict>,
         headers: Option<Bound<'_, PyBytes>>,
         task_id: Option<&str>,
-    ) -> PyResult<()> {
-        let call = PerCall::new(headers, task_id)?;
+        lock: Option<CallLock>,
+    ) -> PyResult<Option<String>> {
+        let call = PerCall::new(headers, task_id)?.locking(lock)?;
         let arguments = Arguments::encode(args, kwargs)?;
-        self.send(py, &route.get().target, &arguments, &call)?;
-        Ok(())
+        let present = match self.send(py, &route.get().target, &arguments, &call)? {
+            Verdicts::Each(each) => each.first().and_then(|verdict| verdict.present()),
+            Verdicts::AllEnqueued => None,
+        };
+        Ok(present.map(|id| id.as_str().to_owned()))
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, result=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, result=None, lock=None))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_async<'py>(
         &self,
@@ -180,12 +188,18 @@ impl Producer {
         headers: Option<Bound<'py, PyBytes>>,
         task_id: Option<&str>,
         result: Option<Bound<'py, PyAny>>,
+        lock: Option<CallLock>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let gives = result.map_or(Gives::Nothing, |result| Gives::This(result.unbind()));
-        self.submit(py, &route.get().target, args, kwargs, || PerCall::new(headers, task_id), gives)
+        let gives = match (result, &lock) {
+            (None, _) => Gives::Nothing,
+            (Some(result), None) => Gives::This(result.unbind()),
+            (Some(judge), Some(_)) => Gives::Judged(judge.unbind()),
+        };
+        let call = || PerCall::new(headers, task_id)?.locking(lock);
+        self.submit(py, &route.get().target, args, kwargs, call, gives)
     }
 
-    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None, verdicts=false))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_many<'py>(
         &self,
@@ -197,13 +211,17 @@ impl Producer {
         resolve: Option<&Bound<'py, PyAny>>,
         headers: Option<Bound<'py, PyBytes>>,
         spread: Option<Spread>,
-    ) -> PyResult<usize> {
+        verdicts: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let bulk = BulkCalls { resolve, headers, spread, ..self.calls(route, check, per_call) };
-        let (enqueued, _) = self.send_all(py, &bulk, calls)?;
-        Ok(enqueued)
+        let (enqueued, each) = self.send_all(py, &bulk, calls, verdicts)?;
+        if verdicts {
+            return Ok(verdict::list(py, each.into_iter())?.into_any());
+        }
+        Ok(enqueued.into_pyobject(py)?.into_any())
     }
 
-    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None))]
+    #[pyo3(signature = (route, calls, check, per_call=None, *, resolve=None, headers=None, spread=None, verdicts=false))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_chunk_async<'py>(
         &self,
@@ -215,6 +233,7 @@ impl Producer {
         resolve: Option<&Bound<'py, PyAny>>,
         headers: Option<Bound<'py, PyBytes>>,
         spread: Option<Spread>,
+        verdicts: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let bulk = BulkCalls { resolve, headers, spread, ..self.calls(route, check, per_call) };
         let connection = self.loops.running(py, &self.deployment, bulk.target.hash_slot)?;
@@ -224,10 +243,11 @@ impl Producer {
         }
         if body.count == 0 {
             let future = connection.get().future(py)?;
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            let nothing = if verdicts { PyList::empty(py).into_any() } else { py.None().into_bound(py) };
+            future.call_method1(intern!(py, "set_result"), (nothing,))?;
             return Ok(future);
         }
-        submit(&connection, body, Gives::Nothing)
+        submit(&connection, body, if verdicts { Gives::Verdicts } else { Gives::Nothing })
     }
 
     /// `enqueue` with a verdict, for tests of the core until a public option needs it. So are the
@@ -269,7 +289,7 @@ impl Producer {
         check: &Bound<'py, PyAny>,
         per_call: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (_, verdicts) = self.send_all(py, &self.calls(route, check, Some(per_call)), calls)?;
+        let (_, verdicts) = self.send_all(py, &self.calls(route, check, Some(per_call)), calls, false)?;
         verdict::list(py, verdicts.into_iter())
     }
 

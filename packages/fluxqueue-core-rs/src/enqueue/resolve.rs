@@ -4,10 +4,10 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use super::outbox::{Gives, LoopCall};
-use super::verdict::{self, Verdicts};
+use super::verdict::{self, TaskId, Verdict, Verdicts};
 use crate::errors::Error;
 
 static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -27,10 +27,10 @@ pub fn is_done(py: Python<'_>, future: &Py<PyAny>) -> bool {
 /// Redis has executed the calls. Fails only with what `interruption` lets through, and after all
 /// futures have ended.
 pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdicts) -> PyResult<()> {
-    let none = py.None();
+    let (none, result) = (py.None(), intern!(py, "set_result"));
     let mut outcome = Ok(());
-    let mut end = |future: &Py<PyAny>, result: &Py<PyAny>| {
-        if let Err(error) = future.call_method1(py, intern!(py, "set_result"), (result,)) {
+    let mut tell = |future: &Py<PyAny>, method: &Bound<'_, PyString>, value: &Py<PyAny>| {
+        if let Err(error) = future.call_method1(py, method, (value,)) {
             let before = std::mem::replace(&mut outcome, Ok(()));
             outcome = before.and(interruption(py, error));
         }
@@ -44,11 +44,23 @@ pub fn succeed(py: Python<'_>, calls: Vec<LoopCall<Py<PyAny>>>, verdicts: Verdic
         match (&call.gives, of_call) {
             (Gives::Verdicts, Some(of_call)) => {
                 let list = verdict::list(py, call.target.dispatch.ids(&call.body).zip(of_call))?;
-                end(&call.future, &list.into_any().unbind());
+                tell(&call.future, result, &list.into_any().unbind());
+            }
+            (Gives::Verdicts, None) => {
+                let ids = call.target.dispatch.ids(&call.body);
+                let list = verdict::list(py, ids.map(|id| (id, Verdict::Enqueued)))?;
+                tell(&call.future, result, &list.into_any().unbind());
+            }
+            (Gives::Judged(judge), of_call) => {
+                let present = of_call.into_iter().flatten().fold(None, |found, verdict| verdict.present().or(found));
+                match judge.call1(py, (present.as_ref().map(TaskId::as_str),)) {
+                    Ok(judged) => tell(&call.future, result, &judged),
+                    Err(raised) => tell(&call.future, intern!(py, "set_exception"), &raised.into_value(py).into_any()),
+                }
             }
             (gives, of_call) => {
                 of_call.into_iter().flatten().for_each(drop);
-                end(&call.future, if let Gives::This(result) = gives { result } else { &none });
+                tell(&call.future, result, if let Gives::This(given) = gives { given } else { &none });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `Route`: the parts that all calls of one task share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -8,6 +9,7 @@ use pyo3::types::PyDict;
 
 use super::command::Dispatch;
 use super::encode::Arguments;
+use super::lock::LockTerms;
 use super::per_call::{Due, PerCall};
 use crate::connection::{HashSlot, bulk, hash_slot_of};
 use crate::errors::{Error, Result};
@@ -29,6 +31,8 @@ pub struct Target {
     /// When its calls are due.
     due: Due,
     terms: Terms,
+    /// The locks that its calls want.
+    lock: Option<LockTerms>,
     /// The options in the heads of the messages.
     opts: Option<String>,
     envelope: Envelope,
@@ -47,6 +51,7 @@ impl Target {
             dispatch,
             due: Due::default(),
             envelope: Envelope::new(name, &terms)?,
+            lock: None,
             opts: terms.opts(),
             terms,
         })
@@ -64,7 +69,12 @@ impl Target {
     ) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
-        let head = Head { opts: self.opts.as_ref().map(String::as_bytes), ..Head::new(&id) };
+        let (opts, wish) = match (&self.lock, &call.lock) {
+            (None, None) => (self.opts.as_deref().map(Cow::Borrowed), String::new()),
+            (Some(terms), Some(lock)) => (terms.opts(self.opts.as_deref(), lock).map(Cow::Owned), terms.wish(lock)),
+            _ => return Err(Error::Misuse("a route and its calls want locks, or neither")),
+        };
+        let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(&id) };
         let tail = Tail { headers: call.headers(), enqueued_at: call.id.as_ref().and_then(enqueued_at) };
         let len = self.envelope.len(&head, args, kwargs, &tail);
         if len > max_bytes {
@@ -74,7 +84,7 @@ impl Target {
                 self.label()
             )));
         }
-        dispatch.begin_call(out, self.due.later(call.later));
+        dispatch.begin_call(out, self.due.later(call.later), &wish);
         out.reserve(len + 32);
         bulk(out, len);
         self.envelope.write(out, &head, args, kwargs, &tail);
@@ -130,27 +140,12 @@ fn script_for(terms: &Terms) -> MakeDispatch {
     if terms.priority > 0 { Dispatch::ranked } else { Dispatch::script }
 }
 
-impl Route {
-    fn with_dispatch(
-        queue: &str,
-        name: &str,
-        namespace: Option<Name>,
-        terms: Terms,
-        due: Option<Due>,
-        dispatch: MakeDispatch,
-    ) -> PyResult<Route> {
-        let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
-        let target = Target::new(&namespace, queue, name, terms, dispatch)?;
-        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), ..target }) })
-    }
-}
-
 #[pymethods]
 impl Route {
     #[new]
     #[pyo3(
-        signature = (queue, name, *, namespace=None, delay=None, at=None, **terms),
-        text_signature = "(queue, name, *, namespace='', delay=None, at=None, **terms)"
+        signature = (queue, name, *, namespace=None, delay=None, at=None, lock=None, **terms),
+        text_signature = "(queue, name, *, namespace='', delay=None, at=None, lock=None, **terms)"
     )]
     fn new(
         queue: Name,
@@ -158,6 +153,7 @@ impl Route {
         namespace: Option<Name>,
         delay: Option<u64>,
         at: Option<u64>,
+        lock: Option<(String, u64, bool, u64)>,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Route> {
         let due = match (delay, at) {
@@ -165,8 +161,15 @@ impl Route {
             (delay, at) => delay.map(Due::In).or(at.map(Due::At)),
         };
         let terms = Terms::read(terms)?;
-        let dispatch = if due.is_some() || terms.need_script() { script_for(&terms) } else { Dispatch::push };
-        Route::with_dispatch(&queue, &name, namespace, terms, due, dispatch)
+        let lock = lock.map(|(conflict, ttl, start, most)| LockTerms::new(conflict, ttl, start, most)).transpose()?;
+        let dispatch = match &lock {
+            Some(_) => Dispatch::locking,
+            None if due.is_some() || terms.need_script() => script_for(&terms),
+            None => Dispatch::push,
+        };
+        let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
+        let target = Target::new(&namespace, &queue, &name, terms, dispatch)?;
+        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), lock, ..target }) })
     }
 
     /// Whether the script `enqueue` writes the calls.

@@ -36,6 +36,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The task that is there in the place of the call.
+    pub fn present(self) -> Option<TaskId> {
+        match self {
+            Verdict::Enqueued => None,
+            Verdict::Present(id) => Some(id),
+        }
+    }
+
     /// Reads what the script `enqueue` returns for one call.
     pub fn read(reply: &Reply) -> Option<Verdict> {
         match reply {

@@ -1,7 +1,7 @@
 //! The options in the head of a message, which scripts read too: a flat JSON object.
 //!
 //! ```text
-//! {"e":2,"p":5,"x":1764430000000,"r":3600000,"s":12,"b":1}
+//! {"e":2,"p":5,"x":1764430000000,"r":3600000,"u":"<32 hexadecimal digits>:86400000s","s":12,"b":1}
 //! ```
 //!
 //! An option that has its default is left out. `Opts::write` has one order. A reader takes any
@@ -16,6 +16,9 @@ pub const PRIORITY_MAX: u8 = 9;
 
 /// The latest moment that an option can name, in ms since 1970: 13 digits, in the year 2286.
 pub const MOMENT_MAX: u64 = 9_999_999_999_999;
+
+/// The hexadecimal digits that name a lock.
+const DIGEST_LEN: usize = 32;
 
 /// The bytes of `"e":1,`, which a script adds when it condemns a message.
 pub const CONDEMNED_LEN: usize = 6;
@@ -45,6 +48,27 @@ impl Condemned {
     }
 }
 
+/// The lock of a unique task: `<digest>:<ms to live><flags>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock<'a> {
+    text: &'a str,
+    /// The task holds it only until it is handed out (the flag `s`).
+    pub is_until_start: bool,
+}
+
+impl<'a> Lock<'a> {
+    /// Reads the value of the option. None: it is not one.
+    pub fn of(text: &'a str) -> Option<Lock<'a>> {
+        let (digest, rest) = text.split_once(':')?;
+        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let ms = rest.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let flags = &rest[ms.len()..];
+        let is_good = digest.len() == DIGEST_LEN && digest.bytes().all(is_hex);
+        let is_good = is_good && number(ms, MOMENT_MAX).is_some() && ["", "s", "i", "si"].contains(&flags);
+        is_good.then_some(Lock { text, is_until_start: flags.starts_with('s') })
+    }
+}
+
 /// When a task expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
@@ -65,11 +89,13 @@ pub struct Opts<'a> {
     pub expires: Option<Expiry>,
     /// `r`: how long the outcome is kept, in ms.
     pub result_ttl: Option<u64>,
+    /// `u`: the lock of a unique task.
+    pub lock: Option<Lock<'a>>,
     /// `s`: how many times the task has put itself off.
     pub snoozes: u32,
     /// `b`: how many drains have cut the task off.
     pub releases: u32,
-    /// The options that this release does not know, such as `"u":"0f:1"`.
+    /// The options that this release does not know, such as `"g":"0f:1"`.
     pub others: Vec<&'a str>,
 }
 
@@ -120,13 +146,18 @@ impl<'a> Opts<'a> {
                     opts.result_ttl = Some(ms);
                     8
                 }
+                "u" => {
+                    let lock = value.strip_prefix('"').and_then(|rest| Lock::of(rest.strip_suffix('"')?));
+                    opts.lock = Some(lock.ok_or_else(|| bad("u", value, "a digest with a number of ms"))?);
+                    16
+                }
                 "s" => {
                     opts.snoozes = count("s", value)? as u32;
-                    16
+                    32
                 }
                 "b" => {
                     opts.releases = count("b", value)? as u32;
-                    32
+                    64
                 }
                 _ => {
                     opts.others.push(whole);
@@ -134,7 +165,7 @@ impl<'a> Opts<'a> {
                 }
             };
             if seen & bit != 0 {
-                let name = ["e", "p", "x", "r", "s", "b"][bit.ilog2() as usize];
+                let name = ["e", "p", "x", "r", "u", "s", "b"][bit.ilog2() as usize];
                 return Err(bad(name, whole, "in them once"));
             }
             seen |= bit;
@@ -158,6 +189,7 @@ impl<'a> Opts<'a> {
             Expiry::At(ms) => format!(r#""x":{ms}"#),
         }));
         members.extend(self.result_ttl.map(|ms| format!(r#""r":{ms}"#)));
+        members.extend(self.lock.map(|lock| format!(r#""u":"{}""#, lock.text)));
         members.extend((self.snoozes > 0).then(|| format!(r#""s":{}"#, self.snoozes)));
         members.extend((self.releases > 0).then(|| format!(r#""b":{}"#, self.releases)));
         members.extend(self.others.iter().map(|&other| other.to_owned()));
@@ -224,12 +256,17 @@ mod tests {
             result_ttl: Some(3_600_000),
             snoozes: 12,
             releases: COUNT_MAX,
-            others: vec![r#""u":"a,b:1""#, r#""z":1"#],
+            lock: Lock::of("0123456789abcdef0123456789abcdef:86400000si"),
+            others: vec![r#""g":"a,b:1""#, r#""z":1"#],
         };
-        let text = r#"{"e":2,"p":5,"x":1764430000000,"r":3600000,"s":12,"b":99999,"u":"a,b:1","z":1}"#;
-        assert_eq!(opts.write(), text);
+        let lock = r#""u":"0123456789abcdef0123456789abcdef:86400000si""#;
+        let text =
+            &format!(r#"{{"e":2,"p":5,"x":1764430000000,"r":3600000,{lock},"s":12,"b":99999,"g":"a,b:1","z":1}}"#);
+        assert_eq!(opts.write(), *text);
         assert_eq!(read(text), Ok(opts.clone()));
-        assert_eq!(read(r#"{"u":"a,b:1","b":99999,"r":3600000,"z":1,"s":12,"x":1764430000000,"p":5,"e":2}"#), Ok(opts));
+        let other =
+            format!(r#"{{"g":"a,b:1","b":99999,"r":3600000,"z":1,{lock},"s":12,"x":1764430000000,"p":5,"e":2}}"#);
+        assert_eq!(read(&other), Ok(opts));
         assert_eq!((read("{}"), Opts::default().write()), (Ok(Opts::default()), "{}".to_owned()));
     }
 
@@ -256,6 +293,8 @@ mod tests {
             (r#"{"x":1e12}"#, "its option x is 1e12, not a time in ms of 13 digits"),
             (r#"{"x":10000000000000}"#, "its option x is 10000000000000, not a time in ms of 13 digits"),
             (r#"{"r":1.5}"#, "its option r is 1.5, not a number of ms"),
+            (r#"{"u":1}"#, "its option u is 1, not a digest with a number of ms"),
+            (r#"{"u":"0f:1"}"#, "its option u is \"0f:1\", not a digest with a number of ms"),
             (r#"{"p":1,"p":2}"#, "its option p is \"p\":2, not in them once"),
         ] {
             assert_eq!(read(text), Err(fault.to_owned()), "{text}");
@@ -269,11 +308,13 @@ mod tests {
             priority in 0..=PRIORITY_MAX,
             expires in prop::option::of((0..=MOMENT_MAX).prop_map(Expiry::At)),
             result_ttl in prop::option::of(0..=MOMENT_MAX),
+            lock in prop::option::of("[0-9a-f]{32}:[1-9][0-9]{0,12}s?i?"),
             (snoozes, releases) in (0..=COUNT_MAX, 0..=COUNT_MAX),
             others in prop::collection::vec(r#""[f-o]{1,3}":("[!-!#-Z:,]{0,20}"|[1-9][0-9]{0,11})"#, 0..4),
         ) {
             let others = others.iter().map(String::as_str).collect();
-            let opts = Opts { condemned, priority, expires, result_ttl, snoozes, releases, others };
+            let lock = lock.as_deref().and_then(Lock::of);
+            let opts = Opts { condemned, priority, expires, result_ttl, lock, snoozes, releases, others };
             let text = opts.write();
             prop_assert_eq!(Opts::read(text.as_bytes()), Ok(opts.clone()));
             prop_assert_eq!(opts.is_empty(), text == "{}");

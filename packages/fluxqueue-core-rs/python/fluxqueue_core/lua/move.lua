@@ -33,6 +33,7 @@ for i = 1, #ARGV, 4 do
       if any_cancelled then condemning().forget({f}, 1, 1) end
     else
       sent = sent + 1
+      if byte(message, 6) == 50 then locks().renew(t, message, 0) end -- 50: '2'
       arrivals().arrive(condemning().cancelled(message), true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)

@@ -1,6 +1,6 @@
 -- claim: takes messages from a list into a consumer's claimed hash.
 --
--- Needs keys, message, arrive, hold.
+-- Needs keys, message, lock, arrive, hold.
 
 -- Rule 15: one claim takes at most 4 MiB, which only its last message may exceed.
 local MOST_BYTES = 4194304
@@ -23,7 +23,7 @@ local function claim(t, source, limit, grace, ranked)
   -- Takes growing batches until the bytes are enough: large messages must not keep
   -- Redis or a slow connection busy for seconds.
   local popped, bytes, step, n = {}, 0, 1, 0
-  local fields, pairs_, seen, odd = {}, {}, {}, false
+  local fields, pairs_, seen, odd, optional = {}, {}, {}, false, false
   while n < limit and bytes < MOST_BYTES do
     local count = math.min(step, limit - n)
     local best = ranked and ranked.take(count)
@@ -35,7 +35,7 @@ local function claim(t, source, limit, grace, ranked)
         if best then ranked.put_back(batch, i) break end
         if put_back(source, batch, i) then break end
       end
-      local f = field(m)
+      local f, opts = field(m)
       n = n + 1
       popped[n], bytes = m, bytes + #m
       if not f or seen[f] then
@@ -43,6 +43,7 @@ local function claim(t, source, limit, grace, ranked)
       else
         seen[f] = true
         fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
+        if opts then optional = true end
       end
     end
     -- The average size so far says how many more fit. The difference may be negative.
@@ -67,6 +68,9 @@ local function claim(t, source, limit, grace, ranked)
     if type(kept) == 'table' then
       put_back(source, popped, 1)
       error(kept.err)
+    end
+    if optional then
+      for i = 1, n do locks().begun(popped[i]) end
     end
     return popped, more
   end

@@ -1,8 +1,9 @@
 -- condemn: marks messages that no worker may begin. The worker that claims one ends it.
 --
--- Needs keys, message.
+-- Needs keys, message, lock.
 --
--- A script does not end a task by itself: it does not know what belongs to the end.
+-- A script does not end a task by itself: it does not know what belongs to the end. Its lock is
+-- free at once, because no attempt follows.
 --
 -- Why: docs/decisions/0098-scripts-condemn-and-workers-end.md
 -- Why: docs/decisions/0099-a-cancel-is-kept-until-the-task-ends.md
@@ -20,7 +21,7 @@ local function condemning()
 
   -- Returns the message with the option `e`, first among its options. A message that has it
   -- already, that has no room for it, or that is malformed, stays as it is.
-  local function mark(message, why)
+  local function mark(message, why, keeps_lock)
     local f, options = field(message)
     if not f then return message end
     local stop = 13 + #f
@@ -28,12 +29,13 @@ local function condemning()
       return '{"v":2' .. sub(message, 7, stop) .. ',"opts":{"e":' .. why .. '}' .. sub(message, stop + 1)
     end
     if not options or find(options, '[{,]"e":') or #options > 506 then return message end
+    if not keeps_lock then locks().free(message) end
     local comma = #options > 2 and ',' or ''
     return sub(message, 1, stop) .. ',"opts":{"e":' .. why .. comma .. sub(message, stop + 10)
   end
 
-  -- Condemns a message whose task was cancelled.
-  function self.cancel(message) return mark(message, 2) end
+  -- Condemns a message whose task was cancelled. `keeps_lock`: its lock has another owner now.
+  function self.cancel(message, keeps_lock) return mark(message, 2, keeps_lock) end
 
   -- Condemns a message that has expired.
   function self.expired(t, message)

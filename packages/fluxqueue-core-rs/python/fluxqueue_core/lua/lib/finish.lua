@@ -1,6 +1,6 @@
 -- finish: the one end of a task.
 --
--- Needs keys, dead, result.
+-- Needs keys, message, dead, result, lock.
 --
 -- Every script ends tasks here, except for the plain successes of an exchange: these are
 -- a list of fields, and no script reads their messages. Every step at the end of a task
@@ -40,6 +40,7 @@ local function finish(t, entry, message, how, reason, effects)
     entry = nil
   end
   if effects then keep(effects) end
+  if byte(message, 6) == 50 then locks().free(message) end -- 50: '2', a message with options
   return entry
 end
 

@@ -1,6 +1,6 @@
 -- hold: puts messages into a consumer's claimed hash.
 --
--- Needs keys, message, dead, finish, newer.
+-- Needs keys, message, dead, lock, finish, newer.
 
 local MALFORMED = '{"reason":"malformed","error":"it does not begin like a message of this protocol"}'
 
@@ -10,7 +10,10 @@ local MALFORMED = '{"reason":"malformed","error":"it does not begin like a messa
 local function hold(t, message, grace)
   local f = field(message)
   if f then
-    if redis.call('HSETNX', OWN_CLAIMED, f, message) == 1 then return true end
+    if redis.call('HSETNX', OWN_CLAIMED, f, message) == 1 then
+      if byte(message, 6) == 50 then locks().begun(message) end -- 50: '2'
+      return true
+    end
     parked[#parked + 1] = park(t, f, message, DUPLICATE)
     return false
   end

@@ -1,6 +1,6 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, result, finish, condemn, arrive. Reads ARGV from `at` on; the
+-- Needs keys, message, dead, result, lock, finish, condemn, arrive. Reads ARGV from `at` on; the
 -- head of exchange describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
   -- Plain successes take two commands for all. A message with options can't end by its
@@ -43,6 +43,7 @@ local function settle(t, at, save_dead)
         finish(t, f, message, kind, nil, effects)
       elseif kind == 'release' then
         -- With a raised count if a drain has cut the attempt off.
+        if byte(message, 6) == 50 then locks().renew(t, message, 0) end -- 50: '2'
         arrivals().arrive(payload ~= '' and payload or message, true)
       else -- 'retry' or 'later'
         -- Counts first: if this fails, no call may leave a copy of the message behind.
@@ -50,6 +51,7 @@ local function settle(t, at, save_dead)
         if redis.call('ZADD', DELAYED, 'NX', t + tonumber(extra), payload) == 0 then
           parked[#parked + 1] = park(t, f, message, DUPLICATE)
         end
+        if byte(message, 6) == 50 then locks().renew(t, message, extra) end -- 50: '2'
       end
       redis.call('HDEL', OWN_CLAIMED, f)
     end

@@ -1,0 +1,77 @@
+-- lock: what belongs to a unique task. While a task holds a lock, calls that want it enqueue
+-- nothing, or replace the task.
+--
+-- Needs message.
+--
+-- A message names its lock in the option `u`: `<digest>:<ms to live><flags>`. With the flag `s`
+-- the task holds it until it is handed out; `i`: a second lock has the task's id as its digest.
+-- A lock is a hash: `id` of the task that holds it, `since` (ms), `text` for people, and
+-- `message` while the task may be replaced.
+--
+-- An error at a lock stops nothing here, for its time to live ends it anyway. The keys of locks
+-- are not in KEYS: they are in the hash slot of the queue.
+--
+-- Why: docs/decisions/0130-a-lock-belongs-to-a-task-until-its-end.md
+
+local locks_made
+
+-- Returns the functions below. A call makes them when it needs the first of them: a plain
+-- exchange needs none, and a function costs it as much as a command of Redis.
+local function locks()
+  if locks_made then return locks_made end
+  local self = {}
+  local before = sub(PENDING, 1, -8) .. 'unique:' -- 'pending' has 7 bytes
+
+  -- The digest, ms to live and flags of a message's lock. nil: it has none.
+  local function lock_of(message)
+    local _, opts = field(message)
+    if not opts then return nil end
+    return string.match(opts, '[{,]"u":"(%x+):(%d+)(%a*)"')
+  end
+
+  -- Calls `change` with the key of each lock of the message, who holds it (false: no task), and
+  -- the task's id.
+  local function each(message, digest, flags, change)
+    local id = sub(message, 14, 49)
+    for _, of in ipairs({digest, find(flags, 'i', 1, true) and id or nil}) do
+      local holder = redis.pcall('HGET', before .. of, 'id')
+      if type(holder) ~= 'table' then change(before .. of, holder, id) end
+    end
+  end
+
+  local function release(key, holder, id)
+    if holder == id then redis.pcall('HDEL', key, 'id', 'since', 'text', 'message') end
+  end
+
+  self.lock_of = lock_of
+
+  -- The task has ended, or will not begin any more.
+  function self.free(message)
+    local digest, _, flags = lock_of(message)
+    if digest then each(message, digest, flags, release) end
+  end
+
+  -- The message is in a claimed hash. No worker begins the task before this.
+  function self.begun(message)
+    local digest, _, flags = lock_of(message)
+    if digest and find(flags, 's', 1, true) then each(message, digest, '', release) end
+  end
+
+  -- The task will run again in `delay` ms. It keeps its lock, takes it again if its time has
+  -- run out, and leaves it to another task that has it by now.
+  function self.renew(t, message, delay)
+    local digest, ttl, flags = lock_of(message)
+    if not digest or find(flags, 's', 1, true) then return end
+    each(message, digest, flags, function(key, holder, id)
+      if holder and holder ~= id then return end
+      if not holder then redis.pcall('HSET', key, 'id', id, 'since', t) end
+      local expires = redis.pcall('PEXPIRE', key, tonumber(delay) + tonumber(ttl))
+      -- Without this right it would live forever.
+      if type(expires) == 'table' and not holder then release(key, id, id) end
+    end)
+  end
+
+  locks_made = self
+  return self
+end
+
