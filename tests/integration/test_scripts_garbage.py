@@ -65,6 +65,14 @@ def enqueue(sent: Sent) -> None:
     sent.numbers |= {23, 24}
 
 
+def enqueue_unique(sent: Sent) -> None:
+    digests = [character * 32 for character in "ab"]
+    locked = [message(25 + n, opts=f'{{"u":"{digest}:60000"}}') for n, digest in enumerate(digests)]
+    wishes = [f"+0 skip {digests[0]} 60000 0 a", f"+60000 replace {digests[1]} 60000 0 b"]
+    sent.enqueue_unique(*zip(wishes, locked, strict=True), ("+0", message(27, opts=PRIORITY)))
+    sent.numbers |= {25, 26, 27}
+
+
 # Per script: a call, and the consumer whose keys it gets.
 CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
@@ -77,6 +85,7 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "trim_dead": (lambda sent: sent.trim_dead(100), ""),
     "cancel": (lambda sent: sent.cancel(message(1)), ""),
     "enqueue": (enqueue, ""),
+    "enqueue_unique": (enqueue_unique, ""),
 }
 GARBAGE: dict[str, Callable[[Any, str], Any]] = {
     "string": lambda redis, name: redis.set(name, "garbage"),

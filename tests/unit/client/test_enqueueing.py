@@ -36,7 +36,13 @@ class KeepingProducer:
         self.sent: list[bytes | None] = []
 
     def enqueue(
-        self, route: Route, args: Any, kwargs: Any, headers: Any = None, task_id: Any = None
+        self,
+        route: Route,
+        args: Any,
+        kwargs: Any,
+        headers: Any = None,
+        task_id: Any = None,
+        lock: Any = None,
     ) -> None:
         self.sent.append(headers)
 
@@ -48,6 +54,7 @@ class KeepingProducer:
         headers: Any = None,
         task_id: Any = None,
         result: Any = None,
+        lock: Any = None,
     ) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self.sent.append(headers)

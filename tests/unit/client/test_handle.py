@@ -67,4 +67,4 @@ def test_a_bad_queue_is_refused(queue: Any, error: type[Exception], said: str) -
 
 
 def test_the_package_exports_the_class() -> None:
-    assert type(app.handle(ID)) is TaskHandle
+    assert isinstance(app.handle(ID), TaskHandle) and not app.handle(ID).created

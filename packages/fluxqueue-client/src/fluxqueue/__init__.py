@@ -38,6 +38,7 @@ __all__ = [
     "CancelRequested",
     "ConfigurationError",
     "Context",
+    "DuplicateTask",
     "EnqueueUncertain",
     "Failure",
     "FluxQueue",

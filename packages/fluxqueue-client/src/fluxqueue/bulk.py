@@ -12,8 +12,10 @@ from fluxqueue_core import Route
 
 from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
 from .explained_calls import where
+from .handle import FoundTask, TaskHandle, duplicate
+from .lock_rule import LockRule, lock_rule
 from .middleware import Bulk
-from .task_call import TaskCall, as_json, merged, route_of
+from .task_call import NO_OPTIONS, TaskCall, as_json, merged, route_of
 from .task_properties import TaskProperties
 
 if TYPE_CHECKING:
@@ -36,20 +38,26 @@ class BulkCalls:
     Args:
         route: that of calls that have no other options.
         options: those of all calls, checked.
+        lock: the rule for their locks; None if they want none.
 
     Attributes:
         where: the name of the task in error messages.
     """
 
-    __slots__ = ("_options", "_resolve", "_route", "_task", "where")
+    __slots__ = ("_lock", "_options", "_resolve", "_route", "_task", "where")
 
     def __init__(
-        self, task: TaskProperties[Any, Any], route: Route, options: Mapping[str, Any]
+        self,
+        task: TaskProperties[Any, Any],
+        route: Route,
+        options: Mapping[str, Any],
+        lock: LockRule | None = None,
     ) -> None:
         self.where = where(route)
         self._task = task
         self._route = route
         self._options = options
+        self._lock = lock
         self._resolve: Any = self._resolved
 
     def send(self, calls: Iterable[Any], spread: Span | None = None) -> int:
@@ -60,8 +68,10 @@ class BulkCalls:
         bulk = self._begin()
         try:
             calls, over = self._spread(calls, spread)
+            if self._lock is not None:
+                calls = map(Unprepared, calls)
             watched = filterfalse(latest.append, calls)
-            count = self._task._producer.enqueue_many(
+            sent = self._task._producer.enqueue_many(
                 self._route,
                 watched,
                 self._task._check,
@@ -69,6 +79,7 @@ class BulkCalls:
                 resolve=self._resolve,
                 headers=as_json(self._options.get("headers")),
                 spread=None if over is None else (*over, 0),
+                verdicts=self._lock is not None,
             )
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
@@ -79,7 +90,22 @@ class BulkCalls:
             bulk.failed(error)
             raise
         bulk.end()
-        return count
+        return sent if self._lock is None else self._judged(sent, self._lock)
+
+    def _judged(self, verdicts: Sequence[tuple[str, str | None]], lock: LockRule) -> int:
+        """Returns how many calls were enqueued.
+
+        Raises:
+            DuplicateTask: one was not, and the option `on_conflict` is "raise".
+        """
+        present = [other for _, other in verdicts if other is not None]
+        enqueued = len(verdicts) - len(present)
+        if present and lock.raises:
+            found: TaskHandle[Any] = FoundTask(present[0], self._route.queue, self._task.broker)
+            error = duplicate(f"{self.where}, {len(present)} of {len(verdicts)} calls", found)
+            error.enqueued = enqueued
+            raise error
+        return enqueued
 
     def _begin(self) -> Bulk:
         return self._task._enqueueing.way().bulk(self._route)
@@ -98,7 +124,9 @@ class BulkCalls:
         return calls, (over, len(calls))
 
     def _resolved(self, call: object, *, scripted: bool = False) -> Any:
-        """Returns what the core needs of a `TaskCall`: route, arguments, headers and id."""
+        """Returns what the core needs of a `TaskCall`: route, arguments, headers, id and lock."""
+        if isinstance(call, Unprepared):
+            call = call.prepared(self._task, self._lock)
         if not isinstance(call, TaskCall):
             raise TypeError(f"it is a {type(call).__name__}; {_SHAPE}")
         if call.task is not self._task:
@@ -110,12 +138,18 @@ class BulkCalls:
                 f"it is for queue {route.queue!r}, and these calls go to one queue, "
                 f"{self._route.queue!r}; use task.options(queue={route.queue!r}).enqueue_many"
             )
+        rule = lock_rule(self._task, options)
+        lock = None
+        if rule is not None:
+            key = call.key if rule.is_function else rule.key(call.args, call.kwargs)
+            lock = rule.of_key(key, has_chosen_id="task_id" in options)
         headers = as_json(options.get("headers"))
-        return route, call.args, call.kwargs, headers, options.get("task_id")
+        return route, call.args, call.kwargs, headers, options.get("task_id"), lock
 
     async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         _check_iterable(calls, self.where)
-        in_flight: deque[tuple[asyncio.Future[None], int]] = deque()
+        in_flight: deque[tuple[asyncio.Future[Any], int]] = deque()
+        verdicts: list[tuple[str, str | None]] = []
         enqueued = before = 0
         bulk = self._begin()
         chunk: list[Any] = []
@@ -124,6 +158,8 @@ class BulkCalls:
             calls, over = self._spread(calls, spread)
             iterator = iter(calls)
             while chunk := list(islice(iterator, CHUNK)):
+                if self._lock is not None:
+                    chunk = [Unprepared(call) for call in chunk]
                 sent = self._task._producer.enqueue_chunk_async(
                     self._route,
                     chunk,
@@ -132,14 +168,15 @@ class BulkCalls:
                     resolve=self._resolve,
                     headers=headers,
                     spread=None if over is None else (*over, before),
+                    verdicts=self._lock is not None,
                 )
                 before += len(chunk)
                 in_flight.append((sent, len(chunk)))
                 if len(in_flight) == IN_FLIGHT:
-                    await in_flight[0][0]
+                    verdicts += await in_flight[0][0] or ()
                     enqueued += in_flight.popleft()[1]
             while in_flight:
-                await in_flight[0][0]
+                verdicts += await in_flight[0][0] or ()
                 enqueued += in_flight.popleft()[1]
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
@@ -154,7 +191,7 @@ class BulkCalls:
                 future.cancel()
             raise
         bulk.end()
-        return enqueued
+        return enqueued if self._lock is None else self._judged(verdicts, self._lock)
 
     def _fail(self, error: Exception, index: int | None, call: Any, enqueued: int) -> NoReturn:
         """Raises `error` with the details that are known.
@@ -179,6 +216,8 @@ class BulkCalls:
     def _explain(self, error: Exception, call: Any, where: str) -> Exception:
         from .arguments import explain  # not needed by calls that succeed
 
+        if isinstance(call, Unprepared):
+            call = call.call
         if isinstance(error, FluxQueueError):  # the message is too large
             return type(error)(f"{where}: {str(error).removeprefix(f'{self.where}: ')}")
         if isinstance(call, tuple):
@@ -196,6 +235,33 @@ class BulkCalls:
         return explain(error, where, self._task.__signature__, args, kwargs)
 
 
+class Unprepared:
+    """A call of a unique task, which needs its key before it is prepared."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Any) -> None:
+        self.call = call
+
+    def prepared(self, task: TaskProperties[Any, Any], lock: LockRule | None) -> Any:
+        """Returns a `TaskCall`, or any other object as it is.
+
+        Raises:
+            TypeError: it does not fit the function's signature.
+        """
+        call = self.call
+        if isinstance(call, tuple):
+            args, kwargs = tuple(call), {}
+        elif isinstance(call, Mapping):
+            args, kwargs = (), dict(call)
+        else:
+            return call
+        task._check(*args, **kwargs)
+        key = lock.key(args, kwargs) if lock is not None and lock.is_function else None
+        args, kwargs = task._prepared(args, kwargs)
+        return TaskCall(task, NO_OPTIONS, args, kwargs, key)
+
+
 def _check_iterable(calls: object, where: str) -> None:
     if isinstance(calls, Mapping | str | bytes) or not isinstance(calls, Iterable):
         raise TypeError(
@@ -203,7 +269,7 @@ def _check_iterable(calls: object, where: str) -> None:
         )
 
 
-async def _settled(in_flight: Sequence[tuple[asyncio.Future[None], int]]) -> int:
+async def _settled(in_flight: Sequence[tuple[asyncio.Future[Any], int]]) -> int:
     """Returns how many calls of the chunks in flight are in Redis."""
     import asyncio
 

@@ -23,6 +23,7 @@ from .option_checks import (
 )
 from .task_call import RIVALS, merged
 from .task_ids import read_task_id
+from .unique import OnConflict, Unique, check_on_conflict, check_unique
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -49,6 +50,8 @@ class CallOptions(TypedDict, total=False):
             attempt begins. Or the moment: an aware datetime.
         priority: 0 to 9, as the task's option.
         result_ttl: as the task's option.
+        unique: as the task's option; False: the call wants no lock.
+        on_conflict: as the task's option.
         task_id: the task's id: a UUID, or text of 1 to 256 characters that always gives the
             same UUID.
         headers: strings by name, for `TaskMetadata.headers`: at most 32, with 16 KiB.
@@ -62,6 +65,8 @@ class CallOptions(TypedDict, total=False):
     expires: float | timedelta | datetime | None
     priority: int | None
     result_ttl: float | None
+    unique: Unique | None
+    on_conflict: OnConflict | None
     task_id: str | UUID | None
     headers: Mapping[str, str] | None
 
@@ -179,6 +184,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "expires": _read_expires,
     "priority": _checked(check_priority),
     "result_ttl": _checked(check_seconds("result")),
+    "unique": _checked(check_unique),
+    "on_conflict": _checked(check_on_conflict),
     "task_id": _read_id,
     "headers": _read_headers,
 }

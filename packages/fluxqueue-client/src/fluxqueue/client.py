@@ -19,11 +19,13 @@ from .declaring import check_sent, function_of
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
-from .handle import TaskHandle
+from .handle import FoundTask, TaskHandle
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .task import AnyTask, AsyncTask, Task
 from .task_ids import read_task_id
 from .typed_task import with_types
+from .unique import check_names
+from .unique_task import kind_of_task
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -226,7 +228,7 @@ class FluxQueue:
         if not isinstance(queue, str):
             raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
         check_queue_name(queue)
-        return TaskHandle(read_task_id(task_id), queue, self.broker)
+        return FoundTask(read_task_id(task_id), queue, self.broker)
 
     def close(self) -> None:
         """Closes the connections of this thread and of closed event loops.
@@ -284,8 +286,9 @@ class FluxQueue:
         local_names: Mapping[str, Any],
     ) -> AnyTask:
         route = Route(queue, name, namespace=self.settings.namespace, **terms.sent())
-        kind = AsyncTask if inspect.iscoroutinefunction(func) else Task
+        kind = kind_of_task(func, terms)
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
+        check_names(terms.unique, task.__signature__, name)
         with_types(task, local_names)
         self.broker.add(task)
         return task

@@ -48,12 +48,14 @@ def check_sent(options: Mapping[str, Any]) -> None:
     """Refuses the options that only the code of a task decides.
 
     Raises:
-        TypeError: there is one that no message carries.
+        TypeError: there is one that no caller needs.
     """
-    sent = {each.name for each in fields(Terms) if each.metadata["sent"]}
+    sent = {
+        each.name for each in fields(Terms) if each.metadata["sent"] or each.metadata["of_caller"]
+    }
     for name in options:
         if name in TaskOptions.__optional_keys__ and name not in sent:
             raise TypeError(
-                f"declare() has no option {name!r}: the worker's code decides it; messages carry "
+                f"declare() has no option {name!r}: the worker's code decides it; callers give "
                 f"{', '.join(sorted(sent))}"
             )

@@ -13,6 +13,7 @@ __all__ = [
     "BrokerUnavailable",
     "CancelRequested",
     "ConfigurationError",
+    "DuplicateTask",
     "EnqueueUncertain",
     "FluxQueueError",
     "FluxQueueWarning",

@@ -54,10 +54,10 @@ def wait_until_readable(fd: int, timeout: float) -> bool:
 class GreenletProducer(Producer):
     """A producer whose blocking calls let other greenlets run."""
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> None:
-        _in_real_thread(super().enqueue, *args, **kwargs)
+    def enqueue(self, *args: Any, **kwargs: Any) -> str | None:
+        return _in_real_thread(super().enqueue, *args, **kwargs)
 
-    def enqueue_many(self, route: Route, calls: Iterable[Any], *args: Any, **kwargs: Any) -> int:
+    def enqueue_many(self, route: Route, calls: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
         # The application's iterator stays in its greenlet.
         return _in_real_thread(super().enqueue_many, route, list(calls), *args, **kwargs)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 from .awaited_call import AwaitedMethod
 from .blocking import warn_of_blocked_wait
-from .errors import ResultDeadlock, ResultNotKept
+from .errors import DuplicateTask, ResultDeadlock, ResultNotKept
 from .progress import Progress, decode, is_report
 
 if TYPE_CHECKING:
@@ -45,12 +45,15 @@ class TaskHandle(Generic[R]):
     Attributes:
         id: the task's id, a UUID as text.
         queue: the queue of the task.
+        created: whether the call that returned the handle has enqueued the task. False if it
+            found the task: of a unique task, or by `FluxQueue.handle`.
     """
 
     __slots__ = ("_broker", "_keeps", "_returned", "id", "queue")
 
     id: str
     queue: str
+    created: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -292,3 +295,25 @@ class TaskHandle(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.id!r} of queue {self.queue!r}>"
+
+
+class FoundTask(TaskHandle[R]):
+    """The handle of a task that was there before."""
+
+    __slots__ = ()
+
+    created = False
+
+
+def duplicate(where: str, found: TaskHandle[Any]) -> DuplicateTask:
+    """Returns the error for a call that found the same task.
+
+    Args:
+        where: names the task of the call.
+    """
+    error = DuplicateTask(
+        f"{where}: the same task is waiting or running as {found.id}, so nothing was enqueued; use "
+        f'its handle (error.handle), or on_conflict="skip" to get it without an error'
+    )
+    error.handle, error.task_id, error.queue = found, found.id, found.queue
+    return error

@@ -12,11 +12,13 @@ from fluxqueue_core import Producer, Route
 
 # The headers of one message as JSON, and its id. The core makes an id if it is None.
 PerCall = tuple[bytes | None, str | None]
+# The lock that a call wants: its digest, text for people, and whether the caller chose the id.
+CallLock = tuple[str, str, bool]
 
 
 class Enqueue(Protocol):
     """Enqueues one task. `headers` are those that the caller gave it. Without a `task_id`, the
-    task gets a new one."""
+    task gets a new one. Returns the id of the task that has the `lock` in its place, or None."""
 
     def __call__(
         self,
@@ -25,11 +27,13 @@ class Enqueue(Protocol):
         kwargs: dict[str, Any],
         headers: bytes | None = None,
         task_id: str | None = None,
-    ) -> None: ...
+        lock: CallLock | None = None,
+    ) -> str | None: ...
 
 
 class EnqueueAsync(Protocol):
-    """Enqueues one task on the running event loop; the coroutine gives `result`.
+    """Enqueues one task on the running event loop; the coroutine gives `result`. With a `lock`
+    it gives what `result` returns for the id of the task that has it, or for None.
 
     The core returns an EnqueueFuture, which is also a coroutine.
     """
@@ -42,6 +46,7 @@ class EnqueueAsync(Protocol):
         headers: bytes | None = None,
         task_id: str | None = None,
         result: Any = None,
+        lock: CallLock | None = None,
     ) -> Coroutine[Any, Any, Any]: ...
 
 

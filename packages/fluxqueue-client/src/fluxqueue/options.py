@@ -39,6 +39,18 @@ from .retry_policy import (
     frozen,
     policies_of,
 )
+from .unique import (
+    DEFAULT_TTL,
+    OnConflict,
+    Unique,
+    UniqueUntil,
+    check_on_conflict,
+    check_together,
+    check_ttl,
+    check_unique,
+    check_until,
+    sent_by_route,
+)
 
 Decorator = TypeVar("Decorator", bound=Callable[..., Any])
 
@@ -75,6 +87,20 @@ class TaskOptions(TypedDict, total=False):
             `TaskHandle.result`; None means that it is not kept.
         on_failure: a task, or the name of one, that is called with a `Failure` when this
             one is dead or has expired. None means no such call.
+        unique: while a task for the same call waits or runs, no other one is enqueued.
+            True: calls with equal arguments are the same; a tuple of names of parameters:
+            those with equal values of these; a function of the arguments: those for which
+            it returns the same. See docs/unique.md.
+        unique_until: `"done"`, the end of the task, or `"start"`: a call made while the
+            task runs is enqueued.
+        unique_ttl: seconds after which a task without a sign of life no longer keeps
+            others out: a net, if someone has removed the task from Redis.
+        on_conflict: if a call finds the same task, `"skip"` returns its handle, `"raise"`
+            raises `DuplicateTask`, and `"replace"` takes its place while it is delayed.
+        debounce: seconds after the last of the same calls that the task begins, with the
+            arguments of this call. Needs `max_wait`.
+        max_wait: seconds after the first of these calls when it begins at the latest.
+        throttle: seconds in which at most one of the same calls is enqueued.
     """
 
     retry_delay: float
@@ -91,6 +117,13 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     result_ttl: float | None
     on_failure: OnFailure | None
+    unique: Unique | None
+    unique_until: UniqueUntil
+    unique_ttl: float
+    on_conflict: OnConflict
+    debounce: float | None
+    max_wait: float | None
+    throttle: float | None
 
 
 def option(
@@ -98,15 +131,18 @@ def option(
     check: Check,
     *,
     sent: bool = False,
+    of_caller: bool = False,
     encode: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
     """Makes a field of `Terms`.
 
     Args:
         sent: whether messages carry the value. If so, `Route` takes it by the same name.
+        of_caller: whether only callers need it: no message carries it, and no worker asks.
         encode: returns the value as `Route` takes it.
     """
-    return field(default=default, metadata={"check": check, "sent": sent, "encode": encode})
+    metadata = {"check": check, "sent": sent, "of_caller": of_caller, "encode": encode}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +173,13 @@ class Terms:
     priority: int = option(0, check_priority, sent=True)
     result_ttl: float | None = option(None, check_seconds("result"), sent=True)
     on_failure: OnFailure | None = option(None, check_on_failure, sent=True, encode=callback_json)
+    unique: Unique | None = option(None, check_unique, of_caller=True)
+    unique_until: UniqueUntil = option("done", check_until, of_caller=True)
+    unique_ttl: float = option(DEFAULT_TTL, check_ttl, of_caller=True)
+    on_conflict: OnConflict = option("skip", check_on_conflict, of_caller=True)
+    debounce: float | None = option(None, check_seconds("debounce"), of_caller=True)
+    max_wait: float | None = option(None, check_seconds("max_wait"), of_caller=True)
+    throttle: float | None = option(None, check_seconds("throttle"), of_caller=True)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -147,6 +190,10 @@ class Terms:
                 f"({self.retry_max_delay} s); lower the one or raise the other"
             )
         check_overlap(self.retry_on, self.no_retry_on)
+        if self.unique is False:
+            object.__setattr__(self, "unique", None)
+        elif self.unique is None and (self.debounce is not None or self.throttle is not None):
+            object.__setattr__(self, "unique", True)
         # The caller may change its list or dict later.
         if self.retry_delays is not None:
             object.__setattr__(self, "retry_delays", tuple(self.retry_delays))
@@ -167,11 +214,12 @@ class Terms:
 
     def sent(self) -> dict[str, Any]:
         """Returns the values that messages carry, as arguments of `Route`."""
-        return {
+        sent = {
             f.name: f.metadata["encode"](getattr(self, f.name))
             for f in fields(self)
             if f.metadata["sent"]
         }
+        return sent if self.unique is None else sent | sent_by_route(self)
 
 
 def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
@@ -189,6 +237,7 @@ def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
             raise TypeError(_unknown(decorator, name))
     given = {name for name, value in options.items() if value is not None}
     check_contradictions(given, options.get("retry_on"))
+    check_together(given, options)
     terms = Terms(max_retries, **options)
     check_enough_retries("retry_delays", terms.retry_delays, max_retries)
     return terms

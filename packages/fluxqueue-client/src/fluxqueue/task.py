@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
 from fluxqueue_core import Producer, Route, new_task_id
 
@@ -62,6 +62,8 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     )
 
     is_async: bool
+    # Its class if arguments are converted; `typed_task` sets it.
+    typed_class: ClassVar[type[Any]]
     func: Callable[..., Any]
     broker: Broker
     types: ParameterTypes | None = None

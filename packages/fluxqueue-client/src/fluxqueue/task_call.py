@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import orjson
 from fluxqueue_core import Route
 
+from .lock_rule import terms_of_call
 from .task_properties import TaskProperties
+from .unique import route_lock
 
 R = TypeVar("R")
 # A task keeps this many routes, because most programs use few options.
@@ -43,9 +45,10 @@ class TaskCall(Generic[R]):
         task: the task that it calls.
         args, kwargs: the arguments, as JSON has them.
         options: what `read_options` returned.
+        key: what the function `unique` has returned for it; None without one.
     """
 
-    __slots__ = ("args", "kwargs", "options", "task")
+    __slots__ = ("args", "key", "kwargs", "options", "task")
 
     def __init__(
         self,
@@ -53,11 +56,13 @@ class TaskCall(Generic[R]):
         options: Mapping[str, Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        key: Any = None,
     ) -> None:
         self.task = task
         self.options = options
         self.args = args
         self.kwargs = kwargs
+        self.key = key
 
     def __repr__(self) -> str:
         names = ", ".join(self.options) or "no options"
@@ -86,9 +91,13 @@ def route_of(
     """
     queue = options.get("queue", task.queue)
     terms = {to: options[name] for name, to in ROUTE_TERMS.items() if name in options}
+    own = task.terms
+    if "unique" in options or "on_conflict" in options:
+        own = terms_of_call(own, options)
+        terms["lock"] = route_lock(own)
     if "timeout" in terms:
         terms["timeout_wins"] = True
-    if scripted and "at" not in terms:
+    if scripted and "at" not in terms and own.unique is None:
         terms.setdefault("delay", 0)
     if not terms and queue == task.queue:
         return task._route
@@ -97,7 +106,7 @@ def route_of(
     routes = task._routes
     route = routes.get(key)
     if route is None:
-        route = Route(queue, task.task_name, namespace=namespace, **(task.terms.sent() | terms))
+        route = Route(queue, task.task_name, namespace=namespace, **(own.sent() | terms))
         if not MOMENTS & terms.keys():
             if len(routes) >= MOST_ROUTES:
                 routes.clear()

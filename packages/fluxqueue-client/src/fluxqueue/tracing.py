@@ -20,7 +20,7 @@ from fluxqueue_core.telemetry.tally import Count, Tally
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
-from .middleware import Bulk, Enqueue, EnqueueAsync, PerCall
+from .middleware import Bulk, CallLock, Enqueue, EnqueueAsync, PerCall
 
 if TYPE_CHECKING:
     import asyncio
@@ -102,18 +102,19 @@ class Tracing:
             kwargs: dict[str, Any],
             headers: bytes | None = None,
             task_id: str | None = None,
-        ) -> None:
+            lock: CallLock | None = None,
+        ) -> str | None:
             own, sending = begin(producer, route, task_id)
             headers = own if headers is None else joined(own, headers)
             if sending is None:
-                enqueue(route, args, kwargs, headers, task_id)
-                return
+                return enqueue(route, args, kwargs, headers, task_id, lock)
             try:
-                enqueue(route, args, kwargs, headers, sending.task_id)
+                present = enqueue(route, args, kwargs, headers, sending.task_id, lock)
             except BaseException as error:
                 sending.failed(error)
                 raise
             sending.end()
+            return present
 
         return traced
 
@@ -129,13 +130,14 @@ class Tracing:
             headers: bytes | None = None,
             task_id: str | None = None,
             result: Any = None,
+            lock: CallLock | None = None,
         ) -> asyncio.Future[Any]:
             own, sending = begin(producer, route, task_id)
             headers = own if headers is None else joined(own, headers)
             if sending is None:
-                return enqueue(route, args, kwargs, headers, task_id, result)
+                return enqueue(route, args, kwargs, headers, task_id, result, lock)
             try:
-                future = enqueue(route, args, kwargs, headers, sending.task_id, result)
+                future = enqueue(route, args, kwargs, headers, sending.task_id, result, lock)
             except RuntimeError:
                 raise  # no event loop: the task enqueues it in another way; this span never ends
             except BaseException as error:

@@ -33,6 +33,8 @@ class TypedCalls(BaseTask[P, R]):
     # `conversion` may make the object a plain task, so no method uses `super()`.
     __slots__ = ()
 
+    # Its class if all arguments are plain.
+    plain_class: type[Any]
     types: ParameterTypes
     local_names: Mapping[str, Any] | None
 
@@ -65,7 +67,7 @@ class TypedCalls(BaseTask[P, R]):
             self.local_names = None
         if self.types.conversion is None:
             # All is plain, and later calls cost what those of other plain tasks do.
-            self.__class__ = AsyncTask if self.is_async else Task  # type: ignore[assignment]
+            self.__class__ = self.plain_class
         return self.types.conversion
 
     def _encoded(
@@ -95,6 +97,7 @@ class TypedTask(TypedCalls[P, R], Task[P, R]):
     """A `Task` with such arguments."""
 
     __slots__ = ()
+    plain_class = Task
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
@@ -105,10 +108,14 @@ class TypedAsyncTask(TypedCalls[P, R], AsyncTask[P, R]):
     """An `AsyncTask` with such arguments."""
 
     __slots__ = ()
+    plain_class = AsyncTask
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         args, kwargs = self._encoded(args, kwargs)  # type: ignore[assignment]
         return AsyncTask.__call__(self, *args, **kwargs)
+
+
+Task.typed_class, AsyncTask.typed_class = TypedTask, TypedAsyncTask
 
 
 def with_types(task: AnyTask, local_names: Mapping[str, Any]) -> None:
@@ -123,7 +130,7 @@ def with_types(task: AnyTask, local_names: Mapping[str, Any]) -> None:
     types = read_types(task.func, task.__signature__, local_names)
     if types.conversion is None and not types.unresolved:
         return
-    task.__class__ = TypedAsyncTask if task.is_async else TypedTask
+    task.__class__ = task.typed_class
     assert isinstance(task, TypedCalls)
     task.types = types
     task.local_names = dict(local_names) if types.unresolved else None

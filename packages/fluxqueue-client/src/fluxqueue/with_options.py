@@ -16,7 +16,9 @@ from .bulk import BulkCalls
 from .call_options import CallOptions, read_options
 from .errors import ConfigurationError
 from .explained_calls import ExplainedCalls, warns_if_not_awaited
-from .handle import TaskHandle
+from .handle import FoundTask, TaskHandle, duplicate
+from .lock_rule import LockRule, lock_rule
+from .middleware import CallLock
 from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
 from .telemetry import API, modules
@@ -37,11 +39,12 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         task: the task itself.
     """
 
-    # Every call reads the last five, which the options decide.
+    # Every call reads these; most of them depend on the options alone.
     __slots__ = (
         "__weakref__",
         "_headers",
         "_keeps",
+        "_lock",
         "_options",
         "_producer",
         "_queue",
@@ -55,6 +58,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     def __init__(self, task: TaskProperties[P, R], options: Mapping[str, Any]) -> None:
         self.task = task
         self._options = options  # checked by `read_options`
+        self._lock = lock_rule(task, options)
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
         self._queue: str = self._route.queue
@@ -105,17 +109,17 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """As `Task.enqueue`, with the options."""
+        key = None if self._lock is None else self._key(args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_async")
-        return self._send(args, kwargs)
+        return self._send(args, kwargs, key)
 
     def enqueue_async(
         self, /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, TaskHandle[R]]:
         """As `Task.enqueue_async`, with the options."""
-        handle = self._handle()
-        return self._send_async(args, kwargs, handle, handle)
+        return self._send_async(args, kwargs, self._handle(), wants_handle=True)
 
     def enqueue_many(
         self, calls: Iterable[Call], *, spread: float | timedelta | None = None
@@ -127,14 +131,14 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         """
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_many_async")
-        return self._bulk().send(self.task._prepared_calls(calls), spread)
+        return self._bulk().send(self._calls(calls), spread)
 
     @warns_if_not_awaited
     async def enqueue_many_async(
         self, calls: Iterable[Call], *, spread: float | timedelta | None = None
     ) -> int:
         """As `Task.enqueue_many_async`, with the options."""
-        return await self._bulk().send_async(self.task._prepared_calls(calls), spread)
+        return await self._bulk().send_async(self._calls(calls), spread)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """Returns a call with these options, for `enqueue_many`. Nothing is sent.
@@ -143,8 +147,21 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
             TypeError: the call does not fit the function's signature.
             ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
         """
+        key = None if self._lock is None else self._key(args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
-        return TaskCall(self.task, self._options, args, kwargs)
+        return TaskCall(self.task, self._options, args, kwargs, key)
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Returns what the function `unique` of the application returns for a call. It takes the
+        arguments as the caller gave them. None: there is no such function."""
+        if self._lock is None or not self._lock.is_function:
+            return None
+        self.task._check(*args, **kwargs)
+        return self._lock.key(args, kwargs)
+
+    def _calls(self, calls: Iterable[Call]) -> Iterable[Any]:
+        # The calls of a unique task are prepared one by one: each needs its key.
+        return calls if self._lock is not None else self.task._prepared_calls(calls)
 
     def _bulk(self) -> BulkCalls:
         if "task_id" in self._options:
@@ -152,7 +169,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
                 f"{self._where}: the option task_id names one call; give each call of "
                 f"enqueue_many its own, by task.options(task_id=...).call(...)"
             )
-        return BulkCalls(self.task, self._current_route(), self._options)
+        return BulkCalls(self.task, self._current_route(), self._options, self._lock)
 
     def _current_route(self) -> Route:
         producer = self.task._producer
@@ -167,32 +184,74 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         task_id = self._task_id or new_task_id()
         return TaskHandle(task_id, self._queue, task.broker, task.returned, self._keeps)
 
-    def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
+    def _send(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any = None
+    ) -> TaskHandle[R]:
         """Enqueues a prepared call from this thread, and returns the task's handle."""
         route, handle = self._current_route(), self._handle()
         enqueueing = self.task._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            way.enqueue(route, args, kwargs, self._headers, handle.id)
+            if self._lock is None:
+                way.enqueue(route, args, kwargs, self._headers, handle.id)
+                return handle
+            lock = self._wanted(self._lock, args, kwargs, key)
+            present = way.enqueue(route, args, kwargs, self._headers, handle.id, lock)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
-        return handle
+        return self._judged(handle, present)
+
+    def _wanted(
+        self, rule: LockRule, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any
+    ) -> CallLock:
+        """Returns the lock of a prepared call."""
+        if not rule.is_function:
+            key = rule.key(args, kwargs)
+        return rule.of_key(key, has_chosen_id=self._task_id is not None)
+
+    def _judged(self, handle: TaskHandle[R], present: str | None) -> TaskHandle[R]:
+        """Returns the handle of a call, or of the task that has its lock.
+
+        Args:
+            present: the id of that task; None if the call was enqueued.
+
+        Raises:
+            DuplicateTask: the option `on_conflict` is "raise".
+        """
+        if present is None:
+            return handle
+        found: TaskHandle[R] = FoundTask(
+            present, handle.queue, self.task.broker, self.task.returned, handle._keeps
+        )
+        if self._lock is not None and self._lock.raises:
+            raise duplicate(self._where, found)
+        return found
 
     def _send_async(
-        self, args: Any, kwargs: Any, handle: TaskHandle[R], result: Any
+        self, args: Any, kwargs: Any, handle: TaskHandle[R], *, wants_handle: bool
     ) -> Coroutine[Any, Any, Any]:
+        key = None if self._lock is None else self._key(args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)
+        result: Any = handle if wants_handle else None
         route = self._current_route()
         enqueueing = self.task._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            return way.enqueue_async(route, args, kwargs, self._headers, handle.id, result)
+            if self._lock is None:
+                return way.enqueue_async(route, args, kwargs, self._headers, handle.id, result)
+            lock = self._wanted(self._lock, args, kwargs, key)
+
+            def judge(present: str | None) -> Any:
+                judged = self._judged(handle, present)
+                return judged if wants_handle else None
+
+            return way.enqueue_async(route, args, kwargs, self._headers, handle.id, judge, lock)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
             if blocking.running_loop() is not None:
                 raise
-        sent = self._send(args, kwargs)
+        sent = self._send(args, kwargs, key)
         return self._enqueued(None if result is None else sent)
 
     @property
@@ -218,10 +277,11 @@ class TaskWithOptions(BaseWithOptions[P, R]):
     __slots__ = ()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        key = None if self._lock is None else self._key(args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_async")
-        self._send(args, kwargs)
+        self._send(args, kwargs, key)
 
 
 class AsyncTaskWithOptions(BaseWithOptions[P, R]):
@@ -230,4 +290,4 @@ class AsyncTaskWithOptions(BaseWithOptions[P, R]):
     __slots__ = ()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
-        return self._send_async(args, kwargs, self._handle(), None)
+        return self._send_async(args, kwargs, self._handle(), wants_handle=False)

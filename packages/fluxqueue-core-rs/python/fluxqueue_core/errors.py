@@ -7,6 +7,11 @@ They are in the core because the Rust code raises them. Applications import them
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class FluxQueueError(Exception):
     """The base of every exception that FluxQueue raises on purpose.
@@ -50,6 +55,21 @@ class ArgumentTypeError(FluxQueueError, TypeError):
 
 class ArgumentValueError(FluxQueueError, ValueError):
     """JSON can't carry the value of an argument (NaN, 2**64). Nothing was sent."""
+
+
+class DuplicateTask(FluxQueueError):
+    """A unique task was not enqueued, because the same one is waiting or running
+    (`on_conflict="raise"`).
+
+    Attributes:
+        handle: the handle of the task that is there.
+        task_id: its id.
+        queue: its queue.
+    """
+
+    handle: Any = None
+    task_id: str = ""
+    queue: str = ""
 
 
 class ResultError(FluxQueueError):

@@ -125,14 +125,14 @@ local function enqueue()
   end
   if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
   for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
+  for _, message in ipairs(replaced) do
+    redis.call('ZREM', DELAYED, message)
+    redis.call('ZREM', CANCELLED, sub(message, 14, 49))
+  end
   for _, call in ipairs(later) do
     if redis.call('ZADD', DELAYED, 'NX', call.due, call.message) == 0 then
       replies[call.place] = sub(call.message, 14, 49)
     end
-  end
-  for _, message in ipairs(replaced) do
-    redis.call('ZREM', DELAYED, message)
-    redis.call('ZREM', CANCELLED, sub(message, 14, 49))
   end
   if silent > 0 then redis.call('HINCRBY', STATS, 'cancelled', silent) end
 end

@@ -23,7 +23,7 @@ local function claim(t, source, limit, grace, ranked)
   -- Takes growing batches until the bytes are enough: large messages must not keep
   -- Redis or a slow connection busy for seconds.
   local popped, bytes, step, n = {}, 0, 1, 0
-  local fields, pairs_, seen, odd, optional = {}, {}, {}, false, false
+  local fields, pairs_, seen, odd, locked = {}, {}, {}, false, nil
   while n < limit and bytes < MOST_BYTES do
     local count = math.min(step, limit - n)
     local best = ranked and ranked.take(count)
@@ -43,7 +43,10 @@ local function claim(t, source, limit, grace, ranked)
       else
         seen[f] = true
         fields[n], pairs_[2 * n - 1], pairs_[2 * n] = f, f, m
-        if opts then optional = true end
+        if opts and find(opts, '"u":', 1, true) then
+          locked = locked or {}
+          locked[#locked + 1] = m
+        end
       end
     end
     -- The average size so far says how many more fit. The difference may be negative.
@@ -69,8 +72,8 @@ local function claim(t, source, limit, grace, ranked)
       put_back(source, popped, 1)
       error(kept.err)
     end
-    if optional then
-      for i = 1, n do locks().begun(popped[i]) end
+    if locked then
+      for i = 1, #locked do locks().begun(locked[i]) end
     end
     return popped, more
   end

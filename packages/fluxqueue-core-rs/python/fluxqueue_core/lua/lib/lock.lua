@@ -29,14 +29,16 @@ local function locks()
     return string.match(opts, '[{,]"u":"(%x+):(%d+)(%a*)"')
   end
 
-  -- Calls `change` with the key of each lock of the message, who holds it (false: no task), and
-  -- the task's id.
-  local function each(message, digest, flags, change)
-    local id = sub(message, 14, 49)
-    for _, of in ipairs({digest, find(flags, 'i', 1, true) and id or nil}) do
-      local holder = redis.pcall('HGET', before .. of, 'id')
-      if type(holder) ~= 'table' then change(before .. of, holder, id) end
-    end
+  -- Calls `change` with the key of a message's lock, who holds it (false: no task), and the
+  -- task's id.
+  local function change_lock(message, digest, change)
+    local holder = redis.pcall('HGET', before .. digest, 'id')
+    if type(holder) ~= 'table' then change(before .. digest, holder, sub(message, 14, 49)) end
+  end
+
+  -- The same for the lock whose digest is the task's id, if there is one.
+  local function change_lock_of_id(message, flags, change)
+    if find(flags, 'i', 1, true) then change_lock(message, sub(message, 14, 49), change) end
   end
 
   local function release(key, holder, id)
@@ -48,27 +50,31 @@ local function locks()
   -- The task has ended, or will not begin any more.
   function self.free(message)
     local digest, _, flags = lock_of(message)
-    if digest then each(message, digest, flags, release) end
+    if not digest then return end
+    change_lock(message, digest, release)
+    change_lock_of_id(message, flags, release)
   end
 
   -- The message is in a claimed hash. No worker begins the task before this.
   function self.begun(message)
     local digest, _, flags = lock_of(message)
-    if digest and find(flags, 's', 1, true) then each(message, digest, '', release) end
+    if digest and find(flags, 's', 1, true) then change_lock(message, digest, release) end
   end
 
   -- The task will run again in `delay` ms. It keeps its lock, takes it again if its time has
   -- run out, and leaves it to another task that has it by now.
   function self.renew(t, message, delay)
     local digest, ttl, flags = lock_of(message)
-    if not digest or find(flags, 's', 1, true) then return end
-    each(message, digest, flags, function(key, holder, id)
+    if not digest then return end
+    local function hold_on(key, holder, id)
       if holder and holder ~= id then return end
       if not holder then redis.pcall('HSET', key, 'id', id, 'since', t) end
       local expires = redis.pcall('PEXPIRE', key, tonumber(delay) + tonumber(ttl))
       -- Without this right it would live forever.
       if type(expires) == 'table' and not holder then release(key, id, id) end
-    end)
+    end
+    if not find(flags, 's', 1, true) then change_lock(message, digest, hold_on) end
+    change_lock_of_id(message, flags, hold_on)
   end
 
   locks_made = self
