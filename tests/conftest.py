@@ -31,6 +31,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATABASES = 64
+# Seconds. The default of redis-py, 5 s, is over before a busy machine has read 64 MiB.
+SOCKET_TIMEOUT = 60.0
 _numbers = itertools.count()
 
 
@@ -81,7 +83,7 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     from redis import Redis
 
     url = f"{redis_server.url}/{next(_numbers) % DATABASES}"
-    with Redis.from_url(url) as client:
+    with Redis.from_url(url, socket_timeout=SOCKET_TIMEOUT) as client:
         client.flushdb()
     return url
 
@@ -91,7 +93,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
     """A redis-py client of the test's database, for assertions."""
     from redis import Redis
 
-    with Redis.from_url(redis_url) as client:
+    with Redis.from_url(redis_url, socket_timeout=SOCKET_TIMEOUT) as client:
         yield client
 
 
@@ -134,7 +136,7 @@ def only_keys_of_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
     from redis import Redis
     from support.keys import unknown_keys
 
-    with Redis.from_url(url) as client:
+    with Redis.from_url(url, socket_timeout=SOCKET_TIMEOUT) as client:
         unknown = unknown_keys(client)
     assert not unknown, f"keys that the protocol does not know: {unknown}"
 
