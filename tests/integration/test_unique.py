@@ -241,6 +241,34 @@ def test_each_call_of_a_bulk_has_its_verdict(
     assert raised.value.enqueued == 1
 
 
+@each_kind
+@pytest.mark.parametrize("in_loop", [True, False])
+@pytest.mark.parametrize("is_unique", [True, False])
+def test_each_call_of_a_bulk_has_its_handle(
+    app: FluxQueue, redis: Any, kind: int, in_loop: bool, is_unique: bool
+) -> None:
+    work = both_kinds(app, unique=is_unique)[kind]
+
+    def send(calls: Any, view: Any = work) -> Any:
+        if in_loop:
+            return asyncio.run(view.enqueue_each_async(calls))
+        return view.enqueue_each(calls)
+
+    first = work.enqueue(2)
+    handles = send([(1,), {"a": 2}, (1,), work.call(3)])
+    assert [handle.created for handle in handles] == [True, not is_unique, not is_unique, True]
+    ids = [first.id, *(handle.id for handle in handles if handle.created)]
+    assert [parts["task_id"] for parts in pending(redis)] == ids
+    assert len(send([(n,) for n in range(10, 2_510)])) == 2_500
+    if is_unique:
+        assert (handles[1], handles[2]) == (first, handles[0])
+        with pytest.raises(DuplicateTask):
+            send([(1,)], work.options(on_conflict="raise"))
+    once = work.options(unique=True, on_conflict="raise")
+    with pytest.raises(DuplicateTask):
+        send([once.call(7_000), once.call(7_000)])
+
+
 def test_a_bad_call_of_a_bulk_is_named(app: FluxQueue) -> None:
     @app.task(unique=True)
     def work(number: int) -> None: ...
@@ -262,6 +290,7 @@ def test_a_call_can_want_a_lock_that_its_task_does_not(app: FluxQueue) -> None:
     assert once.enqueue(1) == first
     assert work.enqueue(1).created
     assert work.enqueue_many([(1,), once.call(1), once.call(2)]) == 2
+    assert asyncio.run(work.enqueue_many_async([(1,), once.call(1), once.call(3)])) == 2
 
 
 def test_an_id_of_a_unique_task_is_refused_with_its_handle(app: FluxQueue) -> None:

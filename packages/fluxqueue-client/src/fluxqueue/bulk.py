@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import filterfalse, islice
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fluxqueue_core import Route
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     Span = float | timedelta
+
+# How many calls were enqueued; or the id of each, with that of the task in its place or None.
+Sent: TypeAlias = int | list[tuple[str, str | None]]
 
 CHUNK = 1_000
 IN_FLIGHT = 2
@@ -44,7 +47,7 @@ class BulkCalls:
         where: the name of the task in error messages.
     """
 
-    __slots__ = ("_lock", "_options", "_resolve", "_route", "_task", "where")
+    __slots__ = ("_lock", "_options", "_raises", "_resolve", "_route", "_task", "where")
 
     def __init__(
         self,
@@ -58,9 +61,18 @@ class BulkCalls:
         self._route = route
         self._options = options
         self._lock = lock
+        self._raises = lock is not None and lock.raises
         self._resolve: Any = self._resolved
 
     def send(self, calls: Iterable[Any], spread: Span | None = None) -> int:
+        """Returns how many calls were enqueued."""
+        return self._count(self._send(calls, spread, wants_each=False))
+
+    def send_each(self, calls: Iterable[Any], spread: Span | None = None) -> list[TaskHandle[Any]]:
+        """Returns the handle of each call."""
+        return self._handles(self._send(calls, spread, wants_each=True))
+
+    def _send(self, calls: Iterable[Any], spread: Span | None, *, wants_each: bool) -> Sent:
         _check_iterable(calls, self.where)
         # Keeps the call that the core took last. All of this runs in C: a Python frame per
         # call would lower the rate. (`append` returns None, so no call is left out.)
@@ -71,7 +83,7 @@ class BulkCalls:
             if self._lock is not None:
                 calls = map(Unprepared, calls)
             watched = filterfalse(latest.append, calls)
-            sent = self._task._producer.enqueue_many(
+            sent: Sent = self._task._producer.enqueue_many(
                 self._route,
                 watched,
                 self._task._check,
@@ -79,7 +91,7 @@ class BulkCalls:
                 resolve=self._resolve,
                 headers=as_json(self._options.get("headers")),
                 spread=None if over is None else (*over, 0),
-                verdicts=self._lock is not None,
+                verdicts=wants_each or self._lock is not None,
             )
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
@@ -90,22 +102,38 @@ class BulkCalls:
             bulk.failed(error)
             raise
         bulk.end()
-        return sent if self._lock is None else self._judged(sent, self._lock)
+        return sent
 
-    def _judged(self, verdicts: Sequence[tuple[str, str | None]], lock: LockRule) -> int:
+    def _count(self, sent: Sent) -> int:
         """Returns how many calls were enqueued.
 
         Raises:
             DuplicateTask: one was not, and the option `on_conflict` is "raise".
         """
-        present = [other for _, other in verdicts if other is not None]
-        enqueued = len(verdicts) - len(present)
-        if present and lock.raises:
+        if isinstance(sent, int):
+            return sent
+        present = [other for _, other in sent if other is not None]
+        enqueued = len(sent) - len(present)
+        if present and self._raises:
             found: TaskHandle[Any] = FoundTask(present[0], self._route.queue, self._task.broker)
-            error = duplicate(f"{self.where}, {len(present)} of {len(verdicts)} calls", found)
+            error = duplicate(f"{self.where}, {len(present)} of {len(sent)} calls", found)
             error.enqueued = enqueued
             raise error
         return enqueued
+
+    def _handles(self, sent: Sent) -> list[TaskHandle[Any]]:
+        """Returns the handle of each call, or that of the task in its place."""
+        self._count(sent)
+        assert not isinstance(sent, int)
+        task, queue = self._task, self._route.queue
+        # A call may have its own `result_ttl`.
+        keeps = self._options.get("result_ttl", task.terms.result_ttl) is not None or None
+        return [
+            TaskHandle(own, queue, task.broker, task.returned, keeps)
+            if other is None
+            else FoundTask(other, queue, task.broker, task.returned, keeps)
+            for own, other in sent
+        ]
 
     def _begin(self) -> Bulk:
         return self._task._enqueueing.way().bulk(self._route)
@@ -141,12 +169,25 @@ class BulkCalls:
         rule = lock_rule(self._task, options)
         lock = None
         if rule is not None:
+            self._raises |= rule.raises
             key = call.key if rule.is_function else rule.key(call.args, call.kwargs)
             lock = rule.of_key(key, has_chosen_id="task_id" in options)
         headers = as_json(options.get("headers"))
         return route, call.args, call.kwargs, headers, options.get("task_id"), lock
 
     async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
+        """As `send`, on the running event loop."""
+        return self._count(await self._send_async(calls, spread, wants_each=False))
+
+    async def send_each_async(
+        self, calls: Iterable[Any], spread: Span | None = None
+    ) -> list[TaskHandle[Any]]:
+        """As `send_each`, on the running event loop."""
+        return self._handles(await self._send_async(calls, spread, wants_each=True))
+
+    async def _send_async(
+        self, calls: Iterable[Any], spread: Span | None, *, wants_each: bool
+    ) -> Sent:
         _check_iterable(calls, self.where)
         in_flight: deque[tuple[asyncio.Future[Any], int]] = deque()
         verdicts: list[tuple[str, str | None]] = []
@@ -160,6 +201,10 @@ class BulkCalls:
             while chunk := list(islice(iterator, CHUNK)):
                 if self._lock is not None:
                     chunk = [Unprepared(call) for call in chunk]
+                # A call with options may want a lock, and then have another verdict.
+                wants_verdicts = (
+                    wants_each or self._lock is not None or TaskCall in map(type, chunk)
+                )
                 sent = self._task._producer.enqueue_chunk_async(
                     self._route,
                     chunk,
@@ -168,7 +213,7 @@ class BulkCalls:
                     resolve=self._resolve,
                     headers=headers,
                     spread=None if over is None else (*over, before),
-                    verdicts=self._lock is not None,
+                    verdicts=wants_verdicts,
                 )
                 before += len(chunk)
                 in_flight.append((sent, len(chunk)))
@@ -191,7 +236,10 @@ class BulkCalls:
                 future.cancel()
             raise
         bulk.end()
-        return enqueued if self._lock is None else self._judged(verdicts, self._lock)
+        if wants_each:
+            return verdicts
+        # Chunks without verdicts were enqueued whole.
+        return enqueued - len(verdicts) + self._count(verdicts)
 
     def _fail(self, error: Exception, index: int | None, call: Any, enqueued: int) -> NoReturn:
         """Raises `error` with the details that are known.

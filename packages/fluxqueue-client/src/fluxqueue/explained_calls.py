@@ -60,11 +60,16 @@ class ExplainedCalls:
         return EnqueuedCall(result, self._where, f"{self.__name__}.enqueue(...)")
 
 
-# Decorates the `async def` that sends many calls.
-warns_if_not_awaited = AwaitedMethod(
-    "none of its calls was sent",
-    lambda task: str(task._where),
-    "{}.enqueue_many_async",
-    "{}.enqueue_many",
-    cut_off="some of its calls may not have been sent",
-)
+def _sends_calls(method: str) -> AwaitedMethod:
+    return AwaitedMethod(
+        "none of its calls was sent",
+        lambda task: str(task._where),
+        f"{{}}.{method}_async",
+        f"{{}}.{method}",
+        cut_off="some of its calls may not have been sent",
+    )
+
+
+# These decorate the `async def` that sends many calls, and the one that returns their handles.
+warns_if_not_awaited = _sends_calls("enqueue_many")
+warns_if_each_not_awaited = _sends_calls("enqueue_each")

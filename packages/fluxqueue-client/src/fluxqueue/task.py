@@ -14,7 +14,7 @@ from . import blocking, peer_names
 from .bulk import BulkCalls
 from .context import Context
 from .enqueueing import Enqueueing
-from .explained_calls import ExplainedCalls, warns_if_not_awaited
+from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
 from .options import Terms
 from .return_value import ReturnValue
@@ -179,6 +179,26 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         """As `enqueue_many`, on the running event loop: in chunks of 1,000 calls, with at
         most two chunks in flight."""
         return await BulkCalls(self, self._route, NO_OPTIONS).send_async(calls, spread)
+
+    def enqueue_each(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        """Enqueues one task per call as `enqueue_many`, and returns the handle of each, in
+        their order. Of a unique task it may be that of another call: `created` is False then.
+
+        Raises:
+            As `enqueue_many`.
+        """
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_each_async")
+        return BulkCalls(self, self._route, NO_OPTIONS).send_each(calls, spread)
+
+    @warns_if_each_not_awaited
+    async def enqueue_each_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        """As `enqueue_each`, on the running event loop."""
+        return await BulkCalls(self, self._route, NO_OPTIONS).send_each_async(calls, spread)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """Returns one call for `enqueue_many`. Nothing is sent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .explained_calls import warns_if_not_awaited
+from .explained_calls import warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
 from .task import AnyTask, AsyncTask, BaseTask, Task
@@ -59,6 +59,18 @@ class TypedCalls(BaseTask[P, R]):
     ) -> int:
         calls = self._prepared_calls(calls)
         return await BaseTask.enqueue_many_async(self, calls, spread=spread)
+
+    def enqueue_each(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        return BaseTask.enqueue_each(self, self._prepared_calls(calls), spread=spread)
+
+    @warns_if_each_not_awaited
+    async def enqueue_each_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        calls = self._prepared_calls(calls)
+        return await BaseTask.enqueue_each_async(self, calls, spread=spread)
 
     def conversion(self) -> Conversion | None:
         names = self.local_names  # once: another thread may make its first call now

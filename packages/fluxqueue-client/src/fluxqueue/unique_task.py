@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .explained_calls import warns_if_not_awaited
+from .explained_calls import warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
 from .options import Terms
 from .task import AnyTask, AsyncTask, BaseTask, Task
@@ -50,6 +50,17 @@ class UniqueCalls(BaseTask[P, R]):
         self, calls: Iterable[Call], *, spread: float | timedelta | None = None
     ) -> int:
         return await self._view().enqueue_many_async(calls, spread=spread)
+
+    def enqueue_each(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        return self._view().enqueue_each(calls, spread=spread)
+
+    @warns_if_each_not_awaited
+    async def enqueue_each_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        return await self._view().enqueue_each_async(calls, spread=spread)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         return self._view().call(*args, **kwargs)

@@ -15,7 +15,7 @@ from . import blocking
 from .bulk import BulkCalls
 from .call_options import CallOptions, read_options
 from .errors import ConfigurationError
-from .explained_calls import ExplainedCalls, warns_if_not_awaited
+from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import FoundTask, TaskHandle, duplicate
 from .lock_rule import LockRule, lock_rule
 from .middleware import CallLock
@@ -139,6 +139,25 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     ) -> int:
         """As `Task.enqueue_many_async`, with the options."""
         return await self._bulk().send_async(self._calls(calls), spread)
+
+    def enqueue_each(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        """As `Task.enqueue_each`, with the options.
+
+        Raises:
+            ConfigurationError: there is a `task_id`, which can name one call only.
+        """
+        if blocking.running_loop() is not None:
+            self._warn_of_blocked_loop("enqueue_each_async")
+        return self._bulk().send_each(self._calls(calls), spread)
+
+    @warns_if_each_not_awaited
+    async def enqueue_each_async(
+        self, calls: Iterable[Call], *, spread: float | timedelta | None = None
+    ) -> list[TaskHandle[R]]:
+        """As `Task.enqueue_each_async`, with the options."""
+        return await self._bulk().send_each_async(self._calls(calls), spread)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """Returns a call with these options, for `enqueue_many`. Nothing is sent.
