@@ -46,6 +46,9 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");
         assert_eq!(Some(m.enqueued_at), vector["enqueued_at"].as_u64(), "{what}");
+        assert_eq!(m.terms.timeout, vector["timeout"].as_f64(), "{what}");
+        assert_eq!(m.terms.timeout_wins, vector["timeout_wins"].as_bool().unwrap_or(false), "{what}");
+        assert_eq!(m.on_failure(), vector["on_failure"].as_str(), "{what}");
         assert_eq!(with_retry(&m), bytes(&vector["retried"]), "{what}");
         assert_eq!(with_delivery(raw).expect("well formed").1, bytes(&vector["raised"]), "{what}");
     }

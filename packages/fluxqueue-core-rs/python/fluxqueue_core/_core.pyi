@@ -951,8 +951,9 @@ def parse_message(message: bytes) -> dict[str, Any]:
     (`expired`, `cancelled` or None), `priority` (0 to 9), `expires` (ms since 1970, or
     None), `result_ttl` (ms or None),
     `snoozes`, `releases`, `name`, `args` (bytes), `kwargs` (bytes or None),
-    `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `headers` (a dict
-    or None), `on_failure` (JSON as text, or None), `enqueued_at` (ms since 1970).
+    `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `timeout_wins`,
+    `headers` (a dict or None), `on_failure` (JSON as text, or None), `enqueued_at` (ms since
+    1970).
 
     Raises:
         MalformedMessage: the bytes are not a message. The text says what is wrong.

@@ -96,6 +96,7 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     parts.set_item("deliveries", m.deliveries)?;
     parts.set_item("max_retries", m.terms.max_retries)?;
     parts.set_item("timeout", m.terms.timeout)?;
+    parts.set_item("timeout_wins", m.terms.timeout_wins)?;
     parts.set_item("headers", m.headers().map(|headers| headers.all()))?;
     parts.set_item("on_failure", m.on_failure())?;
     parts.set_item("enqueued_at", m.enqueued_at)?;
