@@ -353,7 +353,7 @@ def cancel_tour(admin: Any, user: Producer) -> None:
     of[2] = message(2, deliveries=2)
     by_hand.open("c")
     by_hand.claim("c", of[4])
-    by_hand.enqueue(of[0])
+    by_hand.enqueue(of[0], message(7, opts='{"p":3}'))
     admin.zadd(by_hand.key("prioritized"), {of[1]: 1})
     admin.rpush(by_hand.key("suspects"), of[2])
     admin.zadd(by_hand.key("delayed"), {of[3]: by_hand.now() + DAY})

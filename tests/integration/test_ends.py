@@ -29,7 +29,7 @@ def test_the_table_has_every_column_filled() -> None:
     assert len(ROWS) >= 14
     for end, row in ROWS.items():
         assert row.when and row.counted and row.frees and row.stores, end
-        assert row.frees <= {"field", "cancel", "digest"}, end
+        assert row.frees <= {"field", "cancel", "lock", "digest"}, end
         assert row.stores <= {"result", "dead set"}, end
         assert ("channel" in row.tells) == ("result" in row.stores), end
         # The log has one event.
@@ -109,10 +109,13 @@ def test_a_worker_that_discards_failures_stores_the_other_dead(
 COUNTERS = {row.counted for row in ROWS.values()}
 
 
+LOCK = key("unique", "q", "0123456789abcdef")
+
+
 @pytest.mark.versions
 @pytest.mark.parametrize("end", ROWS)
 def test_the_scripts_free_what_the_row_says(scripts: Scripts, end: str) -> None:
-    raw = of_end(end, options="" if end == "succeeded" else '"r":60000')
+    raw = of_end(end, options='"u":"0123456789abcdef:60000"')
     held = ["c", "lost"]
     if end == "unknown_version":
         scripts.open("c")
@@ -123,10 +126,12 @@ def test_the_scripts_free_what_the_row_says(scripts: Scripts, end: str) -> None:
     else:
         scripts.claim("c", raw)
         assert scripts.cancel(raw) == "requested"
+        scripts.redis.hset(LOCK, "id", raw[13:49])
 
     def there() -> set[str]:
         found = {"field"} if any(scripts.held(consumer) for consumer in held) else set()
         found |= {"cancel"} if scripts.cancelled() else set()
+        found |= {"lock"} if scripts.redis.exists(LOCK) else set()
         return found | ({"digest"} if scripts.redis.exists(scripts.key("newer")) else set())
 
     before = there()
@@ -137,10 +142,8 @@ def test_the_scripts_free_what_the_row_says(scripts: Scripts, end: str) -> None:
         scripts.be_swept()
         scripts.bury("c")
         scripts.move("c", (field(raw), "dead", raw, REASON))
-    elif end == "succeeded":
-        scripts.exchange("c", succeeded=[field(raw)])
     else:
-        kind = end if end in ("expired", "cancelled") else "dead"
+        kind = {"succeeded": "done", "expired": end, "cancelled": end}.get(end, "dead")
         scripts.exchange("c", outcomes=[Outcome(field(raw), kind, REASON, "1")])
     assert before == ROWS[end].frees and there() == set()
     assert scripts.stats() == {ROWS[end].counted: 1}

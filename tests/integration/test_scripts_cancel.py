@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fluxqueue_core import parse_message
+from redis import ResponseError
 from support.scripts import Outcome, Scripts, field, message
 
 pytestmark = pytest.mark.versions
@@ -126,6 +127,73 @@ def test_it_outlives_the_worker(scripts: Scripts) -> None:
     assert scripts.move("c", (field(held), "home", message(1, deliveries=1), b"")) == [1, 0]
     [home] = scripts.list("pending")
     assert condemned(home) == "cancelled" and parse_message(home)["deliveries"] == 1
+
+
+@pytest.mark.parametrize("opts", ["", '{"p":5}'])
+def test_one_that_a_worker_gives_back_is_condemned(scripts: Scripts, opts: str) -> None:
+    """Rule 20: it was cancelled while a worker held it, and BLMOVE must bring it to no other."""
+    held, inbox, other = message(1, opts=opts), message(2, opts=opts), message(3)
+    scripts.claim("c", held, other)
+    scripts.enqueue(inbox)
+    scripts.block("c")
+    assert [scripts.cancel(m) for m in (held, inbox)] == ["requested"] * 2
+    scripts.open("d", ["c"], [field(other)])
+    scripts.open("", ["d"])
+    waiting = [*scripts.list("pending"), *scripts.redis.zrange(scripts.key("prioritized"), 0, -1)]
+    assert {id_of(m): condemned(m) for m in waiting} == {
+        id_of(held): "cancelled",
+        id_of(inbox): "cancelled",
+        id_of(other): None,
+    }
+
+
+@pytest.mark.parametrize("opts", ["", '{"p":5}'])
+def test_one_in_the_inbox_of_a_lost_worker_is_condemned(scripts: Scripts, opts: str) -> None:
+    of, other = message(1, opts=opts), message(2, opts=opts)
+    scripts.open("c")
+    scripts.open("", ["c"])
+    scripts.enqueue(of, other)
+    # Late requests of a connection that has broken.
+    scripts.block("c")
+    scripts.block("c")
+    assert scripts.cancel(of) == "requested"
+    assert scripts.reclaim("c") == 2
+    waiting = [*scripts.list("pending"), *scripts.redis.zrange(scripts.key("prioritized"), 0, -1)]
+    found = {id_of(m): condemned(m) for m in waiting}
+    assert found == {id_of(of): "cancelled", id_of(other): None}
+
+
+@pytest.mark.parametrize("where", ["pending", "delayed", "prioritized", "head"])
+def test_a_cancelled_one_hides_no_better_one(scripts: Scripts, where: str) -> None:
+    """Rule 16: the head of pending has the highest priority, and stays the first of these."""
+    scripts.open("c")
+    best, second = message(1, opts='{"p":9}'), message(2, opts='{"p":5}')
+    scripts.enqueue_ranked(best)
+    scripts.enqueue_ranked(second)
+    third = message(3, opts='{"p":1}' if where == "prioritized" else "")
+    if where == "delayed":
+        scripts.redis.zadd(scripts.key("delayed"), {third: scripts.now() + 60_000})
+    elif where == "prioritized":
+        scripts.enqueue_ranked(third)
+    else:
+        scripts.enqueue(third)
+    cancelled = best if where == "head" else third
+    assert scripts.cancel(cancelled) == "cancelled"
+    claimed = scripts.exchange("c", 3).claimed
+    assert sorted(map(id_of, claimed)) == sorted(map(id_of, [best, second, third]))
+    left = [m for m in claimed if id_of(m) != id_of(cancelled)]
+    assert left == [m for m in (best, second, third) if m != cancelled]
+
+
+def test_an_end_that_fails_forgets_no_cancel(scripts: Scripts) -> None:
+    held = message(1, opts="{}")
+    scripts.claim("c", held)
+    scripts.cancel(held)
+    scripts.redis.set(scripts.key("stats"), "no hash")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        scripts.exchange("c", outcomes=[Outcome(field(held), "done")])
+    assert scripts.cancelled() == {id_of(held)} and set(scripts.held("c")) == {field(held)}
+    scripts.redis.delete(scripts.key("stats"))
 
 
 def test_promote_condemns_it(scripts: Scripts) -> None:

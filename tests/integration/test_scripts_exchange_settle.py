@@ -58,6 +58,32 @@ def test_a_retry_waits_for_its_delay_by_the_clock_of_redis(
     assert scripts.stats() == counted
 
 
+@pytest.mark.parametrize("kind", ["later", "release"])
+def test_an_outcome_of_an_earlier_attempt_replaces_no_message(scripts: Scripts, kind: str) -> None:
+    """Rule 22: a snooze and a drain leave the field as it is. A model of the protocol has found
+    these steps."""
+    first, second, third = (
+        message(1, opts=opts, args=args)
+        for opts, args in (("", b"[]"), ('{"s":1}', b"[]"), ('{"s":1,"b":1}', b'["saved"]'))
+    )
+    assert field(first) == field(second) == field(third)
+    outcome = Outcome(field(first), kind, second, "0" if kind == "later" else "")
+    # The connection of a worker breaks. Redis still executes its last exchange...
+    scripts.claim("old", first)
+    scripts.exchange("old", outcomes=[outcome])
+    scripts.promote()
+    # ... another worker makes the next attempt, which a drain cuts off...
+    scripts.open("other")
+    assert scripts.exchange("other", 1).claimed == [second]
+    scripts.exchange("other", outcomes=[Outcome(field(second), "release", third)])
+    # ... and a late BLMOVE brings this message to the first, which then opens again.
+    assert scripts.block("old") == third
+    assert scripts.open("new", ["old"], [field(first)]) == [field(first)]
+    scripts.exchange("new", outcomes=[outcome])
+    assert scripts.list("pending") == [third]
+    assert scripts.delayed() == {} and scripts.held("new") == {}
+
+
 def test_a_retry_that_waits_already_is_parked_and_does_not_move_the_other(
     scripts: Scripts,
 ) -> None:

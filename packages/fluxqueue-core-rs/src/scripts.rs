@@ -60,13 +60,13 @@ macro_rules! scripts {
 }
 
 scripts! {
-    "open" takes Lives, made of "keys" "clock" "message" "arrive";
+    "open" takes Lives, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer"
         "hold" "condemn" "arrive" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
     "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer" "hold";
     "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "lock" "finish" "condemn";
-    "reclaim" takes Life, made of "keys" "clock" "message" "arrive";
+    "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "promote" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "lock" "condemn" "arrive";

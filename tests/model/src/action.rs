@@ -1,7 +1,7 @@
 //! The model's steps, and the effect of each.
 
 use crate::faults::Fault;
-use crate::list::{List, Msg};
+use crate::list::Msg;
 use crate::process::*;
 use crate::properties::{Violation, check};
 use crate::scope::Scope;
@@ -121,6 +121,15 @@ pub enum Action {
     Enqueue {
         task: usize,
     },
+    /// A caller cancels the task. `looks`: the lists are short enough to look through.
+    Cancel {
+        task: usize,
+        looks: bool,
+    },
+    /// The moment of the task's expiry passes.
+    Expire {
+        task: usize,
+    },
     Tick,
 }
 
@@ -138,11 +147,11 @@ impl Action {
             Execute { .. } => 4,
             Serve { .. } => 5,
             Begin { .. } => 6,
-            End { outcome: Outcome::Succeeded, .. } | Poison { .. } | EndOrphan { .. } => 7,
+            End { outcome: Outcome::Succeeded | Outcome::Cancelled, .. } | Poison { .. } | EndOrphan { .. } => 7,
             SendOpen { .. } => 8,
             SendExchange { .. } | SendClose { .. } => 9,
             Start { .. } => 11,
-            StepRescue { .. } | Promote { .. } | Enqueue { .. } => 12,
+            StepRescue { .. } | Promote { .. } | Enqueue { .. } | Cancel { .. } => 12,
             Sweep { consumer: Some(_), .. } => 13,
             Sweep { consumer: None, .. } => 14,
             Tick => 15,
@@ -191,7 +200,7 @@ impl State {
             }
             TimeOut { at } => self.workers[at].blocking = Blocking::Idle,
             Begin { at } => self.begin(scope, at)?,
-            End { at, outcome } => self.end(at, outcome),
+            End { at, outcome } => self.end(scope, at, outcome),
             Poison { at } => self.lose_process(at),
             EndOrphan { at } => self.workers[at].orphans -= 1,
             SendOpen { at } => {
@@ -224,8 +233,10 @@ impl State {
             Enqueue { task } => {
                 self.fates[task] = Fate::Open;
                 self.bound[task] = scope.version2[task];
-                self.arrive(Msg::new(task), scope, List::push);
+                self.arrive(Msg::new(task), scope, false);
             }
+            Cancel { task, looks } => self.cancel(scope, task, looks)?,
+            Expire { task } => self.expired.add(task),
             Tick => self.tick(scope)?,
         }
         self.block_where_free(scope);

@@ -36,6 +36,7 @@ impl State {
             out.extend(self.delayed.iter().map(|message| Promote { message }));
             let waits = (0..2).filter(|t| self.fates[*t] == Fate::NotEnqueued && !self.is_locked_out(scope, *t));
             out.extend(waits.map(|task| Enqueue { task }));
+            self.actions_of_callers(scope, &mut out);
         }
         if self.may_tick() {
             out.push(Tick);
@@ -141,17 +142,22 @@ impl State {
         if waiting && (full || !fresh) && worker.ready && worker.scripts.is_none() {
             out.push(Shed { at });
         }
-        let runs = worker.holds().find(|(_, stage)| *stage == Stage::Running);
-        if let Some((message, _)) = runs {
-            match scope.tasks[message.task()] {
-                Kind::Poison => out.push(Poison { at }),
-                kind => {
-                    out.push(End { at, outcome: Outcome::Succeeded });
-                    if kind == Kind::MayFail {
-                        let outcome = if message.retries() < MAX_RETRIES { Outcome::Retry } else { Outcome::Dead };
-                        out.push(End { at, outcome });
-                    }
+        if let Some((message, stage)) = worker.holds().find(|(_, stage)| stage.runs()) {
+            let kind = scope.tasks[message.task()];
+            let mut end = |outcome| out.push(End { at, outcome });
+            if !matches!(kind, Kind::Poison | Kind::Endless) {
+                end(Outcome::Succeeded);
+            }
+            match kind {
+                // If it raises anything, it was cancelled.
+                Kind::Good | Kind::MayFail | Kind::Snoozes | Kind::Endless if stage == Stage::Stopping => {
+                    end(Outcome::Cancelled);
                 }
+                Kind::MayFail if message.retries() < MAX_RETRIES => end(Outcome::Retry),
+                Kind::Snoozes if message.snoozes() < MAX_SNOOZES => end(Outcome::Later),
+                Kind::MayFail | Kind::Snoozes => end(Outcome::Dead),
+                Kind::Poison => out.push(Poison { at }),
+                Kind::Good | Kind::Endless => (),
             }
             if worker.draining {
                 out.push(ReleaseRunning { at });
@@ -160,6 +166,26 @@ impl State {
         if worker.orphans > 0 {
             out.push(EndOrphan { at });
         }
+    }
+
+    fn actions_of_callers(&self, scope: &Scope, out: &mut Vec<Action>) {
+        for task in (0..2).filter(|t| self.fates[*t] != Fate::NotEnqueued) {
+            if scope.cancels[task] && !self.was_cancelled.has(task) {
+                out.push(Cancel { task, looks: true });
+                if scope.has_long_lists && self.waits(task) {
+                    out.push(Cancel { task, looks: false });
+                }
+            }
+            if scope.expires[task] && self.fates[task] == Fate::Open && !self.expired.has(task) {
+                out.push(Expire { task });
+            }
+        }
+    }
+
+    /// Whether a list or a set of the queue has the task.
+    fn waits(&self, task: usize) -> bool {
+        let lists = [&self.delayed, &self.prioritized, &self.pending, &self.suspects];
+        lists.into_iter().any(|list| list.iter().any(|m| m.task() == task))
     }
 
     fn actions_of_schedulers(&self, scope: &Scope, out: &mut Vec<Action>) {

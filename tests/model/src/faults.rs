@@ -155,8 +155,9 @@ impl State {
             let (settled, outcomes) = (List::EMPTY, [None; 4]);
             let older = self.workers[at].older;
             let renewal = Request::Exchange { id, settled, outcomes, claim: 0, suspects: false, older };
-            if self.exchange(scope, renewal)? != Reply::Exchanged(None) {
+            if let Reply::Exchanged(Some(claim)) = self.exchange(scope, renewal)? {
                 self.workers[at].age = 0;
+                self.hear_of_cancels(at, claim.cancelled);
             }
         } else if worker.mode == Mode::Stopped || worker.cut {
             // If the lease ends before its renewal, this fault is a cause.

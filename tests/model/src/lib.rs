@@ -6,9 +6,13 @@
 #![warn(missing_docs)]
 
 pub mod action;
+pub mod arrive;
+pub mod condemn;
 pub mod enabled;
+pub mod ends;
 pub mod faults;
 pub mod list;
+pub mod lock;
 pub mod mutant;
 pub mod process;
 pub mod properties;
@@ -18,4 +22,5 @@ pub mod scope;
 pub mod search;
 pub mod state;
 pub mod symmetry;
+pub mod tasks;
 pub mod worker;

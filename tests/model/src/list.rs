@@ -1,30 +1,45 @@
 //! Messages, and short lists of messages.
 
 use std::fmt;
-use std::num::NonZeroU8;
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroU16;
 
-/// A message in one byte: its task, its counters, and two marks for the model's use.
-/// Without the marks it is also the message's field.
+/// Why no worker may begin a message: its option `e`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// It has expired.
+    Expired,
+    /// Its task was cancelled.
+    Cancelled,
+}
+
+/// A message in two bytes: its task, its counters, its options, and two marks for the
+/// model's use. Task and counters alone are the message's field.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Msg(NonZeroU8);
+pub struct Msg(NonZeroU16);
 
-const PRESENT: u8 = 0x80;
-const STALE: u8 = 0x40;
-const DURING: u8 = 0x20;
+const FIELD: u16 = 0b1_1111; // bit 0 is always set
+const STALE: u16 = 0x20;
+const DURING: u16 = 0x40;
+const EXPIRED: u16 = 0x100;
+const CANCELLED: u16 = 0x200;
+const SNOOZE: u16 = 0x400; // two bits
+const CUT_OFF: u16 = 0x1000;
+const OPTIONS: u16 = EXPIRED | CANCELLED | (3 * SNOOZE) | CUT_OFF;
 
 impl Msg {
     /// The message of a task's first attempt.
     pub fn new(task: usize) -> Msg {
-        Msg(NonZeroU8::MIN | (PRESENT | (task as u8) << 1))
+        Msg(NonZeroU16::MIN | (task as u16) << 1)
     }
 
-    fn bits(self) -> u8 {
+    fn bits(self) -> u16 {
         self.0.get()
     }
 
-    fn with(self, mark: u8, on: bool) -> Msg {
+    fn with(self, mark: u16, on: bool) -> Msg {
         let bits = if on { self.bits() | mark } else { self.bits() & !mark };
-        Msg(NonZeroU8::MIN | bits)
+        Msg(NonZeroU16::MIN | bits)
     }
 
     /// The task's index.
@@ -34,17 +49,41 @@ impl Msg {
 
     /// The same message for the other task.
     pub fn of_the_other(self) -> Msg {
-        Msg(NonZeroU8::MIN | (self.bits() ^ 2))
+        Msg(NonZeroU16::MIN | (self.bits() ^ 2))
     }
 
     /// The number of workers lost while they held it (0 to 3).
     pub fn deliveries(self) -> u8 {
-        self.bits() >> 2 & 3
+        (self.bits() >> 2 & 3) as u8
     }
 
     /// The number of the task's failures (0 or 1).
     pub fn retries(self) -> u8 {
-        self.bits() >> 4 & 1
+        (self.bits() >> 4 & 1) as u8
+    }
+
+    /// How many times the task has put itself off (0 to 2).
+    pub fn snoozes(self) -> u8 {
+        ((self.bits() / SNOOZE) & 3) as u8
+    }
+
+    /// Whether a drain has cut the task off.
+    pub fn is_cut_off(self) -> bool {
+        self.bits() & CUT_OFF > 0
+    }
+
+    /// How many attempts have ended and left the field as it is.
+    pub fn earlier_attempts(self) -> u8 {
+        self.snoozes() + u8::from(self.is_cut_off())
+    }
+
+    /// Why it must not begin, if so.
+    pub fn condemned(self) -> Option<Why> {
+        match self.bits() & (EXPIRED | CANCELLED) {
+            0 => None,
+            EXPIRED => Some(Why::Expired),
+            _ => Some(Why::Cancelled),
+        }
     }
 
     /// The message after the loss of a worker.
@@ -54,12 +93,41 @@ impl Msg {
 
     /// The message after a failure.
     pub fn retried(self) -> Msg {
-        Msg(self.0.saturating_add(1 << 4))
+        self.with(1 << 4, true)
     }
 
-    /// The message without the marks: id and counters, so one attempt at one task.
-    pub fn field(self) -> Msg {
+    /// The message after the task has put itself off.
+    pub fn snoozed(self) -> Msg {
+        Msg(self.0.saturating_add(SNOOZE))
+    }
+
+    /// The message after a drain has cut the task off.
+    pub fn cut_off(self) -> Msg {
+        self.with(CUT_OFF, true)
+    }
+
+    /// The condemned message. One that is condemned already stays as it is.
+    pub fn condemn(self, why: Why) -> Msg {
+        match (self.condemned(), why) {
+            (Some(_), _) => self,
+            (None, Why::Expired) => self.with(EXPIRED, true),
+            (None, Why::Cancelled) => self.with(CANCELLED, true),
+        }
+    }
+
+    /// Whether it has options that a script or a worker has added, so it is of version 2.
+    pub fn has_options(self) -> bool {
+        self.bits() & OPTIONS > 0
+    }
+
+    /// The message without the marks, as it is in Redis.
+    pub fn plain(self) -> Msg {
         self.with(STALE | DURING, false)
+    }
+
+    /// Id and counters: one attempt at one task. A snooze and a drain leave it as it is.
+    pub fn field(self) -> Msg {
+        self.with(!FIELD, false)
     }
 
     /// Whether a worker has this copy, although Redis has given the message to others.
@@ -87,13 +155,22 @@ impl fmt::Debug for Msg {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let name = if self.task() == 0 { 'A' } else { 'B' };
         write!(f, "{name}{}/{}", self.deliveries(), self.retries())?;
-        f.write_str(if self.is_stale() { "?" } else { "" })
+        let marks = [(STALE, "?"), (EXPIRED, "x"), (CANCELLED, "c"), (3 * SNOOZE, "s"), (CUT_OFF, "b")];
+        marks.iter().filter(|(mark, _)| self.bits() & mark > 0).try_for_each(|(_, name)| f.write_str(name))
     }
 }
 
 /// Up to four messages. The first is a Redis list's right end, which is taken next.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct List([Option<Msg>; 4]);
+
+/// In one step for all four messages: a state has many lists.
+impl Hash for List {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let all = self.0.iter().fold(0, |all, m| all << 16 | u64::from(m.map_or(0, Msg::bits)));
+        state.write_u64(all);
+    }
+}
 
 impl List {
     /// The empty list.
@@ -201,5 +278,8 @@ mod tests {
         let m = Msg::new(1).raised().raised().retried().stale().during(true);
         assert_eq!((m.task(), m.deliveries(), m.retries()), (1, 2, 1));
         assert_eq!(m.field(), Msg::new(1).raised().raised().retried());
+        let with_options = m.snoozed().cut_off().condemn(Why::Cancelled).condemn(Why::Expired);
+        assert_eq!((with_options.field(), with_options.condemned()), (m.field(), Some(Why::Cancelled)));
+        assert!((with_options.snoozes(), with_options.is_cut_off()) == (1, true) && with_options.is_stale());
     }
 }

@@ -69,10 +69,53 @@ pub enum Mutant {
     HeadGoesFirst,
     /// A worker that knows version 1 only drops a message of version 2.
     ForgetsNewerVersions,
+    /// A message comes to the front of `pending` although a prioritized one is there (rule 16).
+    FrontHidesTheHead,
+    /// A worker begins a condemned message (rule 18).
+    CondemnedBegin,
+    /// A worker looks at the expiry when it claims a message, and not again when a slot is
+    /// free (rule 19).
+    BeginsExpired,
+    /// `settle` does not condemn the message of a cancelled task that returns (rule 20).
+    SettleIgnoresCancel,
+    /// `move` does not condemn it.
+    MoveIgnoresCancel,
+    /// `open` does not condemn it.
+    OpenIgnoresCancel,
+    /// `reclaim` does not condemn it.
+    ReclaimIgnoresCancel,
+    /// `promote` does not condemn it.
+    PromoteIgnoresCancel,
+    /// `promote` condemns every due message while any task is cancelled.
+    PromoteCondemnsAll,
+    /// `exchange` does not name the cancelled tasks.
+    ExchangeNamesNone,
+    /// `exchange` forgets a cancel once it has named it.
+    NamesOnce,
+    /// A plain success does not forget the cancel.
+    SuccessKeepsCancel,
+    /// No other end forgets it.
+    EndKeepsCancel,
+    /// `cancel` does not look into the inboxes.
+    CancelOverlooksInboxes,
+    /// The end of a cancelled task enqueues its callback.
+    CancelCallsBack,
+    /// `move` makes the effects of a message that another scheduler has moved (rule 21).
+    EffectsUnchecked,
+    /// A worker keeps a result when the attempt ends, before the settling.
+    EffectsAtOnce,
+    /// A worker keeps a result after the settling.
+    EffectsAfterReply,
+    /// A snooze raises the failures.
+    SnoozeCountsFailure,
+    /// A drain that cuts a task off raises the failures.
+    DrainCountsFailure,
+    /// An outcome of an earlier attempt replaces the message of the next one (rule 22).
+    OldOutcomeRewrites,
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 33] = [
+pub const ALL: [Mutant; 54] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -106,4 +149,25 @@ pub const ALL: [Mutant; 33] = [
     Mutant::PromoteDoesNotGuard,
     Mutant::HeadGoesFirst,
     Mutant::ForgetsNewerVersions,
+    Mutant::FrontHidesTheHead,
+    Mutant::CondemnedBegin,
+    Mutant::BeginsExpired,
+    Mutant::SettleIgnoresCancel,
+    Mutant::MoveIgnoresCancel,
+    Mutant::OpenIgnoresCancel,
+    Mutant::ReclaimIgnoresCancel,
+    Mutant::PromoteIgnoresCancel,
+    Mutant::PromoteCondemnsAll,
+    Mutant::ExchangeNamesNone,
+    Mutant::NamesOnce,
+    Mutant::SuccessKeepsCancel,
+    Mutant::EndKeepsCancel,
+    Mutant::CancelOverlooksInboxes,
+    Mutant::CancelCallsBack,
+    Mutant::EffectsUnchecked,
+    Mutant::EffectsAtOnce,
+    Mutant::EffectsAfterReply,
+    Mutant::SnoozeCountsFailure,
+    Mutant::DrainCountsFailure,
+    Mutant::OldOutcomeRewrites,
 ];

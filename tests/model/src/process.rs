@@ -2,6 +2,7 @@
 
 use crate::list::{List, Msg};
 use crate::state::{IDS, LEASE};
+use crate::tasks::Tasks;
 
 /// How a worker's attempt ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -10,10 +11,18 @@ pub enum Outcome {
     Succeeded,
     /// It failed and will be retried.
     Retry,
+    /// It put itself off (`later`).
+    Later,
     /// It failed for good.
     Dead,
-    /// The worker gives it back.
+    /// The worker gives it back. It has not begun.
     Release,
+    /// A drain has cut it off: the worker gives it back.
+    CutOff,
+    /// It has expired, and did not begin.
+    Expired,
+    /// It was cancelled. It did not begin, or was stopped.
+    Cancelled,
 }
 
 /// A request on its way to Redis, or in Redis.
@@ -52,13 +61,22 @@ pub enum Request {
     },
 }
 
+/// The reply of `exchange`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Claim {
+    /// The messages claimed.
+    pub claimed: List,
+    /// The cancelled tasks that the consumer holds.
+    pub cancelled: Tasks,
+}
+
 /// The reply of a script.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reply {
     /// `open`: the messages that the new id holds, or None if the id was refused.
     Opened(Option<List>),
-    /// `exchange`: the messages claimed, or None if the lease is lost.
-    Exchanged(Option<List>),
+    /// `exchange`: None if the lease is lost.
+    Exchanged(Option<Claim>),
 }
 
 /// The connection for scripts.
@@ -90,8 +108,17 @@ pub enum Stage {
     Waiting,
     /// Running.
     Running,
+    /// Running, and the worker stops it: it was cancelled.
+    Stopping,
     /// Ended, but not settled in Redis.
     Settling(Outcome),
+}
+
+impl Stage {
+    /// Whether the task runs.
+    pub fn runs(self) -> bool {
+        matches!(self, Stage::Running | Stage::Stopping)
+    }
 }
 
 /// The state of a process.
@@ -178,7 +205,7 @@ impl Worker {
 
     /// The number of slots in use.
     pub fn running(&self) -> usize {
-        self.count(Stage::Running) + self.orphans as usize
+        self.holds().filter(|(_, stage)| stage.runs()).count() + self.orphans as usize
     }
 
     /// Its consumer ids that may be alive.

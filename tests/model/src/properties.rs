@@ -1,5 +1,7 @@
 //! The properties that hold in every state.
 
+use crate::ends::Told;
+use crate::list::{List, Msg};
 use crate::process::*;
 use crate::scope::Scope;
 use crate::state::*;
@@ -39,12 +41,34 @@ pub enum Violation {
     FreedTooSoon,
     /// A task that holds its lock until its start has begun with it.
     HeldPastStart,
+    /// A condemned task has begun.
+    CondemnedBegun,
+    /// A task has begun after its expiry.
+    BegunAfterExpiry,
+    /// A cancelled task waits in the queue, and nothing keeps a worker from beginning it.
+    CancelledWaits,
+    /// The cancel of a task was forgotten before the task's end.
+    CancelForgotten,
+    /// The cancel of a task has outlived the task.
+    CancelLeftBehind,
+    /// `cancel` has told its caller something that is not true.
+    WrongAnswer,
+    /// A task ended as expired or cancelled, and was not.
+    EndedWithoutCause,
+    /// A result was kept, or a callback enqueued, before the task's end.
+    EffectBeforeEnd,
+    /// The task has ended, and its result or its callback is missing.
+    EffectMissing,
+    /// A result was kept twice, or a callback enqueued twice or without a cause.
+    EffectTwice,
+    /// A snooze or a drain was counted as a failure, or not at all.
+    CountedAsFailure,
     /// The model contradicts itself.
     Model,
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 15] = [
+pub const ALL: [Violation; 26] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -60,12 +84,23 @@ pub const ALL: [Violation; 15] = [
     Violation::LeftBehind,
     Violation::FreedTooSoon,
     Violation::HeldPastStart,
+    Violation::CondemnedBegun,
+    Violation::BegunAfterExpiry,
+    Violation::CancelledWaits,
+    Violation::CancelForgotten,
+    Violation::CancelLeftBehind,
+    Violation::WrongAnswer,
+    Violation::EndedWithoutCause,
+    Violation::EffectBeforeEnd,
+    Violation::EffectMissing,
+    Violation::EffectTwice,
+    Violation::CountedAsFailure,
 ];
 
 /// Checks the properties of a state. Each step checks its own properties.
 pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     for task in 0..2 {
-        let here = |list: &crate::list::List| list.iter().filter(|m| m.task() == task).count();
+        let here = |list: &List| list.iter().filter(|m| m.task() == task).count();
         let mut places = here(&state.pending) + here(&state.prioritized) + here(&state.suspects) + here(&state.delayed);
         places += state.consumers.iter().map(|c| here(&c.claimed) + here(&c.inbox)).sum::<usize>();
         places += usize::from(state.fates[task] != Fate::Open);
@@ -80,6 +115,9 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
             (false, true) => return Err(Violation::LeftBehind),
             _ => (),
         }
+        check_cancel(state, scope, task)?;
+        check_effects(state, task)?;
+        check_counts(state, task)?;
     }
     for (at, worker) in state.workers.iter().enumerate() {
         let idle = worker.scripts.is_none() && worker.blocking == Blocking::Idle && !worker.broken;
@@ -101,4 +139,54 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// While the task is open, `cancelled` has exactly the tasks that were cancelled, and their
+/// messages wait condemned, so that no attempt follows.
+fn check_cancel(state: &State, scope: &Scope, task: usize) -> Result<(), Violation> {
+    match (state.was_cancelled.has(task), state.cancelled.has(task)) {
+        (true, false) => return Err(Violation::CancelForgotten),
+        // A worker of the previous release does not know the key: the id stays for a week.
+        (false, true) if !scope.older_worker => return Err(Violation::CancelLeftBehind),
+        (false, _) => return Ok(()),
+        (true, true) => (),
+    }
+    let may_begin = |list: &List| list.iter().any(|m| m.task() == task && m.condemned().is_none());
+    let lists = [&state.pending, &state.prioritized, &state.suspects, &state.delayed];
+    if lists.into_iter().any(may_begin) && !state.overlooked.has(task) && !scope.older_worker {
+        return Err(Violation::CancelledWaits);
+    }
+    Ok(())
+}
+
+/// A result and a callback exist exactly once, from the end of the task on.
+fn check_effects(state: &State, task: usize) -> Result<(), Violation> {
+    let (told, fate) = (state.told[task], state.fates[task]);
+    if fate.is_open() {
+        return if told == Told::default() { Ok(()) } else { Err(Violation::EffectBeforeEnd) };
+    }
+    let calls = u8::from(fate.calls_back());
+    if told.keeps > 1 || told.calls > calls {
+        return Err(Violation::EffectTwice);
+    }
+    if told.kept != Some(fate) || told.calls < calls {
+        return Err(Violation::EffectMissing);
+    }
+    Ok(())
+}
+
+/// The counters of the task's message in Redis are those of what has happened.
+fn check_counts(state: &State, task: usize) -> Result<(), Violation> {
+    let counts = state.counts[task];
+    let is_right = |m: Msg| {
+        let found = Counts { failures: m.retries(), snoozes: m.snoozes(), is_cut_off: m.is_cut_off() };
+        m.task() != task || found == counts
+    };
+    let lists = [&state.pending, &state.prioritized, &state.suspects, &state.delayed];
+    let held = state.consumers.iter().flat_map(|c| [&c.claimed, &c.inbox]);
+    if lists.into_iter().chain(held).flat_map(List::iter).all(is_right) {
+        Ok(())
+    } else {
+        Err(Violation::CountedAsFailure)
+    }
 }

@@ -6,75 +6,14 @@ use crate::process::*;
 use crate::properties::Violation;
 use crate::scope::{Kind, Scope};
 use crate::state::*;
+use crate::tasks::Tasks;
 
 type Result<T> = std::result::Result<T, Violation>;
 
 impl State {
-    /// The list to which a message belongs (`home` in lua/lib/message.lua).
-    pub fn home(&mut self, message: Msg, scope: &Scope) -> &mut List {
-        if message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers) {
-            &mut self.suspects
-        } else {
-            &mut self.pending
-        }
-    }
-
-    /// Puts a message where it waits (`arrive` in lua/lib/arrive.lua). A prioritized one
-    /// goes to the head of `pending` if another message, or none, is there.
-    pub fn arrive(&mut self, message: Msg, scope: &Scope, push: fn(&mut List, Msg)) {
-        let message = message.field();
-        let suspect = message.deliveries() >= 2 && !scope.is(Mutant::SuspectsAmongOthers);
-        let top = self.pending.iter().next();
-        if suspect || scope.priorities[message.task()] == 0 {
-            push(self.home(message, scope), message);
-        } else if top.is_some_and(|m| scope.priorities[m.task()] > 0) || scope.is(Mutant::NoGuard) {
-            self.rank(message, scope);
-        } else {
-            self.pending.push_first(message);
-        }
-    }
-
-    /// ZADD: puts a message into `prioritized`, by its priority and the time in its id.
-    fn rank(&mut self, message: Msg, scope: &Scope) {
-        self.prioritized.push(message);
-        let mut all: Vec<Msg> = self.prioritized.iter().collect();
-        all.sort_by_key(|m| (std::cmp::Reverse(scope.priorities[m.task()]), *m));
-        self.prioritized = all.into_iter().collect();
-    }
-
-    /// While `prioritized` has anything, a prioritized message is at the head of
-    /// `pending` (`guard` in lua/lib/arrive.lua).
-    pub fn guard(&mut self, scope: &Scope) {
-        let top = self.pending.iter().next();
-        if top.is_some_and(|m| scope.priorities[m.task()] > 0) || scope.is(Mutant::NoGuard) {
-            return;
-        }
-        self.excused = false;
-        if let Some(message) = self.prioritized.pop() {
-            self.pending.push_first(message);
-        }
-    }
-
-    /// Whether a healthy worker blocks although a prioritized task waits. A process that
-    /// is about to send an exchange, or `open`, excuses that, and so does its loss.
-    pub fn is_idle_beside_prioritized(&self) -> bool {
-        let blocks = |at| at != LANE && self.healthy(at) && self.workers[at].blocking == Blocking::Sent;
-        if self.excused || self.prioritized.is_empty() || !self.pending.is_empty() {
-            return false;
-        }
-        let will_guard = |w: &Worker| {
-            let answered = |p: Pending| matches!(p.reply, Some(Reply::Exchanged(Some(_)) | Reply::Opened(Some(_))));
-            // A refused one opens again.
-            let asks = w.scripts.is_some_and(|p| !answered(p));
-            let takes = matches!(w.blocking, Blocking::Replied(_));
-            w.mode != Mode::Absent && (w.hurries || asks || takes || !w.ready)
-        };
-        (0..self.workers.len()).any(blocks) && !self.workers.iter().any(will_guard)
-    }
-
     /// The message leaves its holder in Redis, but not through an outcome of its run.
     /// Every copy in a worker becomes void.
-    fn leaves(&mut self, field: Msg) {
+    pub fn leaves(&mut self, field: Msg) {
         let mark = |m: Msg| if m.field() == field.field() { m.stale() } else { m };
         let in_request = |request: &mut Request| {
             if let Request::Exchange { settled, .. } = request {
@@ -89,8 +28,8 @@ impl State {
             }
             if let Some(pending) = &mut worker.scripts {
                 in_request(&mut pending.request);
-                if let Some(Reply::Exchanged(Some(claimed))) = &mut pending.reply {
-                    claimed.map(mark);
+                if let Some(Reply::Exchanged(Some(claim))) = &mut pending.reply {
+                    claim.claimed.map(mark);
                 }
             }
         }
@@ -102,12 +41,13 @@ impl State {
             return Err(Violation::InTwoPlaces);
         }
         self.consumers[id].claimed.push(message);
+        self.overlooked.remove(message.task());
         Ok(())
     }
 
     /// Defers a version 2 message if the script knows only version 1. Returns whether it did.
     fn puts_off(&mut self, scope: &Scope, older: bool, message: Msg) -> bool {
-        let newer = older && scope.version2[message.task()];
+        let newer = older && scope.is_version2(message);
         if newer && !scope.is(Mutant::ForgetsNewerVersions) {
             self.delayed.push(message);
         }
@@ -123,53 +63,6 @@ impl State {
             }
         }
         Ok(inbox)
-    }
-
-    /// Ends a task (`finish` in lib/finish.lua). The same step frees what belongs to a
-    /// version 2 task.
-    fn finish(&mut self, scope: &Scope, message: Msg, fate: Fate) -> Result<()> {
-        let task = message.task();
-        if self.fates[task] != Fate::Open {
-            return Err(Violation::Model);
-        }
-        self.fates[task] = fate;
-        let by_field = fate == Fate::Done && scope.is(Mutant::EndsByField);
-        let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside);
-        self.bound[task] &= by_field || aside;
-        if scope.one_lock && scope.is(Mutant::FreesAnothersLock) {
-            self.bound = [false; 2];
-        }
-        Ok(())
-    }
-
-    /// The lock of a task is gone although the task is there.
-    pub fn free(&mut self, task: usize) {
-        self.freed[task] |= std::mem::take(&mut self.bound[task]);
-    }
-
-    /// The message is in a claimed hash (`begun` in lua/lib/lock.lua).
-    fn hand_out(&mut self, scope: &Scope, message: Msg) {
-        if scope.until_start {
-            self.free(message.task());
-        }
-    }
-
-    /// A task that will run again keeps its lock, takes it again if its time has run out, and
-    /// leaves it to another task that has it by now (`renew` in lua/lib/lock.lua).
-    fn renew(&mut self, scope: &Scope, message: Msg) {
-        let task = message.task();
-        if !scope.one_lock || scope.until_start {
-            return;
-        }
-        if !self.bound[1 - task] || scope.is(Mutant::RetryTakesAnothersLock) {
-            self.bound = [task == 0, task == 1];
-            self.freed[task] = false;
-        }
-    }
-
-    /// Whether the task can't be enqueued, because another task has its lock.
-    pub fn is_locked_out(&self, scope: &Scope, task: usize) -> bool {
-        scope.one_lock && self.bound[1 - task]
     }
 
     fn has_living_owner(&self, id: usize) -> bool {
@@ -195,7 +88,8 @@ impl State {
                             holds.push(message);
                         }
                         _ => {
-                            self.arrive(message, scope, List::push_first);
+                            let returned = self.returned(message, scope.is(Mutant::OpenIgnoresCancel));
+                            self.arrive(returned, scope, true);
                             self.leaves(message);
                             if scope.is(Mutant::OpenLeavesCopies) {
                                 self.consumers[old].claimed.push(message);
@@ -227,7 +121,9 @@ impl State {
         if !alive {
             if scope.is(Mutant::OldIdSettles) {
                 let outcomes = settled.iter().zip(outcomes.into_iter().flatten());
-                outcomes.into_iter().try_for_each(|(message, outcome)| self.settle(scope, id, message, outcome))?;
+                outcomes
+                    .into_iter()
+                    .try_for_each(|(message, outcome)| self.settle(scope, id, message, outcome, older))?;
             }
             if !scope.is(Mutant::OldIdClaims) {
                 return Ok(Reply::Exchanged(None));
@@ -239,14 +135,14 @@ impl State {
         }
         let adopted = self.adopt(scope, id, older)?;
         for (message, outcome) in settled.iter().zip(outcomes.into_iter().flatten()) {
-            self.settle(scope, id, message, outcome)?;
+            self.settle(scope, id, message, outcome, older)?;
         }
         let mut claimed = List::EMPTY;
         if scope.is(Mutant::AdoptedIsHandedOut) {
             claimed = adopted;
         }
         if claim > 0 && !suspects {
-            self.return_head(scope);
+            self.begin_claim(scope);
         }
         for _ in 0..claim {
             let Some(message) = self.take(suspects, scope) else { break };
@@ -258,61 +154,18 @@ impl State {
             claimed.push(message);
         }
         let priority = |m: Msg| scope.priorities[m.task()];
-        let best_left = self.prioritized.iter().map(priority).max();
+        let best_left = self.prioritized.iter().chain(self.pending.iter()).map(priority).max();
         if claim > 0 && !suspects && claimed.iter().any(|m| Some(priority(m)) < best_left) {
             return Err(Violation::PriorityInverted);
         }
         self.guard(scope);
-        Ok(Reply::Exchanged(Some(claimed)))
-    }
-
-    /// A prioritized message at the head of `pending` returns to `prioritized`, so that
-    /// the claim finds all of them in order.
-    fn return_head(&mut self, scope: &Scope) {
-        let top = self.pending.iter().next().filter(|m| scope.priorities[m.task()] > 0);
-        if let Some(message) = top.filter(|_| !self.prioritized.is_empty() && !scope.is(Mutant::HeadGoesFirst)) {
-            self.pending.pop();
-            self.rank(message, scope);
+        let held = self.consumers[id].claimed;
+        let named = |m: &Msg| self.cancelled.has(m.task()) && !older && !scope.is(Mutant::ExchangeNamesNone);
+        let cancelled: Tasks = held.iter().filter(named).map(Msg::task).collect();
+        if scope.is(Mutant::NamesOnce) {
+            held.iter().for_each(|m| self.cancelled.remove(m.task()));
         }
-    }
-
-    fn take(&mut self, suspects: bool, scope: &Scope) -> Option<Msg> {
-        match suspects {
-            true => self.suspects.pop(),
-            false => {
-                let top = self.pending.iter().next().filter(|m| scope.priorities[m.task()] > 0);
-                if top.is_some() && scope.is(Mutant::HeadGoesFirst) {
-                    return self.pending.pop();
-                }
-                self.prioritized.pop().or_else(|| self.pending.pop())
-            }
-        }
-    }
-
-    fn settle(&mut self, scope: &Scope, id: usize, message: Msg, outcome: Outcome) -> Result<()> {
-        let task = message.task();
-        if !self.consumers[id].claimed.remove(message) {
-            return Ok(()); // Another consumer has it.
-        }
-        if self.consumers[id].score == Score::Tombstone || message.is_stale() && outcome != Outcome::Release {
-            return Err(Violation::SettledWhatItLost);
-        }
-        let message = message.field();
-        match outcome {
-            Outcome::Succeeded => self.finish(scope, message, Fate::Done)?,
-            Outcome::Dead => self.finish(scope, message, Fate::Failed)?,
-            Outcome::Retry => {
-                self.bound[task] &= !scope.is(Mutant::RetryFrees);
-                self.renew(scope, message);
-                self.delayed.push(message.retried());
-                self.begun[task] = false;
-            }
-            Outcome::Release => {
-                self.arrive(message, scope, List::push_first);
-                self.leaves(message);
-            }
-        }
-        Ok(())
+        Ok(Reply::Exchanged(Some(Claim { claimed, cancelled })))
     }
 
     /// sweep.lua: returns the late consumers, and the tombstones that still hold messages.
@@ -356,16 +209,21 @@ impl State {
     /// move.lua
     pub fn move_(&mut self, scope: &Scope, id: usize, messages: List) -> Result<()> {
         for message in messages.iter() {
+            let raised = message.raised();
+            let ends = raised.deliveries() >= MAX_DELIVERIES;
+            if ends && scope.is(Mutant::EffectsUnchecked) && !self.consumers[id].claimed.has(message) {
+                self.tell(scope, message.task(), Fate::WorkerLost);
+            }
             if !self.consumers[id].claimed.remove(message) && !scope.is(Mutant::MovesUnchecked) {
                 continue; // Another scheduler was faster.
             }
             self.count_loss(message)?;
-            let raised = message.raised();
-            if raised.deliveries() < MAX_DELIVERIES {
+            if !ends {
                 self.renew(scope, raised);
-                self.arrive(raised, scope, List::push_first);
+                let returned = self.returned(raised, scope.is(Mutant::MoveIgnoresCancel));
+                self.arrive(returned, scope, true);
             } else {
-                self.finish(scope, message, Fate::WorkerLost)?;
+                self.finish(scope, message, Fate::WorkerLost, scope.is(Mutant::EndKeepsCancel))?;
                 let innocent = scope.tasks[message.task()] != Kind::Poison;
                 if innocent && self.consumers[id].held_several {
                     return Err(Violation::InnocentCondemned);
@@ -395,7 +253,8 @@ impl State {
                 self.count_loss(message)?;
                 message = message.raised();
             }
-            self.arrive(message, scope, List::push_first);
+            let returned = self.returned(message, scope.is(Mutant::ReclaimIgnoresCancel));
+            self.arrive(returned, scope, true);
             self.leaves(message);
         }
         self.guard(scope);
@@ -405,7 +264,8 @@ impl State {
     /// promote.lua, for one due message.
     pub fn promote(&mut self, scope: &Scope, message: Msg) {
         if self.delayed.remove(message) {
-            self.arrive(message, scope, List::push);
+            self.overlooked.remove(message.task());
+            self.arrive(self.due(scope, message), scope, false);
         }
         if !scope.is(Mutant::PromoteDoesNotGuard) {
             self.guard(scope);
@@ -416,6 +276,7 @@ impl State {
     pub fn block(&mut self, id: u8, suspects: bool) -> Option<Msg> {
         let message = if suspects { self.suspects.pop() } else { self.pending.pop() }?;
         self.consumers[id as usize].inbox.push(message);
+        self.overlooked.remove(message.task());
         Some(message)
     }
 }

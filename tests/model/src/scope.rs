@@ -1,6 +1,7 @@
 //! The scope of a search.
 
 use crate::faults::Fault;
+use crate::list::Msg;
 use crate::mutant::Mutant;
 
 /// How a task behaves when it runs.
@@ -10,6 +11,10 @@ pub enum Kind {
     Good,
     /// Its first attempt may fail; the second succeeds or fails for good.
     MayFail,
+    /// Its first two attempts may put it off; the third succeeds, or puts it off too often.
+    Snoozes,
+    /// It runs until it is cancelled.
+    Endless,
     /// It kills its process.
     Poison,
 }
@@ -31,6 +36,12 @@ pub struct Scope {
     pub until_start: bool,
     /// Their priorities. A task with a priority above 0 has a version 2 message as well.
     pub priorities: [u8; 2],
+    /// Which of them may be cancelled, once.
+    pub cancels: [bool; 2],
+    /// Whether `cancel` may find a list too long to look through.
+    pub has_long_lists: bool,
+    /// Which of them may expire. Such a task has a version 2 message as well.
+    pub expires: [bool; 2],
     /// Whether one worker is of the previous release, which knows only version 1.
     pub older_worker: bool,
     /// The number of workers (one or two), in addition to the process for suspects.
@@ -62,6 +73,9 @@ impl Scope {
         one_lock: false,
         until_start: false,
         priorities: [0; 2],
+        cancels: [false; 2],
+        has_long_lists: false,
+        expires: [false; 2],
         older_worker: false,
         workers: 2,
         slots: 1,
@@ -94,6 +108,29 @@ impl Scope {
             faults,
             ..Scope::one(name, kinds)
         }
+    }
+
+    /// One worker, a task that runs until it is cancelled and one that may fail, both of which
+    /// may be cancelled, with one fault of these kinds.
+    pub const fn cancelled(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        let tasks = [Kind::Endless, Kind::MayFail];
+        Scope { tasks, cancels: [true; 2], workers: 1, ..Scope::one(name, kinds) }
+    }
+
+    /// A task that may fail and may expire, with one fault of these kinds.
+    pub const fn expiring(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        let tasks = [Kind::MayFail, Kind::Good];
+        Scope { tasks, version2: [true, false], expires: [true, false], ..Scope::one(name, kinds) }
+    }
+
+    /// A task that may put itself off, with one fault of these kinds.
+    pub const fn snoozing(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        Scope { tasks: [Kind::Good, Kind::Snoozes], ..Scope::one(name, kinds) }
+    }
+
+    /// Whether the message is of version 2.
+    pub fn is_version2(&self, message: Msg) -> bool {
+        self.version2[message.task()] || message.has_options()
     }
 
     /// Whether this mutant is searched.
@@ -135,6 +172,35 @@ impl Scope {
             Scope { tasks: POISON, schedulers: 2, faults: 0, ..Scope::prioritized("poison with a priority", &[]) },
             Scope::locked("a lock that runs out", 1, &[LockExpires]),
             Scope { until_start: true, ..Scope::locked("a lock until the start, a kill or break", 1, &[Kill, Break]) },
+            Scope { workers: 2, faults: 0, has_long_lists: true, ..Scope::cancelled("cancels, two workers", &[]) },
+            Scope::cancelled("cancels, and a kill or break", &[Kill, Break]),
+            Scope::cancelled("cancels, and a worker is drained", &[Drain]),
+            Scope::cancelled("cancels, and Redis restarts", &[Restart]),
+            Scope { priorities: [3, 5], version2: [true; 2], ..Scope::cancelled("cancels and priorities", &[Kill]) },
+            Scope {
+                tasks: POISON,
+                cancels: [false, true],
+                faults: 0,
+                schedulers: 2,
+                ..Scope::cancelled("a cancel of poison", &[])
+            },
+            Scope {
+                tasks: MAY_FAIL,
+                cancels: [false, true],
+                older_worker: true,
+                ..Scope::one("cancels, a worker knows version 1", &[])
+            },
+            Scope { workers: 1, ..Scope::expiring("an expiry, and a kill or break", &[Kill, Break]) },
+            Scope { workers: 1, ..Scope::expiring("an expiry, and a worker is drained", &[Drain]) },
+            Scope { workers: 1, ..Scope::snoozing("snoozes, and a kill or break", &[Kill, Break]) },
+            Scope { workers: 1, ..Scope::snoozing("snoozes, and a worker is drained", &[Drain]) },
+            Scope {
+                cancels: [true; 2],
+                tasks: [Kind::MayFail, Kind::Snoozes],
+                faults: 0,
+                workers: 1,
+                ..Scope::expiring("an expiry, snoozes and cancels", &[])
+            },
         ]
     }
 
@@ -161,6 +227,13 @@ impl Scope {
             Scope { priorities: [0, 5], ..Scope::prioritized("a plain task, a priority, a fault", &[Kill, Break]) },
             Scope::prioritized("priorities, and a worker is stopped", &[Stop]),
             Scope { workers: 1, ..Scope::locked("a lock that runs out, and a kill", 2, &[LockExpires, Kill]) },
+            Scope { workers: 2, ..Scope::cancelled("cancels, and a kill, two workers", &[Kill]) },
+            Scope { workers: 2, ..Scope::cancelled("cancels, and a break, two workers", &[Break]) },
+            Scope::cancelled("cancels, and a worker is stopped", &[Stop]),
+            Scope::expiring("an expiry, a fault, two workers", &[Kill, Break, Drain]),
+            Scope::snoozing("snoozes, and a kill, two workers", &[Kill]),
+            Scope::snoozing("snoozes, and a break, two workers", &[Break]),
+            Scope::snoozing("snoozes, and a drain, two workers", &[Drain]),
             Scope { name: "poison and a fault", faults: 1, kinds: &[Break, Drain, Restart], ..Scope::POISON },
         ]);
         scopes

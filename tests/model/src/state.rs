@@ -4,9 +4,11 @@
 //! sweeps counts as an interruption, and a healthy worker renews in every tick. The
 //! state has only ages and remaining times, so time can go on without end.
 
+use crate::ends::Told;
 use crate::list::{List, Msg};
 use crate::process::*;
 use crate::scope::Scope;
+use crate::tasks::Tasks;
 
 /// The ticks that a consumer lives without an exchange.
 pub const LEASE: u8 = 3;
@@ -16,6 +18,8 @@ pub const GAP: u8 = 1;
 pub const MAX_DELIVERIES: u8 = 3;
 /// The number of failures that another attempt follows.
 pub const MAX_RETRIES: u8 = 1;
+/// How many times a task may put itself off.
+pub const MAX_SNOOZES: u8 = 2;
 /// The number of consumer ids at one time. Forgotten ids are reused.
 pub const IDS: usize = 8;
 /// The most requests of closed connections that Redis may still execute.
@@ -47,6 +51,10 @@ pub enum Fate {
     Failed,
     /// It is dead because it has lost three workers.
     WorkerLost,
+    /// It has expired.
+    Expired,
+    /// It was cancelled.
+    Cancelled,
 }
 
 /// The score of a consumer id in the zset `consumers`.
@@ -58,6 +66,17 @@ pub enum Score {
     Alive(u8),
     /// The score is negative.
     Tombstone,
+}
+
+/// How often a task has failed, put itself off, and was cut off by a drain.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Counts {
+    /// Failures (0 or 1).
+    pub failures: u8,
+    /// Snoozes (0 to 2).
+    pub snoozes: u8,
+    /// Whether a drain has cut it off.
+    pub is_cut_off: bool,
 }
 
 /// One consumer id in Redis.
@@ -85,6 +104,15 @@ impl Consumer {
     pub fn is_forgettable(&self) -> bool {
         !matches!(self.score, Score::Alive(_)) && self.claimed.is_empty() && self.inbox.is_empty()
     }
+}
+
+/// A list on which messages wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// The list `pending`.
+    Pending,
+    /// The list `suspects`.
+    Suspects,
 }
 
 /// A scheduler: the consumer that it rescues, and its next step.
@@ -131,6 +159,18 @@ pub struct State {
     /// For the properties: whether the lock was freed before the end of the task for a good
     /// reason: the task holds it until its start only, or its time has run out.
     pub freed: [bool; 2],
+    /// The zset `cancelled`.
+    pub cancelled: Tasks,
+    /// The tasks whose expiry has passed.
+    pub expired: Tasks,
+    /// The results and the calls that the tasks' ends have made.
+    pub told: [Told; 2],
+    /// For the properties: the tasks that were cancelled before their end.
+    pub was_cancelled: Tasks,
+    /// For the properties: the tasks that wait in a list too long for `cancel`.
+    pub overlooked: Tasks,
+    /// For the properties: what the counters of the messages must be.
+    pub counts: [Counts; 2],
     /// For the properties: whether this attempt has begun and no fault excuses another run.
     pub begun: [bool; 2],
     /// For the properties: whether a worker was lost while it held the task and the
@@ -173,6 +213,12 @@ impl State {
             fates: [Fate::Open, Fate::NotEnqueued],
             bound: [scope.version2[0], false],
             freed: [false; 2],
+            cancelled: Tasks::NONE,
+            expired: Tasks::NONE,
+            told: [Told::default(); 2],
+            was_cancelled: Tasks::NONE,
+            overlooked: Tasks::NONE,
+            counts: [Counts::default(); 2],
             begun: [false; 2],
             uncounted: [false; 2],
             consumers,

@@ -16,7 +16,10 @@ impl State {
             self.workers.swap(0, 1);
         }
         // Tasks with priorities have an order: that of the times in their ids.
-        let alike = scope.tasks[0] == scope.tasks[1] && scope.version2[0] == scope.version2[1];
+        let alike = scope.tasks[0] == scope.tasks[1]
+            && scope.version2[0] == scope.version2[1]
+            && scope.cancels[0] == scope.cancels[1]
+            && scope.expires[0] == scope.expires[1];
         if alike && scope.priorities == [0; 2] && self.second_task_comes_first() {
             self.swap_tasks();
         }
@@ -33,7 +36,19 @@ impl State {
 
     /// Compares the tasks by their state, then by the first place that mentions one.
     fn second_task_comes_first(&self) -> bool {
-        let key = |t: usize| (self.fates[t], self.bound[t], self.freed[t], self.begun[t], self.uncounted[t]);
+        let key = |t: usize| {
+            let asked = (self.cancelled.has(t), self.was_cancelled.has(t), self.overlooked.has(t), self.expired.has(t));
+            (
+                self.fates[t],
+                self.bound[t],
+                self.freed[t],
+                self.begun[t],
+                self.uncounted[t],
+                asked,
+                self.told[t],
+                self.counts[t],
+            )
+        };
         let mentioned = || {
             let held = self.workers.iter().flat_map(|w| w.holds().map(|(m, _)| m));
             let claimed = self.consumers.iter().flat_map(|c| c.claimed.iter().chain(c.inbox.iter()));
@@ -53,6 +68,11 @@ impl State {
         self.freed.swap(0, 1);
         self.begun.swap(0, 1);
         self.uncounted.swap(0, 1);
+        self.told.swap(0, 1);
+        self.counts.swap(0, 1);
+        for tasks in [&mut self.cancelled, &mut self.was_cancelled, &mut self.overlooked, &mut self.expired] {
+            *tasks = tasks.swapped();
+        }
         self.pending.map(swap);
         self.suspects.map(swap);
         self.delayed.map(swap);
@@ -68,8 +88,13 @@ impl State {
             }
             if let Some(pending) = &mut worker.scripts {
                 request(&mut pending.request);
-                if let Some(Reply::Opened(Some(list)) | Reply::Exchanged(Some(list))) = &mut pending.reply {
-                    list.map(swap);
+                match &mut pending.reply {
+                    Some(Reply::Opened(Some(list))) => list.map(swap),
+                    Some(Reply::Exchanged(Some(claim))) => {
+                        claim.claimed.map(swap);
+                        claim.cancelled = claim.cancelled.swapped();
+                    }
+                    _ => (),
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! A worker's steps: the core's driver, conversation and state, without connections
 //! and bytes.
 
-use crate::list::{List, Msg};
+use crate::list::{List, Msg, Why};
 use crate::mutant::Mutant;
 use crate::process::*;
 use crate::properties::Violation;
 use crate::scope::{Kind, Scope};
 use crate::state::*;
+use crate::tasks::Tasks;
 
 type Result<T> = std::result::Result<T, Violation>;
 
@@ -134,7 +135,10 @@ impl State {
                 (worker.ready, worker.owes, worker.olds, worker.maybe_more) = (true, false, 0, true);
                 worker.age = age;
             }
-            (Request::Exchange { settled, claim, .. }, Reply::Exchanged(Some(claimed))) => {
+            (
+                Request::Exchange { settled, outcomes, claim, .. },
+                Reply::Exchanged(Some(Claim { claimed, cancelled })),
+            ) => {
                 for message in settled.iter() {
                     *worker = worker.without(|m, _| m.field() == message.field());
                 }
@@ -145,11 +149,16 @@ impl State {
                 let doubles = std::mem::take(&mut worker.doubles);
                 for message in doubles.iter() {
                     match message.came_during() {
-                        true => worker.doubles.push(message),
-                        false => worker.insert(message, Stage::Waiting),
+                        true => self.workers[at].doubles.push(message),
+                        false => self.admit(scope, at, message),
                     }
                 }
-                claimed.iter().for_each(|m| worker.insert(m, Stage::Waiting));
+                claimed.iter().for_each(|m| self.admit(scope, at, m));
+                self.hear_of_cancels(at, cancelled);
+                if scope.is(Mutant::EffectsAfterReply) {
+                    let ended = settled.iter().zip(outcomes.into_iter().flatten());
+                    ended.for_each(|(m, o)| o.ends().into_iter().for_each(|fate| self.tell(scope, m.task(), fate)));
+                }
             }
             (_, Reply::Exchanged(None)) => {
                 self.reopened(at, List::EMPTY);
@@ -165,7 +174,7 @@ impl State {
     /// The new conversation holds `fields`. Other running tasks become orphans.
     fn reopened(&mut self, at: usize, fields: List) {
         let worker = &mut self.workers[at];
-        let lost = worker.holds().filter(|(m, s)| *s == Stage::Running && !fields.has(*m)).count();
+        let lost = worker.holds().filter(|(m, s)| s.runs() && !fields.has(*m)).count();
         worker.orphans += lost as u8;
         worker.doubles = List::EMPTY;
         *worker = worker.without(|m, _| !fields.has(m));
@@ -177,7 +186,7 @@ impl State {
         worker.blocking = Blocking::Idle;
         worker.maybe_more = true;
         worker.hurries |= scope.priorities[message.task()] > 0 && !scope.is(Mutant::NoPromptExchange);
-        if worker.older && scope.version2[message.task()] {
+        if worker.older && scope.is_version2(message) {
             return; // The next exchange defers it.
         }
         let held = worker.holds().any(|(m, _)| m.field() == message.field());
@@ -186,16 +195,49 @@ impl State {
         if has_lock || held && !scope.is(Mutant::DoublesAreAdmitted) {
             worker.doubles.push(message.during(worker.scripts.is_some()));
         } else {
-            worker.insert(message, Stage::Waiting);
+            self.admit(scope, at, message);
         }
     }
 
-    /// Begins the oldest task.
+    /// Adds a claimed message. One that may not begin ends at once.
+    fn admit(&mut self, scope: &Scope, at: usize, message: Msg) {
+        let outcome = match message.condemned() {
+            _ if scope.is(Mutant::CondemnedBegin) => None,
+            Some(Why::Cancelled) => Some(Outcome::Cancelled),
+            Some(Why::Expired) => Some(Outcome::Expired),
+            None => self.expired.has(message.task()).then_some(Outcome::Expired),
+        };
+        self.workers[at].insert(message, outcome.map_or(Stage::Waiting, Stage::Settling));
+    }
+
+    /// An exchange has named these cancelled tasks: those that have not begun end, and the
+    /// worker stops those that run.
+    pub fn hear_of_cancels(&mut self, at: usize, cancelled: Tasks) {
+        for (message, stage) in self.workers[at].held.iter_mut().flatten() {
+            match stage {
+                Stage::Waiting if cancelled.has(message.task()) => *stage = Stage::Settling(Outcome::Cancelled),
+                Stage::Running if cancelled.has(message.task()) => *stage = Stage::Stopping,
+                _ => (),
+            }
+        }
+    }
+
+    /// Begins the oldest task, or ends it if it has expired while it waited here.
     pub fn begin(&mut self, scope: &Scope, at: usize) -> Result<()> {
         let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Waiting);
         let Some((message, stage)) = entry else { return Err(Violation::Model) };
+        if self.expired.has(message.task()) {
+            if scope.is(Mutant::BeginsExpired) {
+                return Err(Violation::BegunAfterExpiry);
+            }
+            *stage = Stage::Settling(Outcome::Expired);
+            return Ok(());
+        }
         *stage = Stage::Running;
         let message = *message;
+        if message.condemned().is_some() {
+            return Err(Violation::CondemnedBegun);
+        }
         if message.is_stale() || std::mem::replace(&mut self.begun[message.task()], true) {
             return Err(Violation::RunTwiceWithoutCause);
         }
@@ -206,10 +248,13 @@ impl State {
     }
 
     /// Ends the oldest running task.
-    pub fn end(&mut self, at: usize, outcome: Outcome) {
-        let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| *s == Stage::Running);
-        if let Some((_, stage)) = entry {
-            *stage = Stage::Settling(outcome);
+    pub fn end(&mut self, scope: &Scope, at: usize, outcome: Outcome) {
+        let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| s.runs());
+        let Some((message, stage)) = entry else { return };
+        *stage = Stage::Settling(outcome);
+        let task = message.task();
+        if let Some(fate) = outcome.ends().filter(|_| scope.is(Mutant::EffectsAtOnce)) {
+            self.tell(scope, task, fate);
         }
     }
 
@@ -234,8 +279,8 @@ impl State {
     /// The drain's deadline: running tasks are given back, which excuses a second run.
     pub fn release_running(&mut self, at: usize) {
         for (message, stage) in self.workers[at].held.iter_mut().flatten() {
-            if *stage == Stage::Running {
-                *stage = Stage::Settling(Outcome::Release);
+            if stage.runs() {
+                *stage = Stage::Settling(Outcome::CutOff);
                 self.begun[message.task()] &= message.is_stale();
             }
         }
@@ -288,6 +333,6 @@ impl State {
 
     /// Whether it runs a task that kills its process.
     pub fn runs_poison(&self, scope: &Scope, at: usize) -> bool {
-        self.workers[at].holds().any(|(m, s)| s == Stage::Running && scope.tasks[m.task()] == Kind::Poison)
+        self.workers[at].holds().any(|(m, s)| s.runs() && scope.tasks[m.task()] == Kind::Poison)
     }
 }

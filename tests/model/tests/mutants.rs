@@ -39,6 +39,11 @@ const STOP: Scope = Scope::one("stop", &[Fault::Stop]);
 const BREAK: Scope = Scope::one("break", &[Fault::Break]);
 const PRIORITIZED: Scope = Scope { faults: 0, ..Scope::prioritized("priorities", &[]) };
 const LOCK_EXPIRES: Scope = Scope { workers: 1, ..Scope::locked("a lock runs out", 1, &[Fault::LockExpires]) };
+const CANCELLED: Scope = Scope { faults: 0, ..Scope::cancelled("cancelled", &[]) };
+const CANCELLED_KILL: Scope = Scope::cancelled("cancelled, killed", &[Fault::Kill]);
+const CANCELLED_BREAK: Scope = Scope::cancelled("cancelled, broken", &[Fault::Break]);
+const SNOOZING: Scope = Scope { faults: 0, ..Scope::snoozing("snoozing", &[]) };
+const EXPIRING: Scope = Scope { faults: 0, ..Scope::expiring("expiring", &[]) };
 const RESTART: Scope = Scope::one("restart", &[Fault::Restart]);
 
 caught! {
@@ -75,4 +80,25 @@ caught! {
     promote_does_not_mend_the_guard: PromoteDoesNotGuard in Scope { faults: 1, kinds: &[Fault::Kill], ..PRIORITIZED } => IdleBesidePrioritized;
     the_head_of_pending_goes_first: HeadGoesFirst in PRIORITIZED => PriorityInverted;
     newer_versions_are_forgotten: ForgetsNewerVersions in Scope { version2: [true; 2], older_worker: true, ..Scope::SMALL } => Lost;
+    a_front_hides_the_prioritized_head: FrontHidesTheHead in Scope { cancels: [true; 2], priorities: [0, 5], ..PRIORITIZED } => PriorityInverted;
+    a_condemned_task_begins: CondemnedBegin in CANCELLED => CondemnedBegun;
+    an_expired_task_begins: BeginsExpired in EXPIRING => BegunAfterExpiry;
+    settle_ignores_a_cancel: SettleIgnoresCancel in CANCELLED => CancelledWaits;
+    move_ignores_a_cancel: MoveIgnoresCancel in CANCELLED_KILL => CancelledWaits;
+    open_ignores_a_cancel: OpenIgnoresCancel in CANCELLED_BREAK => CancelledWaits;
+    reclaim_ignores_a_cancel: ReclaimIgnoresCancel in CANCELLED_BREAK => CancelledWaits;
+    promote_ignores_a_cancel: PromoteIgnoresCancel in Scope { workers: 2, has_long_lists: true, ..CANCELLED } => CancelledWaits;
+    promote_condemns_all: PromoteCondemnsAll in Scope { workers: 2, ..CANCELLED } => EndedWithoutCause;
+    an_exchange_names_no_cancelled_task: ExchangeNamesNone in CANCELLED => NeverEnds;
+    an_exchange_names_a_cancelled_task_once: NamesOnce in CANCELLED => CancelForgotten;
+    a_success_keeps_the_cancel: SuccessKeepsCancel in CANCELLED => CancelLeftBehind;
+    an_end_keeps_the_cancel: EndKeepsCancel in CANCELLED => CancelLeftBehind;
+    cancel_overlooks_inboxes: CancelOverlooksInboxes in CANCELLED => WrongAnswer;
+    a_cancel_calls_back: CancelCallsBack in CANCELLED => EffectTwice;
+    effects_of_a_message_that_is_gone: EffectsUnchecked in Scope { schedulers: 2, ..Scope::POISON } => EffectTwice;
+    effects_before_the_settling: EffectsAtOnce in Scope::SMALL => EffectBeforeEnd;
+    effects_after_the_settling: EffectsAfterReply in Scope::SMALL => EffectMissing;
+    a_snooze_counts_as_a_failure: SnoozeCountsFailure in SNOOZING => CountedAsFailure;
+    a_drain_counts_as_a_failure: DrainCountsFailure in Scope::one("drain", &[Fault::Drain]) => CountedAsFailure;
+    an_old_outcome_replaces_a_message: OldOutcomeRewrites in Scope::snoozing("snoozing, broken", &[Fault::Break]) => CountedAsFailure;
 }

@@ -47,9 +47,7 @@ INTO_THE_CLAIMED_HASH = {
 }
 TO_A_LIST = {
     # All that returns to a list, or has a priority, goes through `arrive`.
-    # A condemned message comes to the front, before its old place is left.
-    ("RPUSH", "list"): ["cancel.lua", "lib/arrive.lua"],
-    ("RPUSH", "home(delayed)"): ["cancel.lua"],
+    ("RPUSH", "list"): ["lib/arrive.lua"],
     # The first is a call that follows an end, at its place.
     ("LPUSH", "list"): ["lib/finish.lua", "promote.lua"],
     # With a priority: at the head of pending, in the zset, or there already.
@@ -78,26 +76,30 @@ OUT_OF_A_LIST = {
     ("LREM", "list"): ["cancel.lua"],
     # Replaced by another task. One of the two asks for the right.
     ("ZREM", "DELAYED"): ["cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"],
-    ("ZREM", "PRIORITIZED"): ["cancel.lua"],
+    ("ZREM", "PRIORITIZED"): ["cancel.lua", "cancel.lua"],
     ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
     ("LPOP", "OWN_INBOX"): ["reclaim.lua"],
-    # From the head of pending into the zset, and back; claimed. One of each asks for the
-    # right to it, and removes nothing.
-    ("RPOP", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua"],
+    # From the head of pending into the zset, and back; claimed. The others ask for the right to
+    # it, and remove nothing.
+    ("RPOP", "PENDING"): ["cancel.lua", "lib/arrive.lua", "lib/arrive.lua"],
     ("ZREMRANGEBYRANK", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The first asks for the right to remove, and removes nothing.
     ("ZREMRANGEBYRANK", "DELAYED"): ["promote.lua", "promote.lua"],
 }
+# A condemned message comes to the front, before its old place is left.
+TO_THE_FRONT = {
+    "arrivals().push_front(list, condemned)": ["cancel.lua"],
+    "arrivals().push_front(home(delayed), delayed)": ["cancel.lua"],
+}
 ARRIVALS = {
-    "arrivals().arrive(message, true)": ["reclaim.lua"],
-    "arrivals().arrive(condemning().cancelled(message), true)": ["move.lua"],
+    "arrivals().arrive(condemning().cancelled(message), true)": ["move.lua", "reclaim.lua"],
     "arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)": [
         "lib/settle.lua"
     ],
     # Released: as it is, or with a raised count.
     "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
-    "arrivals().arrive(m, true)": ["open.lua"],
+    "arrivals().arrive(condemning().cancelled(m), true)": ["open.lua"],
     "arrivals().arrive(due[from], false)": ["promote.lua"],
     "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua"],
 }
@@ -245,6 +247,7 @@ def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
 
 def test_every_return_goes_through_arrive_and_every_script_with_one_keeps_the_guard() -> None:
     assert found("arrivals().arrive") == ARRIVALS
+    assert found("arrivals().push_front") == TO_THE_FRONT
     assert found("arrivals().guard") | found("arrivals().guard_front") == GUARDS
 
 

@@ -72,6 +72,7 @@ impl Claimed {
     pub fn decide(self, field: &Bytes, tasks: &Tasks, redis_ms: u64, grace: u64) -> Decision {
         match self.message {
             Ok(message) => match (message.ends_unbegun(redis_ms), tasks.get(&message.name)) {
+                // Rules 18 and 19.
                 (Some(how), _) => {
                     let (outcome, event) = unbegun(&message, how, tasks);
                     Decision::Settle(outcome, event)

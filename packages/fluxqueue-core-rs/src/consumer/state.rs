@@ -211,7 +211,7 @@ impl State {
         Some(work)
     }
 
-    /// Settles a task that was to begin, if it has expired while it waited here.
+    /// Settles a task that was to begin, if it has expired while it waited here (rule 19).
     fn ends_unbegun(&mut self, work: &Work, now: Duration) -> bool {
         if work.message.expires_at.is_none() {
             return false;

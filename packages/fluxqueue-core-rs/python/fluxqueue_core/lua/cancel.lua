@@ -15,6 +15,7 @@ local id, limit = ARGV[1], tonumber(ARGV[3])
 local MOST_BYTES = 4194304
 local STEP = 100
 local t = now()
+redis.call('RPOP', PENDING, 0) -- is it allowed? This removes nothing.
 redis.call('ZREMRANGEBYSCORE', CANCELLED, '-inf', t - tonumber(ARGV[2]))
 redis.call('ZADD', CANCELLED, t, id)
 
@@ -39,14 +40,14 @@ end
 -- whether its old place must be left.
 local function condemn_to(list, message)
   local condemned = condemning().cancel(message)
-  if condemned ~= message then redis.call('RPUSH', list, condemned) end
+  if condemned ~= message then arrivals().push_front(list, condemned) end
   return condemned ~= message
 end
 
 local delayed = look(redis.call('ZCARD', DELAYED), function(from, to) return redis.call('ZRANGE', DELAYED, from, to) end)
 if delayed then
   -- A condemned one that is delayed has no room for the mark: it moves as it is.
-  if not condemn_to(home(delayed), delayed) then redis.call('RPUSH', home(delayed), delayed) end
+  if not condemn_to(home(delayed), delayed) then arrivals().push_front(home(delayed), delayed) end
   redis.call('ZREM', DELAYED, delayed)
   arrivals().guard()
   return {'cancelled'}
@@ -62,7 +63,9 @@ end
 for _, list in ipairs({PENDING, SUSPECTS}) do
   local waiting = look(redis.call('LLEN', list), function(from, to) return redis.call('LRANGE', list, from, to) end)
   if waiting then
-    if condemn_to(list, waiting) then redis.call('LREM', list, 1, waiting) end
+    if condemn_to(list, waiting) and redis.call('LREM', list, 1, waiting) == 0 then
+      redis.call('ZREM', PRIORITIZED, waiting) -- it was at the head, and has returned there
+    end
     arrivals().guard()
     return {'cancelled'}
   end

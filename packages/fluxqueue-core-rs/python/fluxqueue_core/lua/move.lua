@@ -9,7 +9,7 @@
 -- Complexity   O(messages)
 --
 -- Rule 9: moves a message only if its field is still there, so that two schedulers
--- raise a count once.
+-- raise a count once. Rule 21: its effects happen only then, too.
 --
 -- Why: docs/decisions/0003-rescued-tasks-go-to-the-front.md
 -- Why: docs/decisions/0014-scripts-write-before-they-delete.md

@@ -17,6 +17,7 @@
 local new, lease, who, olds = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 if new ~= '' and redis.call('ZSCORE', CONSUMERS, new) then return {0} end
 local t = now()
+any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 local keep = {}
 for i = 5 + olds, #ARGV do keep[ARGV[i]] = true end
 
@@ -38,7 +39,7 @@ for i = 1, olds do
         redis.call('HSET', OWN_CLAIMED, f, m)
         reply[#reply + 1] = f
       else
-        arrivals().arrive(m, true)
+        arrivals().arrive(condemning().cancelled(m), true)
       end
     end
     redis.call('DEL', claimed, inbox)

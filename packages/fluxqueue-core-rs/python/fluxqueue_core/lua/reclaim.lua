@@ -10,13 +10,14 @@ local id = ARGV[1]
 local ends = tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0')
 if ends > 0 then return -1 end
 local moved = 0
+any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 while moved < 100 do
   -- The newest goes first, so that the oldest is the next to be claimed.
   local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
-  if arrivals().priority(message) then
-    arrivals().arrive(message, true)
+  if arrivals().priority(message) or any_cancelled and condemning().is_cancelled(message) then
+    arrivals().arrive(condemning().cancelled(message), true)
     redis.call('LPOP', OWN_INBOX)
   else
     local list = home(message)

@@ -55,6 +55,16 @@ local function arrivals()
 
   self.priority, self.return_head = priority, return_head
 
+  -- Puts a message to the front of a list. One with a priority at the head of `pending` must
+  -- not end up behind it: the claim would not find it in its order.
+  function self.push_front(list, message)
+    if list == PENDING then
+      return_head()
+      head = priority(message) and message or false
+    end
+    redis.call('RPUSH', list, message)
+  end
+
   -- Fails if one of the messages can't arrive. A script that moves several before it deletes
   -- them calls this first: an error halfway would leave copies. XX adds nothing.
   function self.expect(messages)
@@ -79,8 +89,7 @@ local function arrivals()
         head = message
       end
     else
-      if list == PENDING then return_head() end
-      redis.call('RPUSH', list, message)
+      self.push_front(list, message)
     end
   end
 

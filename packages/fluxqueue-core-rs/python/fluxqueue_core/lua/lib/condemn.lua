@@ -2,7 +2,7 @@
 --
 -- Needs keys, message, lock.
 --
--- A script does not end a task by itself: it does not know what belongs to the end. Its lock is
+-- Rule 18: a script does not end a task by itself: it does not know what belongs to the end. Its lock is
 -- free at once, because no attempt follows.
 --
 -- Why: docs/decisions/0098-scripts-condemn-and-workers-end.md
@@ -51,7 +51,8 @@ local function condemning()
     return any_cancelled and redis.call('ZSCORE', CANCELLED, sub(message, 14, 49)) and true
   end
 
-  -- Condemns a message if its task is cancelled.
+  -- Condemns a message if its task is cancelled. Rule 20: every script that returns a message to
+  -- its list does so.
   function self.cancelled(message)
     if self.is_cancelled(message) then return mark(message, 2) end
     return message

@@ -16,7 +16,8 @@ local function settle(t, at, save_dead)
     local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local is_effect = kind == 'keep' or kind == 'keep_sharded' or kind == 'push'
     local message = not is_effect and redis.call('HGET', OWN_CLAIMED, f)
-    -- If the message is not held, an earlier call has settled it: this outcome does nothing.
+    -- Rule 21: if the message is not held, an earlier call has settled it. Then this outcome does
+    -- nothing, and neither do its effects.
     if is_effect then
       effects = effects or {}
       if kind == 'push' then
@@ -30,10 +31,19 @@ local function settle(t, at, save_dead)
       if payload ~= '' then redis.call('HSET', OWN_CLAIMED, f, payload) end
       if effects then keep(effects) end
     elseif message then
+      if payload ~= '' and (kind == 'later' or kind == 'release') and byte(message, 6) == 50 then -- 50: '2'
+        -- Rule 22: such an outcome may arrive twice, and meet the next attempt.
+        -- Why: docs/decisions/0120-counts-tell-attempts-of-one-field-apart.md
+        local function earlier_attempts(of)
+          local _, options = field(of)
+          local function count(pattern) return tonumber(string.match(options or '', pattern) or '0') end
+          return count('[{,]"s":(%d+)') + count('[{,]"b":(%d+)')
+        end
+        if earlier_attempts(message) > earlier_attempts(payload) then kind, payload = 'release', '' end
+      end
       local ends = kind == 'done' or kind == 'dead' or kind == 'expired' or kind == 'cancelled'
-      if ends and any_cancelled then condemning().forget({f}, 1, 1) end
       if not ends and any_cancelled and condemning().is_cancelled(message) then
-        -- No attempt follows. The worker that claims it ends it.
+        -- Rule 20: no attempt follows. The worker that claims it ends it.
         arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)
       elseif kind == 'done' then
         finish(t, f, message, 'succeeded', nil, effects)
@@ -54,6 +64,7 @@ local function settle(t, at, save_dead)
         if byte(message, 6) == 50 then locks().renew(t, message, extra) end -- 50: '2'
       end
       redis.call('HDEL', OWN_CLAIMED, f)
+      if ends and any_cancelled then condemning().forget({f}, 1, 1) end
     end
     if not is_effect then effects = nil end
   end
