@@ -5,6 +5,7 @@ scripts/bench --full       every measure and every peer, three times; keeps the 
 scripts/bench --against FOLDER    this build and that of another checkout, in alternation
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
+scripts/bench periodic     how late ten thousand periodic tasks are
 scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
@@ -16,7 +17,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import against, flame, machine, report, shares, telemetry
+from . import against, flame, machine, periodic, report, shares, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("run", "telemetry", "report", "shares", "flame"),
+        choices=("run", "telemetry", "report", "shares", "flame", "periodic"),
         default="run",
     )
     how = parser.add_mutually_exclusive_group()
@@ -62,6 +63,8 @@ def main() -> int:
             return shares.main()
         case "flame":
             return flame.main()
+        case "periodic":
+            return periodic.main(options.quick)
     peers: list[str] = []
     if options.full or options.peers:
         names = [library.name for library in all_libraries()]

@@ -79,7 +79,7 @@ PACKAGES = {
             "packages/fluxqueue-core-rs",
             "python",
             siblings=set(),
-            brings={"orjson"},
+            brings={"cronsim", "orjson"},
             scripts=set(),
         ),
         _package(
@@ -87,7 +87,7 @@ PACKAGES = {
             "packages/fluxqueue-client",
             "src",
             siblings={"fluxqueue-core"},
-            brings={"msgspec", "orjson"},
+            brings={"cronsim", "msgspec", "orjson"},
             scripts={"fluxqueue"},
         ),
         _package(
@@ -95,7 +95,7 @@ PACKAGES = {
             "packages/fluxqueue-worker",
             "src",
             siblings={"fluxqueue-core", "fluxqueue"},
-            brings={"msgspec", "orjson", "structlog", "uvloop"},
+            brings={"cronsim", "msgspec", "orjson", "structlog", "uvloop"},
             scripts={"fluxqueue-worker"},
         ),
         _package(
@@ -103,7 +103,7 @@ PACKAGES = {
             "packages/fluxqueue-control",
             "src",
             siblings={"fluxqueue-core"},
-            brings={"orjson", "redis"},
+            brings={"cronsim", "orjson", "redis"},
             scripts=set(),
         ),
         _package(
@@ -111,7 +111,7 @@ PACKAGES = {
             "services/scheduler",
             "src",
             siblings={"fluxqueue-core", "fluxqueue-control"},
-            brings={"orjson", "structlog", "redis"},
+            brings={"cronsim", "orjson", "structlog", "redis"},
             scripts={"fluxqueue-scheduler"},
         ),
     )

@@ -35,6 +35,11 @@ pub const OF_CONSUMER: &[&str] = &["claimed", "inbox"];
 /// take it after the keys of that consumer. An exchange does not need it.
 const WORKERS: &str = "workers";
 
+/// The keys of a queue's periodic tasks. Scripts take them last, in this order.
+/// `lua/lib/periodic_keys.lua` gives them names.
+pub const OF_PERIODIC: &[&str] =
+    &["periodic", "periodic:messages", "periodic:due", "periodic:runs", "periodic:changed", "periodic:seen"];
+
 /// The kept outcome of one task, whose id follows. An outcome's effect names it.
 const RESULT: &str = "result";
 
@@ -130,6 +135,11 @@ impl Namespace {
         OF_QUEUE.iter().map(|kind| self.queue_key(kind, queue)).collect()
     }
 
+    /// The keys of a queue's periodic tasks, in the order in which scripts take them.
+    pub fn of_periodic(&self, queue: &str) -> Vec<String> {
+        OF_PERIODIC.iter().map(|kind| self.queue_key(kind, queue)).collect()
+    }
+
     /// The keys of a consumer, in the order in which scripts take them.
     pub fn of_consumer(&self, queue: &str, consumer: &str) -> impl Iterator<Item = String> {
         OF_CONSUMER.iter().map(move |kind| self.consumer_key(kind, queue, consumer))
@@ -157,7 +167,7 @@ impl Namespace {
             return Ok(self.queues());
         }
         names::check_queue(queue)?;
-        if kind == WORKERS || OF_QUEUE.contains(&kind) {
+        if kind == WORKERS || OF_QUEUE.contains(&kind) || OF_PERIODIC.contains(&kind) {
             return Ok(self.queue_key(kind, queue));
         }
         if kind == RESULT || kind == UNIQUE || OF_CONSUMER.contains(&kind) {
@@ -170,7 +180,8 @@ impl Namespace {
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(OF_QUEUE.iter().copied()).chain(OF_CONSUMER.iter().copied())
+    let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).copied();
+    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(of_queue).chain(OF_CONSUMER.iter().copied())
 }
 
 #[cfg(test)]

@@ -31,6 +31,13 @@ enum Takes {
     /// The keys of the queue, for a client: its script has one text for all versions of Redis. Then the
     /// starts of the keys of all consumers.
     Caller,
+    /// The keys of the queue, then the first of its periodic tasks.
+    Promote,
+    /// The keys of the queue, then those of its periodic tasks. It enqueues, so it must fail at
+    /// `maxmemory`.
+    Tick,
+    /// The keys of the queue's periodic tasks. Clients call it too.
+    Schedule,
     /// Also the keys of one consumer.
     Consumer,
     /// Also the keys of one consumer, which the script begins or ends, and the hash of the
@@ -67,9 +74,11 @@ scripts! {
     "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer" "hold";
     "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "lock" "finish" "condemn";
     "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive";
-    "promote" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive";
+    "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "lock" "condemn" "arrive";
+    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "arrive";
+    "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
     "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "expiry";
 }
@@ -90,7 +99,9 @@ fn source(name: &str) -> Result<&'static Source> {
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let (keys, parts) = match (takes, flags) {
-        (Takes::Client | Takes::Locks | Takes::Caller, _) => return Ok(format!("{}{body}", parts.concat())),
+        (Takes::Client | Takes::Locks | Takes::Caller | Takes::Tick | Takes::Schedule, _) => {
+            return Ok(format!("{}{body}", parts.concat()));
+        }
         (_, true) => return Ok(format!("{FLAGS}{}{body}", parts.concat())),
         (_, false) => parts.split_at(1),
     };
@@ -110,10 +121,14 @@ pub fn keys(
     let mut keys = match takes {
         Takes::Client => namespace.of_client(queue),
         Takes::Locks => namespace.of_client_with_locks(queue),
+        Takes::Schedule => Vec::new(),
         _ => namespace.of_queue(queue),
     };
-    if takes == Takes::Caller {
-        keys.extend(namespace.of_consumer(queue, ""));
+    match takes {
+        Takes::Caller => keys.extend(namespace.of_consumer(queue, "")),
+        Takes::Promote => keys.extend(namespace.of_periodic(queue).into_iter().take(1)),
+        Takes::Tick | Takes::Schedule => keys.extend(namespace.of_periodic(queue)),
+        _ => (),
     }
     let is_for_consumer = matches!(takes, Takes::Consumer | Takes::Life | Takes::Lives);
     match consumer {
@@ -153,6 +168,13 @@ pub fn cancel() -> &'static Script {
     static CANCEL: LazyLock<Script> =
         LazyLock::new(|| Script::load("cancel", false).expect("the list has this script"));
     &CANCEL
+}
+
+/// The script by which clients and workers change periodic tasks.
+pub fn schedule() -> &'static Script {
+    static SCHEDULE: LazyLock<Script> =
+        LazyLock::new(|| Script::load("schedule", false).expect("the list has this script"));
+    &SCHEDULE
 }
 
 /// A script with its digest, by which a connection calls it. A server that has forgotten

@@ -60,15 +60,16 @@ TO_A_LIST = {
     ("RPUSH", "source"): ["lib/claim.lua"],
     # A call that the script delivers: at once, or later (one of the two adds nothing). And: a
     # call that follows an end, if its own list can't be written.
+    # And: a run of a periodic task, at once or with a delay.
     ("LPUSH", "PENDING"): [
-        *("enqueue.lua", "enqueue_unique.lua", "lib/finish.lua", "lib/one_call.lua")
+        *("enqueue.lua", "enqueue_unique.lua", "lib/finish.lua", "lib/one_call.lua", "tick.lua")
     ],
     # And: a retry or a name that is not known; a newer version.
     # And: a call that follows an end, where no list takes it.
     ("ZADD", "DELAYED"): [
         *("enqueue.lua", "enqueue.lua", "enqueue_unique.lua", "enqueue_unique.lua"),
         "lib/finish.lua",
-        *("lib/newer.lua", "lib/one_call.lua", "lib/settle.lua"),
+        *("lib/newer.lua", "lib/one_call.lua", "lib/settle.lua", "tick.lua", "tick.lua"),
     ],
 }
 OUT_OF_A_LIST = {
@@ -101,7 +102,7 @@ ARRIVALS = {
     "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
     "arrivals().arrive(condemning().cancelled(m), true)": ["open.lua"],
     "arrivals().arrive(due[from], false)": ["promote.lua"],
-    "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua"],
+    "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua", "tick.lua"],
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
@@ -135,7 +136,12 @@ RESULTS = {
     ("SPUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
 }
 # The keys that say nothing about where a message is.
-WITHOUT_MESSAGES = {"CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS", "CANCELLED"}
+WITHOUT_MESSAGES = {
+    *("CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS", "CANCELLED"),
+    # The messages of periodic tasks are not tasks yet.
+    *("PERIODIC", "PERIODIC_MESSAGES", "PERIODIC_DUE", "PERIODIC_RUNS"),
+    *("PERIODIC_CHANGED", "PERIODIC_SEEN"),
+}
 READING = {
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
     *("HKEYS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),

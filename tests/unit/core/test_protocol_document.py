@@ -69,8 +69,9 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
         for part in made_of:
             # A client's script fails at `maxmemory`; `enqueue` names its own keys.
             head = "#!lua flags=allow-oom\n" + parts["keys"]
-            of_client = {"enqueue": "", "enqueue_unique": "", "cancel": parts["keys"]}
-            head = of_client.get(name, head)
+            others = {"cancel": parts["keys"], "tick": parts["keys"]}
+            others |= {"enqueue": "", "enqueue_unique": "", "schedule": parts["periodic_keys"]}
+            head = others.get(name, head)
             assert text.startswith(head)
             _, rest = text.split(parts[part])
             # A later part uses something of it, and all that it needs precedes it. `one_call`

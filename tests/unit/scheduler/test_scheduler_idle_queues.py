@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fluxqueue_control.redis_client import Packed
 from fluxqueue_core import key
-from fluxqueue_scheduler.idle_queues import FEW, GROUP, RANKED_EVERY, IdleQueues
+from fluxqueue_scheduler.idle_queues import FEW, GROUP, SELDOM_EVERY, IdleQueues
 from redis.exceptions import ResponseError
 
 NAMES = tuple(f"q{i:03}" for i in range(250))
@@ -73,14 +74,15 @@ def test_a_queue_that_is_gone_is_not_asked() -> None:
     assert list(idle.others(others)) == []
 
 
-def test_a_queue_with_a_priority_and_no_delayed_task_is_asked_now_and_then() -> None:
+@pytest.mark.parametrize("kind", ["prioritized", "periodic"])
+def test_a_queue_with_only_a_priority_or_a_periodic_task_is_asked_now_and_then(kind: str) -> None:
     client = FakeClient()
-    client.delaying = {key("prioritized", "q120").encode()}
+    client.delaying = {key(kind, "q120").encode()}
     idle = idle_queues(client)
-    asked = [list(idle.others(NAMES)) for _ in range(2 * RANKED_EVERY)]
+    asked = [list(idle.others(NAMES)) for _ in range(2 * SELDOM_EVERY)]
     found = [at for at, names in enumerate(asked, 1) if names]
-    assert found == [RANKED_EVERY, 2 * RANKED_EVERY]
-    assert asked[RANKED_EVERY - 1] == list(NAMES[100:200])
+    assert found == [SELDOM_EVERY, 2 * SELDOM_EVERY]
+    assert asked[SELDOM_EVERY - 1] == list(NAMES[100:200])
 
 
 def test_if_redis_refuses_the_question_each_queue_is_asked() -> None:

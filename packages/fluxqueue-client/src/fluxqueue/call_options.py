@@ -91,7 +91,7 @@ def read_options(earlier: Mapping[str, Any], given: CallOptions) -> dict[str, An
         if value is None:
             removed |= {name, *RIVALS.get(name, ())}
         elif name == "expires" and isinstance(value, datetime):
-            options["expires_at"] = _read_eta(name, value)
+            options["expires_at"] = read_eta(name, value)
         else:
             options[name] = read(name, value)
     if given.get("delay") is not None and given.get("eta") is not None:
@@ -113,7 +113,12 @@ def read_span(name: str, value: object) -> int:
     return math.ceil(value * 1000)  # type: ignore[operator]  # a number
 
 
-def _read_eta(name: str, value: object) -> int:
+def read_eta(name: str, value: object) -> int:
+    """Returns an aware datetime as milliseconds since 1970, rounded up.
+
+    Raises:
+        TypeError, ConfigurationError: it is something else, or has no time zone.
+    """
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {kind_of(value)}")
     if value.utcoffset() is None:
@@ -177,7 +182,7 @@ def _checked(check: Callable[[str, Any], None]) -> Callable[[str, Any], Any]:
 # Each takes the option's name and value, and raises TypeError or ConfigurationError.
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "delay": read_span,
-    "eta": _read_eta,
+    "eta": read_eta,
     "queue": _read_queue,
     "max_retries": _checked(check_retries),
     "timeout": _checked(check_timeout),

@@ -21,6 +21,7 @@ from .errors import ConfigurationError
 from .functions import check_function
 from .handle import FoundTask, TaskHandle
 from .options import TaskOptions, Terms, read_terms, shows_options
+from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
 from .task_ids import read_task_id
 from .typed_task import with_types
@@ -30,6 +31,9 @@ from .unique_task import kind_of_task
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from .call_options import CallOptions
+    from .periodic import PeriodicOptions
+    from .task_call import TaskCall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,6 +99,7 @@ class FluxQueue:
             namespace=namespace,
         )
         self._tasks: dict[tuple[str, str], AnyTask] = {}
+        self._scheduling = Scheduling(self.broker)
 
     @property
     def settings(self) -> Settings:
@@ -229,6 +234,76 @@ class FluxQueue:
             raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
         check_queue_name(queue)
         return FoundTask(read_task_id(task_id), queue, self.broker)
+
+    def periodic(
+        self,
+        cron: str | None = None,
+        *,
+        id: str | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        call_options: CallOptions | None = None,
+        **options: Unpack[PeriodicOptions],
+    ) -> Callable[[AnyTaskType], AnyTaskType]:
+        """Returns a decorator, to write above `task()`: schedulers then enqueue the task at
+        these moments, once a worker has loaded it. A task may have several, each with its id.
+
+        Args:
+            cron: minute, hour, day of the month, month, day of the week; see docs/periodic.md.
+            id: its id in the queue; the task's name by default. Keep it when the times change.
+            args, kwargs: the arguments of each run.
+            call_options: as `Task.options` takes them.
+            options: see `fluxqueue.periodic.PeriodicOptions`.
+
+        Raises:
+            TypeError: a value has the wrong type; from the decorator, if there is no task.
+            ConfigurationError: the expression can't be read, it has no moment, or a value is
+                out of range; from the decorator, if the id is taken.
+        """
+        return self._scheduling.decorator(cron, id, args, kwargs, call_options, options)
+
+    def schedule(
+        self,
+        id: str,
+        call: TaskCall[Any],
+        cron: str | None = None,
+        **options: Unpack[PeriodicOptions],
+    ) -> ScheduleVerdict:
+        """Adds a periodic task, or changes the one with this id. Blocks.
+
+        Args:
+            id: its id in the queue of the call: 1 to 128 printable characters.
+            call: from `task.call(...)` or `task.options(...).call(...)`.
+            cron, options: as for `periodic`.
+
+        Raises:
+            TypeError, ConfigurationError: as `periodic`; or code declares this id.
+            BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. A second
+                call does no harm.
+        """
+        return self._scheduling.schedule(id, call, cron, options)
+
+    async def schedule_async(
+        self,
+        id: str,
+        call: TaskCall[Any],
+        cron: str | None = None,
+        **options: Unpack[PeriodicOptions],
+    ) -> ScheduleVerdict:
+        """As `schedule`, in a thread, so that the event loop goes on."""
+        import asyncio  # only needed here
+
+        return await asyncio.to_thread(self.schedule, id, call, cron, **options)
+
+    def unschedule(self, id: str, *, queue: str = "default") -> bool:
+        """Removes a periodic task that `schedule` has added; returns whether it was there."""
+        return self._scheduling.unschedule(id, queue)
+
+    async def unschedule_async(self, id: str, *, queue: str = "default") -> bool:
+        """As `unschedule`, in a thread, so that the event loop goes on."""
+        import asyncio  # only needed here
+
+        return await asyncio.to_thread(self.unschedule, id, queue=queue)
 
     def close(self) -> None:
         """Closes the connections of this thread and of closed event loops.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .call_options import CallOptions
     from .conversion import Conversion
     from .parameter_types import ParameterTypes
+    from .periodic import PeriodicTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +48,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         broker: where its calls go; shared with its `FluxQueue`.
         types: the annotations of its parameters; None if all are plain JSON.
         returned: encodes and decodes what it returns.
+        periodic: its declarations by `FluxQueue.periodic`.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -68,6 +70,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     broker: Broker
     types: ParameterTypes | None = None
     returned: ReturnValue
+    periodic: tuple[PeriodicTask, ...] = ()
 
     def __init__(
         self,

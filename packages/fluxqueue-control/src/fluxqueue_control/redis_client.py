@@ -229,6 +229,16 @@ class RedisClient:
                 mark(reply, Sent(script=script_call.name))
         return replies
 
+    def packed_calls(self, script_calls: Sequence[tuple[ScriptCall, Packed]]) -> list[Reply]:
+        """Calls scripts whose arguments go on with packed ones; returns and raises as `commands`
+        does. A server that does not have a script yet answers with a `NoScriptError`."""
+        parts = []
+        for script_call, packed in script_calls:
+            words = self._evalsha(script_call)
+            head = Packed.of([[str(word) for word in words]]).bytes.partition(b"\r\n")[2]
+            parts.append(b"*%d\r\n" % (len(words) + packed.count) + head + packed.bytes)
+        return self.send(Packed(b"".join(parts), len(parts)))
+
     def _evalsha(self, script_call: ScriptCall) -> list[str | bytes | float]:
         _, digest = self._script(script_call.name)
         keys = script_call.keys(self.namespace)

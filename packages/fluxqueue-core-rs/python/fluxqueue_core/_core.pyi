@@ -347,6 +347,36 @@ class Producer:
                 task may be cancelled; a second call does no harm.
         """
 
+    def schedule(self, queue: str, arguments: Sequence[bytes]) -> list[str]:
+        """Calls the script `schedule`. Blocks the calling thread, and releases the GIL.
+
+        Args:
+            arguments: those of `lua/schedule.lua`.
+
+        Returns:
+            one word for each entry; `lua/schedule.lua` has their meaning.
+
+        Raises:
+            ConfigurationError: the name of the queue is not valid.
+            BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. The
+                change may be made; a second call does no harm.
+        """
+
+    def message(
+        self,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: bytes | None = None,
+        task_id: str | None = None,
+    ) -> bytes:
+        """Returns the message of a call, which is not sent. The arguments are those of
+        `enqueue`.
+
+        Raises:
+            orjson.JSONEncodeError, ValueError, MessageTooLarge: as `enqueue`.
+        """
+
     @property
     def max_message_bytes(self) -> int:
         """The most bytes of a message that this producer sends."""

@@ -9,6 +9,7 @@
 //! sync         in the calling thread, on this thread's connection (thread)
 //! bulk         many calls, two chunks on their way
 //! event_loop   one connection per loop, in a cluster one per hash slot (loops)
+//! script_call  calls of other scripts: cancel, schedule
 //! outbox       the calls of a loop; live_clock says how long they have waited
 //! ```
 
@@ -30,6 +31,8 @@ mod producer;
 mod redirects;
 mod resolve;
 mod route;
+mod schedule;
+mod script_call;
 mod sync;
 mod thread;
 mod verdict;

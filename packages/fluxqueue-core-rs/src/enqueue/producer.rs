@@ -6,6 +6,7 @@ use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PySequence, PyTuple};
 
 use super::bulk::{IN_FLIGHT, Sender};
@@ -19,6 +20,7 @@ use super::loops::Loops;
 use super::outbox::{Gives, LoopCall};
 use super::per_call::{PerCall, checked_id};
 use super::route::{Route, Target};
+use super::schedule;
 use super::sync;
 use super::thread;
 use super::verdict::{self, TaskId, Verdict, Verdicts};
@@ -298,6 +300,29 @@ impl Producer {
         let id = checked_id(task_id)?;
         let namespace = &self.deployment.config.namespace;
         Ok(py.detach(|| cancel::cancel(&self.deployment, namespace, &queue, &id))?)
+    }
+
+    fn schedule(&self, py: Python<'_>, queue: Name, arguments: Vec<PyBackedBytes>) -> PyResult<Vec<String>> {
+        names::check_queue(&queue)?;
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.to_vec()).collect();
+        let namespace = &self.deployment.config.namespace;
+        Ok(py.detach(|| schedule::schedule(&self.deployment, namespace, &queue, &arguments))?)
+    }
+
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
+    fn message<'py>(
+        &self,
+        py: Python<'py>,
+        route: &Bound<'py, Route>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        headers: Option<Bound<'py, PyBytes>>,
+        task_id: Option<&str>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let call = PerCall::new(headers, task_id)?;
+        let arguments = Arguments::encode(args, kwargs)?;
+        let max_bytes = self.deployment.config.max_message_bytes;
+        Ok(PyBytes::new(py, &route.get().target.message(&arguments, &call, max_bytes)?))
     }
 
     #[getter]

@@ -92,6 +92,16 @@ impl Target {
         Ok(())
     }
 
+    /// The message of a call, which is not sent.
+    pub fn message(&self, arguments: &Arguments, call: &PerCall, max_bytes: usize) -> Result<Vec<u8>> {
+        let (mut out, dispatch) = (Vec::new(), Dispatch::push(&Namespace::default(), &self.queue));
+        self.append(&mut out, &dispatch, arguments, call, max_bytes)?;
+        // A push has the messages only, each as a bulk string.
+        let begin = out.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        out.truncate(out.len() - 2);
+        Ok(out.split_off(begin))
+    }
+
     /// The task's name and queue, for error messages and warnings.
     pub fn label(&self) -> String {
         format!("task '{}' (queue '{}')", self.name, self.queue)

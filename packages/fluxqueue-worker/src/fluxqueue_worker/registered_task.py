@@ -18,6 +18,7 @@ from .retry_rules import RetryRules
 if TYPE_CHECKING:
     import asyncio
 
+    from fluxqueue.periodic import PeriodicTask
     from fluxqueue.task import AnyTask
 
 
@@ -133,10 +134,12 @@ class Tasks:
         declared: per served queue, the tasks that it declares, by name.
         anywhere: the tasks that every queue serves, by name, unless it declares another
             one of that name.
+        periodic: the periodic tasks of the served queues.
     """
 
     declared: dict[str, dict[str, RegisteredTask]]
     anywhere: dict[str, RegisteredTask]
+    periodic: Sequence[PeriodicTask] = ()
 
     def __iter__(self) -> Iterator[RegisteredTask]:
         """Iterates over all tasks, each of them once."""

@@ -195,6 +195,13 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
             for queue in queues
         },
         anywhere={name: records[id(same[0])] for name, same in by_name.items() if len(same) == 1},
+        periodic=[
+            periodic
+            for same in by_name.values()
+            for task in same
+            for periodic in task.periodic
+            if periodic.queue in queues
+        ],
     )
 
 

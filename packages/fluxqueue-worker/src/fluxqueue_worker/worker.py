@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import ceil
@@ -85,6 +86,7 @@ class Worker:
         self._logger = logger
         self._is_lane = options.parent is not None
         self._failed = False
+        self._draining = threading.Event()
         self._consumer_ended = False
         self._signals = Signals()
         self._ends: deque[int] = deque()
@@ -200,6 +202,11 @@ class Worker:
             self._pool.start_thread()
         if self._loop is not None:
             self._loop.start()
+        if self._tasks.periodic and not self._is_lane:
+            # Imported here: most workers have no periodic tasks.
+            from .periodic import Declarations
+
+            Declarations(self._tasks.periodic, self._logger, self._draining).start()
         if self._health_server is not None:
             self._health_server.start()
         if self._link is not None:
@@ -301,6 +308,7 @@ class Worker:
             "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
         )
         self._health.draining()
+        self._draining.set()
         self._consumer.drain()
         self._lanes.close()
         if self._consumer_ended:

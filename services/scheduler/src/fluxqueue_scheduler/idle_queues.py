@@ -3,7 +3,8 @@
 Most of many queues have no delayed task at any moment. One EXISTS tells that of a hundred
 queues, at a hundredth of the cost of a `promote` for each. In a cluster it tells that of one
 queue, at a third. Once a second another EXISTS asks for tasks with priorities: a lost worker
-may have left them where no other worker sees them.
+may have left them where no other worker sees them. The same one asks for periodic tasks, of
+which `promote` tells.
 
 Why: docs/decisions/0102-a-prioritized-message-at-the-head.md
 """
@@ -18,8 +19,8 @@ from fluxqueue_control.redis_client import Packed, RedisClient
 GROUP = 100
 # Up to this many queues are each asked at once: a second round trip costs as much.
 FEW = 16
-# Every 20th question asks for tasks with priorities too.
-RANKED_EVERY = 20
+# Every 20th question asks for tasks with priorities and for periodic tasks too.
+SELDOM_EVERY = 20
 
 
 class IdleQueues:
@@ -55,7 +56,7 @@ class IdleQueues:
         if not self._packed:
             self._pack()
         self._questions += 1
-        kinds = self._packed if self._questions % RANKED_EVERY == 0 else ("delayed",)
+        kinds = self._packed if self._questions % SELDOM_EVERY == 0 else ("delayed",)
         asked = set(self._delaying)
         for kind in kinds:
             counts = self._client.send(self._packed[kind])
@@ -76,11 +77,14 @@ class IdleQueues:
         idle = [name for name in self._names if name not in self._delaying]
         self._groups = [idle[at : at + size] for at in range(0, len(idle), size)]
         self._packed = {
-            kind: Packed.of(
+            question: Packed.of(
                 [
-                    ("EXISTS", *(self._client.key(kind, name) for name in group))
+                    ("EXISTS", *(self._client.key(kind, name) for name in group for kind in kinds))
                     for group in self._groups
                 ]
             )
-            for kind in ("delayed", "prioritized")
+            for question, kinds in {
+                "delayed": ("delayed",),
+                "seldom": ("prioritized", "periodic"),
+            }.items()
         }

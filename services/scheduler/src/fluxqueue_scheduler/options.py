@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxqueue_core.periodic import GRACE
 from fluxqueue_core.service import common_settings as common
 from fluxqueue_core.service.setting import Setting, seconds, setting, whole_number
 
@@ -40,6 +41,7 @@ class Options:
         search_interval: the longest time between two such searches.
         unserved_interval: time between two looks for queues without a worker.
         tombstone_age: how long the scheduler remembers the id of an ended consumer.
+        periodic_grace: how long a periodic task stays that no worker declares any longer.
     """
 
     redis_url: str | None = setting(common.REDIS_URL)
@@ -96,6 +98,7 @@ class Options:
     search_interval: float = 3_600.0
     unserved_interval: float = 10.0
     tombstone_age: float = 86_400.0
+    periodic_grace: float = GRACE
 
     @property
     def gap(self) -> float:

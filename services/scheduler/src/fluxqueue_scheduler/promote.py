@@ -6,6 +6,7 @@ Why: docs/decisions/0075-one-question-for-many-queues.md
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,11 @@ LIMIT = 250
 
 
 class Promoter:
-    """Moves the due tasks of all queues, in one or two round trips per tick."""
+    """Moves the due tasks of all queues, in one or two round trips per tick.
+
+    Args:
+        found_periodic: called with each queue that has periodic tasks.
+    """
 
     def __init__(
         self,
@@ -44,8 +49,10 @@ class Promoter:
         tracing: Tracing | None = None,
         *,
         is_cluster: bool = False,
+        found_periodic: Callable[[str], None] = lambda queue: None,
     ) -> None:
         self._client = client
+        self._found_periodic = found_periodic
         self._queues = queues
         self._error_log = error_log
         self._tracing = tracing
@@ -77,6 +84,8 @@ class Promoter:
                 continue
             self._refused.pop(queue, None)
             moved, due, *messages = reply
+            if len(messages) > 1:
+                self._found_periodic(queue)
             self._idle.saw(queue, is_empty=due < 0)
             if moved:
                 if self._tracing is not None:

@@ -1,4 +1,5 @@
-"""The scheduler's work on one server: three loops, each with a thread and a connection."""
+"""The scheduler's work on one server: three loops, each with a thread and a connection, and a
+fourth one if there are periodic tasks."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from .queues import Queues
 from .sweep import Sweeper
 
 if TYPE_CHECKING:
+    from .periodic import PeriodicTasks
     from .tracing import Tracing
 
 # The name of the scheduler's connections in `CLIENT LIST`.
@@ -77,21 +79,51 @@ class Shard:
         self._clients = [*clients, self.reader.client]
         is_cluster = node is not None
         steps = {
-            "promote": Promoter(promoting, queues, error_log, tracing, is_cluster=is_cluster).step,
+            "promote": Promoter(
+                promoting,
+                queues,
+                error_log,
+                tracing,
+                is_cluster=is_cluster,
+                found_periodic=self._found_periodic,
+            ).step,
             "rescue": Sweeper(
                 rescuing, queues, options, error_log, tracing, is_cluster=is_cluster
             ).step,
             "housekeeping": Housekeeper(keeping, queues, options, error_log, node).step,
         }
         where = "" if node is None else f" {node[0]}:{node[1]}"
-        self.loops: Sequence[Loop] = [
-            Loop(name + where, step, self._stop, self.outages, error_log)
-            for name, step in steps.items()
-        ]
+
+        def loop(name: str, step: Callable[[], float]) -> Loop:
+            return Loop(name + where, step, self._stop, self.outages, error_log)
+
+        def periodic() -> PeriodicTasks:
+            # Imported here, because most schedulers have no periodic tasks.
+            from .periodic import PeriodicTasks
+
+            own = client(options.gap)
+            self._clients.append(own)
+            tasks = PeriodicTasks(own, queues, options, error_log)
+            started = loop("periodic", tasks.step)
+            started.start()
+            loops.append(started)
+            return tasks
+
+        self._start_periodic = periodic
+        self._periodic: PeriodicTasks | None = None
+        loops = [loop(name, step) for name, step in steps.items()]
+        self.loops: Sequence[Loop] = loops
+
+    def _found_periodic(self, queue: str) -> None:
+        """Notes a queue with periodic tasks; the first one starts their loop."""
+        if self._periodic is None:
+            self._periodic = self._start_periodic()
+        self._periodic.found(queue)
 
     def start(self) -> None:
         """Starts the threads; returns at once, even if Redis is unreachable."""
-        for loop in self.loops:
+        # The first loop may find periodic tasks, and start another one, before the last one runs.
+        for loop in tuple(self.loops):
             loop.start()
 
     def current(self) -> Sequence[Shard]:

@@ -1,11 +1,13 @@
 -- promote: moves due messages from the delayed set to their list. Condemns those that have
 -- expired, or whose task is cancelled.
 --
+-- KEYS         the keys of the queue, then `periodic`
 -- ARGV 1       limit (1..1000); the script stops earlier at about 256 KiB
 --      2       limit of moved messages returned, for their traces; optional.
 --              Messages larger than 4 KiB are not returned.
 -- Returns      {moved, ms until the next one is due (at most a day) or -1 if none waits},
---              and {message...} as a third element if ARGV 2 is given
+--              and {message...} as a third element if ARGV 2 is given. If the queue has
+--              periodic tasks, there is a fourth one, 1, and the third one is there.
 -- Complexity   O(limit + log delayed)
 --
 -- Why: docs/decisions/0037-short-calls-of-promote.md
@@ -13,8 +15,10 @@ local MOST_BYTES = 262144
 local t = now()
 local limit, shown = tonumber(ARGV[1]), ARGV[2] and {}
 local moved, bytes, step = 0, 0, 1
--- One command asks for both keys, which are seldom there.
-local seldom = redis.call('EXISTS', PRIORITIZED, CANCELLED) > 0
+-- One command asks for the keys that are seldom there.
+local PERIODIC_RECORDS = KEYS[#KEYS]
+local seldom = redis.call('EXISTS', PRIORITIZED, CANCELLED, PERIODIC_RECORDS) > 0
+local periodic = seldom and redis.call('EXISTS', PERIODIC_RECORDS) == 1 and 1 or nil
 any_cancelled = seldom and redis.call('EXISTS', CANCELLED) == 1
 while moved < limit and bytes < MOST_BYTES do
   -- The steps grow until the limit of bytes is reached: large messages must not keep
@@ -53,5 +57,6 @@ end
 -- A worker that took the head of `pending` may be lost: then this mends it.
 if seldom or arrivals_made and arrivals_made.has_ranked then arrivals().guard() end
 local first = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
-if #first == 0 then return {moved, -1, shown} end
-return {moved, math.min(math.max(math.ceil(first[2] - t), 0), 86400000), shown}
+local left = #first > 0 and math.min(math.max(math.ceil(first[2] - t), 0), 86400000) or -1
+if periodic then return {moved, left, shown or {}, periodic} end
+return {moved, left, shown}

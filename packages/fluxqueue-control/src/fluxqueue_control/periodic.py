@@ -1,0 +1,202 @@
+"""The periodic tasks of a queue: read, paused, resumed, removed, and run by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from fluxqueue_core import new_task_id
+from fluxqueue_core.periodic.plan import FAR
+from fluxqueue_core.periodic.record import Record, Rules
+
+from .errors import checked
+from .redis_client import RedisClient, ScriptCall
+
+Kind: TypeAlias = Literal["run", "missed", "by hand"]
+_KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "h": "by hand"}
+# How often `run_now` tries if the entry changes meanwhile.
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A moment of a periodic task that has come.
+
+    Attributes:
+        kind: `run`: a task was enqueued; `missed`: this moment, and those up to the next entry
+            of the history, were not caught up; `by hand`: `run_now` enqueued a task.
+        moment: seconds since 1970.
+        late: seconds from the moment until the task was enqueued.
+    """
+
+    kind: Kind
+    moment: float
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicEntry:
+    """A periodic task, as Redis has it.
+
+    Attributes:
+        id: its id in the queue.
+        rules: when it runs, and how; None if this release can't read them.
+        declared: whether the code of a worker declares it; otherwise a call has scheduled it.
+        paused: whether it has no moments until it is resumed.
+        next: its next moment, in seconds since 1970; None if there is none, or if a scheduler
+            has not computed it yet.
+        runs: its history, the newest first: about the last 30.
+    """
+
+    id: str
+    rules: Rules | None
+    declared: bool
+    paused: bool
+    next: float | None
+    runs: Sequence[Run]
+
+    def upcoming(self, count: int) -> list[float]:
+        """Returns the next `count` moments, in seconds since 1970, or fewer if there are fewer.
+
+        Raises:
+            ConfigurationError: this machine does not know the time zone.
+        """
+        found: list[float] = []
+        moment = None if self.next is None else round(self.next * 1_000)
+        while moment is not None and self.rules is not None and len(found) < count:
+            found.append(moment / 1_000)
+            moment = self.rules.times.after(moment)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicPage:
+    """Some periodic tasks of a queue.
+
+    Attributes:
+        cursor: leads to the next page; None on the last one.
+    """
+
+    entries: Sequence[PeriodicEntry]
+    cursor: int | None
+
+
+def read_page(
+    client: RedisClient, queue: str, cursor: int | None = None, limit: int = 100
+) -> PeriodicPage:
+    """Reads about `limit` periodic tasks, in no order. One that stays is on some page; one may be
+    on two pages.
+
+    Raises:
+        ConfigurationError: the queue's name is not valid.
+        ResponseError: Redis refused it, such as for a key of another type.
+        UNAVAILABLE: Redis is unreachable or can't work.
+    """
+    words = ("HSCAN", client.key("periodic", queue), cursor or 0, "COUNT", limit)
+    following, found = client.command(*words)
+    flat = [part for pair in found.items() for part in pair] if isinstance(found, dict) else found
+    records = dict(zip(flat[::2], flat[1::2], strict=True))
+    entries = _read(client, queue, records)
+    return PeriodicPage(entries, int(following) or None)
+
+
+def show(client: RedisClient, queue: str, entry: str) -> PeriodicEntry | None:
+    """Reads one periodic task; None if there is none with this id. Raises as `read_page`."""
+    raw = client.command("HGET", client.key("periodic", queue), entry)
+    return None if raw is None else _read(client, queue, {entry.encode(): raw})[0]
+
+
+def pause(client: RedisClient, queue: str, entry: str) -> bool:
+    """Pauses a periodic task: it has no moments until it is resumed. A new declaration or
+    schedule leaves it paused. Returns whether there is one. Raises as `read_page`."""
+    return _change(client, queue, "pause", entry) != "absent"
+
+
+def resume(client: RedisClient, queue: str, entry: str) -> bool:
+    """Resumes a periodic task, from its first moment after now. Returns whether there is one.
+    Raises as `read_page`."""
+    return _change(client, queue, "resume", entry) != "absent"
+
+
+def remove(client: RedisClient, queue: str, entry: str) -> Literal["removed", "absent", "declared"]:
+    """Removes a periodic task that a call has scheduled. `declared`: a worker's code declares it
+    and would do so again; pause it. Raises as `read_page`."""
+    word = _change(client, queue, "remove", entry)
+    return cast("Literal['removed', 'absent', 'declared']", word)
+
+
+def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
+    """Enqueues a run now, also of a paused periodic task; its next moment stays. Returns the id
+    of the task; None if there is no periodic task with this id.
+
+    Raises:
+        RuntimeError: other programs change it all the time.
+        ResponseError, UNAVAILABLE: as `read_page`; the run may be in the queue.
+    """
+    for _ in range(_TRIES):
+        raw, due, clock = checked(
+            client.commands(
+                [
+                    ("HGET", client.key("periodic", queue), entry),
+                    ("ZSCORE", client.key("periodic:due", queue), entry),
+                    ("TIME",),
+                ]
+            )
+        )
+        if raw is None:
+            return None
+        record = Record.parse(raw)
+        limit: int | str = ""
+        if record.rules.expires == "next":
+            limit = FAR if due is None or float(due) != int(float(due)) else int(float(due))
+        elif record.rules.expires is not None:
+            now = int(clock[0]) * 1_000 + int(clock[1]) // 1_000
+            limit = now + int(record.rules.expires)
+        task_id = new_task_id()
+        words = (0, 0, entry, record.digest, "", "", limit, f"h{task_id}")
+        _, _, differing = client.call(ScriptCall("tick", queue, words))
+        if not differing:
+            return task_id
+    raise RuntimeError(f"the periodic task {entry!r} of queue {queue!r} changes all the time")
+
+
+def _change(client: RedisClient, queue: str, what: str, entry: str) -> str:
+    [word] = client.call(ScriptCall("schedule", queue, (what, entry)))
+    return str(word.decode())
+
+
+def _read(client: RedisClient, queue: str, records: dict[bytes, bytes]) -> list[PeriodicEntry]:
+    replies = checked(
+        client.commands(
+            command
+            for entry in records
+            for command in (
+                ("ZSCORE", client.key("periodic:due", queue), entry),
+                ("HGET", client.key("periodic:runs", queue), entry),
+            )
+        )
+    )
+    found = zip(records.items(), replies[::2], replies[1::2], strict=True)
+    return [_entry(entry, raw, due, runs) for (entry, raw), due, runs in found]
+
+
+def _entry(
+    entry: bytes, raw: bytes, due: bytes | float | None, runs: bytes | None
+) -> PeriodicEntry:
+    moment = None if due is None else float(due)
+    following = None if moment is None or moment != int(moment) else moment / 1_000
+    name, history = entry.decode(errors="replace"), _runs(runs or b"")
+    try:
+        record = Record.parse(raw)
+    except (ValueError, TypeError, KeyError, IndexError):
+        return PeriodicEntry(name, None, False, False, following, history)
+    return PeriodicEntry(name, record.rules, record.declared, record.paused, following, history)
+
+
+def _runs(raw: bytes) -> list[Run]:
+    runs = []
+    for word in raw.decode("ascii", "replace").split():
+        moment, late, kind = word.split(":")
+        runs.append(Run(_KINDS[kind], int(moment) / 1_000, int(late) / 1_000))
+    return runs

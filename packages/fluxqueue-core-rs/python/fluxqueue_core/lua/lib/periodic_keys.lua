@@ -1,0 +1,9 @@
+-- periodic_keys: names the keys of a queue's periodic tasks, the last ones of a call.
+--
+-- A record is text: the digest of record and message (16 characters), the digest of its
+-- times (8), whether code declares it ('d') or a call schedules it ('s'), whether it is
+-- paused ('1' or '0'), and JSON that no script reads.
+--
+-- Why: docs/decisions/0140-a-periodic-task-is-a-ready-message.md
+local PERIODIC, PERIODIC_MESSAGES, PERIODIC_DUE, PERIODIC_RUNS, PERIODIC_CHANGED, PERIODIC_SEEN =
+  unpack(KEYS, #KEYS - 5)

@@ -1,0 +1,102 @@
+//! Calls of scripts other than `enqueue`, from the calling thread. Such a script may run twice,
+//! so a command whose reply is lost is sent again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::redirects::{Pause, Redirects};
+use super::thread::{self, ThreadConnections};
+use crate::connection::{Backoff, Call, Connection, Deployment, Refusal, Reply, Sent, hash_slot_of, redis_error};
+use crate::errors::{Error, Result};
+use crate::python::signals::interrupt;
+use crate::scripts::Script;
+
+/// Calls a script and returns its reply, which is not an error.
+///
+/// `name` is the name of the script, and `key` one of its keys.
+pub fn run(deployment: &Arc<Deployment>, script: &Script, name: &'static str, call: &Call, key: &str) -> Result<Reply> {
+    let mut own = thread::take(deployment);
+    let reply = dispatch(deployment, script, name, call, key, &mut own);
+    thread::put(deployment, own);
+    reply
+}
+
+fn dispatch(
+    deployment: &Deployment,
+    script: &Script,
+    name: &'static str,
+    call: &Call,
+    key: &str,
+    own: &mut ThreadConnections,
+) -> Result<Reply> {
+    let deadline = Instant::now() + deployment.config.timeout;
+    let mut backoff = Backoff::new();
+    let mut redirects = Redirects::new(hash_slot_of(key));
+    let mut has_text = false;
+    loop {
+        let course = redirects.course(deployment);
+        let reached = match own.take(course.node.as_deref()) {
+            Some(connection) => Ok(connection),
+            None => redirects.open(deployment, &course, deadline, &mut interrupt),
+        };
+        let answered = reached.and_then(|mut connection| {
+            let reply = exchange(&mut connection, script, call, course.asking, has_text, deadline)?;
+            Ok((connection, reply))
+        });
+        let (failure, pause) = match answered {
+            Ok((connection, reply)) => {
+                let redirect = redirects.follow(deployment, &reply, connection.node());
+                let verdict = checked(&reply, name);
+                let learns = !has_text && is_unknown_script(&reply);
+                if redirect.is_none() && (verdict.is_ok() || learns) {
+                    own.keep(connection);
+                }
+                if learns {
+                    has_text = true;
+                    continue;
+                }
+                match (redirect, verdict) {
+                    (Some((pause, reason)), _) => (reason, pause),
+                    (None, Err(not_ready @ Error::Unavailable(_))) => (not_ready, Pause::Needed),
+                    (None, other) => return other.map(|()| reply),
+                }
+            }
+            Err(Error::Unavailable(text) | Error::Uncertain(text)) => (Error::Unavailable(text), Pause::Needed),
+            Err(other) => return Err(other),
+        };
+        if pause == Pause::Needed {
+            backoff.sleep(failure, deadline, &mut interrupt)?;
+        }
+    }
+}
+
+fn exchange(
+    connection: &mut Connection,
+    script: &Script,
+    call: &Call,
+    asking: bool,
+    has_text: bool,
+    deadline: Instant,
+) -> Result<Reply> {
+    if asking {
+        crate::connection::command(connection.outgoing(), [b"ASKING".as_slice()]);
+    }
+    let write = if has_text { Call::eval } else { Call::evalsha };
+    write(call, connection.outgoing(), script);
+    connection.send(deadline, &mut interrupt)?;
+    if asking {
+        connection.receive(deadline, &mut interrupt)?;
+    }
+    connection.receive(deadline, &mut interrupt)
+}
+
+fn is_unknown_script(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(text) if Refusal::read(text) == Refusal::NoScript)
+}
+
+fn checked(reply: &Reply, name: &'static str) -> Result<()> {
+    match reply {
+        Reply::Error(text) => Err(redis_error(text, Sent::Script(name))),
+        _ => Ok(()),
+    }
+}

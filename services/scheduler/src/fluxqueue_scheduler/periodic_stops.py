@@ -1,0 +1,92 @@
+"""Stops periodic tasks whose code is gone: no living worker has declared them for a while.
+
+While a queue has no worker, its periodic tasks stay: a worker that comes back declares them
+again.
+
+Why: docs/decisions/0143-the-newest-declaration-wins.md
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from fluxqueue_control.redis_client import RedisClient, ScriptCall
+from fluxqueue_core.service.log import get_logger
+from redis.exceptions import ResponseError
+
+from .options import Options
+from .periodic_entries import Entries, Entry
+
+# The time between two looks, as a part of the grace: 10 s for the grace of 300 s.
+LOOKS = 30
+# A worker that replaces the declaration of another does so within the grace and one of its
+# intervals. Only later is the entry stopped.
+MARGIN = 1.2
+
+
+class Stops:
+    """Watches the entries of one queue that code declares."""
+
+    def __init__(self, queue: str, entries: Entries) -> None:
+        self._queue = queue
+        self._entries = entries
+        self._next = 0.0
+        # Since when each look has found a living worker, by the clock of this process.
+        self._served_since: float | None = None
+
+    def step(self, client: RedisClient, options: Options) -> None:
+        """Looks, if that is due.
+
+        Raises:
+            UNAVAILABLE: Redis is unreachable or can't work.
+        """
+        now = monotonic()
+        if now < self._next:
+            return
+        pause = options.periodic_grace / LOOKS
+        is_late = now - self._next > options.periodic_grace / 3
+        self._next = now + pause
+        self._entries.retry()
+        declared = [e for e in self._entries.items() if e.record is not None and e.record.declared]
+        if not declared:
+            return
+        if is_late:
+            self._served_since = None
+        if not self._is_served(client):
+            self._served_since = None
+            return
+        if self._served_since is None:
+            self._served_since = now
+        if now - self._served_since >= options.periodic_grace * MARGIN:
+            self._stop(client, declared, options.periodic_grace * MARGIN)
+
+    def _is_served(self, client: RedisClient) -> bool:
+        """Whether the queue has a consumer whose lease has not ended."""
+        clock = client.command("TIME")
+        now = int(clock[0]) * 1_000
+        words = ("ZRANGEBYSCORE", client.key("consumers", self._queue), now, "+inf")
+        return bool(client.command(*words, "LIMIT", 0, 1))
+
+    def _stop(self, client: RedisClient, declared: list[Entry], grace: float) -> None:
+        names = []
+        for entry in declared:
+            assert entry.record is not None
+            names.append(f"{entry.id}\0{entry.record.digest}")
+        key = client.key("periodic:seen", self._queue)
+        clock = client.command("TIME")
+        scores = client.commands([("ZSCORE", key, name) for name in names])
+        limit = int(clock[0]) * 1_000 - grace * 1_000
+        for entry, score in zip(declared, scores, strict=True):
+            if isinstance(score, ResponseError) or (score is not None and float(score) >= limit):
+                continue
+            assert entry.record is not None
+            text = "" if score is None else repr(float(score)).removesuffix(".0")
+            words = ("stop", entry.id, entry.record.digest, text)
+            [word] = client.call(ScriptCall("schedule", self._queue, words))
+            if word == b"removed":
+                get_logger().warning(
+                    "periodic.stopped",
+                    queue=self._queue,
+                    entry=entry.id,
+                    reason="no worker of this queue declares it any longer",
+                )

@@ -1,0 +1,276 @@
+"""A randomized checker of the scripts `tick` and `schedule`, on a real Redis.
+
+Schedulers, callers and workers are state machines; each step executes one script, loses one
+reply, or moves the time. The time is a key of Redis, so a seed gives the same run again.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fluxqueue_core import key, script, script_keys
+from fluxqueue_core.periodic import plan, record
+from fluxqueue_core.periodic.times import Times
+
+QUEUE = "q"
+EVERY = 1_000
+GRACE = 60_000
+CLOCK = "fluxqueue:{q}:clock"
+IDS = ("a", "b")
+MESSAGE = re.compile(rb'\{"v":(\d),"id":"(.{36})"(?:,"opts":\{([^}]*)\})?,"name":"(\w)"')
+
+
+class Violation(Exception):
+    """A property does not hold."""
+
+
+@dataclass
+class Known:
+    """An entry as a scheduler has read it, maybe long ago."""
+
+    raw: bytes
+    due: bytes
+
+
+def template(entry: str, rules: record.Rules) -> bytes:
+    """A message as a client makes it."""
+    task_id = record.template_id("", QUEUE, entry)
+    head = f'{{"v":1,"id":"{task_id}"'
+    if rules.expires is not None:
+        head = f'{{"v":2,"id":"{task_id}","opts":{{"x":"+00000001000"}}'
+    return f'{head},"name":"{rules.task}","args":[]}}'.encode()
+
+
+class World:
+    """See the module's text."""
+
+    def __init__(self, redis: Any, seed: int, mutant: tuple[str, str, str] | None = None) -> None:
+        self.redis = redis
+        self.chance = random.Random(seed)
+        self.now = 1_764_430_000_000
+        self.texts = {}
+        for name in ("tick", "schedule"):
+            text = script(name)
+            clock = re.compile(r"local function now\(\)\n.*?\nend\n", re.DOTALL)
+            fixed = f"local function now() return tonumber(redis.call('GET', '{CLOCK}')) end\n"
+            [real] = clock.findall(text)
+            self.texts[name] = text.replace(real, fixed)
+        if mutant is not None:
+            name, old, new = mutant
+            assert old in self.texts[name], f"{old!r} is not in {name}"
+            self.texts[name] = self.texts[name].replace(old, new)
+        self.schedulers: list[dict[str, Known]] = [{}, {}]
+        # By id: the rules, whether it is paused, and the first moment that may come.
+        self.rules: dict[str, record.Rules] = {}
+        self.paused: set[str] = set()
+        self.since: dict[str, int] = {}
+        self.runs: Counter[tuple[str, int]] = Counter()
+        self.declared_at = [-GRACE, -GRACE]
+        self.releases = [self.random_rules("d"), self.random_rules("d")]
+        self.counts: Counter[str] = Counter()
+
+    def run(self, name: str, *arguments: Any) -> Any:
+        """Executes a script."""
+        self.redis.set(CLOCK, self.now)
+        keys = script_keys(name, QUEUE)
+        self.counts[name] += 1
+        return self.redis.execute_command("EVAL", self.texts[name], len(keys), *keys, *arguments)
+
+    def random_rules(self, task: str) -> record.Rules:
+        """Rules of which every moment runs, however late."""
+        expires = self.chance.choice([None, 500])
+        every = EVERY * self.chance.choice([1, 1, 2])
+        return record.Rules(task, Times(every=every), catch_up=100, expires=expires)
+
+    # The actors.
+
+    def caller(self) -> None:
+        """Changes an entry by a call."""
+        entry = self.chance.choice(IDS)
+        what = self.chance.choice(["set", "set", "same", "remove", "pause", "resume"])
+        old = self.rules.get(entry)
+        if what == "same" and old is None:
+            return
+        rules = old if what == "same" and old is not None else self.random_rules(entry)
+        if old is not None and self.chance.random() < 0.5:
+            rules = replace(rules, times=old.times)  # only its message changes
+        if what not in ("set", "same") or (old is not None and rules.times != old.times):
+            self.settle(entry)
+        if what in ("set", "same"):
+            message = template(entry, rules)
+            made = record.make(rules, message, declared=False)
+            [word] = self.run("schedule", "set", entry, made, message)
+            assert word in (b"added", b"changed", b"unchanged"), word
+            if word == b"unchanged" and (old is None or old != rules):
+                raise Violation(f"a change of {entry} was taken for none")
+            if old is None or (old.times != rules.times and entry not in self.paused):
+                self.since[entry] = self.now + 1  # a moment counts after the call
+            self.rules[entry] = rules
+        elif what == "remove":
+            self.run("schedule", "remove", entry)
+            self.rules.pop(entry, None)
+            self.paused.discard(entry)
+        elif old is not None:
+            self.run("schedule", what, entry)
+            if what == "pause":
+                self.paused.add(entry)
+            elif entry in self.paused:
+                self.paused.discard(entry)
+                self.since[entry] = self.now + 1
+
+    def settle(self, entry: str) -> None:
+        """Schedulers enqueue what is due, before a change makes the account of it end."""
+        if entry in self.rules and entry not in self.paused:
+            scheduler: dict[str, Known] = {}
+            for _ in range(3):
+                self.read(scheduler, entry)
+                self.tick(scheduler, [entry], self.now)
+            self.account(entry)
+
+    def worker(self) -> None:
+        """A worker of one of two releases declares its entry."""
+        release = self.chance.choice([0, 1])
+        rules = self.releases[release]
+        message = template("d", rules)
+        made = record.make(rules, message, declared=True)
+        [word] = self.run("schedule", "declare", GRACE, "d", made, message)
+        if word == b"changed" and all(self.now - at < GRACE for at in self.declared_at):
+            raise Violation("two releases replace each other's declaration")
+        self.declared_at[release] = self.now
+
+    def stopper(self) -> None:
+        """A scheduler that has read a declaration long ago stops it."""
+        raw = self.redis.hget(key("periodic", QUEUE), "d")
+        if raw is None:
+            return
+        digest = raw[: record.DIGEST].decode()
+        score = self.redis.zscore(key("periodic:seen", QUEUE), f"d\0{digest}")
+        if score is None or self.now - score < GRACE:
+            return
+        if self.chance.random() < 0.8:
+            self.worker()
+        now = self.redis.zscore(key("periodic:seen", QUEUE), f"d\0{digest}")
+        text = repr(score).removesuffix(".0")
+        [word] = self.run("schedule", "stop", "d", digest, text)
+        if word == b"removed" and now != score:
+            raise Violation("a declaration was stopped that a worker has just made")
+
+    def read(self, scheduler: dict[str, Known], entry: str) -> None:
+        """A scheduler reads an entry."""
+        raw = self.redis.hget(key("periodic", QUEUE), entry)
+        due = self.redis.zscore(key("periodic:due", QUEUE), entry)
+        scheduler.pop(entry, None)
+        if raw is not None and due is not None:
+            scheduler[entry] = Known(raw, repr(due).removesuffix(".0").encode())
+
+    def tick(self, scheduler: dict[str, Known], entries: list[str], now: int) -> None:
+        """A scheduler enqueues what it believes to be due; its reply may be lost."""
+        arguments: list[Any] = [self.chance.choice([0, self.now - 10]), now]
+        planned: dict[str, plan.Plan] = {}
+        for entry in entries:
+            known = scheduler.get(entry)
+            if known is None:
+                continue
+            found = record.Record.parse(known.raw)
+            due = float(known.due)
+            if due != int(due):
+                at = plan.first(found.rules, due)
+            else:
+                following = found.rules.times.after(int(due))
+                at = plan.single(entry, found.rules, int(due), following)
+                if not plan.is_single(found.rules, int(due), now, following):
+                    at = plan.late(entry, found.rules, int(due), max(now, int(due)))
+            planned[entry] = at
+            arguments += [entry, found.digest, known.due, at.next, at.limit, at.events]
+        _, _, differing = self.run("tick", *arguments)
+        self.look()
+        if self.chance.random() < 0.2:
+            return  # the reply is lost
+        for entry, at in planned.items():
+            if entry.encode() in differing[::2]:
+                self.read(scheduler, entry)
+            elif at.next == "":
+                del scheduler[entry]
+            else:
+                scheduler[entry].due = str(at.next).encode()
+
+    def look(self) -> None:
+        """Takes what was enqueued, and checks it."""
+        kinds = {key("pending", QUEUE): "list", key("delayed", QUEUE): "zset"}
+        found: list[bytes] = self.redis.lrange(key("pending", QUEUE), 0, -1)
+        found += self.redis.zrange(key("delayed", QUEUE), 0, -1)
+        self.redis.delete(*kinds)
+        for raw in found:
+            match = MESSAGE.match(raw)
+            if match is None:
+                raise Violation(f"not a message: {raw!r}")
+            task_id, entry = match[2].decode(), match[4].decode()
+            moment = int(task_id[:8] + task_id[9:13], 16)
+            if entry == "d":
+                continue
+            if task_id != record.run_id(record.template_id("", QUEUE, entry), moment):
+                raise Violation(f"{task_id} is not of {entry}")
+            if b'"x":"+' in raw:
+                raise Violation(f"a run without the moment of its expiry: {raw!r}")
+            if moment > self.now:
+                raise Violation(f"{entry} at {moment} came {moment - self.now} ms early")
+            if entry not in self.rules or entry in self.paused:
+                raise Violation(f"{entry} at {moment} came although it is removed or paused")
+            if (b'"x"' in raw) != (self.rules[entry].expires is not None):
+                raise Violation(f"{entry} at {moment} has the message of other rules")
+            self.runs[entry, moment] += 1
+            if self.runs[entry, moment] > 1:
+                raise Violation(f"{entry} at {moment} came twice")
+            self.counts["runs"] += 1
+
+    def account(self, entry: str) -> None:
+        """Each moment until now has come."""
+        rules = self.rules[entry]
+        moment = rules.times.after(self.since[entry] - 1)
+        while moment is not None and moment <= self.now:
+            if self.runs[entry, moment] != 1:
+                raise Violation(f"{entry} at {moment} came {self.runs[entry, moment]} times")
+            moment = rules.times.after(moment)
+        self.since[entry] = self.now + 1
+
+    def step(self) -> None:
+        """One step of an actor."""
+        what = self.chance.random()
+        scheduler = self.chance.choice(self.schedulers)
+        if what < 0.06:
+            self.caller()
+        elif what < 0.10:
+            self.worker()
+        elif what < 0.13:
+            self.stopper()
+        elif what < 0.14:
+            for entry in IDS:
+                self.settle(entry)
+            self.now += GRACE // 2  # no worker comes
+        elif what < 0.15:
+            scheduler.clear()  # it is killed, and another one starts
+        elif what < 0.35:
+            self.read(scheduler, self.chance.choice([*IDS, "d"]))
+        elif what < 0.60:
+            self.now += self.chance.choice([1, 50, 400, 999, 1_000, 7_000])
+        else:
+            # The clock of a scheduler may be wrong.
+            wrong = self.chance.choice([0, 0, 0, -5_000, 1_500])
+            due = [e for e in sorted(scheduler) if float(scheduler[e].due) <= self.now + wrong]
+            self.tick(scheduler, due, self.now + wrong)
+
+    def check(self, steps: int) -> None:
+        """Runs, and then accounts for every moment.
+
+        Raises:
+            Violation: a property does not hold.
+        """
+        for _ in range(steps):
+            self.step()
+        for entry in IDS:
+            self.settle(entry)
+        self.redis.delete(CLOCK)
