@@ -18,12 +18,13 @@ from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until, wait_until_past
 from support.worker_process import WorkerProcess
 
-ENTRIES = [f"entry-{n}" for n in range(20)]
+# More than one call of the script takes.
+ENTRIES = [f"entry-{n}" for n in range(150)]
 SECONDS = 12
 
 
 def schedule(url: str) -> None:
-    """Twenty periodic tasks, each every second, of which no moment is left out."""
+    """Periodic tasks, each every second, of which no moment is left out."""
     app = FluxQueue(url)
 
     @app.task(queue="q")

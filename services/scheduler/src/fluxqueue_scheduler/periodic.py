@@ -103,6 +103,8 @@ class PeriodicTasks:
                 break
         if calls:
             self._send(calls)
+        if len(calls) >= CALLS_AT_ONCE:
+            return 0.0  # more is due
         for queue in list(self._queues.values()):
             if queue.now and queue.refused_until <= monotonic():
                 queue.stops.step(self._client, self._options)
