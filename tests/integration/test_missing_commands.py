@@ -134,6 +134,42 @@ def test_a_worker_serves_although_it_can_not_register_the_queue(tmp_path: Path) 
             wait_until(lambda: worker.notes() == ["1"], what=worker.output)
 
 
+def test_a_server_without_auth_does_not_bring_the_password_into_errors_and_logs(
+    tmp_path: Path,
+) -> None:
+    with server_without(tmp_path, "AUTH") as server:
+        secret = url(server).replace("://", "://somebody:hidden@")
+        app = FluxQueue(secret)
+
+        @app.task()
+        def work() -> None: ...
+
+        with pytest.raises(BrokerError, match=r"Redis refused AUTH: ERR; docs/redis\.md") as caught:
+            work()
+        app.close()
+        with (
+            WorkerProcess(tmp_path, secret, APP) as worker,
+            SchedulerProcess(tmp_path, secret) as scheduler,
+        ):
+            worker.wait_for("worker.disconnected")
+            scheduler.wait_for("queues.unreadable")
+            texts = [str(caught.value), worker.output(), scheduler.output()]
+        assert not [text for text in texts if "somebody" in text or "hidden" in text]
+
+
+def test_a_server_without_lpush_does_not_bring_arguments_into_errors(tmp_path: Path) -> None:
+    with server_without(tmp_path, "LPUSH") as server:
+        app = FluxQueue(url(server))
+
+        @app.task()
+        def work(argument: str) -> None: ...
+
+        with pytest.raises(BrokerError, match=r"unknown command 'LPUSH'; docs/redis\.md") as caught:
+            work("hidden")
+        assert "hidden" not in str(caught.value)
+        app.close()
+
+
 @pytest.mark.parametrize("command", ["LPUSH", "SELECT"])
 def test_a_call_names_what_is_missing(tmp_path: Path, command: str) -> None:
     with server_without(tmp_path, command) as server:

@@ -96,6 +96,14 @@ class Sent:
     script: str | None = None
 
 
+def hide_arguments(error: redis.RedisError) -> None:
+    """Takes out of the error what a server without a command quotes: its arguments, which
+    for AUTH are the user and the password."""
+    text, quotes, _ = str(error).partition(", with args beginning with")
+    if quotes:
+        error.args = (text,)
+
+
 def mark(error: BaseException, sent: Sent) -> None:
     """Notes in the error what Redis refused: the text of a server often does not say it."""
     error.fluxqueue_sent = sent  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from .errors import (
     Sent,
     explained,
     full_text,
+    hide_arguments,
     is_read_only,
     is_unavailable,
     mark,
@@ -184,17 +185,19 @@ class RedisClient:
         try:
             replies = execute()
         except redis.RedisError as error:
-            # Redis refused AUTH or SELECT on a new connection.
+            # Redis refused AUTH or SELECT on a new connection; only the text says which.
+            hide_arguments(error)
             if is_unavailable(error):
                 raise BrokerNotReady(explained(error, self._shows_certificate)) from error
             if isinstance(error, NoPermissionError):
                 raise AccessDenied(full_text(error)) from error
-            mark(error, Sent("SELECT"))
+            mark(error, Sent("AUTH" if "AUTH" in str(error) else "SELECT"))
             raise
         moved = False
         for position, reply in enumerate(replies):
             if not isinstance(reply, redis.RedisError):
                 continue
+            hide_arguments(reply)
             mark(reply, Sent(name_of(position)))
             if is_unavailable(reply):
                 if is_read_only(reply):

@@ -114,20 +114,31 @@ pub fn can_not_work(text: &str) -> bool {
     meanings(text).any(|refusal| refusal.is_temporary() || refusal == Refusal::ReadOnly)
 }
 
+/// The part of the error reply to `sent` that may be shown. A server that lacks a command quotes
+/// its arguments, which are a password or those of a task. All words of the reply to `AUTH` can be
+/// of that kind, but for the code.
+fn without_arguments<'a>(text: &'a str, sent: Sent) -> &'a str {
+    match sent {
+        Sent::Command("AUTH") => code(text),
+        _ => text.split(", with args beginning with").next().unwrap_or_default(),
+    }
+}
+
 /// Converts the error reply to `sent` to an error with advice.
 pub fn redis_error(text: &str, sent: Sent) -> Error {
+    let shown = without_arguments(text, sent);
     if let Some(remedy) = only_an_operator(text, sent) {
-        return Error::Denied(format!("Redis refused {sent}: {text}; {remedy}"));
+        return Error::Denied(format!("Redis refused {sent}: {shown}; {remedy}"));
     }
     let remedy = match Refusal::of(text, sent) {
-        Refusal::NotReady => return Error::Unavailable(format!("Redis is not ready: {text}")),
+        Refusal::NotReady => return Error::Unavailable(format!("Redis is not ready: {shown}")),
         Refusal::NoMemory => "; raise maxmemory or wait until workers have freed memory",
         Refusal::ReadOnly => "; the URL leads to a replica, use the master's",
         Refusal::Elsewhere => "; this is a node of a cluster, use redis+cluster://host",
         Refusal::WrongType => "; another program uses a key of this queue",
         _ => "",
     };
-    Error::Broker(format!("Redis refused {sent}: {text}{remedy}"))
+    Error::Broker(format!("Redis refused {sent}: {shown}{remedy}"))
 }
 
 /// Returns the advice for an error that lasts until an operator gives a right, corrects the
@@ -239,6 +250,20 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn the_arguments_that_a_server_quotes_are_not_shown() {
+        for (text, sent) in [
+            ("ERR unknown command 'AUTH', with args beginning with: 'user' 'hidden' ", Sent::Command("AUTH")),
+            ("ERR unknown command `AUTH`, in other words: hidden", Sent::Command("AUTH")),
+            ("ERR unknown command 'LPUSH', with args beginning with: 'key' 'hidden' ", PUSH),
+            ("ERR unknown command 'EVALSHA', with args beginning with: '0b16' 'hidden' ", EXCHANGE),
+        ] {
+            let error = redis_error(text, sent);
+            let Error::Denied(shown) = &error else { panic!("{error:?}") };
+            assert!(shown.contains("ERR") && !shown.contains("hidden"), "{shown}");
         }
     }
 
