@@ -107,7 +107,10 @@ class PeriodicTasks:
             return 0.0  # more is due
         for queue in list(self._queues.values()):
             if queue.now and queue.refused_until <= monotonic():
-                queue.stops.step(self._client, self._options)
+                try:
+                    queue.stops.step(self._client, self._options)
+                except ResponseError as error:
+                    self._error_log.report_queue(queue.name, "stop periodic tasks", error)
         return self._pause(interval)
 
     def _calls(
