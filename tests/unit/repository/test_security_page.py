@@ -112,12 +112,14 @@ def scheduler_modules() -> set[Path]:
 
 # The scheduler does without these rights.
 OPTIONAL = ("CLIENT", "INFO")
+# AUTH needs no right.
+NEVER_GRANTED = ("AUTH", "SCRIPT")
 
 
 def of_scheduler_source() -> set[str]:
     """The plain commands that the scheduler's modules name."""
     source = "".join(file.read_text() for file in scheduler_modules())
-    words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {"SCRIPT", *OPTIONAL}
+    words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {*NEVER_GRANTED, *OPTIONAL}
     return {word.lower() for word in words} - IN_A_CLUSTER
 
 
