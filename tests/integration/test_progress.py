@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import FluxQueue, Progress, ResultNotKept, ResultTimeout, TaskHandle
+from fluxqueue import FluxQueue, Progress, ResultNotKept, ResultTimeout, TaskFailed, TaskHandle
 from fluxqueue_core import key
 from redis import Redis
 from support.raw_messages import promote_all
@@ -87,6 +87,10 @@ class Frozen(Context):
 def frozen(ctx: Frozen):
     ctx.progress(1, 1)
     return "frozen"
+
+@fluxqueue.task(result_ttl=60)
+async def watcher(task_id, in_worker):
+    return [each.note async for each in fluxqueue.handle(task_id).watch(in_worker=in_worker)]
 """
 
 
@@ -239,4 +243,20 @@ def test_progress_stays_while_a_retry_waits(
         promote_all(redis)
         (tmp_path / "b").touch()
         assert handle.result(20) == "second"
+        assert worker.stop() == 0
+
+
+def test_a_task_watches_its_own_queue_only_if_it_says_so(
+    tmp_path: Path, redis_url: str, client: FluxQueue
+) -> None:
+    handle = declared(client, "steps")(["a"])
+    watcher = declared(client, "watcher", max_retries=0)
+    with WorkerProcess(tmp_path, redis_url, APP, concurrency=3) as worker:
+        wait_for(handle, "before a")
+        with pytest.raises(TaskFailed, match="ResultDeadlock"):
+            watcher(handle.id, False).result(20)
+        watching = watcher(handle.id, True)
+        assert watching.status() == "unfinished"
+        (tmp_path / "a").touch()
+        assert watching.result(20) in (["before a"], [])
         assert worker.stop() == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -11,6 +13,20 @@ from fluxqueue import Context, Progress, TaskMetadata
 from fluxqueue.progress import decode, encode, is_report
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Record:
+    share: float | None
+
+
+@dataclass(slots=True)
+class SlottedRecord:
+    share: float | None
+
+
+class Ratio(Enum):
+    NONE = math.nan
 
 
 @pytest.fixture
@@ -66,6 +82,8 @@ def test_without_a_worker_a_context_keeps_its_checkpoint(ctx: Context) -> None:
     assert Context(ctx.metadata, {}).last_checkpoint is None
     ctx.checkpoint({"row": (1, 2)})
     assert ctx.last_checkpoint == {"row": [1, 2]}
+    ctx.checkpoint([Record(None), SlottedRecord(None)])
+    assert ctx.last_checkpoint == [{"share": None}, {"share": None}]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +91,9 @@ def test_without_a_worker_a_context_keeps_its_checkpoint(ctx: Context) -> None:
     [
         ({1}, TypeError, "can't be saved as JSON: Type is not JSON serializable: set"),
         ([math.nan], ValueError, "no NaN"),
+        ({"a": Record(math.inf)}, ValueError, "no NaN"),
+        (SlottedRecord(math.nan), ValueError, "no NaN"),
+        (Ratio.NONE, ValueError, "no NaN"),
     ],
 )
 def test_a_checkpoint_must_be_json(

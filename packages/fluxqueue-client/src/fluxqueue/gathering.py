@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from .awaited_call import AwaitedMethod
 from .blocking import warn_of_blocked_wait
 from .handle import DEFAULT_TIMEOUT, TaskHandle
+from .progress import is_report
 
 if TYPE_CHECKING:
     from fluxqueue_core import Settings
@@ -44,7 +45,7 @@ def gather_results_sync(
     tasks have ended.
 
     Args:
-        timeout: seconds to wait, for all tasks together.
+        timeout: seconds to wait, for all tasks together. 0 looks once.
         return_exceptions: puts the errors of `TaskHandle.result` into the list. Otherwise
             the first one in the list is raised, when all tasks have ended.
         in_worker: as for `TaskHandle.result`.
@@ -62,8 +63,10 @@ def gather_results_sync(
     deadline = monotonic() + timeout
     for settings, positions in _by_settings(all_handles):
         places = [all_handles[position]._place() for position in positions]
-        left = max(0.0, deadline - monotonic())
-        outcomes.update(zip(positions, wait(settings, places, left), strict=True))
+        # A timeout of 0 looks once, which Redis may take a while to answer.
+        left = max(0.0, deadline - monotonic()) if timeout > 0 else settings.timeout
+        looks = wait(settings, places, left, once=not timeout > 0)
+        outcomes.update(zip(positions, looks, strict=True))
     for position, handle in enumerate(all_handles):
         found.append(_value(handle, outcomes[position], timeout))
     return _checked(found, return_exceptions)
@@ -101,14 +104,16 @@ async def gather_results(
     all_handles = list(handles)
     _check(all_handles, in_worker, timeout)
     outcomes: dict[int, bytes | Exception | None] = {}
-    groups = []
+    groups, longest = [], 0.0
     try:
         for settings, positions in _by_settings(all_handles):
             waits = of_loop(settings)
             places = [all_handles[position]._place() for position in positions]
-            groups.append((positions, waits, waits.begin_group(places)))
+            until, left = ("outcome", timeout) if timeout > 0 else ("look", settings.timeout)
+            longest = max(longest, left)
+            groups.append((positions, waits, waits.begin_group(places, until)))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(longest):
                 for _, _, group in groups:
                     await group.future
     finally:
@@ -141,7 +146,7 @@ def _by_settings(handles: list[TaskHandle[Any]]) -> Iterable[tuple[Settings, lis
 
 def _value(handle: TaskHandle[Any], outcome: bytes | Exception | None, timeout: float) -> Any:
     """The result, or the exception to raise, marked by `_Raised`."""
-    if outcome is None:
+    if not outcome or is_report(outcome):
         from .waiting import Place, timed_out
 
         place = Place(handle.queue, handle.id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 from .awaited_call import AwaitedMethod
 from .blocking import warn_of_blocked_wait
 from .errors import DuplicateTask, ResultDeadlock, ResultNotKept
-from .progress import Progress, decode, is_report
+from .progress import Progress, is_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -85,7 +85,8 @@ class TaskHandle(Generic[R]):
             ResultTimeout: nothing came in time.
             ResultNotKept: the task was enqueued without `result_ttl`.
             ResultDeadlock: this process is a worker of the task's queue.
-            ResultError: the result does not fit the annotation of the task's function.
+            ResultError: the result does not fit the annotation of the task's function, or
+                Redis has something else there.
             BrokerError: Redis refuses to tell.
         """
         from .waiting import timed_out, wait
@@ -107,17 +108,20 @@ class TaskHandle(Generic[R]):
         import asyncio
 
         from .waiting import timed_out
-        from .waiting_async import wait_async
+        from .waiting_async import of_loop
 
         self._check(in_worker, timeout)
         settings = self._broker.settings
+        until, limit_seconds = ("outcome", timeout) if timeout > 0 else ("look", settings.timeout)
         try:
-            async with asyncio.timeout(timeout) as limit:
-                found = await wait_async(settings, self._place())
+            async with asyncio.timeout(limit_seconds) as limit:
+                found = await of_loop(settings).wait(self._place(), until)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise timed_out(settings, self._place(), timeout) from None
+        if not found or is_report(found):
+            raise timed_out(settings, self._place(), timeout)
         return self._value(found)
 
     def status(self) -> str:
@@ -133,7 +137,9 @@ class TaskHandle(Generic[R]):
 
         warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "asyncio.to_thread(handle.status)")
         found = self._look()
-        return state_of(found) if found and not is_report(found) else UNFINISHED
+        if not found or is_report(found):
+            return UNFINISHED
+        return state_of(found, self.id, self.queue)
 
     def progress(self) -> Progress | None:
         """Returns how far the task is, as it has last reported by `ctx.progress`. None: it has
@@ -141,11 +147,11 @@ class TaskHandle(Generic[R]):
 
         Raises:
             ResultNotKept: the task was enqueued without `result_ttl`.
+            ResultError: Redis has something else there.
             BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
         """
         warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "handle.progress_async()")
-        found = self._look()
-        return decode(found) if is_report(found) else None
+        return self._progress(self._look())
 
     @_awaited("its progress was not read", "progress")
     async def progress_async(self) -> Progress | None:
@@ -163,9 +169,9 @@ class TaskHandle(Generic[R]):
             if not limit.expired():
                 raise
             raise self._unavailable() from None
-        return decode(found) if is_report(found) else None
+        return self._progress(found)
 
-    async def watch(self) -> AsyncGenerator[Progress, None]:
+    async def watch(self, *, in_worker: bool = False) -> AsyncGenerator[Progress, None]:
         """Iterates over the reports of progress of the task until it has ended: `async for
         progress in handle.watch()`. The last report comes first. A caller that is slow gets the
         newest report next, not each of them.
@@ -173,19 +179,29 @@ class TaskHandle(Generic[R]):
         It waits for as long as the task has not ended. `async with asyncio.timeout(...)` around
         the loop limits that.
 
+        Args:
+            in_worker: as for `result`.
+
         Raises:
-            ResultNotKept: the task was enqueued without `result_ttl`.
+            ResultNotKept, ResultDeadlock: as `result`.
+            ResultError: Redis has something else there.
             BrokerError: Redis refuses to tell.
         """
         from .waiting_async import of_loop
 
-        self._check_kept()
+        self._check(in_worker, DEFAULT_TIMEOUT)
         reports = of_loop(self._broker.settings).watch(self._place())
         try:
             async for report in reports:
-                yield decode(report)
+                if (progress := self._progress(report)) is not None:
+                    yield progress
         finally:
             await reports.aclose()
+
+    def _progress(self, found: bytes) -> Progress | None:
+        from .outcome_reading import progress_of
+
+        return progress_of(found, self.id, self.queue) if is_report(found) else None
 
     def _look(self) -> bytes:
         """Returns what Redis keeps of the task: its outcome, a report of its progress, or b''."""

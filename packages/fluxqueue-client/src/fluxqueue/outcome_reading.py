@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from .errors import ResultError, TaskCancelled, TaskExpired, TaskFailed, TaskLost
+from .progress import Progress, decode
 from .return_value import ReturnValue
 
 _ERRORS: dict[str, type[ResultError]] = {
@@ -27,9 +28,32 @@ _ENDED = {
 }
 
 
-def state_of(outcome: bytes) -> str:
-    """Returns how the task ended: `succeeded`, or a reason of the dead set."""
-    return str(orjson.loads(outcome)["state"])
+# A reader raises these if something else than the worker's JSON is there.
+_GARBAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError)
+
+
+def state_of(outcome: bytes, task_id: str, queue: str) -> str:
+    """Returns how the task ended: `succeeded`, or a reason of the dead set.
+
+    Raises:
+        ResultError: it is not an outcome.
+    """
+    try:
+        return str(orjson.loads(outcome)["state"])
+    except _GARBAGE:
+        raise _unreadable(task_id, queue) from None
+
+
+def progress_of(report: bytes, task_id: str, queue: str) -> Progress:
+    """Returns how far the task is.
+
+    Raises:
+        ResultError: it is not a report.
+    """
+    try:
+        return decode(report)
+    except _GARBAGE:
+        raise _unreadable(task_id, queue) from None
 
 
 def value_of(outcome: bytes, returned: ReturnValue | None, task_id: str, queue: str) -> Any:
@@ -41,10 +65,18 @@ def value_of(outcome: bytes, returned: ReturnValue | None, task_id: str, queue: 
     Raises:
         ResultError: the task has no value, or one that does not fit its annotation.
     """
-    read: dict[str, Any] = orjson.loads(outcome)
-    if read["state"] != "succeeded":
-        raise _error(read, task_id, queue)
-    value = read["value"]
+    ended: ResultError | None = None
+    value: Any = None
+    try:
+        read: dict[str, Any] = orjson.loads(outcome)
+        if read["state"] == "succeeded":
+            value = read["value"]
+        else:
+            ended = _error(read, task_id, queue)
+    except _GARBAGE:
+        ended = _unreadable(task_id, queue)
+    if ended is not None:
+        raise ended
     if returned is None:
         return value
     try:
@@ -52,6 +84,15 @@ def value_of(outcome: bytes, returned: ReturnValue | None, task_id: str, queue: 
     except ValueError as error:
         raised = ResultError(f"task {task_id} (queue {queue!r}): its result {error}")
         raise _filled(raised, read, task_id, queue) from None
+
+
+def _unreadable(task_id: str, queue: str) -> ResultError:
+    error = ResultError(
+        f"task {task_id} (queue {queue!r}): what Redis has in place of its outcome can't be read; "
+        f"another program has written it, or a newer release of the worker"
+    )
+    error.task_id, error.queue = task_id, queue
+    return error
 
 
 def _error(read: dict[str, Any], task_id: str, queue: str) -> ResultError:

@@ -6,9 +6,11 @@ Without an annotation, or with a plain one, the value arrives in its JSON form.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -140,4 +142,15 @@ def has_odd_float(value: Any) -> bool:
         return any(has_odd_float(each) for each in value.values())
     if isinstance(value, list | tuple):
         return any(has_odd_float(each) for each in value)
+    if isinstance(value, Enum):
+        return has_odd_float(value.value)
+    if dataclasses.is_dataclass(value):
+        return any(has_odd_float(each) for each in _attributes(value))
     return False
+
+
+def _attributes(record: Any) -> list[Any]:
+    """The attributes of an instance of a dataclass that orjson writes."""
+    found = getattr(record, "__dict__", {})
+    names = [*found, *(each.name for each in dataclasses.fields(record) if each.name not in found)]
+    return [getattr(record, name, None) for name in names if not name.startswith("_")]

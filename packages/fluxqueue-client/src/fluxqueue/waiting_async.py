@@ -97,7 +97,7 @@ class LoopWaits:
         """Returns the outcome of a task as JSON, when it has ended.
 
         Args:
-            until: 'look': returns what the first look has found, b'' for nothing.
+            until: 'outcome', or 'look': what the first look has found, b'' for nothing.
 
         Raises:
             BrokerError: Redis refuses to tell.
@@ -135,8 +135,12 @@ class LoopWaits:
             wait.future.cancel()
             self._end(wait)
 
-    def begin_group(self, places: Sequence[Place]) -> Group:
-        """Begins to wait for many tasks, one at least. Call `end_group` in the end."""
+    def begin_group(self, places: Sequence[Place], until: str) -> Group:
+        """Begins to wait for many tasks, one at least. Call `end_group` in the end.
+
+        Args:
+            until: as for `wait`.
+        """
         group = Group(len(places), self._next, asyncio.get_running_loop().create_future())
         self._next += len(places)
         self._listen()
@@ -145,7 +149,7 @@ class LoopWaits:
             self._waits.update(dict.fromkeys(tokens, group))
             ids = [places[position].task_id for position in positions]
             try:
-                self._mailbox.watch(self._namespace, queue, ids, tokens.start, "outcome")
+                self._mailbox.watch(self._namespace, queue, ids, tokens.start, until)
             except Exception as error:  # noqa: BLE001 - the caller raises it
                 for token in tokens:
                     del self._waits[token]
@@ -227,12 +231,3 @@ def of_loop(settings: Settings) -> LoopWaits:
     if (found := waits.get(key)) is None:
         found = waits[key] = LoopWaits(settings)
     return found
-
-
-async def wait_async(settings: Settings, place: Place) -> bytes:
-    """Returns the outcome of a task as JSON, when it has ended.
-
-    Raises:
-        BrokerError: Redis refuses to tell.
-    """
-    return await of_loop(settings).wait(place)
