@@ -6,7 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from fluxqueue import BrokerError, FluxQueue, ResultNotKept, ResultTimeout, TaskHandle
+from fluxqueue import (
+    BrokerError,
+    FluxQueue,
+    ResultNotKept,
+    ResultTimeout,
+    TaskHandle,
+    gather_results_sync,
+)
 from fluxqueue import gather_results as gather
 from fluxqueue.waiting import listener
 from fluxqueue_core import new_task_id
@@ -122,6 +129,11 @@ def test_gathering_checks_each_handle(client: FluxQueue) -> None:
         asyncio.run(gather([*kept, plain.enqueue()], 1))
     with pytest.raises(ValueError, match="give seconds"):
         asyncio.run(gather(kept, -1))
+    odd: Any = [kept[0], kept[1].id]
+    with pytest.raises(TypeError, match="handle 1 is a str; pass the handles"):
+        asyncio.run(gather(odd, 1))
+    with pytest.raises(TypeError, match="handle 1 is a str; pass the handles"):
+        gather_results_sync(odd, 1)
 
 
 def test_a_refusal_is_the_error_of_each_handle(redis: Redis, redis_url: str) -> None:

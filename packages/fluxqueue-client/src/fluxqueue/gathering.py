@@ -52,6 +52,7 @@ def gather_results_sync(
 
     Raises:
         ResultError, BrokerError: as `TaskHandle.result`.
+        TypeError: one of them is not a handle.
     """
     from .waiting import wait
 
@@ -130,6 +131,11 @@ def _check(handles: list[TaskHandle[Any]], in_worker: bool, timeout: float) -> N
     from .served import is_served
 
     for position, handle in enumerate(handles):
+        if not isinstance(handle, TaskHandle):
+            raise TypeError(
+                f"handle {position} is a {type(handle).__name__}; pass the handles that enqueue "
+                f"returns, or those of fluxqueue.handle(task_id)"
+            )
         # Most handles need no more than this look.
         if not position or handle._keeps is False or is_served(handle.queue):
             handle._check(in_worker, timeout)
