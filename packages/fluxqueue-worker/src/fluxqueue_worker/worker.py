@@ -304,12 +304,13 @@ class Worker:
         back those that still run. Rule 10: tasks that have not begun return to their
         queue at once, and running tasks keep their lease to the end."""
         timeout = self._options.drain_timeout
+        # No task begins after this line of the log.
+        self._consumer.drain()
         self._logger.info(
             "worker.draining", reason=reason, running=self._consumer.running, timeout=timeout
         )
         self._health.draining()
         self._draining.set()
-        self._consumer.drain()
         self._lanes.close()
         if self._consumer_ended:
             # Without the consumer nothing can be settled; the tasks are rescued.
