@@ -142,10 +142,11 @@ def test_a_call_into_another_hash_slot_stays_in_the_queue_of_the_dead_task(
         def are_told() -> bool:
             if not workers or workers[-1].process.poll() is not None:
                 workers.append(system.start_worker(queue=near))
-            return len(read_notes(tmp_path)) == 4
+            return len(set(read_notes(tmp_path))) == 4
 
         wait_until(are_told, 60, lambda: str((read_notes(tmp_path), workers[-1].output())))
-        assert sorted(read_notes(tmp_path)) == [
+        # A worker that is killed may have begun a callback, which then runs again.
+        assert sorted(set(read_notes(tmp_path))) == [
             "0 failed",
             "1 failed",
             "2 failed",

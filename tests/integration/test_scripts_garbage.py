@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from fluxqueue_core import key_kinds, script_names
+from fluxqueue_core.periodic import record
+from fluxqueue_core.periodic.times import Times
 from redis.exceptions import ResponseError
 from support.scripts import DAY, Outcome, field, message
 from support.sent import Sent
@@ -38,6 +40,7 @@ def state(redis: Any) -> Sent:
     # The next one is at the head of pending.
     redis.rpush(sent.key("pending"), message(15, opts=PRIORITY))
     redis.zadd(sent.key("prioritized"), {message(n, opts=PRIORITY): n for n in (16, 17)})
+    schedule(sent)
     sent.numbers |= {10, 11, 12, 15, 16, 17}
     assert sent.lost() == set()
     return sent
@@ -73,6 +76,24 @@ def enqueue_unique(sent: Sent) -> None:
     sent.numbers |= {25, 26, 27}
 
 
+ENTRY = record.Rules("n", Times(every=1_000))
+ENTRY_MESSAGE = message(28)
+
+
+def schedule(sent: Sent) -> None:
+    made = record.make(ENTRY, ENTRY_MESSAGE, declared=False)
+    sent.call("schedule", ["set", "entry", made, ENTRY_MESSAGE])
+
+
+def tick(sent: Sent) -> None:
+    """Runs the entry by hand, if it is there."""
+    digest = record.make(ENTRY, ENTRY_MESSAGE, declared=False)[: record.DIGEST]
+    run = message(29)[13:49].decode()
+    _, _, differing = sent.call("tick", [0, 0, "entry", digest, "", "", "", f"h{run}"])
+    if not differing:
+        sent.numbers.add(29)
+
+
 # Per script: a call, and the consumer whose keys it gets.
 CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
@@ -86,6 +107,8 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "cancel": (lambda sent: sent.cancel(message(1)), ""),
     "enqueue": (enqueue, ""),
     "enqueue_unique": (enqueue_unique, ""),
+    "schedule": (schedule, ""),
+    "tick": (tick, ""),
 }
 GARBAGE: dict[str, Callable[[Any, str], Any]] = {
     "string": lambda redis, name: redis.set(name, "garbage"),
