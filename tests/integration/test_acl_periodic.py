@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
-from redis import Redis
 from support import acl
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
@@ -26,18 +24,6 @@ APP = """
 def work():
     note("run")
 """
-
-
-@pytest.fixture
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(appendfsync="no") as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server: EmbeddedRedis) -> Iterator[Any]:
-    with Redis.from_url(server.url) as admin:
-        yield admin
 
 
 def rights() -> list[str]:

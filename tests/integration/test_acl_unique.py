@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_core import key
-from redis import Redis
 from support import acl
 
 pytestmark = pytest.mark.versions
 SECTION = acl.PAGE.split("### Rights for unique tasks\n", 1)[1]
-
-
-@pytest.fixture
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(appendfsync="no") as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server: EmbeddedRedis) -> Iterator[Any]:
-    with Redis.from_url(server.url) as admin:
-        yield admin
 
 
 def rights(sentence: str = r"```acl-unique\nclient ([^\n]+)\n") -> list[str]:
