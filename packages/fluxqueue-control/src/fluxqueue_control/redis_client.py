@@ -62,6 +62,12 @@ class ScriptCall:
         return keys + [key("result", self.queue, each, namespace) for each in self.results]
 
 
+def packed_words(words: Sequence[str]) -> bytes:
+    """Packs a part of a command, without the number of its words."""
+    encoded = [word.encode() for word in words]
+    return b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """Commands as they are sent. redis-py takes a microsecond for each word, each time."""
@@ -74,10 +80,7 @@ class Packed:
         """Packs commands, to send them often."""
         parts = []
         for words in commands:
-            parts.append(b"*%d\r\n" % len(words))
-            for word in words:
-                encoded = word.encode()
-                parts.append(b"$%d\r\n%s\r\n" % (len(encoded), encoded))
+            parts.append(b"*%d\r\n%s" % (len(words), packed_words(words)))
         return cls(b"".join(parts), len(commands))
 
 
@@ -238,7 +241,7 @@ class RedisClient:
         parts = []
         for script_call, packed in script_calls:
             words = self._evalsha(script_call)
-            head = Packed.of([[str(word) for word in words]]).bytes.partition(b"\r\n")[2]
+            head = packed_words([str(word) for word in words])
             parts.append(b"*%d\r\n" % (len(words) + packed.count) + head + packed.bytes)
         return self.send(Packed(b"".join(parts), len(parts)))
 

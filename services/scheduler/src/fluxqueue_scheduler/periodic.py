@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from .error_log import ErrorLog
 from .options import Options
-from .periodic_entries import Entries, Entry
+from .periodic_entries import Entries, Entry, as_sent
 from .periodic_stops import Stops
 from .queues import Queues
 
@@ -232,7 +232,7 @@ class PeriodicTasks:
                 self._refused(queue, refused)
                 return
             for name, raw, due in zip(some, replies[::2], replies[1::2], strict=True):
-                queue.entries.put(name, raw, _score(due))
+                queue.entries.put(name, raw, as_sent(due))
         if not len(queue.entries):
             self._queues.pop(queue.name, None)
 
@@ -250,11 +250,6 @@ class PeriodicTasks:
 
 
 def _pairs(found: list[bytes]) -> dict[bytes, bytes]:
-    return {name: _score(value) or b"" for name, value in zip(found[::2], found[1::2], strict=True)}
-
-
-def _score(value: bytes | float | None) -> bytes | None:
-    """A score as Redis writes it to a script."""
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0").encode()
-    return value
+    return {
+        name: as_sent(value) or b"" for name, value in zip(found[::2], found[1::2], strict=True)
+    }

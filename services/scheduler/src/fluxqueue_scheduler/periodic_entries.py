@@ -6,12 +6,19 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from fluxqueue_control.redis_client import Packed
+from fluxqueue_control.redis_client import packed_words
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.periodic import plan
 from fluxqueue_core.periodic.record import Record
 
 from .error_log import ErrorLog
+
+
+def as_sent(score: bytes | float | None) -> bytes | None:
+    """A score as Redis writes it to a script."""
+    if isinstance(score, float):
+        return repr(score).removesuffix(".0").encode()
+    return score
 
 
 class Ready(NamedTuple):
@@ -57,7 +64,7 @@ class Entry:
         assert self.record is not None and self.due is not None
         due = self.due.decode()
         words = (self.id, self.record.digest, due, str(at.next), str(at.limit), at.events)
-        self.ready = Ready(at.next, Packed.of([words]).bytes.partition(b"\r\n")[2])
+        self.ready = Ready(at.next, packed_words(words))
         return self.ready
 
 

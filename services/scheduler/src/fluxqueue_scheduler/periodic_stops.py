@@ -15,7 +15,7 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .options import Options
-from .periodic_entries import Entries, Entry
+from .periodic_entries import Entries, Entry, as_sent
 
 # The time between two looks, as a part of the grace: 10 s for the grace of 300 s.
 LOOKS = 30
@@ -80,8 +80,7 @@ class Stops:
             if isinstance(score, ResponseError) or (score is not None and float(score) >= limit):
                 continue
             assert entry.record is not None
-            text = "" if score is None else repr(float(score)).removesuffix(".0")
-            words = ("stop", entry.id, entry.record.digest, text)
+            words = ("stop", entry.id, entry.record.digest, as_sent(score) or "")
             [word] = client.call(ScriptCall("schedule", self._queue, words))
             if word == b"removed":
                 get_logger().warning(
