@@ -40,19 +40,22 @@ def due_route(due: dict[str, Any]) -> Route:
 def sync(sender: Any, ids: list[str], **due: int) -> Verdicts:
     route = due_route(due)
     return [
-        verdict
+        (task_id, sender.enqueue(route, (number,), {}, None, task_id))
         for number, task_id in enumerate(ids)
-        for verdict in sender._enqueue_verdict(route, (number,), {}, task_id)
     ]
+
+
+def one_async(sender: Any, route: Route, number: int, task_id: str) -> Any:
+    """A future with the verdict on one call."""
+    return sender.enqueue_chunk_async(
+        route, [(number,)], lambda _: None, lambda *_: (None, task_id), verdicts=True
+    )
 
 
 def event_loop(sender: Any, ids: list[str], **due: int) -> Verdicts:
     async def run() -> Verdicts:
         route = due_route(due)
-        calls = (
-            sender._enqueue_verdict_async(route, (number,), {}, task_id)
-            for number, task_id in enumerate(ids)
-        )
+        calls = (one_async(sender, route, number, task_id) for number, task_id in enumerate(ids))
         return [verdict for of_call in await asyncio.gather(*calls) for verdict in of_call]
 
     return asyncio.run(run())
@@ -61,8 +64,8 @@ def event_loop(sender: Any, ids: list[str], **due: int) -> Verdicts:
 def bulk(sender: Any, ids: list[str], **due: int) -> Verdicts:
     stamps = iter(ids)
     calls = [(number,) for number in range(len(ids))]
-    verdicts: Verdicts = sender._enqueue_many_verdicts(
-        due_route(due), calls, lambda _: None, lambda *_: (None, next(stamps))
+    verdicts: Verdicts = sender.enqueue_many(
+        due_route(due), calls, lambda _: None, lambda *_: (None, next(stamps)), verdicts=True
     )
     return verdicts
 
@@ -196,11 +199,11 @@ def test_pushes_and_scripts_of_one_turn_have_a_command_each(redis_url: str, redi
 
     async def run() -> tuple[Any, ...]:
         return await asyncio.gather(
-            sender._enqueue_verdict_async(SCRIPTED, (1,), {}, sent[0]),
+            one_async(sender, SCRIPTED, 1, sent[0]),
             sender.enqueue_async(ROUTE, (2,), {}),
-            sender._enqueue_verdict_async(LATER, (3,), {}, sent[1]),
+            one_async(sender, LATER, 3, sent[1]),
             sender.enqueue_async(ROUTE, (4,), {}),
-            sender._enqueue_verdict_async(SCRIPTED, (5,), {}, sent[2]),
+            one_async(sender, SCRIPTED, 5, sent[2]),
         )
 
     sync(sender, ids(1))  # The server knows the script from now on.

@@ -2,9 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
+
+# The route of a call, its arguments, headers, id and lock.
+_Resolved: TypeAlias = tuple[
+    Route,
+    tuple[Any, ...],
+    dict[str, Any],
+    bytes | None,
+    str | None,
+    tuple[str, str, bool] | None,
+]
 
 __all__ = [
     "DEFAULT_REDIS_URL",
@@ -271,18 +281,7 @@ class Producer:
         per_call: Callable[[bytes | None, str | None], tuple[bytes | None, str | None]]
         | None = None,
         *,
-        resolve: Callable[
-            [Any],
-            tuple[
-                Route,
-                tuple[Any, ...],
-                dict[str, Any],
-                bytes | None,
-                str | None,
-                tuple[str, str, bool] | None,
-            ],
-        ]
-        | None = None,
+        resolve: Callable[[Any], _Resolved] | None = None,
         headers: bytes | None = None,
         spread: tuple[int, int, int] | None = None,
         verdicts: bool = False,
@@ -315,18 +314,7 @@ class Producer:
         per_call: Callable[[bytes | None, str | None], tuple[bytes | None, str | None]]
         | None = None,
         *,
-        resolve: Callable[
-            [Any],
-            tuple[
-                Route,
-                tuple[Any, ...],
-                dict[str, Any],
-                bytes | None,
-                str | None,
-                tuple[str, str, bool] | None,
-            ],
-        ]
-        | None = None,
+        resolve: Callable[[Any], _Resolved] | None = None,
         headers: bytes | None = None,
         spread: tuple[int, int, int] | None = None,
         verdicts: bool = False,

@@ -252,49 +252,6 @@ impl Producer {
         submit(&connection, body, if verdicts { Gives::Verdicts } else { Gives::Nothing })
     }
 
-    /// `enqueue` with a verdict, for tests of the core until a public option needs it. So are the
-    /// other methods with an underscore.
-    fn _enqueue_verdict<'py>(
-        &self,
-        py: Python<'py>,
-        route: &Bound<'py, Route>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: &Bound<'py, PyDict>,
-        task_id: &str,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let call = PerCall::new(None, Some(task_id))?;
-        let arguments = Arguments::encode(args, kwargs)?;
-        let verdict = match self.send(py, &route.get().target, &arguments, &call)? {
-            Verdicts::Each(each) => call.id.map(TaskId).into_iter().zip(each).collect(),
-            Verdicts::AllEnqueued => Vec::new(),
-        };
-        verdict::list(py, verdict.into_iter())
-    }
-
-    fn _enqueue_verdict_async<'py>(
-        &self,
-        py: Python<'py>,
-        route: &Bound<'py, Route>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: &Bound<'py, PyDict>,
-        task_id: &str,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let call = || PerCall::new(None, Some(task_id));
-        self.submit(py, &route.get().target, args, kwargs, call, Gives::Verdicts)
-    }
-
-    fn _enqueue_many_verdicts<'py>(
-        &self,
-        py: Python<'py>,
-        route: &Bound<'py, Route>,
-        calls: &Bound<'py, PyAny>,
-        check: &Bound<'py, PyAny>,
-        per_call: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let (_, verdicts) = self.send_all(py, &self.calls(route, check, Some(per_call)), calls, false)?;
-        verdict::list(py, verdicts.into_iter())
-    }
-
     fn cancel(&self, py: Python<'_>, queue: Name, task_id: &str) -> PyResult<String> {
         names::check_queue(&queue)?;
         let id = checked_id(task_id)?;
