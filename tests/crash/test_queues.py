@@ -41,7 +41,9 @@ def test_the_first_queue_has_priority_and_the_other_does_not_starve(
         for queue in ("high", "low"):
             system.wait_until_settled(queue)
         order = [run.number in HIGH for run in system.ledger.runs()]
-        while_high_waited = order[: len(order) - order[::-1].index(True)]
+        # The last ones are in the hands of threads, and a busy machine may delay one of these.
+        begins = [at for at, is_high in enumerate(order) if is_high]
+        while_high_waited = order[: begins[-concurrency]]
         low_meanwhile = while_high_waited.count(False)
         assert low_meanwhile > 0, "the low queue has starved"
         assert low_meanwhile < len(HIGH) / 2, "the high queue has no priority"

@@ -12,8 +12,11 @@ from support.waiting import wait_until, wait_until_past
 
 LEASE = 2.0
 SLOTS = 4
+# The first process that begins this task stops itself.
+STOPS = 2_000
 APP = """
 import asyncio
+import signal
 
 def may_end():
     return os.path.exists(f"open-{os.getpid()}")
@@ -31,9 +34,11 @@ async def hold_async(number):
             await asyncio.sleep(0.01)
 
 @fluxqueue.task()
-def fast(number):
+def fast(number, stops):
     with ledger.run(number):
-        pass
+        if number == stops and not os.path.exists("stopped"):
+            with open("stopped", "x"):
+                os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 
@@ -97,9 +102,8 @@ def test_tasks_claimed_ahead_do_not_begin_after_the_lease_is_lost(
     with System(tmp_path, redis_url, APP, lease=LEASE) as system:
         system.start_scheduler()
         stopped = system.start_worker(concurrency=SLOTS, log_level="warning")
-        system.enqueue("fast", tasks)
-        system.wait_for_ends(2000)
-        stopped.signal(signal.SIGSTOP)
+        system.enqueue("fast", tasks, STOPS)
+        wait_until(stopped.is_stopped, what="the stop of the worker")
         moment = time.monotonic()
         (claimed,) = [n for place, n in system.waiting().items() if "claimed" in place]
         assert claimed > 10 * SLOTS, "nothing was claimed ahead"

@@ -115,12 +115,19 @@ class LoggingProcess:
 
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far, all threads, user and system."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        stat = self._stat()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def is_stopped(self) -> bool:
+        """Returns whether a signal has stopped it."""
+        return self._stat()[0] == "T"
+
+    def _stat(self) -> list[str]:
+        """Returns the fields of /proc from the state on."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for the end; returns the exit code (negative: the signal)."""

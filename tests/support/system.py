@@ -41,6 +41,24 @@ from support.ledger import Ledger
 ledger = Ledger(os.environ["LEDGER"])
 """
 
+PLACES = ("pending", "prioritized", "suspects", "delayed")
+# In one step: a task that moves meanwhile could be missed.
+COUNT = """
+local lengths = {list = 'LLEN', zset = 'ZCARD', hash = 'HLEN'}
+local names, found = {unpack(KEYS)}, {}
+for _, pattern in ipairs(ARGV) do
+  for _, name in ipairs(redis.call('KEYS', pattern)) do names[#names + 1] = name end
+end
+for _, name in ipairs(names) do
+  local length = lengths[redis.call('TYPE', name)['ok']]
+  if length then
+    found[#found + 1] = name
+    found[#found + 1] = redis.call(length, name)
+  end
+end
+return found
+"""
+
 
 def _python_path() -> str:
     """The PYTHONPATH by which the application finds `support`."""
@@ -191,17 +209,11 @@ class System:
 
     def waiting(self, queue: str = "default") -> dict[str, int]:
         """How many tasks each key holds that are not settled; empty keys are left out."""
-        counts = {
-            "pending": self.redis.llen(key("pending", queue)),
-            "prioritized": self.redis.zcard(key("prioritized", queue)),
-            "suspects": self.redis.llen(key("suspects", queue)),
-            "delayed": self.redis.zcard(key("delayed", queue)),
-        }
-        for name in self.redis.scan_iter(key("claimed", queue, "*"), count=1000):
-            counts[name.decode()] = self.redis.hlen(name)
-        for name in self.redis.scan_iter(key("inbox", queue, "*"), count=1000):
-            counts[name.decode()] = self.redis.llen(name)
-        return {name: count for name, count in counts.items() if count}
+        places = {key(kind, queue): kind for kind in PLACES}
+        patterns = [key("claimed", queue, "*"), key("inbox", queue, "*")]
+        counts = self.redis.eval(COUNT, len(places), *places, *patterns)
+        names = [places.get(name.decode(), name.decode()) for name in counts[::2]]
+        return dict(zip(names, counts[1::2], strict=True))
 
     def wait_until_settled(self, queue: str = "default", timeout: float = PATIENCE) -> None:
         """Waits until Redis holds no task of the queue that is not settled."""
