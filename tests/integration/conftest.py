@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fluxqueue import FluxQueue
+from support.dev_command import put_stand_ins
 from support.network_namespace import NOT_ALLOWED, in_new_network
 from support.scripts import Scripts
 from support.waiting import wait_until
@@ -73,3 +74,10 @@ def network(_new_networks: None) -> Iterator[int]:
             yield holder.pid
         finally:
             holder.kill()
+
+
+@pytest.fixture
+def dev_folder(tmp_path: Path) -> Path:
+    """A working directory for `fluxqueue dev`, with stand-ins for worker and scheduler."""
+    put_stand_ins(tmp_path)
+    return tmp_path

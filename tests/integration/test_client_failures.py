@@ -55,14 +55,17 @@ EVERY = pytest.mark.parametrize("call", [sync, in_loop, bulk, bulk_in_loop])
 
 
 @EVERY
-def test_no_server_listens(call: Call) -> None:
-    url = f"redis://user:geheim@127.0.0.1:{free_port()}"
+@pytest.mark.parametrize("user", ["", "user:geheim@"])
+def test_no_server_listens(call: Call, user: str) -> None:
+    url = f"redis://{user}127.0.0.1:{free_port()}"
     with pytest.raises(BrokerUnavailable) as caught:
         call(FluxQueue(url, timeout=0.3))
     assert isinstance(caught.value, ConnectionError)
     assert "geheim" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
-    assert "start one, or for development `fluxqueue dev`" in str(caught.value)
+    assert "no Redis listens there: start one" in str(caught.value)
+    # It starts none with a password.
+    assert ("or for development `fluxqueue dev`" in str(caught.value)) is (user == "")
     assert caught.value.enqueued == 0
 
 

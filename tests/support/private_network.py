@@ -17,9 +17,11 @@ __all__ = ["in_network_of", "listening", "redis_in"]
 
 
 @contextlib.contextmanager
-def listening(network: int, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server in the network; returns when it listens at port 6379."""
-    probe = "import socket; socket.create_connection(('127.0.0.1', 6379)).close()"
+def listening(
+    network: int, *command: str, address: str = "127.0.0.1"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server in the network; returns when it listens at port 6379 of the address."""
+    probe = f"import socket; socket.create_connection(({address!r}, 6379)).close()"
     with subprocess.Popen(in_network_of(network, command), stdout=subprocess.DEVNULL) as server:
         try:
             wait_until(

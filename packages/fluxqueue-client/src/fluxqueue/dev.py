@@ -34,7 +34,8 @@ REDIS_URL = Setting(
     parse=str,
     metavar="URL",
     help="the Redis to use, by default the one in the code, else redis://127.0.0.1:6379; if"
-    " nothing listens there and it is on this machine, `fluxqueue dev` starts one",
+    " nothing listens there, `fluxqueue dev` starts one, provided that the URL is"
+    " redis://127.0.0.1 or redis://localhost, with any port and a database below 1024",
 )
 # The number of a signal, or the name of the child that has ended.
 Event = int | str

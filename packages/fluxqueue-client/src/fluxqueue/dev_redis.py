@@ -5,6 +5,7 @@ Why: docs/decisions/0061-dev-uses-the-redis-that-the-application-uses.md
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -13,10 +14,18 @@ from fluxqueue_core import Settings
 
 from .embedded import EmbeddedRedis, RedisNotStarted
 from .errors import ConfigurationError
+from .loopback import LOCALHOST, is_loopback
 
 FOLDER = ".fluxqueue/redis"
+# Always the same number: a server with fewer could not read the file that this one wrote.
+_DATABASES = 1024
 # `EmbeddedRedis` listens at the first of these only.
-_THIS_MACHINE = ("127.0.0.1", "localhost")
+_LOCALHOST = ("127.0.0.1", "::1")
+# The latter two: this machine has no such address, or no IPv6.
+_NOTHING_LISTENS = (
+    *(errno.ECONNREFUSED, errno.ENOENT),
+    *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT),
+)
 _ANSWER_SECONDS = 2.0
 _LOADING_SECONDS = 60.0
 _LOADING_INTERVAL = 0.2
@@ -26,7 +35,7 @@ _MOST_BYTES = 1 << 16
 def provide(
     settings: Settings, say: Callable[[str], None], stopped: Callable[[], bool]
 ) -> EmbeddedRedis | None:
-    """Makes sure that a Redis answers at the address, if it is a plain one on this machine.
+    """Makes sure that a Redis answers at the address, if it is on this machine.
 
     Args:
         say: shows a line to the user.
@@ -34,22 +43,31 @@ def provide(
 
     Returns:
         The server that it started; None if another one answers, or if the address is on
-        another machine, has a password, or names several servers.
+        another machine.
 
     Raises:
-        ConfigurationError: what answers there can't be used. The text says why.
+        ConfigurationError: what answers there can't be used, or nothing answers, and a
+            server of this address can't be started. The text says why.
         RedisNotFound, RedisNotStarted: nothing answers, and no server could be started.
     """
-    port = _port(settings)
-    if port is None:
+    reason = _why_not_started(settings)
+    if reason is not None:
+        if _is_local(settings) and not _listens(settings):
+            raise ConfigurationError(
+                f"nothing listens at {settings.display_url}, and `fluxqueue dev` starts no Redis"
+                f" {reason}; start it yourself, or name one that it can start, for this command"
+                f" and for the application: export FLUXQUEUE_REDIS_URL=redis://127.0.0.1:6379"
+            )
         say(f"using the Redis at {settings.display_url}")
         return None
-    if not _answers(settings, port, say, stopped):
+    if not _answers(settings, say, stopped):
+        [(_, port)] = settings.nodes
         try:
-            server = EmbeddedRedis(FOLDER, port=port).start()
+            options = {"databases": str(_DATABASES)}
+            server = EmbeddedRedis(FOLDER, port=port, options=options).start()
         except RedisNotStarted as error:
             # Another process was faster.
-            if "in use" not in str(error) or not _answers(settings, port, say, stopped):
+            if "in use" not in str(error) or not _answers(settings, say, stopped):
                 raise
         else:
             say(f"Redis runs at {server.url}, its data in {FOLDER}")
@@ -58,26 +76,82 @@ def provide(
     return None
 
 
-def _port(settings: Settings) -> int | None:
-    """Returns the port of one server on this machine without TLS and password, else None."""
-    plain = settings.kind == "single" and not settings.encrypted
-    if not plain or settings.username or settings.password:
-        return None
-    return next((port for host, port in settings.nodes if host in _THIS_MACHINE), None)
+def _why_not_started(settings: Settings) -> str | None:
+    """Returns the part of the address that no server of `EmbeddedRedis` has; None if it can
+    be started there."""
+    if settings.kind != "single":
+        return "behind Sentinels" if settings.kind == "sentinel" else "Cluster"
+    if not settings.nodes:
+        return "at a socket in the file system"
+    if settings.encrypted:
+        return "with TLS"
+    if settings.username or settings.password:
+        return "with a password"
+    [(host, _)] = settings.nodes
+    if host.lower() not in (_LOCALHOST[0], LOCALHOST):
+        return f"at {host}"
+    if settings.database >= _DATABASES:
+        return f"with more than {_DATABASES} databases"
+    return None
 
 
-def _answers(
-    settings: Settings, port: int, say: Callable[[str], None], stopped: Callable[[], bool]
-) -> bool:
-    """Returns whether a Redis answers at the port. Waits while it loads its data.
+def _is_local(settings: Settings) -> bool:
+    """Whether all servers of the address are on this machine, as far as their names tell."""
+    return all(is_loopback(host) for host, _ in settings.nodes)
+
+
+def _listens(settings: Settings) -> bool:
+    """Whether something listens at one of the addresses."""
+    try:
+        for host, port in settings.nodes or [(_path(settings), 0)]:
+            connection = _connection(host, port)
+            if connection is not None:
+                connection.close()
+                return True
+    except OSError:
+        return True  # the worker will say what is wrong
+    return False
+
+
+def _path(settings: Settings) -> str:
+    """Returns the path of a socket in the file system."""
+    return settings.display_url.removeprefix("unix://").rpartition("?")[0]
+
+
+def _connection(host: str, port: int) -> socket.socket | None:
+    """Connects to a server. Returns None if nothing listens there.
+
+    Args:
+        host: a name, an address, or a path.
+
+    Raises:
+        OSError: something may listen there, but this process can't connect.
+    """
+    # A Redis at `localhost` may listen at one of the addresses only.
+    for address in _LOCALHOST if host.lower() == LOCALHOST else (host,):
+        try:
+            if not address.startswith("/"):
+                return socket.create_connection((address, port), _ANSWER_SECONDS)
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            if error.errno not in _NOTHING_LISTENS:
+                raise
+    return None
+
+
+def _answers(settings: Settings, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
+    """Returns whether a Redis answers at the address. Waits while it loads its data.
 
     Raises:
         ConfigurationError: what answers can't be used.
     """
     deadline = time.monotonic() + _LOADING_SECONDS
     told = False
-    while (reply := _ask(port)) is not None:
-        reason = _why_not(reply, port)
+    while (reply := _ask(settings)) is not None:
+        reason = _why_not(reply, settings)
         if reason is not None:
             raise ConfigurationError(f"can't use what listens at {settings.display_url}: {reason}")
         if b"\nloading:1" not in reply or stopped() or time.monotonic() > deadline:
@@ -89,19 +163,22 @@ def _answers(
     return False
 
 
-def _ask(port: int) -> bytes | None:
-    """Returns the reply to INFO; None if nothing listens at the port."""
+def _ask(settings: Settings) -> bytes | None:
+    """Returns the replies to INFO, and to SELECT before it, if it needs one; None if nothing
+    listens at the address."""
+    [(host, port)] = settings.nodes
     try:
-        connection = socket.create_connection((_THIS_MACHINE[0], port), _ANSWER_SECONDS)
-    except ConnectionRefusedError:
-        return None
+        connection = _connection(host, port)
     except OSError:
         return b""
+    if connection is None:
+        return None
+    select = b"SELECT %d\r\n" % settings.database if settings.database else b""
     reply = b""
     deadline = time.monotonic() + _ANSWER_SECONDS
     with connection:
         try:
-            connection.sendall(b"INFO\r\nQUIT\r\n")
+            connection.sendall(select + b"INFO\r\nQUIT\r\n")
             while len(reply) < _MOST_BYTES and time.monotonic() < deadline:
                 part = connection.recv(_MOST_BYTES)
                 if not part:
@@ -112,11 +189,12 @@ def _ask(port: int) -> bytes | None:
     return reply
 
 
-def _why_not(reply: bytes, port: int) -> str | None:
-    """Returns why FluxQueue can't use the server that sent this reply; None if it can."""
+def _why_not(reply: bytes, settings: Settings) -> str | None:
+    """Returns why FluxQueue can't use the server that sent these replies; None if it can."""
+    [(_, port)] = settings.nodes
     other = "stop it, or choose another port: export FLUXQUEUE_REDIS_URL=redis://127.0.0.1:{}"
     other = other.format(port + 1 if port < 65_535 else port - 1)
-    line = reply.partition(b"\r\n")[0].decode(errors="replace")
+    line = reply.removeprefix(b"+OK\r\n").partition(b"\r\n")[0].decode(errors="replace")
     if not reply:
         return f"it does not answer like a Redis without TLS; {other}"
     if line.startswith("-NOAUTH"):

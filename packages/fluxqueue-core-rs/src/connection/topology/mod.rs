@@ -37,13 +37,16 @@ enum Finder {
 }
 
 /// The remedy if no Redis listens on this machine, as for a new user.
-fn advice(address: &Address, text: &str) -> &'static str {
-    let is_here =
-        matches!(address, Address::Single(node) if matches!(node.host.as_str(), "127.0.0.1" | "localhost" | "::1"));
-    if is_here && text.contains(&io::Error::from_raw_os_error(libc::ECONNREFUSED).to_string()) {
-        "; no Redis listens there: start one, or for development `fluxqueue dev`"
-    } else {
-        ""
+fn advice(config: &Config, text: &str) -> &'static str {
+    let Address::Single(node) = &config.address else { return "" };
+    let is_refused = text.contains(&io::Error::from_raw_os_error(libc::ECONNREFUSED).to_string());
+    let is_plain = !config.encrypted && config.username.is_none() && config.password.is_none();
+    match node.host.as_str() {
+        "127.0.0.1" | "localhost" if is_refused && is_plain => {
+            "; no Redis listens there: start one, or for development `fluxqueue dev`"
+        }
+        "127.0.0.1" | "localhost" | "::1" if is_refused => "; no Redis listens there: start one",
+        _ => "",
     }
 }
 
@@ -173,7 +176,7 @@ impl Deployment {
         opened.map_err(|error| match error {
             Error::Unavailable(text) => {
                 self.doubt();
-                let advice = advice(&self.config.address, &text);
+                let advice = advice(&self.config, &text);
                 Error::Unavailable(format!("Redis at {} can't be reached: {text}{advice}", self.config.display_url))
             }
             other => other,
