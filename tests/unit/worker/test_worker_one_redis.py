@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,7 +112,12 @@ def test_the_same_place_has_several_spellings() -> None:
     assert same("redis+sentinel://a,b/shop/1", "redis+sentinel://b,a:26379/shop?db=1")
     assert same("redis+cluster://a,b", "redis+cluster://:pw@b,a")
     assert same("unix:///run/a.sock", "unix:///run/a.sock?db=0")
+    assert same("redis+cluster://localhost:7000,b", "redis+cluster://b,127.0.0.1:7000")
+    assert same("redis://SHOP", "redis://shop.:6379")
     for one, other in [
+        ("redis://127.0.0.1", "redis://127.0.0.2"),
+        ("redis://127.0.0.1:6379", "redis://localhost:6380"),
+        ("redis://localhost/1", "redis://[::1]/2"),
         ("redis://h", "redis://h/1"),
         ("redis://h", "redis://h:1"),
         ("redis+sentinel://a/shop", "redis+sentinel://a/mail"),
@@ -120,6 +126,29 @@ def test_the_same_place_has_several_spellings() -> None:
         ("unix:///run/a.sock", "unix:///run/a.sock?db=1"),
     ]:
         assert not same(one, other)
+
+
+LOCAL = [
+    *("redis://localhost", "redis://127.0.0.1:6379/0", "redis://[::1]:6379", "redis://LocalHost."),
+    *("redis://user:pw@0.0.0.0?timeout=3", "redis://[::ffff:127.0.0.1]", "redis://me.localhost"),
+]
+
+
+def test_the_names_of_this_machine_are_one_place(load_app: Load, tmp_path: Path) -> None:
+    assert len({place(Settings(url)) for url in LOCAL}) == 1
+    # Without -r, such objects of one worker agree.
+    application = load_app("'redis://localhost'", "'redis://[::1]:6379/0'", "-q", "*")
+    assert application.settings.display_url == "redis://localhost:6379/0"
+    # With -r, nothing is replaced.
+    application = load_app(
+        "'redis://localhost'", "'redis://[::1]'", "-q", "*", "-r", "redis://127.0.0.1"
+    )
+    assert application.replaced == []
+    # A link to a socket is that socket.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    sockets = [Settings(f"unix://{tmp_path}/{name}/a.sock") for name in ("run", "link")]
+    assert len({place(settings) for settings in sockets}) == 1
 
 
 def test_only_one_process_of_a_worker_warns(load_app: Load, lines: Any) -> None:

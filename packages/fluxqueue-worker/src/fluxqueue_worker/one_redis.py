@@ -6,8 +6,10 @@ Why: docs/decisions/0059-a-worker-and-its-objects-use-one-redis.md
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
+from fluxqueue import loopback
 from fluxqueue.broker import Broker
 from fluxqueue.task import AnyTask
 from fluxqueue_core import Settings
@@ -20,9 +22,15 @@ Place = tuple[str, frozenset[tuple[str, int]] | str, str | None, int]
 
 def place(settings: Settings) -> Place:
     """Returns what tells one Redis from another. The order of nodes, users, passwords and
-    parameters do not."""
-    nodes = frozenset(settings.nodes) or settings.display_url
-    return settings.kind, nodes, settings.service, settings.database
+    parameters do not, nor do the names of this machine."""
+    nodes = frozenset((loopback.canonical(host), port) for host, port in settings.nodes)
+    return settings.kind, nodes or _socket(settings), settings.service, settings.database
+
+
+def _socket(settings: Settings) -> str:
+    """Returns the path of a socket. `/var/run` often is a link to `/run`."""
+    path, _, _ = settings.display_url.removeprefix("unix://").rpartition("?")
+    return os.path.realpath(path)
 
 
 def url_of_objects(tasks: Iterable[AnyTask], queues: Sequence[str]) -> str | None:
