@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pydantic
@@ -17,6 +19,9 @@ from fluxqueue import ArgumentTypeError, FluxQueue, Task
 REFUSING_URL = "redis://127.0.0.1:1?timeout=0.1"
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ODD = NOW.astimezone(dt.timezone(dt.timedelta(seconds=3723)))
+# The second of the two times that a clock shows at the end of daylight saving time.
+SECOND = dt.datetime(2026, 10, 25, 2, 30, fold=1)
+BERLIN = ZoneInfo("Europe/Berlin")
 MINUTES = NOW.astimezone(dt.timezone(dt.timedelta(minutes=-61)))
 
 T = TypeVar("T")
@@ -121,6 +126,10 @@ class Huge(Enum):
     ONE = 2**70
 
 
+class Bag(set[int]):
+    pass
+
+
 def declared(annotation: Any, default: Any = ...) -> Task[..., Any]:
     def work(value: Any) -> None: ...
 
@@ -161,13 +170,14 @@ def carried(annotation: Any, value: Any) -> Any:
         (Basket, Basket(payment=Payment(paid=5)), "its field 'payment.amount'"),  # type: ignore[call-arg]
         (list[Payment], [Payment(paid=5)], r"its field '\[0\].amount'"),  # type: ignore[call-arg]
         (Refund, Refund(paid=5), "its field 'amount'"),  # type: ignore[call-arg]
-        (dt.datetime, ODD, "offset of its value from UTC has seconds"),
-        (dt.time, ODD.timetz(), "offset of its value from UTC has seconds"),
-        (list[dt.datetime], [NOW, ODD], r"offset of its value at \[1\] from UTC"),
-        (dict[dt.datetime, int], {ODD: 1}, r"offset of its value at \[\.\.\.\] from UTC"),
-        (Sample, Sample(NOW, [ODD]), r"offset of its value at \.about\[0\] from UTC"),
-        (Sample, Sample(ODD), r"offset of its value at \.taken from UTC"),
-        (Visit, Visit(when=ODD), r"offset of its value at \.when from UTC"),
+        (dt.datetime, ODD, "its value has an offset from UTC with seconds"),
+        (dt.time, ODD.timetz(), "its value has an offset from UTC with seconds"),
+        (list[dt.datetime], [NOW, ODD], r"its value at \[1\] has an offset from UTC"),
+        (dict[dt.datetime, int], {ODD: 1}, r"its value at \[\.\.\.\] has an offset from UTC"),
+        (Sample, Sample(NOW, [ODD]), r"its value at \.about\[0\] has an offset from UTC"),
+        (Sample, Sample(ODD), r"its value at \.taken has an offset from UTC"),
+        (Visit, Visit(when=ODD), r"its value at \.when has an offset from UTC"),
+        (dt.time, dt.time(2, tzinfo=BERLIN), "its value has a time zone whose offset depends"),
     ],
 )
 def test_an_argument_that_would_lose_data_is_refused(
@@ -203,6 +213,16 @@ def test_a_field_that_its_model_excludes_may_be_set() -> None:
     assert carried(Cached, Cached(number=1, cache=5)) == Cached(number=1, cache=0)
 
 
+def test_a_datetime_of_a_zone_arrives_with_its_offset() -> None:
+    found = carried(dt.datetime, SECOND.replace(tzinfo=BERLIN))
+    assert (found.utcoffset(), found.replace(tzinfo=None)) == (dt.timedelta(hours=1), SECOND)
+
+
+def test_a_datetime_without_an_offset_is_sent_in_the_hour_that_comes_twice() -> None:
+    found = carried(dt.datetime, SECOND)
+    assert (found, found.fold) == (SECOND, 0)
+
+
 def test_a_field_of_any_type_has_the_json_form() -> None:
     found = carried(Sample, Sample(NOW, [Order(1)]))
     assert found.about == [{"number": 1}]
@@ -222,7 +242,19 @@ def test_a_mapping_with_a_key_of_none_is_refused(annotation: Any, default: Any) 
         declared(annotation, default)
 
 
-@pytest.mark.parametrize("annotation", [DayOrMoment, Huge])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        DayOrMoment,
+        Huge,
+        Counter[str],
+        OrderedDict[str, int],
+        defaultdict[str, int],
+        deque[int],
+        Bag,
+    ],
+    ids=str,
+)
 def test_an_annotation_without_a_conversion_is_refused(annotation: Any) -> None:
     with pytest.raises(TypeError, match="which a worker can't make from JSON"):
         declared(annotation)

@@ -1,7 +1,7 @@
 """Finds what a converted argument would lose although it can be converted back.
 
 A library that decodes without an error may still return another class, drop a field, or
-cut an offset from UTC. Only calls of tasks with such annotations run this module.
+cut an offset from UTC or a time zone. Only calls of tasks with such annotations run this module.
 """
 
 from __future__ import annotations
@@ -51,10 +51,9 @@ def find_loss(value: Any, decoded: Any) -> str | None:
         one, other, path = pairs.pop()
         kind = type(one)
         if isinstance(one, dt.datetime | dt.time):
-            if _cuts_offset(one, other):
+            if (part := _lost_part(one, other)) is not None:
                 return (
-                    f"the offset of its value{_at(path)} from UTC has seconds, which JSON can't "
-                    f"carry; pass the time in UTC"
+                    f"its value{_at(path)} has {part}, which JSON can't carry; pass the time in UTC"
                 )
         elif _is_record(kind):  # type: ignore[arg-type]  # a class is hashable
             # A nested record may have the JSON form, if a field around it is `Any`.
@@ -97,12 +96,17 @@ def _other_class(kind: type, arrives: type, path: Path | None) -> str:
     )
 
 
-def _cuts_offset(value: Any, decoded: Any) -> bool:
+def _lost_part(value: Any, decoded: Any) -> str | None:
+    """Returns the part of a datetime or time that does not arrive, as text."""
     offset: dt.timedelta | None = value.utcoffset()
-    if not offset or not offset % _MINUTE:
-        return False
+    if offset is None:
+        # Not the fold: `datetime.now()` sets it in one hour of the year, in which no call may fail.
+        return None if value.tzinfo is None else "a time zone whose offset depends on the day"
+    if not offset % _MINUTE:
+        return None
     # The text that a field of `Any` gets is cut too.
-    return not isinstance(decoded, dt.datetime | dt.time) or decoded.utcoffset() != offset
+    arrives = isinstance(decoded, dt.datetime | dt.time) and decoded.utcoffset() == offset
+    return None if arrives else "an offset from UTC with seconds"
 
 
 def _items(value: Any, decoded: Any, path: Path | None) -> Iterator[Pair]:
