@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from fluxqueue.embedded import EmbeddedRedis
+    from support.redis_cluster import RedisCluster
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def server() -> Iterator[EmbeddedRedis]:
 
     with EmbeddedRedis(appendfsync="no") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Three masters of the module's own, with a password. No test stops one of them, and each
+    has its own queues."""
+    from support.redis_cluster import RedisCluster
+
+    folder = tmp_path_factory.mktemp("cluster") / "nodes"
+    with RedisCluster(folder, replicas=0, password="pw") as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from fluxqueue import BrokerError, BrokerUnavailable, ConfigurationError
 from fluxqueue_core import Route, key, new_task_id, parse_message
@@ -61,17 +58,10 @@ def test_an_unreachable_server_and_wrong_arguments_are_errors(redis_url: str) ->
         sender.cancel("q", "order-17")
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    folder: Path = tmp_path_factory.mktemp("cluster") / "nodes"
-    with RedisCluster(folder, replicas=0, password="pw") as servers:
-        yield servers
-
-
-def test_each_task_is_cancelled_by_the_owner_of_its_slot(servers: RedisCluster) -> None:
-    sender = producer(servers.url)
-    for node in servers.masters():
-        queue = servers.queue_on(node, "owner")
+def test_each_task_is_cancelled_by_the_owner_of_its_slot(cluster: RedisCluster) -> None:
+    sender = producer(cluster.url)
+    for node in cluster.masters():
+        queue = cluster.queue_on(node, "owner")
         task_id = new_task_id()
         sender.enqueue(Route(queue, "task"), (1,), {}, task_id=task_id)
         assert sender.cancel(queue, task_id) == "cancelled"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,6 @@ def task_of_{queue}(number):
     return "".join(task.format(queue=queue) for queue in queues)
 
 
-@pytest.fixture(scope="module")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """Nodes with a password that keep their roles; each test uses its own queues."""
-    folder = tmp_path_factory.mktemp("steady") / "nodes"
-    with RedisCluster(folder, replicas=0, password="pw") as servers:
-        yield servers
-
-
 def another(servers: RedisCluster, node: RedisProcess) -> RedisProcess:
     return next(other for other in servers.masters() if other is not node)
 
@@ -58,9 +49,9 @@ async def gathered(sender: Any, queue: str, numbers: range) -> None:
     await asyncio.gather(*(sender.enqueue_async(route(queue), (n,), {}) for n in numbers))
 
 
-def test_each_queue_goes_to_the_owner_of_its_slot(steady: RedisCluster) -> None:
-    sender = producer(steady.url)
-    queues = [steady.queue_on(node, "owner") for node in steady.masters()]
+def test_each_queue_goes_to_the_owner_of_its_slot(cluster: RedisCluster) -> None:
+    sender = producer(cluster.url)
+    queues = [cluster.queue_on(node, "owner") for node in cluster.masters()]
     assert len(set(queues)) == 3
 
     async def all_at_once() -> None:
@@ -72,36 +63,36 @@ def test_each_queue_goes_to_the_owner_of_its_slot(steady: RedisCluster) -> None:
     for queue in queues:
         calls = [(n,) for n in range(11, 2_500)]
         assert sender.enqueue_many(route(queue), calls, lambda _: None) == len(calls)
-        assert in_queue(steady, queue) == list(range(2_500))
+        assert in_queue(cluster, queue) == list(range(2_500))
 
 
-def test_one_node_of_the_url_is_enough(steady: RedisCluster) -> None:
-    known = steady.nodes[0]
-    queue = steady.queue_on(another(steady, known), "seed")
+def test_one_node_of_the_url_is_enough(cluster: RedisCluster) -> None:
+    known = cluster.nodes[0]
+    queue = cluster.queue_on(another(cluster, known), "seed")
     sender = producer(f"redis+cluster://:pw@127.0.0.1:1,{known.address}")
     sender.enqueue(route(queue), (1,), {})
-    assert in_queue(steady, queue) == [1]
+    assert in_queue(cluster, queue) == [1]
 
 
-def test_a_thread_has_one_connection_for_each_node_it_needs(steady: RedisCluster) -> None:
-    queues = steady.queues_on(steady.nodes[0], "shared")
-    sender = producer(steady.url)
+def test_a_thread_has_one_connection_for_each_node_it_needs(cluster: RedisCluster) -> None:
+    queues = cluster.queues_on(cluster.nodes[0], "shared")
+    sender = producer(cluster.url)
     sender.enqueue(route(next(queues)), (0,), {})
-    [own] = [c for c in steady.nodes[0].client.client_list() if c["cmd"] == "lpush"]
+    [own] = [c for c in cluster.nodes[0].client.client_list() if c["cmd"] == "lpush"]
     for _ in range(3):
         sender.enqueue(route(next(queues)), (0,), {})
-    pushing = [c for c in steady.nodes[0].client.client_list() if c["cmd"] == "lpush"]
+    pushing = [c for c in cluster.nodes[0].client.client_list() if c["cmd"] == "lpush"]
     assert [c["id"] for c in pushing] == [own["id"]]
 
 
-def test_errors_say_what_each_node_said(steady: RedisCluster) -> None:
+def test_errors_say_what_each_node_said(cluster: RedisCluster) -> None:
     sender = producer("redis+cluster://127.0.0.1:1,127.0.0.1:2", timeout=0.3)
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1: .*; 127\.0\.0\.1:2: "):
         sender.enqueue(route("q"), (), {})
     with pytest.raises(BrokerError, match="WRONGPASS") as caught:
-        producer(steady.url.replace("pw", "s3cret")).enqueue(route("q"), (), {})
+        producer(cluster.url.replace("pw", "s3cret")).enqueue(route("q"), (), {})
     assert "s3cret" not in str(caught.value)
-    node = another(steady, steady.owner("{q}"))
+    node = another(cluster, cluster.owner("{q}"))
     with pytest.raises(BrokerError, match=r"MOVED .* use redis\+cluster://"):
         producer(f"redis://:pw@{node.address}").enqueue(route("q"), (), {})
 
@@ -126,26 +117,26 @@ def enqueue(sender: Any, way: str, queue: str, numbers: range) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_hash_slot_on_its_way_and_after_it(steady: RedisCluster, way: str) -> None:
+def test_a_hash_slot_on_its_way_and_after_it(cluster: RedisCluster, way: str) -> None:
     """ASK while it moves, MOVED afterwards; the order is kept."""
     queue = f"moving-{way}"
-    hash_slot = steady.hash_slot(f"{{{queue}}}")
-    source = steady.owner(hash_slot)
-    target = another(steady, source)
-    sender = producer(steady.url)
+    hash_slot = cluster.hash_slot(f"{{{queue}}}")
+    source = cluster.owner(hash_slot)
+    target = another(cluster, source)
+    sender = producer(cluster.url)
     enqueue(sender, way, queue, range(3_000))
-    steady.begin_move(hash_slot, target)
+    cluster.begin_move(hash_slot, target)
     # The key is there still: the source serves it.
     enqueue(sender, way, queue, range(3_000, 3_010))
-    steady.move_keys(hash_slot, target)
+    cluster.move_keys(hash_slot, target)
     asked = int(target.client.info("commandstats").get("cmdstat_asking", {"calls": 0})["calls"])
     enqueue(sender, way, queue, range(3_010, 3_020))
     now = int(target.client.info("commandstats")["cmdstat_asking"]["calls"])
     assert now > asked
-    steady.end_move(hash_slot, target)
+    cluster.end_move(hash_slot, target)
     enqueue(sender, way, queue, range(3_020, 6_000))
-    assert steady.owner(hash_slot) is target
-    assert in_queue(steady, queue) == list(range(6_000))
+    assert cluster.owner(hash_slot) is target
+    assert in_queue(cluster, queue) == list(range(6_000))
 
 
 def send(sender: Any, way: str, queue: str, numbers: range) -> None:
@@ -167,16 +158,16 @@ def send(sender: Any, way: str, queue: str, numbers: range) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_script_waits_while_its_hash_slot_moves(steady: RedisCluster, way: str) -> None:
+def test_a_script_waits_while_its_hash_slot_moves(cluster: RedisCluster, way: str) -> None:
     """With some of its keys moved, both nodes refuse the script with TRYAGAIN or ASK."""
     queue = f"scripted-{way}"
-    hash_slot = steady.hash_slot(f"{{{queue}}}")
-    source = steady.owner(hash_slot)
-    target = another(steady, source)
-    sender = producer(steady.url, timeout=30)
+    hash_slot = cluster.hash_slot(f"{{{queue}}}")
+    source = cluster.owner(hash_slot)
+    target = another(cluster, source)
+    sender = producer(cluster.url, timeout=30)
     send(sender, way, queue, range(3))
-    steady.begin_move(hash_slot, target)
-    steady.move_keys(hash_slot, target)
+    cluster.begin_move(hash_slot, target)
+    cluster.move_keys(hash_slot, target)
     before = refused(target, "TRYAGAIN")
     with ThreadPoolExecutor(1) as thread:
         later = thread.submit(send, sender, way, queue, range(3, 6))
@@ -184,58 +175,58 @@ def test_a_script_waits_while_its_hash_slot_moves(steady: RedisCluster, way: str
             wait_until(lambda: refused(target, "TRYAGAIN") > before)
             assert not later.done()
         finally:
-            steady.end_move(hash_slot, target)
+            cluster.end_move(hash_slot, target)
         later.result(timeout=60)
-    assert steady.owner(hash_slot) is target
+    assert cluster.owner(hash_slot) is target
     send(sender, way, queue, range(6, 9))
-    assert in_queue(steady, queue) == list(range(9))
+    assert in_queue(cluster, queue) == list(range(9))
 
 
-def test_an_open_loop_follows_a_hash_slot_that_moves(steady: RedisCluster) -> None:
+def test_an_open_loop_follows_a_hash_slot_that_moves(cluster: RedisCluster) -> None:
     """One loop, whose connection leads to the old owner, and waits in the middle of it."""
-    hash_slot = steady.hash_slot("{loop}")
-    target = another(steady, steady.owner(hash_slot))
-    sender = producer(steady.url)
+    hash_slot = cluster.hash_slot("{loop}")
+    target = another(cluster, cluster.owner(hash_slot))
+    sender = producer(cluster.url)
 
     async def run() -> None:
         await gathered(sender, "loop", range(10))
-        await asyncio.to_thread(steady.begin_move, hash_slot, target)
-        await asyncio.to_thread(steady.move_keys, hash_slot, target)
+        await asyncio.to_thread(cluster.begin_move, hash_slot, target)
+        await asyncio.to_thread(cluster.move_keys, hash_slot, target)
         for first in range(10, 50, 10):
             await gathered(sender, "loop", range(first, first + 10))
-        await asyncio.to_thread(steady.end_move, hash_slot, target)
+        await asyncio.to_thread(cluster.end_move, hash_slot, target)
         await gathered(sender, "loop", range(50, 60))
 
     asyncio.run(run())
-    assert in_queue(steady, "loop") == list(range(60))
+    assert in_queue(cluster, "loop") == list(range(60))
 
 
-def test_a_worker_serves_queues_of_all_nodes(steady: RedisCluster, tmp_path: Path) -> None:
-    queues = [steady.queue_on(node, "served") for node in steady.masters()]
-    sender = producer(steady.url)
-    with WorkerProcess(tmp_path, steady.url, app(*queues), queue=",".join(queues)) as worker:
+def test_a_worker_serves_queues_of_all_nodes(cluster: RedisCluster, tmp_path: Path) -> None:
+    queues = [cluster.queue_on(node, "served") for node in cluster.masters()]
+    sender = producer(cluster.url)
+    with WorkerProcess(tmp_path, cluster.url, app(*queues), queue=",".join(queues)) as worker:
         for queue in queues:
             enqueue(sender, "bulk", queue, range(50))
         expected = {f"{queue} {n}" for queue in queues for n in range(50)}
         wait_until(lambda: set(worker.notes()) == expected, what=worker.output)
-        registry = steady.owner(key("queues"))
+        registry = cluster.owner(key("queues"))
         assert {name.encode() for name in queues} <= {
             name.encode() for name in registry.client.smembers(key("queues"))
         }
         assert worker.stop() == 0
     assert len(worker.notes()) == 150
     for queue in queues:
-        client = steady.owner(f"{{{queue}}}").client
+        client = cluster.owner(f"{{{queue}}}").client
         assert client.hget(key("stats", queue), "succeeded") == "50"
         assert not client.keys(key("claimed", queue, "*"))
 
 
-def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None:
+def test_a_busy_queue_is_resharded(cluster: RedisCluster, tmp_path: Path) -> None:
     """Its hash slot goes from node to node, key by key, while tasks flow: none is lost, none
     runs twice, and the order of the calls of a thread stays."""
     queue = "busy"
-    hash_slot = steady.hash_slot(f"{{{queue}}}")
-    sender = producer(steady.url, timeout=30)
+    hash_slot = cluster.hash_slot(f"{{{queue}}}")
+    sender = producer(cluster.url, timeout=30)
     stop = threading.Event()
     counts = dict.fromkeys(WAYS, 0)
     first = {"sync": 0, "async": 10**6, "bulk": 2 * 10**6}
@@ -249,7 +240,7 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
             stop.wait(0.002)
 
     threads = [threading.Thread(target=one, args=(way,)) for way in WAYS]
-    with WorkerProcess(tmp_path, steady.url, app(queue), queue=queue, concurrency=4) as worker:
+    with WorkerProcess(tmp_path, cluster.url, app(queue), queue=queue, concurrency=4) as worker:
         worker.wait_for("worker.connected")
         for thread in threads:
             thread.start()
@@ -260,7 +251,7 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
 
         for _ in range(4):
             some_more_run()
-            steady.move_hash_slot(hash_slot, another(steady, steady.owner(hash_slot)))
+            cluster.move_hash_slot(hash_slot, another(cluster, cluster.owner(hash_slot)))
         some_more_run()
         stop.set()
         for thread in threads:
@@ -275,13 +266,13 @@ def test_a_busy_queue_is_resharded(steady: RedisCluster, tmp_path: Path) -> None
         assert worker.stop() == 0
     notes = worker.notes()
     assert len(notes) == len(set(notes)) and set(notes) == expected
-    client = steady.owner(hash_slot).client
+    client = cluster.owner(hash_slot).client
     assert not client.exists(key("pending", queue))
     assert not client.keys(key("claimed", queue, "*"))
 
 
 def test_a_worker_waits_while_its_keys_are_in_two_places(
-    steady: RedisCluster, tmp_path: Path
+    cluster: RedisCluster, tmp_path: Path
 ) -> None:
     """TRYAGAIN and ASK are no reason to give up the conversation or a task that runs."""
     queue = "halfway"
@@ -293,20 +284,20 @@ def task(number):
         time.sleep(0.01)
     note(f"end {number}")
 """
-    hash_slot = steady.hash_slot(f"{{{queue}}}")
-    target = another(steady, steady.owner(hash_slot))
-    sender = producer(steady.url)
-    with WorkerProcess(tmp_path, steady.url, source_code, queue=queue, concurrency=1) as worker:
+    hash_slot = cluster.hash_slot(f"{{{queue}}}")
+    target = another(cluster, cluster.owner(hash_slot))
+    sender = producer(cluster.url)
+    with WorkerProcess(tmp_path, cluster.url, source_code, queue=queue, concurrency=1) as worker:
         worker.wait_for("worker.connected")
         enqueue(sender, "sync", queue, range(2))
         wait_until(lambda: worker.notes() == ["begin 0"], what=worker.output)
-        steady.begin_move(hash_slot, target)
-        steady.move_keys(hash_slot, target, limit=1)
+        cluster.begin_move(hash_slot, target)
+        cluster.move_keys(hash_slot, target, limit=1)
         (tmp_path / "go").touch()
         wait_until(lambda: "end 0" in worker.notes(), what=worker.output)
         enqueue(sender, "sync", queue, range(2, 4))
-        steady.move_keys(hash_slot, target)
-        steady.end_move(hash_slot, target)
+        cluster.move_keys(hash_slot, target)
+        cluster.end_move(hash_slot, target)
         wait_until(lambda: "end 3" in worker.notes(), what=worker.output)
         wait_until(
             lambda: target.client.hget(key("stats", queue), "succeeded") == "4", what=worker.output

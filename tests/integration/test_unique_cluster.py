@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import key
 from support.redis_cluster import RedisCluster
@@ -21,26 +19,19 @@ def task(number):
 """
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    folder = tmp_path_factory.mktemp("once") / "nodes"
-    with RedisCluster(folder, replicas=0) as servers:
-        yield servers
-
-
 def test_calls_wait_while_the_hash_slot_moves_and_then_find_the_lock(
-    servers: RedisCluster, tmp_path: Path
+    cluster: RedisCluster, tmp_path: Path
 ) -> None:
     """With some keys moved, both nodes refuse the script before it begins."""
-    hash_slot = servers.hash_slot("{once}")
-    source = servers.owner(hash_slot)
-    target = next(node for node in servers.masters() if node is not source)
-    app = FluxQueue(servers.url, timeout=30)
+    hash_slot = cluster.hash_slot("{once}")
+    source = cluster.owner(hash_slot)
+    target = next(node for node in cluster.masters() if node is not source)
+    app = FluxQueue(cluster.url, timeout=30)
     task = app.declare("task", queue="once", unique=True, on_conflict="replace")
     first, later = task.enqueue(1), task.options(delay=3600).enqueue(2)
     assert first.created and later.created
-    servers.begin_move(hash_slot, target)
-    servers.move_keys(hash_slot, target)
+    cluster.begin_move(hash_slot, target)
+    cluster.move_keys(hash_slot, target)
 
     def call() -> list[bool]:
         again, other = task.enqueue(1), asyncio.run(task.enqueue_async(3))
@@ -54,9 +45,9 @@ def test_calls_wait_while_the_hash_slot_moves_and_then_find_the_lock(
             wait_until(lambda: target.client.info("errorstats").get("errorstat_TRYAGAIN"))
             assert not calls.done()
         finally:
-            servers.end_move(hash_slot, target)
+            cluster.end_move(hash_slot, target)
         assert calls.result(timeout=60) == [False, True, True]
-    with WorkerProcess(tmp_path, servers.url, APP, queue="once") as worker:
+    with WorkerProcess(tmp_path, cluster.url, APP, queue="once") as worker:
         wait_until(lambda: len(worker.notes()) == 3, what=worker.output)
         assert sorted(worker.notes()) == ["1", "2", "3"]
         assert worker.stop() == 0
