@@ -24,54 +24,35 @@ from redis import Redis
 from support import ends
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts
-from support.scripts import message as raw
 from support.worker_process import WorkerProcess, wait_until
 
-KEEP = '{"r":60000}'
-
-
-def pushed(name: str = "n", opts: str = KEEP, args: bytes = b"[]") -> Callable[[Scripts], None]:
-    """Puts a message where a worker claims it."""
-    return lambda scripts: scripts.enqueue(raw(1, name=name, opts=opts, args=args))
-
-
-def lost(scripts: Scripts) -> None:
-    ends.lose(scripts, raw(1, opts=KEEP, deliveries=2))
-
-
-def unknown(scripts: Scripts) -> None:
-    """Puts a message whose name no worker has known since long ago."""
-    message = raw(1, name="elsewhere", opts=KEEP)
-    scripts.enqueue(message[:-1] + b',"unknown_since":1}')
-
-
-def unreadable(scripts: Scripts) -> None:
-    """Puts a message of which only the head can be read."""
-    scripts.enqueue(raw(1, opts=KEEP, args=b"[}"))
-
-
-def newer(scripts: Scripts) -> None:
-    scripts.enqueue(raw(1, opts=KEEP).replace(b'{"v":2', b'{"v":3'))
-
-
-# Each end: what brings it about, the error of the caller, and a part of its text.
-ENDS: dict[str, tuple[Callable[[Scripts], None], type[ResultError] | None, str]] = {
-    "succeeded": (pushed(), None, ""),
-    "expired": (pushed(opts='{"x":1000000000000,"r":60000}'), TaskExpired, "expired"),
-    "cancelled": (pushed(opts='{"e":2,"r":60000}'), TaskCancelled, "was cancelled"),
-    "failed": (pushed("failed"), TaskFailed, "failed after 4 attempts: KeyError: 'a'"),
-    "rejected": (pushed("rejected"), TaskFailed, "was rejected: .*why"),
-    "no_retry_on": (pushed("no_retry_on"), TaskFailed, r"dead \(no_retry_on\): KeyError: 'a'"),
-    "not_in_retry_on": (pushed("not_in_retry_on"), TaskFailed, "KeyError: 'a'"),
-    "snoozed_too_often": (pushed("snoozed_too_often"), TaskFailed, "Snooze: not ready"),
-    "retry_refused": (pushed("retry_refused"), TaskFailed, "KeyError: 'a'"),
-    "arguments": (pushed("arguments", args=b"[1,2]"), TaskFailed, "do not fit: TypeError: "),
-    "worker_lost": (lost, TaskLost, "lost its worker too often: workers lost .* 3$"),
-    "unknown_task": (unknown, TaskFailed, "not known to any worker: .*elsewhere"),
-    "malformed": (unreadable, TaskFailed, "not a message of this protocol: it can't be read"),
+# Each end: the error of the caller, and a part of its text.
+ENDS: dict[str, tuple[type[ResultError] | None, str]] = {
+    "succeeded": (None, ""),
+    "expired": (TaskExpired, "expired"),
+    "cancelled": (TaskCancelled, "was cancelled"),
+    "failed": (TaskFailed, "failed after 4 attempts: KeyError: 'a'"),
+    "rejected": (TaskFailed, "was rejected: .*why"),
+    "no_retry_on": (TaskFailed, r"dead \(no_retry_on\): KeyError: 'a'"),
+    "not_in_retry_on": (TaskFailed, "KeyError: 'a'"),
+    "snoozed_too_often": (TaskFailed, "Snooze: not ready"),
+    "retry_refused": (TaskFailed, "KeyError: 'a'"),
+    "arguments": (TaskFailed, "do not fit: TypeError: "),
+    "worker_lost": (TaskLost, "lost its worker too often: workers lost .* 3$"),
+    "unknown_task": (TaskFailed, "not known to any worker: .*elsewhere"),
+    "malformed": (TaskFailed, "not a message of this protocol: it can't be read"),
     # Nothing can be known of the options of a later version.
-    "unknown_version": (newer, None, ""),
+    "unknown_version": (None, ""),
 }
+
+
+def message(end: str, options: str = "") -> bytes:
+    """A message that ends in this way: one that has failed before, and a malformed one of
+    which only the head can be read."""
+    raw = ends.of_end(end, options=options)
+    if end == "failed":
+        raw = raw.replace(b',"opts"', b',"retries":3,"opts"')
+    return raw.replace(b'"args":7', b'"args":[}')
 
 
 def test_the_table_of_the_protocol_has_these_ends() -> None:
@@ -82,10 +63,10 @@ def test_the_table_of_the_protocol_has_these_ends() -> None:
 def test_a_caller_learns_of_each_end(
     tmp_path: Path, redis_url: str, redis: Redis, scripts: Scripts, client: FluxQueue, end: str
 ) -> None:
-    bring_about, kind, text = ENDS[end]
+    kind, text = ENDS[end]
     redis.sadd(key("queues"), "q")
     handle = client.handle(ends.TASK_ID, queue="q")
-    bring_about(scripts)
+    ends.bring_about(scripts, end, message(end, '"r":60000'))
     with (
         WorkerProcess(tmp_path, redis_url, ends.APP, queue="q", unknown_task_grace=0) as worker,
         SchedulerProcess(tmp_path, redis_url, lease=1),
@@ -111,9 +92,8 @@ def test_a_task_that_keeps_no_result_leaves_none(
     tmp_path: Path, redis_url: str, redis: Redis, scripts: Scripts, end: str
 ) -> None:
     """As above, without the option."""
-    bring_about, _, _ = ENDS[end]
     redis.sadd(key("queues"), "q")
-    bring_about(Without(scripts))  # type: ignore[arg-type]
+    ends.bring_about(scripts, end, message(end))
     with (
         WorkerProcess(tmp_path, redis_url, ends.APP, queue="q", unknown_task_grace=0) as worker,
         SchedulerProcess(tmp_path, redis_url, lease=1),
@@ -121,30 +101,6 @@ def test_a_task_that_keeps_no_result_leaves_none(
         wait_until(lambda: redis.hget(key("stats", "q"), ends.counter(end)) == b"1")
         assert worker.stop() == 0
     assert not redis.keys("*:result:*")
-
-
-class Without:
-    """`Scripts` for messages without the option."""
-
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
-
-    def enqueue(self, message: bytes) -> None:
-        self._scripts.enqueue(without(message))
-
-    def claim(self, consumer: str, message: bytes) -> None:
-        self._scripts.claim(consumer, without(message))
-
-    def end_lease(self, consumer: str) -> None:
-        self._scripts.end_lease(consumer)
-
-
-def without(message: bytes) -> bytes:
-    plain = message.replace(b',"opts":{"r":60000}', b"").replace(b',"r":60000', b"")
-    if b'"opts"' not in plain:
-        plain = plain.replace(b'{"v":2', b'{"v":1')
-    assert plain != message
-    return plain
 
 
 def result_of(wait: Callable[[], Any]) -> Any:

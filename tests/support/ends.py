@@ -104,14 +104,17 @@ def counter(end: str) -> str:
     return end if end in ("succeeded", "expired", "cancelled") else "dead"
 
 
-def of_end(end: str, *, options: str = "", members: bytes = b"", number: int = 1) -> bytes:
-    """A message that ends in this way, with further options and members."""
+def of_end(
+    end: str, *, options: str = "", args: bytes = b"[]", members: bytes = b"", number: int = 1
+) -> bytes:
+    """A message that ends in this way, with further options and members. Some ends have their
+    own arguments."""
     both = ",".join(part for part in (OPTIONS.get(end, ""), options) if part)
     raw = message(
         number,
         name=NAMES.get(end, end if f"def {end}(" in APP else "n"),
         opts=f"{{{both}}}" if both else "",
-        args=ARGS.get(end, b"[]"),
+        args=ARGS.get(end, args),
         deliveries=2 if end == "worker_lost" else 0,
     )
     raw = raw[:-1] + MEMBERS.get(end, b"") + members + b"}"
