@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import re
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import ConfigurationError, Reject, Retry, RetryPolicy, Snooze, TaskTimeout
+from fluxqueue import Reject, Retry, RetryPolicy, Snooze, TaskTimeout
 from fluxqueue.option_checks import LONGEST_DELAY
 from fluxqueue.options import Terms
 from fluxqueue_worker import retry_rules
 from fluxqueue_worker.error_text import ERROR_BYTES
 from fluxqueue_worker.outcomes import Outcomes
-from fluxqueue_worker.retry_rules import Decision, RetryRules, chance, retry_delay
+from fluxqueue_worker.retry_rules import Decision, chance, retry_delay
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fake_consumer import FakeConsumer, FakeJob
 from support.odd_exceptions import Everything, OfOddClass
+from support.retrying import DEAD, decide, group
 
 ROOT = Path(__file__).parents[3]
-DEAD = None
 
 
 @given(
@@ -96,18 +94,6 @@ def test_core_and_documents_know_every_reason() -> None:
     for page in ("protocol", "task-options"):
         text = (ROOT / f"docs/{page}.md").read_text()
         assert {reason for reason in reasons if f"`{reason}`" in text} == reasons
-
-
-def decide(error: BaseException, *, retries: int = 0, most: int = 3, **options: Any) -> Decision:
-    options.setdefault("retry_jitter", False)
-    rules = RetryRules(Terms(most, **options))
-    job: Any = FakeJob(None, retries=retries, max_retries=most)
-    return rules.decide(job, error)
-
-
-def group(*errors: BaseException, kind: type[Any] = BaseExceptionGroup) -> BaseException:
-    made: BaseException = kind("several", errors)
-    return made
 
 
 BROKEN = BrokenPipeError("gone")
@@ -254,18 +240,6 @@ def test_the_error_of_a_dead_task_names_the_member_that_decided(
     assert line.startswith(text) and len(line.encode()) <= ERROR_BYTES
 
 
-def test_the_function_gets_a_group_as_it_is_and_only_once() -> None:
-    calls = []
-
-    def retry(attempt: int, error: BaseException) -> float:
-        calls.append((attempt, error))
-        return 1
-
-    error = group(ValueError(), KeyError())
-    decide(error, retries=2, retry=retry)
-    assert calls == [(3, error)]
-
-
 def test_huge_and_deep_groups_are_decided() -> None:
     deep: BaseException = ValueError()
     for _ in range(5000):
@@ -275,156 +249,11 @@ def test_huge_and_deep_groups_are_decided() -> None:
     assert decide(wide, retry_on=OSError).delay == 1
 
 
-class Wrong:
-    def __float__(self) -> float:
-        raise ValueError("no number")
-
-
-def raising(error: BaseException) -> Callable[[int, BaseException], float]:
-    def retry(attempt: int, got: BaseException) -> float:
-        raise error
-
-    return retry
-
-
-async def later() -> float:
-    return 1.0
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (lambda attempt, error: -1, "the result of the function in retry is -1; give seconds"),
-        (lambda attempt, error: math.nan, "is nan"),
-        (lambda attempt, error: math.inf, "is inf"),
-        (lambda attempt, error: 10**400, "a year"),
-        (lambda attempt, error: "5", "must be a number of seconds, not str"),
-        (lambda attempt, error: True, "not bool"),
-        (lambda attempt, error: Wrong(), "not Wrong"),
-        (lambda attempt, error: later(), "not coroutine"),
-        (raising(ValueError("mine")), "mine"),
-        (raising(SystemExit("mine")), "mine"),
-        (raising(KeyboardInterrupt("mine")), "mine"),
-        (raising(Reject("mine")), "mine"),
-    ],
-)
-@pytest.mark.filterwarnings("error")
-def test_a_function_that_fails_is_a_fault_and_the_default_delay_applies(
-    function: Callable[[int, BaseException], Any], said: str
-) -> None:
-    decision = decide(ValueError("of the task"), retries=1, retry=function, retry_jitter=False)
-    assert decision.delay == 2
-    assert decision.fault is not None and said in decision.fault.line
-    dead = decide(ValueError("of the task"), retries=3, retry=function)
-    assert dead == Decision(DEAD, "failed")
-
-
-def test_a_slow_function_is_a_fault_and_its_delay_applies(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = iter([0.0, 3.25])
-    monkeypatch.setattr(retry_rules, "perf_counter", lambda: next(clock))
-    decision = decide(ValueError(), retry=lambda attempt, error: 50)
-    assert decision.delay == 50
-    assert decision.fault is not None
-    assert decision.fault.line.startswith("the function in retry took 3.2 s")
-
-
-class Changed(Retry):
-    def __init__(self) -> None:
-        self.delay = "soon"  # type: ignore[assignment]
-
-
-class Bare(Retry):
-    def __init__(self) -> None: ...
-
-
-class Hidden(Retry):
-    @property
-    def delay(self) -> float:  # type: ignore[override]
-        raise ConnectionError("no delay")
-
-    def __init__(self) -> None: ...
-
-
-def test_subclasses_of_retry_are_understood_however_odd_they_are() -> None:
-    assert decide(Bare()) == Decision(1)
-    for odd, delay, kind in (
-        (Changed(), 1, "TypeError: "),
-        (Hidden(), 1, "ConnectionError: "),
-        (group(Changed(), Retry(delay=9)), 9, "TypeError: "),
-    ):
-        decision = decide(odd)
-        assert decision.delay == delay
-        assert decision.fault is not None and decision.fault.line.startswith(kind)
-
-
 def test_exceptions_whose_class_is_odd_are_judged() -> None:
     for error in (Everything(), OfOddClass()):
         assert decide(error, retry_on=OSError).reason == "not_in_retry_on"
         assert decide(error, retry_on=Exception).delay == 1
         assert decide(error, no_retry_on=(type(error), ValueError)).reason == "no_retry_on"
-
-
-def test_the_outcome_has_the_decision_and_the_log_has_the_fault(
-    consumer: FakeConsumer, outcomes: Outcomes, record: Callable[..., Any], lines: Any
-) -> None:
-    def work() -> None: ...
-
-    function = raising(ConfigurationError("mine"))
-    job: Any = FakeJob(record(work, retry=function))
-    outcomes.failed(job, ValueError("of the task"), 0.0)
-    what, (delay,) = consumer.outcome(job)
-    assert what == "retry" and 0.5 <= delay <= 1
-    (line,) = lines.named("task.retry_fault")
-    assert line["error"] == "fluxqueue_core.errors.ConfigurationError: mine"
-    assert line["task_id"] == job.task_id and "in retry" in line["exception"]
-
-    asked = []
-    stuck: Any = FakeJob(record(work, retry=lambda attempt, error: asked.append(error)))
-    outcomes.gave_up(stuck, ValueError("stuck"), 0.0)
-    assert consumer.outcome(stuck)[0] == "retry"
-    assert asked == []
-
-    rejected: Any = FakeJob(record(work))
-    outcomes.failed(rejected, Reject("no such customer"), 0.0)
-    what, (reason, error, _) = consumer.outcome(rejected)
-    assert (what, reason, error) == ("make_dead", "rejected", "fluxqueue.Reject: no such customer")
-    assert lines.named("task.dead")[0]["reason"] == "rejected"
-
-
-class Big:
-    """Something that a weak reference can watch."""
-
-
-@pytest.mark.parametrize("error", [ValueError, Hidden])
-def test_a_fault_leaves_no_cycle_that_keeps_arguments_alive(
-    outcomes: Outcomes, record: Callable[..., Any], lines: Any, error: type[Exception]
-) -> None:
-    def work() -> None: ...
-
-    def retry(attempt: int, error: BaseException) -> float:
-        raise KeyError("mine")
-
-    def hold() -> weakref.ref[Big]:
-        big = Big()
-        job: Any = FakeJob(record(work, retry=retry))
-        try:
-            raise error from ValueError(big)
-        except Exception as raised:  # noqa: BLE001
-            outcomes.failed(job, raised, 0.0)
-        return weakref.ref(big)
-
-    gc.collect()
-    gc.disable()
-    try:
-        assert hold()() is None
-    finally:
-        gc.enable()
-    (line,) = lines.named("task.retry_fault")
-    # The traceback begins in the application's function.
-    assert "in retry" in line["exception"]
-    assert "in decide" not in line["exception"] and "in _ask" not in line["exception"]
 
 
 def test_a_failure_of_the_worker_itself_is_retried_whatever_the_options_say(
