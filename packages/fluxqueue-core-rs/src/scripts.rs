@@ -149,32 +149,28 @@ pub fn keys(
     Ok(keys)
 }
 
-/// The script that a client calls. Its text is the same for every version of Redis.
-pub fn enqueue() -> &'static Script {
-    static ENQUEUE: LazyLock<Script> =
-        LazyLock::new(|| Script::load("enqueue", false).expect("the list has this script"));
-    &ENQUEUE
+/// Defines a function that returns the script of its name. The text is the same for every
+/// version of Redis.
+macro_rules! of_clients {
+    ($($(#[$doc:meta])+ $name:ident;)*) => {$(
+        $(#[$doc])+
+        pub fn $name() -> &'static Script {
+            static SCRIPT: LazyLock<Script> =
+                LazyLock::new(|| Script::load(stringify!($name), false).expect("the list has this script"));
+            &SCRIPT
+        }
+    )*};
 }
 
-/// The script that a client calls for calls that want locks.
-pub fn enqueue_unique() -> &'static Script {
-    static ENQUEUE_UNIQUE: LazyLock<Script> =
-        LazyLock::new(|| Script::load("enqueue_unique", false).expect("the list has this script"));
-    &ENQUEUE_UNIQUE
-}
-
-/// The script by which a client cancels a task.
-pub fn cancel() -> &'static Script {
-    static CANCEL: LazyLock<Script> =
-        LazyLock::new(|| Script::load("cancel", false).expect("the list has this script"));
-    &CANCEL
-}
-
-/// The script by which clients and workers change periodic tasks.
-pub fn schedule() -> &'static Script {
-    static SCHEDULE: LazyLock<Script> =
-        LazyLock::new(|| Script::load("schedule", false).expect("the list has this script"));
-    &SCHEDULE
+of_clients! {
+    /// The script of calls that a plain push can't write.
+    enqueue;
+    /// The script of calls that want locks.
+    enqueue_unique;
+    /// The script by which a client cancels a task.
+    cancel;
+    /// The script by which clients and workers change periodic tasks.
+    schedule;
 }
 
 /// A script with its digest, by which a connection calls it. A server that has forgotten
