@@ -193,6 +193,12 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_default(
     assert options.queues == ("c",)
 
 
+def test_modules_and_queues_may_be_given_several_times_and_by_commas(no_variables: None) -> None:
+    options = parse(["-t", "a", "-q", "x,y", "--tasks-module-path", "b,c.py", "-q", "z"], "x")
+    assert options.tasks_modules == ("a", "b", "c.py")
+    assert options.queues == ("x", "y", "z")
+
+
 def test_a_lane_takes_its_parents_options_over(
     no_variables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

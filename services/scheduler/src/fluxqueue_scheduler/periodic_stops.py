@@ -52,30 +52,30 @@ class Stops:
             return
         if is_late:
             self._served_since = None
-        if not self._is_served(client):
+        clock = client.command("TIME")
+        redis_time = int(clock[0]) * 1_000
+        if not self._is_served(client, redis_time):
             self._served_since = None
             return
         if self._served_since is None:
             self._served_since = now
-        if now - self._served_since >= options.periodic_grace * MARGIN:
-            self._stop(client, declared, options.periodic_grace * MARGIN)
+        grace = options.periodic_grace * MARGIN
+        if now - self._served_since >= grace:
+            self._stop(client, declared, redis_time - grace * 1_000)
 
-    def _is_served(self, client: RedisClient) -> bool:
+    def _is_served(self, client: RedisClient, now: int) -> bool:
         """Whether the queue has a consumer whose lease has not ended."""
-        clock = client.command("TIME")
-        now = int(clock[0]) * 1_000
         words = ("ZRANGEBYSCORE", client.key("consumers", self._queue), now, "+inf")
         return bool(client.command(*words, "LIMIT", 0, 1))
 
-    def _stop(self, client: RedisClient, declared: list[Entry], grace: float) -> None:
+    def _stop(self, client: RedisClient, declared: list[Entry], limit: float) -> None:
+        """Stops the entries that no worker has declared since that time of Redis, in ms."""
         names = []
         for entry in declared:
             assert entry.record is not None
             names.append(f"{entry.id}\0{entry.record.digest}")
         key = client.key("periodic:seen", self._queue)
-        clock = client.command("TIME")
         scores = client.commands([("ZSCORE", key, name) for name in names])
-        limit = int(clock[0]) * 1_000 - grace * 1_000
         for entry, score in zip(declared, scores, strict=True):
             if isinstance(score, ResponseError) or (score is not None and float(score) >= limit):
                 continue
