@@ -63,9 +63,11 @@ def test_a_worker_with_a_low_soft_limit_serves_all_of_many_queues(
         wait_until(lambda: "217 again" in worker.notes(), what=scheduler.output)
         wait_until(lambda: redis.info("clients")["blocked_clients"] == QUEUES, what=worker.output)
         assert worker.stop() == 0
+        # A worker closes its consumers for a second. The scheduler buries those that are left if
+        # the machine is slow.
+        wait_until(lambda: not any(redis.hlen(key("workers", name)) for name in NAMES))
         assert scheduler.stop() == 0
     assert not worker.named("worker.disconnected")
-    assert not any(redis.hlen(key("workers", name)) for name in NAMES), "all consumers are closed"
 
 
 def test_a_worker_whose_hard_limit_is_too_low_says_what_to_do(
