@@ -24,6 +24,12 @@ APP = """
 def work():
     note("run")
 """
+ALONE = """
+@fluxqueue.periodic(every=1, overlap="skip")
+@fluxqueue.task()
+def work():
+    note("run")
+"""
 
 
 def rights() -> list[str]:
@@ -81,3 +87,22 @@ def test_worker_and_scheduler_need_no_more_rights(
         worker.stop()
         assert admin.hlen(key("periodic", "default")) == 2
     assert acl.refused(admin) == []
+
+
+def test_runs_that_may_not_overlap_need_one_more_right(
+    server: EmbeddedRedis, admin: Any, tmp_path: Path
+) -> None:
+    lines = acl.lines(acl.version_of(admin))
+    for role in ("worker", "scheduler"):
+        acl.create(admin, role, lines[role])
+    folder = tmp_path / "scheduler"
+    folder.mkdir()
+    url = f"{server.url}/0"
+    with (
+        WorkerProcess(tmp_path, acl.url("worker", url), ALONE) as worker,
+        SchedulerProcess(folder, acl.url("scheduler", url)) as scheduler,
+    ):
+        scheduler.wait_for("queue.failed", queue="default", doing="tick")
+        assert worker.notes() == []
+        acl.create(admin, "scheduler", [*lines["scheduler"], "+pexpire"])
+        wait_until(lambda: len(worker.notes()) >= 2, what=scheduler.output)

@@ -11,7 +11,7 @@ from fluxqueue import FluxQueue
 from fluxqueue.errors import ConfigurationError, FluxQueueWarning
 from fluxqueue_control import periodic as control
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key, parse_message
+from fluxqueue_core import Settings, key
 from fluxqueue_core.periodic.record import run_id, template_id
 from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
@@ -40,11 +40,9 @@ def client(redis_url: str) -> Any:
     client.close()
 
 
-def moments(redis: Any, kind: str = "pending") -> list[int]:
+def moments(redis: Any) -> list[int]:
     """The moments of the runs in the queue, oldest first."""
-    name = key(kind, QUEUE)
-    found = redis.lrange(name, 0, -1)[::-1] if kind == "pending" else redis.zrange(name, 0, -1)
-    ids = [raw[13:49].decode() for raw in found]
+    ids = [raw[13:49].decode() for raw in redis.lrange(key("pending", QUEUE), 0, -1)[::-1]]
     return [int(task_id[:8] + task_id[9:13], 16) for task_id in ids]
 
 
@@ -156,27 +154,6 @@ def test_a_run_that_is_more_than_a_minute_late_is_left_out_if_none_is_caught_up(
     if int(seconds) % 3_600 > 65:  # else the last moment is not late
         assert moments(redis) == [hour]
         assert [run.kind for run in missed.runs] == ["missed"]
-
-
-def test_jitter_delays_a_run_by_the_same_time_for_each_scheduler(
-    app: FluxQueue, work: Any, redis: Any, redis_url: str, tmp_path: Path
-) -> None:
-    app.schedule("a", work.call(1), every=3_600, jitter=3_000)
-    seconds, _ = redis.time()
-    hour = int(seconds) // 3_600 * 3_600_000
-    redis.zadd(key("periodic:due", QUEUE), {"a": hour})
-    with SchedulerProcess(tmp_path, redis_url) as scheduler:
-        wait_until(lambda: moments(redis) or moments(redis, "delayed"), what=scheduler.output)
-    from fluxqueue_core.periodic.plan import delay
-
-    wait = delay("a", hour, 3_000_000)
-    assert 0 <= wait <= 3_000_000
-    if hour + wait > int(seconds) * 1_000 + 60_000:
-        [(raw, score)] = redis.zrange(key("delayed", QUEUE), 0, -1, withscores=True)
-        assert score == hour + wait
-        # It expires at the next moment, and the jitter later.
-        assert parse_message(raw)["task_id"] == run_id(template_id("", QUEUE, "a"), hour)
-        assert b'"x":%d' % (hour + 3_600_000 + 3_000_000) in raw
 
 
 def test_pause_resume_and_a_run_by_hand(

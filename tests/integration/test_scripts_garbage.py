@@ -89,7 +89,8 @@ def tick(sent: Sent) -> None:
     """Runs the entry by hand, if it is there."""
     digest = record.make(ENTRY, ENTRY_MESSAGE, declared=False)[: record.DIGEST]
     run = message(29)[13:49].decode()
-    _, _, differing = sent.call("tick", [0, 0, "entry", digest, "", "", "", f"h{run}"])
+    words = [0, 0, "", "", "", f"h{run}", 1, "entry", digest]
+    _, _, differing, _ = sent.call("tick", words)
     if not differing:
         sent.numbers.add(29)
 

@@ -1,7 +1,8 @@
 """A randomized checker of the scripts `tick` and `schedule`, on a real Redis.
 
 Schedulers, callers and workers are state machines; each step executes one script, loses one
-reply, or moves the time. The time is a key of Redis, so a seed gives the same run again.
+reply, ends a run, or moves the time. The time is a key of Redis, so a seed gives the same run
+again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ class Violation(Exception):
     """A property does not hold."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run in the queue, and whether its message has a lock."""
+
+    task_id: str
+    has_lock: bool
+
+
 @dataclass
 class Known:
     """An entry as a scheduler has read it, maybe long ago."""
@@ -39,10 +48,17 @@ class Known:
 def template(entry: str, rules: record.Rules) -> bytes:
     """A message as a client makes it."""
     task_id = record.template_id("", QUEUE, entry)
+    options = [] if rules.expires is None else ['"x":"+00000001000"']
+    options += [] if rules.overlap is None else [f'"u":"{record.lock_digest(entry)}:86400000"']
     head = f'{{"v":1,"id":"{task_id}"'
-    if rules.expires is not None:
-        head = f'{{"v":2,"id":"{task_id}","opts":{{"x":"+00000001000"}}'
+    if options:
+        head = f'{{"v":2,"id":"{task_id}","opts":{{{",".join(options)}}}'
     return f'{head},"name":"{rules.task}","args":[]}}'.encode()
+
+
+def lock_of(entry: str) -> str:
+    """The key of the lock of an entry's runs."""
+    return key("unique", QUEUE, record.lock_digest(entry))
 
 
 class World:
@@ -69,6 +85,10 @@ class World:
         self.paused: set[str] = set()
         self.since: dict[str, int] = {}
         self.runs: Counter[tuple[str, int]] = Counter()
+        # The moments that were left out while the last run had not ended; and these runs, by id
+        # of the entry.
+        self.skipped: set[tuple[str, int]] = set()
+        self.running: dict[str, str] = {}
         self.declared_at = [-GRACE, -GRACE]
         self.releases = [self.random_rules("d"), self.random_rules("d")]
         self.counts: Counter[str] = Counter()
@@ -84,7 +104,10 @@ class World:
         """Rules of which every moment runs, however late."""
         expires = self.chance.choice([None, 500])
         every = EVERY * self.chance.choice([1, 1, 2])
-        return record.Rules(task, Times(every=every), catch_up=100, expires=expires)
+        overlap = self.chance.choice([None, "skip"])
+        return record.Rules(
+            task, Times(every=every), catch_up=100, expires=expires, overlap=overlap
+        )
 
     # The actors.
 
@@ -171,6 +194,7 @@ class World:
         """A scheduler enqueues what it believes to be due; its reply may be lost."""
         arguments: list[Any] = [self.chance.choice([0, self.now - 10]), now]
         planned: dict[str, plan.Plan] = {}
+        groups: dict[tuple[object, ...], list[str]] = {}
         for entry in entries:
             known = scheduler.get(entry)
             if known is None:
@@ -182,12 +206,18 @@ class World:
             else:
                 following = found.rules.times.after(int(due))
                 at = plan.single(entry, found.rules, int(due), following)
-                if not plan.is_single(found.rules, int(due), now, following):
+                if now > plan.on_time_until(found.rules, int(due), following):
                     at = plan.late(entry, found.rules, int(due), max(now, int(due)))
             planned[entry] = at
-            arguments += [entry, found.digest, known.due, at.next, at.limit, at.events]
-        _, _, differing = self.run("tick", *arguments)
-        self.look()
+            group = (known.due, at.next, at.limit, at.events)
+            groups.setdefault(group, []).extend((entry, found.digest))
+        for shared, members in groups.items():
+            arguments += [*shared, len(members) // 2, *members]
+        _, _, differing, _ = self.run("tick", *arguments)
+        found_runs = self.look()
+        for entry, at in planned.items():
+            if entry.encode() not in differing[::2]:
+                self.follow(entry, at.events, found_runs)
         if self.chance.random() < 0.2:
             return  # the reply is lost
         for entry, at in planned.items():
@@ -198,8 +228,37 @@ class World:
             else:
                 scheduler[entry].due = str(at.next).encode()
 
-    def look(self) -> None:
-        """Takes what was enqueued, and checks it."""
+    def follow(self, entry: str, events: str, runs: dict[tuple[str, int], Run]) -> None:
+        """Checks what a call has done with the moments of an entry."""
+        for word in events.split():
+            moment = int(word[1:].partition("+")[0])
+            run = runs.get((entry, moment))
+            if run is None:
+                if entry not in self.running:
+                    raise Violation(f"{entry} at {moment} was left out, and no run is in progress")
+                self.skipped.add((entry, moment))
+                self.counts["skipped"] += 1
+            elif run.has_lock and entry in self.running:
+                raise Violation(f"{entry} at {moment} began beside {self.running[entry]}")
+            elif run.has_lock:
+                self.running[entry] = run.task_id
+
+    def ender(self) -> None:
+        """A run ends, and frees its lock."""
+        if self.running:
+            entry = self.chance.choice(sorted(self.running))
+            self.end(entry)
+
+    def end(self, entry: str) -> None:
+        """The run of an entry that holds its lock ends."""
+        task_id = self.running.pop(entry)
+        if self.redis.hget(lock_of(entry), "id") != task_id.encode():
+            raise Violation(f"the lock of {entry} is not that of its run")
+        self.redis.delete(lock_of(entry))
+
+    def look(self) -> dict[tuple[str, int], Run]:
+        """Takes what was enqueued, and checks it. Returns the runs by entry and moment."""
+        new: dict[tuple[str, int], Run] = {}
         kinds = {key("pending", QUEUE): "list", key("delayed", QUEUE): "zset"}
         found: list[bytes] = self.redis.lrange(key("pending", QUEUE), 0, -1)
         found += self.redis.zrange(key("delayed", QUEUE), 0, -1)
@@ -210,6 +269,7 @@ class World:
                 raise Violation(f"not a message: {raw!r}")
             task_id, entry = match[2].decode(), match[4].decode()
             moment = int(task_id[:8] + task_id[9:13], 16)
+            new[entry, moment] = Run(task_id, b'"u":"' in (match[3] or b""))
             if entry == "d":
                 continue
             if task_id != record.run_id(record.template_id("", QUEUE, entry), moment):
@@ -226,13 +286,14 @@ class World:
             if self.runs[entry, moment] > 1:
                 raise Violation(f"{entry} at {moment} came twice")
             self.counts["runs"] += 1
+        return new
 
     def account(self, entry: str) -> None:
         """Each moment until now has come."""
         rules = self.rules[entry]
         moment = rules.times.after(self.since[entry] - 1)
         while moment is not None and moment <= self.now:
-            if self.runs[entry, moment] != 1:
+            if self.runs[entry, moment] + ((entry, moment) in self.skipped) != 1:
                 raise Violation(f"{entry} at {moment} came {self.runs[entry, moment]} times")
             moment = rules.times.after(moment)
         self.since[entry] = self.now + 1
@@ -253,9 +314,11 @@ class World:
             self.now += GRACE // 2  # no worker comes
         elif what < 0.15:
             scheduler.clear()  # it is killed, and another one starts
-        elif what < 0.35:
+        elif what < 0.25:
+            self.ender()
+        elif what < 0.42:
             self.read(scheduler, self.chance.choice([*IDS, "d"]))
-        elif what < 0.60:
+        elif what < 0.65:
             self.now += self.chance.choice([1, 50, 400, 999, 1_000, 7_000])
         else:
             # The clock of a scheduler may be wrong.
@@ -273,4 +336,6 @@ class World:
             self.step()
         for entry in IDS:
             self.settle(entry)
+        for entry in list(self.running):
+            self.end(entry)
         self.redis.delete(CLOCK)

@@ -77,7 +77,7 @@ scripts! {
     "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "trim_dead" takes Queue, made of "keys" "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "lock" "condemn" "arrive";
-    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "arrive";
+    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "lock" "arrive";
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
     "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "expiry";

@@ -104,6 +104,34 @@ def test_a_unique_task_is_periodic_if_its_calls_want_no_lock() -> None:
     assert list(orjson.loads(periodic.scheduled(declared=True).message)["opts"]) == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expires"),
+    [({}, None), ({"expires": "next"}, "next"), ({"terms": {"expires": 30}}, 30_000)],
+)
+def test_a_run_that_may_not_overlap_has_a_lock_and_no_expiry_by_default(
+    options: dict[str, Any], expires: object
+) -> None:
+    periodic = declared(every=60, overlap="skip", id="a", **options)
+    opts = orjson.loads(periodic.scheduled(declared=True).message)["opts"]
+    assert opts["u"] == f"{record.lock_digest('a')}:86400000"
+    assert (periodic.rules.expires, "x" in opts) == (expires, expires is not None)
+    assert (periodic.rules.overlap, declared(every=60).rules.overlap) == ("skip", None)
+
+
+def test_the_lock_of_a_run_replaces_that_of_a_unique_task() -> None:
+    terms = {"unique": True, "unique_until": "start", "unique_ttl": 60}
+    periodic = declared(every=60, terms=terms, call_options={"unique": False}, overlap="skip")
+    opts = orjson.loads(periodic.scheduled(declared=True).message)["opts"]
+    assert opts == {"u": f"{record.lock_digest('work')}:86400000"}
+
+
+def test_runs_overlap_unless_the_option_says_otherwise() -> None:
+    one, other = declared(every=60), declared(every=60, overlap="allow")
+    assert one.scheduled(declared=True) == other.scheduled(declared=True)
+    different = declared(every=60, overlap="skip", expires="next")
+    assert different.scheduled(declared=True).record != one.scheduled(declared=True).record
+
+
 def test_an_interval_has_a_start_and_an_end() -> None:
     start = datetime(2026, 1, 1, 0, 0, 7, tzinfo=UTC)
     periodic = declared(every=timedelta(minutes=1), start=start, end=start + timedelta(minutes=2))
@@ -124,6 +152,9 @@ def test_an_interval_has_a_start_and_an_end() -> None:
         ({"cron": "* * * *"}, ConfigurationError, "4 fields"),
         ({"cron": 5}, TypeError, "must be a str"),
         ({"cron": "0 0 31 4 *"}, ConfigurationError, "no month has that day"),
+        ({"cron": "0 0 */28 * FRI#2"}, ConfigurationError, "no moment in the next 50 years"),
+        ({"cron": "0 0 * * * *"}, ConfigurationError, "6 fields"),
+        ({"cron": "* " * 200}, ConfigurationError, "give at most 256"),
         ({"cron": "* * * * *", "tz": "Mars"}, ConfigurationError, "no time zone"),
         ({"cron": "* * * * *", "tz": 3}, TypeError, "name of a time zone"),
         ({"every": 5, "tz": "UTC"}, ConfigurationError, "an interval has no time zone"),
@@ -134,7 +165,9 @@ def test_an_interval_has_a_start_and_an_end() -> None:
         ({"every": 5, "catch_up": 101}, ConfigurationError, "give 1 to 100"),
         ({"every": 5, "catch_up": "all"}, TypeError, "'none', 'latest' or an int"),
         ({"every": 5, "catch_up": True}, TypeError, "'none', 'latest' or an int"),
-        ({"every": 5, "overlap": "skip"}, TypeError, "no option 'overlap'"),
+        ({"every": 5, "overlap": "queue"}, ConfigurationError, "is not there yet"),
+        ({"every": 5, "overlap": "replace"}, ConfigurationError, "give 'allow' or 'skip'"),
+        ({"every": 5, "overlap": None}, TypeError, "not NoneType"),
         ({"every": 5, "jitter": -1}, ConfigurationError, "jitter"),
         ({"every": 5, "jitter": timedelta(days=2)}, ConfigurationError, "a day at most"),
         ({"every": 5, "expires": 0}, ConfigurationError, "expires"),
@@ -211,6 +244,9 @@ def test_schedule_takes_a_call_of_a_task_of_the_same_object() -> None:
         other.schedule("a", work.call(1), every=5)
     with pytest.raises(ConfigurationError, match="a cron expression or every="):
         app.schedule("a", work.call(1))
+    # The call refuses an expression that can't be read, before it asks Redis.
+    with pytest.raises(ConfigurationError, match="4 fields"):
+        app.schedule("a", work.call(1), "* * * *")
 
 
 def test_a_program_without_periodic_tasks_does_not_load_cronsim() -> None:

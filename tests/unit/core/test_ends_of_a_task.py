@@ -121,14 +121,16 @@ DEAD_SET = {
     ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
 }
 # A result is kept by `finish` alone. The first of each asks for the right, and writes nothing.
-# A lock is taken by a client's call, and again by a retry or rescue of its task. Each end frees it.
+# A lock is taken by a client's call or for a run of a periodic task, and again by a retry or rescue
+# of its task. Each end frees it.
 # Some of these ask for the right, and change nothing.
 LOCKS = {
-    ("HSET", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua"],
+    ("HSET", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
     ("HDEL", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua"],
-    ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua"],
+    ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
     ("HDEL", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],
+    ("PEXPIRE", "unique"): ["tick.lua"],
 }
 RESULTS = {
     ("SET", "effect[1]"): ["lib/result.lua", "lib/result.lua"],

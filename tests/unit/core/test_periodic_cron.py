@@ -164,3 +164,24 @@ def test_a_zone_that_is_not_there_is_refused() -> None:
     for name in ("Europe/Nowhere", "", "../etc/passwd", "Europe", "a\0b"):
         with pytest.raises(ConfigurationError, match="no time zone"):
             cron.zone(name)
+
+
+def test_months_and_days_have_names_in_lists_and_ranges() -> None:
+    assert utc("0 0 1 JAN,jul *", count=3) == [
+        "Wed 01 Jul 00:00",
+        "Fri 01 Jan 00:00",
+        "Thu 01 Jul 00:00",
+    ]
+    assert utc("0 0 1 nov-DEC *") == utc("0 0 1 11-12 *")
+    assert utc("0 0 * * mon-WED,Sat", count=4) == utc("0 0 * * 1-3,6", count=4)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_a_search_ends_after_fifty_years(zone: str) -> None:
+    # Days 1 and 29 are never the second Friday of a month. Both must match because of the star.
+    never = cron.check("0 0 */28 * FRI#2")
+    begin = 1_764_430_000_000
+    assert cron.after(never, zone, begin) is None
+    # One that has a moment in a while is found: the 29th of February is a Sunday in 2032.
+    found = cron.after(cron.check("0 0 */28 2 SUN"), zone, ms(datetime(2026, 2, 2, tzinfo=UTC)))
+    assert found is not None and datetime.fromtimestamp(found / 1_000, UTC).year == 2032

@@ -27,8 +27,8 @@ def test_the_first_moment_is_the_one_after_the_call() -> None:
 
 
 def test_a_moment_that_is_not_late_begins_its_run() -> None:
-    assert plan.is_single(rules(), DUE, DUE + 59_999, DUE + MINUTE)
-    assert not plan.is_single(rules(), DUE, DUE + MINUTE, DUE + MINUTE)
+    assert plan.on_time_until(rules(), DUE, DUE + MINUTE) == DUE + 59_999
+    assert plan.on_time_until(rules(), DUE, None) == float("inf")
     assert plan.single("a", rules(), DUE, DUE + MINUTE) == (DUE + MINUTE, "", f"r{DUE}+0")
 
 
@@ -52,8 +52,8 @@ def test_a_late_moment_begins_as_many_runs_as_are_caught_up(
 def test_a_run_that_is_more_than_a_minute_late_is_missed_if_none_is_caught_up() -> None:
     daily = Rules("work", Times(every=1_440 * MINUTE), catch_up=0, expires=None)
     due = DUE // (1_440 * MINUTE) * 1_440 * MINUTE
-    assert plan.is_single(daily, due, due + MINUTE, due + 1_440 * MINUTE)
-    assert not plan.is_single(daily, due, due + MINUTE + 1, due + 1_440 * MINUTE)
+    assert plan.on_time_until(daily, due, due + 1_440 * MINUTE) == due + MINUTE
+    assert plan.on_time_until(daily, due, due + 7) == due + 6
     found = plan.late("a", daily, due, due + MINUTE + 1)
     assert found == (due + 1_440 * MINUTE, "", f"m{due}")
 
@@ -114,6 +114,7 @@ def test_a_record_is_read_as_it_was_made() -> None:
     for made in (
         rules(),
         rules(catch_up=7, jitter=5, expires=9),
+        rules(overlap="skip"),
         Rules("work", Times(cron="* * * * *", tz="Asia/Tokyo", start=start, end=start + 1)),
     ):
         found = Record.parse(make(made, b"{}", declared=True))

@@ -12,16 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from fluxqueue_core.periodic import cron as crons
-from fluxqueue_core.periodic.record import Rules, make, template_id
+from fluxqueue_core.periodic.record import Rules, lock_digest, make, template_id
 from fluxqueue_core.periodic.times import Times
 
 from .call_options import read_eta, read_options, read_span
 from .errors import ConfigurationError
 from .option_checks import check_seconds, kind_of, shown_number
 from .task_call import NO_OPTIONS, TaskCall, as_json, route_of
+from .unique import DEFAULT_TTL, RouteLock
 
 CatchUp: TypeAlias = Literal["none", "latest"] | int
 Expires: TypeAlias = Literal["next"] | float | timedelta | None
+Overlap: TypeAlias = Literal["allow", "skip"]
 
 # How many missed runs may be caught up at once.
 MOST_CAUGHT_UP = 100
@@ -38,6 +40,8 @@ _REFUSED = {
     "expires_at": "expires=... of the periodic task is an interval",
 }
 _check_expiry = check_seconds("expiry")
+# The lock of runs that may not overlap; its time begins again with each retry and rescue.
+_RUN_LOCK = RouteLock("skip", round(DEFAULT_TTL * 1_000), False, 0)
 
 
 # The default of `expires`.
@@ -57,7 +61,9 @@ class PeriodicOptions(TypedDict, total=False):
         jitter: seconds or a timedelta by which each run is delayed at most, at random.
         expires: until when a run may begin: "next" (default): until the moment of the next
             one; seconds or a timedelta from its moment on; None: without a limit. A task with
-            the option `expires` has that as the default.
+            the option `expires` has that as the default; with overlap="skip" it is None.
+        overlap: whether a run may begin while the last one has not ended: "allow" (default), or
+            "skip": its moment is left out.
         start: the first date, an aware datetime.
         end: the last date, an aware datetime.
     """
@@ -67,6 +73,7 @@ class PeriodicOptions(TypedDict, total=False):
     catch_up: CatchUp
     jitter: float | timedelta | None
     expires: Expires
+    overlap: Overlap
     start: datetime | None
     end: datetime | None
 
@@ -108,12 +115,16 @@ class PeriodicTask:
         task, call = self.call.task, self.call
         # The script `tick` replaces the time of the expiry by its moment.
         expires = None if self.rules.expires is None else 1.0
-        route = route_of(task, {**call.options, "expires": expires})
+        options, lock, call_lock = {**call.options, "expires": expires}, None, None
+        if self.rules.overlap == "skip":
+            lock, call_lock = _RUN_LOCK, (lock_digest(self.id), "", False)
+            options["unique"] = False  # its own, if it is declared as unique
+        route = route_of(task, options, lock=lock)
         producer = task._producer
         entry = template_id(producer.namespace, self.queue, self.id)
         headers = as_json(call.options.get("headers"))
         try:
-            message = producer.message(route, call.args, call.kwargs, headers, entry)
+            message = producer.message(route, call.args, call.kwargs, headers, entry, call_lock)
         except (TypeError, ValueError) as error:
             from .arguments import explain
 
@@ -142,16 +153,17 @@ def read(
             raise ConfigurationError(f"a periodic task has no option {name!r} of a call; {advice}")
     if call.options.get("unique", call.task.terms.unique) not in (None, False):
         raise ConfigurationError(
-            f"task {call.task.task_name!r} is unique, and runs of periodic tasks want no lock; add "
-            f"the option unique=False to the call"
+            f"task {call.task.task_name!r} is unique, and runs of periodic tasks want no such lock;"
+            f' add the option unique=False to the call, and overlap="skip" if runs may not overlap'
         )
     times = _read_times(cron, options)
     jitter = options.get("jitter")
     delay = 0 if jitter is None else read_span("jitter", jitter)
     if delay > DAY:
         raise ConfigurationError(f"jitter is {jitter}; give a day at most")
-    expires = _read_expires(options.get("expires", NOT_GIVEN), call)
-    rules = Rules(call.task.task_name, times, _read_catch_up(options), delay, expires)
+    overlap = _read_overlap(options)
+    expires = _read_expires(options.get("expires", NOT_GIVEN), call, overlap)
+    rules = Rules(call.task.task_name, times, _read_catch_up(options), delay, expires, overlap)
     return PeriodicTask(read_id(entry), call, rules)
 
 
@@ -233,11 +245,27 @@ def _read_catch_up(options: PeriodicOptions) -> int:
     return catch_up
 
 
-def _read_expires(expires: object, call: TaskCall[Any]) -> int | str | None:
+def _read_overlap(options: PeriodicOptions) -> str | None:
+    overlap: object = options.get("overlap", "allow")
+    if not isinstance(overlap, str):
+        raise TypeError(f"overlap must be 'allow' or 'skip', not {kind_of(overlap)}")
+    if overlap == "queue":
+        raise ConfigurationError(
+            "overlap='queue' is not there yet; 'skip' leaves a run out while the last one has not "
+            "ended"
+        )
+    if overlap not in ("allow", "skip"):
+        raise ConfigurationError(f"overlap is {overlap!r}; give 'allow' or 'skip'")
+    return None if overlap == "allow" else overlap
+
+
+def _read_expires(expires: object, call: TaskCall[Any], overlap: str | None) -> int | str | None:
     if expires is NOT_GIVEN:
         expires = call.options.get("expires", call.task.terms.expires)
         if expires is None:
-            return "next"
+            # With a lock at most one run waits. It would keep its lock beyond its expiry, until
+            # a worker ends it.
+            return "next" if overlap is None else None
     if expires is None or expires == "next":
         return None if expires is None else "next"
     if isinstance(expires, str):

@@ -11,7 +11,7 @@ from fluxqueue_core import Route
 
 from .lock_rule import terms_of_call
 from .task_properties import TaskProperties
-from .unique import route_lock
+from .unique import RouteLock, route_lock
 
 R = TypeVar("R")
 # A task keeps this many routes, because most programs use few options.
@@ -82,12 +82,17 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
 
 
 def route_of(
-    task: TaskProperties[Any, Any], options: Mapping[str, Any], *, scripted: bool = False
+    task: TaskProperties[Any, Any],
+    options: Mapping[str, Any],
+    *,
+    scripted: bool = False,
+    lock: RouteLock | None = None,
 ) -> Route:
     """Returns the route of the task's calls with these options.
 
     Args:
         scripted: whether the script must write them, although they may be due at once.
+        lock: the lock of its calls, in place of the one that the task declares.
     """
     queue = options.get("queue", task.queue)
     terms = {to: options[name] for name, to in ROUTE_TERMS.items() if name in options}
@@ -95,6 +100,8 @@ def route_of(
     if "unique" in options or "on_conflict" in options:
         own = terms_of_call(own, options)
         terms["lock"] = route_lock(own)
+    if lock is not None:
+        terms["lock"] = lock
     if "timeout" in terms:
         terms["timeout_wins"] = True
     if scripted and "at" not in terms and own.unique is None:

@@ -13,10 +13,14 @@ from fluxqueue_core.periodic.record import Record, Rules
 from .errors import checked
 from .redis_client import RedisClient, ScriptCall
 
-Kind: TypeAlias = Literal["run", "missed", "by hand"]
-_KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "h": "by hand"}
+Kind: TypeAlias = Literal["run", "missed", "skipped", "by hand"]
+_KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "s": "skipped", "h": "by hand"}
 # How often `run_now` tries if the entry changes meanwhile.
 _TRIES = 10
+
+
+class RunInProgress(RuntimeError):
+    """The last run of a periodic task has not ended, and its runs may not overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Run:
 
     Attributes:
         kind: `run`: a task was enqueued; `missed`: this moment, and those up to the next entry
-            of the history, were not caught up; `by hand`: `run_now` enqueued a task.
+            of the history, were not caught up; `skipped`: the last run had not ended; `by hand`:
+            `run_now` enqueued a task.
         moment: seconds since 1970.
         late: seconds from the moment until the task was enqueued.
     """
@@ -131,6 +136,7 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
     of the task; None if there is no periodic task with this id.
 
     Raises:
+        RunInProgress: it has overlap="skip", and its last run has not ended.
         RuntimeError: other programs change it all the time.
         ResponseError, UNAVAILABLE: as `read_page`; the run may be in the queue.
     """
@@ -154,8 +160,13 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
             now = int(clock[0]) * 1_000 + int(clock[1]) // 1_000
             limit = now + int(record.rules.expires)
         task_id = new_task_id()
-        words = (0, 0, entry, record.digest, "", "", limit, f"h{task_id}")
-        _, _, differing = client.call(ScriptCall("tick", queue, words))
+        words = (0, 0, "", "", limit, f"h{task_id}", 1, entry, record.digest)
+        _, _, differing, busy = client.call(ScriptCall("tick", queue, words))
+        if busy:
+            raise RunInProgress(
+                f"the last run of the periodic task {entry!r} of queue {queue!r} has not ended, "
+                f"and its runs may not overlap"
+            )
         if not differing:
             return task_id
     raise RuntimeError(f"the periodic task {entry!r} of queue {queue!r} changes all the time")

@@ -235,15 +235,28 @@ class RedisClient:
                 mark(reply, Sent(script=script_call.name))
         return replies
 
-    def packed_calls(self, script_calls: Sequence[tuple[ScriptCall, Packed]]) -> list[Reply]:
+    def packed_calls(self, script_calls: Iterable[tuple[ScriptCall, Packed]]) -> list[Reply]:
         """Calls scripts whose arguments go on with packed ones; returns and raises as `commands`
-        does. A server that does not have a script yet answers with a `NoScriptError`."""
-        parts = []
-        for script_call, packed in script_calls:
-            words = self._evalsha(script_call)
-            head = packed_words([str(word) for word in words])
-            parts.append(b"*%d\r\n" % (len(words) + packed.count) + head + packed.bytes)
-        return self.send(Packed(b"".join(parts), len(parts)))
+        does. Each call is sent before the next one is taken from `script_calls`, so the server
+        works meanwhile. A server that does not have a script yet answers with a `NoScriptError`."""
+        return self._replies(lambda: self._streamed(script_calls), lambda position: "")
+
+    def _streamed(self, script_calls: Iterable[tuple[ScriptCall, Packed]]) -> list[Reply]:
+        untyped: Any = self._redis
+        with untyped.client() as client:
+            connection, count = client.connection, 0
+            try:
+                for script_call, packed in script_calls:
+                    words = self._evalsha(script_call)
+                    head = packed_words([str(word) for word in words])
+                    total = len(words) + packed.count
+                    connection.send_packed_command([b"*%d\r\n%s%s" % (total, head, packed.bytes)])
+                    count += 1
+                return [_next_reply(connection) for _ in range(count)]
+            except BaseException:
+                # Replies may be under way, which another command must not read.
+                connection.disconnect()
+                raise
 
     def _evalsha(self, script_call: ScriptCall) -> list[str | bytes | float]:
         _, digest = self._script(script_call.name)

@@ -357,6 +357,7 @@ class Producer:
         kwargs: dict[str, Any],
         headers: bytes | None = None,
         task_id: str | None = None,
+        lock: tuple[str, str, bool] | None = None,
     ) -> bytes:
         """Returns the message of a call, which is not sent. The arguments are those of
         `enqueue`.

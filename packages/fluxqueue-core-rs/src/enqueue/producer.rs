@@ -266,7 +266,8 @@ impl Producer {
         Ok(py.detach(|| schedule::schedule(&self.deployment, namespace, &queue, &arguments))?)
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn message<'py>(
         &self,
         py: Python<'py>,
@@ -275,8 +276,9 @@ impl Producer {
         kwargs: &Bound<'py, PyDict>,
         headers: Option<Bound<'py, PyBytes>>,
         task_id: Option<&str>,
+        lock: Option<CallLock>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let call = PerCall::new(headers, task_id)?;
+        let call = PerCall::new(headers, task_id)?.locking(lock)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let max_bytes = self.deployment.config.max_message_bytes;
         Ok(PyBytes::new(py, &route.get().target.message(&arguments, &call, max_bytes)?))

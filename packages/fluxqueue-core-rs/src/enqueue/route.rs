@@ -67,6 +67,19 @@ impl Target {
         call: &PerCall,
         max_bytes: usize,
     ) -> Result<()> {
+        let begin = |out: &mut Vec<u8>, wish: &str| dispatch.begin_call(out, self.due.later(call.later), wish);
+        self.write(out, begin, arguments, call, max_bytes)
+    }
+
+    /// Writes a message as a bulk string, behind what `begin` writes. That gets the call's wish for a lock.
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        begin: impl FnOnce(&mut Vec<u8>, &str),
+        arguments: &Arguments,
+        call: &PerCall,
+        max_bytes: usize,
+    ) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
         let (opts, wish) = match (&self.lock, &call.lock) {
@@ -84,7 +97,7 @@ impl Target {
                 self.label()
             )));
         }
-        dispatch.begin_call(out, self.due.later(call.later), &wish);
+        begin(out, &wish);
         out.reserve(len + 32);
         bulk(out, len);
         self.envelope.write(out, &head, args, kwargs, &tail);
@@ -94,9 +107,8 @@ impl Target {
 
     /// The message of a call, which is not sent.
     pub fn message(&self, arguments: &Arguments, call: &PerCall, max_bytes: usize) -> Result<Vec<u8>> {
-        let (mut out, dispatch) = (Vec::new(), Dispatch::push(&Namespace::default(), &self.queue));
-        self.append(&mut out, &dispatch, arguments, call, max_bytes)?;
-        // A push has the messages only, each as a bulk string.
+        let mut out = Vec::new();
+        self.write(&mut out, |_, _| (), arguments, call, max_bytes)?;
         let begin = out.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         out.truncate(out.len() - 2);
         Ok(out.split_off(begin))

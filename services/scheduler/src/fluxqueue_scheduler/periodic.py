@@ -2,14 +2,18 @@
 
 Any number of schedulers do this at once. Each computes the moments; the script `tick` lets
 each moment come once, by the clock of Redis. The loop knows when the next moment is and
-sleeps until then. Ten times a second it asks what has changed.
+sleeps until then, and computes ahead. Ten times a second it asks what has changed.
 
 Why: docs/decisions/0141-each-moment-once-without-a-leader.md
+Why: docs/decisions/0160-many-entries-of-one-moment-in-one-call.md
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from time import monotonic
+from typing import NamedTuple
 
 from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_control.redis_client import Packed, RedisClient, Reply, ScriptCall
@@ -18,7 +22,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from .error_log import ErrorLog
 from .options import Options
-from .periodic_entries import Entries, Entry, as_sent
+from .periodic_entries import Entries, Entry, as_sent, packed
 from .periodic_stops import Stops
 from .queues import Queues
 
@@ -27,9 +31,10 @@ ASK_INTERVAL = 0.1
 ASK_PER_QUEUE = 0.002
 # Seconds. Moments that come shortly after each other are one call.
 SHORTEST_PAUSE = 0.005
-# Entries of one call, and calls of one round trip. A call keeps Redis busy for a millisecond.
+# Entries of one call, and calls that are under way at once. A call keeps Redis busy for a
+# millisecond, and Redis reads from other connections after each.
 AT_ONCE = 100
-CALLS_AT_ONCE = 10
+CALLS_AT_ONCE = 100
 # Seconds for which a step makes arguments ready before it looks at the clock.
 PREPARING = 0.005
 # Seconds to leave a queue alone whose keys Redis refuses.
@@ -43,9 +48,7 @@ class _Queue:
 
     Attributes:
         asked: when it was last asked for changes, by the clock of this process.
-        now: the time of Redis in the last reply, in ms; 0 before the entries are loaded.
-        offset: the time of Redis minus the clock of this process, in ms.
-        planned_at: the time of Redis for which the present calls are made, in ms.
+        now: the time of Redis in the reply to that, in ms; 0 before the entries are loaded.
     """
 
     def __init__(self, name: str, error_log: ErrorLog) -> None:
@@ -54,13 +57,19 @@ class _Queue:
         self.stops = Stops(name, self.entries)
         self.asked = float("-inf")
         self.now = 0
-        self.offset = 0.0
-        self.planned_at = 0
         self.refused_until = 0.0
 
-    def redis_time(self) -> int:
-        """The time of Redis by now, in ms since 1970; not ahead of it."""
-        return int(monotonic() * 1_000 + self.offset)
+    def is_ready(self) -> bool:
+        """Whether its entries are loaded, and Redis takes calls for it."""
+        return self.now > 0 and self.refused_until <= monotonic()
+
+
+class _Sent(NamedTuple):
+    """A call that is under way. `asks`: it asks for changes too."""
+
+    queue: _Queue
+    entries: list[Entry]
+    asks: bool
 
 
 class PeriodicTasks:
@@ -75,11 +84,17 @@ class PeriodicTasks:
         self._error_log = error_log
         self._queues: dict[str, _Queue] = {}
         self._names: tuple[str, ...] = ()
+        # The time of Redis minus the clock of this process, in ms.
+        self._offset = 0.0
 
     def found(self, queue: str) -> None:
         """Notes that a queue has periodic tasks. Any thread may call it."""
         if queue not in self._queues:
             self._queues[queue] = _Queue(queue, self._error_log)
+
+    def _redis_time(self) -> int:
+        """The time of Redis by now, in ms since 1970; not ahead of it."""
+        return int(monotonic() * 1_000 + self._offset)
 
     def step(self) -> float:
         """Enqueues what is due; returns the seconds until the next moment.
@@ -92,71 +107,74 @@ class PeriodicTasks:
             for name in set(self._queues).difference(self._names):
                 del self._queues[name]  # another master has it now
         interval = max(ASK_INTERVAL, ASK_PER_QUEUE * len(self._queues))
-        calls: list[tuple[_Queue, list[Entry], Packed]] = []
         for queue in list(self._queues.values()):
-            if queue.refused_until > monotonic():
-                continue
-            if not queue.now and not self._load(queue):
-                continue
-            calls += self._calls(queue, CALLS_AT_ONCE - len(calls), interval)
-            if len(calls) >= CALLS_AT_ONCE:
-                break
-        if calls:
-            self._send(calls)
-        if len(calls) >= CALLS_AT_ONCE:
+            if not queue.now and queue.refused_until <= monotonic():
+                self._load(queue)
+        if self._send(interval) >= CALLS_AT_ONCE:
             return 0.0  # more is due
         for queue in list(self._queues.values()):
-            if queue.now and queue.refused_until <= monotonic():
+            if queue.is_ready():
                 try:
                     queue.stops.step(self._client, self._options)
                 except ResponseError as error:
                     self._error_log.report_queue(queue.name, "stop periodic tasks", error)
         return self._pause(interval)
 
-    def _calls(
-        self, queue: _Queue, most: int, interval: float
-    ) -> list[tuple[_Queue, list[Entry], Packed]]:
-        now = queue.planned_at = queue.redis_time()
-        calls: list[tuple[_Queue, list[Entry], Packed]] = []
-        while len(calls) < most and (entries := queue.entries.take(now, AT_ONCE)):
-            parts, sent = [], []
-            for entry in entries:
-                arguments = queue.entries.arguments(entry, now)
-                if arguments is not None:
-                    parts.append(arguments)
-                    sent.append(entry)
-            calls.append((queue, sent, Packed(b"".join(parts), 6 * len(sent))))
-        if not calls and monotonic() - queue.asked >= interval:
-            calls.append((queue, [], Packed(b"", 0)))
-        return calls
+    def _calls(self, interval: float, sent: list[_Sent]) -> Iterator[tuple[ScriptCall, Packed]]:
+        """Makes the calls for all that is due, one after the other, and notes them in `sent`."""
+        for queue in list(self._queues.values()):
+            if not queue.is_ready():
+                continue
+            now = self._redis_time()
+            asks = True
+            while len(sent) < CALLS_AT_ONCE and (entries := queue.entries.take(now, AT_ONCE)):
+                found = [(entry, queue.entries.ready(entry, now)) for entry in entries]
+                due = [(entry, ready) for entry, ready in found if ready is not None]
+                sent.append(_Sent(queue, [entry for entry, _ in due], asks))
+                yield self._call(queue, now, asks), packed(ready for _, ready in due)
+                asks = False
+            if asks and monotonic() - queue.asked >= interval and len(sent) < CALLS_AT_ONCE:
+                sent.append(_Sent(queue, [], asks))
+                yield self._call(queue, now, asks), Packed(b"", 0)
 
-    def _send(self, calls: list[tuple[_Queue, list[Entry], Packed]]) -> None:
-        sent = monotonic()
-        heads = [
-            (ScriptCall("tick", q.name, (q.now, q.planned_at)), packed) for q, _, packed in calls
-        ]
+    def _call(self, queue: _Queue, now: int, asks: bool) -> ScriptCall:
+        return ScriptCall("tick", queue.name, (queue.now if asks else 0, now))
+
+    def _send(self, interval: float) -> int:
+        """Sends what is due, and reads the replies when all is sent: Redis works while the next
+        calls are made. Returns the number of calls."""
+        sent: list[_Sent] = []
+        calls = self._calls(interval, sent)
+        first = next(calls, None)
+        if first is None:
+            return 0
         try:
-            replies = self._client.packed_calls(heads)
+            replies = self._client.packed_calls(chain((first,), calls))
+            received = monotonic()
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 # The replies of the others are read again, from Redis.
-                self._client.call(ScriptCall("tick", calls[0][0].name, (0,)))
-                replies = [None] * len(calls)
+                self._client.call(ScriptCall("tick", sent[0].queue.name, (0,)))
+                replies = [None] * len(sent)
         except BaseException:
-            for queue, _, _ in calls:
-                queue.now = 0  # what was executed is read from Redis
+            for call in sent:
+                call.queue.now = 0  # what was executed is read from Redis
             raise
         again: dict[str, tuple[_Queue, set[bytes]]] = {}
-        for (queue, entries, _), reply in zip(calls, replies, strict=True):
+        for call, reply in zip(sent, replies, strict=True):
             if reply is None:
-                queue.now = 0
+                call.queue.now = 0
             elif isinstance(reply, ResponseError):
-                self._refused(queue, reply)
-            else:
-                changed = self._read(queue, entries, reply, sent)
-                again.setdefault(queue.name, (queue, set()))[1].update(changed)
+                self._refused(call.queue, reply)
+            elif call.queue.now:
+                self._offset = reply[0] - received * 1_000  # that of the last reply remains
+                changed = self._read(call, reply, received)
+                again.setdefault(call.queue.name, (call.queue, set()))[1].update(changed)
         for queue, names in again.values():
             if names and queue.now:
                 self._read_again(queue, sorted(names))
+            if queue.now and not len(queue.entries):
+                self._queues.pop(queue.name, None)
+        return len(sent)
 
     def _refused(self, queue: _Queue, error: ResponseError) -> None:
         self._error_log.report_queue(queue.name, "tick", error)
@@ -164,31 +182,30 @@ class PeriodicTasks:
         pause = ASK_INTERVAL if hash_slot_is_moving(error) else REFUSED_PAUSE
         queue.refused_until = monotonic() + pause
 
-    def _read(self, queue: _Queue, entries: list[Entry], reply: Reply, sent: float) -> set[bytes]:
+    def _read(self, call: _Sent, reply: Reply, received: float) -> set[bytes]:
         """Notes the reply; returns the entries to read again."""
-        now, changed, differing = reply
+        queue = call.queue
+        now, changed, differing, _ = reply
         if now < queue.now:
             queue.now = 0  # its clock ran backwards: the list of changes can't be trusted
             return set()
-        queue.asked = monotonic()
-        queue.offset = now - queue.asked * 1_000
-        queue.now = now
+        if call.asks:
+            queue.now, queue.asked = now, received
         others = set(differing[::2])
         fired = 0
-        for entry in entries:
-            name = entry.id.encode()
-            if name not in others:
+        for entry in call.entries:
+            if not others or entry.id.encode() not in others:
                 fired += 1
                 queue.entries.fired(entry)
         if fired:
             get_logger().debug("periodic.due", queue=queue.name, count=fired)
         return others | set(changed)
 
-    def _load(self, queue: _Queue) -> bool:
-        """Reads all entries of a queue; returns whether it has some."""
+    def _load(self, queue: _Queue) -> None:
+        """Reads all entries of a queue."""
         key = self._client.key
         try:
-            now, _, _ = self._client.call(ScriptCall("tick", queue.name, (0,)))
+            now = self._client.call(ScriptCall("tick", queue.name, (0,)))[0]
             asked = monotonic()
             records: dict[bytes, bytes] = {}
             cursor: bytes | int = 0
@@ -205,15 +222,14 @@ class PeriodicTasks:
                 moments |= _pairs(self._client.command(*words, "WITHSCORES"))
         except ResponseError as error:
             self._refused(queue, error)
-            return False
+            return
         if not records:
             self._queues.pop(queue.name, None)
-            return False
+            return
         queue.entries.forget_all()
         for name, raw in records.items():
             queue.entries.put(name, raw, moments.get(name))
-        queue.now, queue.asked, queue.offset = now, asked, now - asked * 1_000
-        return True
+        queue.now, queue.asked, self._offset = now, asked, now - asked * 1_000
 
     def _read_again(self, queue: _Queue, names: list[bytes]) -> None:
         key = self._client.key
@@ -233,8 +249,6 @@ class PeriodicTasks:
                 return
             for name, raw, due in zip(some, replies[::2], replies[1::2], strict=True):
                 queue.entries.put(name, raw, as_sent(due))
-        if not len(queue.entries):
-            self._queues.pop(queue.name, None)
 
     def _pause(self, interval: float) -> float:
         until = monotonic() + PREPARING
@@ -245,7 +259,7 @@ class PeriodicTasks:
         for queue in list(self._queues.values()):
             moment = queue.entries.next_moment() if queue.now else None
             if moment is not None:
-                pause = min(pause, (moment + 1 - queue.redis_time()) / 1_000)
+                pause = min(pause, (moment + 1 - self._redis_time()) / 1_000)
         return 0.0 if more and pause > 0 else max(pause, SHORTEST_PAUSE)
 
 

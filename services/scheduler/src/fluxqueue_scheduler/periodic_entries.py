@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from fluxqueue_control.redis_client import packed_words
+from fluxqueue_control.redis_client import Packed, packed_words
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.periodic import plan
 from fluxqueue_core.periodic.record import Record
@@ -26,11 +28,27 @@ class Ready(NamedTuple):
 
     Attributes:
         next: the moment that Redis has after the call; '' for none.
-        packed: the arguments, as they are sent.
+        until: until when the arguments are right, in ms since 1970.
+        group: what the entry has in common with others, as it is sent.
+        own: its id and digest, as they are sent.
     """
 
     next: int | str
-    packed: bytes
+    until: float
+    group: bytes
+    own: bytes
+
+
+def packed(entries: Iterable[Ready]) -> Packed:
+    """Returns the arguments of one call, in groups."""
+    groups: dict[bytes, list[bytes]] = {}
+    for entry in entries:
+        groups.setdefault(entry.group, []).append(entry.own)
+    parts, count = [], 0
+    for group, found in groups.items():
+        parts += [group, packed_words((str(len(found)),)), *found]
+        count += 5 + 2 * len(found)
+    return Packed(b"".join(parts), count)
 
 
 class Entry:
@@ -42,10 +60,12 @@ class Entry:
         record: what it says; None if it can't be read.
         due: its moment, as Redis has it; None if it has none.
         ready: made by `Entries.prepare`; None before.
-        is_taken: whether a call with it is under way.
+        moment: its moment while it waits for that; None if it has none, if a call with it is
+            under way, or if another object has replaced this one.
+        is_taken: whether `take` has returned it.
     """
 
-    __slots__ = ("due", "id", "is_taken", "raw", "ready", "record")
+    __slots__ = ("due", "id", "is_taken", "moment", "raw", "ready", "record")
 
     def __init__(self, entry: str, raw: bytes, record: Record | None, due: bytes | None) -> None:
         self.id = entry
@@ -53,18 +73,15 @@ class Entry:
         self.record = record
         self.due = due
         self.ready: Ready | None = None
+        self.moment: float | None = None
         self.is_taken = False
 
-    def is_due_at(self, moment: float) -> bool:
-        """Whether this is its moment."""
-        return self.due is not None and float(self.due) == moment
-
-    def made_ready(self, at: plan.Plan) -> Ready:
-        """Makes the six arguments of `tick` that do what the plan says."""
+    def made_ready(self, at: plan.Plan, until: float) -> Ready:
+        """Makes the arguments of `tick` that do what the plan says."""
         assert self.record is not None and self.due is not None
-        due = self.due.decode()
-        words = (self.id, self.record.digest, due, str(at.next), str(at.limit), at.events)
-        self.ready = Ready(at.next, packed_words(words))
+        group = packed_words((self.due.decode(), str(at.next), str(at.limit), at.events))
+        own = packed_words((self.id, self.record.digest))
+        self.ready = Ready(at.next, until, group, own)
         return self.ready
 
 
@@ -75,9 +92,11 @@ class Entries:
         self.queue = queue
         self._error_log = error_log
         self._entries: dict[str, Entry] = {}
-        # Moments and ids. An item whose entry has another moment by now is skipped.
-        self._moments: list[tuple[float, str]] = []
-        self._unprepared: deque[str] = deque()
+        # The moments, the next one first, and the entries of each. An entry
+        # that has another moment by now is skipped.
+        self._moments: list[float] = []
+        self._at: dict[float, list[Entry]] = {}
+        self._unprepared: deque[Entry] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -95,11 +114,17 @@ class Entries:
             return
         old = self._entries.get(entry)
         if raw is None:
-            self._entries.pop(entry, None)
+            self._forget(entry)
         elif old is None or old.is_taken or old.raw != raw or old.due != due:
             record = old.record if old is not None and old.raw == raw else self._read(entry, raw)
+            self._forget(entry)
             self._entries[entry] = Entry(entry, raw, record, due)
             self._add(self._entries[entry])
+
+    def _forget(self, entry: str) -> None:
+        old = self._entries.pop(entry, None)
+        if old is not None:
+            old.moment = None
 
     def _read(self, entry: str, raw: bytes) -> Record | None:
         try:
@@ -114,24 +139,36 @@ class Entries:
         )
 
     def _add(self, entry: Entry) -> None:
-        if entry.due is not None and entry.record is not None:
-            heappush(self._moments, (float(entry.due), entry.id))
-            self._unprepared.append(entry.id)
+        if entry.due is None or entry.record is None:
+            return
+        moment = entry.moment = float(entry.due)
+        others = self._at.get(moment)
+        if others is None:
+            self._at[moment] = [entry]
+            heappush(self._moments, moment)
+        else:
+            others.append(entry)
+        if entry.ready is None:
+            self._unprepared.append(entry)
 
     def forget_all(self) -> None:
         """Forgets all entries, before they are read again."""
         self._entries.clear()
         self._moments.clear()
+        self._at.clear()
         self._unprepared.clear()
 
     def next_moment(self) -> float | None:
         """Returns the moment that is next, in ms since 1970; None if there is none."""
         while self._moments:
-            moment, name = self._moments[0]
-            entry = self._entries.get(name)
-            if entry is not None and not entry.is_taken and entry.is_due_at(moment):
+            moment = self._moments[0]
+            entries = self._at[moment]
+            while entries and entries[-1].moment != moment:
+                entries.pop()
+            if entries:
                 return moment
             heappop(self._moments)
+            del self._at[moment]
         return None
 
     def take(self, now: int, most: int) -> list[Entry]:
@@ -142,16 +179,20 @@ class Entries:
             moment = self.next_moment()
             if moment is None or moment > now:
                 break
-            entry = self._entries[heappop(self._moments)[1]]
-            entry.is_taken = True
-            found.append(entry)
+            entries = self._at[moment]
+            last = entries[len(found) - most :]
+            del entries[len(found) - most :]
+            for entry in last:
+                if entry.moment == moment:
+                    entry.moment, entry.is_taken = None, True
+                    found.append(entry)
         return found
 
     def prepare(self) -> bool:
         """Makes the arguments of one entry ready; returns whether more wait for that."""
         while self._unprepared:
-            entry = self._entries.get(self._unprepared.popleft())
-            if entry is not None and entry.ready is None and entry.due is not None:
+            entry = self._unprepared.popleft()
+            if entry.moment is not None and entry.ready is None:
                 self._make_ready(entry)
                 break
         return bool(self._unprepared)
@@ -162,25 +203,23 @@ class Entries:
         due, rules = float(entry.due), entry.record.rules
         try:
             if due != int(due):
-                return entry.made_ready(plan.first(rules, due))
+                return entry.made_ready(plan.first(rules, due), math.inf)
             following = rules.times.after(int(due))
-            return entry.made_ready(plan.single(entry.id, rules, int(due), following))
+            until = plan.on_time_until(rules, int(due), following)
+            return entry.made_ready(plan.single(entry.id, rules, int(due), following), until)
         except ConfigurationError as error:
             self._failed(entry.id, str(error))
             return None
 
-    def arguments(self, entry: Entry, now: int) -> bytes | None:
+    def ready(self, entry: Entry, now: int) -> Ready | None:
         """Returns the arguments of `tick` for an entry whose moment has come; None if they can't
         be computed."""
         ready = entry.ready or self._make_ready(entry)
-        if ready is None:
-            return None
-        assert entry.record is not None and entry.due is not None
-        due, rules = float(entry.due), entry.record.rules
-        following = ready.next if isinstance(ready.next, int) else None
-        if due == int(due) and not plan.is_single(rules, int(due), now, following):
-            ready = entry.made_ready(plan.late(entry.id, rules, int(due), now))
-        return ready.packed
+        if ready is not None and now > ready.until:
+            assert entry.record is not None and entry.due is not None
+            late = plan.late(entry.id, entry.record.rules, int(float(entry.due)), now)
+            ready = entry.made_ready(late, math.inf)
+        return ready
 
     def retry(self) -> None:
         """Tries again what could not be computed. No call may be under way."""
@@ -191,9 +230,12 @@ class Entries:
 
     def fired(self, entry: Entry) -> None:
         """Notes that a call has done what it asked for."""
-        assert entry.ready is not None
+        assert entry.ready is not None and entry.record is not None
         following = entry.ready.next
         entry.due = None if following == "" else str(following).encode()
         entry.ready, entry.is_taken = None, False
-        if entry is self._entries.get(entry.id):
-            self._add(entry)
+        if entry is not self._entries.get(entry.id):
+            return
+        if entry.due is None and not entry.record.declared:
+            self._forget(entry.id)  # Redis has removed it
+        self._add(entry)

@@ -4,73 +4,151 @@
 -- ARGV 1       the time (ms) of the last reply that the caller has read; 0: there is none
 --      2       the time (ms) by which the caller has planned; if it is ahead of Redis, nothing
 --              happens: moments that are still to come could count as missed
---      3...    six values for each entry that is due:
---              its id
---              the digest of its record, as the caller has read it
---              its moment (ms), as the caller has read it; '' for a run by hand
+--      3...    the entries that are due, at most 1,000, in groups to which the same happens. Five
+--              values for each group:
+--              the moment (ms), as the caller has read it; '' for a run by hand
 --              the next moment (ms); '' if there is none
---              until when its runs may begin (ms); '' without a limit
+--              until when the runs may begin (ms); '' without a limit
 --              what happens now, in words with a space between: 'r<ms>+<delay>' a run of this
 --              moment, with a delay in ms; 'm<ms>' this moment was missed, and others since
 --              then, up to the next word; 'h<task id>' a run by hand
+--              the number of entries in the group; then two values for each:
+--              its id
+--              the digest of its record, as the caller has read it
 -- Returns      {now, ids of entries that have changed since ARGV 1, {id, moment...} of the
---              entries that are not as the caller has read them; '' for no moment}
+--              entries that are not as the caller has read them; '' for no moment, ids of those
+--              of which no run began by hand, because the last one has not ended}
 -- Complexity   O(runs + changes + log entries)
 --
 -- Each moment comes once, with any number of schedulers: only the call that finds it as the
 -- next one enqueues the run, and it writes the moment that follows. The clock of Redis says
--- whether the moment has come.
+-- whether the moment has come. A run whose message has a lock takes it; while another run has
+-- it, the moment is skipped. An entry that a call has scheduled is removed with its last moment.
+--
+-- A command for many entries costs a third of a command for each, so all are read at once, and
+-- the values that a group shares are computed once.
 --
 -- Why: docs/decisions/0141-each-moment-once-without-a-leader.md
+-- Why: docs/decisions/0160-many-entries-of-one-moment-in-one-call.md
+-- Why: docs/decisions/0161-a-run-holds-a-lock-if-runs-may-not-overlap.md
 
 -- The bytes of an entry's history.
 local MOST_HISTORY = 640
+-- The bytes behind the id in which all options are.
+local OPTIONS = 530
 
 local t = now()
 local changed = {}
 if ARGV[1] ~= '0' then changed = redis.call('ZRANGEBYSCORE', PERIODIC_CHANGED, ARGV[1], '+inf') end
 
--- The id of a run: the moment, and what the entry's id gives.
-local function run_id(moment, template)
-  return string.format('%08x-%04x', math.floor(moment / 65536), moment % 65536) .. sub(template, 27, 49)
+local is_ahead = tonumber(ARGV[2] or 0) > t
+
+-- Reads what is the same for each entry of a group. A run has `id`, the start of its task's id, which
+-- the template continues at its byte `rest`; `due`; and its words in the history.
+local function read_group(at)
+  local group = {due = ARGV[at], following = ARGV[at + 1], limit = ARGV[at + 2], runs = {}}
+  group.is_due = not is_ahead and (group.due == '' or tonumber(group.due) <= t)
+  for kind, moment, more in string.gmatch(ARGV[at + 3], '(%l)([%x-]+)%+?(%d*)') do
+    local run = {kind = kind}
+    if kind == 'm' then
+      run.missed = moment .. ':0:m'
+    elseif kind == 'h' then
+      run.id, run.rest, run.due = moment, 50, t
+      run.began, run.skipped = string.format('%.0f:0:h', t), string.format('%.0f:0:s', t)
+    else
+      local ms = tonumber(moment)
+      run.id, run.rest = string.format('%08x-%04x', math.floor(ms / 65536), ms % 65536), 27
+      run.due = ms + (tonumber(more) or 0)
+      local past = string.format('%.0f:%.0f:', ms, t - ms)
+      run.began, run.skipped = past .. 'r', past .. 's'
+    end
+    group.runs[#group.runs + 1] = run
+  end
+  return group
 end
 
-local is_ahead = tonumber(ARGV[2] or 0) > t
-local at_once, ranked, later, dues, ended, history, differing = {}, {}, {}, {}, {}, {}, {}
-for i = 3, #ARGV, 6 do
-  local id, digest, due, following, limit, events = unpack(ARGV, i, i + 5)
-  local record = redis.call('HGET', PERIODIC, id)
-  local current = redis.call('ZSCORE', PERIODIC_DUE, id)
-  local template = redis.call('HGET', PERIODIC_MESSAGES, id)
-  local is_due = due == '' or current == due and tonumber(due) <= t
-  if is_ahead or not record or not template or sub(record, 1, 16) ~= digest or not is_due then
-    differing[#differing + 1], differing[#differing + 2] = id, current or ''
+local ids, digests, groups = {}, {}, {}
+local at = 3
+while at <= #ARGV do
+  local group, stop = read_group(at), at + 4 + 2 * ARGV[at + 4]
+  for i = at + 5, stop, 2 do
+    local n = #ids + 1
+    ids[n], digests[n], groups[n] = ARGV[i], ARGV[i + 1], group
+  end
+  at = stop + 1
+end
+if #ids == 0 then return {t, changed, {}, {}} end
+
+local records = redis.call('HMGET', PERIODIC, unpack(ids))
+local templates = redis.call('HMGET', PERIODIC_MESSAGES, unpack(ids))
+local moments = redis.call('ZMSCORE', PERIODIC_DUE, unpack(ids))
+local histories = redis.call('HMGET', PERIODIC_RUNS, unpack(ids))
+
+-- Keys of locks. `held`: whether a run has it; `taken`: what this call writes.
+local unique = sub(PENDING, 1, -8) .. 'unique:' -- 'pending' has 7 bytes
+local held, taken = {}, {}
+
+-- Whether a run may begin: it takes its lock, unless another run has it. An error at a lock stops
+-- no run.
+local function take(entry, message, due)
+  local digest, ttl = locks().lock_of(message)
+  if not digest then return true end
+  local key = unique .. digest
+  if held[key] == nil then held[key] = type(redis.pcall('HGET', key, 'id')) == 'string' end
+  if held[key] then return false end
+  held[key] = true
+  taken[#taken + 1] = {key, sub(message, 14, 49), entry, ttl + math.max(due - t, 0)}
+  return true
+end
+
+local at_once, ranked, later = {}, {}, {}
+
+-- Prepares a run; returns false if it is skipped.
+local function begin(entry, template, run, limit)
+  local rest = sub(template, run.rest)
+  if limit ~= '' then
+    local from, to = find(template, '"x":"%+%d+"', 51)
+    if from then rest = sub(template, run.rest, from + 3) .. limit .. sub(template, to + 1) end
+  end
+  local message = sub(template, 1, 13) .. run.id .. rest
+  local options = byte(template, 6) == 50 and sub(message, 51, 50 + OPTIONS) -- 50: '2'
+  if options and find(options, '"u":"', 1, true) and not take(entry, message, run.due) then return false end
+  if run.due > t then
+    later[#later + 1] = {run.due, message}
+  elseif options and find(options, '"p":', 1, true) and arrivals().priority(message) then
+    ranked[#ranked + 1] = message
   else
-    local past = {}
-    for kind, moment, more in string.gmatch(events, '(%l)([%x-]+)%+?(%d*)') do
-      if kind == 'm' then
-        past[#past + 1] = moment .. ':0:m'
-      else
-        local message = sub(template, 1, 13) .. (kind == 'h' and moment or run_id(tonumber(moment), template)) .. sub(template, 50)
-        if limit ~= '' then message = string.gsub(message, '"x":"%+%d+"', '"x":' .. limit, 1) end
-        local delay = tonumber(more) or 0
-        if kind == 'r' and tonumber(moment) + delay > t then
-          later[#later + 1] = {tonumber(moment) + delay, message}
-        elseif arrivals().priority(message) then
-          ranked[#ranked + 1] = message
-        else
-          at_once[#at_once + 1] = message
-        end
-        local late = kind == 'r' and t - tonumber(moment) or 0
-        past[#past + 1] = string.format('%.0f:%.0f:%s', t - late, late, kind)
+    at_once[#at_once + 1] = message
+  end
+  return true
+end
+
+local dues, ended, gone, pasts, differing, busy = {}, {}, {}, {}, {}, {}
+for n = 1, #ids do
+  local id, group = ids[n], groups[n]
+  local record, template = records[n], templates[n]
+  local is_due = group.is_due and (group.due == '' or moments[n] == group.due)
+  if not is_due or not record or not template or sub(record, 1, 16) ~= digests[n] then
+    differing[#differing + 1], differing[#differing + 2] = id, moments[n] or ''
+  else
+    local past = histories[n] or ''
+    for i = 1, #group.runs do
+      local run = group.runs[i]
+      local word = run.missed
+      if not word then
+        word = begin(id, template, run, group.limit) and run.began or run.skipped
+        if word == run.skipped and run.kind == 'h' then busy[#busy + 1] = id end
       end
+      past = word .. ' ' .. past
     end
-    if due ~= '' and following ~= '' then
-      dues[#dues + 1], dues[#dues + 2] = following, id
-    elseif due ~= '' then
+    if #past > MOST_HISTORY then past = string.match(sub(past, 1, MOST_HISTORY), '^(.*) ') or '' end
+    if group.due ~= '' and group.following ~= '' then
+      dues[#dues + 1], dues[#dues + 2] = group.following, id
+    elseif group.due ~= '' then
       ended[#ended + 1] = id
+      if byte(record, 25) == 115 then gone[#gone + 1] = id end -- 115: 's', scheduled by a call
     end
-    if #past > 0 then history[#history + 1] = {id, past} end
+    if #group.runs > 0 and gone[#gone] ~= id then pasts[#pasts + 1], pasts[#pasts + 2] = id, past end
   end
 end
 
@@ -81,6 +159,8 @@ if #at_once + #ranked + #later > 0 then
   if #later > 0 then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
   if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, 'XX', 0, '') end
   if #ended > 0 then redis.call('ZREM', PERIODIC_DUE, '') end
+  -- Without this right a lock would live forever. No key has this name.
+  if #taken > 0 then redis.call('PEXPIRE', unique, 1) end
 end
 for from = 1, #at_once, 1000 do
   redis.call('LPUSH', PENDING, unpack(at_once, from, math.min(from + 999, #at_once)))
@@ -89,12 +169,15 @@ for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
 for i = 1, #later do redis.call('ZADD', DELAYED, later[i][1], later[i][2]) end
 if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, unpack(dues)) end
 if #ended > 0 then redis.call('ZREM', PERIODIC_DUE, unpack(ended)) end
-for i = 1, #history do
-  local id, past = unpack(history[i])
-  local words = {}
-  for j = #past, 1, -1 do words[#words + 1] = past[j] end
-  local text = table.concat(words, ' ') .. ' ' .. (redis.call('HGET', PERIODIC_RUNS, id) or '')
-  if #text > MOST_HISTORY then text = string.match(sub(text, 1, MOST_HISTORY), '^(.*) ') or '' end
-  redis.call('HSET', PERIODIC_RUNS, id, text)
+for i = 1, #taken do
+  local key, task, entry, lives = unpack(taken[i])
+  redis.pcall('HSET', key, 'id', task, 'since', t, 'text', 'periodic task ' .. entry)
+  redis.pcall('PEXPIRE', key, lives)
 end
-return {t, changed, differing}
+if #pasts > 0 then redis.call('HSET', PERIODIC_RUNS, unpack(pasts)) end
+if #gone > 0 then
+  redis.call('HDEL', PERIODIC, unpack(gone))
+  redis.call('HDEL', PERIODIC_MESSAGES, unpack(gone))
+  redis.call('HDEL', PERIODIC_RUNS, unpack(gone))
+end
+return {t, changed, differing, busy}

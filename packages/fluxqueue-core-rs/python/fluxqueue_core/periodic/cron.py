@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from cronsim import CronSim, CronSimError
@@ -152,6 +153,8 @@ def zone(name: str) -> tzinfo:
         ) from None
 
 
+# Many periodic tasks have the same expression and moment.
+@lru_cache(maxsize=1_024)
 def after(expression: str, tz: str, ms: int) -> int | None:
     """Returns the first moment of an expression after `ms`, both in ms since 1970; None if
     there is none in 50 years.

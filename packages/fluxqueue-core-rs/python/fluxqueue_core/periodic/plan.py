@@ -4,6 +4,7 @@ are missed, and which moment is next."""
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import NamedTuple
 
 from .record import Rules
@@ -36,10 +37,11 @@ def single(entry: str, rules: Rules, due: int, following: int | None) -> Plan:
     return Plan(_or_empty(following), limit(rules, due, following), event)
 
 
-def is_single(rules: Rules, due: int, now: int, following: int | None) -> bool:
-    """Whether one run begins now, because no later moment has passed."""
-    overtaken = following is not None and following <= now
-    return not overtaken and (rules.catch_up > 0 or now - due <= LATE)
+def on_time_until(rules: Rules, due: int, following: int | None) -> float:
+    """Returns until when the plan `single` is right, in ms since 1970: no later moment has passed,
+    and the run may still begin."""
+    until = math.inf if following is None else following - 1
+    return until if rules.catch_up > 0 else min(until, due + LATE)
 
 
 def late(entry: str, rules: Rules, due: int, now: int) -> Plan:

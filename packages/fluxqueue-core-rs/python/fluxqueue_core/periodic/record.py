@@ -34,6 +34,7 @@ class Rules:
         jitter: ms by which a run is delayed at most.
         expires: ms after its moment after which a run may not begin; 'next': at the next
             moment; None: never.
+        overlap: 'skip': no run begins while the last one has not ended; None: it may.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Rules:
     catch_up: int = 1
     jitter: int = 0
     expires: int | str | None = "next"
+    overlap: str | None = None
 
     def as_json(self) -> bytes:
         """Returns the rules as records have them."""
@@ -50,6 +52,7 @@ class Rules:
             "catch_up": self.catch_up,
             "jitter": self.jitter,
             "expires": self.expires,
+            "overlap": self.overlap,
         }
         kept = {name: value for name, value in (times | own).items() if value is not None}
         return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
@@ -106,6 +109,13 @@ def template_id(namespace: str, queue: str, entry: str) -> str:
     text = f"{namespace}\0{queue}\0{entry}".encode()
     h = hashlib.sha256(text).hexdigest()
     return f"00000000-0000-7{h[:3]}-8{h[3:6]}-{h[6:18]}"
+
+
+def lock_digest(entry: str) -> str:
+    """Returns the digest of the lock that the runs of a periodic task hold, if they may not
+    overlap. Its key has the namespace and the queue."""
+    text = f"periodic\0{entry}".encode()
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def run_id(template: str, moment: int) -> str:
