@@ -83,7 +83,8 @@ def test_help_lists_what_is_installed_and_what_is_not(
     assert "\n  cancel  cancel tasks by their ids\n" in out
     assert "\n  extra\n" in out
     assert "  scheduler " not in out
-    assert out.endswith("`pip install --no-index --find-links wheels fluxqueue-scheduler`\n")
+    missing = "fluxqueue-control fluxqueue-scheduler"
+    assert out.endswith(f"`pip install --no-index --find-links wheels {missing}`\n")
 
 
 @pytest.mark.parametrize(

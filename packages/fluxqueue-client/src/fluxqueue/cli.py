@@ -45,6 +45,11 @@ OWN = {
     ),
     "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
     "cancel": Own("fluxqueue", "fluxqueue.cancel", "cancel tasks by their ids"),
+    "periodic": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.periodic",
+        "list, pause, resume, run and remove periodic tasks",
+    ),
 }
 
 

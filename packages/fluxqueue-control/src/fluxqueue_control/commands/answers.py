@@ -1,0 +1,122 @@
+"""The options and exit codes that the commands of an operator share, and how they print answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core import Settings
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service.command_line import Parser, fail, one_line
+from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL
+
+if TYPE_CHECKING:
+    from fluxqueue_control.servers import Servers
+
+# The exit codes besides USAGE_ERROR. In a shell, 128 + the number of SIGINT is Ctrl+C's.
+DONE, SOME_NOT, NO_ANSWER, INTERRUPTED = 0, 1, 3, 130
+# Characters of a cell of a table, at most.
+_WIDEST = 80
+
+_REDIS_URL = replace(REDIS_URL, help="where Redis is, by default at redis://127.0.0.1:6379")
+_NAMESPACE = replace(NAMESPACE, help="the namespace of the application, by default none")
+_CODES = "2 for a wrong option, 3 if Redis refuses or does not answer."
+
+
+def add_common(parser: Parser) -> None:
+    """Adds the options that each of the commands has."""
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON object per line instead of text"
+    )
+    parser.add_setting("redis_url", _REDIS_URL)
+    parser.add_setting("namespace", _NAMESPACE)
+
+
+def parser_of(prog: str, description: str, codes: str) -> Parser:
+    """Returns a parser. `codes` says what the exit codes 0 and 1 mean."""
+    return Parser(prog=prog, description=description, epilog=f"Exit code: {codes}, {_CODES}")
+
+
+def add_queue(parser: Parser) -> None:
+    """Adds the option for a queue."""
+    parser.add_argument(
+        "-q", "--queue", default="default", metavar="NAME", help="the queue (default: default)"
+    )
+
+
+def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
+    """Calls `act` with the servers that the arguments name; returns its exit code.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong value.
+    """
+    try:
+        settings = Settings(arguments.redis_url, namespace=arguments.namespace)
+    except ConfigurationError as error:
+        fail(prog, str(error))
+    # Imports redis-py, which a wrong flag or --help need not wait for.
+    from redis.exceptions import RedisError
+
+    from fluxqueue_control.errors import UNAVAILABLE, full_text, remedy
+    from fluxqueue_control.servers import Servers
+    from fluxqueue_control.topology import NoCluster
+
+    servers = Servers(settings)
+    try:
+        return act(servers)
+    except ConfigurationError as error:
+        fail(prog, str(error))
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has enough. Nothing can be printed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_NOT
+    except (RedisError, NoCluster, *UNAVAILABLE) as error:
+        found = remedy(error)
+        say(prog, f"{full_text(error)}{f'; {found}' if found else ''}")
+        return NO_ANSWER
+    except KeyboardInterrupt:
+        say(prog, "interrupted; run it again, which does no harm")
+        return INTERRUPTED
+    finally:
+        servers.close()
+
+
+def say(prog: str, message: str) -> None:
+    """Prints one line to stderr."""
+    print(f"{prog}: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """Prints one object as one line."""
+    print(json.dumps(answer), flush=True)
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints rows below their heads, and nothing if there are no rows. The last column is as wide
+    as it must be."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    if not lines:
+        return
+    lines.insert(0, [head.upper() for head in heads])
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads) - 1)]
+    for line in lines:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        print("  ".join([*padded, line[-1]]).rstrip())
+    sys.stdout.flush()
+
+
+def _cell(value: object) -> str:
+    text = "-" if value is None else one_line(str(value))
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def age(seconds: float) -> str:
+    """Returns a time for people, such as `3.2 s` or `5 h`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,246 @@
+"""`fluxqueue periodic`: lists periodic tasks, shows what they did, pauses, resumes, runs and
+removes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .answers import (
+    DONE,
+    SOME_NOT,
+    add_common,
+    add_queue,
+    age,
+    parser_of,
+    print_json,
+    print_table,
+    run,
+    say,
+)
+
+if TYPE_CHECKING:
+    from fluxqueue_core.periodic.record import Rules
+
+    from fluxqueue_control.periodic import PeriodicEntry, Run
+    from fluxqueue_control.redis_client import RedisClient
+    from fluxqueue_control.servers import Servers
+
+_ABSENT = "is not a periodic task of this queue (-q) and namespace (--namespace)"
+
+
+class Answer(NamedTuple):
+    """The answer about one periodic task.
+
+    Attributes:
+        word: what was done, or why not.
+        why_not: text for people; empty if it was done.
+        task_id: of the run that was enqueued.
+    """
+
+    word: str
+    why_not: str = ""
+    task_id: str | None = None
+
+
+def _pause(client: RedisClient, queue: str, entry: str) -> Answer:
+    from fluxqueue_control import periodic
+
+    return Answer("paused") if periodic.pause(client, queue, entry) else Answer("absent", _ABSENT)
+
+
+def _resume(client: RedisClient, queue: str, entry: str) -> Answer:
+    from fluxqueue_control import periodic
+
+    return Answer("resumed") if periodic.resume(client, queue, entry) else Answer("absent", _ABSENT)
+
+
+def _run_now(client: RedisClient, queue: str, entry: str) -> Answer:
+    from fluxqueue_control import periodic
+
+    try:
+        task_id = periodic.run_now(client, queue, entry)
+    except periodic.RunInProgress:
+        return Answer("in_progress", "has a run that has not ended, and its runs may not overlap")
+    return Answer("absent", _ABSENT) if task_id is None else Answer("enqueued", task_id=task_id)
+
+
+def _remove(client: RedisClient, queue: str, entry: str) -> Answer:
+    from fluxqueue_control import periodic
+
+    word = periodic.remove(client, queue, entry)
+    if word == "declared":
+        return Answer(
+            word, "is declared by the code of a worker, which would add it again; pause it"
+        )
+    return Answer(word) if word == "removed" else Answer(word, _ABSENT)
+
+
+# The verbs that change something: what they do, and the function for one periodic task.
+_CHANGES: dict[str, tuple[str, Callable[[RedisClient, str, str], Answer]]] = {
+    "pause": ("leave out the moments of periodic tasks until they are resumed", _pause),
+    "resume": ("resume periodic tasks, from their first moments after now", _resume),
+    "run-now": ("enqueue a run of periodic tasks now; their next moments stay", _run_now),
+    "remove": ("remove periodic tasks that a call has scheduled", _remove),
+}
+
+
+def main(argv: list[str], prog: str = "fluxqueue periodic") -> int:
+    """Reads or changes periodic tasks; returns the exit code.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
+    """
+    parser = parser_of(
+        prog,
+        "Lists and changes periodic tasks.",
+        "0 if all is done, 1 if the queue does not have one of them, or it can't be done",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    listing = verbs.add_parser("list", help="print periodic tasks with their next and last runs")
+    listing.add_argument(
+        "-q",
+        "--queue",
+        metavar="NAME",
+        help="the queue (default: all that a worker has served)",
+    )
+    add_common(listing)
+    history = verbs.add_parser("history", help="print the last runs of a periodic task")
+    history.add_argument("ids", nargs=1, metavar="ID", help="its id")
+    for verb, (summary, _) in _CHANGES.items():
+        changing = verbs.add_parser(verb, help=summary, description=f"{summary.capitalize()}.")
+        changing.add_argument("ids", nargs="+", metavar="ID", help="the id of a periodic task")
+        _add_options(changing)
+    _add_options(history)
+    arguments = parser.parse_args(argv)
+    act = {"list": _list, "history": _history}.get(arguments.verb, _change)
+    return run(prog, arguments, lambda servers: act(f"{prog} {arguments.verb}", servers, arguments))
+
+
+def _add_options(parser: Any) -> None:
+    add_queue(parser)
+    add_common(parser)
+
+
+def _change(prog: str, servers: Servers, arguments: Any) -> int:
+    _, change = _CHANGES[arguments.verb]
+    queue, code = arguments.queue, DONE
+    for entry in arguments.ids:
+        answer = change(servers.of_queue(queue), queue, entry)
+        if arguments.json:
+            task = {} if answer.task_id is None else {"task_id": answer.task_id}
+            print_json({"queue": queue, "id": entry, "answer": answer.word, **task})
+        else:
+            shown = "" if answer.task_id is None else f" {answer.task_id}"
+            print(f"{entry} {answer.word}{shown}", flush=True)
+        if answer.why_not:
+            say(prog, f"{entry!r} {answer.why_not}")
+            code = SOME_NOT
+    return code
+
+
+def _list(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import registry
+
+    names = (
+        [arguments.queue] if arguments.queue else registry.read_names(servers.of_registry()).names
+    )
+    found = ((queue, entry) for queue in names for entry in _entries(servers, queue))
+    if arguments.json:
+        for queue, entry in found:
+            print_json({"queue": queue, **_parts(entry)})
+        return DONE
+    heads = ("queue", "id", "state", "next", "last", "task", "when")
+    rows = sorted((queue, entry.id, *_row(entry)) for queue, entry in found)
+    print_table(heads, rows)
+    return DONE
+
+
+def _entries(servers: Servers, queue: str) -> Iterator[PeriodicEntry]:
+    """Yields each periodic task of a queue once, page by page."""
+    from fluxqueue_control import periodic
+
+    seen: set[str] = set()
+    cursor = None
+    while True:
+        page = periodic.read_page(servers.of_queue(queue), queue, cursor)
+        for entry in page.entries:
+            if entry.id not in seen:
+                seen.add(entry.id)
+                yield entry
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _history(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import periodic
+
+    queue, [name] = arguments.queue, arguments.ids
+    entry = periodic.show(servers.of_queue(queue), queue, name)
+    if entry is None:
+        say(prog, f"{name!r} {_ABSENT}")
+        return SOME_NOT
+    if arguments.json:
+        for each in entry.runs:
+            print_json({"queue": queue, "id": name, **_run_parts(each)})
+    else:
+        rows = [(_time(each.moment), each.kind, f"{each.late:.3f} s") for each in entry.runs]
+        print_table(("moment", "kind", "late"), rows)
+    return DONE
+
+
+def _parts(entry: PeriodicEntry) -> dict[str, Any]:
+    rules = entry.rules
+    times: dict[str, Any] = {}
+    if rules is not None and rules.times.every is not None:
+        times = {"every": rules.times.every / 1_000}
+    elif rules is not None:
+        times = {"cron": rules.times.cron, "tz": rules.times.tz}
+    return {
+        "id": entry.id,
+        "task": None if rules is None else rules.task,
+        "state": _state(entry),
+        "declared": entry.declared,
+        "overlap": None if rules is None else rules.overlap or "allow",
+        "next": entry.next,
+        "last": _run_parts(entry.runs[0]) if entry.runs else None,
+        **times,
+    }
+
+
+def _run_parts(run: Run) -> dict[str, Any]:
+    return {"moment": run.moment, "kind": run.kind, "late": run.late}
+
+
+def _row(entry: PeriodicEntry) -> tuple[str, ...]:
+    rules = entry.rules
+    last = f"{_time(entry.runs[0].moment)} {entry.runs[0].kind}" if entry.runs else "-"
+    return (
+        _state(entry),
+        "-" if entry.next is None else _time(entry.next),
+        last,
+        "-" if rules is None else rules.task,
+        "-" if rules is None else _when(rules),
+    )
+
+
+def _state(entry: PeriodicEntry) -> str:
+    if entry.rules is None:
+        return "unreadable"
+    return "paused" if entry.paused else "active"
+
+
+def _when(rules: Rules) -> str:
+    times = rules.times
+    if times.every is not None:
+        return f"every {age(times.every / 1_000)}"
+    return f"{times.cron} {times.tz}"
+
+
+def _time(seconds: float) -> str:
+    """Returns a moment in UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    fraction = "" if moment.microsecond == 0 else f".{moment.microsecond // 1_000:03d}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
