@@ -14,6 +14,7 @@ pub mod faults;
 pub mod list;
 pub mod lock;
 pub mod mutant;
+pub mod periodic;
 pub mod process;
 pub mod properties;
 pub mod redis;
