@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from . import moments
 from .ledger import ENDS
 from .options import BRIEF, LONG, CallOptions
 
 # The source of the workers' module `app`, after `worker_process.PRELUDE`. A task
 # whose first argument is its number in the ledger. It returns the name of its attempt.
-APP = """
+APP = (
+    """
 import asyncio
 from chaos.ledger import Ledger
 from fluxqueue import Snooze
@@ -64,6 +66,8 @@ def note_failure(failure):
     with ledger.run(-failure["args"][0]):
         pass
 """
+    + moments.TASKS
+)
 
 # Attempts that a task has which always fails, the first included.
 ATTEMPTS_OF_DOOMED = 2

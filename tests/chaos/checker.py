@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .evidence import Evidence, Verdict, is_lost
 from .ledger import ENDS, REFUSED, RETURNED, Call, Run
+from .moments import check_moments, is_moment
 from .promises import callbacks_of, check_promises, ended_as_told, successes
 
 # Seconds by which a task may begin later than a task that was called after it.
@@ -30,11 +31,13 @@ def check(evidence: Evidence) -> Verdict:
             lost.append(number)
         if number in remains.dead:
             _check_dead(call, attempts, evidence, verdict)
-    verdict.unknown = sorted(runs.keys() - history.calls.keys() - callbacks_of(history.calls))
+    of_clients = {number for number in runs if not is_moment(number)}
+    verdict.unknown = sorted(of_clients - history.calls.keys() - callbacks_of(history.calls))
     for number, attempts in sorted(runs.items()):
         _check_repetitions(number, attempts, evidence, verdict)
     verdict.overtaken = _overtaken(evidence, runs)
     check_promises(evidence, runs, verdict)
+    check_moments(evidence, runs, verdict)
     if not evidence.writes_lost:
         least, most = successes(history, runs)
         verdict.settled_wrongly = remains.succeeded - min(max(remains.succeeded, least), most)

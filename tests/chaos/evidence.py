@@ -87,6 +87,8 @@ class Verdict:
         told_wrongly: waiters were told an end that is not its own.
         called_back_wrongly: it is dead and its callback has not run, or the reverse.
         counted_wrongly: counters of expired and of cancelled tasks that are wrong.
+        moments_missed: moments of periodic tasks without a run that has ended.
+        overlapping: runs of a periodic task that began beside another, against its option.
         settled_wrongly: how far the counter of successes is from their number.
         keys: left over in Redis.
     """
@@ -109,6 +111,8 @@ class Verdict:
     told_wrongly: list[int] = field(default_factory=list)
     called_back_wrongly: list[int] = field(default_factory=list)
     counted_wrongly: list[str] = field(default_factory=list)
+    moments_missed: list[int] = field(default_factory=list)
+    overlapping: list[int] = field(default_factory=list)
     settled_wrongly: int = 0
     keys: list[str] = field(default_factory=list)
 
@@ -135,6 +139,8 @@ class Evidence:
             in the order of their calls.
         attempts: how many attempts a task has that is expected to be dead as `failed`.
         clock_jumped: the clock of Redis did, so that delays, expiries and TTLs are wrong.
+        moments: of each periodic task, by its place, its first moment and the one that was next
+            when it was removed (ms).
     """
 
     history: History
@@ -145,6 +151,7 @@ class Evidence:
     disturbances: list[tuple[float, float]] = field(default_factory=list)
     attempts: int = 2
     clock_jumped: bool = False
+    moments: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def is_lost(run: Run, evidence: Evidence) -> bool:

@@ -8,10 +8,19 @@ from typing import Any
 from fluxqueue_core import key, parse_message
 
 from .evidence import Remains
+from .moments import SCHEDULED, number_of
 
 # Kinds of keys of a queue that docs/protocol.md lets stay when nothing waits:
-# tombstones, the times of the sweeps, the dead, the counters.
-STAYING = ("consumers", "sweep", "dead", "dead:messages", "dead:reasons", "stats")
+# tombstones, the times of the sweeps, the dead, the counters, the latest changes.
+STAYING = (
+    "consumers",
+    "sweep",
+    "dead",
+    "dead:messages",
+    "dead:reasons",
+    "stats",
+    "periodic:changed",
+)
 
 
 def read_remains(client: Any, queue: str) -> Remains:
@@ -62,5 +71,8 @@ def waiting(client: Any, queue: str) -> list[bytes]:
 
 def _number(message: bytes) -> int:
     """The number of the task; of a callback, that of its task, negative."""
-    [first, *_] = json.loads(parse_message(message)["args"])
+    parts = parse_message(message)
+    [first, *_] = json.loads(parts["args"])
+    if parts["name"] in SCHEDULED:
+        return number_of(first, parts["task_id"])
     return -int(first["args"][0]) if isinstance(first, dict) else int(first)

@@ -29,6 +29,7 @@ from .evidence import Evidence, Verdict
 from .fault import Fault
 from .faults import load
 from .ledger import ENDS, RETURNED, now
+from .moments import are_up_to_date, read_next, unschedule
 from .recovery import Elsewhere, Recovery
 from .remains import read_remains, waiting
 from .stack import QUEUE, Stack
@@ -122,6 +123,7 @@ def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
     stack.wait_until_steady()
     for client in list(stack.clients):
         stack.stop(client)
+    moments = _end_moments(stack)
     unfinished = ""
     try:
         wait_until(lambda: _all_ended(stack), timeout=LAST_PATIENCE, interval=INTERVAL)
@@ -148,10 +150,27 @@ def _check(stack: Stack, disturbances: list[tuple[float, float]]) -> Verdict:
         disturbances=disturbances,
         attempts=ATTEMPTS_OF_DOOMED,
         clock_jumped=stack.clock_jumped,
+        moments=moments,
     )
     if unfinished:
         stack.violations.append(unfinished)
     return check(evidence)
+
+
+def _end_moments(stack: Stack) -> dict[int, tuple[int, int]]:
+    """Removes the periodic tasks, once all their moments so far have come. Returns the first
+    moment of each, and the one that was next."""
+    wait_until(
+        lambda: stack.admin(lambda client: are_up_to_date(client, QUEUE)),
+        LAST_PATIENCE,
+        what="the moments of periodic tasks",
+        interval=INTERVAL,
+    )
+    following = stack.admin(lambda client: read_next(client, QUEUE))
+    unschedule(stack.server.url, QUEUE)
+    return {
+        place: (first, following.get(place, first)) for place, first in stack.first_moments.items()
+    }
 
 
 def _living(client: Any) -> int:

@@ -31,6 +31,7 @@ from support.scheduler_process import SchedulerProcess
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
+from . import moments
 from .application import APP
 from .death_watch import DeathWatch
 from .evidence import Loss, Outage
@@ -59,6 +60,7 @@ class Stack:
         server: Redis. Call its `kill` and `start` inside `outage`.
         workers, schedulers, clients, waiters: those that are there now.
         losses, outages, clock_jumped: for the checker.
+        first_moments: of the periodic tasks.
         violations: what a fault itself has found to be wrong.
         lock: held while a victim is chosen.
         deaths_expected: how many contexts of `deaths` are open.
@@ -78,6 +80,7 @@ class Stack:
         self.writes_lost: list[Outage] = []
         self.violations: list[str] = []
         self.clock_jumped = False
+        self.first_moments: dict[int, int] = {}
         self.deaths_expected = 0
         self.lock = threading.RLock()
         self.redis_lock = threading.RLock()
@@ -101,6 +104,8 @@ class Stack:
         try:
             self.start_redis()
             self._contexts.callback(self.server.stop)
+            moments.schedule(self.server.url, QUEUE)
+            self.first_moments = self.admin(lambda client: moments.read_next(client, QUEUE))
             for _ in range(SCHEDULERS):
                 self.start_scheduler()
             for _ in range(WORKERS):
