@@ -28,6 +28,10 @@ def busy():
     while True:
         pass
 
+def wait():
+    while not os.path.exists("open"):
+        time.sleep(0.01)
+
 @fluxqueue.task(max_retries=1, **SOON)
 def loop():
     note("begin")
@@ -76,11 +80,11 @@ def blocked(text="x"):
 @fluxqueue.task(max_retries=0, **SOON)
 def stubborn():
     note("begin")
-    while not os.path.exists("open"):
-        try:
-            time.sleep(0.01)
-        except TaskTimeout:
-            note("swallowed")
+    try:
+        wait()
+    except TaskTimeout:
+        note("swallowed")
+        wait()
     note("end")
 
 @fluxqueue.task(max_retries=0, **SOON)
