@@ -157,6 +157,7 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     call("reclaim", "c", 0, consumer="c")
     admin.zadd(by_hand.key("delayed"), {message(4): 1, message(5): by_hand.now() + DAY})
     assert call("promote", 100)[0] == 1
+    assert call("tick", 0, 0, "", "", "", "", 1, "entry", "digest")[2] == [b"entry", b""]
     client.command("SCAN", 0)
     client.command("ZSCORE", by_hand.key("consumers"), "x")
     call("open", "", 0, "", 1, "x", ended="x")
