@@ -24,6 +24,8 @@ from .results import RESULTS, Results, spreads
 PAGE = FOLDER.parent / "docs" / "benchmarks.md"
 IMAGES = FOLDER.parent / "docs" / "images" / "benchmarks"
 ALONE = "alone.json"
+# The values of the measure of awaited results.
+AWAITED = ("one at a time, tasks/s", "one at a time, p50 ms", "1,000 in flight, tasks/s")
 
 
 def main(path: Path | None) -> int:
@@ -138,12 +140,15 @@ def _number(value: float) -> str:
 
 
 def peers(found: Spreads) -> str:
-    """One row per library: enqueueing, worker at its first and best settings, idle."""
+    """One row per library: enqueueing, worker at its first and best settings, idle; and results, if
+    the run has measured them."""
+    has_results = any(group == "Results, compared" for _, group, _, _ in found)
     libraries = dict.fromkeys(lib for lib, group, _, _ in found if group.endswith(", compared"))
     head = [
         *("library", "enqueue one at a time, /s", "100 gathered, /s", "bulk, /s"),
         *("worker, first settings, /s", "CPU s/1k", "worker, best settings, /s", "CPU s/1k"),
         *("idle PSS MiB", "idle p50 ms", "idle p99 ms"),
+        *(f"result, {what}" for what in AWAITED if has_results),
     ]
     rows = []
     for library in libraries:
@@ -163,6 +168,7 @@ def peers(found: Spreads) -> str:
                 *(value("Worker", first, what) for what in ("tasks/s", "worker CPU s/1k")),
                 *(value("Worker", best, what) for what in ("tasks/s", "worker CPU s/1k")),
                 *(value("Idle", first, what) for what in ("PSS MiB", "p50 ms", "p99 ms")),
+                *(value("Results", "results", what) for what in AWAITED if has_results),
             ]
         )
     return _table(head, rows)

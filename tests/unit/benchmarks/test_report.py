@@ -98,6 +98,23 @@ def test_peers_stand_side_by_side() -> None:
     assert row.startswith("| huey | - | - | - | 2,000 | - | 8,000 | - |")
 
 
+def test_peers_with_results_have_columns_for_them() -> None:
+    assert "result" not in report.peers(spreads(rows()))
+    values = {
+        "one at a time, tasks/s": 2_500.0,
+        "one at a time, p50 ms": 0.4,
+        "1,000 in flight, tasks/s": 40_000.0,
+    }
+    measured = [*rows(), Row("fluxqueue", "Results, compared", "results", 0, values)]
+    head, _, huey, own = report.peers(spreads(measured)).splitlines()
+    assert head.endswith(
+        "| result, one at a time, tasks/s | result, one at a time, p50 ms "
+        "| result, 1,000 in flight, tasks/s |"
+    )
+    assert huey.endswith("| - | - | - |") and own.endswith("| 2,500 | 0.40 | 40,000 |")
+    assert {line.count("|") for line in (head, huey, own)} == {15}
+
+
 def test_a_later_run_alone_replaces_what_is_measured_alone_and_nothing_compared() -> None:
     full = Results({"cores": "2"}, "scripts/bench --full", rows=rows())
     name = "no-op, default settings"
