@@ -93,7 +93,7 @@ def test_options_are_read(given: dict[str, Any], read_as: dict[str, Any]) -> Non
         ({"task_id": 17}, TypeError, "task_id must be a str or a uuid.UUID"),
         ({"headers": [("a", "b")]}, TypeError, "headers must be a mapping of strings, not list"),
         ({"headers": {"a": 1}}, TypeError, "header 'a' is int"),
-        ({"headers": {1: "a"}}, TypeError, "header 1 is str"),
+        ({"headers": {1: "a"}}, TypeError, "the name 1 of a header is int"),
         ({"headers": {"a": "\ud800"}}, ConfigurationError, "lone surrogate"),
         ({"headers": {str(n): "" for n in range(33)}}, ConfigurationError, "at most 32"),
         ({"headers": {"a": "x" * 16_384}}, ConfigurationError, "16385 bytes"),

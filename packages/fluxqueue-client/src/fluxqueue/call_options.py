@@ -155,8 +155,14 @@ def _read_headers(name: str, value: object) -> dict[str, str]:
         raise TypeError(f"{name} must be a mapping of strings, not {kind_of(value)}")
     headers = dict(value)
     for key, text in headers.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise TypeError(f"{name} must have strings only; header {key!r} is {kind_of(text)}")
+        if not isinstance(key, str):
+            raise TypeError(
+                f"{name} must have strings only; the name {key!r} of a header is {kind_of(key)}"
+            )
+        if not isinstance(text, str):
+            raise TypeError(
+                f"{name} must have strings only; the value of header {key!r} is {kind_of(text)}"
+            )
     try:
         size = sum(len(key.encode()) + len(text.encode()) for key, text in headers.items())
     except UnicodeEncodeError:
