@@ -124,9 +124,31 @@ fn without_arguments<'a>(text: &'a str, sent: Sent) -> &'a str {
     }
 }
 
+/// The error of a script without its digest and the line at which it stopped, which say nothing to a
+/// caller. Servers before Redis 7 write them in front.
+fn without_line(text: &str) -> String {
+    const LINE: &str = "@user_script:";
+    let Some((before, after)) = text.rsplit_once(LINE) else { return text.to_owned() };
+    if let Some((error, _)) = before.rsplit_once(" script: ") {
+        return error.to_owned();
+    }
+    if !before.contains(" (call to f_") {
+        return text.to_owned();
+    }
+    let error = after.trim_start_matches(|c: char| c.is_ascii_digit() || ": -".contains(c));
+    let has_code = Refusal::read(error) != Refusal::Other;
+    if has_code { error.to_owned() } else { format!("ERR {error}") }
+}
+
+/// The part of the error reply to `sent` that a caller can use.
+fn shown(text: &str, sent: Sent) -> String {
+    let shown = without_arguments(text, sent);
+    if matches!(sent, Sent::Script(_)) { without_line(shown) } else { shown.to_owned() }
+}
+
 /// Converts the error reply to `sent` to an error with advice.
 pub fn redis_error(text: &str, sent: Sent) -> Error {
-    let shown = without_arguments(text, sent);
+    let shown = shown(text, sent);
     if let Some(remedy) = only_an_operator(text, sent) {
         return Error::Denied(format!("Redis refused {sent}: {shown}; {remedy}"));
     }
@@ -285,10 +307,27 @@ mod tests {
             match redis_error(text, EXCHANGE) {
                 Error::Denied(error) => {
                     assert!(error.starts_with("Redis refused the script exchange: ERR"), "{error}");
+                    assert!(!error.contains("0b16") && !error.contains("user_script"), "{error}");
                     assert!(error.contains("docs/security.md") && error.contains("docs/redis.md"), "{error}");
                 }
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn the_line_at_which_a_script_stopped_is_not_shown() {
+        let wrong_type = "WRONGTYPE Operation against a key";
+        for text in [
+            format!("{wrong_type} script: 0b16, on @user_script:7."),
+            format!("{wrong_type} script: on @user_script:7."),
+            format!("ERR Error running script (call to f_0b16): @user_script:7: @user_script: 7: {wrong_type}"),
+            format!("ERR Error running script (call to f_0b16): @user_script:7: {wrong_type}"),
+            wrong_type.to_owned(),
+        ] {
+            let error = redis_error(&text, EXCHANGE).to_string();
+            let start = format!("Redis refused the script exchange: {wrong_type}; another program");
+            assert!(error.starts_with(&start), "{error}");
         }
     }
 
