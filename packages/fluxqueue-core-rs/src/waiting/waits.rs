@@ -176,12 +176,12 @@ impl Lane {
         }
     }
 
-    /// Ends all waits with a fault.
+    /// Ends all waits with a fault. Redis may have accepted some of the subscriptions, and has to
+    /// forget them.
     pub fn fail(&mut self, fault: &WaitFault) {
         let channels: Vec<Bytes> = self.waits.keys().cloned().collect();
         channels.iter().for_each(|channel| self.tell(channel, &Err(fault.clone())));
-        // Redis has refused to tell them.
-        self.begin_again();
+        self.to_ask.clear();
     }
 
     /// Takes the channels to unsubscribe from.
@@ -351,5 +351,23 @@ mod tests {
         waits.fail_all(&WaitFault("no".into()));
         assert_eq!(arrivals.take(), [(1, Err(WaitFault("no".into())))]);
         assert!(waits.is_idle());
+    }
+
+    #[test]
+    fn a_fault_leaves_no_subscription() {
+        let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
+        for (token, channel) in (0..).zip(["left", "joined", "new"]) {
+            waits.add(0, bytes(channel), bytes("k"), (arrivals.clone(), token, Until::Outcome));
+            if channel != "new" {
+                waits.lane(0).expect("there").take_questions(10);
+            }
+        }
+        waits.forget(0, &bytes("left"), &arrivals, 0);
+        waits.fail_all(&WaitFault("no".into()));
+        let lane = waits.lane(0).expect("it has something to say");
+        let mut leaving = lane.take_leaving();
+        leaving.sort();
+        assert_eq!(leaving, ["joined", "left"]);
+        assert!(lane.take_questions(10).subscribe.is_empty() && waits.is_idle());
     }
 }
