@@ -14,7 +14,7 @@ from fluxqueue import BrokerError, FluxQueue
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control.errors import BrokerNotReady
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
-from fluxqueue_core import Producer, Settings, key, key_kinds, script, script_keys
+from fluxqueue_core import Settings, key, key_kinds, script, script_keys
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from support import acl
@@ -162,7 +162,10 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     client.command("ZSCORE", by_hand.key("consumers"), "x")
     call("open", "", 0, "", 1, "x", ended="x")
     by_hand.numbers.discard(1)
+    # A cancel of a task that no key has is forgotten.
+    admin.zadd(by_hand.key("cancelled"), {"stale": 1})
     assert call("trim_dead", 0, DAY, 100) >= 1
+    assert not admin.exists(by_hand.key("cancelled"))
     client.command("TIME")
     for kind, command in {"pending": "LLEN", "dead": "ZCARD", "delayed": "ZCARD"}.items():
         client.command(command, by_hand.key(kind))
@@ -297,7 +300,7 @@ FORBIDDEN = {
     "worker 7": ["DEL fluxqueue:queues", "SADD fluxqueue:{q}:pending x"],
     "scheduler": [
         *("BLMOVE fluxqueue:{q}:pending fluxqueue:{q}:inbox:c LEFT RIGHT 1", "EVAL return 0"),
-        *("LRANGE fluxqueue:{q}:pending 0 -1", "DEL fluxqueue:{q}:pending", "CLIENT ID"),
+        *("LRANGE foreign 0 -1", "DEL fluxqueue:{q}:pending", "CLIENT ID"),
         *("SMEMBERS foreign", "RPOP foreign", "HVALS fluxqueue:{q}:claimed:c", "TYPE foreign"),
     ],
 }
@@ -344,45 +347,6 @@ def test_a_script_of_the_workers_own_reaches_no_other_key(
                 user.eval(text, len(keys), *keys)
             assert is_about_rights(caught.value), text
     assert admin.lrange("foreign", 0, -1) == [b"somebody's"]
-
-
-def cancel_tour(admin: Any, user: Producer) -> None:
-    """Cancels a task in each place where it can be."""
-    admin.flushall()
-    by_hand = Scripts(admin)
-    of = [message(number, opts='{"p":5}' if number == 1 else "") for number in range(5)]
-    of[2] = message(2, deliveries=2)
-    by_hand.open("c")
-    by_hand.claim("c", of[4])
-    by_hand.enqueue(of[0], message(7, opts='{"p":3}'))
-    admin.zadd(by_hand.key("prioritized"), {of[1]: 1})
-    admin.rpush(by_hand.key("suspects"), of[2])
-    admin.zadd(by_hand.key("delayed"), {of[3]: by_hand.now() + DAY})
-    verdicts = [user.cancel("q", m[13:49].decode()) for m in of]
-    assert verdicts == ["cancelled"] * 4 + ["requested"]
-    assert user.cancel("q", message(9)[13:49].decode()) == "already_done"
-
-
-def test_a_client_that_cancels_has_the_rights_of_the_page_and_none_too_many(
-    server: EmbeddedRedis, admin: Any, rules: dict[str, list[str]]
-) -> None:
-    more = acl.of_cancelling()
-    client = url(server, "client")
-    acl.create(admin, "client", [*rules["client"], *more])
-    cancel_tour(admin, Producer(Settings(client)))
-    needless, causes = [], []
-    for right in more:
-        if right.startswith("+"):
-            admin.script_flush()
-            acl.create(admin, "client", [*rules["client"], *(r for r in more if r != right)])
-            try:
-                cancel_tour(admin, Producer(Settings(client)))
-            except BrokerError as error:
-                causes.append(str(error))
-            else:
-                needless.append(right)
-    assert needless == []
-    assert all("docs/security.md" in cause for cause in causes)
 
 
 def test_a_client_of_one_queue_reaches_no_other(

@@ -211,7 +211,7 @@ def rights(role: str, version: str) -> list[str]:
     [block] = re.findall(r"^```acl-results\n(.*?)^```$", acl.PAGE, re.MULTILINE | re.DOTALL)
     [line] = [line for line in block.splitlines() if line.startswith(f"{role} ")]
     if version == "6.2":
-        line = re.sub(r"\((\+mget) %R(~\S+)\)", r"\1 \2", line)
+        line = re.sub(r"\((\+get \+mget) %R(~\S+)\)", r"\1 \2", line)
     return re.findall(r"\([^)]*\)|\S+", line)[1:]
 
 
@@ -233,24 +233,26 @@ def test_a_caller_waits_with_the_rights_of_the_page_and_no_others(
     def wait(rules: list[str]) -> Any:
         acl.create(admin, "client", [*base, *rules])
         client = FluxQueue(acl.url("client", server.url))
-        [handle] = handles_of(client, "default", 1)
+        handles = handles_of(client, "default", 2)
         thread_result: list[Any] = []
 
         def run() -> None:
             try:
-                thread_result.append(handle.result(20))
+                several = gather_results_sync(handles, 20)
+                thread_result.append([*several, handles[0].result(20)])
             except BrokerError as error:
                 thread_result.append(error)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         wait_until(lambda: bool(thread_result) or bool(admin.pubsub_channels("fluxqueue:*")))
-        store(admin, handle.id, "7")
+        for handle in handles:
+            store(admin, handle.id, "7")
         thread.join(20)
         wait_until(lambda: listener(client.settings).waits == 0)
         return thread_result[0]
 
-    assert wait(rules) == 7
+    assert wait(rules) == [7, 7, 7]
     for right, fewer in missing(rules):
         if right in ("ping", "unsubscribe"):
             continue  # only a longer wait needs it: the next tests

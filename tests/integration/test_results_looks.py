@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from fluxqueue import (
+    BrokerError,
     FluxQueue,
     ResultError,
     ResultTimeout,
@@ -19,6 +22,7 @@ from fluxqueue.waiting import listener
 from fluxqueue_core import key, new_task_id
 from redis import Redis
 from support.outcomes import store
+from support.waiting import wait_until
 
 Look = Callable[[TaskHandle[Any]], Any]
 
@@ -75,6 +79,32 @@ def test_other_text_in_place_of_an_outcome_is_an_error_with_the_id(
     with pytest.raises(ResultError, match=f"task {handle.id} .* can't be read") as caught:
         look(handle)
     assert (caught.value.task_id, caught.value.queue) == (handle.id, "default")
+
+
+def test_a_key_of_another_type_is_an_error_and_ends_no_other_wait(
+    redis: Redis, client: FluxQueue
+) -> None:
+    handle, other = client.handle(new_task_id()), client.handle(new_task_id())
+    redis.rpush(key("result", "default", handle.id), "text")
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(other.result()), daemon=True)
+    thread.start()
+    # On its own: one question for both would not say which key is wrong.
+    wait_until(lambda: bool(redis.pubsub_channels(f"*:done:{other.id}")))
+    looks: list[Callable[[], Any]] = [
+        handle.status,
+        handle.progress,
+        lambda: handle.result(timeout=30),
+        *(partial(look, handle) for look in LOOKS.values()),
+    ]
+    for look in looks:
+        with pytest.raises(BrokerError, match=r"WRONGTYPE .* another program uses a key"):
+            look()
+    store(redis, other.id, "7")
+    thread.join(30)
+    assert got == [7]
+    for each in (handle, other):
+        wait_until(partial(lambda each: not redis.pubsub_channels(f"*:done:{each.id}"), each))
 
 
 def test_a_status_of_something_else_is_an_error(redis: Redis, client: FluxQueue) -> None:

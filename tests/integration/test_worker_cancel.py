@@ -228,6 +228,7 @@ def test_a_caller_that_waits_for_the_result_learns_of_the_cancel(
         with pytest.raises(TaskCancelled):
             handle.result(timeout=10)
         assert handle.status() == "cancelled"
+        worker.wait_for("task.cancelled", task_id=handle.id)
         assert worker.stop() == 0
 
 

@@ -12,6 +12,9 @@ GAP = 2_500
 GRACE = 300_000
 DAY = 86_400_000
 
+# The outcome of a cancelled task, around the number of its attempts.
+CANCELLED = (b'{"state":"cancelled","error":{"text":""},"attempts":', b',"finished":7}')
+
 # A body that any script which decoded and encoded messages would spoil.
 DELICATE = b'[[],{},9007199254740993,1.0,"\\u00e9\xc3\xa9"]'
 
@@ -174,7 +177,7 @@ class Scripts:
 
     def cancel(self, of: bytes, most: int = 1_000) -> str:
         """Cancels the task of a message."""
-        [verdict] = self.call("cancel", [of[13:49], 7 * DAY, most])
+        [verdict] = self.call("cancel", [of[13:49], 7 * DAY, most, *CANCELLED, "0"])
         return str(verdict.decode())
 
     def cancelled(self) -> set[bytes]:

@@ -145,6 +145,12 @@ impl Namespace {
         OF_CONSUMER.iter().map(move |kind| self.consumer_key(kind, queue, consumer))
     }
 
+    /// The keys that the script of a caller who cancels takes last: the starts of the keys of all
+    /// consumers and results.
+    pub fn of_caller(&self, queue: &str) -> impl Iterator<Item = String> {
+        self.of_consumer(queue, "").chain([self.result_prefix(queue)])
+    }
+
     /// The hash that says which worker a consumer is.
     pub fn workers(&self, queue: &str) -> String {
         self.queue_key(WORKERS, queue)

@@ -29,8 +29,10 @@ enum Takes {
     /// The keys of the queue. The variants below take more keys after these.
     Queue,
     /// The keys of the queue, for a client: its script has one text for all versions of Redis. Then the
-    /// starts of the keys of all consumers.
+    /// starts of the keys of all consumers, and of all results.
     Caller,
+    /// The keys of the queue, then the starts of the keys of all consumers.
+    Trim,
     /// The keys of the queue, then the first of its periodic tasks.
     Promote,
     /// The keys of the queue, then those of its periodic tasks. It enqueues, so it must fail at
@@ -75,8 +77,8 @@ scripts! {
     "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "lock" "finish" "condemn";
     "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive";
     "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive";
-    "trim_dead" takes Queue, made of "keys" "clock";
-    "cancel" takes Caller, made of "keys" "clock" "message" "lock" "condemn" "arrive";
+    "trim_dead" takes Trim, made of "keys" "clock" "message" "stale";
+    "cancel" takes Caller, made of "keys" "clock" "message" "result" "lock" "condemn" "arrive";
     "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "lock" "arrive";
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
@@ -125,7 +127,8 @@ pub fn keys(
         _ => namespace.of_queue(queue),
     };
     match takes {
-        Takes::Caller => keys.extend(namespace.of_consumer(queue, "")),
+        Takes::Trim => keys.extend(namespace.of_consumer(queue, "")),
+        Takes::Caller => keys.extend(namespace.of_caller(queue)),
         Takes::Promote => keys.extend(namespace.of_periodic(queue).into_iter().take(1)),
         Takes::Tick | Takes::Schedule => keys.extend(namespace.of_periodic(queue)),
         _ => (),
@@ -219,6 +222,8 @@ mod tests {
             names("exchange", Some("c"), &[]).expect("good"),
             ["fluxqueue:{q}:claimed:c", "fluxqueue:{q}:inbox:c"]
         );
+        assert_eq!(names("trim_dead", None, &[]).expect("good"), ["fluxqueue:{q}:claimed:", "fluxqueue:{q}:inbox:"]);
+        assert_eq!(names("cancel", None, &[]).expect("good")[2..], ["fluxqueue:{q}:result:"]);
         let of_open = names("open", Some("new"), &["old"]).expect("good");
         assert_eq!(of_open[2..], ["fluxqueue:{q}:workers", "fluxqueue:{q}:claimed:old", "fluxqueue:{q}:inbox:old"]);
         assert_eq!(names("bury", Some("c"), &[]).expect("good")[2..], ["fluxqueue:{q}:workers"]);

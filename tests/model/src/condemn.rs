@@ -5,6 +5,7 @@ use crate::mutant::Mutant;
 use crate::properties::Violation;
 use crate::scope::Scope;
 use crate::state::*;
+use crate::tasks::Tasks;
 
 type Result<T> = std::result::Result<T, Violation>;
 
@@ -50,6 +51,8 @@ impl State {
         // The caller must learn the truth.
         match (answer, self.fates[task].is_open()) {
             (Answer::AlreadyDone, false) => Ok(()),
+            // Nothing has the task: a scheduler forgets this.
+            (Answer::Requested, false) if !looks => Ok(()),
             (Answer::Cancelled | Answer::Requested, true) => {
                 self.was_cancelled.add(task);
                 Ok(())
@@ -58,11 +61,25 @@ impl State {
         }
     }
 
+    /// lib/stale.lua, in a queue that is short enough: forgets the cancels of tasks that no key has.
+    pub fn forget_cancels(&mut self, scope: &Scope) {
+        let lists = [&self.delayed, &self.prioritized, &self.pending, &self.suspects];
+        let waits = |task| lists.into_iter().any(|list| list.iter().any(|m| m.task() == task));
+        let is_there = |task| match scope.is(Mutant::ForgetsHeld) {
+            true => waits(task),
+            false => self.messages().any(|m| m.task() == task),
+        };
+        let gone: Tasks = (0..2).filter(|task| !is_there(*task)).collect();
+        for task in (0..2).filter(|task| gone.has(*task)) {
+            self.cancelled.remove(task);
+        }
+    }
+
     fn answer_cancel(&mut self, scope: &Scope, task: usize, looks: bool) -> Answer {
         let of_task = |list: &List| list.iter().find(|m| m.task() == task);
         let lists = [self.delayed, self.prioritized, self.pending, self.suspects];
         let waiting = lists.iter().find_map(of_task);
-        if waiting.is_some() && !looks {
+        if !looks {
             self.overlooked.add(task);
             return Answer::Requested;
         }
@@ -70,7 +87,14 @@ impl State {
             for list in [&mut self.delayed, &mut self.prioritized, &mut self.pending, &mut self.suspects] {
                 list.remove(message);
             }
-            let condemned = message.condemn(Why::Cancelled);
+            let mut condemned = message.condemn(Why::Cancelled);
+            // One that has expired ends so.
+            if condemned.condemned() == Some(Why::Cancelled) && !condemned.is_told() {
+                if !scope.is(Mutant::CancelTellsLater) {
+                    self.keep(task, Fate::Cancelled);
+                }
+                condemned = condemned.told();
+            }
             self.push_front(condemned, self.home(condemned, scope), scope);
             self.guard(scope);
             return Answer::Cancelled;

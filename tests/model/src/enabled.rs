@@ -172,7 +172,9 @@ impl State {
         for task in (0..2).filter(|t| self.fates[*t] != Fate::NotEnqueued) {
             if scope.cancels[task] && !self.was_cancelled.has(task) {
                 out.push(Cancel { task, looks: true });
-                if scope.has_long_lists && self.waits(task) {
+                if scope.has_long_lists
+                    && (self.waits(task) || !self.fates[task].is_open() && !self.overlooked.has(task))
+                {
                     out.push(Cancel { task, looks: false });
                 }
             }

@@ -132,7 +132,7 @@ impl State {
         }
         let is_told_elsewhere = scope.is(Mutant::EffectsAtOnce) || scope.is(Mutant::EffectsAfterReply);
         if fate == Fate::WorkerLost || !is_told_elsewhere {
-            self.tell(scope, task, fate);
+            self.tell(scope, message, fate);
         }
         // Nothing reads these of a task that has ended.
         self.was_cancelled.remove(task);
@@ -142,11 +142,21 @@ impl State {
         Ok(())
     }
 
-    /// The effects of an end: keeps the result, and enqueues the callback.
-    pub fn tell(&mut self, scope: &Scope, task: usize, fate: Fate) {
+    /// Keeps the result of a task.
+    pub fn keep(&mut self, task: usize, fate: Fate) {
         let told = &mut self.told[task];
         told.kept = Some(fate);
         told.keeps = (told.keeps + 1).min(2);
+    }
+
+    /// The effects of an end: keeps the result, unless a cancel has done that, and enqueues the
+    /// callback.
+    pub fn tell(&mut self, scope: &Scope, message: Msg, fate: Fate) {
+        let task = message.task();
+        if !message.is_told() || scope.is(Mutant::EndTellsAgain) {
+            self.keep(task, fate);
+        }
+        let told = &mut self.told[task];
         if fate.calls_back() || fate == Fate::Cancelled && scope.is(Mutant::CancelCallsBack) {
             told.calls = (told.calls + 1).min(2);
         }

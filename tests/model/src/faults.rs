@@ -130,6 +130,7 @@ impl State {
                 self.guard(scope);
             }
             self.excused = false;
+            self.forget_cancels(scope);
             check(self, scope)?;
         }
         for at in 0..self.workers.len() {
@@ -157,6 +158,7 @@ impl State {
             let renewal = Request::Exchange { id, settled, outcomes, claim: 0, suspects: false, older };
             if let Reply::Exchanged(Some(claim)) = self.exchange(scope, renewal)? {
                 self.workers[at].age = 0;
+                self.workers[at].is_wary = claim.any_cancelled;
                 self.hear_of_cancels(at, claim.cancelled);
             }
         } else if worker.mode == Mode::Stopped || worker.cut {

@@ -25,6 +25,7 @@ const EXPIRED: u16 = 0x100;
 const CANCELLED: u16 = 0x200;
 const SNOOZE: u16 = 0x400; // two bits
 const CUT_OFF: u16 = 0x1000;
+const TOLD: u16 = 0x2000;
 const OPTIONS: u16 = EXPIRED | CANCELLED | (3 * SNOOZE) | CUT_OFF;
 
 impl Msg {
@@ -115,6 +116,16 @@ impl Msg {
         }
     }
 
+    /// Whether a cancel has told the result of its task, so that its end tells none: it has no option `r`.
+    pub fn is_told(self) -> bool {
+        self.bits() & TOLD > 0
+    }
+
+    /// The message without its option `r`.
+    pub fn told(self) -> Msg {
+        self.with(TOLD, true)
+    }
+
     /// Whether it has options that a script or a worker has added, so it is of version 2.
     pub fn has_options(self) -> bool {
         self.bits() & OPTIONS > 0
@@ -155,7 +166,7 @@ impl fmt::Debug for Msg {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let name = if self.task() == 0 { 'A' } else { 'B' };
         write!(f, "{name}{}/{}", self.deliveries(), self.retries())?;
-        let marks = [(STALE, "?"), (EXPIRED, "x"), (CANCELLED, "c"), (3 * SNOOZE, "s"), (CUT_OFF, "b")];
+        let marks = [(STALE, "?"), (EXPIRED, "x"), (CANCELLED, "c"), (3 * SNOOZE, "s"), (CUT_OFF, "b"), (TOLD, "t")];
         marks.iter().filter(|(mark, _)| self.bits() & mark > 0).try_for_each(|(_, name)| f.write_str(name))
     }
 }

@@ -98,8 +98,16 @@ pub enum Mutant {
     EndKeepsCancel,
     /// `cancel` does not look into the inboxes.
     CancelOverlooksInboxes,
+    /// A scheduler forgets the cancel of a task that a worker holds.
+    ForgetsHeld,
     /// The end of a cancelled task enqueues its callback.
     CancelCallsBack,
+    /// `cancel` answers that a task is cancelled, and tells nothing of it to those who wait.
+    CancelTellsLater,
+    /// The end of a task tells what its cancel has told (rule 21).
+    EndTellsAgain,
+    /// The third lost worker ends a condemned task (rule 18).
+    LossEndsCondemned,
     /// `move` makes the effects of a message that another scheduler has moved (rule 21).
     EffectsUnchecked,
     /// A worker keeps a result when the attempt ends, before the settling.
@@ -115,7 +123,7 @@ pub enum Mutant {
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 54] = [
+pub const ALL: [Mutant; 58] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -163,7 +171,11 @@ pub const ALL: [Mutant; 54] = [
     Mutant::SuccessKeepsCancel,
     Mutant::EndKeepsCancel,
     Mutant::CancelOverlooksInboxes,
+    Mutant::ForgetsHeld,
     Mutant::CancelCallsBack,
+    Mutant::CancelTellsLater,
+    Mutant::EndTellsAgain,
+    Mutant::LossEndsCondemned,
     Mutant::EffectsUnchecked,
     Mutant::EffectsAtOnce,
     Mutant::EffectsAfterReply,

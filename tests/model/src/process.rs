@@ -68,6 +68,8 @@ pub struct Claim {
     pub claimed: List,
     /// The cancelled tasks that the consumer holds.
     pub cancelled: Tasks,
+    /// Whether any task of the queue is cancelled.
+    pub any_cancelled: bool,
 }
 
 /// The reply of a script.
@@ -151,6 +153,8 @@ pub struct Worker {
     pub ready: bool,
     /// Whether BLMOVE has brought a prioritized message, and no exchange was sent since.
     pub hurries: bool,
+    /// Whether any task was cancelled at the last exchange.
+    pub is_wary: bool,
     /// Whether Redis may have more tasks than the worker asked for.
     pub maybe_more: bool,
     /// The consumer id, once the worker has sent it.
@@ -182,6 +186,7 @@ impl Worker {
         owes: false,
         ready: false,
         hurries: false,
+        is_wary: false,
         maybe_more: false,
         current: None,
         olds: 0,

@@ -165,7 +165,8 @@ impl State {
         if scope.is(Mutant::NamesOnce) {
             held.iter().for_each(|m| self.cancelled.remove(m.task()));
         }
-        Ok(Reply::Exchanged(Some(Claim { claimed, cancelled })))
+        let any_cancelled = !older && !self.cancelled.is_empty();
+        Ok(Reply::Exchanged(Some(Claim { claimed, cancelled, any_cancelled })))
     }
 
     /// sweep.lua: returns the late consumers, and the tombstones that still hold messages.
@@ -209,10 +210,12 @@ impl State {
     /// move.lua
     pub fn move_(&mut self, scope: &Scope, id: usize, messages: List) -> Result<()> {
         for message in messages.iter() {
-            let raised = message.raised();
-            let ends = raised.deliveries() >= MAX_DELIVERIES;
+            // Nothing of a condemned task has run, and only a worker ends it.
+            let counts = message.condemned().is_none() || scope.is(Mutant::LossEndsCondemned);
+            let raised = if counts { message.raised() } else { message };
+            let ends = counts && raised.deliveries() >= MAX_DELIVERIES;
             if ends && scope.is(Mutant::EffectsUnchecked) && !self.consumers[id].claimed.has(message) {
-                self.tell(scope, message.task(), Fate::WorkerLost);
+                self.tell(scope, message, Fate::WorkerLost);
             }
             if !self.consumers[id].claimed.remove(message) && !scope.is(Mutant::MovesUnchecked) {
                 continue; // Another scheduler was faster.

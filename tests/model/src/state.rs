@@ -261,6 +261,13 @@ impl State {
         used
     }
 
+    /// All messages in Redis.
+    pub fn messages(&self) -> impl Iterator<Item = Msg> + use<'_> {
+        let lists = [&self.pending, &self.prioritized, &self.suspects, &self.delayed];
+        let held = self.consumers.iter().flat_map(|c| [&c.claimed, &c.inbox]);
+        lists.into_iter().chain(held).flat_map(List::iter)
+    }
+
     /// Whether every task has ended.
     pub fn is_finished(&self) -> bool {
         self.fates.iter().all(|fate| !matches!(fate, Fate::NotEnqueued | Fate::Open))

@@ -137,8 +137,9 @@ impl State {
             }
             (
                 Request::Exchange { settled, outcomes, claim, .. },
-                Reply::Exchanged(Some(Claim { claimed, cancelled })),
+                Reply::Exchanged(Some(Claim { claimed, cancelled, any_cancelled })),
             ) => {
+                worker.is_wary = any_cancelled;
                 for message in settled.iter() {
                     *worker = worker.without(|m, _| m.field() == message.field());
                 }
@@ -157,7 +158,7 @@ impl State {
                 self.hear_of_cancels(at, cancelled);
                 if scope.is(Mutant::EffectsAfterReply) {
                     let ended = settled.iter().zip(outcomes.into_iter().flatten());
-                    ended.for_each(|(m, o)| o.ends().into_iter().for_each(|fate| self.tell(scope, m.task(), fate)));
+                    ended.for_each(|(m, o)| o.ends().into_iter().for_each(|fate| self.tell(scope, m, fate)));
                 }
             }
             (_, Reply::Exchanged(None)) => {
@@ -190,9 +191,10 @@ impl State {
             return; // The next exchange defers it.
         }
         let held = worker.holds().any(|(m, _)| m.field() == message.field());
-        // Its lock must be free before it begins: the next exchange frees it.
+        // Its lock must be free before it begins: the next exchange frees it. Or says that it is
+        // cancelled.
         let has_lock = scope.until_start && !scope.is(Mutant::BeginsBeforeItFrees);
-        if has_lock || held && !scope.is(Mutant::DoublesAreAdmitted) {
+        if has_lock || worker.is_wary || held && !scope.is(Mutant::DoublesAreAdmitted) {
             worker.doubles.push(message.during(worker.scripts.is_some()));
         } else {
             self.admit(scope, at, message);
@@ -252,9 +254,9 @@ impl State {
         let entry = self.workers[at].held.iter_mut().flatten().find(|(_, s)| s.runs());
         let Some((message, stage)) = entry else { return };
         *stage = Stage::Settling(outcome);
-        let task = message.task();
+        let message = *message;
         if let Some(fate) = outcome.ends().filter(|_| scope.is(Mutant::EffectsAtOnce)) {
-            self.tell(scope, task, fate);
+            self.tell(scope, message, fate);
         }
     }
 

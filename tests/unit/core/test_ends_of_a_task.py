@@ -106,10 +106,7 @@ ARRIVALS = {
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
-    "arrivals().guard()": [
-        *("cancel.lua", "cancel.lua", "cancel.lua"),
-        *("exchange.lua", "open.lua", "promote.lua"),
-    ],
+    "arrivals().guard()": ["cancel.lua", "exchange.lua", "open.lua", "promote.lua"],
     "arrivals().guard_front()": ["move.lua", "reclaim.lua"],
 }
 DEAD_SET = {
@@ -120,7 +117,6 @@ DEAD_SET = {
     ("HDEL", "DEAD_MESSAGES"): ["trim_dead.lua"],
     ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
 }
-# A result is kept by `finish` alone. The first of each asks for the right, and writes nothing.
 # A lock is taken by a client's call or for a run of a periodic task, and again by a retry or rescue
 # of its task. Each end frees it.
 # Some of these ask for the right, and change nothing.
@@ -132,6 +128,8 @@ LOCKS = {
     ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "unique"): ["tick.lua"],
 }
+# A result is kept by `finish`, and by `cancel` for a task that waits. The first of each asks for
+# the right, and writes nothing.
 RESULTS = {
     ("SET", "effect[1]"): ["lib/result.lua", "lib/result.lua"],
     ("PUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],

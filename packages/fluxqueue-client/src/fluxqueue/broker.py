@@ -9,6 +9,7 @@ and docs/decisions/0119-objects-made-later-use-the-workers-redis.md
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,8 +35,9 @@ def named_url(redis_url: str | None) -> str | None:
     return None if isinstance(redis_url, _NotGiven) else redis_url
 
 
-# Of all objects of this process.
-_brokers: weakref.WeakSet[Broker] = weakref.WeakSet()
+# Of all objects of this process, each with its number.
+_brokers: weakref.WeakKeyDictionary[Broker, int] = weakref.WeakKeyDictionary()
+_numbers = itertools.count()
 _adopt: Callable[[Broker], None] | None = None
 
 
@@ -47,8 +49,13 @@ def adopt_all(adopt: Callable[[Broker], None]) -> None:
     """
     global _adopt
     _adopt = adopt
-    for broker in list(_brokers):
+    for broker in all_brokers():
         adopt(broker)
+
+
+def all_brokers() -> list[Broker]:
+    """Returns those of all objects of this process, the oldest first."""
+    return sorted(_brokers, key=_brokers.__getitem__)
 
 
 class Sender(Protocol):
@@ -82,7 +89,7 @@ class Broker:
         self.settings = Settings(self.url, **keywords)
         self.producer = greenlets.producer(self.settings)
         self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
-        _brokers.add(self)
+        _brokers[self] = next(_numbers)
         if _adopt is not None:
             _adopt(self)
 

@@ -40,7 +40,8 @@ class TaskHandle(Generic[R]):
     task exists: any process can make one from the id and the queue, with
     `FluxQueue.handle`.
 
-    A task has a result if it was enqueued with `result_ttl`; see docs/results.md.
+    A task has a result if it was enqueued with `result_ttl`; see docs/results.md. A handle
+    can be pickled; see docs/calling.md.
 
     Attributes:
         id: the task's id, a UUID as text.
@@ -274,12 +275,13 @@ class TaskHandle(Generic[R]):
         """Cancels the task. Blocks until Redis has answered.
 
         The cancel is kept in Redis until the task ends, a week at most: it outlives
-        retries, restarts and lost workers. No attempt begins after it. A running async task
-        is cancelled within a second. A running sync task gets a `CancelRequested` between
-        two bytecodes.
+        retries, restarts and lost workers. No attempt follows. A running async task is
+        cancelled within a second. A running sync task gets a `CancelRequested` between two
+        bytecodes.
 
         Returns:
-            `cancelled`: the task waited or was delayed, and will not begin.
+            `cancelled`: the task waited or was delayed, and will not begin. All who ask or wait
+            for its result learn it at once.
             `already_done`: the queue does not have it; it has ended, or never existed.
             `requested`: a worker has it, or the queue was too long to look for it. It is
             stopped, or ends when a worker meets it.
@@ -297,6 +299,19 @@ class TaskHandle(Generic[R]):
         import asyncio  # only needed here
 
         return await asyncio.to_thread(self.cancel)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .unpickled_handle import unpickled
+
+        settings = self._broker.settings
+        place = settings.display_url, settings.namespace
+        return unpickled, (type(self), self.id, self.queue, self._returned, self._keeps, *place)
+
+    def __copy__(self) -> TaskHandle[R]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> TaskHandle[R]:
+        return self
 
     def __str__(self) -> str:
         return self.id

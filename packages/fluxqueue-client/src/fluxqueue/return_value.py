@@ -106,6 +106,14 @@ class ReturnValue:
             )
         return encoded
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The function can't be in a pickle: its task has its name. The annotation can, if its
+        # classes can.
+        annotation: Any = inspect.Signature.empty
+        if self._read() is not None:
+            annotation = resolve(self._annotation, self._func, {})
+        return ReturnValue, (_no_function, annotation, self._where)
+
     def decode(self, value: Any) -> Any:
         """Returns the value of decoded JSON as the type of the annotation.
 
@@ -114,6 +122,10 @@ class ReturnValue:
         """
         converter = self._read()
         return value if converter is None else converter.from_json(value)
+
+
+def _no_function() -> None:
+    """In place of the function, for an annotation without names to look up."""
 
 
 def _converter(annotation: Any, where: str) -> Converter:

@@ -986,8 +986,8 @@ def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool
     """Counts a lost worker, for the rescue.
 
     Returns (the old field, the message with `deliveries` raised by one, whether the
-    count has reached `limit` and the task is dead as worker_lost). A message of a newer
-    version is returned unchanged, with b'' for the field.
+    count has reached `limit` and the task is dead as worker_lost). A message that is
+    condemned is returned unchanged; so is one of a newer version, with b'' for the field.
 
     Raises:
         MalformedMessage: the bytes do not begin like a message.

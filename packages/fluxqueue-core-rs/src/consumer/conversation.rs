@@ -318,6 +318,7 @@ impl Conversation {
             open.exchanged(sent, (asked > 0).then_some(done.more || claimed.len() == asked));
         }
         turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
+        turn.state.queues[self.queue].any_cancelled = done.cancelled.is_some();
         let parked = done.parked_fields();
         turn.state.resolve_doubles(self.queue, sent, &parked, done.redis_ms);
         for message in claimed {

@@ -45,8 +45,10 @@ pub struct QueueState {
     pub async_ready: Ready,
     last_outcome: Duration,
     held: HashMap<Bytes, Held>,
+    /// Whether a task of the queue was cancelled at the last exchange.
+    pub any_cancelled: bool,
     /// Messages that a BLMOVE returned, and when, which can't begin before the next exchange: their
-    /// field was held, or they hold their lock until then.
+    /// field was held, they hold their lock until then, or it must say whether they are cancelled.
     doubles: Vec<(Claimed, Duration)>,
 }
 
@@ -199,10 +201,11 @@ impl QueueState {
     /// Returns a message that a BLMOVE returned, unless its field is held. If the field is held
     /// (two handmade messages with one id, or an outcome under way), keeps the message aside
     /// until the next exchange decides: rule 5, and rule 11 if Redis parks it. So it does with one
-    /// that holds its lock until it begins: rule 17.
+    /// that holds its lock until it begins (rule 17), and with each while a task of the queue is
+    /// cancelled (rule 20).
     pub fn set_double_aside(&mut self, claimed: Claimed, now: Duration) -> Option<Claimed> {
         let is_held = claimed.field.as_ref().is_some_and(|field| self.held.contains_key(field));
-        if is_held || claimed.locks_until_start() {
+        if is_held || self.any_cancelled || claimed.locks_until_start() {
             self.doubles.push((claimed, now));
             return None;
         }

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::state::{Phase, State};
 use super::work::{Raised, Table, Tasks, Work};
 use crate::ids;
-use crate::message::{self, Envelope, Head, Message, Tail, Terms};
+use crate::message::{self, Condemned, Envelope, Head, Message, Tail, Terms};
 
 const MAX_MESSAGE_BYTES: usize = 1000;
 pub(super) const REDIS_MS: u64 = 1_764_000_000_000;
@@ -267,6 +267,24 @@ fn a_double_waits_for_the_exchange_that_decides_it() {
     shared.lock().admit_blocked(0, read(&message), at(13), REDIS_MS);
     shared.lock().resolve_doubles(0, at(14), &HashSet::from([field(&message)]), REDIS_MS);
     assert!(begin(&shared).is_none() && !shared.lock().queues[0].has_doubles());
+}
+
+#[test]
+fn while_a_task_is_cancelled_an_exchange_decides_what_blmove_brought() {
+    let shared = shared(&["q"], 2);
+    let (first, second) = (raw("sync"), raw("sync"));
+    shared.lock().queues[0].any_cancelled = true;
+    for message in [&first, &second] {
+        shared.lock().admit_blocked(0, Claimed::read(message.clone(), MAX_MESSAGE_BYTES), at(10), REDIS_MS);
+    }
+    assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
+    let mut state = shared.lock();
+    state.resolve_doubles(0, at(12), &HashSet::new(), REDIS_MS);
+    state.cancel(0, &[first.slice(13..49)], at(13));
+    drop(state);
+    assert_eq!(begin(&shared).expect("the other one").message.raw, second);
+    assert!(begin(&shared).is_none());
+    assert_eq!(settlements(&shared, 0)[0].outcome, Outcome::Ended(Condemned::Cancelled));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use opts::{Condemned, Expiry, Lock, MOMENT_MAX, Opts};
 pub use parse::Message;
 pub use reason::dead_reason;
-pub use result::{Ending, KeptResult, is_report};
+pub use result::{CancelledResult, Ending, KeptResult, is_report};
 pub use rewrite::{
     len_with_checkpoint, with_checkpoint, with_delivery, with_release, with_retry, with_snooze, with_unknown_since,
 };

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Message;
 use super::head::Head;
-use super::opts::Opts;
+use super::opts::{Condemned, Opts};
 use crate::ids;
 
 /// The reasons whose error is an exception, written as `type: text`.
@@ -38,6 +38,31 @@ pub struct KeptResult {
     pub ttl_ms: u64,
     /// The outcome.
     pub json: Vec<u8>,
+}
+
+/// The outcome of a task that is cancelled while it waits, in two parts: the script that finds its
+/// message writes the number of its attempts between them.
+///
+/// Why: docs/decisions/0170-a-cancel-tells-at-once.md
+pub struct CancelledResult {
+    /// The JSON up to the number.
+    pub before_attempts: Vec<u8>,
+    /// The JSON that follows the number.
+    pub after_attempts: Vec<u8>,
+}
+
+impl CancelledResult {
+    /// The outcome of the task of this id.
+    pub fn of(id: &[u8; 36], finished: u64) -> CancelledResult {
+        const ATTEMPTS: &[u8] = br#""attempts":"#;
+        let enqueued = created_ms(id);
+        let ending = Ending { id: *id, ttl_ms: 0, retries: 0, enqueued, started: None, finished, worker: None };
+        let mut json = ending.dead(Condemned::Cancelled.name(), "", None).json;
+        let at = json.windows(ATTEMPTS.len()).position(|part| part == ATTEMPTS).expect("every outcome has it");
+        let after_attempts = json.split_off(at + ATTEMPTS.len() + 1); // the number is 0
+        json.pop();
+        CancelledResult { before_attempts: json, after_attempts }
+    }
 }
 
 #[derive(Serialize)]
@@ -80,7 +105,7 @@ impl<'a> Ending<'a> {
     /// The end of the task of this head. None: nothing of it is kept.
     pub fn of(head: &Head, finished: u64) -> Option<Ending<'a>> {
         let ttl_ms = Opts::read(head.opts?).ok()?.result_ttl.filter(|ms| *ms > 0)?;
-        let enqueued = Uuid::try_parse_ascii(head.id).ok().map(|id| ids::created_ms(&id)).filter(|ms| *ms > 0);
+        let enqueued = created_ms(head.id);
         Some(Ending { id: *head.id, ttl_ms, retries: head.retries, enqueued, started: None, finished, worker: None })
     }
 
@@ -137,6 +162,11 @@ impl<'a> Ending<'a> {
     }
 }
 
+/// When the task of this id was enqueued, ms since 1970. None: the id does not say it.
+fn created_ms(id: &[u8; 36]) -> Option<u64> {
+    Uuid::try_parse_ascii(id).ok().map(|id| ids::created_ms(&id)).filter(|ms| *ms > 0)
+}
+
 fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("strings and numbers can be written into memory");
 }
@@ -172,6 +202,15 @@ mod tests {
         assert!(ending(r#""opts":{"p":5}"#).is_none());
         assert!(ending(r#""opts":{"r":0}"#).is_none());
         assert_eq!(ending(r#""opts":{"p":5,"r":60000}"#).expect("kept").ttl_ms, 60_000);
+    }
+
+    #[test]
+    fn a_cancelled_result_is_that_of_a_worker_once_it_has_the_attempts() {
+        let by_worker = ending(r#""retries":2,"opts":{"r":60000}"#).expect("kept").dead("cancelled", "", None);
+        let parts = CancelledResult::of(ID.as_bytes().try_into().expect("an id"), 7);
+        assert_eq!([&parts.before_attempts[..], b"2", &parts.after_attempts].concat(), by_worker.json);
+        let chosen = CancelledResult::of(b"131a97e8-985e-5683-90e2-4405f4272596", 7);
+        assert_eq!(chosen.after_attempts, br#","finished":7}"#);
     }
 
     #[test]

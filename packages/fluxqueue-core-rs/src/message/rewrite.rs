@@ -103,9 +103,14 @@ pub fn with_unknown_since(message: &Message, since_ms: u64) -> Bytes {
 }
 
 /// The same attempt after the loss of the worker that held it, and the new count.
-/// Rule 9: counts are raised here; a script stores them if the old field is still there.
+/// Rule 9: counts are raised here; a script stores them if the old field is still there. Rule 18: a
+/// condemned message stays as it is.
 pub fn with_delivery(raw: Bytes) -> Result<(Message, Bytes, u32)> {
     let message = Message::parse(raw)?;
+    if message.condemned.is_some() {
+        let (raw, deliveries) = (message.raw.clone(), message.deliveries);
+        return Ok((message, raw, deliveries));
+    }
     let deliveries = message.deliveries.saturating_add(1);
     let raised = rewrite(&message, Head { deliveries, ..message.head() }, message.unknown_since);
     Ok((message, raised, deliveries))

@@ -111,7 +111,8 @@ pub fn message_field<'py>(py: Python<'py>, message: &[u8]) -> Option<Bound<'py, 
 
 /// Counts a lost worker, for the rescue: returns (old field, raised message, whether it is
 /// dead now). A message of a later version is returned unchanged, with an empty field: only
-/// a scheduler that knows the version can raise its count.
+/// a scheduler that knows the version can raise its count. So is one that is condemned (rule 18):
+/// nothing of it has run, and a worker ends it.
 ///
 /// Why: docs/decisions/0026-messages-of-newer-versions.md
 #[pyfunction]
@@ -125,7 +126,8 @@ pub fn raise_deliveries<'py>(
         return Ok((PyBytes::new(py, b""), PyBytes::new(py, message), false));
     }
     let (old, raised, deliveries) = message::with_delivery(Bytes::copy_from_slice(message))?;
-    Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), deliveries >= limit))
+    let dead = old.condemned.is_none() && deliveries >= limit;
+    Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), dead))
 }
 
 /// Returns the JSON with the reason of a dead message.

@@ -105,7 +105,9 @@ impl ResultLink {
                 self.requests.push_back(Question::Subscribe { shard_key, left, is_sharded });
             }
             let (channels, keys): (Vec<_>, Vec<_>) = questions.look.into_iter().unzip();
-            push_all(out, b"MGET", &keys);
+            // GET alone refuses a key of another type: MGET finds nothing there.
+            let verb: &[u8] = if keys.len() == 1 { b"GET" } else { b"MGET" };
+            push_all(out, verb, &keys);
             self.requests.push_back(Question::Look(shard_key, channels));
         }
     }
@@ -210,7 +212,11 @@ impl ResultLink {
 
     fn replied(&mut self, deployment: &Deployment, waits: &mut Waits, reply: Reply) -> Result<()> {
         match (self.requests.pop_front(), reply) {
-            (Some(Question::Look(shard_key, channels)), Reply::Array(values)) => {
+            (
+                Some(Question::Look(shard_key, channels)),
+                found @ (Reply::Array(_) | Reply::BulkString(_) | Reply::Null),
+            ) => {
+                let values = if let Reply::Array(values) = found { values } else { vec![found] };
                 self.keys = (self.keys * 2).min(MOST_KEYS);
                 let Some(lane) = waits.lane(shard_key) else { return Ok(()) };
                 for (channel, value) in channels.iter().zip(values) {
@@ -233,10 +239,14 @@ impl ResultLink {
 
     fn refused(&mut self, deployment: &Deployment, waits: &mut Waits, text: &str, heeded: &mut Heeded) -> Result<()> {
         let request = self.requests.pop_front();
+        let looked_for = match &request {
+            Some(Question::Look(_, channels)) if channels.len() == 1 => Some(channels[0].clone()),
+            _ => None,
+        };
         let (shard_key, name) = match request {
             Some(Question::Subscribe { shard_key, is_sharded: true, .. }) => (shard_key, "SSUBSCRIBE"),
             Some(Question::Subscribe { shard_key, .. }) => (shard_key, "SUBSCRIBE"),
-            Some(Question::Look(shard_key, _)) => (shard_key, "MGET"),
+            Some(Question::Look(shard_key, _)) => (shard_key, if looked_for.is_some() { "GET" } else { "MGET" }),
             Some(Question::Beat(Some(shard_key))) => (shard_key, "MGET"),
             // It answers.
             Some(Question::Beat(None)) => return Ok(()),
@@ -265,6 +275,8 @@ impl ResultLink {
             // A cluster of Redis 6.2 has no sharded channels. More of these may be under way.
             self.is_sharded = false;
             lane.begin_again();
+        } else if let (Some(channel), Refusal::WrongType) = (looked_for, refusal) {
+            lane.tell(&channel, &Err(WaitFault::of(text, name)));
         } else {
             lane.fail(&WaitFault::of(text, name));
         }

@@ -1,16 +1,24 @@
 -- cancel: a task must not begin, or must be stopped.
 --
+-- KEYS         the starts of claimed:<c>, inbox:<c> and result:<id>
 -- ARGV 1       its id
 --      2       ms after which the ids of other tasks are forgotten
 --      3       how many messages to look at, at most
--- Returns      {'cancelled'} if it waited: its message is condemned, and no worker begins it;
+--      4, 5    the outcome of a cancelled task as JSON, without the number of its attempts: what
+--              comes before it, and what follows
+--      6       '1' in a cluster
+-- Returns      {'cancelled'} if it waited: its message is condemned, and no worker begins it. Its
+--              result, if it keeps one, is published in this call;
 --              {'already_done'} if no key of the queue has it;
 --              {'requested'} if a worker has it, or if the queue is too long to look through:
 --              the worker that has it, or claims it, ends it
 -- Complexity   O(messages looked at + consumers)
 --
 -- The id is written first, so an error halfway leaves a cancel that was requested.
+--
+-- Why: docs/decisions/0170-a-cancel-tells-at-once.md
 local id, limit = ARGV[1], tonumber(ARGV[3])
+local RESULTS = KEYS[#KEYS]
 -- The bytes to look at, at most: large messages must not keep Redis busy for long.
 local MOST_BYTES = 4194304
 local STEP = 100
@@ -36,29 +44,55 @@ local function look(size, range)
   return nil
 end
 
+-- Returns the message without the option `r`, and its result as an effect; nil if the task keeps
+-- none. The worker that ends the task keeps no second one. A task that has expired ends so.
+local function take_result(message)
+  local f, options = field(message)
+  local ttl = options and string.match(options, '[{,]"r":(%d+)[,}]')
+  if not ttl or #ttl > 13 or tonumber(ttl) == 0 or find(options, '[{,]"e":1[,}]') then return message end
+  local left = string.gsub(options, ',"r":%d+', '', 1)
+  if left == options then left = string.gsub(options, '"r":%d+,?', '', 1) end
+  local attempts = string.match(f, '"retries":(%d+)') or '0'
+  -- Redis 7.0 brought sharded channels, and this number.
+  local sharded = ARGV[6] == '1' and redis.REDIS_VERSION_NUM ~= nil
+  local effect = {RESULTS .. id, ARGV[4] .. attempts .. ARGV[5], ttl, sharded}
+  check_keep({effect})
+  local start = 22 + #f -- where the options begin
+  return sub(message, 1, start - 1) .. left .. sub(message, start + #options), effect
+end
+
 -- Puts the condemned message to the front of a list, where the next worker ends it. Returns
 -- whether its old place must be left.
 local function condemn_to(list, message)
-  local condemned = condemning().cancel(message)
+  local untold, effect = take_result(message)
+  local condemned = condemning().cancel(untold)
   if condemned ~= message then arrivals().push_front(list, condemned) end
+  if effect then keep({effect}) end
   return condemned ~= message
 end
 
-local delayed = look(redis.call('ZCARD', DELAYED), function(from, to) return redis.call('ZRANGE', DELAYED, from, to) end)
+-- Ends the call for a task that waited.
+local function answer_cancelled()
+  arrivals().guard()
+  if #kept > 0 then tell_kept() end
+  return {'cancelled'}
+end
+
+local delayed = look(redis.call('ZCARD', DELAYED), function(from, to)
+  return redis.call('ZRANGE', DELAYED, from, to)
+end)
 if delayed then
   -- A condemned one that is delayed has no room for the mark: it moves as it is.
   if not condemn_to(home(delayed), delayed) then arrivals().push_front(home(delayed), delayed) end
   redis.call('ZREM', DELAYED, delayed)
-  arrivals().guard()
-  return {'cancelled'}
+  return answer_cancelled()
 end
 local ranked = look(redis.call('ZCARD', PRIORITIZED), function(from, to)
   return redis.call('ZRANGE', PRIORITIZED, from, to)
 end)
 if ranked then
   if condemn_to(PENDING, ranked) then redis.call('ZREM', PRIORITIZED, ranked) end
-  arrivals().guard()
-  return {'cancelled'}
+  return answer_cancelled()
 end
 for _, list in ipairs({PENDING, SUSPECTS}) do
   local waiting = look(redis.call('LLEN', list), function(from, to) return redis.call('LRANGE', list, from, to) end)
@@ -66,8 +100,7 @@ for _, list in ipairs({PENDING, SUSPECTS}) do
     if condemn_to(list, waiting) and redis.call('LREM', list, 1, waiting) == 0 then
       redis.call('ZREM', PRIORITIZED, waiting) -- it was at the head, and has returned there
     end
-    arrivals().guard()
-    return {'cancelled'}
+    return answer_cancelled()
   end
 end
 -- The keys of consumers are known by their ids only. They are in the queue's hash slot.
