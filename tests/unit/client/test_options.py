@@ -63,6 +63,21 @@ def test_a_route_takes_every_option_that_is_sent() -> None:
     assert {name: of_route[name] for name in sent} == sent
 
 
+@pytest.mark.parametrize(
+    ("cap", "kind", "said"),
+    [
+        (0, ConfigurationError, "max_per_worker is 0; give 1 to 999999, or None for no cap"),
+        (1_000_000, ConfigurationError, "give 1 to 999999"),
+        (True, TypeError, "max_per_worker must be an int or None, not bool"),
+        ("2", TypeError, "max_per_worker must be an int or None, not str"),
+    ],
+)
+def test_another_cap_is_refused(cap: Any, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        FluxQueue().task(max_per_worker=cap)
+    assert FluxQueue().task(max_per_worker=2)(work).terms.max_per_worker == 2
+
+
 @pytest.mark.parametrize("priority", range(10))
 def test_a_priority_is_0_to_9(priority: int) -> None:
     assert FluxQueue().task(priority=priority)(work).terms.priority == priority

@@ -19,6 +19,9 @@ LONGEST_TIMEOUT = 365 * 86_400
 # The longest delay that the core accepts, in seconds: a year.
 LONGEST_DELAY = 365 * 86_400.0
 
+# The highest number of tasks that a limit or a cap can name.
+MOST_AT_ONCE = 999_999
+
 # Takes the option's name and value, and raises TypeError or ConfigurationError.
 Check = Callable[[str, Any], None]
 
@@ -42,6 +45,22 @@ def check_count(most: int, zero: str) -> Check:
 check_retries = check_count(MOST_RETRIES, "no retry")
 check_priority = check_count(HIGHEST_PRIORITY, "the lowest")
 check_snoozes = check_count(MOST_SNOOZES, "no snooze")
+
+
+def check_amount(meaning: str) -> Check:
+    """Returns a check for a number from 1 on, or None: `meaning`."""
+
+    def check(name: str, value: Any) -> None:
+        if value is None:
+            return
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an int or None, not {kind_of(value)}")
+        if not 1 <= value <= MOST_AT_ONCE:
+            raise ConfigurationError(
+                f"{name} is {shown_number(value)}; give 1 to {MOST_AT_ONCE}, or None for {meaning}"
+            )
+
+    return check
 
 
 def check_number(least: float) -> Check:

@@ -15,6 +15,7 @@ from .callbacks import OnFailure, callback_json, check_on_failure
 from .errors import ConfigurationError
 from .option_checks import (
     Check,
+    check_amount,
     check_bool,
     check_number,
     check_priority,
@@ -101,6 +102,8 @@ class TaskOptions(TypedDict, total=False):
             arguments of this call. Needs `max_wait`.
         max_wait: seconds after the first of these calls when it begins at the latest.
         throttle: seconds in which at most one of the same calls is enqueued.
+        max_per_worker: how many of these tasks run at once in one process of a worker. None
+            means no cap. See docs/limits.md.
     """
 
     retry_delay: float
@@ -124,6 +127,7 @@ class TaskOptions(TypedDict, total=False):
     debounce: float | None
     max_wait: float | None
     throttle: float | None
+    max_per_worker: int | None
 
 
 def option(
@@ -180,6 +184,7 @@ class Terms:
     debounce: float | None = option(None, check_seconds("debounce"), of_caller=True)
     max_wait: float | None = option(None, check_seconds("max_wait"), of_caller=True)
     throttle: float | None = option(None, check_seconds("throttle"), of_caller=True)
+    max_per_worker: int | None = option(None, check_amount("no cap"))
 
     def __post_init__(self) -> None:
         for each in fields(self):

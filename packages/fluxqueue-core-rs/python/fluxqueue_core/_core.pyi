@@ -726,6 +726,8 @@ class Consumer:
             `settings`.
         who: describes the worker to operators, 4 KiB at most. Redis keeps it as long
             as a consumer of the worker lives.
+        caps: pairs of an object for `Job.task` and how many of its tasks may run at once
+            here, at least 1. Other tasks have no cap.
     """
 
     def __new__(
@@ -743,6 +745,7 @@ class Consumer:
         max_tasks: int | None = None,
         max_message_bytes: int | None = None,
         who: str = "",
+        caps: Sequence[tuple[Any, int]] | None = None,
     ) -> Consumer: ...
     def start(self) -> None:
         """Starts the driver. Returns at once, even if Redis is down."""

@@ -13,7 +13,7 @@ const AHEAD: Duration = Duration::from_millis(50);
 /// The most tasks that wait in this process.
 const MOST_AHEAD: usize = 2048;
 /// Rule 15: if the messages that wait here have this many bytes, the worker prefetches none.
-const MOST_BYTES: usize = 4 << 20;
+pub const MOST_BYTES: usize = 4 << 20;
 /// The most tasks that one exchange claims.
 const MOST_CLAIMED: usize = 1000;
 /// Rule 14: the worker releases a task that has waited here for longer.
@@ -46,12 +46,17 @@ pub struct Room {
     pub is_blocked: bool,
     /// How many tasks to hold beyond the vacant slots; see `prefetch`.
     pub ahead: usize,
+    /// Whether the tasks that wait here for their caps are enough: the worker claims none.
+    pub is_full: bool,
 }
 
 impl Room {
     /// How many tasks the queue may ask for. If a BLMOVE of another queue returns one too many,
     /// the worker releases it.
     pub fn wanted(&self) -> usize {
+        if self.is_full {
+            return 0;
+        }
         let taken = self.waiting + self.asked;
         // A few large messages are enough.
         let ahead = if self.waiting_bytes < MOST_BYTES { self.ahead } else { 0 };
@@ -70,7 +75,7 @@ impl Room {
 
     /// Whether the queue may block: a slot is free for the task that a BLMOVE brings.
     pub fn may_block(&self) -> bool {
-        self.vacant.saturating_sub(self.waiting) > self.asked || self.is_crowded_out()
+        !self.is_full && (self.vacant.saturating_sub(self.waiting) > self.asked || self.is_crowded_out())
     }
 
     /// Whether no task of this queue waits here while fast tasks of other queues may fill the
@@ -175,6 +180,14 @@ mod tests {
             let room = Room { concurrency: 4, vacant, waiting, asked, ..Room::default() };
             assert_eq!(room.may_block(), may_block, "{vacant} {waiting} {asked}");
         }
+    }
+
+    #[test]
+    fn a_worker_that_is_full_of_tasks_over_their_caps_asks_for_none() {
+        let room = Room { concurrency: 4, vacant: 4, ahead: 100, ..Room::default() };
+        assert_eq!((room.wanted(), room.may_block()), (104, true));
+        let full = Room { is_full: true, ..room };
+        assert_eq!((full.wanted(), full.may_block()), (0, false));
     }
 
     #[test]

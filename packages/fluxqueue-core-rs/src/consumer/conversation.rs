@@ -15,6 +15,7 @@ use super::retry::Retry;
 use super::scripts::Form;
 use super::state::Phase;
 use super::turn::{Consequence, Turn};
+use super::unbegun;
 use crate::connection::{Connection, Reply};
 use crate::errors::{Error, Result};
 
@@ -325,7 +326,7 @@ impl Conversation {
             turn.state.admit(self.queue, message, turn.now, done.redis_ms);
         }
         if let Some(cancelled) = done.cancelled.take() {
-            turn.state.cancel(self.queue, &cancelled, turn.now);
+            unbegun::cancel(turn.state, self.queue, &cancelled, turn.now);
         }
         let parked = parked.iter().map(parked_event);
         for event in parked.chain(self.reports.exchanged(&done, turn.context.options.suspects, turn.now)) {

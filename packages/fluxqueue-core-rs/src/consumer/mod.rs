@@ -5,6 +5,9 @@
 //! rule that the code below them keeps.
 
 mod batching;
+mod caps;
+#[cfg(test)]
+mod caps_tests;
 mod claimed;
 mod claiming;
 mod clock;
@@ -60,6 +63,7 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod turn;
+mod unbegun;
 #[cfg(test)]
 mod unbegun_tests;
 mod wake;

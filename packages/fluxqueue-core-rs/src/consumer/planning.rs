@@ -11,6 +11,7 @@ use super::event::Event;
 use super::link::{Link, Open, Opening};
 use super::state::Phase;
 use super::turn::Turn;
+use super::unbegun;
 
 /// The most outcomes that one exchange carries.
 const MOST_SETTLED: usize = 1000;
@@ -98,10 +99,11 @@ fn with_farewell(mut plan: Plan, conversation: &Conversation, now: Duration) -> 
 /// Sends an exchange if one is needed. Returns whether it asks for tasks.
 fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Others) -> bool {
     let (queue, now) = (conversation.queue, turn.now);
-    let released = turn.state.shed(queue, now, PATIENCE);
+    let released = unbegun::shed(turn.state, queue, now, PATIENCE);
     if released > 0 {
         turn.state.tell(queue, Event::Released { count: released });
     }
+    unbegun::put_off(turn.state, queue, now);
     let is_draining = turn.state.phase == Phase::Draining;
     let q = &turn.state.queues[queue];
     if is_draining && !q.holds_something() {
@@ -167,6 +169,7 @@ fn room(conversation: &Conversation, open: &Open, turn: &Turn, others: Others) -
         waiting_of_queue: state.queues[conversation.queue].waiting(),
         asked: others.asked + open.asking(),
         is_blocked: others.is_blocked || open.blocked_until.is_some(),
+        is_full: state.caps.is_full(),
         ahead: if suspects { 0 } else { claiming::prefetch(state.rate.per_second(), concurrency) },
     }
 }
@@ -213,7 +216,7 @@ fn next_look(conversation: &Conversation, turn: &Turn) -> Option<Duration> {
         if let Some(due) = q.notes.due() {
             sooner(due);
         }
-        if q.waiting() > 0 {
+        if q.waiting() > 0 || turn.state.caps.aside() > 0 {
             sooner(now + PATIENCE);
         }
     }

@@ -7,7 +7,6 @@ use std::thread::{self, JoinHandle};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::claimed;
@@ -17,7 +16,7 @@ use super::event::Event;
 use super::job::Job;
 use super::options::Options;
 use super::outcome::Outcome;
-use super::python_values::{WHO_MAX, register, seconds, short_name};
+use super::python_values::{WHO_MAX, caps_of, loads, register, seconds, short_name};
 use super::shared::Shared;
 use super::state::Phase;
 use super::work::{Raised, Tasks, Work};
@@ -47,11 +46,6 @@ pub struct Consumer {
     worker: String,
     /// The most bytes of a message.
     most: usize,
-}
-
-fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("orjson")?.getattr("loads")?.unbind()))?.bind(py))
 }
 
 impl Consumer {
@@ -138,7 +132,7 @@ impl Consumer {
     #[new]
     #[pyo3(signature = (
         settings, queues, tasks, *, anywhere=None, concurrency=4, suspects=false, save_dead=true, lease=10.0,
-        unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None, who=""
+        unknown_task_grace=300.0, max_tasks=None, max_message_bytes=None, who="", caps=None
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -155,6 +149,7 @@ impl Consumer {
         max_tasks: Option<u64>,
         max_message_bytes: Option<usize>,
         who: &str,
+        caps: Option<Vec<(Py<PyAny>, usize)>>,
     ) -> PyResult<Consumer> {
         let queues: Vec<String> = queues.into_iter().map(|queue| queue.0).collect();
         if queues.is_empty() {
@@ -188,6 +183,7 @@ impl Consumer {
         loads(py)?;
         let shared = Shared::new(per_queue, concurrency, grace, largest)?;
         shared.lock().slots.left = max_tasks.unwrap_or(u64::MAX);
+        shared.lock().caps = caps_of(&registered, caps.unwrap_or_default());
         Ok(Consumer {
             shared: Arc::new(shared),
             // Only an enqueue waits for replicas.

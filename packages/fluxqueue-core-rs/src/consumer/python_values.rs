@@ -1,14 +1,23 @@
 //! Checks and reads the values that Python gives to a `Consumer`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
+use super::caps::Caps;
 use super::work::Table;
 use crate::errors::{Error, Result};
 
 /// The most bytes of the text that describes the worker.
 pub const WHO_MAX: usize = 4096;
+
+/// The function of orjson that decodes arguments.
+pub fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("orjson")?.getattr("loads")?.unbind()))?.bind(py))
+}
 
 /// A duration that Python gives in seconds, at most a year.
 pub fn seconds(value: f64, name: &str, least: f64) -> Result<Duration> {
@@ -39,4 +48,17 @@ pub fn register(table: &Bound<'_, PyAny>, registered: &mut Vec<Py<PyAny>>) -> Py
         registered.push(task);
     }
     Ok(known)
+}
+
+/// The caps of the tasks in `registered`, of pairs of a task and the most of it that may run at once.
+/// A task that several queues serve has one cap.
+pub fn caps_of(registered: &[Py<PyAny>], given: Vec<(Py<PyAny>, usize)>) -> Caps {
+    let positions: HashMap<_, _> = given.iter().enumerate().map(|(at, (task, _))| (task.as_ptr(), at)).collect();
+    let mut caps: Vec<(usize, Vec<usize>)> = given.iter().map(|(_, most)| (*most, Vec::new())).collect();
+    for (index, task) in registered.iter().enumerate() {
+        if let Some(at) = positions.get(&task.as_ptr()) {
+            caps[*at].1.push(index);
+        }
+    }
+    Caps::new(registered.len(), caps)
 }

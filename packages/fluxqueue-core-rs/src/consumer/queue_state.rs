@@ -118,6 +118,11 @@ impl QueueState {
         if work.is_async { self.async_ready.push(work) } else { self.sync_ready.push(work) }
     }
 
+    /// The indices of the tasks that can begin.
+    pub fn ready_tasks(&self) -> impl Iterator<Item = usize> {
+        self.sync_ready.iter().chain(self.async_ready.iter()).map(|work| work.task)
+    }
+
     /// Begins the oldest of the tasks in `ready`.
     pub fn begin(&mut self, now: Duration, ready: fn(&mut QueueState) -> &mut Ready) -> Option<Work> {
         // Rule 7: no task begins past the local deadline. After a SIGCONT an old reply may be in

@@ -32,6 +32,11 @@ impl Ready {
         self.work.front()
     }
 
+    /// The tasks, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Work> {
+        self.work.iter()
+    }
+
     /// Adds the youngest task.
     pub fn push(&mut self, work: Work) {
         self.bytes += work.message.raw.len();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::state::State;
+use super::unbegun;
 
 /// The releases of one queue.
 pub struct Release {
@@ -28,7 +29,7 @@ impl Release {
 
     /// Drops the tasks that have not begun.
     pub fn drop_waiting(&mut self, state: &mut State) {
-        let count = state.drop_waiting(self.queue);
+        let count = unbegun::drop_waiting(state, self.queue);
         if count > 0 {
             self.is_owed = true;
             state.tell(self.queue, Event::Released { count });

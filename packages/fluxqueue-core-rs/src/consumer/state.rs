@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::batching::Batching;
+use super::caps::Caps;
 use super::claimed::{self, Claimed, Decision};
 use super::clock;
 use super::crew::Crew;
@@ -17,7 +18,6 @@ use super::rate::Rate;
 use super::ready::Ready;
 use super::slots::Slots;
 use super::work::{Raised, Stage, Tasks, Work};
-use crate::message::Condemned;
 
 /// The most events to keep for a control plane that does not read them.
 const MOST_EVENTS: usize = 10_000;
@@ -39,6 +39,8 @@ pub struct State {
     pub queues: Vec<QueueState>,
     /// The slots for tasks that run.
     pub slots: Slots,
+    /// How many tasks of one kind may run.
+    pub caps: Caps,
     /// Whether one thread serves at a time.
     pub crew: Crew,
     /// How fast tasks end.
@@ -78,6 +80,7 @@ impl State {
         State {
             queues: queues.into_iter().map(|(name, tasks)| QueueState::new(name, tasks)).collect(),
             slots: Slots::new(concurrency),
+            caps: Caps::default(),
             crew: Crew::default(),
             rate: Rate::default(),
             batching: Batching::default(),
@@ -108,7 +111,7 @@ impl State {
     }
 
     /// Changes the tasks of one queue that have not begun, and counts again.
-    fn change_waiting<R>(&mut self, queue: usize, change: impl FnOnce(&mut QueueState) -> R) -> R {
+    pub(super) fn change_waiting<R>(&mut self, queue: usize, change: impl FnOnce(&mut QueueState) -> R) -> R {
         let of_queue = &mut self.queues[queue];
         let (others, other_bytes) = (self.waiting - of_queue.waiting(), self.waiting_bytes - of_queue.waiting_bytes());
         let result = change(of_queue);
@@ -117,10 +120,28 @@ impl State {
         result
     }
 
-    /// Drops the tasks of a queue that have not begun, so that the next `open` releases them.
-    /// Returns how many tasks it dropped.
-    pub fn drop_waiting(&mut self, queue: usize) -> usize {
-        self.change_waiting(queue, QueueState::drop_waiting)
+    /// Adds a task to those that wait for a slot.
+    fn add_ready(&mut self, work: Work) {
+        self.change_waiting(work.queue, |of_queue| of_queue.add_ready(work));
+    }
+
+    /// Lets the next task begin in place of one that has ended, if that has a cap. `ran`: how long
+    /// its attempt took.
+    fn next_of_cap(&mut self, ended: &Work, ran: Option<Duration>, now: Duration) {
+        if let Some(next) = self.caps.end(ended, ran, now) {
+            self.add_ready(next);
+        }
+    }
+
+    /// Lets tasks wait for a slot in place of those that no longer do, if these have caps.
+    pub(super) fn refill(&mut self, now: Duration) {
+        if self.caps.is_empty() {
+            return;
+        }
+        let ready = self.queues.iter().flat_map(QueueState::ready_tasks);
+        for work in self.caps.recount(ready, now) {
+            self.add_ready(work);
+        }
     }
 
     /// How many outcomes wait to be sent.
@@ -166,7 +187,9 @@ impl State {
             Decision::Run(task, is_async, message) => {
                 let (claimed_at, begun_at) = (now, Duration::ZERO);
                 let work = Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message };
-                self.change_waiting(queue, |of_queue| of_queue.add_ready(work));
+                if let Some(work) = self.caps.admit(work) {
+                    self.add_ready(work);
+                }
             }
             Decision::Settle(outcome, event) => {
                 of_queue.settle_claimed(field, outcome, now);
@@ -198,6 +221,7 @@ impl State {
             let work = self.begun.order(self.queues.len()).find_map(|queue| self.queues[queue].begin(now, ready))?;
             self.waiting -= 1;
             self.waiting_bytes -= work.message.raw.len();
+            self.caps.begin(&work);
             if !self.ends_unbegun(&work, now) {
                 break work;
             }
@@ -220,6 +244,7 @@ impl State {
         let (outcome, event) = claimed::unbegun(&work.message, how, &self.queues[work.queue].tasks);
         self.settle(work, outcome, Stage::Running, now);
         self.tell(work.queue, event);
+        self.next_of_cap(work, None, now);
         true
     }
 
@@ -297,7 +322,9 @@ impl State {
                 self.crew.leave(work.shift);
             }
         }
-        self.rate.count(now.saturating_sub(work.begun_at));
+        let ran = now.saturating_sub(work.begun_at);
+        self.rate.count(ran);
+        self.next_of_cap(work, Some(ran), now);
         let settled = self.settle(work, outcome, Stage::Running, now);
         // A void outcome frees a slot too, but leaves no settlement. If all slots were taken, the
         // driver has planned no check for a slow task, and the crew may not let this thread begin
@@ -310,7 +337,7 @@ impl State {
         (settled, wakes_driver)
     }
 
-    fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
+    pub(super) fn settle(&mut self, work: &Work, outcome: Outcome, from: Stage, now: Duration) -> bool {
         let settled = self.queues[work.queue].settle(work, outcome, from, now);
         self.outcomes += usize::from(settled);
         settled
@@ -331,7 +358,9 @@ impl State {
 
     /// Keeps only `fields`, which a new conversation holds. The worker has lost everything else.
     pub fn reopened(&mut self, queue: usize, fields: &HashSet<Bytes>, fresh_until: Duration) {
+        self.caps.take(|work| work.queue == queue && !fields.contains(&work.message.field_bytes()));
         self.outcomes -= self.change_waiting(queue, |of_queue| of_queue.reopened(fields, fresh_until));
+        self.refill(clock::now());
     }
 
     /// Records that the consumer's lease is lost: its tasks belong to other workers now. Running
@@ -346,35 +375,6 @@ impl State {
             let task_id = String::from_utf8_lossy(&field[..36]).into_owned();
             self.tell(queue, Event::OutcomeVoid { task_id });
         }
-    }
-
-    /// Ends the tasks of these ids that have not begun, and tells the worker of those that run.
-    pub fn cancel(&mut self, queue: usize, ids: &[Bytes], now: Duration) {
-        let ids: HashSet<&[u8]> = ids.iter().map(AsRef::as_ref).collect();
-        for work in self.change_waiting(queue, |of_queue| of_queue.take_cancelled(&ids)) {
-            let (outcome, event) =
-                claimed::unbegun(&work.message, Condemned::Cancelled, &self.queues[work.queue].tasks);
-            self.settle(&work, outcome, Stage::Waiting, now);
-            self.tell(queue, event);
-        }
-        for task_id in self.queues[queue].running_cancelled(&ids, now) {
-            self.tell(queue, Event::CancelRequested { task_id });
-        }
-    }
-
-    /// Releases all waiting tasks if the oldest has waited for longer than `patience`. The newest
-    /// goes first, so that the oldest is the next to be claimed. Returns how many tasks it
-    /// released.
-    pub fn shed(&mut self, queue: usize, now: Duration, patience: Duration) -> usize {
-        let overdue = self.change_waiting(queue, |of_queue| of_queue.take_overdue(now, patience));
-        for work in &overdue {
-            self.settle(work, Outcome::Release { message: None }, Stage::Waiting, now);
-        }
-        if !overdue.is_empty() {
-            // Rule 14: claims begin small again.
-            self.rate.forget();
-        }
-        overdue.len()
     }
 
     /// Releases all running tasks. The outcomes of these attempts will be void.

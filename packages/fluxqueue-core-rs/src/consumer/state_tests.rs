@@ -10,6 +10,7 @@ use super::event::Event;
 use super::outcome::{Outcome, Settlement};
 use super::shared::Shared;
 use super::state::{Phase, State};
+use super::unbegun;
 use super::work::{Raised, Table, Tasks, Work};
 use crate::ids;
 use crate::message::{self, Condemned, Envelope, Head, Message, Tail, Terms};
@@ -222,7 +223,7 @@ fn a_drain_drops_waiting_tasks_and_keeps_running_ones() {
     admit(&shared, 0, &raw("sync"));
     admit(&shared, 0, &raw("async"));
     let work = begin(&shared).expect("admitted");
-    assert_eq!(shared.lock().drop_waiting(0), 2);
+    assert_eq!(unbegun::drop_waiting(&mut shared.lock(), 0), 2);
     assert_eq!(shared.lock().queues[0].fields(), [field(&running)]);
     assert_eq!(shared.lock().release_running(0, &Raised::new(), at(2)), 1);
     assert!(!shared.finish(&work, Outcome::Succeeded, at(3)), "it was given back");
@@ -239,8 +240,8 @@ fn tasks_that_wait_too_long_are_released_newest_first() {
     let (first, second) = (raw("sync"), raw("async"));
     admit(&shared, 0, &first);
     admit(&shared, 0, &second);
-    assert_eq!(shared.lock().shed(0, at(250), at(250)), 0);
-    assert_eq!(shared.lock().shed(0, at(251), at(250)), 2);
+    assert_eq!(unbegun::shed(&mut shared.lock(), 0, at(250), at(250)), 0);
+    assert_eq!(unbegun::shed(&mut shared.lock(), 0, at(251), at(250)), 2);
     let fields: Vec<_> = settlements(&shared, 0).into_iter().map(|s| s.field).collect();
     assert_eq!(fields, [field(&second), field(&first)]);
     assert!(begin(&shared).is_none());

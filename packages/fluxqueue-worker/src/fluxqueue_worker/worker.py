@@ -109,6 +109,7 @@ class Worker:
             max_tasks=max_tasks(options),
             max_message_bytes=largest_message(tasks, settings.max_message_bytes),
             who=identity(options, self._is_lane),
+            caps=[(task, cap) for task in tasks if (cap := task.terms.max_per_worker)],
         )
         self._consumer_events = ConsumerEvents(logger, len(options.queues))
         self._eviction = EvictionCheck(settings, options.queues, logger)
