@@ -34,8 +34,8 @@
 
 -- The bytes of an entry's history.
 local MOST_HISTORY = 640
--- The bytes behind the id in which all options are.
-local OPTIONS = 530
+-- Those that are kept of one that has more.
+local KEPT_HISTORY = 480
 
 local t = now()
 local changed = {}
@@ -103,19 +103,22 @@ end
 
 local at_once, ranked, later = {}, {}, {}
 
--- Prepares a run; returns false if it is skipped.
+-- Prepares a run; returns false if it is skipped. It makes as few strings as it can: Lua hashes
+-- each byte of each string.
 local function begin(entry, template, run, limit)
-  local rest = sub(template, run.rest)
-  if limit ~= '' then
-    local from, to = find(template, '"x":"%+%d+"', 51)
-    if from then rest = sub(template, run.rest, from + 3) .. limit .. sub(template, to + 1) end
+  local message
+  local from, to
+  if limit ~= '' then from, to = find(template, '"x":"%+%d+"', 51) end
+  if from then
+    message = sub(template, 1, 13) .. run.id .. sub(template, run.rest, from + 3) .. limit .. sub(template, to + 1)
+  else
+    message = sub(template, 1, 13) .. run.id .. sub(template, run.rest)
   end
-  local message = sub(template, 1, 13) .. run.id .. rest
-  local options = byte(template, 6) == 50 and sub(message, 51, 50 + OPTIONS) -- 50: '2'
-  if options and find(options, '"u":"', 1, true) and not take(entry, message, run.due) then return false end
+  local is_special = find(template, '^,"opts":{[^}]-"[pu]":', 51)
+  if is_special and not take(entry, message, run.due) then return false end
   if run.due > t then
     later[#later + 1] = {run.due, message}
-  elseif options and find(options, '"p":', 1, true) and arrivals().priority(message) then
+  elseif is_special and arrivals().priority(message) then
     ranked[#ranked + 1] = message
   else
     at_once[#at_once + 1] = message
@@ -141,7 +144,7 @@ for n = 1, #ids do
       end
       past = word .. ' ' .. past
     end
-    if #past > MOST_HISTORY then past = string.match(sub(past, 1, MOST_HISTORY), '^(.*) ') or '' end
+    if #past > MOST_HISTORY then past = string.match(sub(past, 1, KEPT_HISTORY), '^(.*) ') or '' end
     if group.due ~= '' and group.following ~= '' then
       dues[#dues + 1], dues[#dues + 2] = group.following, id
     elseif group.due ~= '' then
