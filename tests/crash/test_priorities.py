@@ -150,7 +150,7 @@ def test_priorities_outlive_a_failover_of_sentinels(
 
 
 FAILS_ONCE = """
-@fluxqueue.task_with_context(retry_delay=0.05, retry_jitter=False)
+@fluxqueue.task_with_context(retry_delay=0.05, jitter=False)
 def work(ctx: Context, number):
     if number == 0 and ctx.metadata.retries == 0:
         raise ValueError("the first attempt")

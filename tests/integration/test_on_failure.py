@@ -33,7 +33,7 @@ def alert_twice(failure):
     note(json.dumps(failure))
     raise RuntimeError("the alarm is broken")
 
-@fluxqueue.task(queue="q", retry_delays=[0], retry_jitter=False)
+@fluxqueue.task(queue="q", retry_delays=[0], jitter=False)
 def failed_twice():
     raise KeyError("a")
 """

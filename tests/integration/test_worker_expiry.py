@@ -33,7 +33,7 @@ def busy(seconds):
     time.sleep(seconds)
     note("busy")
 
-@fluxqueue.task(expires=0.5, retry_delay=1.5, retry_jitter=False)
+@fluxqueue.task(expires=0.5, retry_delay=1.5, jitter=False)
 def failing(name):
     note(name)
     raise ValueError(name)

@@ -50,11 +50,11 @@ ERRORS = {
 
 def both(**options):
     def declare(name):
-        @fluxqueue.task(name=name, retry_jitter=False, **options)
+        @fluxqueue.task(name=name, jitter=False, **options)
         def fail(how, error):
             {"finally": in_finally, "plain": nested}[how](ERRORS[error]())
 
-        @fluxqueue.task(name=name + "_async", retry_jitter=False, **options)
+        @fluxqueue.task(name=name + "_async", jitter=False, **options)
         async def fail_async(how, error):
             if how == "group":
                 await in_group(ERRORS[error]())
@@ -212,7 +212,7 @@ def test_failures_that_are_not_retried_obey_the_setting_for_dead_tasks(
 GROWING = """
 from fluxqueue import Retry
 
-@fluxqueue.task_with_context(max_retries=2, retry_delays=[0], retry_jitter=False)
+@fluxqueue.task_with_context(max_retries=2, retry_delays=[0], jitter=False)
 def again(ctx: Context, how):
     note(f"{how} {ctx.metadata.retries}")
     raise Retry(delay=0) if how == "retry" else ValueError

@@ -31,11 +31,11 @@ def put_off(how):
     if how == "mixed":
         raise ExceptionGroup("both", [Snooze(delay=30), ValueError("failed")])
 
-@fluxqueue.task(max_snoozes=2, retry_delays=[7], retry_jitter=False)
+@fluxqueue.task(max_snoozes=2, retry_delays=[7], jitter=False)
 def wait_for(how):
     put_off(how)
 
-@fluxqueue.task(max_snoozes=2, retry_delays=[7], retry_jitter=False)
+@fluxqueue.task(max_snoozes=2, retry_delays=[7], jitter=False)
 async def wait_for_async(how):
     put_off(how)
 

@@ -14,7 +14,7 @@ DEAD = None
 
 
 def decide(error: BaseException, *, retries: int = 0, most: int = 3, **options: Any) -> Decision:
-    options.setdefault("retry_jitter", False)
+    options.setdefault("jitter", False)
     rules = RetryRules(Terms(most, **options))
     job: Any = FakeJob(None, retries=retries, max_retries=most)
     return rules.decide(job, error)

@@ -77,7 +77,7 @@ POLICIES = {ConnectionError: RetryPolicy(max_retries=10, delay=1), OSError: Retr
     retry_on={ConnectionError: RetryPolicy(delay=1), ValueError: RetryPolicy(delays=[1, 5])},
     no_retry_on=(KeyError, TaskTimeout),
     retry_delays=[1, 5, 30],
-    retry_jitter=False,
+    jitter=False,
 )
 def retried() -> None:
     raise Retry("busy", delay=5) from Reject("why")

@@ -67,7 +67,7 @@ async def later() -> float:
 def test_a_function_that_fails_is_a_fault_and_the_default_delay_applies(
     function: Callable[[int, BaseException], Any], said: str
 ) -> None:
-    decision = decide(ValueError("of the task"), retries=1, retry=function, retry_jitter=False)
+    decision = decide(ValueError("of the task"), retries=1, retry=function, jitter=False)
     assert decision.delay == 2
     assert decision.fault is not None and said in decision.fault.line
     dead = decide(ValueError("of the task"), retries=3, retry=function)

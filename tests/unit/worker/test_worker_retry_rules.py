@@ -41,7 +41,7 @@ def test_a_delay_is_finite_and_within_half_and_whole_of_the_backoff(
         retry_delay=delay,
         retry_backoff=backoff,
         retry_max_delay=delay + more,
-        retry_jitter=jitter,
+        jitter=jitter,
     )
     most = min(delay + more, LONGEST_DELAY)
     try:
@@ -65,7 +65,7 @@ def test_the_default_delays_start_at_a_second_double_and_end_at_an_hour(
 ) -> None:
     assert retry_delay(Terms(3), retries, lambda: 0.0) == least
     assert retry_delay(Terms(3), retries, lambda: 1.0) == most
-    assert retry_delay(Terms(3, retry_jitter=False), retries, lambda: 0.0) == most
+    assert retry_delay(Terms(3, jitter=False), retries, lambda: 0.0) == most
 
 
 @pytest.mark.parametrize(("retries", "whole"), [(0, 1), (1, 5), (2, 30), (3, 30), (2**32 - 1, 30)])
@@ -73,7 +73,7 @@ def test_the_last_of_the_listed_delays_repeats(retries: int, whole: float) -> No
     terms = Terms(9, retry_delays=[1, 5, 30])
     assert retry_delay(terms, retries, lambda: 0.0) == whole / 2
     assert retry_delay(terms, retries, lambda: 1.0) == whole
-    exact = Terms(9, retry_delays=[1, 5, 30], retry_jitter=False)
+    exact = Terms(9, retry_delays=[1, 5, 30], jitter=False)
     assert retry_delay(exact, retries, lambda: 0.5) == whole
 
 

@@ -65,7 +65,7 @@ class TaskOptions(TypedDict, total=False):
         retry_max_delay: the longest delay, in seconds.
         retry_delays: the delay of each retry, in seconds, in place of the three options
             above; the last one repeats.
-        retry_jitter: whether each delay is shortened at random, by up to a half, so that
+        jitter: whether each delay is shortened at random, by up to a half, so that
             tasks that fail together are not retried together.
         retry_on: the exception class, or a tuple of them, to retry; other failures are
             dead at once. A mapping from classes to `RetryPolicy` also says how. None
@@ -110,7 +110,7 @@ class TaskOptions(TypedDict, total=False):
     retry_backoff: float
     retry_max_delay: float
     retry_delays: Delays | None
-    retry_jitter: bool
+    jitter: bool
     retry_on: RetryOn | None
     no_retry_on: Exceptions | None
     retry: RetryFunction | None
@@ -167,7 +167,7 @@ class Terms:
     retry_backoff: float = option(2.0, check_number(1))
     retry_max_delay: float = option(3600.0, check_number(0))
     retry_delays: Delays | None = option(None, check_delays)
-    retry_jitter: bool = option(True, check_bool)
+    jitter: bool = option(True, check_bool)
     retry_on: RetryOn | None = option(None, check_retry_on)
     no_retry_on: Exceptions | None = option(None, check_exceptions)
     retry: RetryFunction | None = option(None, check_retry_function)

@@ -32,7 +32,7 @@ MOST_DELAYS = 1_000
 BACKOFF = ("retry_delay", "retry_backoff", "retry_max_delay")
 CONTRADICTIONS = {
     "retry_delays": (BACKOFF, "lists every delay"),
-    "retry": ((*BACKOFF, "retry_delays", "retry_jitter"), "computes every delay"),
+    "retry": ((*BACKOFF, "retry_delays", "jitter"), "computes every delay"),
 }
 
 
@@ -94,7 +94,7 @@ class RetryPolicy:
             if (value := getattr(self, each.name)) is not None
         }
         replaced = {
-            name if name == "max_retries" else f"retry_{name}": value
+            name if name in ("max_retries", "jitter") else f"retry_{name}": value
             for name, value in given.items()
         }
         # The task's list would hide a policy's backoff.

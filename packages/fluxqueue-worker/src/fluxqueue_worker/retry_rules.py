@@ -87,7 +87,7 @@ def retry_delay(terms: Terms, retries: int, random: Callable[[], float] = chance
         # Also for infinity times zero, which is not a number.
         if not delay < most:
             delay = most
-    return delay / 2 + random() * delay / 2 if terms.retry_jitter else delay
+    return delay / 2 + random() * delay / 2 if terms.jitter else delay
 
 
 @dataclass(frozen=True, slots=True, eq=False)
