@@ -281,7 +281,7 @@ fn while_a_task_is_cancelled_an_exchange_decides_what_blmove_brought() {
     assert!(begin(&shared).is_none() && shared.lock().queues[0].has_doubles());
     let mut state = shared.lock();
     state.resolve_doubles(0, at(12), &HashSet::new(), REDIS_MS);
-    state.cancel(0, &[first.slice(13..49)], at(13));
+    super::unbegun::cancel(&mut state, 0, &[first.slice(13..49)], at(13));
     drop(state);
     assert_eq!(begin(&shared).expect("the other one").message.raw, second);
     assert!(begin(&shared).is_none());
