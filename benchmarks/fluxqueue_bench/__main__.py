@@ -6,6 +6,7 @@ scripts/bench --against FOLDER    this build and that of another checkout, in al
 scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
 scripts/bench periodic     how late ten thousand periodic tasks are
+scripts/bench limits       what a claim costs beside a million tasks that wait for their limits
 scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
@@ -17,7 +18,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import against, flame, machine, periodic, report, shares, telemetry
+from . import against, flame, limits, machine, periodic, report, shares, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("run", "telemetry", "report", "shares", "flame", "periodic"),
+        choices=("run", "telemetry", "report", "shares", "flame", "periodic", "limits"),
         default="run",
     )
     how = parser.add_mutually_exclusive_group()
@@ -65,6 +66,8 @@ def main() -> int:
             return flame.main()
         case "periodic":
             return periodic.main(options.quick)
+        case "limits":
+            return limits.main(options.quick)
     peers: list[str] = []
     if options.full or options.peers:
         names = [library.name for library in all_libraries()]

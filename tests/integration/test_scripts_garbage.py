@@ -15,6 +15,9 @@ from support.scripts import DAY, Outcome, field, message
 from support.sent import Sent
 
 PRIORITY = '{"p":5}'
+# A limit of one at once, and one with a rate.
+DIGEST, RATED = "1" * 32, "2" * 32
+LIMITED, WITH_RATE = f'{{"l":"{DIGEST}:1:0:1"}}', f'{{"l":"{RATED}:0:60000000:1"}}'
 REASON = b'{"reason":"failed","error":"e"}'
 
 
@@ -25,7 +28,15 @@ def state(redis: Any) -> Sent:
     sent.sweep()
     sent.claim("a", *(message(number) for number in range(1, 5)))
     sent.exchange("a", outcomes=[Outcome(field(message(4)), "dead", REASON, "1")])
+    enqueue_limited(sent, 40, WITH_RATE)
+    assert sent.exchange("a", 1).claimed == [message(40, opts=WITH_RATE)]
     sent.claim("late", message(5), message(6))
+    enqueue_limited(sent, 41, LIMITED)
+    assert sent.exchange("late", 1).claimed == [message(41, opts=LIMITED)]
+    for number in (42, 43):
+        enqueue_limited(sent, number, LIMITED)
+        enqueue_limited(sent, number + 2, WITH_RATE)
+    sent.call("limit_rules", ["set", "3" * 16, "1:0:1 n"])
     sent.open("t")
     for consumer, number in (("a", 7), ("late", 8), ("t", 9)):
         sent.enqueue(message(number, opts=PRIORITY if number != 8 else ""))
@@ -46,11 +57,18 @@ def state(redis: Any) -> Sent:
     return sent
 
 
+def enqueue_limited(sent: Sent, number: int, opts: str) -> None:
+    of = message(number, opts=opts)
+    assert sent.enqueue_unique(("+0 limit 1 n", of)) == [None]
+    sent.numbers.add(number)
+
+
 def exchange(sent: Sent) -> None:
     outcomes = [
         Outcome(field(message(1)), "retry", message(1, retries=1), "60000"),
         Outcome(field(message(2)), "later", message(2), "60000"),
         Outcome(field(message(3)), "dead", REASON, "1"),
+        Outcome(field(message(40)), "release"),
     ]
     sent.try_exchange("a", 10, outcomes=outcomes)
 
@@ -58,7 +76,8 @@ def exchange(sent: Sent) -> None:
 def move(sent: Sent) -> None:
     home = (field(message(5)), "home", message(5, deliveries=1), b"")
     dead = (field(message(6)), "dead", message(6, deliveries=3), REASON)
-    sent.move("late", home, dead)
+    limited = (field(message(41)), "home", message(41, opts=LIMITED, deliveries=1), b"")
+    sent.move("late", home, dead, limited)
 
 
 def enqueue(sent: Sent) -> None:
@@ -72,8 +91,13 @@ def enqueue_unique(sent: Sent) -> None:
     digests = [character * 32 for character in "ab"]
     locked = [message(25 + n, opts=f'{{"u":"{digest}:60000"}}') for n, digest in enumerate(digests)]
     wishes = [f"+0 skip {digests[0]} 60000 0 a", f"+60000 replace {digests[1]} 60000 0 b"]
-    sent.enqueue_unique(*zip(wishes, locked, strict=True), ("+0", message(27, opts=PRIORITY)))
-    sent.numbers |= {25, 26, 27}
+    sent.enqueue_unique(
+        *zip(wishes, locked, strict=True),
+        ("+0", message(27, opts=PRIORITY)),
+        ("+0 limit 1 n", message(46, opts=LIMITED)),
+        ("+0 limit 1 n", message(47, opts=f'{{"l":"{"4" * 32}:1:1:1"}}')),
+    )
+    sent.numbers |= {25, 26, 27, 46, 47}
 
 
 ENTRY = record.Rules("n", Times(every=1_000))
@@ -104,6 +128,11 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "move": (move, "late"),
     "reclaim": (lambda sent: sent.reclaim("t"), "t"),
     "promote": (lambda sent: sent.promote(), ""),
+    "mend_limits": (lambda sent: sent.call("mend_limits", [0, DIGEST, RATED]), ""),
+    "limit_rules": (
+        lambda sent: sent.call("limit_rules", ["declare", DAY, "5" * 16, "2:0:1 n"]),
+        "",
+    ),
     "trim_dead": (lambda sent: sent.trim_dead(100), ""),
     "cancel": (lambda sent: sent.cancel(message(1)), ""),
     "enqueue": (enqueue, ""),
@@ -146,7 +175,7 @@ def test_a_key_of_another_type(redis: Any, name: str, kind: str) -> None:
     for type_, put in GARBAGE.items():
         redis.flushdb()
         sent = state(redis)
-        broken = sent.key(kind, consumer)
+        broken = sent.key(kind, DIGEST if kind.startswith("limit:") else consumer)
         if redis.type(broken).decode() == type_:
             continue
         # The script is not to blame for what the vandal destroyed.

@@ -210,7 +210,7 @@ class System:
     def waiting(self, queue: str = "default") -> dict[str, int]:
         """How many tasks each key holds that are not settled; empty keys are left out."""
         places = {key(kind, queue): kind for kind in PLACES}
-        patterns = [key("claimed", queue, "*"), key("inbox", queue, "*")]
+        patterns = [key(kind, queue, "*") for kind in ("claimed", "inbox", "limit:line")]
         counts = self.redis.eval(COUNT, len(places), *places, *patterns)
         names = [places.get(name.decode(), name.decode()) for name in counts[::2]]
         return dict(zip(names, counts[1::2], strict=True))

@@ -40,6 +40,12 @@ const WORKERS: &str = "workers";
 pub const OF_PERIODIC: &[&str] =
     &["periodic", "periodic:messages", "periodic:due", "periodic:runs", "periodic:changed", "periodic:seen"];
 
+/// The keys of a queue's limits. `lua/lib/limit.lua` says what they hold.
+pub const OF_LIMITS: &[&str] = &["limits", "limits:tat", "limits:texts", "limits:rules", "limits:seen"];
+
+/// The keys of one limit key, whose digest follows.
+pub const OF_LIMIT: &[&str] = &["limit:line", "limit:places"];
+
 /// The kept outcome of one task, whose id follows. An outcome's effect names it.
 const RESULT: &str = "result";
 
@@ -140,6 +146,16 @@ impl Namespace {
         OF_PERIODIC.iter().map(|kind| self.queue_key(kind, queue)).collect()
     }
 
+    /// When to look again at the keys of limits.
+    pub fn limits(&self, queue: &str) -> String {
+        self.queue_key(OF_LIMITS[0], queue)
+    }
+
+    /// The keys of a queue's limits that the script of their rules takes.
+    pub fn of_rules(&self, queue: &str) -> Vec<String> {
+        ["limits", "limits:rules", "limits:seen"].iter().map(|kind| self.queue_key(kind, queue)).collect()
+    }
+
     /// The keys of a consumer, in the order in which scripts take them.
     pub fn of_consumer(&self, queue: &str, consumer: &str) -> impl Iterator<Item = String> {
         OF_CONSUMER.iter().map(move |kind| self.consumer_key(kind, queue, consumer))
@@ -167,16 +183,16 @@ impl Namespace {
     }
 
     /// Returns a key by its kind, for Python. `consumer` is the consumer's id, the task's, or the digest
-    /// of a lock.
+    /// of a lock or a limit.
     pub fn by_kind(&self, kind: &str, queue: &str, consumer: &str) -> Result<String> {
         if kind == QUEUES {
             return Ok(self.queues());
         }
         names::check_queue(queue)?;
-        if kind == WORKERS || OF_QUEUE.contains(&kind) || OF_PERIODIC.contains(&kind) {
+        if kind == WORKERS || [OF_QUEUE, OF_PERIODIC, OF_LIMITS].iter().any(|kinds| kinds.contains(&kind)) {
             return Ok(self.queue_key(kind, queue));
         }
-        if kind == RESULT || kind == UNIQUE || OF_CONSUMER.contains(&kind) {
+        if kind == RESULT || kind == UNIQUE || OF_CONSUMER.contains(&kind) || OF_LIMIT.contains(&kind) {
             return Ok(self.consumer_key(kind, queue, consumer));
         }
         let known: Vec<_> = kinds().collect();
@@ -186,8 +202,9 @@ impl Namespace {
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).copied();
-    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(of_queue).chain(OF_CONSUMER.iter().copied())
+    let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).chain(OF_LIMITS).copied();
+    let of_others = OF_CONSUMER.iter().chain(OF_LIMIT).copied();
+    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(of_queue).chain(of_others)
 }
 
 #[cfg(test)]

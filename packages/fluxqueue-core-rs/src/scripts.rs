@@ -33,13 +33,15 @@ enum Takes {
     Caller,
     /// The keys of the queue, then the starts of the keys of all consumers.
     Trim,
-    /// The keys of the queue, then the first of its periodic tasks.
+    /// The keys of the queue, then the first of its limits and of its periodic tasks.
     Promote,
     /// The keys of the queue, then those of its periodic tasks. It enqueues, so it must fail at
     /// `maxmemory`.
     Tick,
     /// The keys of the queue's periodic tasks. Clients call it too.
     Schedule,
+    /// The keys of the rules of limits. Workers call it, and operators.
+    Rules,
     /// Also the keys of one consumer.
     Consumer,
     /// Also the keys of one consumer, which the script begins or ends, and the hash of the
@@ -69,20 +71,24 @@ macro_rules! scripts {
 }
 
 scripts! {
-    "open" takes Lives, made of "keys" "clock" "message" "lock" "condemn" "arrive";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer"
-        "hold" "condemn" "arrive" "settle" "claim";
+    "open" takes Lives, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result"
+        "finish" "newer" "hold" "settle" "claim";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Life, made of "keys" "clock" "message" "dead" "result" "lock" "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "arrive" "dead" "result" "lock" "finish" "condemn";
-    "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive";
-    "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive";
+    "bury" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result" "finish"
+        "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result"
+        "finish";
+    "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
+    "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
     "trim_dead" takes Trim, made of "keys" "clock" "message" "stale";
-    "cancel" takes Caller, made of "keys" "clock" "message" "result" "lock" "condemn" "arrive";
-    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "lock" "arrive";
+    "mend_limits" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
+    "limit_rules" takes Rules, made of "clock";
+    "cancel" takes Caller, made of "keys" "clock" "message" "result" "lock" "condemn" "arrive" "limit";
+    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "lock" "condemn" "arrive" "limit";
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
-    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "expiry";
+    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "limit" "expiry";
 }
 
 /// The names of all scripts.
@@ -101,7 +107,7 @@ fn source(name: &str) -> Result<&'static Source> {
 pub fn text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let (keys, parts) = match (takes, flags) {
-        (Takes::Client | Takes::Locks | Takes::Caller | Takes::Tick | Takes::Schedule, _) => {
+        (Takes::Client | Takes::Locks | Takes::Caller | Takes::Tick | Takes::Schedule | Takes::Rules, _) => {
             return Ok(format!("{}{body}", parts.concat()));
         }
         (_, true) => return Ok(format!("{FLAGS}{}{body}", parts.concat())),
@@ -124,12 +130,16 @@ pub fn keys(
         Takes::Client => namespace.of_client(queue),
         Takes::Locks => namespace.of_client_with_locks(queue),
         Takes::Schedule => Vec::new(),
+        Takes::Rules => namespace.of_rules(queue),
         _ => namespace.of_queue(queue),
     };
     match takes {
         Takes::Trim => keys.extend(namespace.of_consumer(queue, "")),
         Takes::Caller => keys.extend(namespace.of_caller(queue)),
-        Takes::Promote => keys.extend(namespace.of_periodic(queue).into_iter().take(1)),
+        Takes::Promote => {
+            keys.push(namespace.limits(queue));
+            keys.extend(namespace.of_periodic(queue).into_iter().take(1));
+        }
         Takes::Tick | Takes::Schedule => keys.extend(namespace.of_periodic(queue)),
         _ => (),
     }
@@ -168,12 +178,14 @@ macro_rules! of_clients {
 of_clients! {
     /// The script of calls that a plain push can't write.
     enqueue;
-    /// The script of calls that want locks.
+    /// The script of calls that want locks or have limits.
     enqueue_unique;
     /// The script by which a client cancels a task.
     cancel;
     /// The script by which clients and workers change periodic tasks.
     schedule;
+    /// The script by which workers declare the rules of limits.
+    limit_rules;
 }
 
 /// A script with its digest, by which a connection calls it. A server that has forgotten

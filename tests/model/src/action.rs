@@ -195,6 +195,9 @@ impl State {
             Serve { at } => {
                 if let Some(id) = self.workers[at].current {
                     let taken = self.block(id, at == LANE);
+                    if let Some(message) = taken {
+                        self.count_hand_out(scope, message)?;
+                    }
                     self.workers[at].blocking = taken.map_or(Blocking::Idle, Blocking::Replied);
                 }
             }
@@ -225,6 +228,7 @@ impl State {
             Sweep { at, consumer } => {
                 self.sweeping = true;
                 self.sweep(scope);
+                self.look_again(scope);
                 self.schedulers[at] = consumer.map_or(Rescue::Idle, Rescue::Bury);
             }
             StepRescue { at } => self.step_rescue(scope, at)?,
@@ -234,6 +238,7 @@ impl State {
                 self.fates[task] = Fate::Open;
                 self.bound[task] = scope.version2[task];
                 self.arrive(Msg::new(task), scope, false);
+                self.call_touched(scope);
             }
             Cancel { task, looks } => self.cancel(scope, task, looks)?,
             Expire { task } => self.expired.add(task),

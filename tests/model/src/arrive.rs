@@ -26,6 +26,13 @@ impl State {
     /// none, is there.
     pub fn arrive(&mut self, message: Msg, scope: &Scope, returns: bool) {
         let message = message.plain();
+        if self.wait(scope, message, returns) {
+            return;
+        }
+        self.arrive_home(message, scope, returns);
+    }
+
+    fn arrive_home(&mut self, message: Msg, scope: &Scope, returns: bool) {
         let home = self.home(message, scope);
         if home == Place::Pending && scope.priorities[message.task()] > 0 {
             if self.ranked_head(scope).is_some() || scope.is(Mutant::NoGuard) {
@@ -38,6 +45,11 @@ impl State {
         } else {
             self.list(home).push(message);
         }
+    }
+
+    /// Puts a message past its limit, without a place.
+    pub fn arrive_past_limit(&mut self, message: Msg, scope: &Scope, returns: bool) {
+        self.arrive_home(message.plain(), scope, returns);
     }
 
     /// Puts a message to the front of a list. There it must not hide one with a priority at the

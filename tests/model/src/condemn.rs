@@ -77,7 +77,7 @@ impl State {
 
     fn answer_cancel(&mut self, scope: &Scope, task: usize, looks: bool) -> Answer {
         let of_task = |list: &List| list.iter().find(|m| m.task() == task);
-        let lists = [self.delayed, self.prioritized, self.pending, self.suspects];
+        let lists = [self.delayed, self.prioritized, self.pending, self.suspects, self.limit.line];
         let waiting = lists.iter().find_map(of_task);
         if !looks {
             self.overlooked.add(task);
@@ -86,6 +86,10 @@ impl State {
         if let Some(message) = waiting {
             for list in [&mut self.delayed, &mut self.prioritized, &mut self.pending, &mut self.suspects] {
                 list.remove(message);
+            }
+            self.limit.line.remove(message);
+            if !scope.is(Mutant::CancelKeepsPlace) {
+                self.leave(message);
             }
             let mut condemned = message.condemn(Why::Cancelled);
             // One that has expired ends so.
@@ -96,6 +100,7 @@ impl State {
                 condemned = condemned.told();
             }
             self.push_front(condemned, self.home(condemned, scope), scope);
+            self.call_touched(scope);
             self.guard(scope);
             return Answer::Cancelled;
         }

@@ -186,7 +186,7 @@ impl State {
 
     /// Whether a list or a set of the queue has the task.
     fn waits(&self, task: usize) -> bool {
-        let lists = [&self.delayed, &self.prioritized, &self.pending, &self.suspects];
+        let lists = [&self.delayed, &self.prioritized, &self.pending, &self.suspects, &self.limit.line];
         lists.into_iter().any(|list| list.iter().any(|m| m.task() == task))
     }
 

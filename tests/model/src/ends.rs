@@ -93,6 +93,13 @@ impl State {
             self.renew(scope, message);
             self.begun[task] = false;
         }
+        let keeps_place = match outcome {
+            Outcome::Release | Outcome::CutOff => scope.is(Mutant::ReleaseKeepsPlace),
+            _ => scope.is(Mutant::RetryKeepsPlace),
+        };
+        if !keeps_place {
+            self.leave(message);
+        }
         let ignores = older || scope.is(Mutant::SettleIgnoresCancel);
         if self.cancelled.has(task) && !ignores {
             // No attempt follows. The worker that claims it ends it.
@@ -121,6 +128,9 @@ impl State {
             return Err(Violation::EndedWithoutCause);
         }
         self.fates[task] = fate;
+        if !scope.is(Mutant::EndKeepsPlace) {
+            self.leave(message);
+        }
         let by_field = fate == Fate::Done && scope.is(Mutant::EndsByField);
         let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside);
         self.bound[task] &= by_field || aside;

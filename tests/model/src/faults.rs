@@ -117,6 +117,7 @@ impl State {
     /// A third of a lease passes. Then healthy workers renew their leases, and a
     /// scheduler sweeps, unless a fault prevents it.
     pub fn tick(&mut self, scope: &Scope) -> Result<(), Violation> {
+        self.renew_rate();
         self.swept = (self.swept + 1).min(GAP + 1);
         self.quiet = self.quiet.saturating_sub(1);
         for consumer in &mut self.consumers {
@@ -129,6 +130,7 @@ impl State {
             if !scope.is(Mutant::PromoteDoesNotGuard) {
                 self.guard(scope);
             }
+            self.look_again(scope);
             self.excused = false;
             self.forget_cancels(scope);
             check(self, scope)?;

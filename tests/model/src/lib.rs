@@ -11,6 +11,7 @@ pub mod condemn;
 pub mod enabled;
 pub mod ends;
 pub mod faults;
+pub mod limit;
 pub mod list;
 pub mod lock;
 pub mod mutant;

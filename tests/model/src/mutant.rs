@@ -120,10 +120,40 @@ pub enum Mutant {
     DrainCountsFailure,
     /// An outcome of an earlier attempt replaces the message of the next one (rule 22).
     OldOutcomeRewrites,
+    /// A script calls a task although no place is free.
+    CallsPastTheLimit,
+    /// A script calls a task before its rate allows it.
+    CallsBeforeItsTime,
+    /// No script calls the next task when a place is free.
+    FreedCallsNone,
+    /// No scheduler looks at limits that are due.
+    LooksNeverAgain,
+    /// A cancelled task that waits for its limit is called as it is.
+    CallIgnoresCancel,
+    /// `promote` puts a due message past its limit.
+    PromotePassesTheLimit,
+    /// A retry keeps the place of the attempt before.
+    RetryKeepsPlace,
+    /// A release keeps its place.
+    ReleaseKeepsPlace,
+    /// The end of a task keeps its place.
+    EndKeepsPlace,
+    /// `open` gives a message back and keeps its place.
+    OpenKeepsPlace,
+    /// A rescue keeps the place of the lost attempt.
+    MoveKeepsPlace,
+    /// `reclaim` keeps the place of what it returns.
+    ReclaimKeepsPlace,
+    /// `cancel` condemns a called message and keeps its place.
+    CancelKeepsPlace,
+    /// A message from a BLMOVE does not pay for its rate when an exchange adopts it.
+    AdoptDoesNotPay,
+    /// A message from a BLMOVE does not pay for its rate when `open` keeps it.
+    OpenDoesNotPay,
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 58] = [
+pub const ALL: [Mutant; 73] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -182,4 +212,19 @@ pub const ALL: [Mutant; 58] = [
     Mutant::SnoozeCountsFailure,
     Mutant::DrainCountsFailure,
     Mutant::OldOutcomeRewrites,
+    Mutant::CallsPastTheLimit,
+    Mutant::CallsBeforeItsTime,
+    Mutant::FreedCallsNone,
+    Mutant::LooksNeverAgain,
+    Mutant::CallIgnoresCancel,
+    Mutant::PromotePassesTheLimit,
+    Mutant::RetryKeepsPlace,
+    Mutant::ReleaseKeepsPlace,
+    Mutant::EndKeepsPlace,
+    Mutant::OpenKeepsPlace,
+    Mutant::MoveKeepsPlace,
+    Mutant::ReclaimKeepsPlace,
+    Mutant::CancelKeepsPlace,
+    Mutant::AdoptDoesNotPay,
+    Mutant::OpenDoesNotPay,
 ];

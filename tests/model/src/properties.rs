@@ -63,12 +63,20 @@ pub enum Violation {
     EffectTwice,
     /// A snooze or a drain was counted as a failure, or not at all.
     CountedAsFailure,
+    /// More tasks with one limit are called than it allows.
+    LimitExceeded,
+    /// A place belongs to no message, or a called message has none.
+    PlacesDiffer,
+    /// A task waits for its limit, and nothing will call it.
+    CalledByNone,
+    /// More tasks were handed out in a tick than the rate allows.
+    RateExceeded,
     /// The model contradicts itself.
     Model,
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 26] = [
+pub const ALL: [Violation; 30] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -95,6 +103,10 @@ pub const ALL: [Violation; 26] = [
     Violation::EffectMissing,
     Violation::EffectTwice,
     Violation::CountedAsFailure,
+    Violation::LimitExceeded,
+    Violation::PlacesDiffer,
+    Violation::CalledByNone,
+    Violation::RateExceeded,
 ];
 
 /// Checks the properties of a state. Each step checks its own properties.
@@ -102,6 +114,7 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     for task in 0..2 {
         let here = |list: &List| list.iter().filter(|m| m.task() == task).count();
         let mut places = here(&state.pending) + here(&state.prioritized) + here(&state.suspects) + here(&state.delayed);
+        places += here(&state.limit.line);
         places += state.consumers.iter().map(|c| here(&c.claimed) + here(&c.inbox)).sum::<usize>();
         places += usize::from(state.fates[task] != Fate::Open);
         match places {
@@ -129,6 +142,7 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
             }
         }
     }
+    state.check_limit(scope)?;
     if state.is_idle_beside_prioritized() {
         return Err(Violation::IdleBesidePrioritized);
     }

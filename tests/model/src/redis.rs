@@ -60,6 +60,9 @@ impl State {
             if !self.puts_off(scope, older, message) {
                 self.hold(id, message)?;
                 self.hand_out(scope, message);
+                if !scope.is(Mutant::AdoptDoesNotPay) {
+                    self.pay(scope, message);
+                }
             }
         }
         Ok(inbox)
@@ -86,8 +89,15 @@ impl State {
                         Some(new) if keep.remove(message) => {
                             self.hold(new as usize, message)?;
                             holds.push(message);
+                            // It may have begun, and no exchange has seen it.
+                            if inbox.has(message) && !scope.is(Mutant::OpenDoesNotPay) {
+                                self.pay(scope, message);
+                            }
                         }
                         _ => {
+                            if !scope.is(Mutant::OpenKeepsPlace) {
+                                self.leave(message);
+                            }
                             let returned = self.returned(message, scope.is(Mutant::OpenIgnoresCancel));
                             self.arrive(returned, scope, true);
                             self.leaves(message);
@@ -107,6 +117,7 @@ impl State {
         if let Some(new) = new {
             self.consumers[new as usize].score = Score::Alive(LEASE);
         }
+        self.call_touched(scope);
         self.guard(scope);
         Ok(Reply::Opened(Some(holds)))
     }
@@ -137,6 +148,7 @@ impl State {
         for (message, outcome) in settled.iter().zip(outcomes.into_iter().flatten()) {
             self.settle(scope, id, message, outcome, older)?;
         }
+        self.call_touched(scope);
         let mut claimed = List::EMPTY;
         if scope.is(Mutant::AdoptedIsHandedOut) {
             claimed = adopted;
@@ -151,8 +163,11 @@ impl State {
             }
             self.hold(id, message)?;
             self.hand_out(scope, message);
+            self.pay(scope, message);
+            self.count_hand_out(scope, message)?;
             claimed.push(message);
         }
+        self.call_touched(scope);
         let priority = |m: Msg| scope.priorities[m.task()];
         let best_left = self.prioritized.iter().chain(self.pending.iter()).map(priority).max();
         if claim > 0 && !suspects && claimed.iter().any(|m| Some(priority(m)) < best_left) {
@@ -192,6 +207,7 @@ impl State {
             }
             self.consumers[id].score = Score::Tombstone;
             self.adopt(scope, id, false)?;
+            self.call_touched(scope);
             let claimed = self.consumers[id].claimed;
             if !self.consumers[id].lost && (!claimed.is_empty() || self.has_living_owner(id)) {
                 return Err(Violation::HealthyWorkerRescued);
@@ -223,6 +239,9 @@ impl State {
             self.count_loss(message)?;
             if !ends {
                 self.renew(scope, raised);
+                if !scope.is(Mutant::MoveKeepsPlace) {
+                    self.leave(message);
+                }
                 let returned = self.returned(raised, scope.is(Mutant::MoveIgnoresCancel));
                 self.arrive(returned, scope, true);
             } else {
@@ -234,6 +253,7 @@ impl State {
             }
             self.leaves(message);
         }
+        self.call_touched(scope);
         self.guard(scope);
         Ok(())
     }
@@ -256,10 +276,14 @@ impl State {
                 self.count_loss(message)?;
                 message = message.raised();
             }
+            if !scope.is(Mutant::ReclaimKeepsPlace) {
+                self.leave(message);
+            }
             let returned = self.returned(message, scope.is(Mutant::ReclaimIgnoresCancel));
             self.arrive(returned, scope, true);
             self.leaves(message);
         }
+        self.call_touched(scope);
         self.guard(scope);
         Ok(())
     }
@@ -268,8 +292,14 @@ impl State {
     pub fn promote(&mut self, scope: &Scope, message: Msg) {
         if self.delayed.remove(message) {
             self.overlooked.remove(message.task());
-            self.arrive(self.due(scope, message), scope, false);
+            let due = self.due(scope, message);
+            if scope.is(Mutant::PromotePassesTheLimit) {
+                self.arrive_past_limit(due, scope, false);
+            } else {
+                self.arrive(due, scope, false);
+            }
         }
+        self.call_touched(scope);
         if !scope.is(Mutant::PromoteDoesNotGuard) {
             self.guard(scope);
         }

@@ -32,6 +32,10 @@ pub struct Scope {
     /// Whether both tasks want the same lock, so that one waits for the other before it is
     /// enqueued.
     pub one_lock: bool,
+    /// Whether both tasks have one limit: one at once.
+    pub limited: bool,
+    /// Whether that limit has a rate: one in a tick.
+    pub has_rate: bool,
     /// Whether tasks of version 2 hold their lock only until they are handed out.
     pub until_start: bool,
     /// Their priorities. A task with a priority above 0 has a version 2 message as well.
@@ -71,6 +75,8 @@ impl Scope {
         tasks: GOOD,
         version2: [false; 2],
         one_lock: false,
+        limited: false,
+        has_rate: false,
         until_start: false,
         priorities: [0; 2],
         cancels: [false; 2],
@@ -108,6 +114,16 @@ impl Scope {
             faults,
             ..Scope::one(name, kinds)
         }
+    }
+
+    /// Two tasks with one limit, of which the first may fail once, with one fault of these kinds.
+    pub const fn limited(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        Scope { tasks: [Kind::MayFail, Kind::Good], version2: [true; 2], limited: true, ..Scope::one(name, kinds) }
+    }
+
+    /// The same with a rate.
+    pub const fn with_rate(name: &'static str, kinds: &'static [Fault]) -> Scope {
+        Scope { has_rate: true, ..Scope::limited(name, kinds) }
     }
 
     /// One worker, a task that runs until it is cancelled and one that may fail, both of which
@@ -194,6 +210,18 @@ impl Scope {
             Scope { workers: 1, ..Scope::expiring("an expiry, and a worker is drained", &[Drain]) },
             Scope { workers: 1, ..Scope::snoozing("snoozes, and a kill or break", &[Kill, Break]) },
             Scope { workers: 1, ..Scope::snoozing("snoozes, and a worker is drained", &[Drain]) },
+            Scope::limited("a limit, and a kill or break", &[Kill, Break]),
+            Scope::limited("a limit, and a worker is drained", &[Drain]),
+            Scope { workers: 1, ..Scope::with_rate("a rate, and a kill or break", &[Kill, Break]) },
+            Scope { workers: 1, ..Scope::with_rate("a rate, a drain or a restart", &[Drain, Restart]) },
+            Scope { tasks: POISON, schedulers: 2, faults: 0, ..Scope::limited("poison with a limit", &[]) },
+            Scope {
+                tasks: [Kind::Endless, Kind::MayFail],
+                cancels: [true; 2],
+                workers: 1,
+                ..Scope::with_rate("a rate, cancels, a kill or break", &[Kill, Break])
+            },
+            Scope { expires: [true; 2], workers: 1, ..Scope::limited("a limit, and expiries", &[Kill]) },
             Scope {
                 cancels: [true; 2],
                 tasks: [Kind::MayFail, Kind::Snoozes],
@@ -234,6 +262,9 @@ impl Scope {
             Scope::snoozing("snoozes, and a kill, two workers", &[Kill]),
             Scope::snoozing("snoozes, and a break, two workers", &[Break]),
             Scope::snoozing("snoozes, and a drain, two workers", &[Drain]),
+            Scope::with_rate("a rate, a fault, two workers", &[Kill, Break, Drain]),
+            Scope { slots: 2, ..Scope::limited("a limit, two slots", &[Kill, Break]) },
+            Scope { workers: 1, ..Scope::with_rate("a rate, and a worker is stopped", &[Stop]) },
             Scope { name: "poison and a fault", faults: 1, kinds: &[Break, Drain, Restart], ..Scope::POISON },
         ]);
         scopes

@@ -5,6 +5,7 @@
 //! state has only ages and remaining times, so time can go on without end.
 
 use crate::ends::Told;
+use crate::limit::Limit;
 use crate::list::{List, Msg};
 use crate::process::*;
 use crate::scope::Scope;
@@ -152,6 +153,8 @@ pub struct State {
     pub suspects: List,
     /// The zset `delayed`.
     pub delayed: List,
+    /// The keys of the limit.
+    pub limit: Limit,
     /// The fates of the tasks.
     pub fates: [Fate; 2],
     /// Whether the lock or place of a version 2 task is in Redis.
@@ -210,6 +213,7 @@ impl State {
             excused: false,
             suspects: List::EMPTY,
             delayed: List::EMPTY,
+            limit: Limit::of_first(scope),
             fates: [Fate::Open, Fate::NotEnqueued],
             bound: [scope.version2[0], false],
             freed: [false; 2],
@@ -263,7 +267,7 @@ impl State {
 
     /// All messages in Redis.
     pub fn messages(&self) -> impl Iterator<Item = Msg> + use<'_> {
-        let lists = [&self.pending, &self.prioritized, &self.suspects, &self.delayed];
+        let lists = [&self.pending, &self.prioritized, &self.suspects, &self.delayed, &self.limit.line];
         let held = self.consumers.iter().flat_map(|c| [&c.claimed, &c.inbox]);
         lists.into_iter().chain(held).flat_map(List::iter)
     }

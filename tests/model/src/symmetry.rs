@@ -24,6 +24,9 @@ impl State {
             self.swap_tasks();
         }
         self.delayed.sort();
+        for set in [&mut self.limit.places, &mut self.limit.unpaid, &mut self.limit.handed] {
+            set.sort();
+        }
         for consumer in &mut self.consumers {
             consumer.claimed.sort();
         }
@@ -76,6 +79,9 @@ impl State {
         self.pending.map(swap);
         self.suspects.map(swap);
         self.delayed.map(swap);
+        for list in [&mut self.limit.line, &mut self.limit.places, &mut self.limit.unpaid, &mut self.limit.handed] {
+            list.map(swap);
+        }
         for consumer in &mut self.consumers {
             consumer.claimed.map(swap);
             consumer.inbox.map(swap);

@@ -45,6 +45,11 @@ const CANCELLED_BREAK: Scope = Scope::cancelled("cancelled, broken", &[Fault::Br
 const CANCELLED_POISON: Scope = Scope { tasks: [Kind::Good, Kind::Poison], cancels: [false, true], ..CANCELLED_KILL };
 const SNOOZING: Scope = Scope { faults: 0, ..Scope::snoozing("snoozing", &[]) };
 const EXPIRING: Scope = Scope { faults: 0, ..Scope::expiring("expiring", &[]) };
+const LIMITED: Scope = Scope { faults: 0, ..Scope::limited("limited", &[]) };
+const LIMITED_KILL: Scope = Scope::limited("limited, killed", &[Fault::Kill]);
+const LIMITED_BREAK: Scope = Scope::limited("limited, broken", &[Fault::Break]);
+const RATE: Scope = Scope { faults: 0, ..Scope::with_rate("rate", &[]) };
+const RATE_BREAK: Scope = Scope::with_rate("rate, broken", &[Fault::Break]);
 const RESTART: Scope = Scope::one("restart", &[Fault::Restart]);
 
 caught! {
@@ -106,4 +111,19 @@ caught! {
     a_snooze_counts_as_a_failure: SnoozeCountsFailure in SNOOZING => CountedAsFailure;
     a_drain_counts_as_a_failure: DrainCountsFailure in Scope::one("drain", &[Fault::Drain]) => CountedAsFailure;
     an_old_outcome_replaces_a_message: OldOutcomeRewrites in Scope::snoozing("snoozing, broken", &[Fault::Break]) => CountedAsFailure;
+    a_task_is_called_past_the_limit: CallsPastTheLimit in LIMITED => LimitExceeded;
+    a_task_is_called_before_its_time: CallsBeforeItsTime in RATE => RateExceeded;
+    a_free_place_calls_none: FreedCallsNone in LIMITED => CalledByNone;
+    limits_that_are_due_are_left_alone: LooksNeverAgain in RATE => NeverEnds;
+    a_call_ignores_a_cancel: CallIgnoresCancel in Scope { cancels: [true; 2], has_long_lists: true, ..LIMITED } => CancelledWaits;
+    promote_passes_the_limit: PromotePassesTheLimit in LIMITED => PlacesDiffer;
+    a_retry_keeps_the_place: RetryKeepsPlace in LIMITED => PlacesDiffer;
+    a_release_keeps_the_place: ReleaseKeepsPlace in Scope { slots: 1, ahead: 2, workers: 1, ..Scope::limited("limited, drained", &[Fault::Drain]) } => PlacesDiffer;
+    an_end_keeps_the_place: EndKeepsPlace in LIMITED => PlacesDiffer;
+    open_keeps_the_place: OpenKeepsPlace in LIMITED_BREAK => PlacesDiffer;
+    a_rescue_keeps_the_place: MoveKeepsPlace in LIMITED_KILL => PlacesDiffer;
+    reclaim_keeps_the_place: ReclaimKeepsPlace in LIMITED_BREAK => PlacesDiffer;
+    cancel_keeps_the_place: CancelKeepsPlace in Scope { cancels: [true; 2], ..LIMITED } => PlacesDiffer;
+    a_blmove_does_not_pay: AdoptDoesNotPay in RATE => RateExceeded;
+    open_does_not_pay: OpenDoesNotPay in RATE_BREAK => RateExceeded;
 }

@@ -48,12 +48,15 @@ INTO_THE_CLAIMED_HASH = {
 TO_A_LIST = {
     # All that returns to a list, or has a priority, goes through `arrive`.
     ("RPUSH", "list"): ["lib/arrive.lua"],
-    # The first is a call that follows an end, at its place.
-    ("LPUSH", "list"): ["lib/finish.lua", "promote.lua"],
+    # From the line of a limit to the end of its list; a call that follows an end, at its place.
+    ("LPUSH", "list"): ["lib/arrive.lua", "lib/finish.lua", "promote.lua"],
     # With a priority: at the head of pending, in the zset, or there already.
     ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The last two ask for the right to it, and add nothing.
     ("ZADD", "PRIORITIZED"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
+    # Into the line of a limit: to its head if it returns.
+    ("RPUSH", "LINE .. digest"): ["lib/limit.lua"],
+    ("LPUSH", "LINE .. digest"): ["lib/limit.lua"],
     # The inbox of a tombstone.
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
@@ -75,6 +78,10 @@ TO_A_LIST = {
 OUT_OF_A_LIST = {
     # A condemned message is in its place.
     ("LREM", "list"): ["cancel.lua"],
+    # Called, at its new place by then. The others ask for the right, and remove nothing.
+    ("RPOP", "LINE .. digest"): ["lib/limit.lua", "lib/limit.lua", "lib/limit.lua"],
+    # A condemned message that waited in a line.
+    ("LREM", "line"): ["cancel.lua"],
     # Replaced by another task. One of the two asks for the right.
     ("ZREM", "DELAYED"): ["cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"],
     ("ZREM", "PRIORITIZED"): ["cancel.lua", "cancel.lua"],
@@ -94,20 +101,59 @@ TO_THE_FRONT = {
     "arrivals().push_front(home(delayed), delayed)": ["cancel.lua"],
 }
 ARRIVALS = {
-    "arrivals().arrive(condemning().cancelled(message), true)": ["move.lua", "reclaim.lua"],
-    "arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)": [
-        "lib/settle.lua"
-    ],
+    "arrive(condemning().cancelled(message), true)": ["move.lua", "reclaim.lua"],
+    "arrive(condemning().cancel(payload ~= '' and payload or message), true)": ["lib/settle.lua"],
     # Released: as it is, or with a raised count.
-    "arrivals().arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
-    "arrivals().arrive(condemning().cancelled(m), true)": ["open.lua"],
-    "arrivals().arrive(due[from], false)": ["promote.lua"],
+    "arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
+    "arrive(condemning().cancelled(m), true)": ["open.lua"],
+    "arrive(due[from], false)": ["promote.lua"],
+    # A limited one without room for the mark of a condemned one.
+    "arrive(delayed, true)": ["cancel.lua"],
+    "arrive(limited[i], false)": ["tick.lua"],
+}
+# Past the limit of a message: those that are known to have none, and those that were called.
+PAST_THE_LIMIT = {
+    "arrivals().arrive(message, returns)": ["lib/limit.lua"],
+    "arrivals().arrive(ready[i], true)": ["lib/limit.lua"],
+    "arrivals().arrive(ready[i], false, true)": ["lib/limit.lua"],
     "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua", "tick.lua"],
+}
+# Into the line of a limit.
+INTO_A_LINE = {
+    "limited.wait(message, returns)": ["lib/limit.lua"],
+    "limits().wait(limited[i].message, false, limited[i].limit_text)": ["enqueue_unique.lua"],
+}
+# Each way out of a claimed hash, an inbox or a list frees the place in a limit, unless it is the
+# way to the next worker. An end does it in `finish`.
+LEAVES = {
+    "limited.leave(message, entry)": ["lib/finish.lua"],
+    "limited.leave(message, f)": ["lib/settle.lua", "move.lua"],
+    "limited.leave(message, (field(message)))": ["cancel.lua", "reclaim.lua"],
+    "limits().leave(m, f)": ["open.lua"],
+}
+# Each way into a claimed hash pays for the rate, unless an exchange has done so before.
+HANDED = {
+    "limited.handed(t, message)": ["lib/hold.lua"],
+    "limits().handed(t, limited[i])": ["lib/claim.lua"],
+    "limits().handed(t, popped[i])": ["lib/claim.lua"],
+    "limits().handed(t, m)": ["open.lua"],
+}
+# A script that can touch a limit ends with this.
+CALLS_TOUCHED = {
+    "limits_made.call_touched(t)": [
+        *("bury.lua", "cancel.lua", "exchange.lua", "exchange.lua"),
+        *("mend_limits.lua", "move.lua", "open.lua", "promote.lua"),
+    ],
+    "limits_made.call_touched(now())": ["reclaim.lua"],
+    "limits().call_touched(t)": ["enqueue_unique.lua", "tick.lua"],
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
     "arrivals().guard()": ["cancel.lua", "exchange.lua", "open.lua", "promote.lua"],
-    "arrivals().guard_front()": ["move.lua", "reclaim.lua"],
+    "arrivals().guard_front()": [
+        *("bury.lua", "enqueue_unique.lua", "mend_limits.lua"),
+        *("move.lua", "reclaim.lua", "tick.lua"),
+    ],
 }
 DEAD_SET = {
     ("ZADD", "DEAD"): ["lib/dead.lua"],
@@ -128,6 +174,12 @@ LOCKS = {
     ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "unique"): ["tick.lua"],
 }
+# Some of these ask for the right, and change nothing.
+LIMITS = {
+    ("ZADD", "PLACES .. digest"): ["lib/limit.lua", "lib/limit.lua"],
+    ("ZREM", "PLACES .. digest"): ["lib/limit.lua", "lib/limit.lua", "lib/limit.lua"],
+    ("ZREM", "places"): ["mend_limits.lua"],
+}
 # A result is kept by `finish`, and by `cancel` for a task that waits. The first of each asks for
 # the right, and writes nothing.
 RESULTS = {
@@ -141,8 +193,10 @@ WITHOUT_MESSAGES = {
     # The messages of periodic tasks are not tasks yet.
     *("PERIODIC", "PERIODIC_MESSAGES", "PERIODIC_DUE", "PERIODIC_RUNS"),
     *("PERIODIC_CHANGED", "PERIODIC_SEEN"),
+    *("LIMITS", "TAT", "TEXTS", "RULES", "SEEN"),
 }
 READING = {
+    *("HGETALL", "HLEN", "ZCOUNT"),
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
     *("HKEYS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
 }
@@ -208,6 +262,8 @@ def test_ends_are_counted_by_finish_park_and_the_list_of_plain_successes_alone()
         ("enqueue_unique.lua", "'cancelled'"): 1,
         ("lib/settle.lua", "'retried'"): 1,
         ("move.lua", "'rescued'"): 1,
+        # A length, not an end.
+        ("lib/limit.lua", "'in_line'"): 1,
     }
 
 
@@ -245,16 +301,25 @@ def test_the_page_has_every_end_with_its_counter() -> None:
 
 def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
     listed = [OUT_OF_THE_CLAIMED_HASH, INTO_THE_CLAIMED_HASH, TO_A_LIST, OUT_OF_A_LIST, DEAD_SET]
-    listed += [RESULTS, LOCKS]
+    listed += [RESULTS, LOCKS, LIMITS]
     everything = {way: files for ways in listed for way, files in ways.items()}
     assert len(everything) == sum(map(len, listed))
     assert {way: sorted(files) for way, files in writes().items()} == everything
 
 
 def test_every_return_goes_through_arrive_and_every_script_with_one_keeps_the_guard() -> None:
-    assert found("arrivals().arrive") == ARRIVALS
+    assert found("arrive") == ARRIVALS
+    assert found("arrivals().arrive") == PAST_THE_LIMIT
     assert found("arrivals().push_front") == TO_THE_FRONT
     assert found("arrivals().guard") | found("arrivals().guard_front") == GUARDS
+
+
+def test_every_way_through_a_limit_is_listed() -> None:
+    assert found("limited.wait") | found("limits().wait") == INTO_A_LINE
+    assert found("limited.leave") | found("limits().leave") == LEAVES
+    assert found("limited.handed") | found("limits().handed") == HANDED
+    calls = found("limits_made.call_touched") | found("limits().call_touched")
+    assert calls == CALLS_TOUCHED
 
 
 def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:

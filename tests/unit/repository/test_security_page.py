@@ -42,6 +42,12 @@ FOR_CALLBACKS = {"lpush"}
 WITH_PRIORITIES = {"exists", "lindex", "rpop", "rpush", "zrange", "zremrangebyrank"}
 # A block of the page for results adds these, and those for a cluster.
 FOR_RESULTS = {"set", "publish", "spublish"}
+# A block of the page for limits adds these, for the roles that do not have them anyway; and the
+# rest is of the functions for limits that the role does not reach.
+FOR_LIMITS = {
+    "worker": {"lpush", "zcard", "zcount"} | {"hlen", "hscan", "zrangebyscore"},
+    "scheduler": {"zcount", "hgetall", "zremrangebyscore"},
+}
 # Only workers reach these: they have a grace for messages of newer versions.
 WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
 # The page adds these for a cluster.
@@ -79,11 +85,12 @@ def of_scripts(role: str) -> set[str]:
             set().union(*(called(script(name)) for name in WORKER_SCRIPTS))
             - FOR_RESULTS
             - FOR_CALLBACKS
+            - FOR_LIMITS[role]
         )
     not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}
     others = [called(script(name)) for name in script_names() if name not in not_here]
     assert called(script("open")) >= OPEN_OF_SCHEDULER
-    return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE - FOR_RESULTS
+    return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE - FOR_RESULTS - FOR_LIMITS[role]
 
 
 def imported_from_control(file: Path) -> set[Path]:

@@ -47,7 +47,8 @@ def test_few_queues_are_all_asked_and_cost_no_question() -> None:
 def test_many_idle_queues_cost_one_command_for_each_hundred() -> None:
     client = FakeClient()
     assert list(idle_queues(client).others(NAMES)) == []
-    assert client.asked == [GROUP, GROUP, 50]
+    # Two keys of each queue.
+    assert client.asked == [2 * GROUP, 2 * GROUP, 2 * 50]
 
 
 def test_a_group_with_a_delayed_task_is_asked_and_then_that_queue_alone() -> None:
@@ -57,12 +58,12 @@ def test_a_group_with_a_delayed_task_is_asked_and_then_that_queue_alone() -> Non
     for name in NAMES[100:200]:
         idle.saw(name, is_empty=name != "q120")
     assert idle.others(NAMES) == ["q120"]
-    assert sum(client.asked) == 249
+    assert sum(client.asked) == 2 * 249
     # Its set is empty now.
     client.delaying.clear()
     idle.saw("q120", is_empty=True)
     assert list(idle.others(NAMES)) == []
-    assert sum(client.asked) == 250
+    assert sum(client.asked) == 2 * 250
 
 
 def test_a_queue_that_is_gone_is_not_asked() -> None:

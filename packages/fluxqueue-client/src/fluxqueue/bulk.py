@@ -152,7 +152,8 @@ class BulkCalls:
         return calls, (over, len(calls))
 
     def _resolved(self, call: object, *, scripted: bool = False) -> Any:
-        """Returns what the core needs of a `TaskCall`: route, arguments, headers, id and lock."""
+        """Returns what the core needs of a `TaskCall`: route, arguments, headers, id, lock and
+        limit."""
         if isinstance(call, Unprepared):
             call = call.prepared(self._task, self._lock)
         if not isinstance(call, TaskCall):
@@ -173,7 +174,7 @@ class BulkCalls:
             key = call.key if rule.is_function else rule.key(call.args, call.kwargs)
             lock = rule.of_key(key, has_chosen_id="task_id" in options)
         headers = as_json(options.get("headers"))
-        return route, call.args, call.kwargs, headers, options.get("task_id"), lock
+        return route, call.args, call.kwargs, headers, options.get("task_id"), lock, None
 
     async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         """As `send`, on the running event loop."""

@@ -16,7 +16,8 @@ class Lengths:
     """Numbers of tasks. None: Redis can't count them, because the key has another type.
 
     Attributes:
-        pending: tasks that wait for a worker, with those that have a priority.
+        pending: tasks that wait for a worker, with those that have a priority and those that wait
+            for their limit.
         suspects: tasks that have lost two workers and wait to run alone.
         delayed: tasks that wait for their time, such as retries.
         claimed: tasks that workers hold.
@@ -53,6 +54,7 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
             for command in (
                 ("LLEN", client.key("pending", queue)),
                 ("ZCARD", client.key("prioritized", queue)),
+                ("HGET", client.key("stats", queue), "in_line"),
                 ("LLEN", client.key("suspects", queue)),
                 ("ZCARD", client.key("delayed", queue)),
                 ("ZCARD", client.key("dead", queue)),
@@ -61,17 +63,17 @@ def _read(client: RedisClient, queues: Sequence[str]) -> dict[str, Lengths]:
             )
         )
     )
-    rows = dict(zip(queues, zip(*[replies] * 6, strict=True), strict=True))
-    claimed = _count_claimed(client, {queue: row[5] for queue, row in rows.items()})
+    rows = dict(zip(queues, zip(*[replies] * 7, strict=True), strict=True))
+    claimed = _count_claimed(client, {queue: row[6] for queue, row in rows.items()})
     return {
         queue: Lengths(
-            pending=total(pending, prioritized),
+            pending=total(pending, prioritized, _number(in_line)),
             suspects=total(suspects),
             delayed=total(delayed),
             claimed=claimed.get(queue),
             dead=total(dead),
         )
-        for queue, (pending, prioritized, suspects, delayed, dead, _) in rows.items()
+        for queue, (pending, prioritized, in_line, suspects, delayed, dead, _) in rows.items()
     }
 
 
@@ -90,6 +92,11 @@ def _count_claimed(client: RedisClient, consumers: Mapping[str, Reply]) -> dict[
         for (queue, _), reply in zip(some, replies, strict=True):
             counts[queue] += total(reply) or 0
     return counts
+
+
+def _number(reply: Reply) -> Reply:
+    """A counter, 0 if it does not exist."""
+    return int(reply or 0) if isinstance(reply, bytes | None) else reply
 
 
 def total(*replies: Reply) -> int | None:

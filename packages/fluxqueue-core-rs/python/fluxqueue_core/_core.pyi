@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
-# The route of a call, its arguments, headers, id and lock.
+# The route of a call, its arguments, headers, id, lock and limit.
 _Resolved: TypeAlias = tuple[
     Route,
     tuple[Any, ...],
@@ -14,6 +14,7 @@ _Resolved: TypeAlias = tuple[
     bytes | None,
     str | None,
     tuple[str, str, bool] | None,
+    tuple[str, str] | None,
 ]
 
 __all__ = [
@@ -170,6 +171,9 @@ class Route:
         namespace: that of the queue. '' for the default one.
         delay: its calls are due this many milliseconds later, by the clock of Redis.
         at: its calls are due at this time, in milliseconds since 1970.
+        limit: the numbers of the limit that its calls have: how many run at once (0: any
+            number), in which time one begins, in microseconds (0: at any rate), and how many
+            may begin at once after a while without any (1 or more).
         terms: the options of the task that its messages carry, as
             `fluxqueue.options.Terms.sent` returns them, or options of a call: `priority`
             (0 to 9), `expires` (seconds from the call on), `expires_at` (ms since 1970,
@@ -181,7 +185,7 @@ class Route:
         ConfigurationError: a name is empty, too long or has a character that could
             break a key or a log line; or a term is out of its range.
         TypeError: there is no such term, or it has the wrong type.
-        ValueError: both `delay` and `at` are given.
+        ValueError: both `delay` and `at` are given, or a number is out of its range.
 
     Why: docs/decisions/0058-a-route-takes-terms-by-keyword.md
     """
@@ -195,6 +199,7 @@ class Route:
         delay: int | None = None,
         at: int | None = None,
         lock: tuple[str, int, bool, int] | None = None,
+        limit: tuple[int, int, int] | None = None,
         **terms: Any,
     ) -> Route: ...
     @property
@@ -228,6 +233,7 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
         lock: tuple[str, str, bool] | None = None,
+        limit: tuple[str, str] | None = None,
     ) -> str | None:
         """Puts one task into Redis. Blocks the calling thread, and releases the GIL.
 
@@ -238,6 +244,9 @@ class Producer:
             task_id: an id from `new_task_id`. None: the producer makes one.
             lock: the lock that the call wants: its digest (32 hexadecimal digits), text for
                 people, and whether the caller chose the id. The route has locks too.
+            limit: the key of the call's limit: its digest (32 hexadecimal digits, of which the
+                first 16 are those of the limit's name), and text for people. The route has
+                the limit's numbers.
 
         Raises:
             orjson.JSONEncodeError: an argument can't be written as JSON.
@@ -257,6 +266,7 @@ class Producer:
         task_id: str | None = None,
         result: Any = None,
         lock: tuple[str, str, bool] | None = None,
+        limit: tuple[str, str] | None = None,
     ) -> asyncio.Future[Any]:
         """Puts one task into Redis on the connection of the running event loop.
 
@@ -297,8 +307,8 @@ class Producer:
                 `resolve` takes apart.
             per_call: called once per call, with its headers and its id if the caller gave
                 them. Returns those of the message; None for no headers and a new id.
-            resolve: returns route, positional and keyword arguments, headers, id and lock of a
-                call. The route is one of the same task and queue. `check` is not called.
+            resolve: returns route, positional and keyword arguments, headers, id, lock and
+                limit of a call. The route is one of the same task and queue. `check` is not called.
             headers: those of the calls that `resolve` does not take apart.
             spread: the milliseconds over which the calls are spread, the number of all
                 calls, and the number of the first one here. The route is scripted.
@@ -335,6 +345,21 @@ class Producer:
                 task may be cancelled; a second call does no harm.
         """
 
+    def limit_rules(self, queue: str, arguments: Sequence[bytes]) -> list[str]:
+        """Calls the script `limit_rules`. Blocks the calling thread, and releases the GIL.
+
+        Args:
+            arguments: those of `lua/limit_rules.lua`.
+
+        Returns:
+            one word for each limit; `lua/limit_rules.lua` has their meaning.
+
+        Raises:
+            ConfigurationError: the name of the queue is not valid.
+            BrokerError, BrokerUnavailable: Redis refused, or was not reachable in time. The
+                change may be made; a second call does no harm.
+        """
+
     def schedule(self, queue: str, arguments: Sequence[bytes]) -> list[str]:
         """Calls the script `schedule`. Blocks the calling thread, and releases the GIL.
 
@@ -358,6 +383,7 @@ class Producer:
         headers: bytes | None = None,
         task_id: str | None = None,
         lock: tuple[str, str, bool] | None = None,
+        limit: tuple[str, str] | None = None,
     ) -> bytes:
         """Returns the message of a call, which is not sent. The arguments are those of
         `enqueue`.

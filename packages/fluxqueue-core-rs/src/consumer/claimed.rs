@@ -57,9 +57,13 @@ impl Claimed {
         }
     }
 
-    /// The task's priority, 0 to 9.
-    pub fn priority(&self) -> u8 {
-        self.message.as_ref().map_or(0, |message| message.opts().priority)
+    /// Whether the next exchange tells Redis what other workers wait for: a message with a priority
+    /// was at the head of `pending` (rule 16), and one with a limit has not paid for its rate.
+    pub fn wants_exchange(&self) -> bool {
+        self.message.as_ref().is_ok_and(|message| {
+            let opts = message.opts();
+            opts.priority > 0 || opts.limit.is_some()
+        })
     }
 
     /// Whether it holds its lock until it begins: an exchange must have adopted it before, which

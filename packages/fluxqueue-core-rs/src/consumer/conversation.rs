@@ -237,7 +237,7 @@ impl Conversation {
             Answer::Exchange(exchanged) => return self.exchange_answered(turn, exchanged),
             Answer::Moved(claimed) => {
                 let Some(open) = self.link.open_mut() else { return Err(unexpected()) };
-                open.block_ended((claimed.priority() > 0).then_some(turn.now));
+                open.block_ended(claimed.wants_exchange().then_some(turn.now));
                 self.reports.blmove_succeeded();
                 let redis_ms = turn.state.queues[self.queue].redis_clock.ms(turn.now);
                 turn.state.admit_blocked(self.queue, claimed, turn.now, redis_ms);

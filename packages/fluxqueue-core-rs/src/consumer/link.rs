@@ -119,8 +119,8 @@ pub struct Open {
     pub maybe_more: bool,
     /// When the reply of the BLMOVE under way is overdue.
     pub blocked_until: Option<Duration>,
-    /// When a BLMOVE last returned a task with a priority, until an exchange sent after that has
-    /// succeeded.
+    /// When a BLMOVE last returned a task with a priority or a limit, until an exchange sent after
+    /// that has succeeded.
     pub took_ranked: Option<Duration>,
 }
 
@@ -131,7 +131,7 @@ impl Open {
     }
 
     /// Records that no BLMOVE is under way any more, and that tasks may wait. `took_ranked`: now,
-    /// if it has returned a task with a priority.
+    /// if it has returned a task with a priority or a limit.
     pub fn block_ended(&mut self, took_ranked: Option<Duration>) {
         self.blocked_until = None;
         self.maybe_more = true;

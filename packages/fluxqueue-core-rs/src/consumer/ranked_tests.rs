@@ -1,4 +1,4 @@
-//! Tests of a conversation to which a BLMOVE brings a task with a priority.
+//! Tests of a conversation to which a BLMOVE brings a task with a priority or a limit.
 
 use std::time::Duration;
 
@@ -29,16 +29,19 @@ fn bring(world: &mut World, number: u8, opts: &str) {
 
 #[test]
 fn a_worker_without_a_free_slot_sends_one_exchange_which_wakes_others() {
-    let mut world = full(r#"{"p":5}"#);
-    world.plan();
-    assert_eq!(world.sent(Side::Scripts), ["EVALSHA"]);
-    world.replies(Side::Scripts, NOTHING_CLAIMED);
-    world.plan();
-    assert!(world.sent(Side::Scripts).is_empty(), "one is enough");
+    // Rules 16 and 24.
+    for opts in [r#"{"p":5}"#, r#"{"l":"0123456789abcdef0123456789abcdef:1:0:1"}"#] {
+        let mut world = full(opts);
+        world.plan();
+        assert_eq!(world.sent(Side::Scripts), ["EVALSHA"]);
+        world.replies(Side::Scripts, NOTHING_CLAIMED);
+        world.plan();
+        assert!(world.sent(Side::Scripts).is_empty(), "one is enough");
+    }
 }
 
 #[test]
-fn a_worker_sends_no_exchange_for_a_task_without_a_priority() {
+fn a_worker_sends_no_exchange_for_a_task_with_neither() {
     for opts in ["", "{}", r#"{"r":5000}"#] {
         let mut world = full(opts);
         world.plan();

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyMapping, PySequence, PyTuple};
 
 use super::command;
 use super::encode::Arguments;
+use super::limit::CallLimit;
 use super::lock::CallLock;
 use super::per_call::PerCall;
 use super::route::{Route, Target};
@@ -59,9 +60,10 @@ struct Read<'py> {
     headers: Option<Bound<'py, PyBytes>>,
     task_id: Option<String>,
     lock: Option<CallLock>,
+    limit: Option<CallLimit>,
 }
 
-/// The result of `resolve`: route, positional and keyword arguments, headers, id, lock.
+/// The result of `resolve`: route, positional and keyword arguments, headers, id, lock, limit.
 type Resolved<'py> = (
     Bound<'py, Route>,
     Bound<'py, PyTuple>,
@@ -69,6 +71,7 @@ type Resolved<'py> = (
     Option<Bound<'py, PyBytes>>,
     Option<String>,
     Option<CallLock>,
+    Option<CallLimit>,
 );
 
 impl Body {
@@ -88,8 +91,8 @@ impl<'py> BulkCalls<'_, 'py> {
     }
 
     fn try_append(&self, body: &mut Body, call: &Bound<'py, PyAny>, index: usize) -> PyResult<()> {
-        let Read { arguments, route, headers, task_id, lock } = self.read(call)?;
-        let mut per_call = PerCall::of_bulk(self.per_call, headers, task_id)?.locking(lock)?;
+        let Read { arguments, route, headers, task_id, lock, limit } = self.read(call)?;
+        let mut per_call = PerCall::of_bulk(self.per_call, headers, task_id)?.locking(lock)?.limited(limit)?;
         per_call.later = self.spread.map_or(0, |spread| spread.later(index));
         let target = route.as_ref().map_or(self.target, |route| &route.get().target);
         // A push writes only calls that are due at once, and the script with its third key all calls.
@@ -105,8 +108,14 @@ impl<'py> BulkCalls<'_, 'py> {
     }
 
     fn read(&self, call: &Bound<'py, PyAny>) -> PyResult<Read<'py>> {
-        let plain =
-            |arguments| Read { arguments, route: None, headers: self.headers.clone(), task_id: None, lock: None };
+        let plain = |arguments| Read {
+            arguments,
+            route: None,
+            headers: self.headers.clone(),
+            task_id: None,
+            lock: None,
+            limit: None,
+        };
         if let Some(arguments) = encode(call, self.check)? {
             return Ok(plain(arguments));
         }
@@ -116,8 +125,8 @@ impl<'py> BulkCalls<'_, 'py> {
                 call.get_type().name()?
             )));
         };
-        let (route, args, kwargs, headers, task_id, lock): Resolved<'py> = resolve.call1((call,))?.extract()?;
-        Ok(Read { arguments: Arguments::encode(&args, &kwargs)?, route: Some(route), headers, task_id, lock })
+        let (route, args, kwargs, headers, task_id, lock, limit): Resolved<'py> = resolve.call1((call,))?.extract()?;
+        Ok(Read { arguments: Arguments::encode(&args, &kwargs)?, route: Some(route), headers, task_id, lock, limit })
     }
 }
 

@@ -50,7 +50,7 @@ impl Dispatch {
         Dispatch::Script(scripts::enqueue(), namespace.of_client_with_priorities(queue))
     }
 
-    /// The script for calls that want locks. It takes other calls too.
+    /// The script for calls that want locks or have limits. It takes other calls too.
     pub fn locking(namespace: &Namespace, queue: &str) -> Dispatch {
         Dispatch::Script(scripts::enqueue_unique(), namespace.of_client_with_locks(queue))
     }

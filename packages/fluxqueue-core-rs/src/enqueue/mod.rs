@@ -9,7 +9,7 @@
 //! sync         in the calling thread, on this thread's connection (thread)
 //! bulk         many calls, two chunks on their way
 //! event_loop   one connection per loop, in a cluster one per hash slot (loops)
-//! script_call  calls of other scripts: cancel, schedule
+//! script_call  calls of other scripts: cancel, schedule, limit_rules
 //! outbox       the calls of a loop; live_clock says how long they have waited
 //! ```
 
@@ -20,6 +20,8 @@ mod command;
 mod encode;
 mod event_loop;
 mod finite;
+mod limit;
+mod limit_rules;
 mod live_clock;
 mod lock;
 mod loops;

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::limit::CallLimit;
 use super::lock::CallLock;
 use crate::connection::arg;
 use crate::ids;
@@ -33,8 +34,8 @@ impl Due {
         }
     }
 
-    /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`. The wish for a lock
-    /// follows; empty for none.
+    /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`. The text of a limit
+    /// and the wish for a lock follow; empty for none.
     pub fn write(self, out: &mut Vec<u8>, wish: &str) {
         match self {
             Due::In(ms) => arg(out, format!("+{ms}{wish}").as_bytes()),
@@ -53,6 +54,8 @@ pub struct PerCall<'py> {
     pub later: u64,
     /// The lock that it wants.
     pub lock: Option<CallLock>,
+    /// The key of its limit.
+    pub limit: Option<CallLimit>,
 }
 
 impl<'py> PerCall<'py> {
@@ -66,7 +69,7 @@ impl<'py> PerCall<'py> {
                 )));
             }
         }
-        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, later: 0, lock: None })
+        Ok(PerCall { id: task_id.map(checked_id).transpose()?, headers, ..PerCall::default() })
     }
 
     /// One call of a bulk: `per_call` takes the headers and the id that the caller gave it, and
@@ -87,6 +90,12 @@ impl<'py> PerCall<'py> {
     pub fn locking(self, lock: Option<CallLock>) -> PyResult<PerCall<'py>> {
         lock.as_ref().map(CallLock::check).transpose()?;
         Ok(PerCall { lock, ..self })
+    }
+
+    /// The same call, with this key of its limit.
+    pub fn limited(self, limit: Option<CallLimit>) -> PyResult<PerCall<'py>> {
+        limit.as_ref().map(CallLimit::check).transpose()?;
+        Ok(PerCall { limit, ..self })
     }
 
     /// A JSON object.

@@ -15,6 +15,8 @@ use super::cancel;
 use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
+use super::limit::CallLimit;
+use super::limit_rules;
 use super::lock::CallLock;
 use super::loops::Loops;
 use super::outbox::{Gives, LoopCall};
@@ -158,7 +160,7 @@ impl Producer {
         Producer { deployment: Arc::new(Deployment::new(Config::clone(&settings.get().config))), loops: Loops::new() }
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue(
         &self,
@@ -169,8 +171,9 @@ impl Producer {
         headers: Option<Bound<'_, PyBytes>>,
         task_id: Option<&str>,
         lock: Option<CallLock>,
+        limit: Option<CallLimit>,
     ) -> PyResult<Option<String>> {
-        let call = PerCall::new(headers, task_id)?.locking(lock)?;
+        let call = PerCall::new(headers, task_id)?.locking(lock)?.limited(limit)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let present = match self.send(py, &route.get().target, &arguments, &call)? {
             Verdicts::Each(each) => each.first().and_then(|verdict| verdict.present()),
@@ -179,7 +182,7 @@ impl Producer {
         Ok(present.map(|id| id.as_str().to_owned()))
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, result=None, lock=None))]
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, result=None, lock=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn enqueue_async<'py>(
         &self,
@@ -191,13 +194,14 @@ impl Producer {
         task_id: Option<&str>,
         result: Option<Bound<'py, PyAny>>,
         lock: Option<CallLock>,
+        limit: Option<CallLimit>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let gives = match (result, &lock) {
             (None, _) => Gives::Nothing,
             (Some(result), None) => Gives::This(result.unbind()),
             (Some(judge), Some(_)) => Gives::Judged(judge.unbind()),
         };
-        let call = || PerCall::new(headers, task_id)?.locking(lock);
+        let call = || PerCall::new(headers, task_id)?.locking(lock)?.limited(limit);
         self.submit(py, &route.get().target, args, kwargs, call, gives)
     }
 
@@ -266,7 +270,14 @@ impl Producer {
         Ok(py.detach(|| schedule::schedule(&self.deployment, namespace, &queue, &arguments))?)
     }
 
-    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None))]
+    fn limit_rules(&self, py: Python<'_>, queue: Name, arguments: Vec<PyBackedBytes>) -> PyResult<Vec<String>> {
+        names::check_queue(&queue)?;
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.to_vec()).collect();
+        let namespace = &self.deployment.config.namespace;
+        Ok(py.detach(|| limit_rules::limit_rules(&self.deployment, namespace, &queue, &arguments))?)
+    }
+
+    #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn message<'py>(
         &self,
@@ -277,8 +288,9 @@ impl Producer {
         headers: Option<Bound<'py, PyBytes>>,
         task_id: Option<&str>,
         lock: Option<CallLock>,
+        limit: Option<CallLimit>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let call = PerCall::new(headers, task_id)?.locking(lock)?;
+        let call = PerCall::new(headers, task_id)?.locking(lock)?.limited(limit)?;
         let arguments = Arguments::encode(args, kwargs)?;
         let max_bytes = self.deployment.config.max_message_bytes;
         Ok(PyBytes::new(py, &route.get().target.message(&arguments, &call, max_bytes)?))

@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use super::command::Dispatch;
 use super::encode::Arguments;
+use super::limit::LimitTerms;
 use super::lock::LockTerms;
 use super::per_call::{Due, PerCall};
 use crate::connection::{HashSlot, bulk, hash_slot_of};
@@ -33,6 +34,8 @@ pub struct Target {
     terms: Terms,
     /// The locks that its calls want.
     lock: Option<LockTerms>,
+    /// The limit that its calls have.
+    limit: Option<LimitTerms>,
     /// The options in the heads of the messages.
     opts: Option<String>,
     envelope: Envelope,
@@ -52,6 +55,7 @@ impl Target {
             due: Due::default(),
             envelope: Envelope::new(name, &terms)?,
             lock: None,
+            limit: None,
             opts: terms.opts(),
             terms,
         })
@@ -86,6 +90,11 @@ impl Target {
             (None, None) => (self.opts.as_deref().map(Cow::Borrowed), String::new()),
             (Some(terms), Some(lock)) => (terms.opts(self.opts.as_deref(), lock).map(Cow::Owned), terms.wish(lock)),
             _ => return Err(Error::Misuse("a route and its calls want locks, or neither")),
+        };
+        let (opts, wish) = match (&self.limit, &call.limit) {
+            (None, None) => (opts, wish),
+            (Some(terms), Some(limit)) => (Some(Cow::Owned(terms.opts(opts.as_deref(), limit))), limit.before(&wish)),
+            _ => return Err(Error::Misuse("a route and its calls have limits, or neither")),
         };
         let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(&id) };
         let tail = Tail { headers: call.headers(), enqueued_at: call.id.as_ref().and_then(enqueued_at) };
@@ -166,9 +175,10 @@ fn script_for(terms: &Terms) -> MakeDispatch {
 impl Route {
     #[new]
     #[pyo3(
-        signature = (queue, name, *, namespace=None, delay=None, at=None, lock=None, **terms),
-        text_signature = "(queue, name, *, namespace='', delay=None, at=None, lock=None, **terms)"
+        signature = (queue, name, *, namespace=None, delay=None, at=None, lock=None, limit=None, **terms),
+        text_signature = "(queue, name, *, namespace='', delay=None, at=None, lock=None, limit=None, **terms)"
     )]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn new(
         queue: Name,
         name: Name,
@@ -176,6 +186,7 @@ impl Route {
         delay: Option<u64>,
         at: Option<u64>,
         lock: Option<(String, u64, bool, u64)>,
+        limit: Option<(u64, u64, u64)>,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Route> {
         let due = match (delay, at) {
@@ -184,14 +195,16 @@ impl Route {
         };
         let terms = Terms::read(terms)?;
         let lock = lock.map(|(conflict, ttl, start, most)| LockTerms::new(conflict, ttl, start, most)).transpose()?;
+        let limit = limit.map(|(most, period, burst)| LimitTerms::new(most, period, burst)).transpose()?;
         let dispatch = match &lock {
             Some(_) => Dispatch::locking,
+            None if limit.is_some() => Dispatch::locking,
             None if due.is_some() || terms.need_script() => script_for(&terms),
             None => Dispatch::push,
         };
         let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
         let target = Target::new(&namespace, &queue, &name, terms, dispatch)?;
-        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), lock, ..target }) })
+        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), lock, limit, ..target }) })
     }
 
     /// Whether the script `enqueue` writes the calls.

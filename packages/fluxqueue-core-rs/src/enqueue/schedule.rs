@@ -29,7 +29,8 @@ pub fn schedule(
     words(&reply).ok_or_else(|| Error::Broker("the script schedule gave another reply than words".to_owned()))
 }
 
-fn words(reply: &Reply) -> Option<Vec<String>> {
+/// The words of such a reply.
+pub fn words(reply: &Reply) -> Option<Vec<String>> {
     let Reply::Array(items) = reply else { return None };
     let word = |item: &Reply| match item {
         Reply::BulkString(word) => Some(String::from_utf8_lossy(word).into_owned()),

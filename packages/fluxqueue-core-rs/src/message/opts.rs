@@ -1,7 +1,8 @@
 //! The options in the head of a message, which scripts read too: a flat JSON object.
 //!
 //! ```text
-//! {"e":2,"p":5,"x":1764430000000,"r":3600000,"u":"<32 hexadecimal digits>:86400000s","s":12,"b":1}
+//! {"e":2,"p":5,"x":1764430000000,"r":3600000,"u":"<32 hexadecimal digits>:86400000s",
+//!  "l":"<32 hexadecimal digits>:3:40000:1","s":12,"b":1}
 //! ```
 //!
 //! An option that has its default is left out. `Opts::write` has one order. A reader takes any
@@ -17,7 +18,7 @@ pub const PRIORITY_MAX: u8 = 9;
 /// The latest moment that an option can name, in ms since 1970: 13 digits, in the year 2286.
 pub const MOMENT_MAX: u64 = 9_999_999_999_999;
 
-/// The hexadecimal digits that name a lock.
+/// The hexadecimal digits that name a lock, or the key of a limit.
 const DIGEST_LEN: usize = 32;
 
 /// The bytes of `"e":1,`, which a script adds when it condemns a message.
@@ -56,15 +57,42 @@ pub struct Lock<'a> {
     pub is_until_start: bool,
 }
 
+/// The limit of a task: `<digest>:<most at once>:<µs between two>:<burst>`. The first half of the
+/// digest names the limit, the whole of it its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit<'a> {
+    text: &'a str,
+}
+
+impl<'a> Limit<'a> {
+    /// The highest number at once, and the highest burst.
+    pub const MOST_MAX: u64 = 999_999;
+    /// The longest time between two, in µs: a year.
+    pub const PERIOD_MAX: u64 = 31_536_000_000_000;
+
+    /// Reads the value of the option. None: it is not one.
+    pub fn of(text: &'a str) -> Option<Limit<'a>> {
+        let mut parts = text.split(':');
+        let digest = parts.next()?;
+        let mut next = |most| number(parts.next()?, most);
+        next(Self::MOST_MAX)?;
+        next(Self::PERIOD_MAX)?;
+        let burst = next(Self::MOST_MAX)?;
+        (is_digest(digest) && burst > 0 && parts.next().is_none()).then_some(Limit { text })
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == DIGEST_LEN && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 impl<'a> Lock<'a> {
     /// Reads the value of the option. None: it is not one.
     pub fn of(text: &'a str) -> Option<Lock<'a>> {
         let (digest, rest) = text.split_once(':')?;
-        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let ms = rest.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let flags = &rest[ms.len()..];
-        let is_good = digest.len() == DIGEST_LEN && digest.bytes().all(is_hex);
-        let is_good = is_good && number(ms, MOMENT_MAX).is_some() && ["", "s", "i", "si"].contains(&flags);
+        let is_good = is_digest(digest) && number(ms, MOMENT_MAX).is_some() && ["", "s", "i", "si"].contains(&flags);
         is_good.then_some(Lock { text, is_until_start: flags.starts_with('s') })
     }
 }
@@ -91,6 +119,8 @@ pub struct Opts<'a> {
     pub result_ttl: Option<u64>,
     /// `u`: the lock of a unique task.
     pub lock: Option<Lock<'a>>,
+    /// `l`: the limit of the task.
+    pub limit: Option<Limit<'a>>,
     /// `s`: how many times the task has put itself off.
     pub snoozes: u32,
     /// `b`: how many drains have cut the task off.
@@ -151,6 +181,11 @@ impl<'a> Opts<'a> {
                     opts.lock = Some(lock.ok_or_else(|| bad("u", value, "a digest with a number of ms"))?);
                     16
                 }
+                "l" => {
+                    let limit = value.strip_prefix('"').and_then(|rest| Limit::of(rest.strip_suffix('"')?));
+                    opts.limit = Some(limit.ok_or_else(|| bad("l", value, "a digest with three numbers"))?);
+                    128
+                }
                 "s" => {
                     opts.snoozes = count("s", value)? as u32;
                     32
@@ -165,7 +200,7 @@ impl<'a> Opts<'a> {
                 }
             };
             if seen & bit != 0 {
-                let name = ["e", "p", "x", "r", "u", "s", "b"][bit.ilog2() as usize];
+                let name = ["e", "p", "x", "r", "u", "s", "b", "l"][bit.ilog2() as usize];
                 return Err(bad(name, whole, "in them once"));
             }
             seen |= bit;
@@ -190,6 +225,7 @@ impl<'a> Opts<'a> {
         }));
         members.extend(self.result_ttl.map(|ms| format!(r#""r":{ms}"#)));
         members.extend(self.lock.map(|lock| format!(r#""u":"{}""#, lock.text)));
+        members.extend(self.limit.map(|limit| format!(r#""l":"{}""#, limit.text)));
         members.extend((self.snoozes > 0).then(|| format!(r#""s":{}"#, self.snoozes)));
         members.extend((self.releases > 0).then(|| format!(r#""b":{}"#, self.releases)));
         members.extend(self.others.iter().map(|&other| other.to_owned()));
@@ -257,15 +293,19 @@ mod tests {
             snoozes: 12,
             releases: COUNT_MAX,
             lock: Lock::of("0123456789abcdef0123456789abcdef:86400000si"),
+            limit: Limit::of("0123456789abcdef0123456789abcdef:3:40000:1"),
             others: vec![r#""g":"a,b:1""#, r#""z":1"#],
         };
         let lock = r#""u":"0123456789abcdef0123456789abcdef:86400000si""#;
-        let text =
-            &format!(r#"{{"e":2,"p":5,"x":1764430000000,"r":3600000,{lock},"s":12,"b":99999,"g":"a,b:1","z":1}}"#);
+        let limit = r#""l":"0123456789abcdef0123456789abcdef:3:40000:1""#;
+        let text = &format!(
+            r#"{{"e":2,"p":5,"x":1764430000000,"r":3600000,{lock},{limit},"s":12,"b":99999,"g":"a,b:1","z":1}}"#
+        );
         assert_eq!(opts.write(), *text);
         assert_eq!(read(text), Ok(opts.clone()));
-        let other =
-            format!(r#"{{"g":"a,b:1","b":99999,"r":3600000,"z":1,{lock},"s":12,"x":1764430000000,"p":5,"e":2}}"#);
+        let other = format!(
+            r#"{{"g":"a,b:1","b":99999,"r":3600000,"z":1,{lock},"s":12,"x":1764430000000,{limit},"p":5,"e":2}}"#
+        );
         assert_eq!(read(&other), Ok(opts));
         assert_eq!((read("{}"), Opts::default().write()), (Ok(Opts::default()), "{}".to_owned()));
     }
@@ -295,9 +335,24 @@ mod tests {
             (r#"{"r":1.5}"#, "its option r is 1.5, not a number of ms"),
             (r#"{"u":1}"#, "its option u is 1, not a digest with a number of ms"),
             (r#"{"u":"0f:1"}"#, "its option u is \"0f:1\", not a digest with a number of ms"),
+            (r#"{"l":1}"#, "its option l is 1, not a digest with three numbers"),
+            (r#"{"l":"0f:1:0:1"}"#, "its option l is \"0f:1:0:1\", not a digest with three numbers"),
             (r#"{"p":1,"p":2}"#, "its option p is \"p\":2, not in them once"),
         ] {
             assert_eq!(read(text), Err(fault.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_has_a_digest_and_three_numbers_in_their_ranges() {
+        let of = |rest: &str| Limit::of(&format!("0123456789abcdef0123456789abcdef{rest}")).is_some();
+        for good in [":0:0:1", ":999999:31536000000000:999999"] {
+            assert!(of(good), "{good}");
+        }
+        for bad in
+            ["", ":1:0", ":1:0:0", ":1:0:1:1", ":1000000:0:1", ":1:31536000000001:1", ":01:0:1", ":-1:0:1", "a:1:0:1"]
+        {
+            assert!(!of(bad), "{bad}");
         }
     }
 
@@ -309,12 +364,14 @@ mod tests {
             expires in prop::option::of((0..=MOMENT_MAX).prop_map(Expiry::At)),
             result_ttl in prop::option::of(0..=MOMENT_MAX),
             lock in prop::option::of("[0-9a-f]{32}:[1-9][0-9]{0,12}s?i?"),
+            limit in prop::option::of("[0-9a-f]{32}:[1-9][0-9]{0,5}:[1-9][0-9]{0,12}:[1-9][0-9]{0,5}"),
             (snoozes, releases) in (0..=COUNT_MAX, 0..=COUNT_MAX),
-            others in prop::collection::vec(r#""[f-o]{1,3}":("[!-!#-Z:,]{0,20}"|[1-9][0-9]{0,11})"#, 0..4),
+            others in prop::collection::vec(r#""[f-k]{1,3}":("[!-!#-Z:,]{0,20}"|[1-9][0-9]{0,11})"#, 0..4),
         ) {
             let others = others.iter().map(String::as_str).collect();
             let lock = lock.as_deref().and_then(Lock::of);
-            let opts = Opts { condemned, priority, expires, result_ttl, lock, snoozes, releases, others };
+            let limit = limit.as_deref().and_then(Limit::of);
+            let opts = Opts { condemned, priority, expires, result_ttl, lock, limit, snoozes, releases, others };
             let text = opts.write();
             prop_assert_eq!(Opts::read(text.as_bytes()), Ok(opts.clone()));
             prop_assert_eq!(opts.is_empty(), text == "{}");

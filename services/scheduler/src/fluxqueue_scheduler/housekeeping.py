@@ -1,5 +1,5 @@
 """The rare work on a server: trimming the dead sets, the search for orphans, the look for
-queues without a worker, and once the question whether it evicts keys."""
+queues without a worker and at places of limits, and once the question whether it evicts keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
+from .limits import LimitMender
 from .options import Options
 from .orphans import OrphanSearch
 from .queues import Queues
@@ -37,6 +38,7 @@ class Housekeeper:
         self._trimmer = Trimmer(client, queues, options, error_log)
         self._search = OrphanSearch(client, queues, options, error_log)
         self._unserved = UnservedQueues(client, queues, options)
+        self._limits = LimitMender(client, queues, error_log)
 
     def step(self) -> float:
         """Does a step of each; returns the seconds to pause.
@@ -47,7 +49,8 @@ class Housekeeper:
         if not self._is_asked:
             self._ask_for_eviction()
             self._is_asked = True
-        pauses = self._trimmer.step(), self._search.step(), self._unserved.step()
+        steps = self._trimmer, self._search, self._unserved, self._limits
+        pauses = [one.step() for one in steps]
         return min(*pauses, LONGEST_PAUSE)
 
     def _ask_for_eviction(self) -> None:

@@ -1,6 +1,7 @@
-"""Asks many queues in one round trip whether a task is delayed.
+"""Asks many queues in one round trip whether a task is delayed, or waits for the time of its
+limit.
 
-Most of many queues have no delayed task at any moment. One EXISTS tells that of a hundred
+Most of many queues have no such task at any moment. One EXISTS tells that of a hundred
 queues, at a hundredth of the cost of a `promote` for each. In a cluster it tells that of one
 queue, at a third. Once a second another EXISTS asks for tasks with priorities: a lost worker
 may have left them where no other worker sees them. The same one asks for periodic tasks, of
@@ -43,7 +44,8 @@ class IdleQueues:
         self._packed: dict[str, Packed] = {}
 
     def others(self, names: Sequence[str]) -> Sequence[str]:
-        """Returns the queues that may have a delayed task, or one with a priority.
+        """Returns the queues that may have a delayed task, one that waits for the time of its
+        limit, or one with a priority.
 
         Raises:
             UNAVAILABLE: Redis is unreachable or can't work.
@@ -67,7 +69,7 @@ class IdleQueues:
         return [name for name in names if name in asked] if asked else ()
 
     def saw(self, queue: str, *, is_empty: bool) -> None:
-        """Records whether the queue has a delayed task."""
+        """Records whether the queue has neither a delayed task nor one that waits for its time."""
         if is_empty == (queue in self._delaying):
             self._delaying.symmetric_difference_update((queue,))
             self._packed = {}
@@ -84,7 +86,7 @@ class IdleQueues:
                 ]
             )
             for question, kinds in {
-                "delayed": ("delayed",),
+                "delayed": ("delayed", "limits"),
                 "seldom": ("prioritized", "periodic"),
             }.items()
         }

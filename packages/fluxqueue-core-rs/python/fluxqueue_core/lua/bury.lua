@@ -20,6 +20,10 @@ if ends > 0 then
   redis.call('ZADD', CONSUMERS, -t, id)
   redis.pcall('HDEL', WORKERS, id) -- this only informs: an error must not stop a rescue
   adopt(t)
+  if limits_made then
+    limits_made.call_touched(t)
+    arrivals().guard_front()
+  end
 end
 -- A hash that has shrunk has empty stretches, in which HSCAN finds no field.
 local cursor, found = '0', {}

@@ -35,11 +35,12 @@ local function look(size, range)
       all = false
       return nil
     end
-    for _, message in ipairs(range(from, from + STEP - 1)) do
+    local messages = range(from, from + STEP - 1)
+    for _, message in ipairs(messages) do
       if sub(message, 14, 49) == id then return message end
       bytes = bytes + #message
     end
-    looked = looked + STEP
+    looked = looked + #messages
   end
   return nil
 end
@@ -66,13 +67,18 @@ end
 local function condemn_to(list, message)
   local untold, effect = take_result(message)
   local condemned = condemning().cancel(untold)
-  if condemned ~= message then arrivals().push_front(list, condemned) end
+  if condemned ~= message then
+    local limited = limits_of(message)
+    if limited then limited.leave(message, (field(message))) end
+    arrivals().push_front(list, condemned)
+  end
   if effect then keep({effect}) end
   return condemned ~= message
 end
 
--- Ends the call for a task that waited.
+-- Ends the call for a task that waited. Its place in a limit is free.
 local function answer_cancelled()
+  if limits_made then limits_made.call_touched(t) end
   arrivals().guard()
   if #kept > 0 then tell_kept() end
   return {'cancelled'}
@@ -83,7 +89,9 @@ local delayed = look(redis.call('ZCARD', DELAYED), function(from, to)
 end)
 if delayed then
   -- A condemned one that is delayed has no room for the mark: it moves as it is.
-  if not condemn_to(home(delayed), delayed) then arrivals().push_front(home(delayed), delayed) end
+  if not condemn_to(home(delayed), delayed) then
+    if limits_of(delayed) then arrive(delayed, true) else arrivals().push_front(home(delayed), delayed) end
+  end
   redis.call('ZREM', DELAYED, delayed)
   return answer_cancelled()
 end
@@ -102,6 +110,19 @@ for _, list in ipairs({PENDING, SUSPECTS}) do
     end
     return answer_cancelled()
   end
+end
+local lines = limits().lines(limit)
+if not lines then all = false end
+for _, line in ipairs(lines or {}) do
+  local waiting = look(redis.call('LLEN', line), function(from, to) return redis.call('LRANGE', line, from, to) end)
+  if waiting then
+    if condemn_to(home(waiting), waiting) then
+      redis.call('LREM', line, 1, waiting)
+      limits().shortened(line)
+    end
+    return answer_cancelled()
+  end
+  looked = looked + 1
 end
 -- The keys of consumers are known by their ids only. They are in the queue's hash slot.
 local claimed, inbox = OWN_CLAIMED, OWN_INBOX

@@ -1,10 +1,12 @@
--- enqueue_unique: enqueues calls of which some want a lock, and those only if they get it.
+-- enqueue_unique: enqueues calls of which some want a lock, and those only if they get it, and some
+-- have a limit.
 --
 -- KEYS         pending, delayed, prioritized, stats, cancelled; then the start of the keys of
 --              locks, which no key has as its name: while a hash slot moves, Redis refuses the
 --              script because of it, so that no lock can be missed
 -- ARGV         two values for each call:
---              when it is due, as in `enqueue`; if it wants a lock, these follow, each after
+--              when it is due, as in `enqueue`; if it has a limit, after a space `limit <bytes> `
+--              and text of that length for people; if it wants a lock, these follow, each after
 --              a space: what it does if another task has it ('skip', 'replace', 'debounce' or
 --              'throttle'), the digest, how many ms the lock lives, for how many ms calls are
 --              put off at most ('debounce'), and text for people
@@ -37,7 +39,7 @@ end
 local function replace(held)
   local message = held.call and held.call.message or held.message
   local _, opts = field(message)
-  local is_silent = opts and string.gsub(opts, '[{,]"[pux]":[^,}]*', '') == '}'
+  local is_silent = opts and string.gsub(opts, '[{,]"[plux]":[^,}]*', '') == '}'
   if held.call then held.call.is_replaced = true else replaced[#replaced + 1] = message end
   if is_silent then
     silent = silent + 1
@@ -75,21 +77,26 @@ end
 
 for i = 1, #ARGV, 2 do
   local when, message = ARGV[i], begin_expiry(t, ARGV[i + 1])
+  local limit_text
+  if limits_of(message) then limit_text, when = limits().text_of(when) end
   local time, how, digest, ttl, most, text = string.match(when, '^(%S+) (%a+) (%x+) (%d+) (%d+) (.*)$')
   local due = tonumber(time or when)
   if byte(when) == 43 then due = t + due end -- 43: '+'
-  local call = {due = due, message = message}
+  local call = {due = due, message = message, limit_text = limit_text}
   local reply = how and take(call, how, digest, ttl, tonumber(most), text) or 1
   replies[#replies + 1] = reply
   call.place = #replies
   if reply == 1 then calls[#calls + 1] = call end
 end
 
-local at_once, ranked, later = {}, {}, {}
+local at_once, ranked, limited, limited_messages, later = {}, {}, {}, {}, {}
 for _, call in ipairs(calls) do
   if call.is_replaced then -- by a later call of these
   elseif call.due > t then
     later[#later + 1] = call
+  elseif not call.is_end and limits_of(call.message) then
+    limited[#limited + 1] = call
+    limited_messages[#limited] = call.message
   elseif not call.is_end and arrivals().priority(call.message) then
     ranked[#ranked + 1] = call.message
   else
@@ -103,6 +110,10 @@ redis.call('ZADD', DELAYED, 'XX', 0, '-')
 redis.call('HDEL', UNIQUE, '')
 redis.call('PEXPIRE', UNIQUE, 1)
 if #ranked > 0 then arrivals().expect(ranked) end
+if #limited > 0 then
+  arrivals().expect(limited_messages)
+  limits().expect(limited_messages)
+end
 if #replaced > 0 then
   redis.call('ZREM', DELAYED, '-')
   redis.call('ZREM', CANCELLED, '-')
@@ -125,6 +136,7 @@ local function enqueue()
   end
   if #at_once > 0 then redis.call('LPUSH', PENDING, unpack(at_once)) end
   for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
+  for i = 1, #limited do limits().wait(limited[i].message, false, limited[i].limit_text) end
   for _, message in ipairs(replaced) do
     redis.call('ZREM', DELAYED, message)
     redis.call('ZREM', CANCELLED, sub(message, 14, 49))
@@ -135,6 +147,10 @@ local function enqueue()
     end
   end
   if silent > 0 then redis.call('HINCRBY', STATS, 'cancelled', silent) end
+  if #limited > 0 then
+    limits().call_touched(t)
+    arrivals().guard_front()
+  end
 end
 
 -- A lock without its task would keep later calls out.

@@ -49,12 +49,19 @@ local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
 any_cancelled = seldom > paused and redis.call('EXISTS', CANCELLED) == 1
 adopt(t, grace)
 settle(t, 7, ARGV[5] == '1')
+if limits_made then limits_made.call_touched(t) end
 local ranked = arrivals_made and arrivals_made.has_ranked or seldom > 0 and redis.call('EXISTS', PRIORITIZED) == 1
 local suspects = redis.call('LLEN', SUSPECTS)
 local claimed, more = {}, false
 if limit > 0 and paused == 0 then
   local source = ARGV[4] == 'suspects' and SUSPECTS or PENDING
   claimed, more = claim(t, source, limit, grace, ranked and source == PENDING and arrivals())
+end
+if limits_made then
+  -- The claimed messages have paid, so others of their keys may be called.
+  if arrivals_made then arrivals_made.claimed() end
+  limits_made.call_touched(t)
+  ranked = ranked or arrivals_made and arrivals_made.has_ranked
 end
 if ranked then arrivals().guard() end
 local last = redis.call('HGET', SWEEP, 'last')

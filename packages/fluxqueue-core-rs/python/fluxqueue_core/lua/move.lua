@@ -34,12 +34,15 @@ for i = 1, #ARGV, 4 do
     else
       sent = sent + 1
       if byte(message, 6) == 50 then locks().renew(t, message, 0) end -- 50: '2'
-      arrivals().arrive(condemning().cancelled(message), true)
+      local limited = limits_of(message)
+      if limited then limited.leave(message, f) end
+      arrive(condemning().cancelled(message), true)
     end
     redis.call('HDEL', OWN_CLAIMED, f)
   end
   if not is_effect then effects = nil end
 end
+if limits_made then limits_made.call_touched(t) end
 arrivals().guard_front()
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
 if #kept > 0 then tell_kept() end

@@ -28,18 +28,31 @@ for i = 1, olds do
   local ends = tonumber(redis.call('ZSCORE', CONSUMERS, old) or '0')
   if ends > 0 then
     local messages = redis.call('HVALS', claimed)
-    for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do messages[#messages + 1] = m end
+    local unpaid = {} -- BLMOVE has brought it, and no exchange has seen it yet
+    for _, m in ipairs(redis.call('LRANGE', inbox, 0, -1)) do
+      messages[#messages + 1] = m
+      unpaid[m] = true
+    end
     -- Ids begin with the time, so the oldest message is pushed last and claimed first.
     table.sort(messages, function(a, b) return a > b end)
     arrivals().expect(messages)
+    for _, m in ipairs(messages) do
+      if limits_of(m) then
+        limits().expect(messages)
+        break
+      end
+    end
     for _, m in ipairs(messages) do
       local f = field(m)
       if f and new ~= '' and keep[f] then
         keep[f] = nil
         redis.call('HSET', OWN_CLAIMED, f, m)
         reply[#reply + 1] = f
+        -- It may have begun.
+        if unpaid[m] and limits_of(m) then limits().handed(t, m) end
       else
-        arrivals().arrive(condemning().cancelled(m), true)
+        if limits_of(m) then limits().leave(m, f) end
+        arrive(condemning().cancelled(m), true)
       end
     end
     redis.call('DEL', claimed, inbox)
@@ -49,6 +62,7 @@ for i = 1, olds do
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
   redis.pcall('HDEL', WORKERS, old)
 end
+if limits_made then limits_made.call_touched(t) end
 -- Always: the worker may have taken the head of `pending` before its connection broke.
 arrivals().guard()
 if new ~= '' then

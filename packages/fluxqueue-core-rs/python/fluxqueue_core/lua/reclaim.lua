@@ -16,8 +16,10 @@ while moved < 100 do
   local message = redis.call('LINDEX', OWN_INBOX, 0)
   if not message then break end
   moved = moved + 1
-  if arrivals().priority(message) or any_cancelled and condemning().is_cancelled(message) then
-    arrivals().arrive(condemning().cancelled(message), true)
+  local limited = limits_of(message)
+  if limited or arrivals().priority(message) or any_cancelled and condemning().is_cancelled(message) then
+    if limited then limited.leave(message, (field(message))) end
+    arrive(condemning().cancelled(message), true)
     redis.call('LPOP', OWN_INBOX)
   else
     local list = home(message)
@@ -30,5 +32,6 @@ if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   redis.call('ZREM', CONSUMERS, id)
   redis.pcall('HDEL', WORKERS, id) -- bury of an earlier version did not
 end
+if limits_made then limits_made.call_touched(now()) end
 arrivals().guard_front()
 return moved

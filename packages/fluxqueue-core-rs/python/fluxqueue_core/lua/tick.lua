@@ -101,7 +101,7 @@ local function take(entry, message, due)
   return true
 end
 
-local at_once, ranked, later = {}, {}, {}
+local at_once, ranked, limited, later = {}, {}, {}, {}
 
 -- Prepares a run; returns false if it is skipped. It makes as few strings as it can: Lua hashes
 -- each byte of each string.
@@ -114,10 +114,12 @@ local function begin(entry, template, run, limit)
   else
     message = sub(template, 1, 13) .. run.id .. sub(template, run.rest)
   end
-  local is_special = find(template, '^,"opts":{[^}]-"[pu]":', 51)
+  local is_special = find(template, '^,"opts":{[^}]-"[plu]":', 51)
   if is_special and not take(entry, message, run.due) then return false end
   if run.due > t then
     later[#later + 1] = {run.due, message}
+  elseif is_special and limits_of(message) then
+    limited[#limited + 1] = message
   elseif is_special and arrivals().priority(message) then
     ranked[#ranked + 1] = message
   else
@@ -157,7 +159,8 @@ end
 
 -- An error after the first write would enqueue the same runs with the next call. So these
 -- lines ask for each right and type first; they change nothing.
-if #at_once + #ranked + #later > 0 then
+if #at_once + #ranked + #limited + #later > 0 then
+  if #limited > 0 then limits().expect(limited) end
   if #ranked > 0 then arrivals().expect(ranked) end
   if #later > 0 then redis.call('ZADD', DELAYED, 'XX', 0, '-') end
   if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, 'XX', 0, '') end
@@ -169,6 +172,7 @@ for from = 1, #at_once, 1000 do
   redis.call('LPUSH', PENDING, unpack(at_once, from, math.min(from + 999, #at_once)))
 end
 for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
+for i = 1, #limited do arrive(limited[i], false) end
 for i = 1, #later do redis.call('ZADD', DELAYED, later[i][1], later[i][2]) end
 if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, unpack(dues)) end
 if #ended > 0 then redis.call('ZREM', PERIODIC_DUE, unpack(ended)) end
@@ -182,5 +186,9 @@ if #gone > 0 then
   redis.call('HDEL', PERIODIC, unpack(gone))
   redis.call('HDEL', PERIODIC_MESSAGES, unpack(gone))
   redis.call('HDEL', PERIODIC_RUNS, unpack(gone))
+end
+if #limited > 0 then
+  limits().call_touched(t)
+  arrivals().guard_front()
 end
 return {t, changed, differing, busy}

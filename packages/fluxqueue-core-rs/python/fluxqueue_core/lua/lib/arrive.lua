@@ -1,4 +1,4 @@
--- arrive: the one way of a message to where the next worker claims it.
+-- arrive: the way of a message to where the next worker claims it.
 --
 -- Needs keys, clock, message.
 --
@@ -37,13 +37,14 @@ local function arrivals()
 
   -- Puts a message into the zset: by its priority, then by the time in its id. An id without
   -- a time, or with one in the future, is ordered by its arrival; before all others of its
-  -- priority if it returns. Returns false if the zset has the same bytes.
-  local function rank(message, returns)
+  -- priority if it returns; and so is one that `is_last`. Returns false if the zset has the same
+  -- bytes.
+  local function rank(message, returns, is_last)
     self.has_ranked = true
     local t = now()
     -- 55: '7', the version of a UUID that begins with a time.
     local ms = byte(message, 28) == 55 and tonumber(sub(message, 14, 21) .. sub(message, 23, 26), 16)
-    if not ms or ms > t then ms = returns and 0 or t end
+    if is_last or not ms or ms > t then ms = returns and 0 or t end
     return redis.call('ZADD', PRIORITIZED, 'NX', (9 - priority(message)) * 1e13 + ms, message) == 1
   end
 
@@ -77,17 +78,19 @@ local function arrivals()
   end
 
   -- Puts a message that has a priority, or that `returns`, to where it waits: into the zset,
-  -- or to the front of its list.
-  function self.arrive(message, returns)
+  -- or to the front of its list. `is_last`: to the end, behind all that wait there.
+  function self.arrive(message, returns, is_last)
     local list = home(message)
     if list == PENDING and priority(message) then
       if not find_head() then
         redis.call('RPUSH', PENDING, message)
         head = message
-      elseif not rank(message, returns) then
+      elseif not rank(message, returns, is_last) then
         redis.call('RPUSH', PENDING, message) -- a duplicate, which the claim parks
         head = message
       end
+    elseif is_last then
+      redis.call('LPUSH', list, message)
     else
       self.push_front(list, message)
     end
@@ -118,6 +121,9 @@ local function arrivals()
     redis.call('RPOP', PENDING, 0)
     head = nil -- the claim may take it
   end
+
+  -- After a claim from `pending`, which may have taken its head.
+  function self.claimed() head = nil end
 
   -- Takes the next messages with priorities, if there are any.
   function self.take(count)

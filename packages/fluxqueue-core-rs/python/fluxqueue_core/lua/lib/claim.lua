@@ -1,6 +1,6 @@
 -- claim: takes messages from a list into a consumer's claimed hash.
 --
--- Needs keys, message, lock, arrive, hold.
+-- Needs keys, message, lock, arrive, limit, hold.
 
 -- Rule 15: one claim takes at most 4 MiB, which only its last message may exceed.
 local MOST_BYTES = 4194304
@@ -23,7 +23,7 @@ local function claim(t, source, limit, grace, ranked)
   -- Takes growing batches until the bytes are enough: large messages must not keep
   -- Redis or a slow connection busy for seconds.
   local popped, bytes, step, n = {}, 0, 1, 0
-  local fields, pairs_, seen, odd, locked = {}, {}, {}, false, nil
+  local fields, pairs_, seen, odd, locked, limited = {}, {}, {}, false, nil, nil
   while n < limit and bytes < MOST_BYTES do
     local count = math.min(step, limit - n)
     local best = ranked and ranked.take(count)
@@ -46,6 +46,10 @@ local function claim(t, source, limit, grace, ranked)
         if opts and find(opts, '"u":', 1, true) then
           locked = locked or {}
           locked[#locked + 1] = m
+        end
+        if opts and find(opts, '"l":', 1, true) then
+          limited = limited or {}
+          limited[#limited + 1] = m
         end
       end
     end
@@ -75,6 +79,11 @@ local function claim(t, source, limit, grace, ranked)
     if locked then
       for i = 1, #locked do locks().begun(locked[i]) end
     end
+    if limited then
+      for i = 1, #limited do
+        if limits_of(limited[i]) then limits().handed(t, limited[i]) end
+      end
+    end
     return popped, more
   end
   local got = {}
@@ -85,7 +94,10 @@ local function claim(t, source, limit, grace, ranked)
       put_back(source, popped, i)
       error(held)
     end
-    if held then got[#got + 1] = popped[i] end
+    if held then
+      got[#got + 1] = popped[i]
+      if limits_of(popped[i]) then limits().handed(t, popped[i]) end
+    end
   end
   return got, more
 end

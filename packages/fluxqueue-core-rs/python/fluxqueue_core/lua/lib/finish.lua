@@ -1,10 +1,10 @@
 -- finish: the one end of a task.
 --
--- Needs keys, message, dead, result, lock.
+-- Needs keys, message, dead, result, lock, limit.
 --
 -- Every script ends tasks here, except for the plain successes of an exchange: these are
 -- a list of fields, and no script reads their messages. Every step at the end of a task
--- (keep its result, call its callback, free its lock) belongs here. `settle` and `move`
+-- (keep its result, call its callback, free its lock and its place) belongs here. `settle` and `move`
 -- look up the claimed message first; if it is gone, they end nothing.
 --
 -- A message that is parked as a duplicate has not ended: its twin is still in the queue.
@@ -19,6 +19,9 @@
 -- place. `effects`, which Rust has made, belong to this end; nil for none. Call `tell_kept`
 -- at the end.
 local function finish(t, entry, message, how, reason, effects)
+  -- First: an error here must not repeat the writes that follow.
+  local limited = limits_of(message)
+  if limited then limited.leave(message, entry) end
   if effects then
     if #effects > 0 then check_keep(effects) end
     if effects.call then

@@ -1,6 +1,6 @@
 -- hold: puts messages into a consumer's claimed hash.
 --
--- Needs keys, message, dead, lock, finish, newer.
+-- Needs keys, message, dead, lock, limit, finish, newer.
 
 local MALFORMED = '{"reason":"malformed","error":"it does not begin like a message of this protocol"}'
 
@@ -31,8 +31,10 @@ end
 local function adopt(t, grace)
   local message = redis.call('LINDEX', OWN_INBOX, -1)
   while message do
-    hold(t, message, grace)
+    local held = hold(t, message, grace)
     redis.call('RPOP', OWN_INBOX)
+    local limited = held and limits_of(message)
+    if limited then limited.handed(t, message) end
     message = redis.call('LINDEX', OWN_INBOX, -1)
   end
 end

@@ -1,6 +1,6 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, result, lock, finish, condemn, arrive. Reads ARGV from `at` on; the
+-- Needs keys, message, dead, result, lock, limit, finish, condemn. Reads ARGV from `at` on; the
 -- head of exchange describes it. Rule 2: exchange has checked that the consumer is alive.
 local function settle(t, at, save_dead)
   -- Plain successes take two commands for all. A message with options can't end by its
@@ -42,9 +42,11 @@ local function settle(t, at, save_dead)
         if earlier_attempts(message) > earlier_attempts(payload) then kind, payload = 'release', '' end
       end
       local ends = kind == 'done' or kind == 'dead' or kind == 'expired' or kind == 'cancelled'
+      local limited = not ends and limits_of(message)
+      if limited then limited.leave(message, f) end
       if not ends and any_cancelled and condemning().is_cancelled(message) then
         -- Rule 20: no attempt follows. The worker that claims it ends it.
-        arrivals().arrive(condemning().cancel(payload ~= '' and payload or message), true)
+        arrive(condemning().cancel(payload ~= '' and payload or message), true)
       elseif kind == 'done' then
         finish(t, f, message, 'succeeded', nil, effects)
       elseif kind == 'dead' then
@@ -54,7 +56,7 @@ local function settle(t, at, save_dead)
       elseif kind == 'release' then
         -- With a raised count if a drain has cut the attempt off.
         if byte(message, 6) == 50 then locks().renew(t, message, 0) end -- 50: '2'
-        arrivals().arrive(payload ~= '' and payload or message, true)
+        arrive(payload ~= '' and payload or message, true)
       else -- 'retry' or 'later'
         -- Counts first: if this fails, no call may leave a copy of the message behind.
         if kind == 'retry' then redis.call('HINCRBY', STATS, 'retried', 1) end

@@ -14,6 +14,8 @@ local LOOKED_STEP = 100
 
 -- Adds the ids of all tasks of the queue to `there`. Returns false if they are too many.
 local function find_tasks(there)
+  -- There may be a line of a limit for each key: they are not looked through.
+  if redis.call('EXISTS', sub(PENDING, 1, -8) .. 'limits:texts') == 1 then return false end -- 'pending' has 7 bytes
   local consumers = redis.call('ZRANGE', CONSUMERS, 0, MOST_LOOKED)
   local lists = {{PENDING, redis.call('LLEN', PENDING)}, {SUSPECTS, redis.call('LLEN', SUSPECTS)}}
   local sets = {{DELAYED, redis.call('ZCARD', DELAYED)}, {PRIORITIZED, redis.call('ZCARD', PRIORITIZED)}}
