@@ -43,6 +43,7 @@ class KeepingProducer:
         headers: Any = None,
         task_id: Any = None,
         lock: Any = None,
+        limit: Any = None,
     ) -> None:
         self.sent.append(headers)
 
@@ -55,6 +56,7 @@ class KeepingProducer:
         task_id: Any = None,
         result: Any = None,
         lock: Any = None,
+        limit: Any = None,
     ) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self.sent.append(headers)

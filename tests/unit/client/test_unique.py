@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
-from fluxqueue.lock_rule import LockRule, bound, lock_rule
+from fluxqueue.arguments_by_name import bound
+from fluxqueue.keyed_task import KeyedAsyncTask, KeyedTask, KeyedTypedTask
+from fluxqueue.lock_rule import LockRule, lock_rule
 from fluxqueue.options import Terms
 from fluxqueue.unique import OnConflict, UniqueUntil, route_lock
-from fluxqueue.unique_task import UniqueAsyncTask, UniqueTask, UniqueTypedTask
 
 app = FluxQueue("redis://127.0.0.1:1")
 
@@ -106,8 +107,8 @@ def test_a_route_learns_the_lock_of_its_calls() -> None:
 
 def test_only_unique_tasks_have_their_class() -> None:
     plain = declare()
-    assert type(plain) is Task and type(declare(unique=True)) is UniqueTask
-    assert "lock" not in plain.terms.sent() and plain.options(priority=1)._lock is None
+    assert type(plain) is Task and type(declare(unique=True)) is KeyedTask
+    assert "lock" not in plain.terms.sent() and plain.options(priority=1)._rules is None
 
     @app.task(unique=True)
     async def coroutine(a: int) -> None: ...
@@ -115,8 +116,8 @@ def test_only_unique_tasks_have_their_class() -> None:
     @app.task(unique=True)
     def typed(a: UUID | None = None) -> None: ...
 
-    assert type(coroutine) is UniqueAsyncTask and isinstance(coroutine, AsyncTask)
-    assert type(typed) is UniqueTypedTask and isinstance(typed, Task)
+    assert type(coroutine) is KeyedAsyncTask and isinstance(coroutine, AsyncTask)
+    assert type(typed) is KeyedTypedTask and isinstance(typed, Task)
     assert inspect.iscoroutinefunction(coroutine) or hasattr(coroutine, "_is_coroutine")
 
 

@@ -16,6 +16,7 @@ from fluxqueue import (
     BrokerUnavailable,
     Context,
     FluxQueue,
+    Limit,
     Reject,
     Retry,
     RetryPolicy,
@@ -98,6 +99,20 @@ RetryPolicy(5)  # error
 RetryPolicy(delay="5")  # error
 Retry(5)  # error
 Retry(delay="5")  # error
+
+stripe: Limit = fluxqueue.limit("stripe", rate="25/s", concurrency=5, burst=2)
+fluxqueue.task(limit=stripe, limit_key="customer")
+fluxqueue.task(concurrency=10, rate="100/m", burst=5, limit_key=("customer", "region"))
+fluxqueue.task(rate="1/s", limit_key=lambda order, **rest: order.shop, max_per_worker=2)
+fluxqueue.declare("charge", concurrency=1)
+fluxqueue.limit("stripe", "25/s")  # error
+fluxqueue.limit("stripe", rate=25)  # error
+fluxqueue.task(limit="stripe")  # error
+fluxqueue.task(concurrency="10")  # error
+fluxqueue.task(rate=100)  # error
+fluxqueue.task(limit_key=["customer"])  # error
+fluxqueue.task(max_per_worker="2")  # error
+stripe.rate = "26/s"  # error
 
 fluxqueue.task(retry_dely=1)  # error
 fluxqueue.task(timeout="5")  # error

@@ -20,6 +20,7 @@ from .errors import *  # noqa: F403
 from .failure import Failure
 from .gathering import gather_results, gather_results_sync
 from .handle import TaskHandle
+from .limits import Limit
 from .progress import Progress
 from .retry_errors import Reject, Retry, Snooze
 from .retry_policy import RetryPolicy
@@ -44,6 +45,7 @@ __all__ = [
     "FluxQueue",
     "FluxQueueError",
     "FluxQueueWarning",
+    "Limit",
     "MalformedMessage",
     "MessageTooLarge",
     "Progress",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fluxqueue_core import Route
 
+from .call_rules import CallRules, call_rules
 from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
 from .explained_calls import where
 from .handle import FoundTask, TaskHandle, duplicate
-from .lock_rule import LockRule, lock_rule
 from .middleware import Bulk
 from .task_call import NO_OPTIONS, TaskCall, as_json, merged, route_of
 from .task_properties import TaskProperties
@@ -41,27 +41,27 @@ class BulkCalls:
     Args:
         route: that of calls that have no other options.
         options: those of all calls, checked.
-        lock: the rule for their locks; None if they want none.
+        rules: those for their locks and limits; None if they have none.
 
     Attributes:
         where: the name of the task in error messages.
     """
 
-    __slots__ = ("_lock", "_options", "_raises", "_resolve", "_route", "_task", "where")
+    __slots__ = ("_options", "_raises", "_resolve", "_route", "_rules", "_task", "where")
 
     def __init__(
         self,
         task: TaskProperties[Any, Any],
         route: Route,
         options: Mapping[str, Any],
-        lock: LockRule | None = None,
+        rules: CallRules | None = None,
     ) -> None:
         self.where = where(route)
         self._task = task
         self._route = route
         self._options = options
-        self._lock = lock
-        self._raises = lock is not None and lock.raises
+        self._rules = rules
+        self._raises = rules is not None and rules.raises
         self._resolve: Any = self._resolved
 
     def send(self, calls: Iterable[Any], spread: Span | None = None) -> int:
@@ -80,7 +80,7 @@ class BulkCalls:
         bulk = self._begin()
         try:
             calls, over = self._spread(calls, spread)
-            if self._lock is not None:
+            if self._rules is not None:
                 calls = map(Unprepared, calls)
             watched = filterfalse(latest.append, calls)
             sent: Sent = self._task._producer.enqueue_many(
@@ -91,7 +91,7 @@ class BulkCalls:
                 resolve=self._resolve,
                 headers=as_json(self._options.get("headers")),
                 spread=None if over is None else (*over, 0),
-                verdicts=wants_each or self._lock is not None,
+                verdicts=wants_each or self._locks,
             )
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
@@ -135,6 +135,10 @@ class BulkCalls:
             for own, other in sent
         ]
 
+    @property
+    def _locks(self) -> bool:
+        return self._rules is not None and self._rules.lock is not None
+
     def _begin(self) -> Bulk:
         return self._task._enqueueing.way().bulk(self._route)
 
@@ -155,7 +159,7 @@ class BulkCalls:
         """Returns what the core needs of a `TaskCall`: route, arguments, headers, id, lock and
         limit."""
         if isinstance(call, Unprepared):
-            call = call.prepared(self._task, self._lock)
+            call = call.prepared(self._task, self._rules)
         if not isinstance(call, TaskCall):
             raise TypeError(f"it is a {type(call).__name__}; {_SHAPE}")
         if call.task is not self._task:
@@ -167,14 +171,14 @@ class BulkCalls:
                 f"it is for queue {route.queue!r}, and these calls go to one queue, "
                 f"{self._route.queue!r}; use task.options(queue={route.queue!r}).enqueue_many"
             )
-        rule = lock_rule(self._task, options)
-        lock = None
-        if rule is not None:
-            self._raises |= rule.raises
-            key = call.key if rule.is_function else rule.key(call.args, call.kwargs)
-            lock = rule.of_key(key, has_chosen_id="task_id" in options)
+        rules = self._rules if call.options is NO_OPTIONS else call_rules(self._task, options)
+        lock = limit = None
+        if rules is not None:
+            self._raises |= rules.raises
+            args, kwargs, has_id = call.args, call.kwargs, "task_id" in options
+            lock, limit = rules.wanted(args, kwargs, call.keys, has_chosen_id=has_id)
         headers = as_json(options.get("headers"))
-        return route, call.args, call.kwargs, headers, options.get("task_id"), lock, None
+        return route, call.args, call.kwargs, headers, options.get("task_id"), lock, limit
 
     async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         """As `send`, on the running event loop."""
@@ -200,12 +204,10 @@ class BulkCalls:
             calls, over = self._spread(calls, spread)
             iterator = iter(calls)
             while chunk := list(islice(iterator, CHUNK)):
-                if self._lock is not None:
+                if self._rules is not None:
                     chunk = [Unprepared(call) for call in chunk]
                 # A call with options may want a lock, and then have another verdict.
-                wants_verdicts = (
-                    wants_each or self._lock is not None or TaskCall in map(type, chunk)
-                )
+                wants_verdicts = wants_each or self._locks or TaskCall in map(type, chunk)
                 sent = self._task._producer.enqueue_chunk_async(
                     self._route,
                     chunk,
@@ -285,14 +287,14 @@ class BulkCalls:
 
 
 class Unprepared:
-    """A call of a unique task, which needs its key before it is prepared."""
+    """A call of a unique or limited task, which needs its keys before it is prepared."""
 
     __slots__ = ("call",)
 
     def __init__(self, call: Any) -> None:
         self.call = call
 
-    def prepared(self, task: TaskProperties[Any, Any], lock: LockRule | None) -> Any:
+    def prepared(self, task: TaskProperties[Any, Any], rules: CallRules | None) -> Any:
         """Returns a `TaskCall`, or any other object as it is.
 
         Raises:
@@ -306,9 +308,9 @@ class Unprepared:
         else:
             return call
         task._check(*args, **kwargs)
-        key = lock.key(args, kwargs) if lock is not None and lock.is_function else None
+        keys = None if rules is None else rules.keys(task, args, kwargs)
         args, kwargs = task._prepared(args, kwargs)
-        return TaskCall(task, NO_OPTIONS, args, kwargs, key)
+        return TaskCall(task, NO_OPTIONS, args, kwargs, keys)
 
 
 def _check_iterable(calls: object, where: str) -> None:

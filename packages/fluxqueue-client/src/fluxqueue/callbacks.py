@@ -44,6 +44,11 @@ def check_on_failure(name: str, value: Any) -> None:
         return
     if not (hasattr(value, "task_name") and hasattr(value, "terms")):
         raise TypeError(f"{name} must be a task, the name of a task, or None, not {kind_of(value)}")
+    if value.terms.is_limited:
+        raise ConfigurationError(
+            f"{name}: task {value.task_name!r} has a limit, in whose line no callback can wait; "
+            f"give a task without one, which may call {value.task_name!r}"
+        )
     try:
         value.__signature__.bind(object())
     except TypeError as error:

@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 import orjson  # noqa: F401
 from fluxqueue_core import Route, Settings, check_queue_name
 
+from .arguments_by_name import check_parameters
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
-from .declaring import check_sent, function_of
+from .declared_limits import DeclaredLimits
+from .declaring import check_sent, check_task_and_queue, function_of, place, same_place
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
 from .handle import FoundTask, TaskHandle
+from .keyed_task import kind_of_task
+from .limits import Limit
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
 from .task_ids import read_task_id
 from .typed_task import with_types
-from .unique import check_names
-from .unique_task import kind_of_task
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -100,6 +102,7 @@ class FluxQueue:
         )
         self._tasks: dict[tuple[str, str], AnyTask] = {}
         self._scheduling = Scheduling(self.broker)
+        self._limits = DeclaredLimits()
 
     @property
     def settings(self) -> Settings:
@@ -209,7 +212,7 @@ class FluxQueue:
             TypeError: an option or the signature has the wrong type.
             ConfigurationError: a value is out of range, or a name is not valid.
         """
-        _check_names(name, queue, "declare")
+        check_task_and_queue(name, queue, "declare")
         check_sent(options)
         terms = read_terms("declare", max_retries, options)
         frame = sys._getframe(1)
@@ -217,6 +220,26 @@ class FluxQueue:
         func = function_of(name, signature, module)
         local_names = {**frame.f_globals, **frame.f_locals}
         return self._made(func, name, queue, terms, None, local_names)
+
+    def limit(
+        self,
+        name: str,
+        *,
+        rate: str | None = None,
+        concurrency: int | None = None,
+        burst: int | None = None,
+    ) -> Limit:
+        """Returns a limit that the tasks of a queue share: those with `limit=` it.
+
+        Args:
+            name: its name in each queue, as that of a task.
+            rate, concurrency, burst: as the options of a task; see docs/limits.md.
+
+        Raises:
+            TypeError: a value has the wrong type.
+            ConfigurationError: a value is out of range, or the limit limits nothing.
+        """
+        return Limit(name, rate, concurrency, burst)
 
     def handle(self, task_id: str | UUID, *, queue: str = "default") -> TaskHandle[Any]:
         """Returns the handle of a task that this or another process has enqueued. It does
@@ -313,7 +336,7 @@ class FluxQueue:
     def _decorator(
         self, called: str, name: str | None, queue: str, max_retries: int, options: TaskOptions
     ) -> Callable[[Callable[..., Any]], Any]:
-        _check_names(name, queue, called)
+        check_task_and_queue(name, queue, called)
         terms = read_terms(called, max_retries, options)
         has_context = called == "task_with_context"
 
@@ -342,10 +365,10 @@ class FluxQueue:
         task = self._made(func, name, queue, terms, context_type, local_names)
         key = (task.queue, task.task_name)
         earlier = self._tasks.get(key)
-        if earlier is not None and not _same_place(earlier.func, func):
+        if earlier is not None and not same_place(earlier.func, func):
             raise ConfigurationError(
                 f"queue {task.queue!r} has a task {task.task_name!r} already, "
-                f"{_place(earlier.func)}, and {_place(func)} can't have the same name; "
+                f"{place(earlier.func)}, and {place(func)} can't have the same name; "
                 f"give one of them another name=... or queue=..."
             )
         self._tasks[key] = task
@@ -360,10 +383,12 @@ class FluxQueue:
         context_type: type[Context] | None,
         local_names: Mapping[str, Any],
     ) -> AnyTask:
-        route = Route(queue, name, namespace=self.settings.namespace, **terms.sent())
+        route = Route(queue, name, namespace=self.settings.namespace, **terms.of_route(name))
         kind = kind_of_task(func, terms)
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
-        check_names(terms.unique, task.__signature__, name)
+        for option, names in (("unique", terms.unique), ("limit_key", terms.limit_key)):
+            check_parameters(option, names, task.__signature__, name)
+        self._limits.add(queue, name, terms)
         with_types(task, local_names)
         self.broker.add(task)
         return task
@@ -371,30 +396,3 @@ class FluxQueue:
     def __repr__(self) -> str:
         namespace = f", namespace={self.settings.namespace!r}" if self.settings.namespace else ""
         return f"FluxQueue({self.settings.display_url!r}{namespace})"
-
-
-def _check_names(name: object, queue: object, decorator: str) -> None:
-    if callable(name):
-        raise TypeError(f"write @fluxqueue.{decorator}() with parentheses")
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
-    if not isinstance(queue, str):
-        raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
-
-
-def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether both functions are from one `def`, because a module was loaded twice.
-
-    The same file is enough: it may run as `__main__`, and be imported under its name too.
-    """
-    one, other = inspect.unwrap(one), inspect.unwrap(other)
-    if one.__qualname__ != other.__qualname__:
-        return False
-    return one.__module__ == other.__module__ or (
-        one.__code__.co_filename == other.__code__.co_filename
-    )
-
-
-def _place(func: Callable[..., Any]) -> str:
-    func = inspect.unwrap(func)
-    return f"{func.__module__}.{func.__qualname__}()"

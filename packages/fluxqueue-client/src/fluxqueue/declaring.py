@@ -1,4 +1,5 @@
-"""Tasks that are declared without their code, for producers that do not have it.
+"""Checks of declarations, and tasks that are declared without their code, for producers that do
+not have it.
 
 Why: docs/decisions/0092-a-producer-without-the-code-declares-a-signature.md
 """
@@ -59,3 +60,36 @@ def check_sent(options: Mapping[str, Any]) -> None:
                 f"declare() has no option {name!r}: the worker's code decides it; callers give "
                 f"{', '.join(sorted(sent))}"
             )
+
+
+def check_task_and_queue(name: object, queue: object, decorator: str) -> None:
+    """Refuses a name of a task or a queue that is not text.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if callable(name):
+        raise TypeError(f"write @fluxqueue.{decorator}() with parentheses")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
+    if not isinstance(queue, str):
+        raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
+
+
+def same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether both functions are from one `def`, because a module was loaded twice.
+
+    The same file is enough: it may run as `__main__`, and be imported under its name too.
+    """
+    one, other = inspect.unwrap(one), inspect.unwrap(other)
+    if one.__qualname__ != other.__qualname__:
+        return False
+    return one.__module__ == other.__module__ or (
+        one.__code__.co_filename == other.__code__.co_filename
+    )
+
+
+def place(func: Callable[..., Any]) -> str:
+    """The place of a function, for messages."""
+    func = inspect.unwrap(func)
+    return f"{func.__module__}.{func.__qualname__}()"

@@ -5,16 +5,16 @@ Why: docs/decisions/0132-a-key-is-json-of-the-arguments.md
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from .arguments_by_name import bound, check_parameters, values_of
 from .errors import ConfigurationError
 from .middleware import CallLock
 from .options import Terms
 from .task_properties import TaskProperties
-from .unique import Unique, check_names
+from .unique import Unique
 
 # The options that a call may change.
 CALL_TERMS = ("unique", "on_conflict")
@@ -41,7 +41,7 @@ def lock_rule(task: TaskProperties[Any, Any], options: Mapping[str, Any]) -> Loc
             f"task {task.task_name!r} has debounce, so a later call replaces it under another id; "
             f"leave task_id out"
         )
-    check_names(terms.unique, task.__signature__, task.task_name)
+    check_parameters("unique", terms.unique, task.__signature__, task.task_name)
     return LockRule(task, terms.unique, terms.on_conflict == "raise")
 
 
@@ -101,10 +101,7 @@ class LockRule:
         if self._unique is True:
             return arguments
         assert isinstance(self._unique, tuple)
-        parameters = self._signature.parameters.values()
-        more = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
-        others = {} if more is None else arguments[more]
-        return [arguments[name] if name in arguments else others.get(name) for name in self._unique]
+        return values_of(self._signature, arguments, self._unique)
 
     def of_key(self, key: Any, *, has_chosen_id: bool) -> CallLock:
         """Returns the lock of a key.
@@ -120,27 +117,3 @@ class LockRule:
         digest = hashlib.sha256(self._name.encode() + b"\0" + text).hexdigest()[:32]
         shown = f"{self._name} {text.decode()}"[:LONGEST_TEXT]
         return digest, shown, has_chosen_id
-
-
-def bound(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns the arguments of a call by the names of their parameters, however it passes them.
-    A default that JSON can't carry as it is counts as the same in all calls."""
-    arguments: dict[str, Any] = dict(signature.bind(*args, **kwargs).arguments)
-    for parameter in signature.parameters.values():
-        if parameter.name in arguments:
-            continue
-        default = parameter.default
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            default = []
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            default = {}
-        elif not _is_plain(default):
-            default = {"default": parameter.name}
-        arguments[parameter.name] = default
-    return arguments
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or type(value) in (bool, int, float, str)

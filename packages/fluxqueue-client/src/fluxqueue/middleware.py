@@ -14,6 +14,8 @@ from fluxqueue_core import Producer, Route
 PerCall = tuple[bytes | None, str | None]
 # The lock that a call wants: its digest, text for people, and whether the caller chose the id.
 CallLock = tuple[str, str, bool]
+# The key of a call's limit: its digest, and text for people.
+CallLimit = tuple[str, str]
 
 
 class Enqueue(Protocol):
@@ -28,6 +30,7 @@ class Enqueue(Protocol):
         headers: bytes | None = None,
         task_id: str | None = None,
         lock: CallLock | None = None,
+        limit: CallLimit | None = None,
     ) -> str | None: ...
 
 
@@ -47,6 +50,7 @@ class EnqueueAsync(Protocol):
         task_id: str | None = None,
         result: Any = None,
         lock: CallLock | None = None,
+        limit: CallLimit | None = None,
     ) -> Coroutine[Any, Any, Any]: ...
 
 

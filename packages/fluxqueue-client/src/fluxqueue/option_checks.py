@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
+from fluxqueue_core.limits import MOST_AT_ONCE
+
 from .errors import ConfigurationError
 
 # The largest number that a message can carry: unsigned, with 32 bits.
@@ -18,9 +20,6 @@ MOST_SNOOZES = 99_999
 LONGEST_TIMEOUT = 365 * 86_400
 # The longest delay that the core accepts, in seconds: a year.
 LONGEST_DELAY = 365 * 86_400.0
-
-# The highest number of tasks that a limit or a cap can name.
-MOST_AT_ONCE = 999_999
 
 # Takes the option's name and value, and raises TypeError or ConfigurationError.
 Check = Callable[[str, Any], None]

@@ -13,6 +13,17 @@ from typing import Any, TypedDict, TypeVar
 from . import peer_names
 from .callbacks import OnFailure, callback_json, check_on_failure
 from .errors import ConfigurationError
+from .limits import (
+    Limit,
+    LimitKey,
+    check_burst,
+    check_concurrency,
+    check_limit,
+    check_limit_key,
+    check_limit_options,
+    check_rate,
+    route_limit,
+)
 from .option_checks import (
     Check,
     check_amount,
@@ -102,8 +113,17 @@ class TaskOptions(TypedDict, total=False):
             arguments of this call. Needs `max_wait`.
         max_wait: seconds after the first of these calls when it begins at the latest.
         throttle: seconds in which at most one of the same calls is enqueued.
+        concurrency: how many of these tasks run at once, in all workers of the queue. The
+            others wait in Redis, in order. None means any number. See docs/limits.md.
+        rate: how many of them begin in a time, such as `"25/s"`, `"100/m"` or `"10/30s"`:
+            at even intervals. None means any number.
+        burst: how many may begin at once after a quiet time, in addition to the rate.
+        limit: a limit that several tasks of the queue share: what `FluxQueue.limit` returns,
+            in place of the three options above.
+        limit_key: what the tasks that are limited together have in common: the name of a
+            parameter, a tuple of names, or a function of the arguments. None: nothing.
         max_per_worker: how many of these tasks run at once in one process of a worker. None
-            means no cap. See docs/limits.md.
+            means no cap.
     """
 
     retry_delay: float
@@ -127,6 +147,11 @@ class TaskOptions(TypedDict, total=False):
     debounce: float | None
     max_wait: float | None
     throttle: float | None
+    concurrency: int | None
+    rate: str | None
+    burst: int | None
+    limit: Limit | None
+    limit_key: LimitKey | None
     max_per_worker: int | None
 
 
@@ -142,7 +167,7 @@ def option(
 
     Args:
         sent: whether messages carry the value. If so, `Route` takes it by the same name.
-        of_caller: whether only callers need it: no message carries it, and no worker asks.
+        of_caller: whether callers need it, although no message carries it.
         encode: returns the value as `Route` takes it.
     """
     metadata = {"check": check, "sent": sent, "of_caller": of_caller, "encode": encode}
@@ -184,6 +209,11 @@ class Terms:
     debounce: float | None = option(None, check_seconds("debounce"), of_caller=True)
     max_wait: float | None = option(None, check_seconds("max_wait"), of_caller=True)
     throttle: float | None = option(None, check_seconds("throttle"), of_caller=True)
+    concurrency: int | None = option(None, check_concurrency, of_caller=True)
+    rate: str | None = option(None, check_rate, of_caller=True)
+    burst: int | None = option(None, check_burst, of_caller=True)
+    limit: Limit | None = option(None, check_limit, of_caller=True)
+    limit_key: LimitKey | None = option(None, check_limit_key, of_caller=True)
     max_per_worker: int | None = option(None, check_amount("no cap"))
 
     def __post_init__(self) -> None:
@@ -226,6 +256,21 @@ class Terms:
         }
         return sent if self.unique is None else sent | sent_by_route(self)
 
+    def of_route(self, task_name: str) -> dict[str, Any]:
+        """Returns the arguments of the `Route` of this task's calls."""
+        limit = route_limit(self, task_name)
+        return self.sent() if limit is None else self.sent() | {"limit": limit}
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether each call wants a lock or has a limit."""
+        return self.unique is not None or self.is_limited
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a limit may make the tasks wait in Redis."""
+        return any(value is not None for value in (self.limit, self.concurrency, self.rate))
+
 
 def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
     """Returns the terms that the arguments of a decorator state.
@@ -243,6 +288,7 @@ def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
     given = {name for name, value in options.items() if value is not None}
     check_contradictions(given, options.get("retry_on"))
     check_together(given, options)
+    check_limit_options(given)
     terms = Terms(max_retries, **options)
     check_enough_retries("retry_delays", terms.retry_delays, max_retries)
     return terms

@@ -13,6 +13,7 @@ OPTIONS = {
     "max_backoff": "retry_max_delay",
     "min_backoff": "retry_delay",
     "queue_name": "queue",
+    "rate_limit": "rate",
     "retry_backoff_max": "retry_max_delay",
     "soft_time_limit": "timeout",
     "time_limit": "timeout",

@@ -16,7 +16,9 @@ from fluxqueue_core.periodic.record import Rules, lock_digest, make, template_id
 from fluxqueue_core.periodic.times import Times
 
 from .call_options import read_eta, read_options, read_span
+from .call_rules import CallRules, call_rules
 from .errors import ConfigurationError
+from .limit_rule import limit_rule
 from .option_checks import check_seconds, kind_of, shown_number
 from .task_call import NO_OPTIONS, TaskCall, as_json, route_of
 from .unique import DEFAULT_TTL, RouteLock
@@ -124,7 +126,11 @@ class PeriodicTask:
         entry = template_id(producer.namespace, self.queue, self.id)
         headers = as_json(call.options.get("headers"))
         try:
-            message = producer.message(route, call.args, call.kwargs, headers, entry, call_lock)
+            rules = CallRules(None, limit_rule(task))
+            _, limit = rules.wanted(call.args, call.kwargs, call.keys, has_chosen_id=True)
+            message = producer.message(
+                route, call.args, call.kwargs, headers, entry, call_lock, limit
+            )
         except (TypeError, ValueError) as error:
             from .arguments import explain
 
@@ -191,8 +197,11 @@ def call_of(task: Any, args: Any, kwargs: Any, options: Any) -> TaskCall[Any]:
         if value is not None and not isinstance(value, Mapping):
             raise TypeError(f"{name} must be a dict, not {kind_of(value)}")
     given = read_options(NO_OPTIONS, {} if options is None else options)
-    args, kwargs = task._prepared(tuple(args), dict(kwargs or {}))
-    return TaskCall(task, given, args, kwargs)
+    args, kwargs = tuple(args), dict(kwargs or {})
+    rules = call_rules(task, given)
+    keys = None if rules is None else rules.keys(task, args, kwargs)
+    args, kwargs = task._prepared(args, kwargs)
+    return TaskCall(task, given, args, kwargs, keys)
 
 
 def _read_times(cron: object, options: PeriodicOptions) -> Times:

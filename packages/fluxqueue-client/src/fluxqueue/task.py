@@ -102,8 +102,8 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
 
     def send_by(self, producer: Producer) -> None:
         """Sends the later calls by this producer, in its namespace. `Broker` calls it."""
-        namespace, terms = producer.namespace, self.terms.sent()
-        self._route = Route(self.queue, self.task_name, namespace=namespace, **terms)
+        name, terms = self.task_name, self.terms.of_route(self.task_name)
+        self._route = Route(self.queue, name, namespace=producer.namespace, **terms)
         self._attach(producer)
 
     def _attach(self, producer: Producer) -> None:

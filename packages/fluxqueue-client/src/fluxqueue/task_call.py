@@ -45,10 +45,11 @@ class TaskCall(Generic[R]):
         task: the task that it calls.
         args, kwargs: the arguments, as JSON has them.
         options: what `read_options` returned.
-        key: what the function `unique` has returned for it; None without one.
+        keys: what the functions `unique` and `limit_key` have returned for it; None without
+            one.
     """
 
-    __slots__ = ("args", "key", "kwargs", "options", "task")
+    __slots__ = ("args", "keys", "kwargs", "options", "task")
 
     def __init__(
         self,
@@ -56,13 +57,13 @@ class TaskCall(Generic[R]):
         options: Mapping[str, Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        key: Any = None,
+        keys: tuple[Any, Any] | None = None,
     ) -> None:
         self.task = task
         self.options = options
         self.args = args
         self.kwargs = kwargs
-        self.key = key
+        self.keys = keys
 
     def __repr__(self) -> str:
         names = ", ".join(self.options) or "no options"
@@ -113,7 +114,8 @@ def route_of(
     routes = task._routes
     route = routes.get(key)
     if route is None:
-        route = Route(queue, task.task_name, namespace=namespace, **(own.sent() | terms))
+        terms = own.of_route(task.task_name) | terms
+        route = Route(queue, task.task_name, namespace=namespace, **terms)
         if not MOMENTS & terms.keys():
             if len(routes) >= MOST_ROUTES:
                 routes.clear()

@@ -20,7 +20,7 @@ from fluxqueue_core.telemetry.tally import Count, Tally
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
-from .middleware import Bulk, CallLock, Enqueue, EnqueueAsync, PerCall
+from .middleware import Bulk, CallLimit, CallLock, Enqueue, EnqueueAsync, PerCall
 
 if TYPE_CHECKING:
     import asyncio
@@ -103,13 +103,14 @@ class Tracing:
             headers: bytes | None = None,
             task_id: str | None = None,
             lock: CallLock | None = None,
+            limit: CallLimit | None = None,
         ) -> str | None:
             own, sending = begin(producer, route, task_id)
             headers = own if headers is None else joined(own, headers)
             if sending is None:
-                return enqueue(route, args, kwargs, headers, task_id, lock)
+                return enqueue(route, args, kwargs, headers, task_id, lock, limit)
             try:
-                present = enqueue(route, args, kwargs, headers, sending.task_id, lock)
+                present = enqueue(route, args, kwargs, headers, sending.task_id, lock, limit)
             except BaseException as error:
                 sending.failed(error)
                 raise
@@ -131,13 +132,14 @@ class Tracing:
             task_id: str | None = None,
             result: Any = None,
             lock: CallLock | None = None,
+            limit: CallLimit | None = None,
         ) -> asyncio.Future[Any]:
             own, sending = begin(producer, route, task_id)
             headers = own if headers is None else joined(own, headers)
             if sending is None:
-                return enqueue(route, args, kwargs, headers, task_id, result, lock)
+                return enqueue(route, args, kwargs, headers, task_id, result, lock, limit)
             try:
-                future = enqueue(route, args, kwargs, headers, sending.task_id, result, lock)
+                future = enqueue(route, args, kwargs, headers, sending.task_id, result, lock, limit)
             except RuntimeError:
                 raise  # no event loop: the task enqueues it in another way; this span never ends
             except BaseException as error:

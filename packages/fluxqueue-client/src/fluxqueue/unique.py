@@ -164,28 +164,3 @@ def sent_by_route(terms: LockTerms) -> dict[str, Any]:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1_000) if seconds == 0 else max(round(seconds * 1_000), 1)
-
-
-def check_names(unique: Unique | None, signature: inspect.Signature, task: str) -> None:
-    """Checks that the function has the parameters that `unique` names.
-
-    Raises:
-        ConfigurationError: it has not.
-    """
-    if not isinstance(unique, tuple):
-        return
-    parameters = signature.parameters.values()
-    known = [p.name for p in parameters]
-    kinds = {p.kind for p in parameters}
-    by_name = inspect.Parameter.VAR_KEYWORD in kinds
-    by_place = inspect.Parameter.VAR_POSITIONAL in kinds
-    for name in unique:
-        if name in known or (by_name and not by_place):
-            continue
-        text = f"task {task!r}: unique names {name!r}, which is not a parameter"
-        if by_name:
-            raise ConfigurationError(
-                f"{text}: a call may pass it by place, where it has no name; name the parameters "
-                f"(of declare: by signature=...)"
-            )
-        raise ConfigurationError(f"{text}; it has {', '.join(known) or 'none'}")

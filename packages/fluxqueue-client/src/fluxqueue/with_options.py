@@ -14,11 +14,11 @@ from fluxqueue_core import Producer, Route, new_task_id
 from . import blocking
 from .bulk import BulkCalls
 from .call_options import CallOptions, read_options
+from .call_rules import CallRules, Keys, call_rules
 from .errors import ConfigurationError
 from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import FoundTask, TaskHandle, duplicate
-from .lock_rule import LockRule, lock_rule
-from .middleware import CallLock
+from .middleware import CallLimit, CallLock
 from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
 from .telemetry import API, modules
@@ -44,11 +44,11 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         "__weakref__",
         "_headers",
         "_keeps",
-        "_lock",
         "_options",
         "_producer",
         "_queue",
         "_route",
+        "_rules",
         "_task_id",
         "task",
     )
@@ -58,7 +58,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     def __init__(self, task: TaskProperties[P, R], options: Mapping[str, Any]) -> None:
         self.task = task
         self._options = options  # checked by `read_options`
-        self._lock = lock_rule(task, options)
+        self._rules = call_rules(task, options)
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
         self._queue: str = self._route.queue
@@ -109,11 +109,11 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """As `Task.enqueue`, with the options."""
-        key = None if self._lock is None else self._key(args, kwargs)
+        keys = None if self._rules is None else self._rules.keys(self.task, args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_async")
-        return self._send(args, kwargs, key)
+        return self._send(args, kwargs, keys)
 
     def enqueue_async(
         self, /, *args: P.args, **kwargs: P.kwargs
@@ -166,21 +166,13 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
             TypeError: the call does not fit the function's signature.
             ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
         """
-        key = None if self._lock is None else self._key(args, kwargs)
+        keys = None if self._rules is None else self._rules.keys(self.task, args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
-        return TaskCall(self.task, self._options, args, kwargs, key)
-
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Returns what the function `unique` of the application returns for a call. It takes the
-        arguments as the caller gave them. None: there is no such function."""
-        if self._lock is None or not self._lock.is_function:
-            return None
-        self.task._check(*args, **kwargs)
-        return self._lock.key(args, kwargs)
+        return TaskCall(self.task, self._options, args, kwargs, keys)
 
     def _calls(self, calls: Iterable[Call]) -> Iterable[Any]:
-        # The calls of a unique task are prepared one by one: each needs its key.
-        return calls if self._lock is not None else self.task._prepared_calls(calls)
+        # Calls that need a key are prepared one by one.
+        return calls if self._rules is not None else self.task._prepared_calls(calls)
 
     def _bulk(self) -> BulkCalls:
         if "task_id" in self._options:
@@ -188,7 +180,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
                 f"{self._where}: the option task_id names one call; give each call of "
                 f"enqueue_many its own, by task.options(task_id=...).call(...)"
             )
-        return BulkCalls(self.task, self._current_route(), self._options, self._lock)
+        return BulkCalls(self.task, self._current_route(), self._options, self._rules)
 
     def _current_route(self) -> Route:
         producer = self.task._producer
@@ -204,29 +196,27 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         return TaskHandle(task_id, self._queue, task.broker, task.returned, self._keeps)
 
     def _send(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any = None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], keys: Keys | None = None
     ) -> TaskHandle[R]:
         """Enqueues a prepared call from this thread, and returns the task's handle."""
         route, handle = self._current_route(), self._handle()
         enqueueing = self.task._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            if self._lock is None:
+            if self._rules is None:
                 way.enqueue(route, args, kwargs, self._headers, handle.id)
                 return handle
-            lock = self._wanted(self._lock, args, kwargs, key)
-            present = way.enqueue(route, args, kwargs, self._headers, handle.id, lock)
+            lock, limit = self._wanted(self._rules, args, kwargs, keys)
+            present = way.enqueue(route, args, kwargs, self._headers, handle.id, lock, limit)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         return self._judged(handle, present)
 
     def _wanted(
-        self, rule: LockRule, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any
-    ) -> CallLock:
-        """Returns the lock of a prepared call."""
-        if not rule.is_function:
-            key = rule.key(args, kwargs)
-        return rule.of_key(key, has_chosen_id=self._task_id is not None)
+        self, rules: CallRules, args: tuple[Any, ...], kwargs: dict[str, Any], keys: Keys | None
+    ) -> tuple[CallLock | None, CallLimit | None]:
+        """Returns the lock and the limit of a prepared call."""
+        return rules.wanted(args, kwargs, keys, has_chosen_id=self._task_id is not None)
 
     def _judged(self, handle: TaskHandle[R], present: str | None) -> TaskHandle[R]:
         """Returns the handle of a call, or of the task that has its lock.
@@ -242,35 +232,37 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         found: TaskHandle[R] = FoundTask(
             present, handle.queue, self.task.broker, self.task.returned, handle._keeps
         )
-        if self._lock is not None and self._lock.raises:
+        if self._rules is not None and self._rules.raises:
             raise duplicate(self._where, found)
         return found
 
     def _send_async(
         self, args: Any, kwargs: Any, handle: TaskHandle[R], *, wants_handle: bool
     ) -> Coroutine[Any, Any, Any]:
-        key = None if self._lock is None else self._key(args, kwargs)
+        keys = None if self._rules is None else self._rules.keys(self.task, args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)
         result: Any = handle if wants_handle else None
         route = self._current_route()
         enqueueing = self.task._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
-            if self._lock is None:
+            if self._rules is None:
                 return way.enqueue_async(route, args, kwargs, self._headers, handle.id, result)
-            lock = self._wanted(self._lock, args, kwargs, key)
+            lock, limit = self._wanted(self._rules, args, kwargs, keys)
 
             def judge(present: str | None) -> Any:
                 judged = self._judged(handle, present)
                 return judged if wants_handle else None
 
-            return way.enqueue_async(route, args, kwargs, self._headers, handle.id, judge, lock)
+            done = result if lock is None else judge
+            headers = self._headers
+            return way.enqueue_async(route, args, kwargs, headers, handle.id, done, lock, limit)
         except (TypeError, ValueError) as error:
             raise self._explain(error, args, kwargs) from None
         except RuntimeError:
             if blocking.running_loop() is not None:
                 raise
-        sent = self._send(args, kwargs, key)
+        sent = self._send(args, kwargs, keys)
         return self._enqueued(None if result is None else sent)
 
     @property
@@ -296,11 +288,11 @@ class TaskWithOptions(BaseWithOptions[P, R]):
     __slots__ = ()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        key = None if self._lock is None else self._key(args, kwargs)
+        keys = None if self._rules is None else self._rules.keys(self.task, args, kwargs)
         args, kwargs = self.task._prepared(args, kwargs)  # type: ignore[assignment]
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_async")
-        self._send(args, kwargs, key)
+        self._send(args, kwargs, keys)
 
 
 class AsyncTaskWithOptions(BaseWithOptions[P, R]):

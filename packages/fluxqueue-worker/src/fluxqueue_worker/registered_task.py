@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fluxqueue.periodic import PeriodicTask
     from fluxqueue.task import AnyTask
 
+    from .limit_declarations import QueueLimit
+
 
 class Watch(Protocol):
     """Watches the deadlines of attempts; the worker's is `timeouts.Timeouts`."""
@@ -135,11 +137,13 @@ class Tasks:
         anywhere: the tasks that every queue serves, by name, unless it declares another
             one of that name.
         periodic: the periodic tasks of the served queues.
+        limits: the limits of the tasks of the served queues.
     """
 
     declared: dict[str, dict[str, RegisteredTask]]
     anywhere: dict[str, RegisteredTask]
     periodic: Sequence[PeriodicTask] = ()
+    limits: Sequence[QueueLimit] = ()
 
     def __iter__(self) -> Iterator[RegisteredTask]:
         """Iterates over all tasks, each of them once."""

@@ -13,14 +13,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from fluxqueue import FluxQueue
 from fluxqueue.broker import Broker
+from fluxqueue.limits import limit_of
 from fluxqueue.task import AnyTask, AsyncTask, Task
 
 from .options import ALL_QUEUES
 from .registered_task import RegisteredTask, Tasks
+
+if TYPE_CHECKING:
+    from .limit_declarations import QueueLimit
 
 T = TypeVar("T")
 
@@ -202,7 +206,24 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
             for periodic in task.periodic
             if periodic.queue in queues
         ],
+        limits=_limits(by_queue[queue].values() for queue in queues),
     )
+
+
+def _limits(served: Iterable[Iterable[AnyTask]]) -> list[QueueLimit]:
+    """The limits of tasks, each once per broker and queue."""
+    limited = [task for tasks in served for task in tasks if task.terms.is_limited]
+    if not limited:
+        return []
+    # Imported here: most workers have no limited tasks.
+    from .limit_declarations import QueueLimit
+
+    found = {}
+    for task in limited:
+        limit = limit_of(task.terms, task.task_name)
+        assert limit is not None
+        found[id(task.broker), task.queue, limit] = QueueLimit(task.broker, task.queue, limit)
+    return list(found.values())
 
 
 def largest_message(tasks: Tasks, least: int) -> int:

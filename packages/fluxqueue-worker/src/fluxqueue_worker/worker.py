@@ -19,6 +19,7 @@ from fluxqueue_core.service.log import Logger
 from . import log_context, suspects, telemetry
 from .attempt_contexts import AttemptContexts
 from .cancelling import TICK, Cancelling
+from .declarations import start_declaring
 from .error_text import describe
 from .events import ConsumerEvents, TaskEvents
 from .eviction import EvictionCheck
@@ -203,11 +204,8 @@ class Worker:
             self._pool.start_thread()
         if self._loop is not None:
             self._loop.start()
-        if self._tasks.periodic and not self._is_lane:
-            # Imported here: most workers have no periodic tasks.
-            from .periodic import Declarations
-
-            Declarations(self._tasks.periodic, self._logger, self._draining).start()
+        if not self._is_lane:
+            start_declaring(self._tasks, self._logger, self._draining)
         if self._health_server is not None:
             self._health_server.start()
         if self._link is not None:
