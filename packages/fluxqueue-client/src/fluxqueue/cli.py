@@ -45,6 +45,11 @@ OWN = {
     ),
     "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
     "cancel": Own("fluxqueue", "fluxqueue.cancel", "cancel tasks by their ids"),
+    "limits": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.limits",
+        "show the limits of tasks, and change them while workers run",
+    ),
     "periodic": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.periodic",
