@@ -103,6 +103,36 @@ def test_a_task_that_keeps_no_result_leaves_none(
     assert not redis.keys("*:result:*")
 
 
+APP = """
+from fluxqueue import Context, FluxQueue, Retry
+
+fluxqueue = FluxQueue()
+
+@fluxqueue.task_with_context(result_ttl=60, expires=3)
+def late(ctx: Context, failures: int) -> None:
+    raise Retry(delay=0 if ctx.metadata.retries + 1 < failures else 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("failures", "text"), [(1, "again, after 1 attempt"), (2, "again, after 2 attempts")]
+)
+def test_a_task_whose_retry_is_too_late_is_not_said_never_to_have_begun(
+    tmp_path: Path, redis_url: str, client: FluxQueue, failures: int, text: str
+) -> None:
+    late = client.declare("late", queue="default", max_retries=3)
+    with (
+        WorkerProcess(tmp_path, redis_url, APP) as worker,
+        SchedulerProcess(tmp_path, redis_url) as scheduler,
+    ):
+        worker.wait_for("worker.connected")
+        scheduler.wait_for("scheduler.started")
+        handle = late.options(result_ttl=60, expires=3).enqueue(failures)
+        with pytest.raises(TaskExpired, match=rf"expired before it began {text}$") as caught:
+            handle.result(30)
+    assert caught.value.attempts == failures
+
+
 def result_of(wait: Callable[[], Any]) -> Any:
     """The value that a wait returns, or its error."""
     try:

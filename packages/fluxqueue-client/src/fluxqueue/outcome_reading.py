@@ -101,6 +101,9 @@ def _error(read: dict[str, Any], task_id: str, queue: str) -> ResultError:
     ended = _ENDED.get(state, f"is dead ({state})")
     attempts = int(read.get("attempts") or 0)
     after = f" after {attempts} attempts" if attempts > 1 else ""
+    if state == "expired" and attempts:
+        # It has begun: what came too late is a retry.
+        after = f" again, after {attempts} {'attempt' if attempts == 1 else 'attempts'}"
     said = ": ".join(part for part in (error.get("type"), error.get("text")) if part)
     text = f"task {task_id} (queue {queue!r}) {ended}{after}" + (f": {said}" if said else "")
     raised = _ERRORS.get(state, TaskFailed)(text)
