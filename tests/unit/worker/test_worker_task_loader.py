@@ -84,7 +84,8 @@ def test_an_app_object_brings_its_own_tasks_only(folder: Path) -> None:
         (
             "shop.tasks",
             ["default", "absent"],
-            "no task for queue 'absent'; it has tasks for 'default': here, renamed; 'mail': send",
+            "no task for queue 'absent'; it has tasks for 'default': here, renamed; 'mail': send;"
+            " if calls choose that queue by options(queue=...), declare one of their tasks for it",
         ),
     ],
 )

@@ -191,7 +191,9 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
         raise TasksError(f"{path!r}: {_summary(by_queue)}")
     for queue in queues:
         if queue not in by_queue:
-            raise TasksError(f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}")
+            raise TasksError(
+                f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}{_remedy(by_queue)}"
+            )
     records = {id(task): RegisteredTask(task) for same in by_name.values() for task in same}
     return Tasks(
         declared={
@@ -234,6 +236,13 @@ def largest_message(tasks: Tasks, least: int) -> int:
 
 def _place(task: AnyTask) -> str:
     return f"{task.func.__module__}.{task.func.__qualname__}"
+
+
+def _remedy(by_queue: Mapping[str, Mapping[str, AnyTask]]) -> str:
+    """For a queue that is meant, and that only options of calls name."""
+    if not by_queue:
+        return ""
+    return "; if calls choose that queue by options(queue=...), declare one of their tasks for it"
 
 
 def _summary(by_queue: Mapping[str, Mapping[str, AnyTask]]) -> str:
