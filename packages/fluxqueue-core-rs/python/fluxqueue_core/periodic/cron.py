@@ -153,8 +153,6 @@ def zone(name: str) -> tzinfo:
         ) from None
 
 
-# Many periodic tasks have the same expression and moment.
-@lru_cache(maxsize=1_024)
 def after(expression: str, tz: str, ms: int) -> int | None:
     """Returns the first moment of an expression after `ms`, both in ms since 1970; None if
     there is none in 50 years.
@@ -162,6 +160,10 @@ def after(expression: str, tz: str, ms: int) -> int | None:
     Raises:
         ConfigurationError: the zone or the expression is not known on this machine.
     """
+    return _remembered(expression, tz, ms)
+
+
+def _compute(expression: str, tz: str, ms: int) -> int | None:
     try:
         moment = EPOCH + ms * MS
         found = (
@@ -174,6 +176,10 @@ def after(expression: str, tz: str, ms: int) -> int | None:
     except CronSimError as error:
         raise ConfigurationError(f"the cron expression {expression!r}: {error}") from None
     return (found - EPOCH) // MS
+
+
+# Many periodic tasks have the same expression and moment.
+_remembered = lru_cache(maxsize=1_024)(_compute)
 
 
 def _after_in_utc(expression: str, moment: datetime) -> datetime:
