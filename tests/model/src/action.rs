@@ -126,6 +126,18 @@ pub enum Action {
         task: usize,
         looks: bool,
     },
+    /// The operator looks where a task is, to delete it.
+    Find {
+        message: Msg,
+    },
+    /// The operator deletes the task that was found.
+    Delete,
+    /// The operator requeues a dead task.
+    Requeue {
+        task: usize,
+    },
+    /// The time of a throttled call is over.
+    ThrottleEnds,
     /// The moment of the task's expiry passes.
     Expire {
         task: usize,
@@ -151,7 +163,7 @@ impl Action {
             SendOpen { .. } => 8,
             SendExchange { .. } | SendClose { .. } => 9,
             Start { .. } => 11,
-            StepRescue { .. } | Promote { .. } | Enqueue { .. } | Cancel { .. } => 12,
+            StepRescue { .. } | Promote { .. } | Enqueue { .. } | Cancel { .. } | ThrottleEnds => 12,
             Sweep { consumer: Some(_), .. } => 13,
             Sweep { consumer: None, .. } => 14,
             Tick => 15,
@@ -234,12 +246,11 @@ impl State {
             StepRescue { at } => self.step_rescue(scope, at)?,
             CrashScheduler { at } => self.schedulers[at] = Rescue::Idle,
             Promote { message } => self.promote(scope, message),
-            Enqueue { task } => {
-                self.fates[task] = Fate::Open;
-                self.bound[task] = scope.version2[task];
-                self.arrive(Msg::new(task), scope, false);
-                self.call_touched(scope);
-            }
+            Enqueue { task } => self.enqueue(scope, task)?,
+            Find { message } => self.found = Some(message),
+            Delete => self.delete(scope)?,
+            Requeue { task } => self.requeue(scope, task),
+            ThrottleEnds => (self.throttled, self.throttling) = (false, false),
             Cancel { task, looks } => self.cancel(scope, task, looks)?,
             Expire { task } => self.expired.add(task),
             Tick => self.tick(scope)?,

@@ -37,6 +37,10 @@ impl State {
             let waits = (0..2).filter(|t| self.fates[*t] == Fate::NotEnqueued && !self.is_locked_out(scope, *t));
             out.extend(waits.map(|task| Enqueue { task }));
             self.actions_of_callers(scope, &mut out);
+            self.actions_of_operator(scope, &mut out);
+            if self.throttling {
+                out.push(ThrottleEnds);
+            }
         }
         if self.may_tick() {
             out.push(Tick);
@@ -182,6 +186,17 @@ impl State {
                 out.push(Expire { task });
             }
         }
+    }
+
+    fn actions_of_operator(&self, scope: &Scope, out: &mut Vec<Action>) {
+        if !scope.has_operator {
+            return;
+        }
+        match self.found {
+            Some(_) => out.push(Delete),
+            None => out.extend(self.findable().map(|message| Find { message })),
+        }
+        out.extend((0..2).filter(|task| self.can_requeue(scope, *task)).map(|task| Requeue { task }));
     }
 
     /// Whether a list or a set of the queue has the task.

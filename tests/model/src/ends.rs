@@ -121,7 +121,7 @@ impl State {
         }
         let has_cause = match fate {
             Fate::Expired => self.expired.has(task),
-            Fate::Cancelled => self.was_cancelled.has(task),
+            Fate::Cancelled => self.was_cancelled.has(task) || self.dropped.has(task),
             _ => true,
         };
         if !has_cause {
@@ -132,11 +132,14 @@ impl State {
             self.leave(message);
         }
         let by_field = fate == Fate::Done && scope.is(Mutant::EndsByField);
-        let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside);
+        let is_deleted = self.dropped.has(task) && scope.has_operator;
+        let aside = fate == Fate::WorkerLost && scope.is(Mutant::MoveEndsAside)
+            || is_deleted && scope.is(Mutant::DeleteKeepsLock);
         self.bound[task] &= by_field || aside;
         if scope.one_lock && scope.is(Mutant::FreesAnothersLock) {
             self.bound = [false; 2];
         }
+        self.throttled &= !scope.is(Mutant::EndFreesThrottle);
         if !spares_cancel {
             self.cancelled.remove(task);
         }
@@ -146,6 +149,7 @@ impl State {
         }
         // Nothing reads these of a task that has ended.
         self.was_cancelled.remove(task);
+        self.dropped.remove(task);
         self.expired.remove(task);
         self.overlooked.remove(task);
         self.counts[task] = Counts::default();

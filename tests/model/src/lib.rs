@@ -15,6 +15,7 @@ pub mod limit;
 pub mod list;
 pub mod lock;
 pub mod mutant;
+pub mod operator;
 pub mod periodic;
 pub mod process;
 pub mod properties;

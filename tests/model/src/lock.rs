@@ -1,8 +1,9 @@
-//! The locks of tasks.
+//! The locks of tasks, and the calls that want one.
 
-use crate::list::Msg;
+use crate::list::{Msg, Why};
 use crate::mutant::Mutant;
-use crate::scope::Scope;
+use crate::properties::Violation;
+use crate::scope::{Conflict, Scope};
 use crate::state::*;
 
 impl State {
@@ -31,8 +32,56 @@ impl State {
         }
     }
 
-    /// Whether the task can't be enqueued, because another task has its lock.
+    /// Whether a call enqueues nothing now, because of the lock that it wants.
     pub fn is_locked_out(&self, scope: &Scope, task: usize) -> bool {
-        scope.one_lock && self.bound[1 - task]
+        let is_held = scope.one_lock && self.bound[1 - task] && !scope.is(Mutant::EnqueueIgnoresLock);
+        let waits = match scope.conflict {
+            Conflict::Skip => true,
+            Conflict::Replace => !self.can_be_replaced(scope, 1 - task),
+            Conflict::Debounce => false,
+        };
+        is_held && waits || self.throttled
+    }
+
+    /// Whether a task that has the lock is still delayed, as it was enqueued (`waits` in
+    /// lua/enqueue_unique.lua).
+    fn can_be_replaced(&self, scope: &Scope, task: usize) -> bool {
+        self.delayed.iter().any(|m| m == Msg::new(task)) || scope.is(Mutant::ReplacesWhatRuns)
+    }
+
+    /// enqueue_unique.lua, for a call that is not locked out.
+    pub fn enqueue(&mut self, scope: &Scope, task: usize) -> Result<(), Violation> {
+        if self.throttling {
+            return Err(Violation::ThrottleBroken);
+        }
+        (self.throttled, self.throttling) = (scope.throttles, scope.throttles);
+        self.fates[task] = Fate::Open;
+        self.bound[task] = scope.version2[task];
+        let other = 1 - task;
+        if scope.one_lock && self.bound[other] && scope.conflict != Conflict::Skip {
+            if self.can_be_replaced(scope, other) {
+                self.free(other);
+                self.replace(scope, other);
+            } else if scope.is(Mutant::DebounceLeavesLock) {
+                self.bound[task] = false;
+            } else {
+                self.free(other);
+            }
+        }
+        self.arrive(Msg::new(task), scope, false);
+        self.call_touched(scope);
+        Ok(())
+    }
+
+    /// A worker ends the replaced task, because a caller may wait for its result.
+    fn replace(&mut self, scope: &Scope, task: usize) {
+        let message = Msg::new(task);
+        if !scope.is(Mutant::ReplacedStays) {
+            self.delayed.remove(message);
+        }
+        self.cancelled.remove(task);
+        self.was_cancelled.remove(task);
+        self.dropped.add(task);
+        self.pending.push(message.condemn(Why::Cancelled));
     }
 }

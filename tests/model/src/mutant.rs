@@ -150,10 +150,28 @@ pub enum Mutant {
     AdoptDoesNotPay,
     /// A message from a BLMOVE does not pay for its rate when `open` keeps it.
     OpenDoesNotPay,
+    /// `enqueue_unique` enqueues a task although another one has its lock.
+    EnqueueIgnoresLock,
+    /// `enqueue_unique` replaces a task that is due or runs.
+    ReplacesWhatRuns,
+    /// The message of a replaced task stays in `delayed`.
+    ReplacedStays,
+    /// A call that debounces leaves the lock of a task that is due or runs to that task.
+    DebounceLeavesLock,
+    /// The end of a task frees a lock that only its time may free.
+    EndFreesThrottle,
+    /// `delete` ends a task that has left its place meanwhile.
+    DeleteUnchecked,
+    /// `delete` does not free the lock.
+    DeleteKeepsLock,
+    /// `requeue` enqueues a task that another call has requeued.
+    RequeueUnchecked,
+    /// `requeue` enqueues a task although another one has its lock.
+    RequeueIgnoresLock,
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 73] = [
+pub const ALL: [Mutant; 82] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -227,4 +245,13 @@ pub const ALL: [Mutant; 73] = [
     Mutant::CancelKeepsPlace,
     Mutant::AdoptDoesNotPay,
     Mutant::OpenDoesNotPay,
+    Mutant::EnqueueIgnoresLock,
+    Mutant::ReplacesWhatRuns,
+    Mutant::ReplacedStays,
+    Mutant::DebounceLeavesLock,
+    Mutant::EndFreesThrottle,
+    Mutant::DeleteUnchecked,
+    Mutant::DeleteKeepsLock,
+    Mutant::RequeueUnchecked,
+    Mutant::RequeueIgnoresLock,
 ];

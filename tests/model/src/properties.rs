@@ -41,6 +41,10 @@ pub enum Violation {
     FreedTooSoon,
     /// A task that holds its lock until its start has begun with it.
     HeldPastStart,
+    /// Two tasks have one lock.
+    LockShared,
+    /// A call was enqueued before the time of the one that throttles it was over.
+    ThrottleBroken,
     /// A condemned task has begun.
     CondemnedBegun,
     /// A task has begun after its expiry.
@@ -76,7 +80,7 @@ pub enum Violation {
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 30] = [
+pub const ALL: [Violation; 32] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -92,6 +96,8 @@ pub const ALL: [Violation; 30] = [
     Violation::LeftBehind,
     Violation::FreedTooSoon,
     Violation::HeldPastStart,
+    Violation::LockShared,
+    Violation::ThrottleBroken,
     Violation::CondemnedBegun,
     Violation::BegunAfterExpiry,
     Violation::CancelledWaits,
@@ -131,6 +137,9 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
         check_cancel(state, scope, task)?;
         check_effects(state, task)?;
         check_counts(state, task)?;
+    }
+    if scope.one_lock && state.bound == [true; 2] {
+        return Err(Violation::LockShared);
     }
     for (at, worker) in state.workers.iter().enumerate() {
         let idle = worker.scripts.is_none() && worker.blocking == Blocking::Idle && !worker.broken;

@@ -19,6 +19,17 @@ pub enum Kind {
     Poison,
 }
 
+/// The choices of a call whose lock another task has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conflict {
+    /// It enqueues nothing.
+    Skip,
+    /// It replaces a task that is still delayed, and enqueues nothing otherwise.
+    Replace,
+    /// It replaces a task that is still delayed, and takes the lock over otherwise.
+    Debounce,
+}
+
 /// The bounds of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
@@ -36,6 +47,14 @@ pub struct Scope {
     pub limited: bool,
     /// Whether that limit has a rate: one in a tick.
     pub has_rate: bool,
+    /// The choice of the second call if the first task has the lock.
+    pub conflict: Conflict,
+    /// Whether the first task is delayed when the search begins.
+    pub starts_delayed: bool,
+    /// Whether the first call throttles the second.
+    pub throttles: bool,
+    /// Whether an operator may delete the tasks, and requeue each of them once.
+    pub has_operator: bool,
     /// Whether tasks of version 2 hold their lock only until they are handed out.
     pub until_start: bool,
     /// Their priorities. A task with a priority above 0 has a version 2 message as well.
@@ -77,6 +96,10 @@ impl Scope {
         one_lock: false,
         limited: false,
         has_rate: false,
+        conflict: Conflict::Skip,
+        starts_delayed: false,
+        throttles: false,
+        has_operator: false,
         until_start: false,
         priorities: [0; 2],
         cancels: [false; 2],
@@ -124,6 +147,16 @@ impl Scope {
     /// The same with a rate.
     pub const fn with_rate(name: &'static str, kinds: &'static [Fault]) -> Scope {
         Scope { has_rate: true, ..Scope::limited(name, kinds) }
+    }
+
+    /// The same with one worker, and the first task delayed at the beginning.
+    pub const fn delayed(name: &'static str, faults: u8, kinds: &'static [Fault]) -> Scope {
+        Scope { starts_delayed: true, workers: 1, ..Scope::locked(name, faults, kinds) }
+    }
+
+    /// One worker, two tasks with one lock, and an operator, with faults of these kinds.
+    pub const fn operated(name: &'static str, faults: u8, kinds: &'static [Fault]) -> Scope {
+        Scope { has_operator: true, workers: 1, ..Scope::locked(name, faults, kinds) }
     }
 
     /// One worker, a task that runs until it is cancelled and one that may fail, both of which
@@ -188,6 +221,22 @@ impl Scope {
             Scope { tasks: POISON, schedulers: 2, faults: 0, ..Scope::prioritized("poison with a priority", &[]) },
             Scope::locked("a lock that runs out", 1, &[LockExpires]),
             Scope { until_start: true, ..Scope::locked("a lock until the start, a kill or break", 1, &[Kill, Break]) },
+            Scope {
+                conflict: Conflict::Replace,
+                ..Scope::delayed("a replaced task, a kill or break", 1, &[Kill, Break])
+            },
+            Scope {
+                conflict: Conflict::Debounce,
+                ..Scope::delayed("a debounced task, a kill or break", 1, &[Kill, Break])
+            },
+            Scope { conflict: Conflict::Debounce, ..Scope::delayed("a debounced task, a drain", 1, &[Drain]) },
+            Scope {
+                conflict: Conflict::Debounce,
+                ..Scope::delayed("debounce, a lock that runs out", 1, &[LockExpires])
+            },
+            Scope { tasks: MAY_FAIL, throttles: true, workers: 1, ..Scope::one("a throttled task", &[Kill, Break]) },
+            Scope::operated("an operator, a kill or break", 1, &[Kill, Break]),
+            Scope { schedulers: 2, tasks: POISON, ..Scope::operated("an operator and poison", 0, &[]) },
             Scope { workers: 2, faults: 0, has_long_lists: true, ..Scope::cancelled("cancels, two workers", &[]) },
             Scope::cancelled("cancels, and a kill or break", &[Kill, Break]),
             Scope::cancelled("cancels, and a worker is drained", &[Drain]),

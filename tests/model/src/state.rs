@@ -162,6 +162,16 @@ pub struct State {
     /// For the properties: whether the lock was freed before the end of the task for a good
     /// reason: the task holds it until its start only, or its time has run out.
     pub freed: [bool; 2],
+    /// Whether Redis has the lock of a throttled call.
+    pub throttled: bool,
+    /// For the properties: whether the time of that lock goes on.
+    pub throttling: bool,
+    /// For the properties: the tasks that a call has replaced, or that an operator deletes.
+    pub dropped: Tasks,
+    /// The tasks that the operator has requeued.
+    pub requeued: Tasks,
+    /// The message that the operator has found, and is about to delete.
+    pub found: Option<Msg>,
     /// The zset `cancelled`.
     pub cancelled: Tasks,
     /// The tasks whose expiry has passed.
@@ -202,21 +212,27 @@ impl State {
         };
         let mut consumers = [Consumer::NEW; IDS];
         consumers[..scope.workers].iter_mut().for_each(|c| c.score = Score::Alive(LEASE));
+        let first = [Msg::new(0)].into_iter();
         State {
             faults: scope.faults,
             redis: Redis::Up,
             swept: 0,
             sweeping: true,
             quiet: 0,
-            pending: [Msg::new(0)].into_iter().collect(),
+            pending: first.clone().filter(|_| !scope.starts_delayed).collect(),
             prioritized: List::EMPTY,
             excused: false,
             suspects: List::EMPTY,
-            delayed: List::EMPTY,
             limit: Limit::of_first(scope),
+            delayed: first.filter(|_| scope.starts_delayed).collect(),
             fates: [Fate::Open, Fate::NotEnqueued],
             bound: [scope.version2[0], false],
             freed: [false; 2],
+            throttled: scope.throttles,
+            throttling: scope.throttles,
+            dropped: Tasks::NONE,
+            requeued: Tasks::NONE,
+            found: None,
             cancelled: Tasks::NONE,
             expired: Tasks::NONE,
             told: [Told::default(); 2],

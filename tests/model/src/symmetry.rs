@@ -41,13 +41,14 @@ impl State {
     fn second_task_comes_first(&self) -> bool {
         let key = |t: usize| {
             let asked = (self.cancelled.has(t), self.was_cancelled.has(t), self.overlooked.has(t), self.expired.has(t));
+            let found = self.found.is_some_and(|m| m.task() == t);
             (
                 self.fates[t],
                 self.bound[t],
                 self.freed[t],
                 self.begun[t],
                 self.uncounted[t],
-                asked,
+                (asked, self.dropped.has(t), self.requeued.has(t), found),
                 self.told[t],
                 self.counts[t],
             )
@@ -73,9 +74,11 @@ impl State {
         self.uncounted.swap(0, 1);
         self.told.swap(0, 1);
         self.counts.swap(0, 1);
-        for tasks in [&mut self.cancelled, &mut self.was_cancelled, &mut self.overlooked, &mut self.expired] {
+        let asked = [&mut self.cancelled, &mut self.was_cancelled, &mut self.overlooked, &mut self.expired];
+        for tasks in asked.into_iter().chain([&mut self.dropped, &mut self.requeued]) {
             *tasks = tasks.swapped();
         }
+        self.found = self.found.map(swap);
         self.pending.map(swap);
         self.suspects.map(swap);
         self.delayed.map(swap);

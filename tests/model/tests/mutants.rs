@@ -4,7 +4,7 @@
 use fluxqueue_model::faults::Fault;
 use fluxqueue_model::mutant::{self, Mutant};
 use fluxqueue_model::properties::{self, Violation};
-use fluxqueue_model::scope::{Kind, Scope};
+use fluxqueue_model::scope::{Conflict, Kind, Scope};
 use fluxqueue_model::search::search;
 
 fn found_in(scope: Scope, mutant: Mutant) -> Option<Violation> {
@@ -39,6 +39,8 @@ const STOP: Scope = Scope::one("stop", &[Fault::Stop]);
 const BREAK: Scope = Scope::one("break", &[Fault::Break]);
 const PRIORITIZED: Scope = Scope { faults: 0, ..Scope::prioritized("priorities", &[]) };
 const LOCK_EXPIRES: Scope = Scope { workers: 1, ..Scope::locked("a lock runs out", 1, &[Fault::LockExpires]) };
+const DELAYED: Scope = Scope::delayed("a lock, delayed", 0, &[]);
+const OPERATED: Scope = Scope::operated("an operator", 0, &[]);
 const CANCELLED: Scope = Scope { faults: 0, ..Scope::cancelled("cancelled", &[]) };
 const CANCELLED_KILL: Scope = Scope::cancelled("cancelled, killed", &[Fault::Kill]);
 const CANCELLED_BREAK: Scope = Scope::cancelled("cancelled, broken", &[Fault::Break]);
@@ -81,6 +83,15 @@ caught! {
     an_end_frees_the_lock_of_another: FreesAnothersLock in LOCK_EXPIRES => FreedTooSoon;
     a_retry_takes_the_lock_of_another: RetryTakesAnothersLock in LOCK_EXPIRES => FreedTooSoon;
     a_task_begins_before_its_lock_is_free: BeginsBeforeItFrees in Scope { until_start: true, ..Scope::locked("until the start", 0, &[]) } => HeldPastStart;
+    a_call_ignores_the_lock: EnqueueIgnoresLock in Scope::locked("a lock", 0, &[]) => LockShared;
+    a_call_replaces_a_task_that_runs: ReplacesWhatRuns in Scope { conflict: Conflict::Replace, ..DELAYED } => InTwoPlaces;
+    a_replaced_message_stays: ReplacedStays in Scope { conflict: Conflict::Replace, ..DELAYED } => InTwoPlaces;
+    a_debounce_leaves_the_lock: DebounceLeavesLock in Scope { conflict: Conflict::Debounce, ..DELAYED } => FreedTooSoon;
+    an_end_frees_the_lock_of_a_throttled_call: EndFreesThrottle in Scope { throttles: true, ..Scope::SMALL } => ThrottleBroken;
+    a_delete_of_a_message_that_is_gone: DeleteUnchecked in OPERATED => InTwoPlaces;
+    a_delete_keeps_the_lock: DeleteKeepsLock in OPERATED => LeftBehind;
+    a_second_requeue: RequeueUnchecked in OPERATED => InTwoPlaces;
+    a_requeue_ignores_the_lock: RequeueIgnoresLock in OPERATED => LockShared;
     no_guard: NoGuard in PRIORITIZED => IdleBesidePrioritized;
     no_exchange_after_a_prioritized_blmove: NoPromptExchange in PRIORITIZED => IdleBesidePrioritized;
     promote_does_not_mend_the_guard: PromoteDoesNotGuard in Scope { faults: 1, kinds: &[Fault::Kill], ..PRIORITIZED } => IdleBesidePrioritized;
