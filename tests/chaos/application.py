@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from . import moments
 from .ledger import ENDS
@@ -61,6 +62,32 @@ def doomed(ctx: Context, number, seconds):
         time.sleep(seconds)
         raise RuntimeError("it always fails")
 
+@fluxqueue.task_with_context()
+def unique_work(ctx: Context, number, seconds, key):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        time.sleep(seconds)
+    return token
+
+@fluxqueue.task_with_context(retry_delay=0.3)
+async def unique_flaky(ctx: Context, number, seconds, key):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        await asyncio.sleep(seconds)
+        if ctx.metadata.retries == 0:
+            raise RuntimeError("at first it fails")
+    return token
+
+@fluxqueue.task_with_context()
+async def debounced(ctx: Context, number, seconds, key):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        await asyncio.sleep(seconds)
+    return token
+
+@fluxqueue.task_with_context()
+def throttled(ctx: Context, number, seconds, key):
+    with ledger.run(number, ctx.metadata.retries) as token:
+        time.sleep(seconds)
+    return token
+
 @fluxqueue.task()
 def note_failure(failure):
     with ledger.run(-failure["args"][0]):
@@ -69,6 +96,8 @@ def note_failure(failure):
     + moments.TASKS
 )
 
+# Seconds for which calls that debounce put their task off at most.
+MAX_WAIT = 2.0
 # Attempts that a task has which always fails, the first included.
 ATTEMPTS_OF_DOOMED = 2
 # The callback of the tasks that die.
@@ -82,6 +111,8 @@ class Kind:
     Attributes:
         may_not_run: whether its calls may expire or be cancelled.
         on_failure: its callback.
+        keys: one of these is the key of a call; none: it is not unique. No two tasks share one.
+        debounce, throttle: seconds; see `CallOptions`.
     """
 
     name: str
@@ -92,6 +123,20 @@ class Kind:
     max_retries: int = 3
     may_not_run: bool = False
     on_failure: str | None = None
+    keys: tuple[int, ...] = ()
+    debounce: float = 0.0
+    throttle: float = 0.0
+
+    def declared(self) -> dict[str, Any]:
+        """The options with which a client declares the task."""
+        given: dict[str, Any] = {"max_retries": self.max_retries, "on_failure": self.on_failure}
+        if self.keys:
+            given["unique"] = ("key",)
+        if self.debounce:
+            given |= {"debounce": self.debounce, "max_wait": MAX_WAIT}
+        if self.throttle:
+            given["throttle"] = self.throttle
+        return given
 
 
 KINDS = (
@@ -103,6 +148,10 @@ KINDS = (
     Kind("snoozing", ENDS, 3, 0.0, 0.1),
     Kind("flaky", ENDS, 7, 0.0, 0.3),
     Kind("doomed", "dead:failed", 3, 0.0, 0.1, max_retries=1, on_failure=CALLBACK),
+    Kind("unique_work", ENDS, 6, 0.0, 0.6, keys=(1, 2, 3)),
+    Kind("unique_flaky", ENDS, 3, 0.0, 0.3, keys=(4, 5)),
+    Kind("debounced", ENDS, 4, 0.0, 0.1, keys=(6, 7), debounce=0.4),
+    Kind("throttled", ENDS, 3, 0.0, 0.1, keys=(8, 9), throttle=1.0),
 )
 # One of these is the priority of a call. Tasks of priority 0 must end too.
 PRIORITIES = (0, 0, 0, 1, 5, 9)
@@ -126,6 +175,11 @@ class Choice:
     options: CallOptions
     cancels: bool = False
 
+    def arguments(self, number: int) -> tuple[Any, ...]:
+        """The arguments of the call."""
+        key = (self.options.key,) if self.options.key else ()
+        return number, self.seconds, *key
+
 
 def choose(chance: random.Random) -> Choice:
     """Returns a random call."""
@@ -141,11 +195,17 @@ def choose(chance: random.Random) -> Choice:
     if expires or cancels:
         # Nothing else shows how it has ended.
         ttl = LONG
+    if kind.debounce:
+        # It has a delay. Each call replaces the one before, so no id can be known before.
+        delay = ttl = 0.0
     options = CallOptions(
         priority=chance.choice(PRIORITIES),
         delay=delay,
         expires=expires,
         result_ttl=ttl,
         calls_back=kind.on_failure is not None,
+        key=chance.choice(kind.keys) if kind.keys else 0,
+        debounce=kind.debounce,
+        throttle=kind.throttle,
     )
     return Choice(kind, seconds, options, cancels)

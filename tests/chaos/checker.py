@@ -7,7 +7,8 @@ verdict.
 from __future__ import annotations
 
 from .evidence import Evidence, Verdict, is_lost
-from .ledger import ENDS, REFUSED, RETURNED, Call, Run
+from .ledger import ENDS, PRESENT, REFUSED, RETURNED, Call, Run
+from .locks import check_locks, is_replaced
 from .moments import check_moments, is_moment
 from .promises import callbacks_of, check_promises, ended_as_told, successes
 
@@ -24,9 +25,9 @@ def check(evidence: Evidence) -> Verdict:
     verdict = Verdict(tasks=len(history.calls), keys=list(remains.keys))
     for number, call in sorted(history.calls.items()):
         attempts = runs.get(number, [])
-        if call.outcome == REFUSED and attempts:
+        if call.outcome in (REFUSED, PRESENT) and attempts:
             verdict.refused_but_run.append(number)
-        if call.outcome == RETURNED and not _came_to_its_end(call, attempts, evidence):
+        if call.outcome == RETURNED and not _came_to_its_end(call, runs, evidence):
             lost = verdict.lost_by_redis if _may_be_gone(call, evidence) else verdict.lost
             lost.append(number)
         if number in remains.dead:
@@ -38,16 +39,19 @@ def check(evidence: Evidence) -> Verdict:
     verdict.overtaken = _overtaken(evidence, runs)
     check_promises(evidence, runs, verdict)
     check_moments(evidence, runs, verdict)
+    check_locks(evidence, runs, verdict)
     if not evidence.writes_lost:
         least, most = successes(history, runs)
         verdict.settled_wrongly = remains.succeeded - min(max(remains.succeeded, least), most)
     return verdict
 
 
-def _came_to_its_end(call: Call, attempts: list[Run], evidence: Evidence) -> bool:
-    remains = evidence.remains
+def _came_to_its_end(call: Call, runs: dict[int, list[Run]], evidence: Evidence) -> bool:
+    remains, attempts = evidence.remains, runs.get(call.number, [])
     if call.number in remains.waiting:
         return False
+    if call.options.debounce and not attempts:
+        return is_replaced(call, evidence.history, runs)
     if ended_as_told(evidence.history, call.number):
         return True
     if call.expected == ENDS:
@@ -119,7 +123,8 @@ def _overtaken(evidence: Evidence, runs: dict[int, list[Run]]) -> list[int]:
             began <= start and call.called <= ended + ORDER_SLACK
             for began, ended in evidence.disturbances
         )
-        if before > answered + ORDER_SLACK and not disturbed and not call.options.delay:
+        waits = call.options.delay or call.options.debounce
+        if before > answered + ORDER_SLACK and not disturbed and not waits:
             found.append(number)
         for other in range(priority + (priority > 0), PRIORITIES):
             latest = earlier[other][-1][1] if earlier[other] else float("-inf")

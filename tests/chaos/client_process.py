@@ -13,6 +13,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fluxqueue import FluxQueue
@@ -53,7 +54,10 @@ class Client:
             return
         number = self._begin(choice)
         task = self._with_options(self._sync, choice, number)
-        self._note(lambda: task(number, choice.seconds), number, 1)
+        if choice.options.key:
+            self._note(lambda: [task.enqueue(*choice.arguments(number))], number, 1)
+        else:
+            self._note(lambda: task(*choice.arguments(number)), number, 1)
 
     def _begin(self, choice: Choice, count: int = 1) -> int:
         """Notes the calls in the ledger; returns the first of their numbers."""
@@ -66,28 +70,40 @@ class Client:
     def _with_options(self, tasks: dict[str, Any], choice: Choice, number: int | None) -> Any:
         """The task with the options of the call, and with an id if its result is kept."""
         task, named = tasks[choice.kind.name], choice.options.named()
-        if number is not None and choice.options.result_ttl:
+        if number is not None and choice.options.has_name:
             named["task_id"] = name_of(number)
         return task.options(**named) if named else task
 
     def _batch(self, choice: Choice, count: int) -> None:
         first = self._begin(choice, count)
-        seconds = min(choice.seconds, 0.1)
+        choice = replace(choice, seconds=min(choice.seconds, 0.1))
         task = self._with_options(self._sync, choice, None)
-        calls: list[Any] = [(number, seconds) for number in range(first, first + count)]
-        if choice.options.result_ttl:
-            calls = [task.options(task_id=name_of(n)).call(n, seconds) for n, _ in calls]
-        self._note(lambda: task.enqueue_many(calls), first, count)
+        calls: list[Any] = [choice.arguments(number) for number in range(first, first + count)]
+        if choice.options.has_name:
+            calls = [task.options(task_id=name_of(of[0])).call(*of) for of in calls]
+        enqueue = task.enqueue_each if choice.options.key else task.enqueue_many
+        self._note(lambda: enqueue(calls), first, count)
 
-    def _note(self, call: Callable[[], object], first: int, count: int) -> None:
+    def _note(self, call: Callable[[], Any], first: int, count: int) -> None:
+        """Makes the calls. Of unique tasks it returns their handles."""
         try:
-            call()
+            handles = call()
         except EnqueueUncertain:
             self.ledger.answered(UNCERTAIN, first, count)
         except BrokerError:
             self.ledger.answered(REFUSED, first, count)
         else:
-            self.ledger.answered(RETURNED, first, count)
+            if isinstance(handles, list):
+                for number, handle in enumerate(handles, first):
+                    self._note_verdict(number, handle)
+            else:
+                self.ledger.answered(RETURNED, first, count)
+
+    def _note_verdict(self, number: int, handle: Any) -> None:
+        if handle.created:
+            self.ledger.answered(RETURNED, number)
+        else:
+            self.ledger.present(number, handle.id)
 
     def _cancel(self, number: int) -> None:
         self.ledger.cancelling(number)
@@ -109,26 +125,23 @@ class Client:
         number = self._begin(choice)
         task = self._with_options(self._async, choice, number)
         try:
-            await task.enqueue_async(number, choice.seconds)
+            handle = await task.enqueue_async(*choice.arguments(number))
         except EnqueueUncertain:
             self.ledger.answered(UNCERTAIN, number)
         except BrokerError:
             self.ledger.answered(REFUSED, number)
         else:
-            self.ledger.answered(RETURNED, number)
+            self._note_verdict(number, handle)
 
 
 def _declare(kind: Kind, function: Callable[..., Any]) -> Any:
-    declare = FluxQueue(None).task(
-        name=kind.name, max_retries=kind.max_retries, on_failure=kind.on_failure
-    )
-    return declare(function)
+    return FluxQueue(None).task(name=kind.name, **kind.declared())(function)
 
 
-def _work(number: int, seconds: float) -> None: ...
+def _work(number: int, seconds: float, key: int = 0) -> None: ...
 
 
-async def _work_async(number: int, seconds: float) -> None: ...
+async def _work_async(number: int, seconds: float, key: int = 0) -> None: ...
 
 
 def main() -> None:

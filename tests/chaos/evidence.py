@@ -52,6 +52,7 @@ class Remains:
         succeeded: the counter.
         counters: all counters of the queue.
         results: id of a task -> ms until its result expires; -1: never.
+        locks: digest of a lock -> ms until it ends; -1: never.
     """
 
     keys: list[str] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Remains:
     succeeded: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
+    locks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,6 +91,9 @@ class Verdict:
         counted_wrongly: counters of expired and of cancelled tasks that are wrong.
         moments_missed: moments of periodic tasks without a run that has ended.
         overlapping: runs of a periodic task that began beside another, against its option.
+        together: of a unique task, ran at the same time as another one of its key.
+        answered_wrongly: another task has answered the call, and should not have.
+        throttled_wrongly: enqueued although a throttled call before it kept it out.
         settled_wrongly: how far the counter of successes is from their number.
         keys: left over in Redis.
     """
@@ -113,6 +118,9 @@ class Verdict:
     counted_wrongly: list[str] = field(default_factory=list)
     moments_missed: list[int] = field(default_factory=list)
     overlapping: list[int] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
+    answered_wrongly: list[int] = field(default_factory=list)
+    throttled_wrongly: list[int] = field(default_factory=list)
     settled_wrongly: int = 0
     keys: list[str] = field(default_factory=list)
 
@@ -157,14 +165,14 @@ class Evidence:
 def is_lost(run: Run, evidence: Evidence) -> bool:
     """Whether the attempt was in flight in a worker when that was lost, or its
     outcome was among the lost writes."""
-    settled = _settled_by(run, evidence.outages)
+    settled = settled_by(run, evidence.outages)
     losses = [loss for loss in evidence.losses if loss.pid == run.pid]
     windows = [(loss.began, loss.ended) for loss in losses]
     windows += [(lost.began, lost.ended) for lost in evidence.writes_lost]
     return any(run.start <= ended + SETTLING and began <= settled for began, ended in windows)
 
 
-def _settled_by(run: Run, outages: list[Outage]) -> float:
+def settled_by(run: Run, outages: list[Outage]) -> float:
     """When its outcome was in Redis at the latest."""
     settled = run.over + SETTLING
     for outage in sorted(outages, key=lambda outage: outage.began):

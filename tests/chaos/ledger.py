@@ -7,6 +7,7 @@ one sets.
 
     call <first> <count> <expected> <time> <options>     before a call, for a row of numbers
     returned|refused|uncertain <first> <count> <time>    the result of the call
+    present <number> <time> <id>    the result of a call that another task has answered
     cancelling <number> <time>    before a cancel
     cancel <number> <answer> <time>    the answer to it
     start <token> <number> <pid> <retries> <time>    an attempt at a task
@@ -34,7 +35,7 @@ from .options import NONE, CallOptions
 
 # The expected end of a task: success, or dead with a reason.
 ENDS = "end"
-RETURNED, REFUSED, UNCERTAIN = "returned", "refused", "uncertain"
+RETURNED, REFUSED, UNCERTAIN, PRESENT = "returned", "refused", "uncertain", "present"
 # The line that ends an attempt, and the attribute of `Run`.
 ENDS_OF_RUNS = {"end": "end", "fail": "failed", "off": "off", "stop": "stopped"}
 
@@ -51,13 +52,14 @@ class Call:
     Attributes:
         expected: `end`, or `dead:<reason>`.
         called: when the call began.
-        outcome: RETURNED, REFUSED (nothing was enqueued), UNCERTAIN, or None
-            if the client died in the call.
+        outcome: RETURNED, REFUSED (nothing was enqueued), PRESENT (nothing was enqueued, because
+            of another task), UNCERTAIN, or None if the client died in the call.
         answered: when that was known.
         options: those of the call.
         cancelling: when a cancel of the task began; None if there was none.
         verdict: the answer to the cancel, or None.
         cancelled: when it came.
+        holder: the id of the task that has answered the call, if it is PRESENT.
     """
 
     number: int
@@ -69,11 +71,13 @@ class Call:
     cancelling: float | None = None
     verdict: str | None = None
     cancelled: float | None = None
+    holder: str = ""
 
     @property
     def may_not_run(self) -> bool:
         """Whether the client allows that it ends without a run."""
-        return self.cancelling is not None or self.options.expires > 0
+        options = self.options
+        return self.cancelling is not None or options.expires > 0 or options.debounce > 0
 
 
 @dataclass
@@ -169,6 +173,10 @@ class Ledger:
         """After it; `outcome` is RETURNED, REFUSED or UNCERTAIN."""
         self._write(f"{outcome} {first} {count} {now()}")
 
+    def present(self, number: int, holder: str) -> None:
+        """After it, if another task is in its place."""
+        self._write(f"{PRESENT} {number} {now()} {holder}")
+
     def cancelling(self, number: int) -> None:
         """Before a cancel."""
         self._write(f"cancelling {number} {now()}")
@@ -233,6 +241,9 @@ class Ledger:
             for number in range(int(first), int(first) + int(count)):
                 call = history.calls[number]
                 call.outcome, call.answered = kind, float(moment)
+        elif kind == PRESENT:
+            call = history.calls[int(words[1])]
+            call.outcome, call.answered, call.holder = kind, float(words[2]), words[3]
         elif kind == "cancelling":
             history.calls[int(words[1])].cancelling = float(words[2])
         elif kind == "cancel":

@@ -22,6 +22,9 @@ class CallOptions:
         expires: seconds; 0: never.
         result_ttl: seconds; 0: nothing is kept.
         calls_back: whether the task names a callback.
+        key: tasks of one name with the same key are the same; 0: the task is not unique.
+        debounce: seconds; 0: the call does not debounce.
+        throttle: seconds; 0: the call does not throttle others.
     """
 
     priority: int = 0
@@ -29,16 +32,26 @@ class CallOptions:
     expires: float = 0.0
     result_ttl: float = 0.0
     calls_back: bool = False
+    key: int = 0
+    debounce: float = 0.0
+    throttle: float = 0.0
 
     @property
     def is_awaited(self) -> bool:
         """Whether a waiter waits for the result."""
         return self.result_ttl == LONG
 
+    @property
+    def has_name(self) -> bool:
+        """Whether the id of the task is made of its number, so that any process knows it."""
+        return self.result_ttl > 0 or (self.key > 0 and not self.debounce)
+
     def named(self) -> dict[str, Any]:
         """Those that `Task.options` takes, without those that are not given."""
         given = asdict(self)
-        del given["calls_back"]
+        # Its declaration says these of a task.
+        for name in ("calls_back", "key", "debounce", "throttle"):
+            del given[name]
         return {name: value for name, value in given.items() if value}
 
     def word(self) -> str:
@@ -55,7 +68,10 @@ class CallOptions:
             name: float(value) for name, value in (part.split("=") for part in word.split(","))
         }
         return cls(
-            int(given.pop("priority", 0)), calls_back=bool(given.pop("calls_back", 0)), **given
+            int(given.pop("priority", 0)),
+            calls_back=bool(given.pop("calls_back", 0)),
+            key=int(given.pop("key", 0)),
+            **given,
         )
 
 
@@ -65,7 +81,7 @@ NONE = CallOptions()
 
 def name_of(number: int) -> str:
     """The text from which the id of a task with a kept result is made, so that any process
-    can wait for it."""
+    can wait for it; and that of a unique task, so that calls which it answers can be compared."""
     return f"chaos-{number}"
 
 

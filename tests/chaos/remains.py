@@ -28,12 +28,15 @@ def read_remains(client: Any, queue: str) -> Remains:
     remains = Remains()
     may_stay = {key("queues"), *(key(kind, queue) for kind in STAYING)}
     names = [name.decode() for name in client.scan_iter(count=1000)]
-    results = key("result", queue, "")
+    results, locks = key("result", queue, ""), key("unique", queue, "")
     for name in names:
         if name.startswith(results):
             # -2: it has expired meanwhile.
             if (left := int(client.pttl(name))) != -2:
                 remains.results[name.removeprefix(results)] = left
+        elif name.startswith(locks):
+            if (left := int(client.pttl(name))) != -2:
+                remains.locks[name.removeprefix(locks)] = left
         elif name not in may_stay:
             remains.keys.append(name)
     remains.keys.sort()

@@ -14,7 +14,7 @@ import signal
 
 from fluxqueue import BrokerError, FluxQueue, ResultError, ResultTimeout
 
-from .ledger import REFUSED, Ledger
+from .ledger import PRESENT, REFUSED, Ledger
 from .options import name_of
 
 # Seconds between two looks for new calls.
@@ -35,7 +35,9 @@ class Waiter:
     def look(self) -> None:
         """Begins to wait for the tasks that are new. They may not be in Redis yet."""
         for number, call in self._ledger.history().calls.items():
-            if not call.options.is_awaited or number in self._waits or call.outcome == REFUSED:
+            if not call.options.is_awaited or number in self._waits:
+                continue
+            if call.outcome in (REFUSED, PRESENT):
                 continue
             # Every other one is watched too.
             self._waits[number] = asyncio.create_task(self._wait(number, number % 2 == 0))
