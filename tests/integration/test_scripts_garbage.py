@@ -119,6 +119,23 @@ def tick(sent: Sent) -> None:
         sent.numbers.add(29)
 
 
+def requeue(sent: Sent) -> None:
+    """The task that has died in `a`, and one that is delayed."""
+    again = message(4)
+    dead = (*sent.death(field(again)), again, "")
+    sent.requeue(dead, (b"", 0.0, "", message(11), ""))
+
+
+def delete(sent: Sent) -> None:
+    """One task of each place. They may be gone then, even if the call fails at its end."""
+    sent.numbers -= {4, 11, 12, 13, 16}
+    sent.delete(message(13), "pending", -10)
+    sent.delete(message(12, deliveries=2), "suspects", -10)
+    sent.delete(message(11), "delayed")
+    sent.delete(message(16, opts=PRIORITY), "prioritized")
+    sent.delete(field(message(4)), "dead", sent.death(field(message(4)))[1])
+
+
 # Per script: a call, and the consumer whose keys it gets.
 CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
@@ -135,6 +152,9 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     ),
     "trim_dead": (lambda sent: sent.trim_dead(100), ""),
     "cancel": (lambda sent: sent.cancel(message(1)), ""),
+    "requeue": (requeue, ""),
+    "delete": (delete, ""),
+    "find": (lambda sent: sent.find(message(13)), ""),
     "enqueue": (enqueue, ""),
     "enqueue_unique": (enqueue_unique, ""),
     "schedule": (schedule, ""),

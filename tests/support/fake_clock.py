@@ -59,8 +59,10 @@ class FakeClock(Scripts):
         arguments: Any = (),
         consumer: str | None = None,
         olds: Any = (),
+        results: Any = (),
     ) -> Any:
         keys = script_keys(name, self.queue, consumer, olds, self.namespace)
+        keys += [self.key("result", each) for each in results]
         digest = self.digest(name)
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.set(CLOCK, self.us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -102,8 +103,10 @@ class Scripts:
         arguments: Sequence[Any] = (),
         consumer: str | None = None,
         olds: Sequence[str] = (),
+        results: Sequence[str] = (),
     ) -> Any:
         keys = script_keys(name, self.queue, consumer, olds, self.namespace)
+        keys += [self.key("result", each) for each in results]
         return self.redis.execute_command(
             "EVAL", script(name, self.flags), len(keys), *keys, *arguments
         )
@@ -183,6 +186,37 @@ class Scripts:
     def cancelled(self) -> set[bytes]:
         """The ids of cancelled tasks."""
         return set(self.redis.zrange(self.key("cancelled"), 0, -1))
+
+    def requeue(self, *tasks: tuple[bytes, float, str, bytes, str]) -> list[Any]:
+        """Requeues dead tasks. A task with '' for its result has none that is removed."""
+        results = [result for *_, result in tasks if result]
+        keys = len(script_keys("requeue", self.queue))
+        words: list[Any] = []
+        for *read, result in tasks:
+            words += [*read, keys + 1 + results.index(result) if result else ""]
+        replies: list[Any] = self.call("requeue", words, results=results)
+        return replies
+
+    def death(self, entry: bytes) -> tuple[bytes, float, str]:
+        """A dead task as a caller of `requeue` reads it."""
+        died = self.redis.zscore(self.key("dead"), entry)
+        kept = self.redis.hget(self.key("dead:messages"), entry) or b""
+        return entry, died or 0.0, hashlib.sha1(kept, usedforsecurity=False).hexdigest()
+
+    def hasten(self, of: bytes) -> int:
+        """Enqueues a delayed message before it is due."""
+        [reply] = self.call("requeue", ["", "", "", of, ""])
+        return int(reply)
+
+    def delete(self, of: bytes, where: str, place: float | str = "") -> int:
+        """Deletes one task."""
+        [reply] = self.call("delete", [of, where, place, ""])
+        return int(reply)
+
+    def find(self, of: bytes, where: str = "pending", at: int = 0, most: int = 1_000) -> list[Any]:
+        """Looks for the task of a message in a list."""
+        reply: list[Any] = self.call("find", [of[13:49], where, at, most])
+        return reply
 
     def trim_dead(self, count: int, age: int = DAY, limit: int = 1_000) -> Any:
         return self.call("trim_dead", [count, age, limit])

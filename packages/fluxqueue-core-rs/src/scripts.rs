@@ -82,6 +82,9 @@ scripts! {
     "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
     "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
     "trim_dead" takes Trim, made of "keys" "clock" "message" "stale";
+    "requeue" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead";
+    "delete" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result" "finish";
+    "find" takes Caller, made of "keys" "message";
     "mend_limits" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
     "limit_rules" takes Rules, made of "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "result" "lock" "condemn" "arrive" "limit";

@@ -24,6 +24,8 @@ ENDS = {
         "lib/settle.lua"
     ],
     "finish(t, f, message, 'dead', reason, effects)": ["move.lua"],
+    # An operator deletes a task that waits.
+    "finish(t, (field(message)), message, 'cancelled', nil, effects)": ["delete.lua"],
     "finish(t, 'newer:' .. digest, message, 'dead', reason)": ["lib/newer.lua"],
     "finish(t, 'sha1:' .. redis.sha1hex(message), message, 'dead', MALFORMED)": ["lib/hold.lua"],
 }
@@ -49,7 +51,8 @@ TO_A_LIST = {
     # All that returns to a list, or has a priority, goes through `arrive`.
     ("RPUSH", "list"): ["lib/arrive.lua"],
     # From the line of a limit to the end of its list; a call that follows an end, at its place.
-    ("LPUSH", "list"): ["lib/arrive.lua", "lib/finish.lua", "promote.lua"],
+    # And: a task that an operator requeues, or runs before it is due.
+    ("LPUSH", "list"): ["lib/arrive.lua", "lib/finish.lua", "promote.lua", "requeue.lua"],
     # With a priority: at the head of pending, in the zset, or there already.
     ("RPUSH", "PENDING"): ["lib/arrive.lua", "lib/arrive.lua", "lib/arrive.lua"],
     # The last two ask for the right to it, and add nothing.
@@ -76,14 +79,18 @@ TO_A_LIST = {
     ],
 }
 OUT_OF_A_LIST = {
-    # A condemned message is in its place.
-    ("LREM", "list"): ["cancel.lua"],
+    # A condemned message is in its place; or it has ended.
+    ("LREM", "list"): ["cancel.lua", "delete.lua"],
+    ("ZREM", "zset"): ["delete.lua"],
     # Called, at its new place by then. The others ask for the right, and remove nothing.
     ("RPOP", "LINE .. digest"): ["lib/limit.lua", "lib/limit.lua", "lib/limit.lua"],
     # A condemned message that waited in a line.
     ("LREM", "line"): ["cancel.lua"],
-    # Replaced by another task. One of the two asks for the right.
-    ("ZREM", "DELAYED"): ["cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"],
+    # Replaced by another task; run before it is due. One of two in a file asks for the right.
+    ("ZREM", "DELAYED"): [
+        *("cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"),
+        *("requeue.lua", "requeue.lua"),
+    ],
     ("ZREM", "PRIORITIZED"): ["cancel.lua", "cancel.lua"],
     ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
@@ -107,6 +114,7 @@ ARRIVALS = {
     "arrive(payload ~= '' and payload or message, true)": ["lib/settle.lua"],
     "arrive(condemning().cancelled(m), true)": ["open.lua"],
     "arrive(due[from], false)": ["promote.lua"],
+    "arrive(message, false)": ["requeue.lua"],
     # A limited one without room for the mark of a condemned one.
     "arrive(delayed, true)": ["cancel.lua"],
     "arrive(limited[i], false)": ["tick.lua"],
@@ -149,7 +157,9 @@ CALLS_TOUCHED = {
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
-    "arrivals().guard()": ["cancel.lua", "exchange.lua", "open.lua", "promote.lua"],
+    "arrivals().guard()": [
+        *("cancel.lua", "delete.lua", "exchange.lua", "open.lua", "promote.lua", "requeue.lua")
+    ],
     "arrivals().guard_front()": [
         *("bury.lua", "enqueue_unique.lua", "mend_limits.lua"),
         *("move.lua", "reclaim.lua", "tick.lua"),
@@ -159,9 +169,10 @@ DEAD_SET = {
     ("ZADD", "DEAD"): ["lib/dead.lua"],
     ("HSET", "DEAD_MESSAGES"): ["lib/dead.lua"],
     ("HSET", "DEAD_REASONS"): ["lib/dead.lua"],
-    ("ZREM", "DEAD"): ["trim_dead.lua"],
-    ("HDEL", "DEAD_MESSAGES"): ["trim_dead.lua"],
-    ("HDEL", "DEAD_REASONS"): ["trim_dead.lua"],
+    # The first of two in a file asks for the right, and removes nothing.
+    ("ZREM", "DEAD"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
+    ("HDEL", "DEAD_MESSAGES"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
+    ("HDEL", "DEAD_REASONS"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
 }
 # A lock is taken by a client's call or for a run of a periodic task, and again by a retry or rescue
 # of its task. Each end frees it.
@@ -183,6 +194,8 @@ LIMITS = {
 # A result is kept by `finish`, and by `cancel` for a task that waits. The first of each asks for
 # the right, and writes nothing.
 RESULTS = {
+    # A task that is requeued is open again.
+    ("DEL", "KEYS[tonumber(result)]"): ["requeue.lua"],
     ("SET", "effect[1]"): ["lib/result.lua", "lib/result.lua"],
     ("PUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
     ("SPUBLISH", "name"): ["lib/result.lua", "lib/result.lua"],
@@ -198,7 +211,7 @@ WITHOUT_MESSAGES = {
 READING = {
     *("HGETALL", "HLEN", "ZCOUNT"),
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
-    *("HKEYS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
+    *("HKEYS", "LPOS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
 }
 
 
@@ -264,6 +277,7 @@ def test_ends_are_counted_by_finish_park_and_the_list_of_plain_successes_alone()
         ("move.lua", "'rescued'"): 1,
         # A length, not an end.
         ("lib/limit.lua", "'in_line'"): 1,
+        ("requeue.lua", "'requeued'"): 1,
     }
 
 

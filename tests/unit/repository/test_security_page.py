@@ -36,6 +36,8 @@ WORKER_SCRIPTS = {"open", "exchange"}
 # Only a client whose calls have options needs the right to call the first, and one that
 # cancels tasks the second.
 CLIENT_SCRIPTS = {"enqueue", "enqueue_unique", "cancel"}
+# Only tools of an operator call these; tests/integration/test_acl_operator.py reads their rights.
+OPERATOR_SCRIPTS = {"delete", "find", "requeue"}
 # The page adds this for the calls of `on_failure`.
 FOR_CALLBACKS = {"lpush"}
 # The part of `enqueue` for calls with priorities.
@@ -87,7 +89,7 @@ def of_scripts(role: str) -> set[str]:
             - FOR_CALLBACKS
             - FOR_LIMITS[role]
         )
-    not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS}
+    not_here = {*WORKER_SCRIPTS, *CLIENT_SCRIPTS, *OPERATOR_SCRIPTS}
     others = [called(script(name)) for name in script_names() if name not in not_here]
     assert called(script("open")) >= OPEN_OF_SCHEDULER
     return OPEN_OF_SCHEDULER.union(*others) - WITH_A_GRACE - FOR_RESULTS - FOR_LIMITS[role]

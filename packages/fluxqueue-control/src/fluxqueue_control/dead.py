@@ -112,6 +112,21 @@ def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
     return task
 
 
+def entries_of(client: RedisClient, queue: str, task_id: str) -> list[bytes]:
+    """Returns the entries of a task, whose id begins them. Redis looks through the whole dead set,
+    in calls of 1,000 entries. Raises as `show` does."""
+    found: list[bytes] = []
+    cursor = 0
+    while True:
+        # An id is a UUID: no character of it has a meaning in a pattern.
+        pattern = ("MATCH", f'{task_id}"*', "COUNT", 1_000)
+        following, rows = client.command("ZSCAN", client.key("dead", queue), cursor, *pattern)
+        found += [entry for entry, _ in rows if entry not in found]
+        cursor = int(following)
+        if cursor == 0:
+            return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Position:
     """Where a page ended: at an entry, in the order of the set (by score, then by entry).

@@ -96,6 +96,19 @@ def scan(client: RedisClient, queue: str, *, tombstones: bool = False) -> Iterat
             return
 
 
+def show(client: RedisClient, queue: str, consumer: str) -> Worker | None:
+    """Reads one worker by its consumer id; None if the queue does not know it. Raises as
+    `read_page` does."""
+    score, time = checked(
+        client.commands([("ZSCORE", client.key("consumers", queue), consumer), ("TIME",)])
+    )
+    if score is None:
+        return None
+    now = int(time[0]) + int(time[1]) / 1e6
+    [worker] = _read_workers(client, queue, [(consumer.encode(), float(score))], now)
+    return worker
+
+
 def _read_workers(
     client: RedisClient, queue: str, rows: Sequence[tuple[bytes, float]], now: float
 ) -> list[Worker]:

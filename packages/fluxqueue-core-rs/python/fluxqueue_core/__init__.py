@@ -42,6 +42,7 @@ __all__ = [
     "parse_message",
     "raise_deliveries",
     "raise_in_task",
+    "requeued_message",
     "script",
     "script_keys",
     "script_names",

@@ -51,6 +51,7 @@ __all__ = [
     "parse_message",
     "raise_deliveries",
     "raise_in_task",
+    "requeued_message",
     "script",
     "script_keys",
     "script_names",
@@ -1020,6 +1021,14 @@ def raise_deliveries(message: bytes, limit: int = 3) -> tuple[bytes, bytes, bool
 
     Raises:
         MalformedMessage: the bytes do not begin like a message.
+    """
+
+def requeued_message(message: bytes, keep_expiry: bool = True) -> bytes:
+    """Returns a dead message as it is enqueued again: without its counts, and without its
+    expiry if `keep_expiry` is False. A message of a newer version is returned unchanged.
+
+    Raises:
+        MalformedMessage: it can't be read.
     """
 
 def new_task_id() -> str:

@@ -30,6 +30,7 @@ pub use parse::Message;
 pub use reason::dead_reason;
 pub use result::{CancelledResult, Ending, KeptResult, is_report};
 pub use rewrite::{
-    len_with_checkpoint, with_checkpoint, with_delivery, with_release, with_retry, with_snooze, with_unknown_since,
+    len_with_checkpoint, with_checkpoint, with_delivery, with_release, with_requeue, with_retry, with_snooze,
+    with_unknown_since,
 };
 pub use terms::{BodyTerms, Terms};

@@ -68,6 +68,21 @@ fn with_opts(message: &Message, change: impl FnOnce(&mut Opts)) -> Bytes {
     rewrite(message, Head { opts: Some(json), ..message.head() }, None)
 }
 
+/// The first attempt again, for a dead task that an operator requeues: without its counts, and
+/// without what was noted of their causes.
+///
+/// Why: docs/decisions/0165-a-dead-task-begins-again.md
+pub fn with_requeue(message: &Message, keeps_expiry: bool) -> Bytes {
+    let mut opts = message.opts();
+    (opts.condemned, opts.snoozes, opts.releases) = (None, 0, 0);
+    if !keeps_expiry {
+        opts.expires = None;
+    }
+    let json = (!opts.is_empty()).then(|| opts.write());
+    let opts = json.as_deref().map(str::as_bytes);
+    rewrite(message, Head { deliveries: 0, retries: 0, opts, ..message.head() }, None)
+}
+
 /// The same attempt, with the checkpoint that its task has reached: a JSON value.
 ///
 /// Why: docs/decisions/0113-a-checkpoint-is-part-of-the-message.md
@@ -194,6 +209,27 @@ mod tests {
         assert_eq!((retried.unknown_since, retried.terms.max_retries), (None, 5));
         let (_, raised, _) = with_delivery(noted.raw).expect("well formed");
         assert_eq!(Message::parse(raised).expect("well formed").unknown_since, Some(123));
+    }
+
+    #[test]
+    fn a_requeued_message_has_no_counts() {
+        let plain = message("n", "[1]", None, 5);
+        let begun = Message::parse(plain.clone()).expect("well formed");
+        let noted = with_unknown_since(&Message::parse(with_retry(&begun)).expect("well formed"), 7);
+        let (_, raised, _) = with_delivery(noted).expect("well formed");
+        let dead = Message::parse(raised).expect("well formed");
+        assert_eq!(with_requeue(&dead, true), plain);
+        // Of a message that was condemned and put off nothing is left in its options.
+        let counted = Message::parse(with_opts(plain.clone(), r#"{"e":1,"s":3,"b":2}"#)).expect("well formed");
+        assert_eq!(with_requeue(&counted, true), plain);
+        let opts = r#"{"e":1,"p":5,"x":1764430000000,"r":60000,"s":3,"zz":"1"}"#;
+        let known = Message::parse(with_opts(plain, opts)).expect("well formed");
+        let kept = |keeps| {
+            let again = Message::parse(with_requeue(&known, keeps)).expect("well formed");
+            String::from_utf8_lossy(again.opts_json().expect("there")).into_owned()
+        };
+        assert_eq!(kept(true), r#"{"p":5,"x":1764430000000,"r":60000,"zz":"1"}"#);
+        assert_eq!(kept(false), r#"{"p":5,"r":60000,"zz":"1"}"#);
     }
 
     #[test]

@@ -130,6 +130,19 @@ pub fn raise_deliveries<'py>(
     Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), dead))
 }
 
+/// Returns a dead message as it is enqueued again: without its counts, and without its expiry if
+/// `keep_expiry` is false. A message of a later version is returned unchanged: a worker that knows
+/// the version may have come.
+#[pyfunction]
+#[pyo3(signature = (message, keep_expiry=true))]
+pub fn requeued_message<'py>(py: Python<'py>, message: &[u8], keep_expiry: bool) -> PyResult<Bound<'py, PyBytes>> {
+    if message::is_newer(message) {
+        return Ok(PyBytes::new(py, message));
+    }
+    let parsed = Message::parse(Bytes::copy_from_slice(message))?;
+    Ok(PyBytes::new(py, &message::with_requeue(&parsed, keep_expiry)))
+}
+
 /// Returns the JSON with the reason of a dead message.
 #[pyfunction]
 #[pyo3(signature = (reason, error, traceback=None))]

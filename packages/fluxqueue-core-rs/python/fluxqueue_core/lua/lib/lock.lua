@@ -61,9 +61,23 @@ local function locks()
     if digest and find(flags, 's', 1, true) then change_lock(message, digest, release) end
   end
 
+  -- The id of another task that has a lock of the message. nil: no other task has it.
+  function self.other_holder(message)
+    local digest, _, flags = lock_of(message)
+    if not digest then return nil end
+    local other
+    local function look(_, holder, id)
+      if holder and holder ~= id then other = holder end
+    end
+    change_lock(message, digest, look)
+    change_lock_of_id(message, flags, look)
+    return other
+  end
+
   -- The task will run again in `delay` ms. It keeps its lock, takes it again if its time has
-  -- run out, and leaves it to another task that has it by now.
-  function self.renew(t, message, delay)
+  -- run out, and leaves it to another task that has it by now. `anew`: it begins again, so it
+  -- takes a lock until the start too.
+  function self.renew(t, message, delay, anew)
     local digest, ttl, flags = lock_of(message)
     if not digest then return end
     local function hold_on(key, holder, id)
@@ -73,7 +87,7 @@ local function locks()
       -- Without this right it would live forever.
       if type(expires) == 'table' and not holder then release(key, id, id) end
     end
-    if not find(flags, 's', 1, true) then change_lock(message, digest, hold_on) end
+    if anew or not find(flags, 's', 1, true) then change_lock(message, digest, hold_on) end
     change_lock_of_id(message, flags, hold_on)
   end
 

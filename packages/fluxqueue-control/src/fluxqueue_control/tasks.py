@@ -1,0 +1,222 @@
+"""One task by its id, wherever it is: found, deleted, and run before it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from . import dead
+from .deleting import WaitingTask, delete_dead, delete_waiting
+from .errors import checked
+from .redis_client import RedisClient, ScriptCall
+
+State: TypeAlias = Literal["pending", "suspects", "prioritized", "delayed", "claimed", "dead"]
+Deleted: TypeAlias = Literal["deleted", "running", "absent"]
+Hastened: TypeAlias = Literal["moved", "not_delayed", "absent"]
+
+# Messages or elements that one call looks at, about.
+_STEP = 2_000
+# Consumers that one round trip asks for.
+_CONSUMERS = 100
+# How many messages `find` looks at by default, in each list.
+MOST = 1_000_000
+# How often a change is tried again, if the task moves meanwhile.
+_TRIES = 5
+# New messages that may come to a list between `find` and a change.
+_MARGIN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedTask:
+    """A task, as it was found.
+
+    Attributes:
+        state: where it is. `pending`: it waits for a worker; `prioritized`: the same, with a
+            priority; `suspects`: it has lost two workers, and waits to run alone; `delayed`: it
+            waits for its time; `claimed`: a worker has it, and runs it or will soon; `dead`.
+        message: the message, to the byte.
+        position: how many messages of the list were to the left of it; None if it is not in a
+            list. Workers take from the right end.
+        ahead: how many messages of the list workers would take before it; None in the same way.
+        due: when it is due, in seconds since 1970; None if it is not delayed.
+        consumer: the consumer that has it; None if no worker has it.
+        entry: its entry in the dead set; None if it is not dead.
+    """
+
+    state: State
+    message: bytes
+    position: int | None = None
+    ahead: int | None = None
+    due: float | None = None
+    consumer: str | None = None
+    entry: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The answer of `find`.
+
+    Attributes:
+        task: the task; None if it was not found.
+        is_complete: whether all places were looked through. If not, a list was longer than the
+            caller allowed.
+    """
+
+    task: LocatedTask | None
+    is_complete: bool
+
+
+def find(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Search:
+    """Looks for a task in the places of a queue. Redis looks through them in bounded calls, and
+    returns one message only.
+
+    A task may move meanwhile. So this looks at each place twice before it answers that the queue
+    does not have the task.
+
+    Args:
+        most: how many messages to look at in each list.
+
+    Raises:
+        ConfigurationError: the queue's name is not valid.
+        ResponseError: Redis refused it, such as for a key of another type.
+        UNAVAILABLE: Redis is unreachable or can't work.
+    """
+    for _ in range(2):
+        is_complete = True
+        for found in _look_everywhere(client, queue, task_id, most):
+            if found is None:
+                is_complete = False
+            else:
+                return Search(found, True)
+        if not is_complete:
+            break
+    return Search(None, is_complete)
+
+
+def delete(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Deleted:
+    """Deletes a task that waits or is dead. One that waits ends as `cancelled`: its lock is free,
+    and its result says so. `running`: a worker has it; cancel it instead.
+
+    `absent` also stands for a task that a list longer than `most` may have; see `find`.
+
+    Raises:
+        RuntimeError: the task moves all the time.
+        ConfigurationError, ResponseError, UNAVAILABLE: as `find`.
+    """
+    for _ in range(_TRIES):
+        task = find(client, queue, task_id, most).task
+        if task is None:
+            return "absent"
+        if task.state == "claimed":
+            return "running"
+        if task.entry is not None:
+            if _delete_dead(client, queue, task.entry):
+                return "deleted"
+        elif delete_waiting(client, queue, [_waiting(task)])[0]:
+            return "deleted"
+    raise RuntimeError(f"task {task_id} of queue {queue!r} moves all the time")
+
+
+def run_now(client: RedisClient, queue: str, task_id: str) -> Hastened:
+    """Moves a delayed task behind what waits, as if it had become due. `not_delayed`: it is
+    elsewhere. Raises as `find`."""
+    for found in _look_into_sets(client, queue, task_id):
+        if found.state == "delayed":
+            words = ("", "", "", found.message, "")
+            if client.call(ScriptCall("requeue", queue, words))[0] == 1:
+                return "moved"
+    return "absent" if find(client, queue, task_id).task is None else "not_delayed"
+
+
+def _waiting(task: LocatedTask) -> WaitingTask:
+    within = 0
+    if task.position is not None and task.ahead is not None:
+        # From the end that is nearer.
+        from_left = task.position <= task.ahead
+        within = task.position + _MARGIN if from_left else -(task.ahead + _MARGIN)
+    return WaitingTask(task.state, task.message, within)
+
+
+def _delete_dead(client: RedisClient, queue: str, entry: bytes) -> bool:
+    died = client.command("ZSCORE", client.key("dead", queue), entry)
+    if died is None:
+        return False
+    return delete_dead(client, queue, [(entry, died)])[0]
+
+
+def _look_everywhere(
+    client: RedisClient, queue: str, task_id: str, most: int
+) -> Iterator[LocatedTask | None]:
+    """Yields what it finds; None for a list that is too long. In the order in which a task
+    moves, as far as it has one."""
+    yield from _look_into_sets(client, queue, task_id)
+    for state in ("pending", "suspects"):
+        yield from _look_into_list(client, queue, state, task_id, most)
+    yield from _look_into_consumers(client, queue, task_id)
+    yield from _look_into_dead(client, queue, task_id)
+
+
+def _look_into_sets(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
+    # An id is a UUID: no character of it has a meaning in a pattern.
+    pattern = f'{{"v":?,"id":"{task_id}"*'
+    for member, score in _scan(client, "ZSCAN", client.key("delayed", queue), pattern):
+        yield LocatedTask("delayed", member, due=float(score) / 1_000)
+    for member, _ in _scan(client, "ZSCAN", client.key("prioritized", queue), pattern):
+        yield LocatedTask("prioritized", member)
+
+
+def _look_into_list(
+    client: RedisClient, queue: str, state: Literal["pending", "suspects"], task_id: str, most: int
+) -> Iterator[LocatedTask | None]:
+    at = 0
+    while 0 <= at < most:
+        words = (task_id, state, at, _STEP)
+        length, at, *found = client.call(ScriptCall("find", queue, words))
+        if found:
+            position, message = found
+            yield LocatedTask(state, message, position=position, ahead=length - position - 1)
+    if at >= 0:
+        yield None
+
+
+def _look_into_consumers(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
+    consumers = _scan(client, "ZSCAN", client.key("consumers", queue))
+    names = [consumer.decode(errors="replace") for consumer, _ in consumers]
+    for start in range(0, len(names), _CONSUMERS):
+        for name in _holding(client, queue, names[start : start + _CONSUMERS]):
+            claimed = client.key("claimed", queue, name)
+            for _, message in _scan(client, "HSCAN", claimed, f'{task_id}"*'):
+                yield LocatedTask("claimed", message, consumer=name)
+            for message in client.command("LRANGE", client.key("inbox", queue, name), 0, -1):
+                if message[13:49] == task_id.encode():
+                    yield LocatedTask("claimed", message, consumer=name)
+
+
+def _holding(client: RedisClient, queue: str, names: Sequence[str]) -> list[str]:
+    """The consumers that hold anything: most are tombstones, which do not."""
+    commands = [("HLEN", client.key("claimed", queue, name)) for name in names]
+    commands += [("LLEN", client.key("inbox", queue, name)) for name in names]
+    sizes = checked(client.commands(commands))
+    return [name for at, name in enumerate(names) if sizes[at] or sizes[at + len(names)]]
+
+
+def _look_into_dead(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
+    for entry in dead.entries_of(client, queue, task_id):
+        message = client.command("HGET", client.key("dead:messages", queue), entry)
+        if message is not None:
+            yield LocatedTask("dead", message, entry=entry)
+
+
+def _scan(
+    client: RedisClient, command: str, key: str, pattern: str = "*"
+) -> Iterator[tuple[bytes, Any]]:
+    """Yields the pairs of a hash or a sorted set that match. Redis shows each that stays."""
+    cursor = 0
+    while True:
+        words = (command, key, cursor, "MATCH", pattern, "COUNT", _STEP)
+        [reply] = checked(client.commands([words]))
+        cursor, found = int(reply[0]), reply[1]
+        yield from found.items() if isinstance(found, dict) else found
+        if cursor == 0:
+            return

@@ -1,0 +1,69 @@
+-- delete: ends tasks that wait, and removes dead ones.
+--
+-- KEYS         the keys of the queue; then those of effects, result:<id>
+-- ARGV         four values for each task:
+--              its message, 'pending' or 'suspects', how many elements to look at from the left
+--              end of the list (from the right end: negative), ''
+--              its message, 'prioritized' or 'delayed', '', ''
+--              its entry, 'dead', when it died (ms), ''
+--              An effect of a task that waits is four values before it, as in exchange:
+--              position of a key in KEYS, 'keep' or 'keep_sharded', an outcome, ms to keep it
+-- Returns      for each task: 1 if it is deleted; 0 if it is no longer there
+-- Complexity   O(tasks * elements to look at)
+--
+-- A task that waits ends as 'cancelled'. Rule 21: only if its message is still where the caller has
+-- found it.
+--
+-- Why: docs/decisions/0166-a-deleted-task-ends-as-cancelled.md
+local t = now()
+local replies, effects = {}, nil
+local ZSETS = {prioritized = PRIORITIZED, delayed = DELAYED}
+local LISTS = {pending = PENDING, suspects = SUSPECTS}
+any_cancelled = redis.call('EXISTS', CANCELLED) == 1
+
+-- Returns how to remove a message from the place where it waits. nil: it is not there.
+local function removal(message, where, within)
+  local zset, list = ZSETS[where], LISTS[where]
+  if zset then
+    return redis.call('ZSCORE', zset, message) and function() redis.call('ZREM', zset, message) end
+  end
+  -- LREM would look through the whole list for a message that has left it.
+  local end_ = within > 0 and 1 or -1
+  local at = redis.call('LPOS', list, message, 'RANK', end_, 'MAXLEN', math.abs(within))
+  return at and function() redis.call('LREM', list, end_, message) end
+end
+
+local function end_waiting(message, where, within)
+  local remove = removal(message, where, within)
+  if not remove then return 0 end
+  finish(t, (field(message)), message, 'cancelled', nil, effects)
+  remove()
+  if any_cancelled then condemning().forget({sub(message, 14, 49)}, 1, 1) end
+  return 1
+end
+
+local function remove_dead(entry, died)
+  local score = redis.call('ZSCORE', DEAD, entry)
+  if not score or math.abs(score - died) >= 1 then return 0 end
+  redis.call('ZREM', DEAD, entry)
+  redis.call('HDEL', DEAD_MESSAGES, entry)
+  redis.call('HDEL', DEAD_REASONS, entry)
+  return 1
+end
+
+for i = 1, #ARGV, 4 do
+  local what, where, place, extra = unpack(ARGV, i, i + 3)
+  if where == 'keep' or where == 'keep_sharded' then
+    effects = effects or {}
+    effects[#effects + 1] = {KEYS[tonumber(what)], place, extra, where == 'keep_sharded'}
+  else
+    local is_dead = where == 'dead'
+    replies[#replies + 1] = is_dead and remove_dead(what, place) or end_waiting(what, where, tonumber(place))
+    effects = nil
+  end
+end
+if limits_made then limits_made.call_touched(t) end
+-- The head of `pending` may have been one of them.
+arrivals().guard()
+if #kept > 0 then tell_kept() end
+return replies

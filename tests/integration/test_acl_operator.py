@@ -1,0 +1,126 @@
+"""The rights of an operator: enough for every command, and for looking only."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_control import dead, pausing, purge, queues, registry, tasks, workers
+from fluxqueue_control.errors import AccessDenied
+from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_control.requeue import requeue
+from fluxqueue_core import Settings, key
+from redis.exceptions import ResponseError
+from support import acl
+from support.scripts import DAY, Outcome, Scripts, field, message
+
+pytestmark = pytest.mark.versions
+# Another database than 0, which needs a right.
+DATABASE = 1
+SECTION = acl.PAGE.split("### Rights for operators\n", 1)[1]
+LOCK = '{"r":60000,"u":"0123456789abcdef0123456789abcdef:60000"}'
+RANKED = '{"p":5}'
+REASON = b'{"reason":"failed","error":"e"}'
+
+
+def rights() -> list[str]:
+    [found] = re.findall(r"```acl-operator\noperator ([^\n]+)\n", SECTION)
+    return [rule.replace(">PASSWORD", f">{acl.PASSWORD}") for rule in found.split()]
+
+
+def rights_to_look() -> list[str]:
+    [found] = re.findall(r"only looks needs `([^`]+)`", SECTION)
+    login = ["on", f">{acl.PASSWORD}", "resetkeys", "resetchannels", "-@all"]
+    return [*login, *found.split()]
+
+
+def fill(admin: Any) -> None:
+    scripts = Scripts(admin)
+    admin.sadd(key("queues"), "q")
+    scripts.open("c")
+    dying = [message(1, opts=LOCK), message(2, opts=RANKED), message(3, opts=RANKED)]
+    scripts.claim("c", *dying, message(4), message(5))
+    outcomes = [Outcome(field(raw), "dead", REASON, "1") for raw in (*dying, message(4))]
+    scripts.exchange("c", outcomes=outcomes)
+    scripts.enqueue(message(6), message(7, opts=LOCK))
+    scripts.enqueue_ranked(*(message(n, opts=RANKED) for n in (8, 9)))
+    later = {message(n): scripts.now() + DAY for n in (10, 11)}
+    admin.zadd(scripts.key("delayed"), later)
+    admin.zadd(scripts.key("cancelled"), {message(1)[13:49]: 1, message(11)[13:49]: 1})
+
+
+def look(client: RedisClient) -> None:
+    assert registry.read_names(client).names == ("q",)
+    assert queues.read_lengths(client, ["q"])["q"].dead == 4
+    assert pausing.read_paused(client, ["q"]) == {"q": False}
+    assert [worker.consumer for worker in workers.scan(client, "q")] == ["c"]
+    assert workers.show(client, "q", "c") is not None
+    page = dead.read_page(client, "q")
+    assert dead.show(client, "q", page.tasks[0].entry) == page.tasks[0]
+    for number in (1, 5, 6, 9, 10, 99):
+        tasks.find(client, "q", message(number)[13:49].decode())
+
+
+def change(client: RedisClient) -> None:
+    pausing.pause(client, "q")
+    pausing.resume(client, "q")
+    assert tasks.run_now(client, "q", message(11)[13:49].decode()) == "moved"
+    done = requeue(client, "q", dead.read_page(client, "q", limit=3).tasks)
+    done += requeue(client, "q", dead.read_page(client, "q").tasks)
+    assert {one.verdict for one in done} == {"requeued"}
+    for number in (6, 8, 10):  # the second one is at the head of pending
+        assert tasks.delete(client, "q", message(number)[13:49].decode()) == "deleted"
+    for place in purge.PLACES:
+        list(purge.purge(client, "q", place))
+
+
+@pytest.fixture
+def operator(server: EmbeddedRedis) -> Any:
+    made: list[RedisClient] = []
+
+    def make() -> RedisClient:
+        made.append(RedisClient(Settings(acl.url("operator", f"{server.url}/{DATABASE}")), 5.0))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def test_the_rights_are_enough(admin: Any, operator: Any) -> None:
+    acl.create(admin, "operator", rights())
+    fill(admin)
+    look(operator())
+    change(operator())
+    assert acl.refused(admin) == []
+    assert Scripts(admin).stats()["requeued"] == 4
+
+
+@pytest.mark.parametrize("command", sorted(acl.commands(rights()) - {"client|setname"}))
+def test_without_one_of_the_commands_something_is_refused(
+    admin: Any, operator: Any, command: str
+) -> None:
+    acl.create(admin, "operator", acl.without(rights(), command))
+    fill(admin)
+    admin.script_flush()
+    # Some refusals stop nothing.
+    with suppress(ResponseError, AccessDenied, AssertionError):
+        look(operator())
+        change(operator())
+    assert acl.refused(admin) != []
+
+
+def test_an_operator_that_only_looks_changes_nothing(admin: Any, operator: Any) -> None:
+    acl.create(admin, "operator", rights_to_look())
+    fill(admin)
+    before = {name: admin.dump(name) for name in admin.keys("*")}
+    look(operator())
+    assert acl.refused(admin) == []
+    with pytest.raises((ResponseError, AccessDenied)):
+        change(operator())
+    with pytest.raises((ResponseError, AccessDenied)):
+        list(purge.purge(operator(), "q", "dead"))
+    assert {name: admin.dump(name) for name in admin.keys("*")} == before
