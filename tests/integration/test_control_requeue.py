@@ -123,9 +123,9 @@ def test_a_replay_is_never_faster_than_its_rate(
     monkeypatch.setattr("fluxqueue_control.requeue.time.sleep", wait)
     for number, _ in enumerate(replay(lambda: control, "q", rate=50), 1):
         starts.append((clock[0] - 100.0, number))
-    # At most the tasks of one call, 5, are ahead of the rate.
+    # At most the tasks of one call, 5, are ahead of the rate. Sums of floats are not exact.
     assert len(starts) == 100
-    assert all(number <= passed * 50 + 5 for passed, number in starts)
+    assert all(number <= passed * 50 + 5 + 1e-6 for passed, number in starts)
 
 
 def test_two_operators_requeue_each_task_once(scripts: Scripts, redis_url: str, redis: Any) -> None:

@@ -149,8 +149,8 @@ HANDED = {
 # A script that can touch a limit ends with this.
 CALLS_TOUCHED = {
     "limits_made.call_touched(t)": [
-        *("bury.lua", "cancel.lua", "exchange.lua", "exchange.lua"),
-        *("mend_limits.lua", "move.lua", "open.lua", "promote.lua"),
+        *("bury.lua", "cancel.lua", "delete.lua", "exchange.lua", "exchange.lua"),
+        *("mend_limits.lua", "move.lua", "open.lua", "promote.lua", "requeue.lua"),
     ],
     "limits_made.call_touched(now())": ["reclaim.lua"],
     "limits().call_touched(t)": ["enqueue_unique.lua", "tick.lua"],

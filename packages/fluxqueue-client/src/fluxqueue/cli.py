@@ -55,6 +55,31 @@ OWN = {
         "fluxqueue_control.commands.periodic",
         "list, pause, resume, run and remove periodic tasks",
     ),
+    "queues": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.queues",
+        "print how many tasks each queue has",
+    ),
+    "workers": Own(
+        "fluxqueue-control", "fluxqueue_control.commands.workers", "print who serves which queue"
+    ),
+    "task": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.task",
+        "print where a task is, delete it, or run it now",
+    ),
+    "dead": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.dead",
+        "list, show, replay and delete dead tasks",
+    ),
+    "purge": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.purge",
+        "remove all tasks of one place of a queue",
+    ),
+    "pause": Own("fluxqueue-control", "fluxqueue_control.commands.pause", "pause queues"),
+    "resume": Own("fluxqueue-control", "fluxqueue_control.commands.resume", "resume paused queues"),
 }
 
 

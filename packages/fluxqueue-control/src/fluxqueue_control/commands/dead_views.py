@@ -1,0 +1,138 @@
+"""Prints dead tasks: in a list, and whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core.service.command_line import one_line
+
+from .answers import DONE, SOME_NOT, age, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from fluxqueue_control.dead import DeadTask
+    from fluxqueue_control.redis_client import RedisClient
+    from fluxqueue_control.servers import Servers
+
+# The length of a task's id, which begins the entry of a message that can be read.
+_ID = 36
+
+
+def list_(prog: str, servers: Servers, arguments: Any) -> int:
+    """Prints some dead tasks, the youngest first; returns the exit code."""
+    tasks = list(chosen(lambda: servers.of_queue(arguments.queue), arguments))
+    if arguments.json:
+        for task in tasks:
+            print_json(brief(task))
+        return DONE
+    now = time.time()
+    rows = [
+        (task_id(task), age(now - task.died_at), name(task), task.reason or None, task.error)
+        for task in tasks
+    ]
+    print_table(("id", "died", "task", "reason", "error"), rows)
+    return DONE
+
+
+def show(prog: str, servers: Servers, arguments: Any) -> int:
+    """Prints dead tasks whole; returns the exit code."""
+    code = DONE
+    for given in arguments.ids:
+        tasks = list(named(servers.of_queue(arguments.queue), arguments.queue, given))
+        if not tasks:
+            say(prog, not_there(given, arguments.queue))
+            code = SOME_NOT
+        for task in tasks:
+            if arguments.json:
+                message = None if task.message is None else task.message.decode(errors="replace")
+                print_json({**brief(task), "traceback": task.traceback, "message": message})
+                continue
+            for head, value in brief(task).items():
+                print(f"{head:<10} {one_line(str(value))}")
+            print(f"{'message':<10} {one_line((task.message or b'').decode(errors='replace'))}")
+            if task.traceback:
+                print("\n".join(one_line(line) if line.strip() else "" for line in
+                                task.traceback.splitlines()))  # fmt: skip
+    return code
+
+
+def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTask]:
+    """Yields the dead tasks that the options choose, the youngest first, up to the limit."""
+    from fluxqueue_control import dead
+
+    wants, count, cursor = wanted(arguments), 0, None
+    while arguments.limit is None or count < arguments.limit:
+        page = dead.read_page(client(), arguments.queue, cursor)
+        for task in filter(wants, page.tasks):
+            if count == arguments.limit:
+                return
+            yield task
+            count += 1
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def wanted(arguments: Any) -> Callable[[DeadTask], bool]:
+    """Returns what chooses tasks by `--reason` and `--task`."""
+
+    def is_wanted(task: DeadTask) -> bool:
+        has_reason = arguments.reason is None or task.reason == arguments.reason
+        return has_reason and (arguments.task is None or name(task) == arguments.task)
+
+    return is_wanted
+
+
+def named(client: RedisClient, queue: str, given: str) -> Iterator[DeadTask]:
+    """Yields the dead tasks of this entry, or of this id."""
+    from fluxqueue_control import dead
+
+    exact = dead.show(client, queue, given.encode())
+    if exact is not None:
+        yield exact
+        return
+    if len(given) != _ID:
+        return
+    for entry in dead.entries_of(client, queue, given.lower()):
+        task = dead.show(client, queue, entry)
+        if task is not None:
+            yield task
+
+
+def not_there(given: str, queue: str) -> str:
+    """Returns what to say of an id that names no dead task."""
+    return (
+        f"the dead set of queue {queue!r} does not have {given!r}: it was replayed or deleted, or "
+        f"is in another queue (-q) or namespace"
+    )
+
+
+def task_id(task: DeadTask) -> str:
+    """Returns the id of a dead task, or its entry if it has no id."""
+    entry = task.entry.decode(errors="replace")
+    return entry[:_ID] if entry[_ID : _ID + 1] in ('"', "#") else entry
+
+
+def name(task: DeadTask) -> str | None:
+    """Returns the name of a dead task; None if its message can't be read, or is too large for a
+    page."""
+    parts = task.parse()
+    return None if parts is None else str(parts["name"])
+
+
+def brief(task: DeadTask) -> dict[str, Any]:
+    """Returns what a line of JSON says about a dead task."""
+    parts = task.parse()
+    args = None if parts is None else json.loads(parts["args"])
+    return {
+        "task_id": task_id(task),
+        "entry": task.entry.decode(errors="replace"),
+        "name": None if parts is None else parts["name"],
+        "died_at": task.died_at,
+        "reason": task.reason,
+        "error": task.error,
+        "bytes": task.size,
+        "args": args,
+    }

@@ -1,0 +1,142 @@
+"""`fluxqueue task`: where a task is, and why it does not run; moves and deletes it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from fluxqueue_core.service.command_line import one_line
+
+from .answers import DONE, SOME_NOT, add_common, age, parser_of, print_json, run, say
+from .task_ids import task_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fluxqueue_control.redis_client import RedisClient
+    from fluxqueue_control.servers import Servers
+    from fluxqueue_control.tasks import LocatedTask
+
+# Bytes of the arguments that are shown to people.
+_MOST_SHOWN = 500
+
+
+def main(argv: list[str], prog: str = "fluxqueue task") -> int:
+    """Prints where a task is, or changes that; returns the exit code.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
+    """
+    parser = parser_of(
+        prog,
+        "Prints where a task is. A task that has ended is found only if it is dead: nothing else "
+        "of it is in Redis, except its result.",
+        "0 if the task is found (and changed), 1 if not",
+    )
+    parser.add_argument("id", type=task_id, metavar="ID", help="the task's id")
+    parser.add_argument(
+        "-q", "--queue", metavar="NAME", help="its queue; by default all are looked through"
+    )
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument("--delete", action="store_true", help="delete it, if no worker has it")
+    change.add_argument("--run-now", action="store_true", help="run it before it is due")
+    add_common(parser)
+    arguments = parser.parse_args(argv)
+
+    def act(servers: Servers) -> int:
+        from fluxqueue_control import tasks
+        from fluxqueue_control.registry import read_names
+
+        names = [arguments.queue] if arguments.queue else read_names(servers.of_registry()).names
+        overlooked = []
+        for queue in names:
+            client = servers.of_queue(queue)
+            search = tasks.find(client, queue, arguments.id)
+            if search.task is not None:
+                if arguments.delete or arguments.run_now:
+                    return _change(prog, client, queue, arguments)
+                _show(client, queue, search.task, arguments)
+                return DONE
+            if not search.is_complete:
+                overlooked.append(queue)
+        say(prog, _not_found(arguments.id, names, overlooked))
+        return SOME_NOT
+
+    return run(prog, arguments, act)
+
+
+def _not_found(task: str, names: Sequence[str], overlooked: Sequence[str]) -> str:
+    where = f"queue {names[0]!r}" if len(names) == 1 else f"{len(names)} queues"
+    text = f"task {task} is not in {where}: it has ended, or is in another queue (-q) or namespace"
+    if overlooked:
+        text += f"; not looked through to the end, because they are long: {', '.join(overlooked)}"
+    return text
+
+
+def _change(prog: str, client: RedisClient, queue: str, arguments: Any) -> int:
+    from fluxqueue_control import tasks
+
+    change = tasks.delete if arguments.delete else tasks.run_now
+    answer = change(client, queue, arguments.id)
+    if arguments.json:
+        print_json({"task_id": arguments.id, "queue": queue, "answer": answer})
+    else:
+        print(f"{arguments.id} {answer}", flush=True)
+    if answer == "running":
+        say(prog, f"a worker has it; stop it by: fluxqueue cancel -q {queue} {arguments.id}")
+    return DONE if answer in ("deleted", "moved") else SOME_NOT
+
+
+def _show(client: RedisClient, queue: str, task: LocatedTask, arguments: Any) -> None:
+    parts = dict(_parts(client, queue, task))
+    if arguments.json:
+        print_json({"task_id": arguments.id, "queue": queue, **parts})
+        return
+    print(f"{'task':<10} {arguments.id}")
+    print(f"{'queue':<10} {one_line(queue)}")
+    for name, value in parts.items():
+        if value is None:
+            continue
+        if name == "due":
+            left = value - time.time()
+            value = f"in {age(left)}" if left > 0 else "now"
+        text = value if isinstance(value, str) else json.dumps(value)
+        text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+        print(f"{name.replace('_', ' '):<10} {one_line(text)}")
+
+
+def _parts(client: RedisClient, queue: str, task: LocatedTask) -> Iterator[tuple[str, Any]]:
+    from fluxqueue_core import parse_message
+    from fluxqueue_core.errors import MalformedMessage
+
+    from fluxqueue_control import dead, pausing, workers
+
+    yield "state", task.state
+    yield "ahead", task.ahead
+    yield "due", task.due
+    if task.consumer is not None:
+        worker = workers.show(client, queue, task.consumer)
+        yield "worker", dict(worker.identity) if worker is not None else {}
+        yield "lease", None if worker is None else worker.state
+    if pausing.read_paused(client, [queue])[queue]:
+        yield "paused", True
+    try:
+        message = parse_message(task.message)
+    except MalformedMessage as error:
+        yield "unreadable", str(error)
+    else:
+        yield "name", message["name"]
+        yield "failures", message["retries"]
+        yield "workers_lost", message["deliveries"]
+        for option in ("priority", "expires", "condemned"):
+            if message[option]:
+                yield option, message[option]
+        yield "args", json.loads(message["args"])
+        if message["kwargs"] is not None:
+            yield "kwargs", json.loads(message["kwargs"])
+    if task.entry is not None and (found := dead.show(client, queue, task.entry)) is not None:
+        yield "died_at", found.died_at
+        yield "reason", found.reason
+        yield "error", found.error
+        yield "traceback", found.traceback
