@@ -8,6 +8,8 @@ from typing import Any
 
 from . import moments
 from .ledger import ENDS
+from .limits import AT_ONCE, LIMITS, RATED
+from .limits import TASKS as LIMITED_TASKS
 from .options import BRIEF, LONG, CallOptions
 
 # The source of the workers' module `app`, after `worker_process.PRELUDE`. A task
@@ -94,6 +96,7 @@ def note_failure(failure):
         pass
 """
     + moments.TASKS
+    + LIMITED_TASKS
 )
 
 # Seconds for which calls that debounce put their task off at most.
@@ -113,6 +116,7 @@ class Kind:
         on_failure: its callback.
         keys: one of these is the key of a call; none: it is not unique. No two tasks share one.
         debounce, throttle: seconds; see `CallOptions`.
+        limit: which of `limits.LIMITS` it has; 0: none.
     """
 
     name: str
@@ -126,10 +130,12 @@ class Kind:
     keys: tuple[int, ...] = ()
     debounce: float = 0.0
     throttle: float = 0.0
+    limit: int = 0
 
     def declared(self) -> dict[str, Any]:
         """The options with which a client declares the task."""
         given: dict[str, Any] = {"max_retries": self.max_retries, "on_failure": self.on_failure}
+        given |= LIMITS.get(self.limit, {})
         if self.keys:
             given["unique"] = ("key",)
         if self.debounce:
@@ -147,6 +153,8 @@ KINDS = (
     Kind("reporting", ENDS, 4, 0.3, 1.0, may_not_run=True),
     Kind("snoozing", ENDS, 3, 0.0, 0.1),
     Kind("flaky", ENDS, 7, 0.0, 0.3),
+    Kind("limited", ENDS, 5, 0.0, 0.4, may_not_run=True, limit=AT_ONCE),
+    Kind("rated", ENDS, 3, 0.0, 0.2, may_not_run=True, limit=RATED),
     Kind("doomed", "dead:failed", 3, 0.0, 0.1, max_retries=1, on_failure=CALLBACK),
     Kind("unique_work", ENDS, 6, 0.0, 0.6, keys=(1, 2, 3)),
     Kind("unique_flaky", ENDS, 3, 0.0, 0.3, keys=(4, 5)),
@@ -207,5 +215,6 @@ def choose(chance: random.Random) -> Choice:
         key=chance.choice(kind.keys) if kind.keys else 0,
         debounce=kind.debounce,
         throttle=kind.throttle,
+        limit=kind.limit,
     )
     return Choice(kind, seconds, options, cancels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .evidence import Evidence, Verdict, is_lost
 from .ledger import ENDS, PRESENT, REFUSED, RETURNED, Call, Run
+from .limits import check_limits
 from .locks import check_locks, is_replaced
 from .moments import check_moments, is_moment
 from .promises import callbacks_of, check_promises, ended_as_told, successes
@@ -38,6 +39,7 @@ def check(evidence: Evidence) -> Verdict:
         _check_repetitions(number, attempts, evidence, verdict)
     verdict.overtaken = _overtaken(evidence, runs)
     check_promises(evidence, runs, verdict)
+    check_limits(evidence, runs, verdict)
     check_moments(evidence, runs, verdict)
     check_locks(evidence, runs, verdict)
     if not evidence.writes_lost:
@@ -103,7 +105,7 @@ def _check_repetitions(
 def _overtaken(evidence: Evidence, runs: dict[int, list[Run]]) -> list[int]:
     """A queue is first in, first out as to when tasks are claimed, and a task of a lower priority
     passes none. Among equal priorities above 0 the clocks of the clients decide, so these are not
-    compared. Nor is a task with a delay, which also waits for a scheduler.
+    compared. Nor is a task with a delay, which also waits for a scheduler, or with a limit.
     """
     calls = evidence.history.calls
     begun = sorted(
@@ -123,7 +125,8 @@ def _overtaken(evidence: Evidence, runs: dict[int, list[Run]]) -> list[int]:
             began <= start and call.called <= ended + ORDER_SLACK
             for began, ended in evidence.disturbances
         )
-        waits = call.options.delay or call.options.debounce
+        options = call.options
+        waits = options.delay or options.debounce or options.limit
         if before > answered + ORDER_SLACK and not disturbed and not waits:
             found.append(number)
         for other in range(priority + (priority > 0), PRIORITIES):

@@ -88,6 +88,8 @@ class Verdict:
         untold: no waiter was told a result that is kept.
         told_wrongly: waiters were told an end that is not its own.
         called_back_wrongly: it is dead and its callback has not run, or the reverse.
+        past_limit: began while as many as their limit allows were running.
+        past_rate: began when the rate of their limit was used up.
         counted_wrongly: counters of expired and of cancelled tasks that are wrong.
         moments_missed: moments of periodic tasks without a run that has ended.
         overlapping: runs of a periodic task that began beside another, against its option.
@@ -115,6 +117,8 @@ class Verdict:
     untold: list[int] = field(default_factory=list)
     told_wrongly: list[int] = field(default_factory=list)
     called_back_wrongly: list[int] = field(default_factory=list)
+    past_limit: list[int] = field(default_factory=list)
+    past_rate: list[int] = field(default_factory=list)
     counted_wrongly: list[str] = field(default_factory=list)
     moments_missed: list[int] = field(default_factory=list)
     overlapping: list[int] = field(default_factory=list)

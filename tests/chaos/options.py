@@ -25,6 +25,7 @@ class CallOptions:
         key: tasks of one name with the same key are the same; 0: the task is not unique.
         debounce: seconds; 0: the call does not debounce.
         throttle: seconds; 0: the call does not throttle others.
+        limit: which of `limits.LIMITS` the task has; 0: none.
     """
 
     priority: int = 0
@@ -35,6 +36,7 @@ class CallOptions:
     key: int = 0
     debounce: float = 0.0
     throttle: float = 0.0
+    limit: int = 0
 
     @property
     def is_awaited(self) -> bool:
@@ -50,7 +52,7 @@ class CallOptions:
         """Those that `Task.options` takes, without those that are not given."""
         given = asdict(self)
         # Its declaration says these of a task.
-        for name in ("calls_back", "key", "debounce", "throttle"):
+        for name in ("calls_back", "key", "debounce", "throttle", "limit"):
             del given[name]
         return {name: value for name, value in given.items() if value}
 
@@ -71,6 +73,7 @@ class CallOptions:
             int(given.pop("priority", 0)),
             calls_back=bool(given.pop("calls_back", 0)),
             key=int(given.pop("key", 0)),
+            limit=int(given.pop("limit", 0)),
             **given,
         )
 

@@ -11,7 +11,7 @@ from .evidence import Remains
 from .moments import SCHEDULED, number_of
 
 # Kinds of keys of a queue that docs/protocol.md lets stay when nothing waits:
-# tombstones, the times of the sweeps, the dead, the counters, the latest changes.
+# tombstones, the times of the sweeps, the dead, the counters, the latest changes, declared rules.
 STAYING = (
     "consumers",
     "sweep",
@@ -20,6 +20,8 @@ STAYING = (
     "dead:reasons",
     "stats",
     "periodic:changed",
+    "limits:rules",
+    "limits:seen",
 )
 
 
@@ -67,8 +69,9 @@ def waiting(client: Any, queue: str) -> list[bytes]:
     ]
     for name in client.scan_iter(key("claimed", queue, "*"), count=1000):
         found += client.hvals(name)
-    for name in client.scan_iter(key("inbox", queue, "*"), count=1000):
-        found += client.lrange(name, 0, -1)
+    for kind in ("inbox", "limit:line"):
+        for name in client.scan_iter(key(kind, queue, "*"), count=1000):
+            found += client.lrange(name, 0, -1)
     return found
 
 
