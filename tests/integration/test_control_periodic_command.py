@@ -147,3 +147,28 @@ def test_a_refusal_of_redis_is_one_line_and_exit_code_3(redis: Any, redis_url: s
     assert "WRONGTYPE" in done.stderr and done.stderr.count("\n") == 1
     done = run("redis://127.0.0.1:1", "list")
     assert done.returncode == 3 and done.stderr.count("\n") == 1
+
+
+def test_garbage_of_another_program_is_answered_in_one_line(
+    app: FluxQueue, redis: Any, redis_url: str
+) -> None:
+    redis.hset(key("periodic", QUEUE), "a", "garbage")
+    redis.hset(key("periodic:runs", QUEUE), "a", "x y:z 1000:0:? 999999999999999:0:r 5000:20:r")
+    redis.zadd(key("periodic:due", QUEUE), {"a": "inf", "b c": 1e300})
+    shown = run(redis_url, "list", "-q", QUEUE, "--json")
+    a, b = sorted(answers(shown), key=lambda answer: answer["id"])
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert (a["state"], a["next"], b["state"], b["next"]) == ("unreadable", None, "active", None)
+    [past] = answers(run(redis_url, "history", "a", "--json"))
+    assert (past["moment"], past["late"], past["kind"]) == (5.0, 0.02, "run")
+    done = run(redis_url, "run-now", "a")
+    assert (done.returncode, done.stdout) == (1, "a unreadable\n")
+    assert done.stderr.count("\n") == 1 and "another program" in done.stderr
+    assert redis.llen(key("pending", QUEUE)) == 0
+
+
+@pytest.mark.parametrize("verb", ["history", "pause", "run-now"])
+def test_an_id_that_is_not_text_is_a_wrong_option(redis_url: str, verb: str) -> None:
+    done = run(redis_url, verb, "\udcff")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is not valid UTF-8" in done.stderr

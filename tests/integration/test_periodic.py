@@ -214,9 +214,15 @@ def test_a_bad_record_stops_only_itself(
     redis.hset(records, "rules", head + b'{"task":"work","every":1000,"later":1}')
     redis.hset(records, "zone", head + b'{"task":"work","cron":"0 9 * * *","tz":"Mars/Base"}')
     redis.hset(records, b"\xff", head + b"{}")
+    for n, odd in enumerate((b'"text"', b"[]", b'{"task":"work","every":0}')):
+        redis.hset(records, f"odd {n}", head + odd)
+        redis.zadd(key("periodic:due", QUEUE), {f"odd {n}": 1_000})
+    for entry in ("never", "always"):
+        app.schedule(entry, work.call(1), every=1)
+    redis.zadd(key("periodic:due", QUEUE), {"never": "inf", "always": "-inf"})
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
         wait_until(lambda: redis.llen(key("pending", QUEUE)) >= 2, what=scheduler.output)
-        for entry in ("text", "zone", "rules"):
+        for entry in ("text", "zone", "rules", "odd 0", "odd 1", "odd 2", "never", "always"):
             scheduler.wait_for("periodic.failed", queue=QUEUE, entry=entry)
     assert {entry.id for entry in control.read_page(client, QUEUE).entries} >= {"good", "text"}
 

@@ -119,3 +119,37 @@ def test_a_record_is_read_as_it_was_made() -> None:
     ):
         found = Record.parse(make(made, b"{}", declared=True))
         assert (found.rules, found.declared, found.paused) == (made, True, False)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "null",
+        '"text"',
+        "[]",
+        "{}",
+        '{"task":"work"}',
+        '{"task":"work","every":0}',
+        '{"task":"work","every":-1}',
+        '{"task":"work","every":true}',
+        '{"task":"work","every":1000.5}',
+        '{"task":"work","every":"1"}',
+        '{"task":["work"],"every":1000}',
+        '{"task":"work","every":1000,"cron":"* * * * *"}',
+        '{"task":"work","cron":5}',
+        '{"task":"work","cron":"* * * * *","tz":7}',
+        '{"task":"work","every":1000,"catch_up":1000000000}',
+        '{"task":"work","every":1000,"catch_up":null}',
+        '{"task":"work","every":1000,"jitter":"5"}',
+        '{"task":"work","every":1000,"expires":"later"}',
+        '{"task":"work","every":1000,"start":"2026"}',
+        '{"task":"work","every":1000,"end":1e300}',
+        '{"task":"work","every":1000,"overlap":1}',
+    ],
+)
+def test_a_record_that_no_release_writes_is_refused(rules: str) -> None:
+    from fluxqueue_core.periodic.record import HEAD, Record
+
+    head = make(Rules("work", Times(every=MINUTE)), b"{}", declared=True)[:HEAD]
+    with pytest.raises((ValueError, TypeError)):
+        Record.parse(head + rules.encode())

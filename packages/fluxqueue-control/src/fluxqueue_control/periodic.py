@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
@@ -9,18 +10,24 @@ from typing import Literal, TypeAlias, cast
 from fluxqueue_core import new_task_id
 from fluxqueue_core.periodic.plan import FAR
 from fluxqueue_core.periodic.record import Record, Rules
+from fluxqueue_core.periodic.times import is_moment
 
 from .errors import checked
 from .redis_client import RedisClient, ScriptCall
 
 Kind: TypeAlias = Literal["run", "missed", "skipped", "by hand"]
 _KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "s": "skipped", "h": "by hand"}
+_RUN = re.compile(r"(-?\d{1,15}):(-?\d{1,15}):([rmsh])", re.ASCII)
 # How often `run_now` tries if the entry changes meanwhile.
 _TRIES = 10
 
 
 class RunInProgress(RuntimeError):
     """The last run of a periodic task has not ended, and its runs may not overlap."""
+
+
+class UnreadableEntry(ValueError):
+    """A later release, or another program, has written a periodic task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
 
     Raises:
         RunInProgress: it has overlap="skip", and its last run has not ended.
+        UnreadableEntry: this release can't read it.
         RuntimeError: other programs change it all the time.
         ResponseError, UNAVAILABLE: as `read_page`; the run may be in the queue.
     """
@@ -152,10 +160,13 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
         )
         if raw is None:
             return None
-        record = Record.parse(raw)
+        record = _record(raw)
+        if record is None:
+            raise UnreadableEntry(f"the periodic task {entry!r} of queue {queue!r} can't be read")
         limit: int | str = ""
         if record.rules.expires == "next":
-            limit = FAR if due is None or float(due) != int(float(due)) else int(float(due))
+            following = _moment(due)
+            limit = FAR if following is None else following
         elif record.rules.expires is not None:
             now = int(clock[0]) * 1_000 + int(clock[1]) // 1_000
             limit = now + int(record.rules.expires)
@@ -195,19 +206,35 @@ def _read(client: RedisClient, queue: str, records: dict[bytes, bytes]) -> list[
 def _entry(
     entry: bytes, raw: bytes, due: bytes | float | None, runs: bytes | None
 ) -> PeriodicEntry:
-    moment = None if due is None else float(due)
-    following = None if moment is None or moment != int(moment) else moment / 1_000
+    following = _moment(due)
+    seconds = None if following is None else following / 1_000
     name, history = entry.decode(errors="replace"), _runs(runs or b"")
+    record = _record(raw)
+    if record is None:
+        return PeriodicEntry(name, None, False, False, seconds, history)
+    return PeriodicEntry(name, record.rules, record.declared, record.paused, seconds, history)
+
+
+def _record(raw: bytes) -> Record | None:
+    """Returns None if this release can't read the record."""
     try:
-        record = Record.parse(raw)
+        return Record.parse(raw)
     except (ValueError, TypeError, KeyError, IndexError):
-        return PeriodicEntry(name, None, False, False, following, history)
-    return PeriodicEntry(name, record.rules, record.declared, record.paused, following, history)
+        return None
+
+
+def _moment(due: bytes | float | None) -> int | None:
+    """Returns a moment in ms since 1970; None if a scheduler has not computed it yet, or if
+    another program has written something else."""
+    score = None if due is None else float(due)
+    return None if score is None or not is_moment(score) or score != int(score) else int(score)
 
 
 def _runs(raw: bytes) -> list[Run]:
+    """Reads a history, without the words that another program has written."""
     runs = []
     for word in raw.decode("ascii", "replace").split():
-        moment, late, kind = word.split(":")
-        runs.append(Run(_KINDS[kind], int(moment) / 1_000, int(late) / 1_000))
+        found = _RUN.fullmatch(word)
+        if found is not None and is_moment(moment := int(found[1])):
+            runs.append(Run(_KINDS[found[3]], moment / 1_000, int(found[2]) / 1_000))
     return runs

@@ -12,6 +12,7 @@ from fluxqueue_control.redis_client import Packed, packed_words
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.periodic import plan
 from fluxqueue_core.periodic.record import Record
+from fluxqueue_core.periodic.times import is_moment
 
 from .error_log import ErrorLog
 
@@ -141,7 +142,11 @@ class Entries:
     def _add(self, entry: Entry) -> None:
         if entry.due is None or entry.record is None:
             return
-        moment = entry.moment = float(entry.due)
+        moment = float(entry.due)
+        if not is_moment(moment):
+            self._failed(entry.id, f"its moment {moment} is not a time; pause and resume it")
+            return
+        entry.moment = moment
         others = self._at.get(moment)
         if others is None:
             self._at[moment] = [entry]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fluxqueue_core.service.command_line import fail
+
 from .answers import (
     DONE,
     SOME_NOT,
@@ -63,6 +65,8 @@ def _run_now(client: RedisClient, queue: str, entry: str) -> Answer:
         task_id = periodic.run_now(client, queue, entry)
     except periodic.RunInProgress:
         return Answer("in_progress", "has a run that has not ended, and its runs may not overlap")
+    except periodic.UnreadableEntry:
+        return Answer("unreadable", "was written by a later release, or by another program")
     return Answer("absent", _ABSENT) if task_id is None else Answer("enqueued", task_id=task_id)
 
 
@@ -114,8 +118,16 @@ def main(argv: list[str], prog: str = "fluxqueue periodic") -> int:
         _add_options(changing)
     _add_options(history)
     arguments = parser.parse_args(argv)
+    for entry in getattr(arguments, "ids", ()):
+        if not _is_text(entry):
+            fail(prog, f"the id {entry!r} is not valid UTF-8; `{prog} list` prints the ids")
     act = {"list": _list, "history": _history}.get(arguments.verb, _change)
     return run(prog, arguments, lambda servers: act(f"{prog} {arguments.verb}", servers, arguments))
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line is text. Python decodes other bytes to surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _add_options(parser: Any) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 import orjson
 
-from .times import Times
+from .times import Times, is_moment
 
 # The length of the digest of a record with its message, and of the head before the JSON.
 DIGEST = 16
 HEAD = 26
 # The place of the id in a message.
 ID = slice(13, 49)
+# The most that a record may say: how many runs are caught up, and ms.
+MOST_CAUGHT_UP = 100
+LONGEST = 10**12
 _TIMES = ("cron", "tz", "every", "start", "end")
 
 
@@ -65,10 +68,14 @@ class Rules:
             ValueError, TypeError, KeyError: a later release has written them, or another
                 program.
         """
-        found: dict[str, Any] = orjson.loads(text)
+        found: Any = orjson.loads(text)
+        if not isinstance(found, dict):
+            raise TypeError("its rules are not an object")
         times = Times(**{name: found.pop(name) for name in _TIMES if name in found})
         found.setdefault("expires", None)
-        return cls(times=times, **found)
+        rules = cls(times=times, **found)
+        _check(rules)
+        return rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,35 @@ class Record:
         """Reads a record; raises as `Rules.from_json`."""
         head = raw[:HEAD].decode("ascii")
         return cls(head[:DIGEST], head[24] == "d", head[25] == "1", Rules.from_json(raw[HEAD:]))
+
+
+def _check(rules: Rules) -> None:
+    """Refuses rules that no release writes. A scheduler reads the records of other programs too,
+    and none of them may stop the rest.
+
+    Raises:
+        ValueError: a value has the wrong type, or is out of range.
+    """
+    times = rules.times
+    if (times.cron is None) == (times.every is None):
+        raise ValueError("it has neither a cron expression nor an interval, or both")
+    numbers = {
+        "every": (times.every, 1, LONGEST),
+        "catch_up": (rules.catch_up, 0, MOST_CAUGHT_UP),
+        "jitter": (rules.jitter, 0, LONGEST),
+        "expires": (None if rules.expires == "next" else rules.expires, 1, LONGEST),
+    }
+    for name, (value, least, most) in numbers.items():
+        is_absent = value is None and name in ("every", "expires")
+        if not is_absent and not (type(value) is int and least <= value <= most):
+            raise ValueError(f"its {name} is {value!r}")
+    for name, moment in (("start", times.start), ("end", times.end)):
+        if moment is not None and not (type(moment) is int and is_moment(moment)):
+            raise ValueError(f"its {name} is {moment!r}")
+    texts = {"task": rules.task, "tz": times.tz, "cron": times.cron or "", "overlap": rules.overlap}
+    for name, text in texts.items():
+        if not isinstance(text, str) and not (text is None and name == "overlap"):
+            raise ValueError(f"its {name} is {text!r}")
 
 
 def make(rules: Rules, message: bytes, *, declared: bool) -> bytes:

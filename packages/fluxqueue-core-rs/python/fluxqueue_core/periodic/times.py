@@ -10,6 +10,13 @@ from . import cron
 # How far back a search for the last moments begins, in ms: an hour, a day, a month, a year.
 # Each step has few moments, if the step before had fewer than were asked for.
 SPANS = (3_600_000, 86_400_000, 32 * 86_400_000, 400 * 86_400_000)
+# The first and the last moment that a datetime can be, in ms since 1970.
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
+
+
+def is_moment(ms: float) -> bool:
+    """Whether a number of ms since 1970 is one that a datetime can be."""
+    return FIRST <= ms <= LAST
 
 
 @dataclass(frozen=True, slots=True)
