@@ -99,6 +99,7 @@ def test_killed_and_drained_workers_keep_the_limits(
                 scheduler.kill()
                 scheduler = system.start_scheduler()
             else:
+                workers[1].wait_for("worker.connected")
                 assert workers[1].stop() == 0
         system.start_worker(concurrency=4)
         check(tmp_path, system, 60)
