@@ -14,6 +14,7 @@ use super::limit::CallLimit;
 use super::lock::CallLock;
 use super::per_call::PerCall;
 use super::route::{Route, Target};
+use super::wants::Wants;
 
 /// How the calls of a bulk are spread over a time: the time in milliseconds, how many calls there are,
 /// and the number of the first one here. In Python it is a tuple.
@@ -59,8 +60,7 @@ struct Read<'py> {
     route: Option<Bound<'py, Route>>,
     headers: Option<Bound<'py, PyBytes>>,
     task_id: Option<String>,
-    lock: Option<CallLock>,
-    limit: Option<CallLimit>,
+    wants: Option<Box<Wants>>,
 }
 
 /// The result of `resolve`: route, positional and keyword arguments, headers, id, lock, limit.
@@ -91,8 +91,8 @@ impl<'py> BulkCalls<'_, 'py> {
     }
 
     fn try_append(&self, body: &mut Body, call: &Bound<'py, PyAny>, index: usize) -> PyResult<()> {
-        let Read { arguments, route, headers, task_id, lock, limit } = self.read(call)?;
-        let mut per_call = PerCall::of_bulk(self.per_call, headers, task_id)?.locking(lock)?.limited(limit)?;
+        let Read { arguments, route, headers, task_id, wants } = self.read(call)?;
+        let mut per_call = PerCall::of_bulk(self.per_call, headers, task_id)?.wanting(wants);
         per_call.later = self.spread.map_or(0, |spread| spread.later(index));
         let target = route.as_ref().map_or(self.target, |route| &route.get().target);
         // A push writes only calls that are due at once, and the script with its third key all calls.
@@ -108,14 +108,8 @@ impl<'py> BulkCalls<'_, 'py> {
     }
 
     fn read(&self, call: &Bound<'py, PyAny>) -> PyResult<Read<'py>> {
-        let plain = |arguments| Read {
-            arguments,
-            route: None,
-            headers: self.headers.clone(),
-            task_id: None,
-            lock: None,
-            limit: None,
-        };
+        let plain =
+            |arguments| Read { arguments, route: None, headers: self.headers.clone(), task_id: None, wants: None };
         if let Some(arguments) = encode(call, self.check)? {
             return Ok(plain(arguments));
         }
@@ -126,7 +120,8 @@ impl<'py> BulkCalls<'_, 'py> {
             )));
         };
         let (route, args, kwargs, headers, task_id, lock, limit): Resolved<'py> = resolve.call1((call,))?.extract()?;
-        Ok(Read { arguments: Arguments::encode(&args, &kwargs)?, route: Some(route), headers, task_id, lock, limit })
+        let wants = Wants::new(lock, limit)?;
+        Ok(Read { arguments: Arguments::encode(&args, &kwargs)?, route: Some(route), headers, task_id, wants })
     }
 }
 

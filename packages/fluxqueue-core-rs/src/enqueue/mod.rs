@@ -38,6 +38,7 @@ mod script_call;
 mod sync;
 mod thread;
 mod verdict;
+mod wants;
 mod wrapping;
 
 pub use producer::Producer;

@@ -4,8 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::limit::CallLimit;
-use super::lock::CallLock;
+use super::wants::Wants;
 use crate::connection::arg;
 use crate::ids;
 use crate::message::headers_fault;
@@ -52,10 +51,7 @@ pub struct PerCall<'py> {
     headers: Option<Bound<'py, PyBytes>>,
     /// It is due this many milliseconds after the time that its route says.
     pub later: u64,
-    /// The lock that it wants.
-    pub lock: Option<CallLock>,
-    /// The key of its limit.
-    pub limit: Option<CallLimit>,
+    pub wants: Option<Box<Wants>>,
 }
 
 impl<'py> PerCall<'py> {
@@ -86,16 +82,9 @@ impl<'py> PerCall<'py> {
         PerCall::new(headers, task_id.as_deref())
     }
 
-    /// The same call, which wants this lock.
-    pub fn locking(self, lock: Option<CallLock>) -> PyResult<PerCall<'py>> {
-        lock.as_ref().map(CallLock::check).transpose()?;
-        Ok(PerCall { lock, ..self })
-    }
-
-    /// The same call, with this key of its limit.
-    pub fn limited(self, limit: Option<CallLimit>) -> PyResult<PerCall<'py>> {
-        limit.as_ref().map(CallLimit::check).transpose()?;
-        Ok(PerCall { limit, ..self })
+    /// The same call, which wants this.
+    pub fn wanting(self, wants: Option<Box<Wants>>) -> PerCall<'py> {
+        PerCall { wants, ..self }
     }
 
     /// A JSON object.

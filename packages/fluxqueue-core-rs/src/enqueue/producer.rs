@@ -26,6 +26,7 @@ use super::schedule;
 use super::sync;
 use super::thread;
 use super::verdict::{self, TaskId, Verdict, Verdicts};
+use super::wants::Wants;
 use crate::config::{Address, Config};
 use crate::connection::Deployment;
 use crate::errors::{EnqueueUncertain, Error, Result};
@@ -173,7 +174,7 @@ impl Producer {
         lock: Option<CallLock>,
         limit: Option<CallLimit>,
     ) -> PyResult<Option<String>> {
-        let call = PerCall::new(headers, task_id)?.locking(lock)?.limited(limit)?;
+        let call = PerCall::new(headers, task_id)?.wanting(Wants::new(lock, limit)?);
         let arguments = Arguments::encode(args, kwargs)?;
         let present = match self.send(py, &route.get().target, &arguments, &call)? {
             Verdicts::Each(each) => each.first().and_then(|verdict| verdict.present()),
@@ -201,7 +202,7 @@ impl Producer {
             (Some(result), None) => Gives::This(result.unbind()),
             (Some(judge), Some(_)) => Gives::Judged(judge.unbind()),
         };
-        let call = || PerCall::new(headers, task_id)?.locking(lock)?.limited(limit);
+        let call = || Ok(PerCall::new(headers, task_id)?.wanting(Wants::new(lock, limit)?));
         self.submit(py, &route.get().target, args, kwargs, call, gives)
     }
 
@@ -290,7 +291,7 @@ impl Producer {
         lock: Option<CallLock>,
         limit: Option<CallLimit>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let call = PerCall::new(headers, task_id)?.locking(lock)?.limited(limit)?;
+        let call = PerCall::new(headers, task_id)?.wanting(Wants::new(lock, limit)?);
         let arguments = Arguments::encode(args, kwargs)?;
         let max_bytes = self.deployment.config.max_message_bytes;
         Ok(PyBytes::new(py, &route.get().target.message(&arguments, &call, max_bytes)?))

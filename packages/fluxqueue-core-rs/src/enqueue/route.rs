@@ -1,6 +1,5 @@
 //! `Route`: the parts that all calls of one task share.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -12,6 +11,7 @@ use super::encode::Arguments;
 use super::limit::LimitTerms;
 use super::lock::LockTerms;
 use super::per_call::{Due, PerCall};
+use super::wants::WantedTerms;
 use crate::connection::{HashSlot, bulk, hash_slot_of};
 use crate::errors::{Error, Result};
 use crate::keys::Namespace;
@@ -32,10 +32,8 @@ pub struct Target {
     /// When its calls are due.
     due: Due,
     terms: Terms,
-    /// The locks that its calls want.
-    lock: Option<LockTerms>,
-    /// The limit that its calls have.
-    limit: Option<LimitTerms>,
+    /// The terms of locks and limits.
+    wants: Option<Box<WantedTerms>>,
     /// The options in the heads of the messages.
     opts: Option<String>,
     envelope: Envelope,
@@ -54,8 +52,7 @@ impl Target {
             dispatch,
             due: Due::default(),
             envelope: Envelope::new(name, &terms)?,
-            lock: None,
-            limit: None,
+            wants: None,
             opts: terms.opts(),
             terms,
         })
@@ -75,7 +72,7 @@ impl Target {
         self.write(out, begin, arguments, call, max_bytes)
     }
 
-    /// Writes a message as a bulk string, behind what `begin` writes. That gets the call's wish for a lock.
+    /// Writes a message as a bulk string, behind what `begin` writes of what the call wants.
     fn write(
         &self,
         out: &mut Vec<u8>,
@@ -84,19 +81,29 @@ impl Target {
         call: &PerCall,
         max_bytes: usize,
     ) -> Result<()> {
+        let opts = self.opts.as_deref();
+        match (&self.wants, &call.wants) {
+            (None, None) => self.write_with(out, |out| begin(out, ""), opts, arguments, call, max_bytes),
+            (Some(terms), Some(wants)) => {
+                let (opts, wish) = terms.of_call(opts, wants)?;
+                self.write_with(out, |out| begin(out, &wish), opts.as_deref(), arguments, call, max_bytes)
+            }
+            _ => Err(Error::Misuse("a route and its calls want a lock or a limit, or neither")),
+        }
+    }
+
+    fn write_with(
+        &self,
+        out: &mut Vec<u8>,
+        begin: impl FnOnce(&mut Vec<u8>),
+        opts: Option<&str>,
+        arguments: &Arguments,
+        call: &PerCall,
+        max_bytes: usize,
+    ) -> Result<()> {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
-        let (opts, wish) = match (&self.lock, &call.lock) {
-            (None, None) => (self.opts.as_deref().map(Cow::Borrowed), String::new()),
-            (Some(terms), Some(lock)) => (terms.opts(self.opts.as_deref(), lock).map(Cow::Owned), terms.wish(lock)),
-            _ => return Err(Error::Misuse("a route and its calls want locks, or neither")),
-        };
-        let (opts, wish) = match (&self.limit, &call.limit) {
-            (None, None) => (opts, wish),
-            (Some(terms), Some(limit)) => (Some(Cow::Owned(terms.opts(opts.as_deref(), limit))), limit.before(&wish)),
-            _ => return Err(Error::Misuse("a route and its calls have limits, or neither")),
-        };
-        let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(&id) };
+        let head = Head { opts: opts.map(str::as_bytes), ..Head::new(&id) };
         let tail = Tail { headers: call.headers(), enqueued_at: call.id.as_ref().and_then(enqueued_at) };
         let len = self.envelope.len(&head, args, kwargs, &tail);
         if len > max_bytes {
@@ -106,7 +113,7 @@ impl Target {
                 self.label()
             )));
         }
-        begin(out, &wish);
+        begin(out);
         out.reserve(len + 32);
         bulk(out, len);
         self.envelope.write(out, &head, args, kwargs, &tail);
@@ -196,15 +203,15 @@ impl Route {
         let terms = Terms::read(terms)?;
         let lock = lock.map(|(conflict, ttl, start, most)| LockTerms::new(conflict, ttl, start, most)).transpose()?;
         let limit = limit.map(|(most, period, burst)| LimitTerms::new(most, period, burst)).transpose()?;
-        let dispatch = match &lock {
+        let wants = WantedTerms::new(lock, limit);
+        let dispatch = match &wants {
             Some(_) => Dispatch::locking,
-            None if limit.is_some() => Dispatch::locking,
             None if due.is_some() || terms.need_script() => script_for(&terms),
             None => Dispatch::push,
         };
         let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
         let target = Target::new(&namespace, &queue, &name, terms, dispatch)?;
-        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), lock, limit, ..target }) })
+        Ok(Route { target: Arc::new(Target { due: due.unwrap_or_default(), wants, ..target }) })
     }
 
     /// Whether the script `enqueue` writes the calls.
