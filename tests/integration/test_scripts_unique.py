@@ -261,6 +261,23 @@ def test_a_replaced_task_whose_end_someone_awaits_is_ended_by_a_worker(scripts: 
     assert scripts.lock(DIGEST)[b"id"] == id_of(two)
 
 
+@pytest.mark.parametrize("in_one_command", [True, False])
+def test_a_replaced_task_with_a_chosen_id_leaves_no_lock_of_its_id(
+    scripts: Scripts, in_one_command: bool
+) -> None:
+    one, two, again = unique(1, "i"), unique(2, "i"), unique(1, "i", digest=OTHER)
+    if in_one_command:
+        assert take(scripts, one, two, how="replace", due="+60000") == [None, None]
+    else:
+        assert take(scripts, one, how="replace", due="+60000") == [None]
+        assert take(scripts, two, how="replace", due="+60000") == [None]
+    assert (list(scripts.delayed()), scripts.stats()) == ([two], {"cancelled": 1})
+    assert scripts.lock(id_of(one).decode()) == {}
+    assert scripts.lock(id_of(two).decode())[b"id"] == id_of(two)
+    assert take(scripts, again, digest=OTHER) == [None]
+    assert scripts.lock(id_of(one).decode())[b"id"] == id_of(one)
+
+
 def test_debounced_calls_are_put_off_until_they_have_waited_long_enough(scripts: Scripts) -> None:
     of = [unique(n) for n in range(4)]
     start = scripts.now()

@@ -179,7 +179,7 @@ DEAD_SET = {
 # Some of these ask for the right, and change nothing.
 LOCKS = {
     ("HSET", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
-    ("HDEL", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua"],
+    ("HDEL", "key"): [*["enqueue_unique.lua"] * 3, "lib/lock.lua"],
     ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
     ("HDEL", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],

@@ -18,6 +18,7 @@
 -- Why: docs/decisions/0131-what-is-replaced-was-still-delayed.md
 local t = now()
 local calls, replies, replaced, silent = {}, {}, {}, 0
+local freed = {} -- keys of the second locks of tasks that end here
 local wanted = {} -- key of a lock -> as this call leaves it; false: no task has it
 
 local function lock_at(key)
@@ -43,6 +44,13 @@ local function replace(held)
   if held.call then held.call.is_replaced = true else replaced[#replaced + 1] = message end
   if is_silent then
     silent = silent + 1
+    local id = sub(message, 14, 49)
+    local _, _, flags = locks().lock_of(message)
+    local own = flags and find(flags, 'i', 1, true) and UNIQUE .. id
+    if own and lock_at(own) and lock_at(own).id == id then
+      wanted[own] = false
+      freed[#freed + 1] = own
+    end
   else
     calls[#calls + 1] = {due = t, message = condemning().cancel(message, true), is_end = true}
   end
@@ -127,6 +135,8 @@ local function give_back()
 end
 
 local function enqueue()
+  -- A later call may have taken it again, so this comes first.
+  for _, key in ipairs(freed) do redis.call('HDEL', key, 'id', 'since', 'text', 'message') end
   for key, lock in pairs(wanted) do
     if lock and lock.lives then
       redis.call('HSET', key, 'id', lock.id, 'since', lock.since, 'text', lock.text)
