@@ -125,6 +125,19 @@ def test_the_lock_of_a_run_replaces_that_of_a_unique_task() -> None:
     assert opts == {"u": f"{record.lock_digest('work')}:86400000"}
 
 
+def test_runs_that_wait_for_each_other_have_a_limit_of_one_at_once() -> None:
+    periodic = declared(every=60, overlap="queue", id="a")
+    opts = orjson.loads(periodic.scheduled(declared=True).message)["opts"]
+    assert opts == {"l": f"{record.line_digest('a')}:1:0:1"}
+    assert (periodic.rules.overlap, periodic.rules.expires) == ("queue", None)
+    assert record.line_digest("a") != record.line_digest("b")
+
+
+def test_a_limited_task_has_no_second_limit_for_its_runs() -> None:
+    with pytest.raises(ConfigurationError, match="of which a task has one"):
+        declared(every=60, terms={"concurrency": 2}, overlap="queue")
+
+
 def test_runs_overlap_unless_the_option_says_otherwise() -> None:
     one, other = declared(every=60), declared(every=60, overlap="allow")
     assert one.scheduled(declared=True) == other.scheduled(declared=True)
@@ -165,8 +178,7 @@ def test_an_interval_has_a_start_and_an_end() -> None:
         ({"every": 5, "catch_up": 101}, ConfigurationError, "give 1 to 100"),
         ({"every": 5, "catch_up": "all"}, TypeError, "'none', 'latest' or an int"),
         ({"every": 5, "catch_up": True}, TypeError, "'none', 'latest' or an int"),
-        ({"every": 5, "overlap": "queue"}, ConfigurationError, "is not there yet"),
-        ({"every": 5, "overlap": "replace"}, ConfigurationError, "give 'allow' or 'skip'"),
+        ({"every": 5, "overlap": "replace"}, ConfigurationError, "give 'allow', 'skip' or 'queue'"),
         ({"every": 5, "overlap": None}, TypeError, "not NoneType"),
         ({"every": 5, "jitter": -1}, ConfigurationError, "jitter"),
         ({"every": 5, "jitter": timedelta(days=2)}, ConfigurationError, "a day at most"),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from fluxqueue_core.periodic import cron as crons
-from fluxqueue_core.periodic.record import Rules, lock_digest, make, template_id
+from fluxqueue_core.periodic.record import Rules, line_digest, lock_digest, make, template_id
 from fluxqueue_core.periodic.times import Times
 
 from .call_options import read_eta, read_options, read_span
@@ -25,7 +25,7 @@ from .unique import DEFAULT_TTL, RouteLock
 
 CatchUp: TypeAlias = Literal["none", "latest"] | int
 Expires: TypeAlias = Literal["next"] | float | timedelta | None
-Overlap: TypeAlias = Literal["allow", "skip"]
+Overlap: TypeAlias = Literal["allow", "skip", "queue"]
 
 # How many missed runs may be caught up at once.
 MOST_CAUGHT_UP = 100
@@ -44,6 +44,8 @@ _REFUSED = {
 _check_expiry = check_seconds("expiry")
 # The lock of runs that may not overlap; its time begins again with each retry and rescue.
 _RUN_LOCK = RouteLock("skip", round(DEFAULT_TTL * 1_000), False, 0)
+# The limit of runs that wait for each other: one at once, at any rate.
+_RUN_LIMIT = (1, 0, 1)
 
 
 # The default of `expires`.
@@ -63,9 +65,9 @@ class PeriodicOptions(TypedDict, total=False):
         jitter: seconds or a timedelta by which each run is delayed at most, at random.
         expires: until when a run may begin: "next" (default): until the moment of the next
             one; seconds or a timedelta from its moment on; None: without a limit. A task with
-            the option `expires` has that as the default; with overlap="skip" it is None.
-        overlap: whether a run may begin while the last one has not ended: "allow" (default), or
-            "skip": its moment is left out.
+            the option `expires` has that as the default; if runs may not overlap, it is None.
+        overlap: whether a run may begin while the last one has not ended: "allow" (default),
+            "skip": its moment is left out, or "queue": it waits.
         start: the first date, an aware datetime.
         end: the last date, an aware datetime.
     """
@@ -121,13 +123,16 @@ class PeriodicTask:
         if self.rules.overlap == "skip":
             lock, call_lock = _RUN_LOCK, (lock_digest(self.id), "", False)
             options["unique"] = False  # its own, if it is declared as unique
-        route = route_of(task, options, lock=lock)
+        waits = self.rules.overlap == "queue"
+        route = route_of(task, options, lock=lock, limit=_RUN_LIMIT if waits else None)
         producer = task._producer
         entry = template_id(producer.namespace, self.queue, self.id)
         headers = as_json(call.options.get("headers"))
         try:
             rules = CallRules(None, limit_rule(task))
             _, limit = rules.wanted(call.args, call.kwargs, call.keys, has_chosen_id=True)
+            if waits:
+                limit = line_digest(self.id), ""
             message = producer.message(
                 route, call.args, call.kwargs, headers, entry, call_lock, limit
             )
@@ -167,7 +172,7 @@ def read(
     delay = 0 if jitter is None else read_span("jitter", jitter)
     if delay > DAY:
         raise ConfigurationError(f"jitter is {jitter}; give a day at most")
-    overlap = _read_overlap(options)
+    overlap = _read_overlap(options, is_limited=call.task.terms.is_limited)
     expires = _read_expires(options.get("expires", NOT_GIVEN), call, overlap)
     rules = Rules(call.task.task_name, times, _read_catch_up(options), delay, expires, overlap)
     return PeriodicTask(read_id(entry), call, rules)
@@ -254,17 +259,17 @@ def _read_catch_up(options: PeriodicOptions) -> int:
     return catch_up
 
 
-def _read_overlap(options: PeriodicOptions) -> str | None:
+def _read_overlap(options: PeriodicOptions, *, is_limited: bool) -> str | None:
     overlap: object = options.get("overlap", "allow")
     if not isinstance(overlap, str):
-        raise TypeError(f"overlap must be 'allow' or 'skip', not {kind_of(overlap)}")
-    if overlap == "queue":
+        raise TypeError(f"overlap must be 'allow', 'skip' or 'queue', not {kind_of(overlap)}")
+    if overlap not in ("allow", "skip", "queue"):
+        raise ConfigurationError(f"overlap is {overlap!r}; give 'allow', 'skip' or 'queue'")
+    if overlap == "queue" and is_limited:
         raise ConfigurationError(
-            "overlap='queue' is not there yet; 'skip' leaves a run out while the last one has not "
-            "ended"
+            "overlap='queue' is a limit of one run at once, and the task has a limit, of which a "
+            "task has one; give overlap='skip', or concurrency=1 to the task"
         )
-    if overlap not in ("allow", "skip"):
-        raise ConfigurationError(f"overlap is {overlap!r}; give 'allow' or 'skip'")
     return None if overlap == "allow" else overlap
 
 

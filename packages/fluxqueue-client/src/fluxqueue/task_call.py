@@ -88,12 +88,13 @@ def route_of(
     *,
     scripted: bool = False,
     lock: RouteLock | None = None,
+    limit: tuple[int, int, int] | None = None,
 ) -> Route:
     """Returns the route of the task's calls with these options.
 
     Args:
         scripted: whether the script must write them, although they may be due at once.
-        lock: the lock of its calls, in place of the one that the task declares.
+        lock, limit: those of its calls, in place of the ones that the task declares.
     """
     queue = options.get("queue", task.queue)
     terms = {to: options[name] for name, to in ROUTE_TERMS.items() if name in options}
@@ -103,6 +104,8 @@ def route_of(
         terms["lock"] = route_lock(own)
     if lock is not None:
         terms["lock"] = lock
+    if limit is not None:
+        terms["limit"] = limit
     if "timeout" in terms:
         terms["timeout_wins"] = True
     if scripted and "at" not in terms and own.unique is None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from fluxqueue_core.limits import key_digest
+
 from .times import Times, is_moment
 
 # The length of the digest of a record with its message, and of the head before the JSON.
@@ -37,7 +39,8 @@ class Rules:
         jitter: ms by which a run is delayed at most.
         expires: ms after its moment after which a run may not begin; 'next': at the next
             moment; None: never.
-        overlap: 'skip': no run begins while the last one has not ended; None: it may.
+        overlap: while the last run has not ended, 'skip': no run is enqueued; 'queue': the next
+            one waits; None: it may begin.
     """
 
     task: str
@@ -152,6 +155,12 @@ def lock_digest(entry: str) -> str:
     overlap. Its key has the namespace and the queue."""
     text = f"periodic\0{entry}".encode()
     return hashlib.sha256(text).hexdigest()[:32]
+
+
+def line_digest(entry: str) -> str:
+    """Returns the digest of the limit by which the runs of a periodic task wait for each
+    other. No name of a limit has a zero byte."""
+    return key_digest("\0periodic", entry.encode())
 
 
 def run_id(template: str, moment: int) -> str:
