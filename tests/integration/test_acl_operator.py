@@ -22,6 +22,7 @@ pytestmark = pytest.mark.versions
 DATABASE = 1
 SECTION = acl.PAGE.split("### Rights for operators\n", 1)[1]
 LOCK = '{"r":60000,"u":"0123456789abcdef0123456789abcdef:60000"}'
+LIMITED = '{"l":"0123456789abcdef0123456789abcdef:1:0:1"}'
 RANKED = '{"p":5}'
 REASON = b'{"reason":"failed","error":"e"}'
 
@@ -97,6 +98,24 @@ def test_the_rights_are_enough(admin: Any, operator: Any) -> None:
     change(operator())
     assert acl.refused(admin) == []
     assert Scripts(admin).stats()["requeued"] == 4
+
+
+def test_limited_tasks_need_more_rights(admin: Any, operator: Any) -> None:
+    [more] = re.findall(r"With limits it is\s+also `([^`]+)`", SECTION)
+    acl.create(admin, "operator", [*rights(), *more.split()])
+    scripts, limited = Scripts(admin), [message(number, opts=LIMITED) for number in (1, 2, 3, 4)]
+    scripts.open("c")
+    scripts.claim("c", *limited)
+    scripts.exchange("c", outcomes=[Outcome(field(raw), "dead", REASON, "1") for raw in limited])
+    client = operator()
+    assert len(requeue(client, "q", dead.read_page(client, "q").tasks)) == 4
+    assert purge.count(client, "q", "waiting") == 4
+    search = tasks.find(client, "q", message(3)[13:49].decode())
+    assert search.task is not None and search.task.state == "limited"
+    assert tasks.delete(client, "q", message(3)[13:49].decode()) == "deleted"
+    assert list(purge.purge(client, "q", "waiting"))[-1] == 3
+    assert acl.refused(admin) == []
+    assert admin.keys("fluxqueue:{q}:limit*") == []
 
 
 @pytest.mark.parametrize("command", sorted(acl.commands(rights()) - {"client|setname"}))

@@ -21,7 +21,7 @@ class WaitingTask:
     """A message, and where it was found.
 
     Attributes:
-        where: `pending`, `suspects`, `prioritized` or `delayed`.
+        where: `pending`, `suspects`, `prioritized`, `delayed` or what `line_of` returns.
         within: in a list: how many elements to look at from the left end; from the right end if
             it is negative.
     """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
+from .lines import lengths, line_of, lines
 from .redis_client import RedisClient
 
 Place: TypeAlias = Literal["waiting", "delayed", "dead"]
@@ -25,7 +27,8 @@ _WAITING = ("prioritized", "suspects", "pending")
 def count(client: RedisClient, queue: str, place: Place) -> int:
     """Returns how many tasks `purge` would remove now. Raises as `purge`."""
     if place == "waiting":
-        return sum(_length(client, queue, each) for each in _WAITING)
+        in_line = sum(length for _, length in lengths(client, queue))
+        return in_line + sum(_length(client, queue, each) for each in _WAITING)
     return _length(client, queue, place)
 
 
@@ -42,7 +45,9 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     removed = 0
-    for each in _WAITING if place == "waiting" else (place,):
+    # Each end of a task with a limit calls the next one of its line to the others.
+    in_line = (line_of(digest) for digest in lines(client, queue))
+    for each in chain(in_line, _WAITING) if place == "waiting" else (place,):
         left, size = _length(client, queue, each), 10
         while left > 0:
             look = _look_dead if each == "dead" else _look_waiting
@@ -61,8 +66,8 @@ _Seen: TypeAlias = tuple[int, int, Callable[[], int]]
 
 
 def _look_waiting(client: RedisClient, queue: str, where: str, size: int) -> _Seen:
-    key = client.key(where, queue)
-    if where in ("pending", "suspects"):
+    key = _key(client, queue, where)
+    if _is_list(where):
         messages = client.command("LRANGE", key, -size, -1)[::-1]
     else:
         messages = client.command("ZRANGE", key, 0, size - 1)
@@ -77,6 +82,16 @@ def _look_dead(client: RedisClient, queue: str, where: str, size: int) -> _Seen:
 
 
 def _length(client: RedisClient, queue: str, where: str) -> int:
-    command = "LLEN" if where in ("pending", "suspects") else "ZCARD"
-    [length] = checked(client.commands([(command, client.key(where, queue))]))
+    command = "LLEN" if _is_list(where) else "ZCARD"
+    [length] = checked(client.commands([(command, _key(client, queue, where))]))
     return int(length)
+
+
+def _is_list(where: str) -> bool:
+    return where in ("pending", "suspects") or where.startswith(line_of(""))
+
+
+def _key(client: RedisClient, queue: str, where: str) -> str:
+    if where.startswith(line_of("")):
+        return client.key("limit:line", queue, where.removeprefix(line_of("")))
+    return client.key(where, queue)

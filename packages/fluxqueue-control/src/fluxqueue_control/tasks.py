@@ -9,9 +9,12 @@ from typing import Any, Literal, TypeAlias
 from . import dead
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
+from .lines import line_of, lines
 from .redis_client import RedisClient, ScriptCall
 
-State: TypeAlias = Literal["pending", "suspects", "prioritized", "delayed", "claimed", "dead"]
+State: TypeAlias = Literal[
+    "pending", "suspects", "prioritized", "limited", "delayed", "claimed", "dead"
+]
 Deleted: TypeAlias = Literal["deleted", "running", "absent"]
 Hastened: TypeAlias = Literal["moved", "not_delayed", "absent"]
 
@@ -33,12 +36,14 @@ class LocatedTask:
 
     Attributes:
         state: where it is. `pending`: it waits for a worker; `prioritized`: the same, with a
-            priority; `suspects`: it has lost two workers, and waits to run alone; `delayed`: it
-            waits for its time; `claimed`: a worker has it, and runs it or will soon; `dead`.
+            priority; `suspects`: it has lost two workers, and waits to run alone; `limited`: it
+            waits in the line of its limit; `delayed`: it waits for its time; `claimed`: a worker
+            has it, and runs it or will soon; `dead`.
         message: the message, to the byte.
         position: how many messages of the list were to the left of it; None if it is not in a
-            list. Workers take from the right end.
-        ahead: how many messages of the list workers would take before it; None in the same way.
+            list. The next one is taken from the right end.
+        ahead: how many messages of the list are taken before it; None in the same way.
+        limit: the digest of its limit's key; None if it does not wait in a line.
         due: when it is due, in seconds since 1970; None if it is not delayed.
         consumer: the consumer that has it; None if no worker has it.
         entry: its entry in the dead set; None if it is not dead.
@@ -48,6 +53,7 @@ class LocatedTask:
     message: bytes
     position: int | None = None
     ahead: int | None = None
+    limit: str | None = None
     due: float | None = None
     consumer: str | None = None
     entry: bytes | None = None
@@ -135,7 +141,8 @@ def _waiting(task: LocatedTask) -> WaitingTask:
         # From the end that is nearer.
         from_left = task.position <= task.ahead
         within = task.position + _MARGIN if from_left else -(task.ahead + _MARGIN)
-    return WaitingTask(task.state, task.message, within)
+    where = task.state if task.limit is None else line_of(task.limit)
+    return WaitingTask(where, task.message, within)
 
 
 def _delete_dead(client: RedisClient, queue: str, entry: bytes) -> bool:
@@ -151,6 +158,8 @@ def _look_everywhere(
     """Yields what it finds; None for a list that is too long. In the order in which a task
     moves, as far as it has one."""
     yield from _look_into_sets(client, queue, task_id)
+    for digest in lines(client, queue):
+        yield from _look_into_list(client, queue, "limited", task_id, most, digest)
     for state in ("pending", "suspects"):
         yield from _look_into_list(client, queue, state, task_id, most)
     yield from _look_into_consumers(client, queue, task_id)
@@ -167,15 +176,21 @@ def _look_into_sets(client: RedisClient, queue: str, task_id: str) -> Iterator[L
 
 
 def _look_into_list(
-    client: RedisClient, queue: str, state: Literal["pending", "suspects"], task_id: str, most: int
+    client: RedisClient,
+    queue: str,
+    state: Literal["pending", "suspects", "limited"],
+    task_id: str,
+    most: int,
+    digest: str | None = None,
 ) -> Iterator[LocatedTask | None]:
-    at = 0
+    at, where = 0, state if digest is None else line_of(digest)
     while 0 <= at < most:
-        words = (task_id, state, at, _STEP)
+        words = (task_id, where, at, _STEP)
         length, at, *found = client.call(ScriptCall("find", queue, words))
         if found:
             position, message = found
-            yield LocatedTask(state, message, position=position, ahead=length - position - 1)
+            ahead = length - position - 1
+            yield LocatedTask(state, message, position=position, ahead=ahead, limit=digest)
     if at >= 0:
         yield None
 

@@ -2,8 +2,8 @@
 --
 -- KEYS         the keys of the queue; then those of effects, result:<id>
 -- ARGV         four values for each task:
---              its message, 'pending' or 'suspects', how many elements to look at from the left
---              end of the list (from the right end: negative), ''
+--              its message, 'pending', 'suspects' or 'limit:line:<digest>', how many elements to
+--              look at from the left end of the list (from the right end: negative), ''
 --              its message, 'prioritized' or 'delayed', '', ''
 --              its entry, 'dead', when it died (ms), ''
 --              An effect of a task that waits is four values before it, as in exchange:
@@ -18,19 +18,21 @@
 local t = now()
 local replies, effects = {}, nil
 local ZSETS = {prioritized = PRIORITIZED, delayed = DELAYED}
-local LISTS = {pending = PENDING, suspects = SUSPECTS}
 any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 
 -- Returns how to remove a message from the place where it waits. nil: it is not there.
 local function removal(message, where, within)
-  local zset, list = ZSETS[where], LISTS[where]
+  local zset, list = ZSETS[where], sub(PENDING, 1, -8) .. where -- 'pending' has 7 bytes
   if zset then
     return redis.call('ZSCORE', zset, message) and function() redis.call('ZREM', zset, message) end
   end
   -- LREM would look through the whole list for a message that has left it.
   local end_ = within > 0 and 1 or -1
   local at = redis.call('LPOS', list, message, 'RANK', end_, 'MAXLEN', math.abs(within))
-  return at and function() redis.call('LREM', list, end_, message) end
+  return at and function()
+    redis.call('LREM', list, end_, message)
+    if find(where, 'limit:line:', 1, true) then limits().shortened(list) end
+  end
 end
 
 local function end_waiting(message, where, within)

@@ -1,7 +1,7 @@
 -- find: looks for a task in a list, from the left end on. It writes nothing.
 --
 -- ARGV 1       its id
---      2       'pending' or 'suspects'
+--      2       'pending', 'suspects' or 'limit:line:<digest>'
 --      3       the index to begin at
 --      4       how many messages to look at, at most; the script stops earlier at about 4 MiB
 -- Returns      {length of the list, the index to go on from, or -1 at its end}, and if the
@@ -11,7 +11,7 @@
 -- New messages come to the left end, and workers take from the right one. So a caller that goes on
 -- from index to index misses no message that stays.
 local id, at, limit = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local list = ARGV[2] == 'suspects' and SUSPECTS or PENDING
+local list = sub(PENDING, 1, -8) .. ARGV[2] -- 'pending' has 7 bytes
 -- Large messages must not keep Redis busy for long.
 local MOST_BYTES = 4194304
 local STEP = 100
