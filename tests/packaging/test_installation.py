@@ -49,7 +49,7 @@ def test_it_can_be_imported_alone(
 @pytest.mark.parametrize(
     ("name", "command", "text"),
     [
-        ("fluxqueue", "fluxqueue", "--find-links wheels fluxqueue-scheduler fluxqueue-worker"),
+        ("fluxqueue", "fluxqueue", "--find-links wheels fluxqueue-control fluxqueue-"),
         ("fluxqueue-worker", "fluxqueue", "start"),
         ("fluxqueue-worker", "fluxqueue-worker", "--concurrency"),
         ("fluxqueue-scheduler", "fluxqueue-scheduler", "--lease"),
