@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 
+from chaos.evidence import Outage
 from chaos.fault import Fault, Setup
 from chaos.harmful_tasks import run_to_its_end
 from chaos.ledger import now
@@ -23,7 +24,11 @@ def hold_gil(ctx: Context, number):
 
 
 def inject(stack: Stack, chance: random.Random) -> Recovery:
-    run_to_its_end(stack, "hold_gil", timeout=100)
+    began = now()
+    worker = run_to_its_end(stack, "hold_gil", timeout=100)
+    # A thread that took a task before its expiry begins it once it gets the GIL.
+    with stack.lock:
+        stack.outages.append(Outage(began, now(), (worker.pid,)))
     return Flow(now())
 
 
