@@ -80,9 +80,8 @@ def test_a_task_does_not_expire_behind_a_long_one_and_then_begin(
     tasks, of_default = declared(redis_url), Scripts(scripts.redis, "default")
     with WorkerProcess(tmp_path, redis_url, APP, concurrency=1) as worker:
         worker.wait_for("worker.connected")
-        tasks["busy"](0.6)
-        for number in range(20):
-            tasks["short"](number)
+        tasks["busy"](2.0)
+        tasks["short"].enqueue_many([(number,) for number in range(20)])
         wait_until(
             lambda: of_default.stats() == {"succeeded": 1, "expired": 20}, what=worker.output
         )
