@@ -5,7 +5,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::message::Limit;
+use crate::message::{Limit, with_option};
 
 /// The numbers of a limit, which all calls of a route share.
 pub struct LimitTerms {
@@ -37,9 +37,7 @@ impl LimitTerms {
 
     /// The options of a message, a JSON object, with the limit.
     pub fn opts(&self, opts: Option<&str>, CallLimit(digest, _): &CallLimit) -> String {
-        let limit = format!(r#""l":"{digest}:{}"}}"#, self.numbers);
-        let others = opts.and_then(|opts| opts.strip_suffix('}')).filter(|others| others.len() > 1);
-        others.map_or_else(|| format!("{{{limit}"), |others| format!("{others},{limit}"))
+        with_option(opts, &format!(r#""l":"{digest}:{}""#, self.numbers))
     }
 }
 

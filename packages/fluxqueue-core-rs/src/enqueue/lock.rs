@@ -5,7 +5,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::message::{Lock, MOMENT_MAX};
+use crate::message::{Lock, MOMENT_MAX, with_option};
 
 /// The ways of the script with a lock that another task has.
 const CONFLICTS: [&str; 4] = ["skip", "replace", "debounce", THROTTLE];
@@ -51,9 +51,7 @@ impl LockTerms {
         }
         let until = if self.is_until_start { "s" } else { "" };
         let id = if *names_id { "i" } else { "" };
-        let lock = format!(r#""u":"{digest}:{}{until}{id}"}}"#, self.ttl_ms);
-        let others = opts.and_then(|opts| opts.strip_suffix('}')).filter(|others| others.len() > 1);
-        Some(others.map_or_else(|| format!("{{{lock}"), |others| format!("{others},{lock}")))
+        Some(with_option(opts, &format!(r#""u":"{digest}:{}{until}{id}""#, self.ttl_ms)))
     }
 }
 

@@ -16,13 +16,12 @@ use super::command::Naming;
 use super::encode::Arguments;
 use super::event_loop::LoopConnection;
 use super::limit::CallLimit;
-use super::limit_rules;
 use super::lock::CallLock;
 use super::loops::Loops;
 use super::outbox::{Gives, LoopCall};
 use super::per_call::{PerCall, checked_id};
 use super::route::{Route, Target};
-use super::schedule;
+use super::script_call;
 use super::sync;
 use super::thread;
 use super::verdict::{self, TaskId, Verdict, Verdicts};
@@ -30,9 +29,9 @@ use super::wants::Wants;
 use crate::config::{Address, Config};
 use crate::connection::Deployment;
 use crate::errors::{EnqueueUncertain, Error, Result};
-use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
+use crate::{names, scripts};
 
 /// Sends tasks: one connection per thread, one per event loop.
 #[pyclass(frozen, subclass, module = "fluxqueue_core._core")]
@@ -266,16 +265,16 @@ impl Producer {
 
     fn schedule(&self, py: Python<'_>, queue: Name, arguments: Vec<PyBackedBytes>) -> PyResult<Vec<String>> {
         names::check_queue(&queue)?;
-        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.to_vec()).collect();
-        let namespace = &self.deployment.config.namespace;
-        Ok(py.detach(|| schedule::schedule(&self.deployment, namespace, &queue, &arguments))?)
+        let keys = self.deployment.config.namespace.of_periodic(&queue);
+        let (deployment, script) = (&self.deployment, scripts::schedule());
+        Ok(py.detach(|| script_call::words(deployment, script, "schedule", &keys, &arguments))?)
     }
 
     fn limit_rules(&self, py: Python<'_>, queue: Name, arguments: Vec<PyBackedBytes>) -> PyResult<Vec<String>> {
         names::check_queue(&queue)?;
-        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.to_vec()).collect();
-        let namespace = &self.deployment.config.namespace;
-        Ok(py.detach(|| limit_rules::limit_rules(&self.deployment, namespace, &queue, &arguments))?)
+        let keys = self.deployment.config.namespace.of_rules(&queue);
+        let (deployment, script) = (&self.deployment, scripts::limit_rules());
+        Ok(py.detach(|| script_call::words(deployment, script, "limit_rules", &keys, &arguments))?)
     }
 
     #[pyo3(signature = (route, args, kwargs, headers=None, task_id=None, lock=None, limit=None))]

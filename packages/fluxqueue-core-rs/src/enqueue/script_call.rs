@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pyo3::pybacked::PyBackedBytes;
+
 use super::redirects::{Pause, Redirects};
 use super::thread::{self, ThreadConnections};
 use crate::connection::{Backoff, Call, Connection, Deployment, Refusal, Reply, Sent, hash_slot_of, redis_error};
@@ -19,6 +21,36 @@ pub fn run(deployment: &Arc<Deployment>, script: &Script, name: &'static str, ca
     let reply = dispatch(deployment, script, name, call, key, &mut own);
     thread::put(deployment, own);
     reply
+}
+
+/// Calls a script for `arguments` and returns its words, one for each thing that they declare.
+///
+/// `name` is the name of the script, and `keys` are its keys.
+pub fn words(
+    deployment: &Arc<Deployment>,
+    script: &Script,
+    name: &'static str,
+    keys: &[String],
+    arguments: &[PyBackedBytes],
+) -> Result<Vec<String>> {
+    let mut call = Call::default();
+    for key in keys {
+        call.keys.push(key.as_bytes());
+    }
+    for argument in arguments {
+        call.args.push(argument);
+    }
+    let reply = run(deployment, script, name, &call, &keys[0])?;
+    read_words(&reply).ok_or_else(|| Error::Broker(format!("the script {name} gave another reply than words")))
+}
+
+fn read_words(reply: &Reply) -> Option<Vec<String>> {
+    let Reply::Array(items) = reply else { return None };
+    let word = |item: &Reply| match item {
+        Reply::BulkString(word) => Some(String::from_utf8_lossy(word).into_owned()),
+        _ => None,
+    };
+    items.iter().map(word).collect()
 }
 
 fn dispatch(

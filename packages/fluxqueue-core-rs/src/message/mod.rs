@@ -25,7 +25,7 @@ pub use envelope::{Envelope, Tail};
 pub use failure_call::{DEFAULT_MOST, Death, FailureCall};
 pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
 pub use headers::{Headers, TraceHeaders, fault as headers_fault};
-pub use opts::{Condemned, Expiry, Limit, Lock, MOMENT_MAX, Opts};
+pub use opts::{Condemned, Expiry, Limit, Lock, MOMENT_MAX, Opts, with_option};
 pub use parse::Message;
 pub use reason::dead_reason;
 pub use result::{CancelledResult, Ending, KeptResult, is_report};

@@ -273,6 +273,12 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// Returns the options of a message, a JSON object, with one more member.
+pub fn with_option(opts: Option<&str>, member: &str) -> String {
+    let others = opts.and_then(|opts| opts.strip_suffix('}')).filter(|others| others.len() > 1);
+    others.map_or_else(|| format!("{{{member}}}"), |others| format!("{others},{member}}}"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
