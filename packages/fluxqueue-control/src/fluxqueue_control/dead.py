@@ -13,6 +13,7 @@ from fluxqueue_core.errors import MalformedMessage
 
 from .errors import checked
 from .redis_client import RedisClient
+from .scanning import scan
 
 # A page leaves out messages and reasons of more bytes, so that it stays small.
 SHORT = 16_384
@@ -115,16 +116,9 @@ def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
 def entries_of(client: RedisClient, queue: str, task_id: str) -> list[bytes]:
     """Returns the entries of a task, whose id begins them. Redis looks through the whole dead set,
     in calls of 1,000 entries. Raises as `show` does."""
-    found: list[bytes] = []
-    cursor = 0
-    while True:
-        # An id is a UUID: no character of it has a meaning in a pattern.
-        pattern = ("MATCH", f'{task_id}"*', "COUNT", 1_000)
-        following, rows = client.command("ZSCAN", client.key("dead", queue), cursor, *pattern)
-        found += [entry for entry, _ in rows if entry not in found]
-        cursor = int(following)
-        if cursor == 0:
-            return found
+    # An id is a UUID: no character of it has a meaning in a pattern.
+    pages = scan(client, "ZSCAN", client.key("dead", queue), f'{task_id}"*', step=1_000)
+    return list(dict.fromkeys(entry for page in pages for entry, _ in page))
 
 
 @dataclass(frozen=True, slots=True)

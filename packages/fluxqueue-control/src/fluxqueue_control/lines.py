@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .errors import checked
 from .redis_client import RedisClient
+from .scanning import scan
 
 # Keys that one round trip asks for, about.
 _STEP = 500
@@ -24,18 +25,12 @@ def lengths(client: RedisClient, queue: str) -> Iterator[tuple[str, int]]:
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    texts, cursor = client.key("limits:texts", queue), 0
-    while True:
-        reply = client.command("HSCAN", texts, cursor, "COUNT", _STEP)
-        cursor, found = int(reply[0]), reply[1]
-        names = found if isinstance(found, dict) else found[::2]
-        digests = [name.decode(errors="replace") for name in names]
+    for found in scan(client, "HSCAN", client.key("limits:texts", queue), step=_STEP):
+        digests = [name.decode(errors="replace") for name, _ in found]
         commands = [("LLEN", client.key("limit:line", queue, digest)) for digest in digests]
         for digest, length in zip(digests, checked(client.commands(commands)), strict=True):
             if length:
                 yield digest, int(length)
-        if cursor == 0:
-            return
 
 
 def lines(client: RedisClient, queue: str) -> Iterator[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from .deleting import WaitingTask, delete_dead, delete_waiting
-from .errors import checked
 from .lines import lengths, line_of, lines
 from .redis_client import RedisClient
 
@@ -19,17 +18,29 @@ _BATCH = 500
 _MOST_BYTES = 262_144
 # Messages that may come to the end of a list between a look and the call.
 _MARGIN = 100
-# Where tasks wait for a worker. Those with a priority go first: one of them may be at the head of
-# `pending`, and the next one would follow it there.
+# The keys with tasks that wait for a worker, besides the lines of limits. Those with a priority go
+# first: one of them may be at the head of `pending`, and the next one would follow it there.
 _WAITING = ("prioritized", "suspects", "pending")
+_SETS = ("prioritized", "delayed", "dead")
+
+
+class _Source(NamedTuple):
+    """A key that has tasks, and its name in the script `delete`."""
+
+    where: str
+    key: str
+
+    @property
+    def is_list(self) -> bool:
+        return self.where not in _SETS
 
 
 def count(client: RedisClient, queue: str, place: Place) -> int:
     """Returns how many tasks `purge` would remove now. Raises as `purge`."""
-    if place == "waiting":
-        in_line = sum(length for _, length in lengths(client, queue))
-        return in_line + sum(_length(client, queue, each) for each in _WAITING)
-    return _length(client, queue, place)
+    in_line = lengths(client, queue) if place == "waiting" else ()
+    return sum(length for _, length in in_line) + sum(
+        _length(client, source) for source in _sources(client, queue, place)
+    )
 
 
 def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
@@ -45,13 +56,13 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     removed = 0
-    # Each end of a task with a limit calls the next one of its line to the others.
-    in_line = (line_of(digest) for digest in lines(client, queue))
-    for each in chain(in_line, _WAITING) if place == "waiting" else (place,):
-        left, size = _length(client, queue, each), 10
+    look = _look_dead if place == "dead" else _look_waiting
+    # First: each end of a task with a limit calls the next one of its line to the others.
+    lines_of_limits = _lines(client, queue) if place == "waiting" else ()
+    for source in chain(lines_of_limits, _sources(client, queue, place)):
+        left, size = _length(client, source), 10
         while left > 0:
-            look = _look_dead if each == "dead" else _look_waiting
-            seen, bytes_, end = look(client, queue, each, min(size, left))
+            seen, bytes_, end = look(client, queue, source, min(size, left))
             if not seen:
                 break
             removed += end()
@@ -61,37 +72,34 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
             yield removed
 
 
+def _sources(client: RedisClient, queue: str, place: Place) -> list[_Source]:
+    names = _WAITING if place == "waiting" else (place,)
+    return [_Source(name, client.key(name, queue)) for name in names]
+
+
+def _lines(client: RedisClient, queue: str) -> Iterator[_Source]:
+    for digest in lines(client, queue):
+        yield _Source(line_of(digest), client.key("limit:line", queue, digest))
+
+
 # How many tasks were seen, their bytes, and what removes them and returns how many it has removed.
 _Seen: TypeAlias = tuple[int, int, Callable[[], int]]
 
 
-def _look_waiting(client: RedisClient, queue: str, where: str, size: int) -> _Seen:
-    key = _key(client, queue, where)
-    if _is_list(where):
-        messages = client.command("LRANGE", key, -size, -1)[::-1]
+def _look_waiting(client: RedisClient, queue: str, source: _Source, size: int) -> _Seen:
+    if source.is_list:
+        messages = client.command("LRANGE", source.key, -size, -1)[::-1]
     else:
-        messages = client.command("ZRANGE", key, 0, size - 1)
-    tasks = [WaitingTask(where, message, -(size + _MARGIN)) for message in messages]
+        messages = client.command("ZRANGE", source.key, 0, size - 1)
+    tasks = [WaitingTask(source.where, message, -(size + _MARGIN)) for message in messages]
     return len(tasks), sum(map(len, messages)), lambda: sum(delete_waiting(client, queue, tasks))
 
 
-def _look_dead(client: RedisClient, queue: str, where: str, size: int) -> _Seen:
-    flat = client.command("ZRANGE", client.key(where, queue), 0, size - 1, "WITHSCORES")
+def _look_dead(client: RedisClient, queue: str, source: _Source, size: int) -> _Seen:
+    flat = client.command("ZRANGE", source.key, 0, size - 1, "WITHSCORES")
     rows = list(zip(flat[::2], flat[1::2], strict=True))
     return len(rows), sum(map(len, flat)), lambda: sum(delete_dead(client, queue, rows))
 
 
-def _length(client: RedisClient, queue: str, where: str) -> int:
-    command = "LLEN" if _is_list(where) else "ZCARD"
-    [length] = checked(client.commands([(command, _key(client, queue, where))]))
-    return int(length)
-
-
-def _is_list(where: str) -> bool:
-    return where in ("pending", "suspects") or where.startswith(line_of(""))
-
-
-def _key(client: RedisClient, queue: str, where: str) -> str:
-    if where.startswith(line_of("")):
-        return client.key("limit:line", queue, where.removeprefix(line_of("")))
-    return client.key(where, queue)
+def _length(client: RedisClient, source: _Source) -> int:
+    return int(client.command("LLEN" if source.is_list else "ZCARD", source.key))

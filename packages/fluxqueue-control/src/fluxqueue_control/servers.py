@@ -4,6 +4,7 @@ name, or the master of a cluster that owns the queue's hash slot."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import redis
 from fluxqueue_core import Settings, key
@@ -45,6 +46,15 @@ class Servers:
             UNAVAILABLE: no node of the cluster answers, or no master has the hash slot.
         """
         return self._of_key(key("pending", queue, namespace=self._namespace))
+
+    def of_queues(self, queues: Iterable[str]) -> list[tuple[RedisClient, list[str]]]:
+        """Returns the clients of these queues, each with those that its server has; raises as
+        `of_queue` does."""
+        by_client: dict[int, tuple[RedisClient, list[str]]] = {}
+        for queue in queues:
+            client = self.of_queue(queue)
+            by_client.setdefault(id(client), (client, []))[1].append(queue)
+        return list(by_client.values())
 
     def of_registry(self) -> RedisClient:
         """Returns a client of the server that has the registry; raises as `of_queue` does."""

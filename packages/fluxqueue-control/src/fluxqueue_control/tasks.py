@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from . import dead
@@ -11,6 +12,7 @@ from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
 from .lines import line_of, lines
 from .redis_client import RedisClient, ScriptCall
+from .scanning import scan
 
 State: TypeAlias = Literal[
     "pending", "suspects", "prioritized", "limited", "delayed", "claimed", "dead"
@@ -226,12 +228,4 @@ def _look_into_dead(client: RedisClient, queue: str, task_id: str) -> Iterator[L
 def _scan(
     client: RedisClient, command: str, key: str, pattern: str = "*"
 ) -> Iterator[tuple[bytes, Any]]:
-    """Yields the pairs of a hash or a sorted set that match. Redis shows each that stays."""
-    cursor = 0
-    while True:
-        words = (command, key, cursor, "MATCH", pattern, "COUNT", _STEP)
-        [reply] = checked(client.commands([words]))
-        cursor, found = int(reply[0]), reply[1]
-        yield from found.items() if isinstance(found, dict) else found
-        if cursor == 0:
-            return
+    return chain.from_iterable(scan(client, command, key, pattern))

@@ -48,6 +48,21 @@ def add_queue(parser: Parser) -> None:
     )
 
 
+def add_queues(parser: Parser) -> None:
+    """Adds the argument for queues."""
+    parser.add_argument(
+        "queues", nargs="*", metavar="QUEUE", help="by default all that a worker has served"
+    )
+
+
+def queues_of(servers: Servers, chosen: Sequence[str]) -> Sequence[str]:
+    """Returns the queues that were chosen; if none was, all that a worker has served. Raises as
+    `read_names` does."""
+    from fluxqueue_control.registry import read_names
+
+    return chosen or read_names(servers.of_registry()).names
+
+
 def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
     """Calls `act` with the servers that the arguments name; returns its exit code.
 

@@ -18,6 +18,7 @@ from .answers import (
     parser_of,
     print_json,
     print_table,
+    queues_of,
     run,
     say,
 )
@@ -153,11 +154,7 @@ def _change(prog: str, servers: Servers, arguments: Any) -> int:
 
 
 def _list(prog: str, servers: Servers, arguments: Any) -> int:
-    from fluxqueue_control import registry
-
-    names = (
-        [arguments.queue] if arguments.queue else registry.read_names(servers.of_registry()).names
-    )
+    names = queues_of(servers, [arguments.queue] if arguments.queue else [])
     found = ((queue, entry) for queue in names for entry in _entries(servers, queue))
     if arguments.json:
         for queue, entry in found:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .answers import DONE, add_common, parser_of, print_json, print_table, run
+from .answers import (
+    DONE,
+    add_common,
+    add_queues,
+    parser_of,
+    print_json,
+    print_table,
+    queues_of,
+    run,
+)
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -25,22 +34,20 @@ def main(argv: list[str], prog: str = "fluxqueue queues") -> int:
         "wait to run alone), delayed, claimed by workers, dead.",
         "0",
     )
-    parser.add_argument(
-        "queues", nargs="*", metavar="QUEUE", help="by default all that a worker has served"
-    )
+    add_queues(parser)
     add_common(parser)
     arguments = parser.parse_args(argv)
 
     def act(servers: Servers) -> int:
-        from fluxqueue_control import pausing, queues, registry
+        from fluxqueue_control import pausing, queues
 
-        names = arguments.queues or registry.read_names(servers.of_registry()).names
-        rows = []
-        for name in names:
-            client = servers.of_queue(name)
-            lengths = asdict(queues.read_lengths(client, [name])[name])
-            paused = pausing.read_paused(client, [name])[name]
-            rows.append({"queue": name, **lengths, "paused": paused})
+        names = queues_of(servers, arguments.queues)
+        lengths: dict[str, queues.Lengths] = {}
+        paused: dict[str, bool] = {}
+        for client, some in servers.of_queues(names):
+            lengths |= queues.read_lengths(client, some)
+            paused |= pausing.read_paused(client, some)
+        rows = [{"queue": name, **asdict(lengths[name]), "paused": paused[name]} for name in names]
         if arguments.json:
             for row in rows:
                 print_json(row)

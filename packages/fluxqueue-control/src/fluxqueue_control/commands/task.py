@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core.service.command_line import one_line
 
-from .answers import DONE, SOME_NOT, add_common, age, parser_of, print_json, run, say
+from .answers import DONE, SOME_NOT, add_common, age, parser_of, print_json, queues_of, run, say
 from .task_ids import task_id
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
 
     def act(servers: Servers) -> int:
         from fluxqueue_control import tasks
-        from fluxqueue_control.registry import read_names
 
-        names = [arguments.queue] if arguments.queue else read_names(servers.of_registry()).names
+        names = queues_of(servers, [arguments.queue] if arguments.queue else [])
         overlooked = []
         for queue in names:
             client = servers.of_queue(queue)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .answers import DONE, add_common, age, parser_of, print_json, print_table, run
+from .answers import (
+    DONE,
+    add_common,
+    add_queues,
+    age,
+    parser_of,
+    print_json,
+    print_table,
+    queues_of,
+    run,
+)
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -23,19 +33,16 @@ def main(argv: list[str], prog: str = "fluxqueue workers") -> int:
         "still lasts.",
         "0",
     )
-    parser.add_argument(
-        "queues", nargs="*", metavar="QUEUE", help="by default all that a worker has served"
-    )
+    add_queues(parser)
     add_common(parser)
     arguments = parser.parse_args(argv)
 
     def act(servers: Servers) -> int:
-        from fluxqueue_control import registry, workers
+        from fluxqueue_control import workers
 
-        names = arguments.queues or registry.read_names(servers.of_registry()).names
         found = [
             (name, worker)
-            for name in names
+            for name in queues_of(servers, arguments.queues)
             for worker in workers.scan(servers.of_queue(name), name)
         ]
         if arguments.json:
