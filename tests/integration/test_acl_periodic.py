@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +71,11 @@ def test_the_rights_of_a_client_are_enough_and_each_is_needed(
             change(server)
 
 
-def test_worker_and_scheduler_need_no_more_rights(
-    server: EmbeddedRedis, admin: Any, tmp_path: Path
-) -> None:
+@contextmanager
+def running(
+    server: EmbeddedRedis, admin: Any, tmp_path: Path, app: str
+) -> Iterator[tuple[WorkerProcess, SchedulerProcess]]:
+    """A worker and a scheduler with the rights of the page."""
     lines = acl.lines(acl.version_of(admin))
     for role in ("worker", "scheduler"):
         acl.create(admin, role, lines[role])
@@ -79,9 +83,16 @@ def test_worker_and_scheduler_need_no_more_rights(
     folder.mkdir()
     url = f"{server.url}/0"
     with (
-        WorkerProcess(tmp_path, acl.url("worker", url), APP) as worker,
+        WorkerProcess(tmp_path, acl.url("worker", url), app) as worker,
         SchedulerProcess(folder, acl.url("scheduler", url)) as scheduler,
     ):
+        yield worker, scheduler
+
+
+def test_worker_and_scheduler_need_no_more_rights(
+    server: EmbeddedRedis, admin: Any, tmp_path: Path
+) -> None:
+    with running(server, admin, tmp_path, APP) as (worker, scheduler):
         wait_until(lambda: len(worker.notes()) >= 6, what=scheduler.output)
         # The scheduler stops what no worker declares, by these rights.
         worker.stop()
@@ -92,17 +103,9 @@ def test_worker_and_scheduler_need_no_more_rights(
 def test_runs_that_may_not_overlap_need_one_more_right(
     server: EmbeddedRedis, admin: Any, tmp_path: Path
 ) -> None:
-    lines = acl.lines(acl.version_of(admin))
-    for role in ("worker", "scheduler"):
-        acl.create(admin, role, lines[role])
-    folder = tmp_path / "scheduler"
-    folder.mkdir()
-    url = f"{server.url}/0"
-    with (
-        WorkerProcess(tmp_path, acl.url("worker", url), ALONE) as worker,
-        SchedulerProcess(folder, acl.url("scheduler", url)) as scheduler,
-    ):
+    with running(server, admin, tmp_path, ALONE) as (worker, scheduler):
         scheduler.wait_for("queue.failed", queue="default", doing="tick")
         assert worker.notes() == []
-        acl.create(admin, "scheduler", [*lines["scheduler"], "+pexpire"])
+        of_scheduler = acl.lines(acl.version_of(admin))["scheduler"]
+        acl.create(admin, "scheduler", [*of_scheduler, "+pexpire"])
         wait_until(lambda: len(worker.notes()) >= 2, what=scheduler.output)
