@@ -14,7 +14,7 @@ LONGEST = 100.0
 
 
 def percentiles(delays: list[float]) -> dict[str, float]:
-    """By their names in a result, of delays in ms, least first, to a tenth of a µs.
+    """By their names in a result, of delays in ms, ascending, to a tenth of a µs.
 
     Each is the delay that this percentage of the delays does not exceed. With too few
     delays it would be the longest of all; then it is left out, except "p50 ms" and
@@ -44,7 +44,7 @@ def only_plotted(what: str) -> bool:
 
 
 def curve(values: dict[str, float]) -> list[tuple[float, float]]:
-    """(percentile, ms) of what a result has, least first; the longest is 100.
+    """(percentile, ms) of what a result has, ascending; the longest is 100.
 
     A result of before all were kept has only p50, p99 and the longest.
     """

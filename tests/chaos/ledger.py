@@ -2,8 +2,8 @@
 
 One file per run, which clients and tasks append to: a line is one write to a
 file opened with O_APPEND, so it is whole and outlives a SIGKILL. Times are of
-CLOCK_BOOTTIME in seconds, which all processes of a machine share and which no
-one sets.
+CLOCK_BOOTTIME in seconds, which all processes of a machine share and which cannot
+be set.
 
     call <first> <count> <expected> <time> <options>     before a call, for a row of numbers
     returned|refused|uncertain <first> <count> <time>    the result of the call

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fluxqueue.task_ids import read_task_id
+from fluxqueue_core.task_ids import read_task_id
 
 # Seconds for which results are kept that a waiter waits for. No run takes so long, even if the
 # clock of Redis jumps; and those without a waiter.

@@ -31,6 +31,8 @@ def read_remains(client: Any, queue: str) -> Remains:
     may_stay = {key("queues"), *(key(kind, queue) for kind in STAYING)}
     names = [name.decode() for name in client.scan_iter(count=1000)]
     results, locks = key("result", queue, ""), key("unique", queue, "")
+    # The index of the results goes with the last of them.
+    finished = key("finished", queue)
     for name in names:
         if name.startswith(results):
             # -2: it has expired meanwhile.
@@ -39,6 +41,9 @@ def read_remains(client: Any, queue: str) -> Remains:
         elif name.startswith(locks):
             if (left := int(client.pttl(name))) != -2:
                 remains.locks[name.removeprefix(locks)] = left
+        elif name == finished:
+            if client.pttl(name) == -1:
+                remains.keys.append(f"{name} without a TTL")
         elif name not in may_stay:
             remains.keys.append(name)
     remains.keys.sort()

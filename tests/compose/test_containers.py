@@ -8,8 +8,8 @@ import pytest
 from support.stack import Stack, run
 from support.waiting import wait_until
 
-SERVICES = {"redis": 1, "scheduler": 2, "worker": 2, "api": 1, "jaeger": 1}
-OURS = ["scheduler", "worker", "api"]
+SERVICES = {"redis": 1, "scheduler": 2, "worker": 2, "dashboard": 1, "api": 1, "jaeger": 1}
+OURS = ["scheduler", "worker", "dashboard", "api"]
 BUILD_TOOLS = ["cc", "gcc", "cargo", "rustc", "maturin", "make"]
 
 

@@ -99,7 +99,7 @@ def test_a_task_that_kills_three_workers_is_told_of_once(tmp_path: Path, redis_u
 def test_killed_workers_lose_and_repeat_no_call(
     tmp_path: Path, redis_url: str, chance: random.Random
 ) -> None:
-    """At any moment, so also between an attempt and its settling, or the settling and its
+    """At any moment, including between an attempt and its settling, or the settling and its
     answer."""
     with System(tmp_path, redis_url, APP, lease=1) as system:
         system.start_scheduler()

@@ -90,7 +90,7 @@ def test_out_of_memory_waiting_tasks_are_run_and_settled(
 
 
 @pytest.mark.versions
-def test_out_of_memory_a_script_that_adds_a_task_wakes_the_worker(
+def test_at_maxmemory_a_script_that_adds_a_task_wakes_the_worker(
     tmp_path: Path, server: EmbeddedRedis
 ) -> None:
     """From Redis 7.2 on, the BLMOVE that waits is woken, and then refused with OOM."""

@@ -127,7 +127,7 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     admin.script_flush()
     client = RedisClient(Settings(url(server, "scheduler"), namespace=by_hand.namespace), 5.0)
 
-    def call(name: str, *arguments: Any, **who: str) -> Any:
+    def call(name: str, *arguments: Any, **who: Any) -> Any:
         return client.call(ScriptCall(name, "q", arguments, **who))
 
     client.command("SADD", by_hand.key("queues"), "q")

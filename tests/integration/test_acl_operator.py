@@ -8,10 +8,26 @@ from typing import Any
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
-from fluxqueue_control import dead, pausing, purge, queues, registry, tasks, workers
+from fluxqueue_control import (
+    audit,
+    cancelling,
+    dead,
+    groups,
+    jobs,
+    listing,
+    pausing,
+    purge,
+    queues,
+    registry,
+    strikes,
+    tasks,
+    workers,
+)
 from fluxqueue_control.errors import AccessDenied
+from fluxqueue_control.finished import read_finished, show_finished
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.requeue import requeue
+from fluxqueue_control.search import Query, search
 from fluxqueue_core import Settings, key
 from redis.exceptions import ResponseError
 from support import acl
@@ -20,22 +36,10 @@ from support.scripts import DAY, Outcome, Scripts, field, message
 pytestmark = pytest.mark.versions
 # Another database than 0, which needs a right.
 DATABASE = 1
-SECTION = acl.PAGE.split("### Rights for operators\n", 1)[1]
 LOCK = '{"r":60000,"u":"0123456789abcdef0123456789abcdef:60000"}'
 LIMITED = '{"l":"0123456789abcdef0123456789abcdef:1:0:1"}'
 RANKED = '{"p":5}'
 REASON = b'{"reason":"failed","error":"e"}'
-
-
-def rights() -> list[str]:
-    [found] = re.findall(r"```acl-operator\noperator ([^\n]+)\n", SECTION)
-    return [rule.replace(">PASSWORD", f">{acl.PASSWORD}") for rule in found.split()]
-
-
-def rights_to_look() -> list[str]:
-    [found] = re.findall(r"only looks needs `([^`]+)`", SECTION)
-    login = ["on", f">{acl.PASSWORD}", "resetkeys", "resetchannels", "-@all"]
-    return [*login, *found.split()]
 
 
 def fill(admin: Any) -> None:
@@ -50,6 +54,8 @@ def fill(admin: Any) -> None:
     scripts.enqueue_ranked(*(message(n, opts=RANKED) for n in (8, 9)))
     later = {message(n): scripts.now() + DAY for n in (10, 11)}
     admin.zadd(scripts.key("delayed"), later)
+    admin.zadd(scripts.key("finished"), {message(20)[13:49] + b" n": scripts.now() + DAY})
+    admin.set(scripts.key("result", message(20)[13:49].decode()), '{"state":"succeeded"}')
     admin.zadd(scripts.key("cancelled"), {message(1)[13:49]: 1, message(11)[13:49]: 1})
 
 
@@ -61,19 +67,41 @@ def look(client: RedisClient) -> None:
     assert workers.show(client, "q", "c") is not None
     page = dead.read_page(client, "q")
     assert dead.show(client, "q", page.tasks[0].entry) == page.tasks[0]
+    assert list(groups.scan(client, "q", refresh=False)) == []
+    assert audit.read_page(client, "q").entries == []
+    assert jobs.read_last(client, "q") == [] and jobs.show(client, "q", "none") is None
+    assert strikes.read_all(client, "q") == []
     for number in (1, 5, 6, 9, 10, 99):
         tasks.find(client, "q", message(number)[13:49].decode())
+    for state in listing.LISTED_STATES:
+        first = listing.read_tasks(client, "q", state, limit=1)
+        assert first.cursor is None or listing.read_tasks(client, "q", state, first.cursor)
+    kept = message(20)[13:49].decode()
+    assert [task.task_id for task in read_finished(client, "q").tasks] == [kept]
+    assert show_finished(client, "q", kept) is not None
+    hits = list(search(client, "q", Query(text="n")))
+    assert sum(len(each.tasks) for each in hits) == 11
 
 
 def change(client: RedisClient) -> None:
     pausing.pause(client, "q")
     pausing.resume(client, "q")
+    found = list(groups.scan(client, "q"))
+    assert len(found) == 1
+    group = found[0]
+    assert len(dead.read_page(client, "q", group=group.digest).tasks) == 4
     assert tasks.run_now(client, "q", message(11)[13:49].decode()) == "moved"
     done = requeue(client, "q", dead.read_page(client, "q", limit=3).tasks)
     done += requeue(client, "q", dead.read_page(client, "q").tasks)
     assert {one.verdict for one in done} == {"requeued"}
     for number in (6, 8, 10):  # the second one is at the head of pending
         assert tasks.delete(client, "q", message(number)[13:49].decode()) == "deleted"
+    rule = strikes.Strike("n")
+    strikes.strike(client, "q", rule)
+    strikes.lift(client, "q", rule.id)
+    assert cancelling.cancel(client, "q", message(5)[13:49].decode()) == "requested"
+    job = jobs.start(client, "q", "move", "waiting", limit=1, target="other")
+    assert list(jobs.run(lambda: client, "q", job))[-1].outcome["done"] == 1
     for place in purge.PLACES:
         list(purge.purge(client, "q", place))
 
@@ -92,7 +120,7 @@ def operator(server: EmbeddedRedis) -> Any:
 
 
 def test_the_rights_are_enough(admin: Any, operator: Any) -> None:
-    acl.create(admin, "operator", rights())
+    acl.create(admin, "operator", acl.of_operating())
     fill(admin)
     look(operator())
     change(operator())
@@ -101,8 +129,8 @@ def test_the_rights_are_enough(admin: Any, operator: Any) -> None:
 
 
 def test_limited_tasks_need_more_rights(admin: Any, operator: Any) -> None:
-    [more] = re.findall(r"With limits it is\s+also `([^`]+)`", SECTION)
-    acl.create(admin, "operator", [*rights(), *more.split()])
+    [more] = re.findall(r"With limits it is\s+also `([^`]+)`", acl.PAGE)
+    acl.create(admin, "operator", [*acl.of_operating(), *more.split()])
     scripts, limited = Scripts(admin), [message(number, opts=LIMITED) for number in (1, 2, 3, 4)]
     scripts.open("c")
     scripts.claim("c", *limited)
@@ -118,11 +146,11 @@ def test_limited_tasks_need_more_rights(admin: Any, operator: Any) -> None:
     assert admin.keys("fluxqueue:{q}:limit*") == []
 
 
-@pytest.mark.parametrize("command", sorted(acl.commands(rights()) - {"client|setname"}))
+@pytest.mark.parametrize("command", sorted(acl.commands(acl.of_operating()) - {"client|setname"}))
 def test_without_one_of_the_commands_something_is_refused(
     admin: Any, operator: Any, command: str
 ) -> None:
-    acl.create(admin, "operator", acl.without(rights(), command))
+    acl.create(admin, "operator", acl.without(acl.of_operating(), command))
     fill(admin)
     admin.script_flush()
     # Some refusals stop nothing.
@@ -133,7 +161,7 @@ def test_without_one_of_the_commands_something_is_refused(
 
 
 def test_an_operator_that_only_looks_changes_nothing(admin: Any, operator: Any) -> None:
-    acl.create(admin, "operator", rights_to_look())
+    acl.create(admin, "operator", acl.of_looking())
     fill(admin)
     before = {name: admin.dump(name) for name in admin.keys("*")}
     look(operator())

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import time
 from typing import Any
 
 import pytest
+from fluxqueue.cli import main
 from fluxqueue_core import dead_reason, key
-from support.scripts import DAY, DELICATE, Outcome, Scripts, field, message
+from fluxqueue_core.task_ids import read_task_id
+from support.operator_commands import crowd, objects, run, task_id
+from support.scripts import DELICATE, Outcome, Scripts, field, message
 
 COMMANDS = ("queues", "workers", "task", "dead", "purge", "pause", "resume")
 
 
-def run(redis_url: str, *words: str, code: int = 0) -> tuple[str, str]:
-    """Runs a command; returns what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "fluxqueue", *words, "-r", redis_url],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout, done.stderr
-
-
-def objects(redis_url: str, *words: str, code: int = 0) -> list[Any]:
-    out, _ = run(redis_url, *words, "--json", code=code)
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def task_id(number: int) -> str:
-    return message(number)[13:49].decode()
-
-
 @pytest.fixture
-def crowded(scripts: Scripts, redis: Any) -> Scripts:
-    """A queue with three dead tasks, one that runs, one that waits and one that is delayed."""
-    redis.sadd(key("queues"), "q")
-    scripts.open("c", who='{"host":"h","pid":7,"version":"1","slots":2}')
-    dead = [message(1, retries=3), message(2), message(3, name="other")]
-    scripts.claim("c", *dead, message(4))
-    for raw, reason in zip(dead, ("failed", "rejected", "failed"), strict=True):
-        why = dead_reason(reason, "KeyError: 'a'", "Traceback\n  line")
-        scripts.exchange("c", outcomes=[Outcome(field(raw), "dead", why, "1")])
-        redis.zincrby(scripts.key("dead"), int(raw[48:49]), field(raw))
-    scripts.enqueue(message(5))
-    redis.zadd(scripts.key("delayed"), {message(6): scripts.now() + DAY})
-    redis.zadd(scripts.key("consumers"), {"c": scripts.now() + DAY})
-    return scripts
+def crowded(scripts: Scripts) -> Scripts:
+    return crowd(scripts)
 
 
 @pytest.mark.usefixtures("crowded")
@@ -112,7 +81,32 @@ def test_a_task_is_shown_wherever_it_is(redis_url: str) -> None:
 def test_a_task_that_no_queue_has_is_exit_code_1(redis_url: str) -> None:
     out, said = run(redis_url, "task", task_id(99), code=1)
     assert out == "" and "is not in queue 'q'" in said and said.count("\n") == 1
-    assert "which is a UUID" in run(redis_url, "task", "order 7", code=2)[1]
+    assert (
+        f"task {read_task_id('order 7')} (order 7) is not in queue"
+        in (run(redis_url, "task", "order 7", code=1)[1])
+    )
+    assert "task_id has 257 characters" in run(redis_url, "task", "x" * 257, code=2)[1]
+
+
+def test_a_task_is_found_by_the_text_that_its_call_gave_it(
+    scripts: Scripts, redis_url: str
+) -> None:
+    text = "order-17"
+    raw = message(1).replace(task_id(1).encode(), read_task_id(text).encode())
+    scripts.redis.sadd(key("queues"), "q")
+    scripts.enqueue(raw)
+    [shown] = objects(redis_url, "task", text)
+    assert (shown["task_id"], shown["state"]) == (read_task_id(text), "pending")
+    scripts.open("c")
+    assert scripts.exchange("c", 1).claimed == [raw]
+    why = dead_reason("failed", "e")
+    scripts.exchange("c", outcomes=[Outcome(field(raw), "dead", why, "1")])
+    for name in (text, read_task_id(text).upper(), field(raw).decode()):
+        [shown] = objects(redis_url, "dead", "show", "-q", "q", name)
+        assert shown["task_id"] == read_task_id(text)
+    assert run(redis_url, "dead", "replay", "-q", "q", text)[0].endswith(" requeued\n")
+    _, said = run(redis_url, "dead", "delete", "-q", "q", text, "x" * 257, code=1)
+    assert said.count("does not have") == 2 and f"does not have '{text}'" in said
 
 
 def test_a_task_is_deleted_or_runs_now(crowded: Scripts, redis_url: str) -> None:
@@ -157,7 +151,7 @@ def test_dead_tasks_are_replayed(crowded: Scripts, redis_url: str) -> None:
     assert dry.splitlines() == [task_id(3), task_id(1)] and len(crowded.dead()) == 3
     out, _ = run(redis_url, "dead", "replay", "-q", "q", task_id(1))
     assert out == f"{task_id(1)} requeued\n"
-    assert crowded.list("pending") == [message(5), message(1)]
+    assert crowded.list("pending") == [message(5), message(1, requeues=1)]
     _, said = run(redis_url, "dead", "replay", "-q", "q", task_id(1), code=1)
     assert said.count("\n") == 1 and "it was replayed or deleted" in said
     rest = objects(redis_url, "dead", "replay", "-q", "q", "--all", "--rate", "1000")
@@ -166,6 +160,17 @@ def test_dead_tasks_are_replayed(crowded: Scripts, redis_url: str) -> None:
         (task_id(3), "requeued"),
     }
     assert crowded.dead() == {}
+
+
+def test_named_tasks_are_changed_up_to_the_limit(crowded: Scripts, redis_url: str) -> None:
+    names = [task_id(n) for n in (1, 2, 3)]
+    choice = ("-q", "q", *names, "--limit", "2")
+    dry = run(redis_url, "dead", "delete", *choice, "--dry-run")[0]
+    assert dry.split() == names[:2]
+    done = objects(redis_url, "dead", "replay", *choice, "--rate", "1000")
+    assert [one["task_id"] for one in done] == names[:2] and len(crowded.dead()) == 1
+    out, _ = run(redis_url, "dead", "delete", "-q", "q", *names[2:])
+    assert out == f"{names[2]} deleted\n" and crowded.dead() == {}
 
 
 def test_a_dead_task_whose_lock_another_one_has_is_exit_code_1(
@@ -199,6 +204,41 @@ def test_a_change_needs_a_choice(crowded: Scripts, redis_url: str) -> None:
     assert len(crowded.dead()) == 3
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a{b}", "a\nb", "\udcff", "x" * 200])
+def test_each_command_refuses_a_name_that_no_queue_can_have(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uses = [
+        ["queues", name],
+        ["workers", name],
+        ["task", task_id(1), "-q", name],
+        *(["dead", verb, task_id(1), "-q", name] for verb in ("show", "replay", "delete")),
+        ["dead", "list", "-q", name],
+        ["search", "text", "-q", name],
+        ["purge", name, "dead"],
+        ["pause", name],
+        ["resume", "q", name],
+        ["limits", "list", "-q", name],
+        ["periodic", "list", "-q", name],
+        ["periodic", "pause", "a", "-q", name],
+        ["cancel", task_id(1), "-q", name],
+        ["start", "-q", name, "no.such.module:app"],
+    ]
+    for words in uses:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "-r", "redis://127.0.0.1:1"])
+        said = capsys.readouterr()
+        assert (ended.value.code, said.out, said.err.count("\n")) == (2, "", 1), words
+        assert said.err.startswith(f"fluxqueue {words[0]}") and "name" in said.err
+
+
+def test_a_queue_may_have_any_letters(redis_url: str) -> None:
+    assert objects(redis_url, "pause", "größe/日本") == [
+        {"queue": "größe/日本", "paused": True, "changed": True}
+    ]
+    assert run(redis_url, "resume", "größe/日本")[0] == "größe/日本 resumed\n"
+
+
 def test_a_place_of_a_queue_is_purged(crowded: Scripts, redis_url: str) -> None:
     dry = run(redis_url, "purge", "q", "dead", "--dry-run")[0]
     assert dry == "3 dead would be removed\n" and len(crowded.dead()) == 3
@@ -207,6 +247,17 @@ def test_a_place_of_a_queue_is_purged(crowded: Scripts, redis_url: str) -> None:
     assert purged == [{"queue": "q", "place": "waiting", "tasks": 1, "removed": True}]
     assert crowded.dead() == {} and crowded.list("pending") == []
     assert list(crowded.delayed()) == [message(6)]
+
+
+def test_a_rate_bounds_a_purge_and_a_deletion(crowded: Scripts, redis_url: str) -> None:
+    crowded.enqueue(*(message(number) for number in range(20, 40)))
+    began = time.monotonic()
+    assert run(redis_url, "purge", "q", "waiting", "--rate", "50")[0] == "21 waiting removed\n"
+    assert time.monotonic() - began >= 21 / 50
+    began = time.monotonic()
+    run(redis_url, "dead", "delete", "-q", "q", "--all", "--rate", "10")
+    assert crowded.dead() == {} and time.monotonic() - began >= 2 / 10
+    assert "not a rate" in run(redis_url, "purge", "q", "waiting", "--rate", "0", code=2)[1]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

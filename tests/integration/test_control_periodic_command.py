@@ -132,7 +132,9 @@ def test_a_queue_and_a_namespace_have_their_own(app: FluxQueue, redis_url: str) 
     assert run(redis_url, "list", "--namespace", "shop").stdout == ""
 
 
-@pytest.mark.parametrize("words", [["pause"], ["nonsense"], [], ["list", "-q", "a}b"]])
+@pytest.mark.parametrize(
+    "words", [["pause"], ["nonsense"], [], ["list", "-q", "a}b"], ["list", "-q", ""]]
+)
 def test_a_wrong_use_is_exit_code_2_and_one_line(redis_url: str, words: list[str]) -> None:
     done = run(redis_url, *words)
     assert (done.returncode, done.stdout) == (2, "")
@@ -144,7 +146,11 @@ def test_a_refusal_of_redis_is_one_line_and_exit_code_3(redis: Any, redis_url: s
     done = run(redis_url, "pause", "a")
     redis.delete(key("periodic", QUEUE))
     assert (done.returncode, done.stdout) == (3, "")
-    assert "WRONGTYPE" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(
+        "fluxqueue periodic: Redis refused the script schedule: WRONGTYPE Operation against a"
+    )
+    assert done.stderr.endswith("; another program uses a key of this queue\n")
+    assert "script:" not in done.stderr and done.stderr.count("\n") == 1
     done = run("redis://127.0.0.1:1", "list")
     assert done.returncode == 3 and done.stderr.count("\n") == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fluxqueue_control import dead, purge
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_control.requeue import Requeued, replay, requeue
+from fluxqueue_control.requeue import Requeued, replay, requeue, requeue_each
 from fluxqueue_core import Settings, dead_reason, key
 from support.scripts import DAY, Outcome, Scripts, field, message
 
@@ -49,7 +49,7 @@ def test_a_task_begins_from_its_first_attempt_with_all_that_belongs_to_it(
     die(scripts, message(1, retries=3, deliveries=1, opts=counted))
     [task] = read(control)
     assert verdicts(requeue(control, "q", [task])) == ["requeued"]
-    assert scripts.list("pending") == [message(1, opts=opts)]
+    assert scripts.list("pending") == [message(1, requeues=1, opts=opts)]
     assert scripts.lock(DIGEST) == {b"id": message(1)[13:49]}
     assert verdicts(requeue(control, "q", [task])) == ["absent"]
 
@@ -71,30 +71,33 @@ def test_each_task_has_its_verdict_in_order(scripts: Scripts, control: RedisClie
     assert verdicts(done) == ["requeued", "held", "expired", "absent", "duplicate", "unreadable"]
     assert [one.task for one in done] == ordered
     assert done[1].holder == message(9)[13:49].decode()
-    assert scripts.list("pending") == [message(1)]
+    again = [message(n, requeues=1) for n in (1, 3)]
+    assert scripts.list("pending") == again[:1]
     assert verdicts(requeue(control, "q", ordered[2:3], keep_expiry=False)) == ["requeued"]
-    assert scripts.list("pending") == [message(1), message(3)]
+    assert scripts.list("pending") == again
 
 
 def test_a_message_that_a_page_leaves_out_is_requeued_whole(
     scripts: Scripts, control: RedisClient
 ) -> None:
-    raw = message(1, args=b'["' + b"x" * dead.SHORT + b'"]')
-    die(scripts, raw)
+    args = b'["' + b"x" * dead.SHORT + b'"]'
+    die(scripts, message(1, args=args))
     [task] = read(control)
     assert task.message is None
     assert verdicts(requeue(control, "q", [task])) == ["requeued"]
-    assert scripts.list("pending") == [raw]
+    assert scripts.list("pending") == [message(1, requeues=1, args=args)]
 
 
 def test_many_are_requeued_in_bounded_calls(scripts: Scripts, control: RedisClient) -> None:
     for start in range(0, 500, 100):
         die(scripts, *(message(n, retries=3) for n in range(start, start + 100)))
-    large = [message(n, args=b'["' + b"x" * 10_000 + b'"]') for n in range(600, 640)]
-    die(scripts, *large)
+    args = b'["' + b"x" * 10_000 + b'"]'
+    die(scripts, *(message(n, args=args) for n in range(600, 640)))
     done = list(replay(lambda: control, "q"))
     assert len(done) == 540 and set(verdicts(done)) == {"requeued"}
-    assert set(scripts.list("pending")) == {*(message(n) for n in range(500)), *large}
+    expected = {message(n, requeues=1) for n in range(500)}
+    expected |= {message(n, requeues=1, args=args) for n in range(600, 640)}
+    assert set(scripts.list("pending")) == expected
     assert scripts.dead() == {} and list(replay(lambda: control, "q")) == []
 
 
@@ -106,11 +109,26 @@ def test_a_replay_takes_what_is_chosen_up_to_its_limit(
     done = list(replay(lambda: control, "q", wanted=lambda task: task.reason == "failed", limit=3))
     assert len(done) == 3 and len(scripts.dead()) == 17
     # The youngest first.
-    assert scripts.list("pending") == [message(19), message(17), message(15)]
+    assert scripts.list("pending") == [message(n, requeues=1) for n in (19, 17, 15)]
 
 
+def test_an_attempt_before_the_death_does_not_settle_the_requeued_task(
+    scripts: Scripts, control: RedisClient
+) -> None:
+    die(scripts, message(1))
+    assert verdicts(requeue(control, "q", read(control))) == ["requeued"]
+    # The reply about the death was lost, and a late BLMOVE of the same worker takes the task.
+    pending, inbox = scripts.key("pending"), scripts.key("inbox", "c")
+    assert scripts.redis.lmove(pending, inbox, "RIGHT", "LEFT") is not None
+    assert scripts.open("d", ["c"], [field(message(1))]) == []
+    why = dead_reason("failed", "it broke")
+    scripts.exchange("d", outcomes=[Outcome(field(message(1)), "dead", why, "1")])
+    assert scripts.dead() == {} and scripts.list("pending") == [message(1, requeues=1)]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
 def test_a_replay_is_never_faster_than_its_rate(
-    scripts: Scripts, control: RedisClient, monkeypatch: pytest.MonkeyPatch
+    scripts: Scripts, control: RedisClient, monkeypatch: pytest.MonkeyPatch, by_name: bool
 ) -> None:
     die(scripts, *(message(n) for n in range(100)))
     clock = [100.0]
@@ -121,7 +139,10 @@ def test_a_replay_is_never_faster_than_its_rate(
 
     monkeypatch.setattr("fluxqueue_control.requeue.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("fluxqueue_control.requeue.time.sleep", wait)
-    for number, _ in enumerate(replay(lambda: control, "q", rate=50), 1):
+    done = replay(lambda: control, "q", rate=50)
+    if by_name:
+        done = requeue_each(lambda: control, "q", read(control), rate=50)
+    for number, _ in enumerate(done, 1):
         starts.append((clock[0] - 100.0, number))
     # At most the tasks of one call, 5, are ahead of the rate. Sums of floats are not exact.
     assert len(starts) == 100
@@ -145,7 +166,8 @@ def test_two_operators_requeue_each_task_once(scripts: Scripts, redis_url: str, 
         thread.join()
     moved = [one.task.entry for own in done for one in own if one.verdict == "requeued"]
     assert len(moved) == len(set(moved)) == 400
-    assert sorted(scripts.list("pending")) == sorted(message(n) for n in range(400))
+    expected = sorted(message(n, requeues=1) for n in range(400))
+    assert sorted(scripts.list("pending")) == expected
     assert scripts.stats()["requeued"] == 400
 
 

@@ -79,10 +79,16 @@ def test_a_task_is_found_wherever_it_is(
 
 
 def test_a_search_says_if_a_list_was_too_long(scripts: Scripts, control: RedisClient) -> None:
-    scripts.enqueue(*(message(n) for n in range(3_000)))
-    assert tasks.find(control, "q", task_id(message(0)), most=2_000) == tasks.Search(None, False)
-    found = tasks.find(control, "q", task_id(message(0)), most=4_000).task
+    # The oldest one has the youngest id: it is not in the order of ids.
+    scripts.enqueue(message(9_999), *(message(n) for n in range(3_000)))
+    assert tasks.find(control, "q", task_id(message(9_999)), most=2_000) == tasks.Search(
+        None, False
+    )
+    found = tasks.find(control, "q", task_id(message(9_999)), most=4_000).task
     assert found is not None and found.ahead == 0
+    # Others are found near their places.
+    found = tasks.find(control, "q", task_id(message(0)), most=1).task
+    assert found is not None and found.ahead == 1
     with pytest.raises(ConfigurationError, match="queue name"):
         tasks.find(control, "a}b", task_id(message(0)))
 

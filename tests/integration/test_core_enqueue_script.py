@@ -66,6 +66,22 @@ def test_a_time_is_kept_and_a_past_one_is_now(way: Way, redis_url: str, scripts:
     assert [argument(raw) for raw in scripts.list("pending")] == [0, 1]
 
 
+def test_a_delayed_message_says_when_it_is_due(redis_url: str, scripts: Scripts) -> None:
+    sender = producer(redis_url)
+    at = scripts.now() + HOUR
+    sender.enqueue(Route("q", "task", at=at), (), {})
+    sender.enqueue(LATER, (), {})
+    chosen = "9b2f1c1e-0000-4000-8000-000000000000"
+    sender.enqueue(LATER, (), {}, None, chosen)
+    sender.enqueue(SCRIPTED, (), {})
+    due = sorted(json.loads(raw)["due"] - at for raw in scripts.delayed())
+    assert due[0] == 0 and all(0 <= ms < 600_000 for ms in due[1:]) and len(due) == 3
+    times = {raw[13:49].decode(): json.loads(raw) for raw in scripts.delayed()}
+    assert times[chosen]["due"] == times[chosen]["enqueued_at"] + HOUR
+    [at_once] = scripts.list("pending")
+    assert "due" not in json.loads(at_once)
+
+
 @each_way
 def test_each_call_has_its_own_verdict(way: Way, redis_url: str, scripts: Scripts) -> None:
     """The same message, to the byte, is in the delayed set already."""

@@ -83,7 +83,7 @@ def test_each_way_to_enqueue_names_the_limit(
     def charge(customer: str, amount: int = 1) -> None: ...
 
     WAYS[way](charge)
-    assert limits_of(redis) == {digest("stripe", '"acme"') + ":5:40000:1": 1}
+    assert limits_of(redis) == {digest("stripe", '"acme"') + ":5:43479:3": 1}
 
 
 @pytest.mark.parametrize("way", ["call", "enqueue_async", "enqueue_many", "enqueue_each"])
@@ -180,9 +180,9 @@ def test_the_control_plane_reads_keys_and_rules(app: FluxQueue, redis_url: str) 
     found = {(each.name, each.key): each for each in page.keys}
     assert set(found) == {("work", "x"), ("work", '["y",1]'), ("shared", "")}
     x, shared_key = found["work", "x"], found["shared", ""]
-    assert (x.digest, x.running, x.called, x.waiting) == (digest("work", '"x"'), 0, 1, 1)
+    assert (x.digest, x.running, x.ready, x.waiting) == (digest("work", '"x"'), 0, 1, 1)
     assert x.rules == LimitRules(1)
-    assert (shared_key.called, shared_key.waiting) == (2, 3)
+    assert (shared_key.ready, shared_key.waiting) == (2, 3)
     assert shared_key.rules == LimitRules(0, 3_600_000_000, 2)
     assert [each.name for each in limits.read_keys(client, "default", name="shared").keys] == [
         "shared"

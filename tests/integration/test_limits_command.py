@@ -53,7 +53,7 @@ def test_list_shows_rules_and_keys(app: FluxQueue, redis_url: str) -> None:
         ["LIMIT", "AT", "ONCE", "RATE", "BURST", "SET", "BY"],
         ["shared", "5", "100/m", "1", "code"],
         [],
-        ["LIMIT", "KEY", "RUNNING", "CALLED", "WAITING"],
+        ["LIMIT", "KEY", "RUNNING", "READY", "WAITING"],
         ["work", "acme", "0", "1", "2"],
         ["shared", "-", "0", "1", "0"],
         ["work", "else", "0", "1", "0"],
@@ -86,7 +86,7 @@ def test_json_is_one_object_per_line(app: FluxQueue, redis_url: str) -> None:
         "key": "acme",
         "rules": {"concurrency": 1, "rate": None, "burst": 1},
         "running": 0,
-        "called": 1,
+        "ready": 1,
         "waiting": 2,
     }
 
@@ -116,6 +116,17 @@ def test_set_changes_what_a_flag_says_and_clear_ends_it(
     assert redis.hget(key("limits:rules", "default"), "o" + limit_digest("work")) == (
         b"1:200000:1 work"
     )
+    # A fast rate has the burst that it needs, unless one is given.
+    assert run(redis_url, "set", "work", "--rate", "1000/s").stdout == "work: 1 at once, 1000/s\n"
+    assert redis.hget(key("limits:rules", "default"), "o" + limit_digest("work")) == (
+        b"1:1053:51 work"
+    )
+    done = run(redis_url, "set", "work", "--burst", "2", "--json")
+    expected = {"concurrency": 1, "rate": "1000/s", "burst": 2}
+    assert json.loads(done.stdout)["rules"] == expected
+    done = run(redis_url, "set", "work", "--rate", "100/s", "--json")
+    expected = {"concurrency": 1, "rate": "100/s", "burst": None}
+    assert json.loads(done.stdout)["rules"] == expected
     assert run(redis_url, "clear", "work").stdout == "work: as its messages say\n"
 
 

@@ -58,6 +58,7 @@ ENDS: dict[str, dict[str, Any] | None] = {
     "snoozed_too_often": {"attempts": 1},
     "arguments": {"args": [1, 2], "attempts": 1},
     "worker_lost": {"error": "workers lost while they held the task: 3", "args": [1]},
+    "struck": {"args": [1], "attempts": 0},
     "unknown_task": {"args": [1], "attempts": 0},
     # The callback can be read although the message can't.
     "malformed": {"error": "args is not an array", "args": None},
@@ -111,7 +112,7 @@ def test_the_callback_gets_each_end_once(
     assert {name: failure[name] for name in expected} == expected
     assert (failure["id"], failure["queue"]) == (ends.TASK_ID, "q")
     assert failure["reason"] == end and failure["name"] in (end, "n", "elsewhere")
-    no_exception = ("expired", "worker_lost", "unknown_task", "malformed")
+    no_exception = ("expired", "worker_lost", "struck", "unknown_task", "malformed")
     assert bool(failure["traceback"]) == (end not in no_exception)
     if failure["args"] is not None:
         assert failure["kwargs"] == expected.get("kwargs", {})

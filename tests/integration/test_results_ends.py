@@ -39,6 +39,7 @@ ENDS: dict[str, tuple[type[ResultError] | None, str]] = {
     "retry_refused": (TaskFailed, "KeyError: 'a'"),
     "arguments": (TaskFailed, "do not fit: TypeError: "),
     "worker_lost": (TaskLost, "lost its worker too often: workers lost .* 3$"),
+    "struck": (TaskFailed, "was stopped by a strike: strike .* stops it"),
     "unknown_task": (TaskFailed, "not known to any worker: .*elsewhere"),
     "malformed": (TaskFailed, "not a message of this protocol: it can't be read"),
     # Nothing can be known of the options of a later version.
@@ -104,20 +105,27 @@ def test_a_task_that_keeps_no_result_leaves_none(
 
 
 APP = """
-from fluxqueue import Context, FluxQueue, Retry
+from fluxqueue import Context, FluxQueue, Retry, Snooze
 
 fluxqueue = FluxQueue()
 
 @fluxqueue.task_with_context(result_ttl=60, expires=3)
 def late(ctx: Context, failures: int) -> None:
+    if not failures:
+        raise Snooze(delay=3)
     raise Retry(delay=0 if ctx.metadata.retries + 1 < failures else 3)
 """
 
 
 @pytest.mark.parametrize(
-    ("failures", "text"), [(1, "again, after 1 attempt"), (2, "again, after 2 attempts")]
+    ("failures", "text"),
+    [
+        (0, r"\) expired"),  # a snooze is not counted
+        (1, "expired before it began again, after 1 attempt"),
+        (2, "expired before it began again, after 2 attempts"),
+    ],
 )
-def test_a_task_whose_retry_is_too_late_is_not_said_never_to_have_begun(
+def test_a_task_whose_next_attempt_is_too_late_is_not_said_never_to_have_begun(
     tmp_path: Path, redis_url: str, client: FluxQueue, failures: int, text: str
 ) -> None:
     late = client.declare("late", queue="default", max_retries=3)
@@ -128,7 +136,7 @@ def test_a_task_whose_retry_is_too_late_is_not_said_never_to_have_begun(
         worker.wait_for("worker.connected")
         scheduler.wait_for("scheduler.started")
         handle = late.options(result_ttl=60, expires=3).enqueue(failures)
-        with pytest.raises(TaskExpired, match=rf"expired before it began {text}$") as caught:
+        with pytest.raises(TaskExpired, match=f"{text}$") as caught:
             handle.result(30)
     assert caught.value.attempts == failures
 

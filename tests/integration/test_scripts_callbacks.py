@@ -31,7 +31,7 @@ def settle(scripts: Scripts, queue: str = "q", **options: Any) -> None:
 
 @pytest.mark.parametrize("save_dead", [True, False])
 def test_an_end_enqueues_its_call_once(scripts: Scripts, save_dead: bool) -> None:
-    """Even if dead tasks are discarded. Of a message that is not held nothing follows."""
+    """Even if dead tasks are discarded. A message not held triggers no call."""
     scripts.claim("c", DEAD, EXPIRED)
     settle(scripts, save_dead=save_dead)
     assert scripts.list("pending") == [CALLS[DEAD], CALLS[EXPIRED]]

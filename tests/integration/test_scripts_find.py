@@ -66,3 +66,22 @@ def test_a_task_that_stays_is_found_while_others_come_and_go(
 
         found, *_ = find(scripts, message(wanted), most=100, meanwhile=change)
         assert found[1:] == [message(wanted)]
+
+
+def test_a_task_is_found_at_once_if_ids_are_in_order(scripts: Scripts) -> None:
+    assert scripts.find(message(1), at="") == [0, -1]
+    scripts.enqueue(*(message(n) for n in range(5_000)))
+    for number in (0, 1, 49, 2_500, 4_950, 4_999):
+        found = scripts.find(message(number), at="", most=100)
+        assert found[2:] == [4_999 - number, message(number)]
+    # A few that have returned are not in order, and hide none.
+    scripts.redis.rpush(scripts.key("pending"), *(message(n) for n in range(6_000, 6_020)))
+    assert scripts.find(message(2_500), at="", most=100)[2:] == [2_499, message(2_500)]
+    assert len(scripts.find(message(9_000), at="", most=100)) == 2
+
+
+def test_an_id_without_a_time_ends_no_search(scripts: Scripts) -> None:
+    odd = message(7).replace(b"-7c3e-", b"-4c3e-")
+    scripts.enqueue(odd, b"x", b"", message(1))
+    assert scripts.find(message(1), at="")[2:] == [0, message(1)]
+    assert scripts.find(odd, at="")[2:] == [3, odd]

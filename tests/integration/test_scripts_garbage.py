@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fluxqueue_core import key_kinds, script_names
+from fluxqueue_core import key_kinds, script, script_keys, script_names
 from fluxqueue_core.periodic import record
 from fluxqueue_core.periodic.times import Times
 from redis.exceptions import ResponseError
-from support.scripts import DAY, Outcome, field, message
+from support.scripts import DAY, SLOT, Outcome, field, message
 from support.sent import Sent
 
 PRIORITY = '{"p":5}'
@@ -52,6 +52,7 @@ def state(redis: Any) -> Sent:
     redis.rpush(sent.key("pending"), message(15, opts=PRIORITY))
     redis.zadd(sent.key("prioritized"), {message(n, opts=PRIORITY): n for n in (16, 17)})
     schedule(sent)
+    redis.set(sent.key("watched"), 1)
     sent.numbers |= {10, 11, 12, 15, 16, 17}
     assert sent.lost() == set()
     return sent
@@ -70,7 +71,7 @@ def exchange(sent: Sent) -> None:
         Outcome(field(message(3)), "dead", REASON, "1"),
         Outcome(field(message(40)), "release"),
     ]
-    sent.try_exchange("a", 10, outcomes=outcomes)
+    sent.try_exchange("a", 10, outcomes=outcomes, watch=("s:\n1\ns:n\n1\n", "{}"))
 
 
 def move(sent: Sent) -> None:
@@ -136,6 +137,38 @@ def delete(sent: Sent) -> None:
     sent.delete(field(message(4)), "dead", sent.death(field(message(4)))[1])
 
 
+def search(sent: Sent) -> None:
+    for where in ("pending", "suspects", "prioritized", "delayed", "dead", "claimed:a"):
+        sent.search(where, texts=["b", 1, "n"])
+
+
+def group_dead(sent: Sent) -> None:
+    sent.call("group_dead", ["add", -1, 100])
+    sent.call("group_dead", ["check", field(message(4)), "gone"])
+
+
+def operate(sent: Sent) -> None:
+    sent.call("operate", ["pause"])
+    sent.call("operate", ["resume"])
+    sent.call("operate", ["strike", "a", '{"task":"n"}', "b", '{"task":"m"}'])
+    sent.call("operate", ["lift", "a", "b"])
+    sent.call("operate", ["note", "done=3"])
+
+
+def transfer(sent: Sent) -> None:
+    """One task of each place, and the dead one."""
+    waiting = [(message(13), "pending", -10), (message(12, deliveries=2), "suspects", -10)]
+    waiting += [(message(11), "delayed", 0), (message(16, opts=PRIORITY), "prioritized", 0)]
+    words: list[Any] = [
+        word for of, where, within in waiting for word in (of, where, within, "", "")
+    ]
+    entry, died, digest = sent.death(field(message(4)))
+    words += [entry, "dead", died, digest, message(4)]
+    keys = [*script_keys("transfer", "q"), "fluxqueue:{other}:delayed"]
+    text = script("transfer", sent.flags)
+    sent.redis.execute_command("EVAL", text, len(keys), *keys, *words)
+
+
 # Per script: a call, and the consumer whose keys it gets.
 CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "open": (lambda sent: sent.open("new", ["a"], [field(message(1))]), "a"),
@@ -154,7 +187,11 @@ CALLS: dict[str, tuple[Callable[[Sent], Any], str]] = {
     "cancel": (lambda sent: sent.cancel(message(1)), ""),
     "requeue": (requeue, ""),
     "delete": (delete, ""),
+    "group_dead": (group_dead, ""),
+    "operate": (operate, ""),
+    "transfer": (transfer, ""),
     "find": (lambda sent: sent.find(message(13)), ""),
+    "search": (search, ""),
     "enqueue": (enqueue, ""),
     "enqueue_unique": (enqueue_unique, ""),
     "schedule": (schedule, ""),
@@ -195,7 +232,9 @@ def test_a_key_of_another_type(redis: Any, name: str, kind: str) -> None:
     for type_, put in GARBAGE.items():
         redis.flushdb()
         sent = state(redis)
-        broken = sent.key(kind, DIGEST if kind.startswith("limit:") else consumer)
+        of_digest = kind.startswith(("limit:", "dead:group"))
+        which = {"stats:slot": SLOT}.get(kind, DIGEST if of_digest else consumer)
+        broken = sent.key(kind, which)
         if redis.type(broken).decode() == type_:
             continue
         # The script is not to blame for what the vandal destroyed.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fluxqueue_core.rates import LOOK, read_rate
 from support.fake_clock import CLOCK, FakeClock
 from support.limited import KEY, NAME, OTHER, SECOND, end, enqueue, left, limited
 from support.scripts import DAY, field
@@ -45,6 +46,24 @@ def test_a_burst_may_begin_at_once_and_no_more(scripts: FakeClock) -> None:
     scripts.us += SECOND
     scripts.promote()
     assert scripts.exchange("c", 6).claimed == tasks[3:4]
+
+
+@pytest.mark.parametrize("rate", ["25/s", "39/s", "100/s", "1000/s"])
+def test_looks_that_are_50_ms_apart_reach_a_fast_rate_and_never_exceed_it(
+    scripts: FakeClock, rate: str
+) -> None:
+    period, burst = read_rate(rate)
+    count = int(rate.removesuffix("/s"))
+    enqueue(scripts, *(limited(number, f"0:{period}:{burst}") for number in range(3 * count)))
+    scripts.open("c")
+    handed: list[int] = []
+    for _ in range(40):
+        scripts.promote()
+        handed += [scripts.us] * len(scripts.exchange("c", 1_000).claimed)
+        scripts.us += LOOK
+    assert len(handed) >= 0.9 * 2 * count
+    for first in range(len(handed) - count):
+        assert handed[first + count] - handed[first] >= SECOND
 
 
 def test_tasks_that_were_called_without_a_worker_do_not_begin_all_at_once(

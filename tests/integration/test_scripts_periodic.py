@@ -16,7 +16,7 @@ MUTANTS = {
     "a moment is not compared": ("tick", "moments[n] == group.due", "moments[n]"),
     "a moment is not waited for": ("tick", " or tonumber(group.due) <= t", " or true"),
     "the clock of the scheduler decides": ("tick", "not is_ahead and ", ""),
-    "the record is not compared": ("tick", " or sub(record, 1, 16) ~= digests[n]", ""),
+    "the record is not compared": ("tick", "sub(template, 1, 16) == digests[n] and ", ""),
     "the next moment is not written": (
         "tick",
         "if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, unpack(dues)) end",

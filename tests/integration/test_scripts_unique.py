@@ -125,6 +125,35 @@ def test_a_task_that_will_not_begin_frees_the_lock_at_once(scripts: Scripts, how
     assert scripts.lock(DIGEST)[b"id"] == id_of(unique(2))
 
 
+@pytest.mark.parametrize("how", ["cancel", "expire", "retry"])
+def test_the_id_of_a_task_that_will_not_begin_is_free_once_it_has_ended(
+    scripts: Scripts, how: str
+) -> None:
+    """Both have one field: the second would be parked as a duplicate, and then have no lock."""
+    of = unique(1, "i", more='"x":1,')
+    again, other = unique(1, "i", digest=OTHER), unique(2, "i")
+    if how == "retry":
+        hold(scripts, of)
+        assert scripts.cancel(of) == "requested"
+        scripts.exchange("c", outcomes=[Outcome(field(of), "retry", of, "0")])
+    else:
+        assert take(scripts, of, due=f"+{DAY}") == [None]
+        scripts.redis.zadd(scripts.key("delayed"), {of: 1})
+        _ = scripts.cancel(of) if how == "cancel" else scripts.promote()
+    [condemned] = scripts.list("pending")
+    # Another call for the same is enqueued, and one with the same id is not.
+    assert take(scripts, again, digest=OTHER) == [id_of(of)]
+    assert take(scripts, again, other) == [id_of(of), None]
+    if how != "retry":
+        scripts.claim("c")
+    assert scripts.exchange("c", 2).claimed == [condemned, other]
+    assert take(scripts, again, digest=OTHER) == [id_of(of)]
+    scripts.exchange("c", outcomes=[Outcome(field(condemned), "cancelled")])
+    assert scripts.lock(DIGEST)[b"id"] == id_of(other)
+    assert take(scripts, again, digest=OTHER) == [None]
+    assert scripts.exchange("c", 1).claimed == [again] and scripts.dead() == {}
+
+
 @pytest.mark.parametrize("kind", ["retry", "later", "release"])
 def test_a_task_that_runs_again_keeps_its_lock(scripts: Scripts, kind: str) -> None:
     of, again = unique(1), unique(1, retries=1)
@@ -247,7 +276,7 @@ def test_a_task_that_is_no_longer_delayed_is_not_replaced(scripts: Scripts, move
     assert take(scripts, unique(2), how="replace", due="+60000") == [id_of(one)]
 
 
-def test_a_replaced_task_whose_end_someone_awaits_is_ended_by_a_worker(scripts: Scripts) -> None:
+def test_a_worker_ends_a_replaced_task_if_a_caller_awaits_its_end(scripts: Scripts) -> None:
     one, two = unique(1, more='"r":60000,'), unique(2, more='"r":60000,')
     assert take(scripts, one, how="replace", due="+60000") == [None]
     assert take(scripts, two, how="replace", due="+60000") == [None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
+from support.limited import NAME, OTHER, enqueue, limited
 from support.scheduler_process import SchedulerProcess
 from support.scripts import Scripts, message, messages
 from support.waiting import wait_until
@@ -57,6 +58,35 @@ def test_a_queue_that_is_too_long_is_not_looked_through(scripts: Scripts, count:
     note(scripts, message(count))
     scripts.trim_dead(10)
     assert bool(scripts.cancelled()) == (count > MOST)
+
+
+@pytest.mark.versions
+def test_the_tasks_that_wait_for_a_limit_are_found(scripts: Scripts) -> None:
+    tasks = [limited(number) for number in range(3)]
+    others = [limited(number, key=OTHER) for number in range(3, 6)]
+    enqueue(scripts, *tasks, *others)
+    gone = message(7)
+    note(scripts, *tasks, *others, gone)
+    scripts.trim_dead(10)
+    assert scripts.cancelled() == set(map(id_of, [*tasks, *others]))
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("in_line", [MOST // 2, MOST])
+def test_a_line_that_is_too_long_is_not_looked_through(scripts: Scripts, in_line: int) -> None:
+    enqueue(scripts, *(limited(number) for number in range(in_line)))
+    note(scripts, message(MOST + 1))
+    scripts.trim_dead(10)
+    assert bool(scripts.cancelled()) == (in_line == MOST)
+
+
+@pytest.mark.versions
+def test_the_lines_of_too_many_keys_are_not_looked_through(scripts: Scripts) -> None:
+    texts = scripts.key("limits:texts")
+    scripts.redis.hset(texts, mapping={f"{NAME}{n:016x}": "" for n in range(MOST + 1)})
+    note(scripts, message(1))
+    scripts.trim_dead(10)
+    assert scripts.cancelled() == {id_of(message(1))}
 
 
 @pytest.mark.versions

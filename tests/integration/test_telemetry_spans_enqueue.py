@@ -206,9 +206,9 @@ def test_calls_with_many_options_share_the_attributes_of_their_task(
         made: list[str] = []
         init = TaskAttributes.__init__
 
-        def counting(self: TaskAttributes, producer: Any, route: Any) -> None:
+        def counting(self: TaskAttributes, producer: Any, route: Any, **others: Any) -> None:
             made.append(route.name)
-            init(self, producer, route)
+            init(self, producer, route, **others)
 
         patch.setattr(TaskAttributes, "__init__", counting)
         for number in range(5):

@@ -83,6 +83,11 @@ def failing(name):
 def quick(name):
     note(f"quick {name}")
 """
+# A worker serves the queue of a task only; others may be called for it too.
+ELSEWHERE = """
+@fluxqueue.task(queue="other")
+def elsewhere(): ...
+"""
 RUNNING = ["busy", "sleeping", "timed", "coroutine"]
 
 
@@ -191,6 +196,26 @@ def test_a_task_that_does_not_end_is_stuck_and_loses_its_slot(
         tasks["quick"].enqueue("two")
         wait_until(lambda: "quick two" in worker.notes(), what=worker.output)
         worker.wait_for("task.cancelled", task_id=handle.id)
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["sleeping", "coroutine"])
+def test_a_task_of_another_queue_with_the_same_id_runs_on(
+    redis_url: str, tmp_path: Path, name: str
+) -> None:
+    task = client(redis_url)[name].options(task_id="order-17")
+    app = APP + ELSEWHERE
+    with WorkerProcess(tmp_path, redis_url, app, queue="default,other", concurrency=2) as worker:
+        first = task.enqueue("one")
+        wait_until(lambda: worker.notes() == ["began one"], what=worker.output)
+        second = task.options(queue="other").enqueue("two")
+        wait_until(lambda: worker.notes()[1:] == ["began two"], what=worker.output)
+        assert first.id == second.id
+        for handle, ended in ((second, "two"), (first, "one")):
+            assert handle.cancel() == "requested"
+            worker.wait_for("task.cancelled", queue=handle.queue)
+            assert worker.notes()[-1] == f"cancelled {ended}"
+        assert worker.notes()[2:] == ["cancelled two", "cancelled one"]
         assert worker.stop() == 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, TaskExpired
 from support.scripts import Scripts
 from support.system import System
 from support.waiting import wait_until
@@ -16,6 +16,8 @@ from support.worker_process import WorkerProcess
 pytestmark = pytest.mark.versions
 
 APP = """
+import ctypes
+
 @fluxqueue.task(expires=0.2)
 def short(name):
     note(name)
@@ -32,6 +34,12 @@ def long(name):
 def busy(seconds):
     time.sleep(seconds)
     note("busy")
+
+@fluxqueue.task()
+def hold_gil(seconds):
+    note("holds")
+    # `PyDLL` calls a C function without releasing the GIL.
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 @fluxqueue.task(expires=0.5, retry_delay=1.5, jitter=False)
 def failing(name):
@@ -54,6 +62,7 @@ def declared(url: str) -> dict[str, Any]:
     declare("short_async", expires=0.2)
     declare("long", expires=3600)
     declare("busy")
+    declare("hold_gil")
     declare("failing", expires=0.5)
     return tasks
 
@@ -86,6 +95,25 @@ def test_a_task_does_not_expire_behind_a_long_one_and_then_begin(
             lambda: of_default.stats() == {"succeeded": 1, "expired": 20}, what=worker.output
         )
         assert worker.notes() == ["busy"]
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["short", "short_async"])
+def test_a_task_that_expires_while_its_thread_waits_for_the_gil_does_not_begin(
+    scripts: Scripts, redis_url: str, tmp_path: Path, name: str
+) -> None:
+    tasks, of_default = declared(redis_url), Scripts(scripts.redis, "default")
+    with WorkerProcess(tmp_path, redis_url, APP, concurrency=2) as worker:
+        worker.wait_for("worker.connected")
+        tasks["hold_gil"](2.0)
+        wait_until(lambda: worker.notes() == ["holds"], what=worker.output)
+        handle = tasks[name].options(result_ttl=60).enqueue("late")
+        with pytest.raises(TaskExpired):
+            handle.result(timeout=30)
+        worker.wait_for("task.expired", task_id=handle.id)
+        tasks["long"]("in time")
+        wait_until(lambda: of_default.stats() == {"succeeded": 2, "expired": 1})
+        assert worker.notes() == ["holds", "in time"]
         assert worker.stop() == 0
 
 

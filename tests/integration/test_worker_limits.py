@@ -11,7 +11,8 @@ from fluxqueue import FluxQueue
 from fluxqueue_control import limits
 from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings
-from fluxqueue_core.limits import LimitRules, read_rate
+from fluxqueue_core.limits import LimitRules
+from fluxqueue_core.rates import read_rate
 from support.system import System
 from support.waiting import wait_until
 from support.worker_process import read_notes
@@ -127,7 +128,7 @@ def test_the_limit_holds_in_all_workers_and_others_pass_by(
 
 def check_rate(moments: Sequence[float], rate: str, burst: int = 1) -> None:
     """Checks all windows of time: no more begin in one than the rate allows."""
-    period = read_rate(rate) / 1e6
+    period = read_rate(rate, burst)[0] / 1e6
     for first, begun in enumerate(moments):
         for last in range(first, len(moments)):
             allowed = burst + (moments[last] - begun + LATE) / period

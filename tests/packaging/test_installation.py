@@ -11,7 +11,11 @@ from support.virtual_environment import EnvironmentWith
 pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
 # Dependencies of third-party distributions, on some interpreters.
-INDIRECT = {"async-timeout", "typing_extensions", "typing-extensions"}
+INDIRECT = {
+    *("async-timeout", "typing-extensions"),
+    # Of Jinja2, Starlette and uvicorn.
+    *("markupsafe", "anyio", "idna", "sniffio", "click", "h11"),
+}
 
 each_package = pytest.mark.parametrize("name", PACKAGES)
 
@@ -53,6 +57,7 @@ def test_it_can_be_imported_alone(
         ("fluxqueue-worker", "fluxqueue", "start"),
         ("fluxqueue-worker", "fluxqueue-worker", "--concurrency"),
         ("fluxqueue-scheduler", "fluxqueue-scheduler", "--lease"),
+        ("fluxqueue-dashboard", "fluxqueue-dashboard", "--people"),
     ],
 )
 def test_the_commands_say_what_they_can_do(
@@ -61,7 +66,7 @@ def test_the_commands_say_what_they_can_do(
     assert text in environment_with(name).run(command, "--help", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("subcommand", ["start", "scheduler", "dev", "cancel"])
+@pytest.mark.parametrize("subcommand", ["start", "scheduler", "dashboard", "dev", "cancel"])
 def test_the_one_command_finds_the_subcommands_of_all_packages(
     environment_with: EnvironmentWith, subcommand: str, tmp_path: Path
 ) -> None:

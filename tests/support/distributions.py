@@ -1,4 +1,4 @@
-"""The five distributions, for the tests of packaging."""
+"""The six distributions, for the tests of packaging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """One of the five distributions.
+    """One of the six distributions.
 
     Attributes:
         folder: in the repository.
@@ -113,6 +113,17 @@ PACKAGES = {
             siblings={"fluxqueue-core", "fluxqueue-control"},
             brings={"cronsim", "orjson", "structlog", "redis"},
             scripts={"fluxqueue-scheduler"},
+        ),
+        _package(
+            "fluxqueue-dashboard",
+            "services/dashboard",
+            "src",
+            siblings={"fluxqueue-core", "fluxqueue-control"},
+            brings={
+                *("cronsim", "orjson", "redis", "structlog"),
+                *("jinja2", "starlette", "uvicorn"),
+            },
+            scripts={"fluxqueue-dashboard"},
         ),
     )
 }

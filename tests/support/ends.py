@@ -45,6 +45,10 @@ def retry_refused():
 @fluxqueue.task(queue="q")
 def arguments(first: int):
     pass
+
+@fluxqueue.task(queue="q")
+def struck(*args):
+    pass
 """
 # The options that end a task before it begins.
 OPTIONS = {"expired": '"x":1000000000000', "cancelled": '"e":2'}
@@ -125,6 +129,8 @@ def of_end(
 
 def bring_about(scripts: Scripts, end: str, raw: bytes) -> None:
     """Puts a message of `of_end` where its end follows, with a worker and a scheduler."""
+    if end == "struck":
+        scripts.call("operate", ["strike", "an id", '{"task":"struck"}'])
     if end == "worker_lost":
         lose(scripts, raw)
     else:

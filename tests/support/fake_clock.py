@@ -60,9 +60,10 @@ class FakeClock(Scripts):
         consumer: str | None = None,
         olds: Any = (),
         results: Any = (),
+        more_keys: Any = (),
     ) -> Any:
         keys = script_keys(name, self.queue, consumer, olds, self.namespace)
-        keys += [self.key("result", each) for each in results]
+        keys += [*(self.key("result", each) for each in results), *more_keys]
         digest = self.digest(name)
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.set(CLOCK, self.us)

@@ -40,6 +40,9 @@ class FakeJob:
         names = ("traceparent", "tracestate", "baggage")
         return None if self.headers is None else tuple(map(self.headers.get, names))
 
+    def expire(self) -> bool:
+        return False
+
 
 class FakeConsumer:
     """See the module's text.

@@ -14,7 +14,10 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "redis.call('LPUSH', LINE",
         "redis.call('RPUSH', LINE",
     ),
-    "the most is ignored": ("if most > 0 and taken >= most then", "if false then"),
+    "the most is ignored": (
+        "numbers.most > 0 and taken >= numbers.most or numbers.period",
+        "numbers.period",
+    ),
     "a free place calls none": (
         "if redis.call('ZREM', PLACES .. digest, f) == 1 then touch(digest) end",
         "redis.call('ZREM', PLACES .. digest, f)",
@@ -40,14 +43,26 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "",
     ),
     "what was claimed has not paid": (
-        "if limits_of(limited[i]) then limits().handed(t, limited[i]) end",
+        "for i = 1, #limited do limits().handed(t, limited[i]) end",
         "",
     ),
     "called ones do not count for the rate": (
-        "if reserved >= burst then return ready, fields, nil, false end",
-        "reserved = 0",
+        "numbers.period > 0 and reserved >= numbers.burst",
+        "false",
     ),
-    "no time is waited for": ("if tat > at_once and at > at_once then", "if false then"),
+    "no time is waited for": ("if tat > micros() and at > micros() then", "if false then"),
+    "called ones stay in their line": (
+        "redis.pcall('LMOVE', line, home(ready[i]), 'RIGHT', 'LEFT')",
+        "redis.pcall('LPUSH', home(ready[i]), ready[i])",
+    ),
+    "the last of a line is called": (
+        "redis.pcall('LMOVE', line, home(ready[i]), 'RIGHT', 'LEFT')",
+        "redis.pcall('LMOVE', line, home(ready[i]), 'LEFT', 'LEFT')",
+    ),
+    "a known time is not looked up": (
+        "paid[digest] = paid[digest] or tonumber(redis.call('HGET', TAT, digest) or '0') or 0",
+        "paid[digest] = paid[digest] or 0",
+    ),
     "promote never looks again": ("if has_limits then limits().look_again(t) end", ""),
     "a changed rule wakes none": ("redis.call('ZADD', LIMITS, t, name .. ':0')", ""),
     "an empty key keeps its text": ("redis.call('HDEL', TEXTS, digest)", ""),

@@ -102,6 +102,10 @@ class World:
         self.workers = [self.new_worker() for _ in range(self.chance.choice([1, 2, 3]))]
         self.lane = self.new_worker(is_lane=True)
         self.scripts.sweep(GAP, LEASE)
+        if seed % 2:
+            # Workers declare what the messages say, so that a rule applies to each line.
+            rules = [part for name, of in LIMITS.items() for part in (name * 16, f"{of} {name}")]
+            self.scripts.call("limit_rules", ["declare", 0, *rules])
 
     def new_worker(self, *, is_lane: bool = False) -> Worker:
         slots = 1 if is_lane else self.chance.choice([1, 2, 3])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .fake_clock import FakeClock
-from .scripts import Outcome, field, message
+from .scripts import Outcome, Scripts, field, message
 
 NAME = "a" * 16
 KEY, OTHER = NAME + "0" * 16, NAME + "1" * 16
@@ -18,26 +17,26 @@ def limited(
     return message(number, opts=f'{{{more}"l":"{key}:{numbers}"}}', **parts)
 
 
-def enqueue(scripts: FakeClock, *of: bytes, due: str = "+0", text: str = "a [1]") -> None:
+def enqueue(scripts: Scripts, *of: bytes, due: str = "+0", text: str = "a [1]") -> None:
     calls = [(f"{due} limit {len(text.encode())} {text}", m) for m in of]
     assert scripts.enqueue_unique(*calls) == [None] * len(of)
 
 
-def line(scripts: FakeClock, key: str = KEY) -> list[bytes]:
+def line(scripts: Scripts, key: str = KEY) -> list[bytes]:
     return scripts.list("limit:line", key)
 
 
-def places(scripts: FakeClock, key: str = KEY) -> dict[bytes, float]:
+def places(scripts: Scripts, key: str = KEY) -> dict[bytes, float]:
     name = scripts.key("limit:places", key)
     return dict(scripts.redis.zrange(name, 0, -1, withscores=True))
 
 
-def end(scripts: FakeClock, of: bytes, limit: int = 0) -> list[bytes]:
+def end(scripts: Scripts, of: bytes, limit: int = 0) -> list[bytes]:
     """Settles a success, and claims."""
     return scripts.exchange("c", limit, outcomes=[Outcome(field(of), "done")]).claimed
 
 
-def left(scripts: FakeClock) -> list[str]:
+def left(scripts: Scripts) -> list[str]:
     """The keys of limits, but for the rules."""
     names = [name.decode() for name in scripts.redis.keys(f"{scripts.key('limits')[:-1]}*")]
     return sorted(set(names) - {scripts.key("limits:rules"), scripts.key("limits:seen")})

@@ -39,6 +39,12 @@ RULES = {
         "Nobody reads the log.",
         "The log has no reader.",
     ),
+    "someone": Rule(
+        r"(?i:\b(?:someone|anyone|everyone|no one)\b)(?!: )",
+        "name the one who acts: the caller, the worker, the operator, you",
+        "A net, if someone has removed the task.",
+        "A safety net for tasks removed by hand.",
+    ),
     "whom": Rule(
         r"(?i:\bwhom\b)",
         "say which caller, thread or process",
@@ -107,6 +113,12 @@ RULES = {
         "`if`",
         "Returns None where there is no reply.",
         "Returns None if there is no reply.",
+    ),
+    "empty where": Rule(
+        r"\b(?:empty|absent|missing) where (?:there|it|no)\b",
+        "`if`",
+        "The traceback is empty where there is none.",
+        "The traceback is empty if there is none.",
     ),
     "look-out": Rule(
         r"(?i:\blook(?:s|ed|ing)? out\b|\blook-?outs?\b)",
@@ -291,13 +303,34 @@ def _python(source: str) -> Iterator[Text]:
         for token in tokens
         if token.type == tokenize.COMMENT
     )
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    imported = {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    if imported & {"argparse", "parser_of", "Parser", "Setting"}:
+        yield from _texts_of_help(tree)
+    for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and (words := ast.get_docstring(node)):
             yield from _paragraphs(node.body[0].lineno, words.splitlines())
         if isinstance(node, _FUNCTIONS) and node.name.startswith("test_"):
             yield _name(node.lineno, node.name)
         if isinstance(node, ast.keyword) and node.arg in ("help", "description", "epilog"):
             yield Text(node.value.lineno, _string(node.value))
+
+
+def _texts_of_help(tree: ast.Module) -> Iterator[Text]:
+    """The texts in a module with a command line that are not keywords: the arguments of
+    `parser_of`, and the tables and constants of the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("parser_of", "change"):
+            within: list[ast.AST] = [*node.args]
+        elif isinstance(node, ast.Assign) and isinstance(
+            node.value, (ast.Constant, ast.Dict, ast.Tuple)
+        ):
+            within = [*ast.walk(node.value)]
+        else:
+            continue
+        for part in within:
+            if " " in (words := _string(part)):
+                yield Text(part.lineno, words)  # type: ignore[attr-defined]
 
 
 def _string(node: ast.AST) -> str:

@@ -12,6 +12,8 @@ LEASE = 10_000
 GAP = 2_500
 GRACE = 300_000
 DAY = 86_400_000
+# The slot of time in which watched exchanges count.
+SLOT = "1764430000"
 
 # The outcome of a cancelled task, around the number of its attempts.
 CANCELLED = (b'{"state":"cancelled","error":{"text":""},"attempts":', b',"finished":7}')
@@ -25,6 +27,7 @@ def message(
     *,
     deliveries: int = 0,
     retries: int = 0,
+    requeues: int = 0,
     opts: str = "",
     args: bytes = DELICATE,
     name: str = "n",
@@ -36,6 +39,8 @@ def message(
         head += f',"deliveries":{deliveries}'
     if retries:
         head += f',"retries":{retries}'
+    if requeues:
+        head += f',"requeues":{requeues}'
     if opts:
         head += f',"opts":{opts}'
     return head.encode() + f',"name":"{name}","args":'.encode() + args + b"}"
@@ -104,9 +109,10 @@ class Scripts:
         consumer: str | None = None,
         olds: Sequence[str] = (),
         results: Sequence[str] = (),
+        more_keys: Sequence[str] = (),
     ) -> Any:
         keys = script_keys(name, self.queue, consumer, olds, self.namespace)
-        keys += [self.key("result", each) for each in results]
+        keys += [*(self.key("result", each) for each in results), *more_keys]
         return self.redis.execute_command(
             "EVAL", script(name, self.flags), len(keys), *keys, *arguments
         )
@@ -116,6 +122,10 @@ class Scripts:
 
     def keys_of(self, consumer: str) -> list[str]:
         return [self.key("claimed", consumer), self.key("inbox", consumer)]
+
+    def keys_of_watch(self, consumer: str) -> list[str]:
+        slots = [self.key("stats:slot", slot) for slot in (SLOT, "total")]
+        return [self.key("watched"), *slots, self.key("report", consumer)]
 
     # The scripts.
 
@@ -142,9 +152,14 @@ class Scripts:
         save_dead: bool = True,
         lease: int = LEASE,
         grace: int = GRACE,
+        watch: tuple[str, str] | None = None,
     ) -> Exchange | None:
-        """None if the lease is lost."""
-        flat = [part for outcome in outcomes for part in outcome]
+        """None if the lease is lost. `watch`: counts and a report, with the question whether a
+        reader watches."""
+        flat: list[bytes | str | int] = [part for outcome in outcomes for part in outcome]
+        keys = [] if watch is None else self.keys_of_watch(consumer)
+        if watch is not None:
+            flat += [len(script_keys("exchange", self.queue, consumer)) + 1, "watch", *watch]
         reply = self.call(
             "exchange",
             [
@@ -152,6 +167,7 @@ class Scripts:
                 *(len(succeeded), *succeeded, *flat),
             ],
             consumer,
+            more_keys=keys,
         )
         return None if reply == [0] else Exchange(reply)
 
@@ -184,8 +200,8 @@ class Scripts:
         return str(verdict.decode())
 
     def cancelled(self) -> set[bytes]:
-        """The ids of cancelled tasks."""
-        return set(self.redis.zrange(self.key("cancelled"), 0, -1))
+        """The ids of cancelled tasks, without the member that stands for strikes."""
+        return set(self.redis.zrange(self.key("cancelled"), 0, -1)) - {b"strikes"}
 
     def requeue(self, *tasks: tuple[bytes, float, str, bytes, str]) -> list[Any]:
         """Requeues dead tasks. A task with '' for its result has none that is removed."""
@@ -213,9 +229,24 @@ class Scripts:
         [reply] = self.call("delete", [of, where, place, ""])
         return int(reply)
 
-    def find(self, of: bytes, where: str = "pending", at: int = 0, most: int = 1_000) -> list[Any]:
+    def find(
+        self, of: bytes, where: str = "pending", at: int | str = 0, most: int = 1_000
+    ) -> list[Any]:
         """Looks for the task of a message in a list."""
         reply: list[Any] = self.call("find", [of[13:49], where, at, most])
+        return reply
+
+    def search(
+        self,
+        where: str,
+        *,
+        looks: int = 1_000,
+        most: int = 100,
+        after: Sequence[Any] = (0, "", ""),
+        texts: Sequence[Any] = (),
+    ) -> list[Any]:
+        """Looks through a place of the queue; `texts` are the criteria as the script takes them."""
+        reply: list[Any] = self.call("search", [where, looks, most, *after, *texts])
         return reply
 
     def trim_dead(self, count: int, age: int = DAY, limit: int = 1_000) -> Any:
@@ -308,6 +339,8 @@ class Scripts:
         kept = self.redis.hgetall(self.key("dead:messages"))
         reasons = self.redis.hgetall(self.key("dead:reasons"))
         assert set(entries) == set(kept) == set(reasons)
+        # The index of groups has nothing that is no longer there.
+        assert set(self.redis.hkeys(self.key("dead:grouped"))) <= set(entries)
         return {entry: (kept[entry], reasons[entry]) for entry in entries}
 
     def stats(self) -> dict[str, int]:

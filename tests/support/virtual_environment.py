@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 # The environment of a build or an installation: the settings of pip stay (where
 # the index is), what the tests themselves need does not leak in.
 _OWN = ("PYTHON", "VIRTUAL_ENV", "FLUXQUEUE_", "COV_CORE_", "COVERAGE_")
@@ -80,9 +82,9 @@ class VirtualEnvironment:
         self.pip("install", "--no-index", *sources, *requirements)
 
     def installed(self) -> dict[str, str]:
-        """Version by name of everything in it."""
+        """Version of everything in it, by its name in the normal form."""
         listed = json.loads(self.pip("list", "--format", "json"))
-        return {package["name"]: package["version"] for package in listed}
+        return {canonicalize_name(package["name"]): package["version"] for package in listed}
 
     def run(self, command: str, *arguments: str | Path, cwd: Path, **variables: str) -> str:
         """Runs one of its commands, in a folder where no source is in reach."""

@@ -71,7 +71,7 @@ def waiting(bench: Bench, n: int, delayed: int = 0) -> Values:
 
 
 def rate_after_warm_up(ends: list[int], warm_up: int = WARM_UP, worked: int = WORKED) -> float:
-    """Tasks a second, from the ends in ns of a worker's tasks, least first: of
+    """Tasks a second, from the ends in ns of a worker's tasks, ascending: of
     `worked` tasks after the first `warm_up`.
 
     Raises:

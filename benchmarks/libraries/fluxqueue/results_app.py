@@ -16,4 +16,4 @@ def call(number: int) -> int:
 
 
 def call_many(numbers: Iterable[int]) -> list[int]:
-    return gather_results_sync([add_nothing.enqueue(number) for number in numbers])
+    return gather_results_sync(add_nothing.enqueue_each((number,) for number in numbers))

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -24,5 +23,5 @@ async def call(number: int) -> int:
 
 
 async def call_many(numbers: Iterable[int]) -> list[int]:
-    calls = [add_nothing.enqueue_async(number) for number in numbers]
-    return await gather_results(await asyncio.gather(*calls))
+    handles = await add_nothing.enqueue_each_async((number,) for number in numbers)
+    return await gather_results(handles)

@@ -78,6 +78,11 @@ pub fn created_ms(id: &Uuid) -> u64 {
     }
 }
 
+/// The same, of a task id as its 36 characters.
+pub fn time_of(id: &[u8; 36]) -> u64 {
+    Uuid::try_parse_ascii(id).map_or(0, |id| created_ms(&id))
+}
+
 /// A new consumer id: 32 hexadecimal characters.
 pub fn consumer_id() -> String {
     Builder::from_random_bytes(random::<16>()).into_uuid().simple().to_string()
@@ -94,6 +99,7 @@ mod tests {
         let uuid = Uuid::parse_str(text).expect("a uuid");
         assert_eq!(uuid.get_version_num(), 7);
         assert_eq!(created_ms(&uuid), 1_764_000_000_123);
+        assert_eq!(time_of(&task_id(1_764_000_000_123)), 1_764_000_000_123);
     }
 
     #[test]

@@ -46,11 +46,33 @@ pub const OF_LIMITS: &[&str] = &["limits", "limits:tat", "limits:texts", "limits
 /// The keys of one limit key, whose digest follows.
 pub const OF_LIMIT: &[&str] = &["limit:line", "limit:places"];
 
+/// While it exists, workers count what happens in the queue.
+const WATCHED: &str = "watched";
+
+/// The counts of workers in a slot of time, whose start (s since 1970) follows; or since they began
+/// to count.
+const SLOT: &str = "stats:slot";
+
+/// The report of a consumer about its worker. Its id follows.
+const REPORT: &str = "report";
+
+/// The keys of a queue that operators write, and the index of the dead set that scripts keep for them.
+pub const OF_OPERATORS: &[&str] = &["audit", "strikes", "jobs", "dead:groups", "dead:grouped"];
+
+/// The keys of one group of dead tasks, whose digest follows, and of one job of an operator, whose id follows.
+pub const OF_OPERATIONS: &[&str] = &["dead:group", "job"];
+
 /// The kept outcome of one task, whose id follows. An outcome's effect names it.
 const RESULT: &str = "result";
 
+/// The index of the kept outcomes of a queue. Scripts make its name from that of `pending`.
+const FINISHED: &str = "finished";
+
 /// The lock of a unique task, whose digest follows.
 const UNIQUE: &str = "unique";
+
+/// The other kinds of keys of which a queue has many.
+const OF_ONE: [&str; 4] = [RESULT, UNIQUE, SLOT, REPORT];
 
 /// The channel of the outcome of one task, whose id follows. Not a key.
 const DONE: &str = "done";
@@ -172,6 +194,17 @@ impl Namespace {
         self.queue_key(WORKERS, queue)
     }
 
+    /// The keys of an exchange that asks whether a reader watches the queue: the mark of the reader,
+    /// the slot of time that begins at `start` (s since 1970), the totals, and the consumer's report.
+    pub fn of_watch(&self, queue: &str, start: u64, consumer: &str) -> [String; 4] {
+        [
+            self.queue_key(WATCHED, queue),
+            self.consumer_key(SLOT, queue, itoa::Buffer::new().format(start)),
+            self.consumer_key(SLOT, queue, "total"),
+            self.consumer_key(REPORT, queue, consumer),
+        ]
+    }
+
     /// The key of a kept outcome, without the task's id at its end.
     pub fn result_prefix(&self, queue: &str) -> String {
         self.consumer_key(RESULT, queue, "")
@@ -182,17 +215,18 @@ impl Namespace {
         self.consumer_key(DONE, queue, "")
     }
 
-    /// Returns a key by its kind, for Python. `consumer` is the consumer's id, the task's, or the digest
-    /// of a lock or a limit.
+    /// Returns a key by its kind, for Python. `consumer` is the consumer's id, the task's, the job's, the
+    /// digest of a lock, a limit or a group, or a slot of time.
     pub fn by_kind(&self, kind: &str, queue: &str, consumer: &str) -> Result<String> {
         if kind == QUEUES {
             return Ok(self.queues());
         }
         names::check_queue(queue)?;
-        if kind == WORKERS || [OF_QUEUE, OF_PERIODIC, OF_LIMITS].iter().any(|kinds| kinds.contains(&kind)) {
+        let is_of_queue = [WORKERS, FINISHED, WATCHED].contains(&kind);
+        if is_of_queue || [OF_QUEUE, OF_PERIODIC, OF_LIMITS, OF_OPERATORS].iter().any(|kinds| kinds.contains(&kind)) {
             return Ok(self.queue_key(kind, queue));
         }
-        if kind == RESULT || kind == UNIQUE || OF_CONSUMER.contains(&kind) || OF_LIMIT.contains(&kind) {
+        if OF_ONE.contains(&kind) || [OF_CONSUMER, OF_LIMIT, OF_OPERATIONS].iter().any(|of| of.contains(&kind)) {
             return Ok(self.consumer_key(kind, queue, consumer));
         }
         let known: Vec<_> = kinds().collect();
@@ -202,9 +236,9 @@ impl Namespace {
 
 /// Every kind of key that `by_kind` knows.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).chain(OF_LIMITS).copied();
-    let of_others = OF_CONSUMER.iter().chain(OF_LIMIT).copied();
-    [QUEUES, WORKERS, RESULT, UNIQUE].into_iter().chain(of_queue).chain(of_others)
+    let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).chain(OF_LIMITS).chain(OF_OPERATORS).copied();
+    let of_others = OF_CONSUMER.iter().chain(OF_LIMIT).chain(OF_OPERATIONS).copied();
+    [QUEUES, WORKERS, FINISHED, WATCHED].into_iter().chain(OF_ONE).chain(of_queue).chain(of_others)
 }
 
 #[cfg(test)]

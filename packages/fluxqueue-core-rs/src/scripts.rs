@@ -71,27 +71,35 @@ macro_rules! scripts {
 }
 
 scripts! {
-    "open" takes Lives, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result"
-        "finish" "newer" "hold" "settle" "claim";
+    "open" takes Lives, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
+    "exchange" takes Consumer, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead"
+        "result" "finish" "newer" "hold" "settle" "claim" "watch";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result" "finish"
-        "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result"
+    "bury" takes Life, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead" "result"
+        "finish" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead" "result"
         "finish";
-    "reclaim" takes Life, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
-    "promote" takes Promote, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
-    "trim_dead" takes Trim, made of "keys" "clock" "message" "stale";
-    "requeue" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead";
-    "delete" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit" "dead" "result" "finish";
-    "find" takes Caller, made of "keys" "message";
-    "mend_limits" takes Queue, made of "keys" "clock" "message" "lock" "condemn" "arrive" "limit";
+    "reclaim" takes Life, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
+    "promote" takes Promote, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
+    "trim_dead" takes Trim, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "stale"
+        "groups";
+    "requeue" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups" "dead";
+    "delete" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups" "dead"
+        "result" "finish" "removal";
+    "transfer" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups"
+        "removal";
+    "group_dead" takes Queue, made of "keys" "clock" "message" "prefix" "groups";
+    "operate" takes Queue, made of "keys" "message" "prefix";
+    "find" takes Caller, made of "keys" "message" "prefix";
+    "search" takes Caller, made of "keys" "message" "prefix";
+    "mend_limits" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
     "limit_rules" takes Rules, made of "clock";
-    "cancel" takes Caller, made of "keys" "clock" "message" "result" "lock" "condemn" "arrive" "limit";
-    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "lock" "condemn" "arrive" "limit";
+    "cancel" takes Caller, made of "keys" "clock" "message" "prefix" "result" "lock" "condemn" "arrive" "limit";
+    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
-    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "lock" "condemn" "arrive" "limit" "expiry";
+    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit"
+        "expiry";
 }
 
 /// The names of all scripts.
@@ -99,7 +107,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SCRIPTS.iter().map(|script| script.name)
 }
 
+/// The start of the name of a script that writes what it does into the stream `audit`. Its last key
+/// is that stream, and its last arguments are three: `lua/audit/begin.lua` describes them.
+const AUDITED: &str = "audited ";
+
 fn source(name: &str) -> Result<&'static Source> {
+    let name = name.strip_prefix(AUDITED).unwrap_or(name);
     SCRIPTS.iter().find(|script| script.name == name).ok_or_else(|| {
         let known: Vec<_> = names().collect();
         Error::Configuration(format!("no script {name:?}; there are {}", known.join(", ")))
@@ -108,6 +121,19 @@ fn source(name: &str) -> Result<&'static Source> {
 
 /// The whole text of a script. `flags` is false for a server before Redis 7.
 pub fn text(name: &str, flags: bool) -> Result<String> {
+    let text = plain_text(name, flags)?;
+    if !name.starts_with(AUDITED) {
+        return Ok(text);
+    }
+    let begin = include_str!("../python/fluxqueue_core/lua/audit/begin.lua");
+    let end = include_str!("../python/fluxqueue_core/lua/audit/end.lua");
+    Ok(match text.strip_prefix(FLAGS) {
+        Some(text) => format!("{FLAGS}{begin}{text}{end}"),
+        None => format!("{begin}{text}{end}"),
+    })
+}
+
+fn plain_text(name: &str, flags: bool) -> Result<String> {
     let Source { takes, parts, body, .. } = source(name)?;
     let (keys, parts) = match (takes, flags) {
         (Takes::Client | Takes::Locks | Takes::Caller | Takes::Tick | Takes::Schedule | Takes::Rules, _) => {
@@ -223,6 +249,10 @@ mod tests {
         // The first write is the first call of all: a refusal by another command would come before.
         assert_eq!(plain.find("redis.call("), plain.find(FIRST_WRITE.trim_end()));
         assert!(text("nonsense", true).is_err());
+        let audited = text("audited open", true).expect("known");
+        assert_eq!(audited.matches(FLAGS.trim_end()).count(), 1);
+        let whole = text("open", true).expect("known");
+        assert!(audited.starts_with(FLAGS) && audited.contains(&whole[FLAGS.len()..]));
         assert_eq!(text("enqueue", true).expect("known"), enqueue().text);
     }
 

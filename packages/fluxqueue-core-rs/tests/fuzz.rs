@@ -262,7 +262,7 @@ prop_compose! {
         let headers = headers.map(|pairs| serde_json::to_string(&pairs).expect("strings"));
         let head = Head { opts: opts.as_deref().map(str::as_bytes), ..Head::new(ID) };
         let mut out = Vec::new();
-        let tail = Tail { headers: headers.as_deref().map(str::as_bytes), enqueued_at: None };
+        let tail = Tail { headers: headers.as_deref().map(str::as_bytes), ..Tail::default() };
         envelope.write(&mut out, &head, args.as_bytes(), kwargs.as_deref().map(str::as_bytes), &tail);
         let mut raw = Bytes::from(out);
         for _ in 0..failures {

@@ -42,6 +42,7 @@ fn well_formed_messages_are_read_and_rewritten_to_the_byte() {
                 assert_eq!(rewritten, bytes(&vector[name]), "{what}, {name}");
             }
         }
+        assert_eq!(u64::from(m.requeues), vector["requeues"].as_u64().unwrap_or(0), "{what}");
         let numbers = [m.retries, m.deliveries, m.terms.max_retries].map(u64::from);
         let expected = ["retries", "deliveries", "max_retries"].map(|name| vector[name].as_u64().expect("a number"));
         assert_eq!(numbers, expected, "{what}");

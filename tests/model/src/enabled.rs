@@ -154,12 +154,14 @@ impl State {
             }
             match kind {
                 // If it raises anything, it was cancelled.
-                Kind::Good | Kind::MayFail | Kind::Snoozes | Kind::Endless if stage == Stage::Stopping => {
+                Kind::Good | Kind::MayFail | Kind::MayDie | Kind::Snoozes | Kind::Endless
+                    if stage == Stage::Stopping =>
+                {
                     end(Outcome::Cancelled);
                 }
                 Kind::MayFail if message.retries() < MAX_RETRIES => end(Outcome::Retry),
                 Kind::Snoozes if message.snoozes() < MAX_SNOOZES => end(Outcome::Later),
-                Kind::MayFail | Kind::Snoozes => end(Outcome::Dead),
+                Kind::MayFail | Kind::MayDie | Kind::Snoozes => end(Outcome::Dead),
                 Kind::Poison => out.push(Poison { at }),
                 Kind::Good | Kind::Endless => (),
             }

@@ -63,6 +63,10 @@ impl State {
         if self.consumers[id].score == Score::Tombstone || message.is_stale() && outcome.is_of_attempt() {
             return Err(Violation::SettledWhatItLost);
         }
+        // Before an operator has requeued the task, an attempt had this outcome.
+        if self.requeued.has(task) && !self.begun[task] && outcome.is_of_attempt() {
+            return Err(Violation::SettledWhatItLost);
+        }
         let message = message.plain();
         if let Some(fate) = outcome.ends() {
             let spares = match outcome {

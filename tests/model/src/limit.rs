@@ -99,6 +99,11 @@ impl State {
             self.overlooked.remove(condemned.task());
             let home = self.home(condemned, scope);
             self.list(home).push(condemned);
+            // It took the last place. A rule applies to all of the line, so the script looks at no
+            // further message, even if that is condemned.
+            if condemned.condemned().is_none() && !scope.is(Mutant::CallsPastTheLimit) {
+                return;
+            }
         }
     }
 

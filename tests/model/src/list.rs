@@ -18,7 +18,8 @@ pub enum Why {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Msg(NonZeroU16);
 
-const FIELD: u16 = 0b1_1111; // bit 0 is always set
+const REQUEUED: u16 = 0x4000;
+const FIELD: u16 = 0b1_1111 | REQUEUED; // bit 0 is always set
 const STALE: u16 = 0x20;
 const DURING: u16 = 0x40;
 const EXPIRED: u16 = 0x100;
@@ -97,6 +98,11 @@ impl Msg {
         self.with(1 << 4, true)
     }
 
+    /// The first attempt again, after an operator has requeued the task.
+    pub fn requeued(self) -> Msg {
+        self.with(REQUEUED, true)
+    }
+
     /// The message after the task has put itself off.
     pub fn snoozed(self) -> Msg {
         Msg(self.0.saturating_add(SNOOZE))
@@ -166,7 +172,15 @@ impl fmt::Debug for Msg {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let name = if self.task() == 0 { 'A' } else { 'B' };
         write!(f, "{name}{}/{}", self.deliveries(), self.retries())?;
-        let marks = [(STALE, "?"), (EXPIRED, "x"), (CANCELLED, "c"), (3 * SNOOZE, "s"), (CUT_OFF, "b"), (TOLD, "t")];
+        let marks = [
+            (STALE, "?"),
+            (EXPIRED, "x"),
+            (CANCELLED, "c"),
+            (3 * SNOOZE, "s"),
+            (CUT_OFF, "b"),
+            (TOLD, "t"),
+            (REQUEUED, "q"),
+        ];
         marks.iter().filter(|(mark, _)| self.bits() & mark > 0).try_for_each(|(_, name)| f.write_str(name))
     }
 }

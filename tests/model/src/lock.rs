@@ -40,7 +40,14 @@ impl State {
             Conflict::Replace => !self.can_be_replaced(scope, 1 - task),
             Conflict::Debounce => false,
         };
-        is_held && waits || self.throttled
+        is_held && waits || self.throttled || scope.same_id && self.has_id(scope, 1 - task)
+    }
+
+    /// Whether a task has the lock of the id that both calls choose. A script that condemns its message
+    /// leaves that lock alone (`condemned` in lua/lib/lock.lua).
+    fn has_id(&self, scope: &Scope, task: usize) -> bool {
+        let is_condemned = || self.messages().any(|m| m.task() == task && m.condemned().is_some());
+        self.fates[task] == Fate::Open && !(scope.is(Mutant::CondemnFreesId) && is_condemned())
     }
 
     /// Whether a task that has the lock is still delayed, as it was enqueued (`waits` in

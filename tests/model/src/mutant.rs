@@ -158,6 +158,8 @@ pub enum Mutant {
     ReplacedStays,
     /// A call that debounces leaves the lock of a task that is due or runs to that task.
     DebounceLeavesLock,
+    /// A script that condemns a message frees the lock of its id.
+    CondemnFreesId,
     /// The end of a task frees a lock that only its time may free.
     EndFreesThrottle,
     /// `delete` ends a task that has left its place meanwhile.
@@ -168,10 +170,12 @@ pub enum Mutant {
     RequeueUnchecked,
     /// `requeue` enqueues a task although another one has its lock.
     RequeueIgnoresLock,
+    /// A requeued task has the field of its first attempt.
+    RequeueKeepsField,
 }
 
 /// Every mutant.
-pub const ALL: [Mutant; 82] = [
+pub const ALL: [Mutant; 84] = [
     Mutant::AdoptedIsHandedOut,
     Mutant::OldIdSettles,
     Mutant::OldIdClaims,
@@ -249,9 +253,11 @@ pub const ALL: [Mutant; 82] = [
     Mutant::ReplacesWhatRuns,
     Mutant::ReplacedStays,
     Mutant::DebounceLeavesLock,
+    Mutant::CondemnFreesId,
     Mutant::EndFreesThrottle,
     Mutant::DeleteUnchecked,
     Mutant::DeleteKeepsLock,
     Mutant::RequeueUnchecked,
     Mutant::RequeueIgnoresLock,
+    Mutant::RequeueKeepsField,
 ];

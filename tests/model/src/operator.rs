@@ -40,7 +40,8 @@ impl State {
         (is_dead && !is_requeued || again) && !is_held
     }
 
-    /// requeue.lua: the task begins again, without its counts and what its end has told.
+    /// requeue.lua: the task begins again, without its counts and what its end has told, and with
+    /// another field than before.
     pub fn requeue(&mut self, scope: &Scope, task: usize) {
         self.requeued.add(task);
         self.fates[task] = Fate::Open;
@@ -48,7 +49,9 @@ impl State {
         self.begun[task] = false;
         self.bound[task] = scope.version2[task];
         self.freed[task] = false;
-        self.arrive(Msg::new(task), scope, false);
+        let first = Msg::new(task);
+        let again = if scope.is(Mutant::RequeueKeepsField) { first } else { first.requeued() };
+        self.arrive(again, scope, false);
         self.guard(scope);
     }
 }

@@ -43,6 +43,8 @@ pub enum Violation {
     HeldPastStart,
     /// Two tasks have one lock.
     LockShared,
+    /// Two tasks with one id are in the queue.
+    IdShared,
     /// A call was enqueued before the time of the one that throttles it was over.
     ThrottleBroken,
     /// A condemned task has begun.
@@ -80,7 +82,7 @@ pub enum Violation {
 }
 
 /// Every property that a broken protocol can violate.
-pub const ALL: [Violation; 32] = [
+pub const ALL: [Violation; 33] = [
     Violation::Lost,
     Violation::InTwoPlaces,
     Violation::NeverEnds,
@@ -97,6 +99,7 @@ pub const ALL: [Violation; 32] = [
     Violation::FreedTooSoon,
     Violation::HeldPastStart,
     Violation::LockShared,
+    Violation::IdShared,
     Violation::ThrottleBroken,
     Violation::CondemnedBegun,
     Violation::BegunAfterExpiry,
@@ -140,6 +143,9 @@ pub fn check(state: &State, scope: &Scope) -> Result<(), Violation> {
     }
     if scope.one_lock && state.bound == [true; 2] {
         return Err(Violation::LockShared);
+    }
+    if scope.same_id && state.fates == [Fate::Open; 2] {
+        return Err(Violation::IdShared);
     }
     for (at, worker) in state.workers.iter().enumerate() {
         let idle = worker.scripts.is_none() && worker.blocking == Blocking::Idle && !worker.broken;

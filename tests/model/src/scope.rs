@@ -11,6 +11,8 @@ pub enum Kind {
     Good,
     /// Its first attempt may fail; the second succeeds or fails for good.
     MayFail,
+    /// Its first attempt may fail for good.
+    MayDie,
     /// Its first two attempts may put it off; the third succeeds, or puts it off too often.
     Snoozes,
     /// It runs until it is cancelled.
@@ -43,6 +45,8 @@ pub struct Scope {
     /// Whether both tasks want the same lock, so that one waits for the other before it is
     /// enqueued.
     pub one_lock: bool,
+    /// Whether both calls choose the same id. It is a lock until the end of its task.
+    pub same_id: bool,
     /// Whether both tasks have one limit: one at once.
     pub limited: bool,
     /// Whether that limit has a rate: one in a tick.
@@ -94,6 +98,7 @@ impl Scope {
         tasks: GOOD,
         version2: [false; 2],
         one_lock: false,
+        same_id: false,
         limited: false,
         has_rate: false,
         conflict: Conflict::Skip,
@@ -242,6 +247,11 @@ impl Scope {
             Scope::cancelled("cancels, and a worker is drained", &[Drain]),
             Scope::cancelled("cancels, and Redis restarts", &[Restart]),
             Scope { priorities: [3, 5], version2: [true; 2], ..Scope::cancelled("cancels and priorities", &[Kill]) },
+            Scope {
+                same_id: true,
+                version2: [true; 2],
+                ..Scope::cancelled("cancels, both calls have one id", &[Kill, Break])
+            },
             Scope {
                 tasks: POISON,
                 cancels: [false, true],

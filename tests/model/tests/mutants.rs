@@ -41,6 +41,8 @@ const PRIORITIZED: Scope = Scope { faults: 0, ..Scope::prioritized("priorities",
 const LOCK_EXPIRES: Scope = Scope { workers: 1, ..Scope::locked("a lock runs out", 1, &[Fault::LockExpires]) };
 const DELAYED: Scope = Scope::delayed("a lock, delayed", 0, &[]);
 const OPERATED: Scope = Scope::operated("an operator", 0, &[]);
+const OPERATED_BREAK: Scope =
+    Scope { tasks: [Kind::MayDie, Kind::Good], ..Scope::operated("an operator, broken", 1, &[Fault::Break]) };
 const CANCELLED: Scope = Scope { faults: 0, ..Scope::cancelled("cancelled", &[]) };
 const CANCELLED_KILL: Scope = Scope::cancelled("cancelled, killed", &[Fault::Kill]);
 const CANCELLED_BREAK: Scope = Scope::cancelled("cancelled, broken", &[Fault::Break]);
@@ -87,11 +89,13 @@ caught! {
     a_call_replaces_a_task_that_runs: ReplacesWhatRuns in Scope { conflict: Conflict::Replace, ..DELAYED } => InTwoPlaces;
     a_replaced_message_stays: ReplacedStays in Scope { conflict: Conflict::Replace, ..DELAYED } => InTwoPlaces;
     a_debounce_leaves_the_lock: DebounceLeavesLock in Scope { conflict: Conflict::Debounce, ..DELAYED } => FreedTooSoon;
+    a_condemned_message_frees_its_id: CondemnFreesId in Scope { same_id: true, ..CANCELLED } => IdShared;
     an_end_frees_the_lock_of_a_throttled_call: EndFreesThrottle in Scope { throttles: true, ..Scope::SMALL } => ThrottleBroken;
     a_delete_of_a_message_that_is_gone: DeleteUnchecked in OPERATED => InTwoPlaces;
     a_delete_keeps_the_lock: DeleteKeepsLock in OPERATED => LeftBehind;
     a_second_requeue: RequeueUnchecked in OPERATED => InTwoPlaces;
     a_requeue_ignores_the_lock: RequeueIgnoresLock in OPERATED => LockShared;
+    a_requeued_task_has_its_old_field: RequeueKeepsField in OPERATED_BREAK => SettledWhatItLost;
     no_guard: NoGuard in PRIORITIZED => IdleBesidePrioritized;
     no_exchange_after_a_prioritized_blmove: NoPromptExchange in PRIORITIZED => IdleBesidePrioritized;
     promote_does_not_mend_the_guard: PromoteDoesNotGuard in Scope { faults: 1, kinds: &[Fault::Kill], ..PRIORITIZED } => IdleBesidePrioritized;

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
 import pytest
-from fluxqueue import ConfigurationError, FluxQueue, TaskHandle
-from fluxqueue.task_ids import LONGEST_ID, read_task_id
+from fluxqueue import (
+    ConfigurationError,
+    FluxQueue,
+    ResultDeadlock,
+    TaskHandle,
+    gather_results_sync,
+    served,
+)
+from fluxqueue_core.task_ids import LONGEST_ID, read_task_id
 
 ID = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
 # docs/protocol.md names it, for clients in other languages.
@@ -68,3 +76,25 @@ def test_a_bad_queue_is_refused(queue: Any, error: type[Exception], said: str) -
 
 def test_the_package_exports_the_class() -> None:
     assert isinstance(app.handle(ID), TaskHandle) and not app.handle(ID).created
+
+
+def test_only_a_queue_of_the_workers_namespace_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "_served", frozenset({"default"}))
+    monkeypatch.setattr(served, "_namespace", "shop")
+    url = "redis://127.0.0.1:1"
+    with pytest.raises(ResultDeadlock):
+        FluxQueue(url, namespace="shop").handle(ID)._check(False, 1)
+    FluxQueue(url, namespace="blog").handle(ID)._check(False, 1)
+    FluxQueue(url, namespace="").handle(ID)._check(False, 1)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 10**400, "5", None, True])
+def test_a_timeout_is_a_number_of_seconds_up_to_a_year(timeout: Any) -> None:
+    """Some event loops can't wait for an infinite time."""
+    handle = app.handle(ID)
+    with pytest.raises(ValueError, match=r"timeout is .*; give seconds from 0 to 31536000"):
+        handle.result(timeout)
+    with pytest.raises(ValueError, match="timeout is"):
+        asyncio.run(handle.result_async(timeout))
+    with pytest.raises(ValueError, match="timeout is"):
+        gather_results_sync([handle], timeout)

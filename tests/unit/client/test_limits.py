@@ -96,7 +96,7 @@ def test_a_limit_can_not_be_changed() -> None:
     assert stripe == Limit("stripe", "25/s", 5)
     with pytest.raises(FrozenInstanceError):
         stripe.rate = "26/s"  # type: ignore[misc]
-    assert stripe.rules == LimitRules(5, 40_000, 1)
+    assert stripe.rules == LimitRules(5, 43_479, 3)
 
 
 def test_a_route_learns_the_numbers_of_the_limit() -> None:
@@ -107,7 +107,7 @@ def test_a_route_learns_the_numbers_of_the_limit() -> None:
     assert limit(concurrency=10) == (10, 0, 1)
     assert limit(rate="100/m") == (0, 600_000, 1)
     assert limit(rate="100/m", burst=7, concurrency=3) == (3, 600_000, 7)
-    assert limit(limit=stripe, limit_key="a") == (5, 40_000, 1)
+    assert limit(limit=stripe, limit_key="a") == (5, 43_479, 3)
 
 
 def test_only_limited_tasks_have_their_class() -> None:
@@ -156,7 +156,7 @@ def test_equal_keys_have_equal_digests_whatever_names_them() -> None:
     assert len(keys) == 3
 
 
-def test_the_own_limit_of_a_task_has_its_name() -> None:
+def test_a_tasks_own_limit_has_the_tasks_name() -> None:
     task = unreachable().task(name="mail", rate="1/s")(lambda a: None)
     found = limit_rule(task)
     assert found is not None
@@ -215,3 +215,21 @@ def test_a_limited_task_can_not_be_a_callback() -> None:
     alert = app.task(name="alert", concurrency=1)(lambda failure: None)
     with pytest.raises(ConfigurationError, match="on_failure: task 'alert' has a limit"):
         declare(on_failure=alert)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_limited_task_can_not_be_a_callback_by_its_name(is_first: bool) -> None:
+    client = unreachable()
+
+    def alert() -> None:
+        client.task(name="alert", concurrency=1)(lambda failure: None)
+
+    def work() -> None:
+        client.task(name="work", on_failure="alert")(lambda: None)
+
+    # In another queue it is another task.
+    client.task(name="alert", queue="other", concurrency=1)(lambda failure: None)
+    first, second = (alert, work) if is_first else (work, alert)
+    first()
+    with pytest.raises(ConfigurationError, match="on_failure of task 'work': task 'alert' has a"):
+        second()

@@ -173,7 +173,7 @@ def test_an_interval_has_a_start_and_an_end() -> None:
         ({"every": 5, "tz": "UTC"}, ConfigurationError, "an interval has no time zone"),
         ({"every": 0.5}, ConfigurationError, "1 second to 365 days"),
         ({"every": timedelta(days=366)}, ConfigurationError, "365 days"),
-        ({"every": "5"}, TypeError, "must be a number"),
+        ({"every": "5"}, TypeError, "must be seconds or a timedelta"),
         ({"every": 5, "catch_up": 0}, ConfigurationError, "give 1 to 100"),
         ({"every": 5, "catch_up": 101}, ConfigurationError, "give 1 to 100"),
         ({"every": 5, "catch_up": "all"}, TypeError, "'none', 'latest' or an int"),

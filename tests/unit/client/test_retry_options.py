@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from fluxqueue import ConfigurationError, FluxQueue, FluxQueueError, Reject, Retry, RetryPolicy
+from fluxqueue import (
+    ConfigurationError,
+    FluxQueue,
+    FluxQueueError,
+    Reject,
+    Retry,
+    RetryPolicy,
+    Snooze,
+)
 
 NAN = float("nan")
 # Values that no type checker accepts.
@@ -221,6 +230,13 @@ def test_a_wrong_policy_or_retry_is_refused(
 ) -> None:
     with pytest.raises(error, match=said):
         make()
+
+
+def test_the_delay_of_a_retry_or_a_snooze_may_be_a_timedelta() -> None:
+    assert Retry(delay=timedelta(minutes=1)).delay == 60
+    assert Snooze("no file", delay=timedelta(milliseconds=1)).delay == 0.001
+    with pytest.raises(ConfigurationError, match=r"delay of Snooze is -1\.0"):
+        Snooze(delay=timedelta(seconds=-1))
 
 
 def test_later_changes_of_the_callers_list_and_dict_change_nothing() -> None:

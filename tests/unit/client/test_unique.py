@@ -4,11 +4,22 @@ pay for them."""
 from __future__ import annotations
 
 import inspect
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 from typing import Any, get_args
 from uuid import UUID
 
 import pytest
-from fluxqueue import AsyncTask, ConfigurationError, FluxQueue, Task
+from fluxqueue import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    AsyncTask,
+    ConfigurationError,
+    FluxQueue,
+    Task,
+)
 from fluxqueue.arguments_by_name import bound
 from fluxqueue.keyed_task import KeyedAsyncTask, KeyedTask, KeyedTypedTask
 from fluxqueue.lock_rule import LockRule, lock_rule
@@ -43,8 +54,12 @@ async def key(order: int) -> int:
         ),
         ({"unique": True, "unique_until": "end"}, ConfigurationError, "give one of done, start"),
         ({"unique": True, "unique_until": 1}, TypeError, "unique_until must be a str"),
-        ({"unique": True, "unique_ttl": 0}, ConfigurationError, "unique_ttl is 0; give seconds"),
-        ({"unique": True, "unique_ttl": None}, TypeError, "unique_ttl must be a number of seconds"),
+        ({"unique": True, "unique_ttl": 0}, ConfigurationError, r"unique_ttl is 0; .*\(a year\)$"),
+        (
+            {"unique": True, "unique_ttl": None},
+            TypeError,
+            "unique_ttl must be a number of seconds, not NoneType",
+        ),
         ({"unique": True, "on_conflict": "no"}, ConfigurationError, "skip, raise, replace"),
         ({"unique_until": "start"}, ConfigurationError, "says nothing without unique"),
         ({"unique": False, "on_conflict": "raise"}, ConfigurationError, "nothing without unique"),
@@ -172,6 +187,94 @@ def test_a_digest_depends_on_the_task_and_the_key_alone() -> None:
     assert len({*others, digest(two, 1)}) == 7
     # It must never change: other processes, and other releases, have it too.
     assert digest(one, 1) == "2413100f9187912508d3fc3b2dcee6a3"
+
+
+class Colour(Enum):
+    RED = "red"
+    NONE = math.nan
+
+
+@dataclass
+class Point:
+    x: int = 1
+    y: float = 2.0
+
+
+def made_in_another_order() -> Point:
+    point = Point.__new__(Point)
+    point.y, point.x = 2.0, 1
+    return point
+
+
+# Values that a function `unique` returns, and their keys as JSON.
+KEYS: list[tuple[Any, str]] = [
+    (0, "0"),
+    (0.0, "0.0"),
+    (-0.0, "-0.0"),
+    (False, "false"),
+    (1, "1"),
+    (1.0, "1.0"),
+    (True, "true"),
+    ("1", '"1"'),
+    (2**64 - 1, "18446744073709551615"),
+    (-(2**63), "-9223372036854775808"),
+    ((1, None), "[1,null]"),
+    ([1, None], "[1,null]"),
+    ({"b": 1, "a": {"d": 2, "c": 3}}, '{"a":{"c":3,"d":2},"b":1}'),
+    (Colour.RED, '"red"'),
+    (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+    (Point(), '{"x":1,"y":2.0}'),
+    ([made_in_another_order()], '[{"x":1,"y":2.0}]'),
+]
+
+# Values that it may not return, and the errors.
+NO_KEYS: list[tuple[Any, type[Exception], str]] = [
+    (None, TypeError, "returned None for a call"),
+    (math.nan, ArgumentValueError, "the function unique returned a NaN or an infinity"),
+    (math.inf, ArgumentValueError, "a NaN or an infinity"),
+    ([{"a": -math.inf}], ArgumentValueError, "a NaN or an infinity"),
+    (Point(y=math.nan), ArgumentValueError, "a NaN or an infinity"),
+    (Colour.NONE, ArgumentValueError, "a NaN or an infinity"),
+    (2**64, ArgumentTypeError, "a key of type int .*64-bit"),
+    (-(2**63) - 1, ArgumentTypeError, "a key of type int .*64-bit"),
+    ({1: 2}, ArgumentTypeError, "a key of type dict .*must be str"),
+    ({Colour.RED: 2}, ArgumentTypeError, "a key of type dict .*must be str"),
+    ({1}, ArgumentTypeError, "a key of type set"),
+    (frozenset(), ArgumentTypeError, "a key of type frozenset"),
+    (b"a", ArgumentTypeError, "a key of type bytes"),
+    (1j, ArgumentTypeError, "a key of type complex"),
+    (Decimal(1), ArgumentTypeError, "a key of type Decimal"),
+    (object(), ArgumentTypeError, "a key of type object"),
+    (Point, ArgumentTypeError, "a key of type type"),
+    ("\ud800", ArgumentTypeError, "a key of type str .*surrogates"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), KEYS)
+def test_a_value_that_json_carries_is_a_key(value: Any, text: str) -> None:
+    def work(a: Any) -> None: ...
+
+    of = rule(work, lambda a: a)
+    assert of.of_key(of.key((value,), {}), has_chosen_id=False)[1] == f"work {text}"
+
+
+@pytest.mark.parametrize(("value", "kind", "said"), NO_KEYS)
+def test_another_key_is_an_error_at_the_call(value: Any, kind: type[Exception], said: str) -> None:
+    def work(a: int) -> None: ...
+
+    task = FluxQueue("redis://127.0.0.1:1").task(unique=lambda a: value)(work)
+    with pytest.raises(kind, match=said):
+        task.enqueue(1)
+    with pytest.raises(kind, match=said):
+        task.enqueue_many([(1,)])
+
+
+def test_a_default_that_json_can_not_carry_is_the_same_in_all_calls() -> None:
+    def work(a: float = math.nan, b: int = 2**64, c: float = 0.5) -> None: ...
+
+    of = rule(work)
+    _, text, _ = of.of_key(of.key((), {}), has_chosen_id=False)
+    assert text == 'work {"a":{"default":"a"},"b":{"default":"b"},"c":0.5}'
 
 
 def test_the_text_beside_a_lock_is_short() -> None:

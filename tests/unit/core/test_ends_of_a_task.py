@@ -60,6 +60,9 @@ TO_A_LIST = {
     # Into the line of a limit: to its head if it returns.
     ("RPUSH", "LINE .. digest"): ["lib/limit.lua"],
     ("LPUSH", "LINE .. digest"): ["lib/limit.lua"],
+    # From there to the end of its list. The other one asks for the right: no list has this name.
+    ("LMOVE", "line"): ["lib/limit.lua"],
+    ("LMOVE", "LINE"): ["lib/limit.lua"],
     # The inbox of a tombstone.
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
     # Back where it was: it has not been claimed.
@@ -70,6 +73,8 @@ TO_A_LIST = {
     ("LPUSH", "PENDING"): [
         *("enqueue.lua", "enqueue_unique.lua", "lib/finish.lua", "lib/one_call.lua", "tick.lua")
     ],
+    # Into another queue, whose scheduler brings it to its list.
+    ("ZADD", "TARGET"): ["transfer.lua"],
     # And: a retry or a name that is not known; a newer version.
     # And: a call that follows an end, where no list takes it.
     ("ZADD", "DELAYED"): [
@@ -80,18 +85,19 @@ TO_A_LIST = {
 }
 OUT_OF_A_LIST = {
     # A condemned message is in its place; or it has ended.
-    ("LREM", "list"): ["cancel.lua", "delete.lua"],
-    ("ZREM", "zset"): ["delete.lua"],
+    ("LREM", "list"): ["cancel.lua", "lib/removal.lua"],
+    ("ZREM", "zset"): ["lib/removal.lua"],
     # Called, at its new place by then. The others ask for the right, and remove nothing.
-    ("RPOP", "LINE .. digest"): ["lib/limit.lua", "lib/limit.lua", "lib/limit.lua"],
+    ("RPOP", "line"): ["lib/limit.lua", "lib/limit.lua"],
+    ("RPOP", "LINE .. head.digest"): ["lib/limit.lua"],
     # A condemned message that waited in a line.
     ("LREM", "line"): ["cancel.lua"],
     # Replaced by another task; run before it is due. One of two in a file asks for the right.
     ("ZREM", "DELAYED"): [
         *("cancel.lua", "enqueue_unique.lua", "enqueue_unique.lua"),
-        *("requeue.lua", "requeue.lua"),
+        *("requeue.lua", "requeue.lua", "transfer.lua"),
     ],
-    ("ZREM", "PRIORITIZED"): ["cancel.lua", "cancel.lua"],
+    ("ZREM", "PRIORITIZED"): ["cancel.lua", "cancel.lua", "transfer.lua"],
     ("RPOP", "source"): ["lib/claim.lua"],
     ("RPOP", "OWN_INBOX"): ["lib/hold.lua"],
     ("LPOP", "OWN_INBOX"): ["reclaim.lua"],
@@ -158,21 +164,33 @@ CALLS_TOUCHED = {
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
     "arrivals().guard()": [
-        *("cancel.lua", "delete.lua", "exchange.lua", "open.lua", "promote.lua", "requeue.lua")
+        *("cancel.lua", "delete.lua", "exchange.lua", "open.lua", "promote.lua", "requeue.lua"),
+        "transfer.lua",
     ],
     "arrivals().guard_front()": [
         *("bury.lua", "enqueue_unique.lua", "mend_limits.lua"),
         *("move.lua", "reclaim.lua", "tick.lua"),
     ],
 }
+OUT_OF_THE_DEAD_SET = [
+    *("delete.lua", "requeue.lua", "requeue.lua"),
+    *("transfer.lua", "transfer.lua", "trim_dead.lua"),
+]
+# Each way out of the dead set is one out of the index of its groups.
+GROUPS = {
+    "dead_groups().join(died, entry, message, reason)": ["group_dead.lua"],
+    "dead_groups().leave({ARGV[i]})": ["group_dead.lua"],
+    "dead_groups().leave({entry})": ["delete.lua", "requeue.lua", "transfer.lua"],
+    "dead_groups().leave(gone)": ["trim_dead.lua"],
+}
 DEAD_SET = {
     ("ZADD", "DEAD"): ["lib/dead.lua"],
     ("HSET", "DEAD_MESSAGES"): ["lib/dead.lua"],
     ("HSET", "DEAD_REASONS"): ["lib/dead.lua"],
     # The first of two in a file asks for the right, and removes nothing.
-    ("ZREM", "DEAD"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
-    ("HDEL", "DEAD_MESSAGES"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
-    ("HDEL", "DEAD_REASONS"): ["delete.lua", "requeue.lua", "requeue.lua", "trim_dead.lua"],
+    ("ZREM", "DEAD"): OUT_OF_THE_DEAD_SET,
+    ("HDEL", "DEAD_MESSAGES"): OUT_OF_THE_DEAD_SET,
+    ("HDEL", "DEAD_REASONS"): OUT_OF_THE_DEAD_SET,
 }
 # A lock is taken by a client's call or for a run of a periodic task, and again by a retry or rescue
 # of its task. Each end frees it.
@@ -180,16 +198,25 @@ DEAD_SET = {
 LOCKS = {
     ("HSET", "key"): ["enqueue_unique.lua", "enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
     ("HDEL", "key"): [*["enqueue_unique.lua"] * 3, "lib/lock.lua"],
-    ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua", "tick.lua"],
+    # And: the numbers for a reader who watches.
+    ("PEXPIRE", "key"): ["enqueue_unique.lua", "lib/lock.lua", "lib/watch.lua", "tick.lua"],
     ("HDEL", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "UNIQUE"): ["enqueue_unique.lua"],
     ("PEXPIRE", "unique"): ["tick.lua"],
 }
+# Counts and reports of workers, while a reader watches.
+NUMBERS = {
+    ("HINCRBY", "key"): ["lib/watch.lua", "lib/watch.lua"],
+    ("HSET", "KEYS[at + 3]"): ["lib/watch.lua"],
+    ("PEXPIRE", "KEYS[at + 3]"): ["lib/watch.lua"],
+}
 # Some of these ask for the right, and change nothing.
 LIMITS = {
-    ("ZADD", "PLACES .. digest"): ["lib/limit.lua", "lib/limit.lua"],
-    ("ZREM", "PLACES .. digest"): ["lib/limit.lua", "lib/limit.lua", "lib/limit.lua"],
-    ("ZREM", "places"): ["mend_limits.lua"],
+    ("ZADD", "PLACES .. digest"): ["lib/limit.lua"],
+    ("ZADD", "places"): ["lib/limit.lua"],
+    ("ZREM", "PLACES .. digest"): ["lib/limit.lua"],
+    ("ZREM", "PLACES .. head.digest"): ["lib/limit.lua"],
+    ("ZREM", "places"): ["lib/limit.lua", "mend_limits.lua"],
 }
 # A result is kept by `finish`, and by `cancel` for a task that waits. The first of each asks for
 # the right, and writes nothing.
@@ -203,13 +230,17 @@ RESULTS = {
 # The keys that say nothing about where a message is.
 WITHOUT_MESSAGES = {
     *("CONSUMERS", "SWEEP", "STATS", "PAUSED", "NEWER", "WORKERS", "CANCELLED"),
+    "FINISHED",
     # The messages of periodic tasks are not tasks yet.
     *("PERIODIC", "PERIODIC_MESSAGES", "PERIODIC_DUE", "PERIODIC_RUNS"),
     *("PERIODIC_CHANGED", "PERIODIC_SEEN"),
     *("LIMITS", "TAT", "TEXTS", "RULES", "SEEN"),
+    *("STRIKES", "AUDIT"),
+    # The index of the groups of the dead set.
+    *("texts", "groups_of", "before .. ':' .. digest", "before .. ':' .. digests[i]"),
 }
 READING = {
-    *("HGETALL", "HLEN", "ZCOUNT"),
+    *("HGETALL", "HLEN", "ZCOUNT", "ZREVRANK"),
     *("TIME", "TYPE", "EXISTS", "HEXISTS", "HGET", "HMGET", "HSCAN", "HVALS", "LINDEX", "LLEN"),
     *("HKEYS", "LPOS", "ZMSCORE", "LRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
 }
@@ -315,7 +346,7 @@ def test_the_page_has_every_end_with_its_counter() -> None:
 
 def test_the_list_of_all_ways_of_a_message_is_complete() -> None:
     listed = [OUT_OF_THE_CLAIMED_HASH, INTO_THE_CLAIMED_HASH, TO_A_LIST, OUT_OF_A_LIST, DEAD_SET]
-    listed += [RESULTS, LOCKS, LIMITS]
+    listed += [RESULTS, LOCKS, NUMBERS, LIMITS]
     everything = {way: files for ways in listed for way, files in ways.items()}
     assert len(everything) == sum(map(len, listed))
     assert {way: sorted(files) for way, files in writes().items()} == everything
@@ -334,6 +365,10 @@ def test_every_way_through_a_limit_is_listed() -> None:
     assert found("limited.handed") | found("limits().handed") == HANDED
     calls = found("limits_made.call_touched") | found("limits().call_touched")
     assert calls == CALLS_TOUCHED
+
+
+def test_the_index_of_groups_follows_the_dead_set() -> None:
+    assert found("dead_groups().join") | found("dead_groups().leave") == GROUPS
 
 
 def test_settle_and_move_look_the_message_up_before_they_end_it() -> None:

@@ -38,6 +38,7 @@ def test_well_formed_messages_are_read(vector: dict[str, Any]) -> None:
     assert parts["kwargs"] == (vector["kwargs"].encode() if vector["kwargs"] else None)
     for name in ("retries", "deliveries", "max_retries", "enqueued_at"):
         assert parts[name] == vector[name]
+    assert parts["requeues"] == vector.get("requeues", 0)
     assert parts["timeout"] == vector.get("timeout")
     assert parts["timeout_wins"] is vector.get("timeout_wins", False)
     assert parts["on_failure"] == vector.get("on_failure")

@@ -1,85 +1,28 @@
-"""Rates, and the names of limits and their keys in Redis."""
+"""The rules of limits, and the names of limits and their keys in Redis."""
 
 from __future__ import annotations
 
 import pytest
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.limits import (
-    LONGEST_PERIOD,
     LimitRules,
     check_limit_name,
     key_digest,
     key_text,
     limit_digest,
-    read_rate,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-
-@pytest.mark.parametrize(
-    ("rate", "period"),
-    [
-        ("25/s", 40_000),
-        ("100/m", 600_000),
-        ("60/h", 60_000_000),
-        ("1/d", 86_400_000_000),
-        ("10/30s", 3_000_000),
-        ("5000/s", 200),
-        ("1000000/s", 1),
-        ("1/365d", LONGEST_PERIOD),
-        ("3/s", 333_334),
-    ],
-)
-def test_a_rate_is_the_microseconds_between_two_begins(rate: str, period: int) -> None:
-    assert read_rate(rate) == period
-
-
-@given(st.integers(1, 1_000_000), st.integers(1, 3_600))
-def test_a_rate_is_never_exceeded(count: int, seconds: int) -> None:
-    period = read_rate(f"{count}/{seconds}s")
-    # From a begin on, at most `count` tasks begin in less than `seconds`.
-    assert period * count >= seconds * 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("rate", "said"),
-    [
-        ("", "give a number, a slash and s, m, h or d"),
-        ("25", "give a number, a slash and s, m, h or d"),
-        ("25/w", "give a number, a slash and s, m, h or d"),
-        ("25 /s", "give a number, a slash and s, m, h or d"),
-        ("2.5/s", "give a number, a slash and s, m, h or d"),
-        ("-1/s", "give a number, a slash and s, m, h or d"),
-        ("\u0663/s", "give a number, a slash and s, m, h or d"),
-        ("0/s", "nothing would ever begin"),
-        ("5/0m", "for no time"),
-        ("1000001/s", "at most 1000000 in a second"),
-        ("1/366d", "at least 1 in 365 days"),
-    ],
-)
-def test_another_rate_is_refused(rate: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
-        read_rate(rate)
-    assert f"the rate is {rate!r}" in str(caught.value)
-
-
-@given(st.integers(1, LONGEST_PERIOD))
-def test_a_rate_is_shown_as_it_is_read(period: int) -> None:
-    rate = LimitRules(period=period).rate
-    assert rate is not None and read_rate(rate) == period
-
-
-@pytest.mark.parametrize("rate", ["25/s", "100/m", "3/s", "1/365d", "5000/s", "7/h", "1/d"])
-def test_a_short_rate_is_shown_short(rate: str) -> None:
-    assert LimitRules(period=read_rate(rate)).rate == rate
+from fluxqueue_core.rates import read_rate
 
 
 def test_rules_are_text_for_people_and_for_redis() -> None:
-    rules = LimitRules(5, 40_000, 3)
-    assert str(rules) == "5 at once, 25/s in bursts of 3"
-    assert rules.record("stripe") == b"5:40000:3 stripe"
+    rules = LimitRules(5, 40_000, 2)
+    assert str(rules) == "5 at once, 25/s in bursts of 2"
+    assert rules.record("stripe") == b"5:40000:2 stripe"
     assert str(LimitRules(0, 40_000, 1)) == "25/s"
+    # The burst that a fast rate has if none is given.
+    fast = LimitRules(0, *read_rate("25/s"))
+    assert (str(fast), fast.rate, fast.given_burst, fast.burst) == ("25/s", "25/s", None, 3)
+    assert (rules.rate, rules.given_burst) == ("25/s", 2)
     assert (str(LimitRules()), LimitRules().rate) == ("no limit", None)
 
 

@@ -69,7 +69,7 @@ def test_every_script_is_made_of_the_parts_that_it_needs_and_no_others() -> None
         for part in made_of:
             # A client's script fails at `maxmemory`; `enqueue` names its own keys.
             head = "#!lua flags=allow-oom\n" + parts["keys"]
-            others = dict.fromkeys(("cancel", "find", "tick"), parts["keys"])
+            others = dict.fromkeys(("cancel", "find", "search", "tick"), parts["keys"])
             others |= {"enqueue": "", "enqueue_unique": "", "schedule": parts["periodic_keys"]}
             others |= {"limit_rules": parts["clock"]}
             head = others.get(name, head)

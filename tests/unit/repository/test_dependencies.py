@@ -137,9 +137,11 @@ NAMES_BEFORE_SPDX = {
     "BSD License": "BSD-3-Clause",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
+# Packages without any such field; their file LICENSE says it. The first has axe-core (MPL-2.0).
+IN_THEIR_FILES = {"axe-playwright-python": "MIT AND MPL-2.0"}
 OURS = [
     *("fluxqueue", "fluxqueue-core", "fluxqueue-worker"),
-    *("fluxqueue-control", "fluxqueue-scheduler"),
+    *("fluxqueue-control", "fluxqueue-scheduler", "fluxqueue-dashboard"),
 ]
 
 
@@ -187,7 +189,8 @@ def licence(of: Distribution) -> str:
         return NAMES_BEFORE_SPDX.get(said, said)
     prefix = "License :: OSI Approved :: "
     names = [c.removeprefix(prefix) for c in metadata.get("classifier", []) if c.startswith(prefix)]
-    return " AND ".join(NAMES_BEFORE_SPDX.get(name, name) for name in names) or "none"
+    named = " AND ".join(NAMES_BEFORE_SPDX.get(name, name) for name in names)
+    return named or IN_THEIR_FILES.get(str(metadata["name"]), "none")
 
 
 def test_every_development_package_is_pinned() -> None:

@@ -26,6 +26,7 @@ PACKAGES = {
     "fluxqueue",
     "fluxqueue_control",
     "fluxqueue_core",
+    "fluxqueue_dashboard",
     "fluxqueue_scheduler",
     "fluxqueue_worker",
 }

@@ -95,3 +95,14 @@ nobody
 def test_only_prose_is_read(file: str, source: str, lines: list[int]) -> None:
     found = [tic.line for text in read(file, source) for tic in find(text)]
     assert sorted(found) == lines
+
+
+def test_texts_of_help_are_read_wherever_they_are() -> None:
+    source = (
+        "import argparse\n"
+        '_VERBS = {"pause": ("pause it", "also if it was paused")}\n'
+        'parser = parser_of(prog, "Pauses queues.", "0, also if it was paused before")\n'
+        'other = call("also if this is not help")\n'
+    )
+    tics = {(tic.line, tic.rule) for text in read("a.py", source) for tic in find(text)}
+    assert tics == {(2, "also where"), (3, "also where")}

@@ -37,7 +37,7 @@ WORKER_SCRIPTS = {"open", "exchange"}
 # cancels tasks the second.
 CLIENT_SCRIPTS = {"enqueue", "enqueue_unique", "cancel"}
 # Only tools of an operator call these; tests/integration/test_acl_operator.py reads their rights.
-OPERATOR_SCRIPTS = {"delete", "find", "requeue"}
+OPERATOR_SCRIPTS = {*("delete", "find", "group_dead", "operate", "requeue", "search", "transfer")}
 # The page adds this for the calls of `on_failure`.
 FOR_CALLBACKS = {"lpush"}
 # The part of `enqueue` for calls with priorities.
@@ -47,11 +47,14 @@ FOR_RESULTS = {"set", "publish", "spublish"}
 # A block of the page for limits adds these, for the roles that do not have them anyway; and the
 # rest is of the functions for limits that the role does not reach.
 FOR_LIMITS = {
-    "worker": {"lpush", "zcard", "zcount"} | {"hlen", "hscan", "zrangebyscore"},
+    "worker": {"lmove", "lpush", "zcard", "zcount"} | {"hlen", "hscan", "zrangebyscore"},
     "scheduler": {"zcount", "hgetall", "zremrangebyscore"},
 }
 # Only workers reach these: they have a grace for messages of newer versions.
 WITH_A_GRACE = {"pexpire", "zremrangebyscore"}
+# A block of the page for the exporter adds these; tests/integration/test_acl_exporter.py runs with
+# them.
+FOR_EXPORTER = {"set", "hgetall", "zcount"}
 # The page adds these for a cluster.
 IN_A_CLUSTER = {"cluster"}
 # The part of `open` that the scheduler reaches: it ends unknown consumers.
@@ -129,7 +132,7 @@ def of_scheduler_source() -> set[str]:
     """The plain commands that the scheduler's modules name."""
     source = "".join(file.read_text() for file in scheduler_modules())
     words = set(re.findall(r'\(\s*"([A-Z]{3,})"', source)) - {*NEVER_GRANTED, *OPTIONAL}
-    return {word.lower() for word in words} - IN_A_CLUSTER
+    return {word.lower() for word in words} - IN_A_CLUSTER - FOR_EXPORTER
 
 
 def test_the_scheduler_uses_a_part_of_the_control_plane() -> None:

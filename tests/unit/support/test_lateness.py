@@ -1,4 +1,4 @@
-"""Tests wait longer by what the machine was late, and not longer."""
+"""Deadlines move by exactly what the machine was late."""
 
 from __future__ import annotations
 

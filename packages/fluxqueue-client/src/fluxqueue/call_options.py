@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from fluxqueue_core.task_ids import read_task_id
+
 from . import peer_names
 from .errors import ConfigurationError
 from .option_checks import (
@@ -18,19 +20,22 @@ from .option_checks import (
     check_priority,
     check_retries,
     check_seconds,
-    check_timeout,
+    is_number,
     kind_of,
 )
 from .task_call import RIVALS, merged
-from .task_ids import read_task_id
 from .unique import OnConflict, Unique, check_on_conflict, check_unique
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_check_expiry = check_seconds("expiry")
+# None means in a call: as without the option.
+_check_timeout = check_seconds("the task's own")
+_check_expiry = check_seconds("the task's own", "seconds, a timedelta, an aware datetime")
 _MS = timedelta(milliseconds=1)
+# The last moment that a message can carry as its expiry, in ms since 1970: in the year 2286.
+_LAST_MOMENT = 9_999_999_999_999
 # Telemetry adds up to three headers; a message has at most 64 with 64 KiB.
 MOST_HEADERS = 32
 MOST_HEADER_BYTES = 16 * 1024
@@ -91,7 +96,7 @@ def read_options(earlier: Mapping[str, Any], given: CallOptions) -> dict[str, An
         if value is None:
             removed |= {name, *RIVALS.get(name, ())}
         elif name == "expires" and isinstance(value, datetime):
-            options["expires_at"] = read_eta(name, value)
+            options["expires_at"] = _read_moment(name, value)
         else:
             options[name] = read(name, value)
     if given.get("delay") is not None and given.get("eta") is not None:
@@ -109,8 +114,10 @@ def read_span(name: str, value: object) -> int:
         if not timedelta() <= value <= timedelta(seconds=LONGEST_DELAY):
             raise ConfigurationError(f"{name} is {value}; give 0 to 365 days")
         return -(-value // _MS)
+    if not is_number(value):
+        raise TypeError(f"{name} must be seconds or a timedelta, not {kind_of(value)}")
     check_delay(name, value)
-    return math.ceil(value * 1000)  # type: ignore[operator]  # a number
+    return math.ceil(value * 1000)
 
 
 def read_eta(name: str, value: object) -> int:
@@ -127,6 +134,16 @@ def read_eta(name: str, value: object) -> int:
             f"datetime.now(UTC) + timedelta(hours=1)"
         )
     return max(-((_EPOCH - value) // _MS), 0)
+
+
+def _read_moment(name: str, value: datetime) -> int:
+    moment = read_eta(name, value)
+    if moment > _LAST_MOMENT:
+        raise ConfigurationError(
+            f"{name} is {value}, too far in the future; give a moment before 2286-11-20, or "
+            f"None for the task's own"
+        )
+    return moment
 
 
 def _read_expires(name: str, value: object) -> float:
@@ -191,10 +208,10 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "eta": read_eta,
     "queue": _read_queue,
     "max_retries": _checked(check_retries),
-    "timeout": _checked(check_timeout),
+    "timeout": _checked(_check_timeout),
     "expires": _read_expires,
     "priority": _checked(check_priority),
-    "result_ttl": _checked(check_seconds("result")),
+    "result_ttl": _checked(_check_timeout),
     "unique": _checked(check_unique),
     "on_conflict": _checked(check_on_conflict),
     "task_id": _read_id,

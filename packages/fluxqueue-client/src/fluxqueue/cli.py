@@ -41,10 +41,18 @@ OWN = {
     "scheduler": Own(
         "fluxqueue-scheduler",
         "fluxqueue_scheduler.cli",
-        "run retries when they are due, and rescue lost tasks",
+        "enqueue delayed and periodic tasks and retries when due, rescue tasks of lost workers",
+    ),
+    "dashboard": Own(
+        "fluxqueue-dashboard",
+        "fluxqueue_dashboard.cli",
+        "serve the dashboard: queues, tasks and workers in a browser",
     ),
     "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
     "cancel": Own("fluxqueue", "fluxqueue.cancel", "cancel tasks by their ids"),
+    "completion": Own(
+        "fluxqueue", "fluxqueue.completion", "print a script that completes these commands"
+    ),
     "limits": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.limits",
@@ -68,10 +76,46 @@ OWN = {
         "fluxqueue_control.commands.task",
         "print where a task is, delete it, or run it now",
     ),
+    "tasks": Own(
+        "fluxqueue-control", "fluxqueue_control.commands.tasks", "list tasks by their state"
+    ),
+    "search": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.search",
+        "find tasks by id, name, header, reason, error or argument",
+    ),
     "dead": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.dead",
-        "list, show, replay and delete dead tasks",
+        "list, show, group, replay and delete dead tasks",
+    ),
+    "job": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.job",
+        "replay, delete, cancel or move all tasks that are chosen",
+    ),
+    "strike": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.strike",
+        "stop the tasks of a name, or with an argument, before they begin",
+    ),
+    "audit": Own(
+        "fluxqueue-control", "fluxqueue_control.commands.audit", "print who has changed what"
+    ),
+    "doctor": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.doctor",
+        "say what is wrong with Redis, schedulers, workers and queues",
+    ),
+    "top": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.top",
+        "show queues and workers in the terminal, as they change",
+    ),
+    "watch": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.watch",
+        "print a line for each queue at intervals",
     ),
     "purge": Own(
         "fluxqueue-control",
@@ -99,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fluxqueue {__version__}")
         return 0
     try:
-        command = _load(name)
+        command = load(name)
     except ModuleNotFoundError as error:
         return _fail(f"`fluxqueue {name}` needs {error.name}, which is not installed")
     if command is None:
@@ -107,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command(rest, f"fluxqueue {name}")
 
 
-def _load(name: str) -> Command | None:
+def load(name: str) -> Command | None:
     """Loads the function of a subcommand. None: no installed package provides it.
 
     Raises:

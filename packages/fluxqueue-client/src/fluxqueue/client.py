@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 # orjson 3.13 crashes if it is interrupted while it loads.
 import orjson  # noqa: F401
 from fluxqueue_core import Route, Settings, check_queue_name
+from fluxqueue_core.task_ids import read_task_id
 
 from .arguments_by_name import check_parameters
 from .broker import NOT_GIVEN, Broker
@@ -27,7 +28,6 @@ from .limits import Limit
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
-from .task_ids import read_task_id
 from .typed_task import with_types
 
 if TYPE_CHECKING:

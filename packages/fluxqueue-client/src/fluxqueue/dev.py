@@ -1,4 +1,4 @@
-"""`fluxqueue dev`: Redis, scheduler and worker in one terminal."""
+"""`fluxqueue dev`: Redis, scheduler, worker and dashboard in one terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from types import FrameType
 from fluxqueue_core import Settings
 from fluxqueue_core.service.command_line import USAGE_ERROR, Parser, fail
 from fluxqueue_core.service.common_settings import LOG_FORMAT, NAMESPACE
-from fluxqueue_core.service.setting import Setting
+from fluxqueue_core.service.setting import Setting, yes_or_no
 
 from . import dev_redis
 from .child_process import bound_to_parent
@@ -37,6 +37,14 @@ REDIS_URL = Setting(
     " nothing listens there, `fluxqueue dev` starts one, provided that the URL is"
     " redis://127.0.0.1 or redis://localhost, with any port and a database below 1024",
 )
+DASHBOARD = Setting(
+    flags=("--dashboard",),
+    env="FLUXQUEUE_DEV_DASHBOARD",
+    default=True,
+    parse=yes_or_no,
+    help="serve the dashboard too, if fluxqueue-dashboard is installed, at http://127.0.0.1:8150"
+    " (FLUXQUEUE_DASHBOARD_PORT names another port)",
+)
 # The number of a signal, or the name of the child that has ended.
 Event = int | str
 
@@ -46,7 +54,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     returns another number."""
     parser = Parser(
         prog=prog,
-        description="Run Redis, scheduler and worker in one terminal, for development.",
+        description="Run Redis, scheduler, worker and dashboard in one terminal, for development.",
         epilog="Other options go to the worker; see `fluxqueue start --help`.",
     )
     parser.add_argument(
@@ -68,6 +76,7 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     parser.add_setting("redis_url", REDIS_URL)
     parser.add_setting("namespace", NAMESPACE)
     parser.add_setting("log_format", LOG_FORMAT)
+    parser.add_setting("dashboard", DASHBOARD)
     known, others = parser.parse_known_args(argv)
     missing = [package for module, package in _NEEDED.items() if not _is_installed(module)]
     if missing:
@@ -82,7 +91,9 @@ def main(argv: list[str], prog: str = "fluxqueue dev") -> int:
     try:
         # Also in a pipe, as of `fluxqueue dev | grep`: a person reads the lines.
         log_format = "console" if known.log_format == "auto" else known.log_format
-        return _Dev(prog, worker_options, log_format).run(known.redis_url, known.namespace)
+        has_dashboard = known.dashboard and _is_installed("fluxqueue_dashboard")
+        dev = _Dev(prog, worker_options, log_format, has_dashboard)
+        return dev.run(known.redis_url, known.namespace)
     except (ConfigurationError, RedisNotFound, RedisNotStarted) as error:
         fail(prog, str(error))
 
@@ -92,8 +103,11 @@ def _is_installed(module: str) -> bool:
 
 
 class _Dev:
-    def __init__(self, prog: str, worker_options: Sequence[str], log_format: str) -> None:
+    def __init__(
+        self, prog: str, worker_options: Sequence[str], log_format: str, has_dashboard: bool
+    ) -> None:
         self._prog = prog
+        self._has_dashboard = has_dashboard
         self._worker_options = worker_options
         # Signal handlers also put events here: a SimpleQueue is safe for that.
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -132,6 +146,10 @@ class _Dev:
         try:
             self._start("scheduler", "fluxqueue_scheduler", *scheduler_options)
             self._start("worker", "fluxqueue_worker", *self._worker_options)
+            if self._has_dashboard:
+                # Work goes on without it, such as if another process has its port.
+                options = [*scheduler_options, "--anyone", "operator"]
+                self._launch("dashboard", "fluxqueue_dashboard", *options)
             event = self._events.get()
             self._say("stopping" if isinstance(event, int) else self._obituary(event, redis))
             # This precedes the stop of the other parts, whose end is not a failure.
@@ -184,6 +202,9 @@ class _Dev:
             return url, namespace, None
 
     def _start(self, name: str, module: str, *options: str) -> None:
+        self._watch(name, self._launch(name, module, *options).wait)
+
+    def _launch(self, name: str, module: str, *options: str) -> subprocess.Popen[bytes]:
         # The child has a separate process group. So only this process gets Ctrl+C, and it
         # stops the parts in order.
         child = subprocess.Popen(
@@ -192,7 +213,7 @@ class _Dev:
             process_group=0,
         )
         self._children[name] = child
-        self._watch(name, child.wait)
+        return child
 
     def _watch(self, name: str, wait: Callable[[], object]) -> None:
         def watch() -> None:
@@ -208,6 +229,8 @@ class _Dev:
         """Stops the worker, then the scheduler: the worker still sends its outcomes to
         Redis, and its retries wait for a scheduler. Another signal cuts the worker's drain
         short, as it does if you run a worker alone."""
+        if "dashboard" in self._children:
+            self._children["dashboard"].terminate()
         worker, scheduler = self._children["worker"], self._children["scheduler"]
         worker.terminate()
         while worker.poll() is None:

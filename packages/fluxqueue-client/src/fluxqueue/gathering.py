@@ -128,8 +128,6 @@ async def gather_results(
 
 
 def _check(handles: list[TaskHandle[Any]], in_worker: bool, timeout: float) -> None:
-    from .served import is_served
-
     for position, handle in enumerate(handles):
         if not isinstance(handle, TaskHandle):
             raise TypeError(
@@ -137,7 +135,7 @@ def _check(handles: list[TaskHandle[Any]], in_worker: bool, timeout: float) -> N
                 f"returns, or those of fluxqueue.handle(task_id)"
             )
         # Most handles need no more than this look.
-        if not position or handle._keeps is False or is_served(handle.queue):
+        if not position or handle._keeps is False or handle._is_served:
             handle._check(in_worker, timeout)
 
 

@@ -234,14 +234,16 @@ class TaskHandle(Generic[R]):
         return Place(self.queue, self.id)
 
     def _check(self, in_worker: bool, timeout: object) -> None:
-        from .option_checks import is_number
-        from .served import is_served
+        from .option_checks import LONGEST_TIMEOUT, is_number, shown_number
 
-        # False for a NaN too.
-        if not is_number(timeout) or not timeout >= 0:
-            raise ValueError(f"timeout is {timeout!r}; give seconds, 0 or more")
+        # False for a NaN too. No clock takes more seconds than a float has.
+        if not is_number(timeout) or not 0 <= timeout <= LONGEST_TIMEOUT:
+            shown = shown_number(timeout) if is_number(timeout) else repr(timeout)
+            raise ValueError(
+                f"timeout is {shown}; give seconds from 0 to {LONGEST_TIMEOUT} (a year)"
+            )
         self._check_kept()
-        if not in_worker and is_served(self.queue):
+        if not in_worker and self._is_served:
             raise self._told(
                 ResultDeadlock(
                     f"task {self.id}: this process is a worker of its queue {self.queue!r}. If all "
@@ -249,6 +251,13 @@ class TaskHandle(Generic[R]):
                     f"queue, or pass in_worker=True if you are sure that a slot stays free"
                 )
             )
+
+    @property
+    def _is_served(self) -> bool:
+        """Whether this process is a worker of the task's queue."""
+        from .served import is_served
+
+        return is_served(self.queue, self._broker.settings.namespace)
 
     def _check_kept(self) -> None:
         if self._keeps is False:

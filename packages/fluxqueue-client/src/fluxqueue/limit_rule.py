@@ -70,12 +70,16 @@ class LimitRule:
         """Returns the limit of a call with this key.
 
         Raises:
-            orjson.JSONEncodeError: JSON can't carry it.
+            TypeError, ValueError: JSON can't carry it.
         """
         if self._key is None:
             return self._shared
-        import orjson
+        from .key_json import key_json, returned_key_json  # only for limits with keys
 
-        text = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+        text = (
+            returned_key_json(key, "limit_key", self._task_name)
+            if self.is_function
+            else key_json(key)
+        )
         shown = key if isinstance(key, str) else text.decode()
         return key_digest(self._name, text), key_text(self._name, shown)

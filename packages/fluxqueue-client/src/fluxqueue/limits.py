@@ -8,7 +8,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from fluxqueue_core.limits import LimitRules, check_limit_name, read_rate
+from fluxqueue_core.limits import LimitRules, check_limit_name
+from fluxqueue_core.rates import read_rate
 
 from .errors import ConfigurationError
 from .option_checks import check_amount, kind_of
@@ -94,7 +95,8 @@ class Limit:
         name: its name, for people and for `fluxqueue limits`.
         rate: how many tasks may begin in a time, such as "25/s"; None: any number.
         concurrency: how many may run at once; None: any number.
-        burst: how many may begin at once after a quiet time.
+        burst: how many may begin at once after a quiet time; None: one, or as many as a rate above
+            20 in a second needs.
 
     Raises:
         TypeError: a value has the wrong type.
@@ -125,8 +127,9 @@ class Limit:
     @property
     def rules(self) -> LimitRules:
         """The numbers, as Redis and messages have them."""
-        period = 0 if self.rate is None else read_rate(self.rate)
-        return LimitRules(self.concurrency or 0, period, self.burst or 1)
+        if self.rate is None:
+            return LimitRules(self.concurrency or 0)
+        return LimitRules(self.concurrency or 0, *read_rate(self.rate, self.burst))
 
 
 class LimitTerms(Protocol):

@@ -107,13 +107,13 @@ class LockRule:
         """Returns the lock of a key.
 
         Raises:
-            orjson.JSONEncodeError: JSON can't carry it.
+            TypeError, ValueError: JSON can't carry it.
         """
         import hashlib  # only for unique tasks
 
-        import orjson
+        from .key_json import key_json, returned_key_json
 
-        text = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+        text = returned_key_json(key, "unique", self._name) if self.is_function else key_json(key)
         digest = hashlib.sha256(self._name.encode() + b"\0" + text).hexdigest()[:32]
         shown = f"{self._name} {text.decode()}"[:LONGEST_TEXT]
         return digest, shown, has_chosen_id

@@ -77,25 +77,31 @@ def check_number(least: float) -> Check:
     return check
 
 
-def check_seconds(purpose: str) -> Check:
-    """Returns a check for seconds above 0, at most a year, or None: no `purpose`."""
+def check_seconds(none: str | None, takes: str = "a number of seconds") -> Check:
+    """Returns a check for seconds above 0, at most a year.
+
+    Args:
+        none: the meaning of the value None, for the message. None: that is an error.
+        takes: what else the option takes, for the message.
+    """
+    or_none, for_none = ("", "") if none is None else (" or None", f", or None for {none}")
 
     def check(name: str, value: Any) -> None:
-        if value is None:
+        if value is None and none is not None:
             return
         if not is_number(value):
-            raise TypeError(f"{name} must be a number of seconds or None, not {kind_of(value)}")
+            raise TypeError(f"{name} must be {takes}{or_none}, not {kind_of(value)}")
         # This is false for a NaN too.
         if not 0 < value <= LONGEST_TIMEOUT:
             raise ConfigurationError(
                 f"{name} is {shown_number(value)}; give seconds above 0, at most "
-                f"{LONGEST_TIMEOUT} (a year), or None for no {purpose}"
+                f"{LONGEST_TIMEOUT} (a year){for_none}"
             )
 
     return check
 
 
-check_timeout = check_seconds("timeout")
+check_timeout = check_seconds("no timeout")
 
 
 def check_delay(name: str, value: Any) -> None:

@@ -88,7 +88,7 @@ class TaskOptions(TypedDict, total=False):
             it is dead.
         timeout: seconds that one attempt may take; None means no limit. At the
             timeout an async task is cancelled, and a sync task gets a `TaskTimeout`
-            between two bytecodes; either counts as a failure. docs/operations.md
+            between two bytecodes; either counts as a failure. docs/workers.md
             says what can't be interrupted.
         expires: seconds from the call on, after which no attempt begins: the task ends as
             expired. Redis' clock judges it, and a retry does not extend it. None means
@@ -106,12 +106,12 @@ class TaskOptions(TypedDict, total=False):
         unique_until: `"done"`, the end of the task, or `"start"`: a call made while the
             task runs is enqueued.
         unique_ttl: seconds after which a task without a sign of life no longer keeps
-            others out: a net, if someone has removed the task from Redis.
+            others out: a safety net for tasks removed by hand.
         on_conflict: if a call finds the same task, `"skip"` returns its handle, `"raise"`
             raises `DuplicateTask`, and `"replace"` takes its place while it is delayed.
         debounce: seconds after the last of the same calls that the task begins, with the
             arguments of this call. Needs `max_wait`.
-        max_wait: seconds after the first of these calls when it begins at the latest.
+        max_wait: the longest delay in seconds after the first of these calls.
         throttle: seconds in which at most one of the same calls is enqueued.
         concurrency: how many of these tasks run at once, in all workers of the queue. The
             others wait in Redis, in order. None means any number. See docs/limits.md.
@@ -198,17 +198,17 @@ class Terms:
     retry: RetryFunction | None = option(None, check_retry_function)
     max_snoozes: int = option(1_000, check_snoozes)
     timeout: float | None = option(None, check_timeout, sent=True)
-    expires: float | None = option(None, check_seconds("expiry"), sent=True)
+    expires: float | None = option(None, check_seconds("no expiry"), sent=True)
     priority: int = option(0, check_priority, sent=True)
-    result_ttl: float | None = option(None, check_seconds("result"), sent=True)
+    result_ttl: float | None = option(None, check_seconds("no result"), sent=True)
     on_failure: OnFailure | None = option(None, check_on_failure, sent=True, encode=callback_json)
     unique: Unique | None = option(None, check_unique, of_caller=True)
     unique_until: UniqueUntil = option("done", check_until, of_caller=True)
     unique_ttl: float = option(DEFAULT_TTL, check_ttl, of_caller=True)
     on_conflict: OnConflict = option("skip", check_on_conflict, of_caller=True)
-    debounce: float | None = option(None, check_seconds("debounce"), of_caller=True)
-    max_wait: float | None = option(None, check_seconds("max_wait"), of_caller=True)
-    throttle: float | None = option(None, check_seconds("throttle"), of_caller=True)
+    debounce: float | None = option(None, check_seconds("no debounce"), of_caller=True)
+    max_wait: float | None = option(None, check_seconds("no max_wait"), of_caller=True)
+    throttle: float | None = option(None, check_seconds("no throttle"), of_caller=True)
     concurrency: int | None = option(None, check_concurrency, of_caller=True)
     rate: str | None = option(None, check_rate, of_caller=True)
     burst: int | None = option(None, check_burst, of_caller=True)

@@ -18,13 +18,14 @@ _ERRORS: dict[str, type[ResultError]] = {
 # How the text of the error begins.
 _ENDED = {
     "cancelled": "was cancelled",
-    "expired": "expired before it began",
+    "expired": "expired",
     "worker_lost": "lost its worker too often",
     "failed": "failed",
     "rejected": "was rejected",
     "unknown_task": "is not known to any worker",
     "arguments": "got arguments that do not fit",
     "malformed": "is not a message of this protocol",
+    "struck": "was stopped by a strike",
 }
 
 
@@ -102,8 +103,9 @@ def _error(read: dict[str, Any], task_id: str, queue: str) -> ResultError:
     attempts = int(read.get("attempts") or 0)
     after = f" after {attempts} attempts" if attempts > 1 else ""
     if state == "expired" and attempts:
-        # It has begun: what came too late is a retry.
-        after = f" again, after {attempts} {'attempt' if attempts == 1 else 'attempts'}"
+        # It has begun: what came too late is a retry. Snoozes and lost workers are not counted.
+        noun = "attempt" if attempts == 1 else "attempts"
+        after = f" before it began again, after {attempts} {noun}"
     said = ": ".join(part for part in (error.get("type"), error.get("text")) if part)
     text = f"task {task_id} (queue {queue!r}) {ended}{after}" + (f": {said}" if said else "")
     raised = _ERRORS.get(state, TaskFailed)(text)

@@ -41,7 +41,7 @@ _REFUSED = {
     "task_id": "each run has an id made of the periodic task's id and the moment",
     "expires_at": "expires=... of the periodic task is an interval",
 }
-_check_expiry = check_seconds("expiry")
+_check_expiry = check_seconds("no expiry", "seconds, a timedelta, 'next'")
 # The lock of runs that may not overlap; its time begins again with each retry and rescue.
 _RUN_LOCK = RouteLock("skip", round(DEFAULT_TTL * 1_000), False, 0)
 # The limit of runs that wait for each other: one at once, at any rate.

@@ -6,6 +6,8 @@ must not catch its own decision with them.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from .option_checks import check_delay, is_number, kind_of, shown_number
 
 
@@ -18,23 +20,21 @@ class Retry(Exception):
 
     Args:
         text: why, for the log.
-        delay: seconds until the next attempt, without jitter; None means the delay that
-            the task's options give.
+        delay: seconds, or a timedelta, until the next attempt, without jitter; None means the
+            delay that the task's options give.
 
     Raises:
-        TypeError: `delay` is not a number.
+        TypeError: `delay` is neither a number nor a timedelta.
         ConfigurationError: `delay` is negative, longer than a year or not finite.
     """
 
     # Also for a subclass that does not call `__init__`.
     delay: float | None = None
 
-    def __init__(self, text: str = "", *, delay: float | None = None) -> None:
+    def __init__(self, text: str = "", *, delay: float | timedelta | None = None) -> None:
         arguments = _arguments("Retry", text)
-        if delay is not None:
-            check_delay("delay of Retry", delay)
         super().__init__(*arguments)
-        self.delay = delay
+        self.delay = None if delay is None else _seconds("delay of Retry", delay)
 
 
 class Snooze(Exception):
@@ -45,21 +45,20 @@ class Snooze(Exception):
 
     Args:
         text: why, for the log.
-        delay: seconds until the next attempt, without jitter.
+        delay: seconds, or a timedelta, until the next attempt, without jitter.
 
     Raises:
-        TypeError: `delay` is not a number.
+        TypeError: `delay` is neither a number nor a timedelta.
         ConfigurationError: `delay` is negative, longer than a year or not finite.
     """
 
     # For a subclass that does not call `__init__`: the first delay of the task's options.
     delay: float | None = None
 
-    def __init__(self, text: str = "", *, delay: float) -> None:
+    def __init__(self, text: str = "", *, delay: float | timedelta) -> None:
         arguments = _arguments("Snooze", text)
-        check_delay("delay of Snooze", delay)
         super().__init__(*arguments)
-        self.delay = delay
+        self.delay = _seconds("delay of Snooze", delay)
 
 
 class Reject(Exception):
@@ -68,6 +67,12 @@ class Reject(Exception):
     The dead set keeps the text. `raise Reject("no such customer") from error` keeps the
     traceback of the error.
     """
+
+
+def _seconds(name: str, delay: float | timedelta) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    check_delay(name, seconds)
+    return seconds
 
 
 def _arguments(name: str, text: object) -> list[str]:

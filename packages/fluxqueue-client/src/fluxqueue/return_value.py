@@ -157,12 +157,12 @@ def has_odd_float(value: Any) -> bool:
     if isinstance(value, Enum):
         return has_odd_float(value.value)
     if dataclasses.is_dataclass(value):
-        return any(has_odd_float(each) for each in _attributes(value))
+        return any(has_odd_float(each) for each in attributes(value).values())
     return False
 
 
-def _attributes(record: Any) -> list[Any]:
+def attributes(record: Any) -> dict[str, Any]:
     """The attributes of an instance of a dataclass that orjson writes."""
     found = getattr(record, "__dict__", {})
     names = [*found, *(each.name for each in dataclasses.fields(record) if each.name not in found)]
-    return [getattr(record, name, None) for name in names if not name.startswith("_")]
+    return {name: getattr(record, name, None) for name in names if not name.startswith("_")}

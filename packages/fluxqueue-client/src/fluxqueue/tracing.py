@@ -51,7 +51,7 @@ class TaskAttributes:
         series: the queue with its server and namespace: the key of those measurements.
     """
 
-    def __init__(self, producer: Producer, route: Route) -> None:
+    def __init__(self, producer: Producer, route: Route, *, names_task: bool) -> None:
         self.producer = producer
         queue = route.queue
         self.series = (queue, *producer.server, producer.namespace)
@@ -64,9 +64,10 @@ class TaskAttributes:
         # The conventions give the type of an operation to durations only.
         self.of_counts = common | {s.OPERATION_NAME: s.ENQUEUE}
         self.of_durations = self.of_counts | {s.OPERATION_TYPE: s.TYPE_SEND}
-        self.name = f"{s.ENQUEUE} {queue}"
+        named = route.name if names_task else queue
+        self.name = f"{s.ENQUEUE} {named}"
         self.attributes = self.of_durations | task
-        self.create_name = f"{s.CREATE} {queue}"
+        self.create_name = f"{s.CREATE} {named}"
         create = {s.OPERATION_NAME: s.CREATE, s.OPERATION_TYPE: s.TYPE_CREATE}
         self.create_attributes = common | create | task
 
@@ -78,6 +79,7 @@ class Tracing:
         self.spans = Spans(tracer)
         self.creates = instruments.switch(s.CREATE_SPANS_VARIABLE, default=True)
         self.carries_baggage = instruments.switch(s.BAGGAGE_VARIABLE, default=False)
+        self._names_task = instruments.switch(s.TASK_SPAN_NAMES_VARIABLE, default=False)
         self.exceptions = instruments.Exceptions()
         self.metrics = None if meter is None else SendMetrics(meter)
         # Below an unsampled parent the tracer records nothing, so nothing asks it.
@@ -194,7 +196,8 @@ class Tracing:
             key = (route.queue, route.name)
             task = self._by_name.get(key)
             if task is None or task.producer is not producer:
-                task = self._by_name[key] = TaskAttributes(producer, route)
+                task = TaskAttributes(producer, route, names_task=self._names_task)
+                self._by_name[key] = task
             self._tasks[route] = task
         return task
 

@@ -55,14 +55,8 @@ def check_choice(*choices: str) -> Callable[[str, Any], None]:
 
 check_until = check_choice("done", "start")
 check_on_conflict = check_choice("skip", "raise", "replace")
-_check_seconds = check_seconds("lock")
-
-
-def check_ttl(name: str, value: Any) -> None:
-    """Checks the seconds that a lock lives. A lock that lives forever could outlive its task."""
-    if value is None:
-        raise TypeError(f"{name} must be a number of seconds, not NoneType")
-    _check_seconds(name, value)
+# A lock that lives forever could outlive its task.
+check_ttl = check_seconds(None)
 
 
 def check_together(given: Collection[str], options: Mapping[str, Any]) -> None:

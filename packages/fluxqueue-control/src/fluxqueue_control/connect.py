@@ -87,9 +87,9 @@ class _Sentinels(Sentinel):
                 reasons.append(f"{where}: {error}")
                 continue
             if found is not None:
-                # Ask this Sentinel first the next time.
-                self.sentinels.remove(sentinel)
-                self.sentinels.insert(0, sentinel)
+                # Ask this Sentinel first the next time. Another thread may write a list too.
+                others = [each for each in self.sentinels if each is not sentinel]
+                self.sentinels = [sentinel, *others]
                 host, port = found
                 return host.decode(), int(port)
             reasons.append(f"{where}: it does not know this name")

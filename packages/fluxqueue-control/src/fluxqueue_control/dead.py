@@ -36,6 +36,9 @@ class DeadTask:
             empty if it is missing, unreadable or left out.
         error: what went wrong, as text; empty if `reason` is.
         traceback: the worker's traceback, if the task's function raised.
+        exception: the class of the exception; empty if none was raised, or if it died under a
+            release that does not note it.
+        place: where it was raised, as `shop/tasks.py:42 in send`; empty in the same way.
     """
 
     entry: bytes
@@ -45,6 +48,8 @@ class DeadTask:
     reason: str
     error: str
     traceback: str | None
+    exception: str = ""
+    place: str = ""
 
     def parse(self) -> dict[str, Any] | None:
         """Returns the message's parts as `fluxqueue_core.parse_message` does; None if
@@ -70,7 +75,12 @@ class DeadPage:
 
 
 def read_page(
-    client: RedisClient, queue: str, cursor: str | None = None, limit: int = 100
+    client: RedisClient,
+    queue: str,
+    cursor: str | None = None,
+    limit: int = 100,
+    *,
+    group: str | None = None,
 ) -> DeadPage:
     """Reads a page of dead tasks, the youngest first.
 
@@ -81,6 +91,7 @@ def read_page(
     Args:
         cursor: the previous page's; None for the first page.
         limit: the most entries to return, from 1 to 1000.
+        group: the digest of a group (`groups.read_page`); None: all dead tasks.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -92,10 +103,16 @@ def read_page(
         shown = limit if abs(limit) < 10**9 else "too large"  # Python can't print all ints
         raise ValueError(f"limit is {shown}: choose one from 1 to 1000")
     last = None if cursor is None else _Position.parse(cursor)
+    key = client.key("dead", queue)
+    if group is not None:
+        key = client.key("dead:group", queue, group)
     # One more than asked for tells whether there is another page.
-    rows = _read_rows(client, queue, last, limit + 1)
+    rows = _read_rows(client, key, last, limit + 1)
     following = None if len(rows) <= limit else str(_end_of(rows[:limit], last))
-    return DeadPage(_read_tasks(client, queue, rows[:limit], SHORT), following)
+    page = rows[:limit]
+    if group is not None:
+        page = _still_dead(client, queue, page)
+    return DeadPage(_read_tasks(client, queue, page, SHORT), following)
 
 
 def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
@@ -155,16 +172,25 @@ class _Position:
         return (score, entry) >= (self.score, self.entry)
 
 
-def _read_rows(client: RedisClient, queue: str, last: _Position | None, limit: int) -> list[_Row]:
+def _still_dead(client: RedisClient, queue: str, rows: Sequence[_Row]) -> list[_Row]:
+    """Leaves out rows of a group that a release without groups has removed from the dead set."""
+    if not rows:
+        return []
+    entries = [entry for entry, _ in rows]
+    scores = client.command("ZMSCORE", client.key("dead", queue), *entries)
+    return [row for row, score in zip(rows, scores, strict=True) if score is not None]
+
+
+def _read_rows(client: RedisClient, key: str, last: _Position | None, limit: int) -> list[_Row]:
     """Reads the rows that follow the position."""
     if last is None:
-        return _read_from(client, queue, math.inf, 0, limit)
+        return _read_from(client, key, math.inf, 0, limit)
     # Many tasks can die in the same millisecond: among these the offset leads to the
     # position. Each read begins with a row that has been passed already. If it does not,
     # rows have been removed, and the offset may have skipped rows that still follow.
     offset = last.passed - 1
     while True:
-        rows = _read_from(client, queue, last.score, offset, limit + 1)
+        rows = _read_from(client, key, last.score, offset, limit + 1)
         if offset and not (rows and last.is_passed(rows[0])):
             offset = 0
             continue
@@ -175,12 +201,10 @@ def _read_rows(client: RedisClient, queue: str, last: _Position | None, limit: i
         offset += len(rows) - len(following) - 1
 
 
-def _read_from(
-    client: RedisClient, queue: str, score: float, offset: int, limit: int
-) -> list[_Row]:
+def _read_from(client: RedisClient, key: str, score: float, offset: int, limit: int) -> list[_Row]:
     """Reads rows whose score is this or less, without the first ones."""
     flat: list[bytes] = client.command(
-        *("ZREVRANGEBYSCORE", client.key("dead", queue), score, "-inf", "WITHSCORES"),
+        *("ZREVRANGEBYSCORE", key, score, "-inf", "WITHSCORES"),
         *("LIMIT", offset, limit),
     )
     return [(entry, float(text)) for entry, text in zip(flat[::2], flat[1::2], strict=True)]
@@ -225,10 +249,12 @@ def _read_tasks(
     ]
 
 
-def _parse_reason(raw: bytes | None) -> tuple[str, str, str | None]:
+def _parse_reason(raw: bytes | None) -> tuple[str, str, str | None, str, str]:
     try:
         parts = json.loads(raw or b"{}")
         reason, error, traceback = parts["reason"], parts["error"], parts.get("traceback")
+        exception, place = parts.get("class", ""), parts.get("place", "")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        return "", "", None
-    return str(reason), str(error), None if traceback is None else str(traceback)
+        return "", "", None, "", ""
+    trace = None if traceback is None else str(traceback)
+    return str(reason), str(error), trace, str(exception), str(place)

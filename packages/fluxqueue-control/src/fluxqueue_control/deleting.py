@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fluxqueue_core import dead_result, script_keys
 
-from .redis_client import RedisClient, ScriptCall
+from .redis_client import Audit, RedisClient, ScriptCall
 
 # The place of the id in a message.
 _ID = slice(13, 49)
@@ -31,9 +31,14 @@ class WaitingTask:
     within: int = 0
 
 
-def delete_waiting(client: RedisClient, queue: str, tasks: Sequence[WaitingTask]) -> list[bool]:
-    """Ends tasks that wait as `cancelled`, each if it is still where it was found; returns for
-    each whether it was. The caller bounds their number and their bytes.
+def delete_waiting(
+    client: RedisClient, queue: str, tasks: Sequence[WaitingTask], *, is_audited: bool = True
+) -> list[bool]:
+    """Ends waiting tasks as `cancelled`, skips those that have moved; returns which it ended.
+    The caller bounds their number and their bytes.
+
+    Args:
+        is_audited: whether the call writes an entry of the audit; False if the caller does.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -53,14 +58,26 @@ def delete_waiting(client: RedisClient, queue: str, tasks: Sequence[WaitingTask]
             kind = "keep_sharded" if client.has_shards else "keep"
             words += [keys + len(results), kind, outcome, ttl]
         words += [task.message, task.where, task.within, ""]
-    replies = client.call(ScriptCall("delete", queue, words, results=results))
+    ids = [task.message[_ID].decode(errors="replace") for task in tasks]
+    audit = _audit(ids, "tasks that wait") if is_audited else None
+    replies = client.call(ScriptCall("delete", queue, words, results=results, audit=audit))
     return [reply == 1 for reply in replies]
 
 
 def delete_dead(
-    client: RedisClient, queue: str, deaths: Sequence[tuple[bytes, bytes | float]]
+    client: RedisClient,
+    queue: str,
+    deaths: Sequence[tuple[bytes, bytes | float]],
+    *,
+    is_audited: bool = True,
 ) -> list[bool]:
     """Removes entries of the dead set, each with the moment of its death (ms), if it has not died
     again since; returns for each whether it was there. Raises as `delete_waiting`."""
     words = [word for entry, died in deaths for word in (entry, "dead", died, "")]
-    return [reply == 1 for reply in client.call(ScriptCall("delete", queue, words))]
+    entries = [entry.decode(errors="replace") for entry, _ in deaths]
+    audit = _audit(entries, "dead tasks") if is_audited else None
+    return [reply == 1 for reply in client.call(ScriptCall("delete", queue, words, audit=audit))]
+
+
+def _audit(names: Sequence[str], kind: str) -> Audit:
+    return Audit("delete", names[0] if len(names) == 1 else f"{len(names)} {kind}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from fluxqueue_core import alert_remedy, is_temporary, operators_remedy
+from fluxqueue_core import alert_remedy, is_temporary, operators_remedy, refusal_text
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -122,6 +122,17 @@ def remedy(error: BaseException) -> str | None:
         return None
     refused = sent(error)
     return operators_remedy(full_text(error), refused.command, refused.script)
+
+
+def described(error: BaseException) -> str:
+    """Returns an error as people read it: what was refused, and what to do. Without the line of a
+    script, which says nothing to them."""
+    if isinstance(error, ResponseError):
+        refused = sent(error)
+        if refused.command or refused.script is not None:
+            return refusal_text(full_text(error), refused.command, refused.script)
+    found = remedy(error)
+    return f"{full_text(error)}{f'; {found}' if found else ''}"
 
 
 def explained(error: BaseException, shows_certificate: bool) -> str:

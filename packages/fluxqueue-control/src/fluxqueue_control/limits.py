@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fluxqueue_core.limits import LimitRules, check_limit_name, limit_digest
 
 from .errors import checked
-from .redis_client import RedisClient, Reply, ScriptCall
+from .redis_client import Audit, RedisClient, Reply, ScriptCall
 
 _RULE = re.compile(rb"([0-9]+):([0-9]+):([0-9]+)(?: (.*))?", re.DOTALL)
 _OPTION = re.compile(rb'[{,]"l":"[0-9a-f]{32}:([0-9]+:[0-9]+:[0-9]+)"')
@@ -45,7 +45,7 @@ class LimitedKey:
         key: text of the key, shortened; '' if the limit has one key, or if Redis does not know it.
         rules: what counts for its tasks; None if none waits and no worker declares the limit.
         running: tasks that workers have taken.
-        called: tasks that may begin as soon as a worker takes them.
+        ready: admitted tasks, which wait for a worker.
         waiting: tasks that wait for a place, or for their time.
     """
 
@@ -54,7 +54,7 @@ class LimitedKey:
     key: str
     rules: LimitRules | None
     running: int
-    called: int
+    ready: int
     waiting: int
 
 
@@ -123,6 +123,13 @@ def read_keys(
     return LimitedKeyPage(_read_keys(client, queue, _pairs(found)), int(following) or None)
 
 
+def read_key(client: RedisClient, queue: str, digest: str) -> LimitedKey | None:
+    """Reads one key of a limit; None if no task of it runs or waits. Raises as `read_limits`."""
+    name = digest.encode()
+    text = client.command("HGET", client.key("limits:texts", queue), name)
+    return None if text is None else _read_keys(client, queue, {name: text})[0]
+
+
 def override(client: RedisClient, queue: str, name: str, rules: LimitRules) -> bool:
     """Sets the rules of a limit, at once and also for the tasks that wait. They count instead of
     those of the code until `clear`. Returns whether that changes the override.
@@ -133,18 +140,20 @@ def override(client: RedisClient, queue: str, name: str, rules: LimitRules) -> b
             harm.
     """
     check_limit_name(name)
-    arguments = ("set", limit_digest(name), rules.record(name))
-    return _change(client, queue, arguments) == "changed"
+    audit = Audit("limit set", f"{name}: {rules}")
+    record = rules.record(name)
+    return _change(client, queue, ("set", limit_digest(name), record), audit) == "changed"
 
 
 def clear(client: RedisClient, queue: str, name: str) -> bool:
     """Removes the override of a limit: what the code says counts again. Returns whether there
     was one. Raises as `override`."""
-    return _change(client, queue, ("clear", limit_digest(name))) == "cleared"
+    audit = Audit("limit clear", name)
+    return _change(client, queue, ("clear", limit_digest(name)), audit) == "cleared"
 
 
-def _change(client: RedisClient, queue: str, arguments: Sequence[str | bytes]) -> str:
-    [word] = client.call(ScriptCall("limit_rules", queue, arguments))
+def _change(client: RedisClient, queue: str, arguments: Sequence[str | bytes], audit: Audit) -> str:
+    [word] = client.call(ScriptCall("limit_rules", queue, arguments, audit=audit))
     return str(word.decode())
 
 
@@ -210,7 +219,7 @@ def _key(
     text: bytes,
     named: NamedLimit | None,
     running: int,
-    called: int,
+    ready: int,
     waiting: int,
     head: bytes | None,
 ) -> LimitedKey:
@@ -221,4 +230,4 @@ def _key(
         found = _OPTION.search(head[:1_024])
         rules = None if found is None else _rules(found[1])
     known = name or (None if named is None else named.name)
-    return LimitedKey(digest.decode(errors="replace"), known, key, rules, running, called, waiting)
+    return LimitedKey(digest.decode(errors="replace"), known, key, rules, running, ready, waiting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .errors import checked
-from .redis_client import RedisClient
+from .redis_client import Audit, RedisClient, ScriptCall
 
 # How many queues one round trip asks for.
 _AT_ONCE = 100
@@ -20,12 +20,12 @@ def pause(client: RedisClient, queue: str) -> bool:
         ResponseError: Redis refused it.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    return client.command("SET", client.key("paused", queue), "1", "NX") is not None
+    return _change(client, queue, "pause") == "paused"
 
 
 def resume(client: RedisClient, queue: str) -> bool:
     """Resumes a queue. Returns whether it was paused. Raises as `pause`."""
-    return bool(client.command("DEL", client.key("paused", queue)))
+    return _change(client, queue, "resume") == "resumed"
 
 
 def read_paused(client: RedisClient, queues: Sequence[str]) -> dict[str, bool]:
@@ -37,3 +37,9 @@ def read_paused(client: RedisClient, queues: Sequence[str]) -> dict[str, bool]:
         replies = checked(client.commands(("EXISTS", client.key("paused", each)) for each in some))
         paused |= zip(some, map(bool, replies), strict=True)
     return paused
+
+
+def _change(client: RedisClient, queue: str, what: str) -> str:
+    audit = Audit(what, "the queue")
+    [word] = client.call(ScriptCall("operate", queue, (what,), audit=audit))
+    return str(word.decode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
@@ -13,7 +13,8 @@ from fluxqueue_core.periodic.record import Record, Rules
 from fluxqueue_core.periodic.times import is_moment
 
 from .errors import checked
-from .redis_client import RedisClient, ScriptCall
+from .redis_client import Audit, RedisClient, ScriptCall
+from .scanning import all_pages, each_once
 
 Kind: TypeAlias = Literal["run", "missed", "skipped", "by hand"]
 _KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "s": "skipped", "h": "by hand"}
@@ -113,6 +114,13 @@ def read_page(
     return PeriodicPage(entries, int(following) or None)
 
 
+def scan(client: RedisClient, queue: str) -> Iterator[PeriodicEntry]:
+    """Reads all periodic tasks of a queue, page by page, and yields each of them once. Raises as
+    `read_page`."""
+    pages = all_pages(lambda cursor: read_page(client, queue, cursor))
+    return each_once((page.entries for page in pages), lambda entry: entry.id)
+
+
 def show(client: RedisClient, queue: str, entry: str) -> PeriodicEntry | None:
     """Reads one periodic task; None if there is none with this id. Raises as `read_page`."""
     raw = client.command("HGET", client.key("periodic", queue), entry)
@@ -172,7 +180,9 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
             limit = now + int(record.rules.expires)
         task_id = new_task_id()
         words = (0, 0, "", "", limit, f"h{task_id}", 1, entry, record.digest)
-        _, _, differing, busy = client.call(ScriptCall("tick", queue, words))
+        _, _, differing, busy = client.call(
+            ScriptCall("tick", queue, words, audit=Audit("periodic run", entry))
+        )
         if busy:
             raise RunInProgress(
                 f"the last run of the periodic task {entry!r} of queue {queue!r} has not ended, "
@@ -184,7 +194,8 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
 
 
 def _change(client: RedisClient, queue: str, what: str, entry: str) -> str:
-    [word] = client.call(ScriptCall("schedule", queue, (what, entry)))
+    audit = Audit(f"periodic {what}", entry)
+    [word] = client.call(ScriptCall("schedule", queue, (what, entry), audit=audit))
     return str(word.decode())
 
 

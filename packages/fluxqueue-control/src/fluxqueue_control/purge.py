@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .lines import lengths, line_of, lines
-from .redis_client import RedisClient
+from .noting import noted
+from .redis_client import Audit, RedisClient
 
 Place: TypeAlias = Literal["waiting", "delayed", "dead"]
 PLACES: Sequence[Place] = ("waiting", "delayed", "dead")
@@ -55,7 +57,11 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    removed = 0
+    with noted(lambda: client, queue, Audit("purge", place)) as outcome:
+        yield from _purge(client, queue, place, outcome)
+
+
+def _purge(client: RedisClient, queue: str, place: Place, outcome: Counter[str]) -> Iterator[int]:
     look = _look_dead if place == "dead" else _look_waiting
     # First: each end of a task with a limit calls the next one of its line to the others.
     lines_of_limits = _lines(client, queue) if place == "waiting" else ()
@@ -65,11 +71,11 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
             seen, bytes_, end = look(client, queue, source, min(size, left))
             if not seen:
                 break
-            removed += end()
+            outcome["done"] += end()
             # Those that were not removed have left meanwhile.
             left -= seen
             size = max(min(_MOST_BYTES * seen // max(bytes_, 1), _BATCH), 1)
-            yield removed
+            yield outcome["done"]
 
 
 def _sources(client: RedisClient, queue: str, place: Place) -> list[_Source]:
@@ -92,13 +98,21 @@ def _look_waiting(client: RedisClient, queue: str, source: _Source, size: int) -
     else:
         messages = client.command("ZRANGE", source.key, 0, size - 1)
     tasks = [WaitingTask(source.where, message, -(size + _MARGIN)) for message in messages]
-    return len(tasks), sum(map(len, messages)), lambda: sum(delete_waiting(client, queue, tasks))
+    return (
+        len(tasks),
+        sum(map(len, messages)),
+        lambda: sum(delete_waiting(client, queue, tasks, is_audited=False)),
+    )
 
 
 def _look_dead(client: RedisClient, queue: str, source: _Source, size: int) -> _Seen:
     flat = client.command("ZRANGE", source.key, 0, size - 1, "WITHSCORES")
     rows = list(zip(flat[::2], flat[1::2], strict=True))
-    return len(rows), sum(map(len, flat)), lambda: sum(delete_dead(client, queue, rows))
+    return (
+        len(rows),
+        sum(map(len, flat)),
+        lambda: sum(delete_dead(client, queue, rows, is_audited=False)),
+    )
 
 
 def _length(client: RedisClient, source: _Source) -> int:

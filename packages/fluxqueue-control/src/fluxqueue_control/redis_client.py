@@ -9,6 +9,7 @@ logs it once and tries again after a back-off.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import redis
 from fluxqueue_core import Settings, key, script, script_keys
 from redis.exceptions import MovedError, NoPermissionError, NoScriptError, ResponseError
 
+from .actor import actor
 from .connect import CLIENT_NAME, Node, close, connect
 from .errors import (
     AccessDenied,
@@ -32,6 +34,22 @@ from .errors import (
 
 Reply = Any
 
+# Characters that the audit keeps of what was changed.
+_MOST_ON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A change, as the audit describes it. `actor.actor()` makes it.
+
+    Attributes:
+        what: the change, in one or two words.
+        on: the task or thing that is changed.
+    """
+
+    what: str
+    on: str
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
@@ -42,6 +60,7 @@ class ScriptCall:
         results: the ids of tasks whose result the script keeps. Their keys come last.
         only_keys: the keys, if they are not those that the script takes for one queue.
         ended: for `open` only: the consumer that it ends.
+        audit: what the same call writes into the audit of the queue; None: nothing.
     """
 
     name: str
@@ -51,6 +70,12 @@ class ScriptCall:
     ended: str | None = None
     only_keys: Sequence[str] | None = None
     results: Sequence[str] = ()
+    audit: Audit | None = None
+
+    @property
+    def text(self) -> str:
+        """The name of the script, as `fluxqueue_core.script` knows it."""
+        return self.name if self.audit is None else f"audited {self.name}"
 
     def keys(self, namespace: str = "") -> list[str]:
         """Returns the keys in the order in which the script takes them."""
@@ -92,7 +117,8 @@ def _next_reply(connection: Any) -> Reply:
 
 
 class RedisClient:
-    """One connection, for one thread. It connects with its first command.
+    """Connections to one server, for any thread: one for each thread that uses it at the same
+    time. It connects with its first command.
 
     Args:
         timeout: seconds to wait for one reply; the settings' own if that is shorter.
@@ -119,6 +145,13 @@ class RedisClient:
         self._shows_certificate = "ssl_certfile" in settings.certificates
         self._scripts: dict[str, tuple[str, str]] = {}
         self._flags = True
+        # Held while a script is loaded: the digests depend on `_flags`.
+        self._lock = threading.RLock()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the server is a node of a cluster."""
+        return self._is_cluster
 
     @property
     def has_shards(self) -> bool:
@@ -126,8 +159,15 @@ class RedisClient:
         the first call of a script."""
         return self._is_cluster and self._flags
 
+    @property
+    def address(self) -> str:
+        """Host and port of the server, or its socket; '' if Sentinels name it."""
+        known = self._redis.connection_pool.connection_kwargs
+        host = known.get("host")
+        return str(known.get("path", "")) if host is None else f"{host}:{known.get('port')}"
+
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connections."""
         close(self._redis)
 
     def key(self, kind: str, queue: str = "", consumer: str = "") -> str:
@@ -225,7 +265,7 @@ class RedisClient:
         replies = self.commands([self._evalsha(c) for c in script_calls])
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
-            for name in {script_calls[i].name for i in missing}:
+            for name in {script_calls[i].text for i in missing}:
                 self._load(name)
             again = self.commands([self._evalsha(script_calls[i]) for i in missing])
             for i, reply in zip(missing, again, strict=True):
@@ -259,30 +299,36 @@ class RedisClient:
                 raise
 
     def _evalsha(self, script_call: ScriptCall) -> list[str | bytes | float]:
-        _, digest = self._script(script_call.name)
+        _, digest = self._script(script_call.text)
         keys = script_call.keys(self.namespace)
-        return ["EVALSHA", digest, len(keys), *keys, *script_call.arguments]
+        more: tuple[str, ...] = ()
+        if (audit := script_call.audit) is not None:
+            keys.append(self.key("audit", script_call.queue))
+            more = actor(), audit.what, audit.on[:_MOST_ON]
+        return ["EVALSHA", digest, len(keys), *keys, *script_call.arguments, *more]
 
     def _script(self, name: str) -> tuple[str, str]:
-        found = self._scripts.get(name)
-        if found is None:
-            text = script(name, self._flags)
-            found = text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-            self._scripts[name] = found
-        return found
+        with self._lock:
+            found = self._scripts.get(name)
+            if found is None:
+                text = script(name, self._flags)
+                found = text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+                self._scripts[name] = found
+            return found
 
     def _load(self, name: str) -> None:
-        self._flags = True
-        self._scripts.pop(name, None)
-        try:
-            self.command("SCRIPT", "LOAD", self._script(name)[0])
-        except NoPermissionError:
-            raise
-        except ResponseError:
-            # Servers before Redis 7 do not know the line with the flags.
-            self._flags = False
-            self._scripts.clear()
-            self.command("SCRIPT", "LOAD", self._script(name)[0])
+        with self._lock:
+            self._flags = True
+            self._scripts.pop(name, None)
+            try:
+                self.command("SCRIPT", "LOAD", self._script(name)[0])
+            except NoPermissionError:
+                raise
+            except ResponseError:
+                # Servers before Redis 7 do not know the line with the flags.
+                self._flags = False
+                self._scripts.clear()
+                self.command("SCRIPT", "LOAD", self._script(name)[0])
 
 
 def _name(words: Sequence[str | bytes | float]) -> str:

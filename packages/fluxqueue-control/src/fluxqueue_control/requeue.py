@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from fluxqueue_core import requeued_message, script_keys
@@ -13,7 +14,9 @@ from fluxqueue_core.errors import MalformedMessage
 
 from . import dead
 from .dead import DeadTask
-from .redis_client import RedisClient, ScriptCall
+from .noting import noted
+from .redis_client import Audit, RedisClient, ScriptCall
+from .scanning import all_pages
 
 Verdict: TypeAlias = Literal["requeued", "absent", "expired", "held", "duplicate", "unreadable"]
 
@@ -43,7 +46,12 @@ class Requeued:
 
 
 def requeue(
-    client: RedisClient, queue: str, tasks: Sequence[DeadTask], *, keep_expiry: bool = True
+    client: RedisClient,
+    queue: str,
+    tasks: Sequence[DeadTask],
+    *,
+    keep_expiry: bool = True,
+    is_audited: bool = True,
 ) -> list[Requeued]:
     """Enqueues dead tasks again, with their ids and from their first attempt, behind what waits.
 
@@ -55,6 +63,7 @@ def requeue(
         tasks: as `dead.read_page` or `dead.show` returned them. Messages that a page has left out
             are read again.
         keep_expiry: False: a task with an expiry gets none.
+        is_audited: whether each call writes an entry of the audit; False if the caller does.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -65,7 +74,7 @@ def requeue(
     batch: dict[int, tuple[DeadTask, bytes]] = {}
 
     def move() -> None:
-        moved = _requeue(client, queue, list(batch.values())) if batch else []
+        moved = _requeue(client, queue, list(batch.values()), is_audited) if batch else []
         done.update(zip(batch, moved, strict=True))
         batch.clear()
 
@@ -92,6 +101,7 @@ def replay(
     rate: float | None = None,
     limit: int | None = None,
     keep_expiry: bool = True,
+    group: str | None = None,
 ) -> Iterator[Requeued]:
     """Requeues the dead tasks of a queue page by page, and yields the answer for
     each.
@@ -105,31 +115,69 @@ def replay(
         wanted: chooses tasks. A page leaves out large messages; see `dead.read_page`.
         rate: tasks per second at most; None for no bound.
         limit: the most tasks to requeue.
+        group: the digest of a group, to requeue only its tasks (`groups.read_page`).
 
     Raises:
         ConfigurationError, ResponseError, UNAVAILABLE: as `requeue`.
     """
-    cursor: str | None = None
-    # A second's worth at once, at most: workers get them evenly.
+    pages = all_pages(lambda cursor: dead.read_page(client(), queue, cursor, 100, group=group))
+    tasks = (task for page in pages for task in page.tasks if wanted(task))
+    on = "dead tasks" if group is None else f"group {group}"
+    return _noted(client, queue, on, tasks, rate, limit, keep_expiry)
+
+
+def requeue_each(
+    client: Callable[[], RedisClient],
+    queue: str,
+    tasks: Iterable[DeadTask],
+    *,
+    rate: float | None = None,
+    limit: int | None = None,
+    keep_expiry: bool = True,
+) -> Iterator[Requeued]:
+    """Requeues some dead tasks, in their order, and yields the answer for each. Arguments and
+    errors are those of `replay`."""
+    return _noted(client, queue, "named dead tasks", tasks, rate, limit, keep_expiry)
+
+
+def _noted(
+    client: Callable[[], RedisClient],
+    queue: str,
+    on: str,
+    tasks: Iterable[DeadTask],
+    rate: float | None,
+    limit: int | None,
+    keep_expiry: bool,
+) -> Iterator[Requeued]:
+    """Requeues tasks between two entries of the audit."""
+    on += "" if limit is None else f", {limit} at most"
+    with noted(client, queue, Audit("replay", on)) as outcome:
+        for one in _each(client, queue, tasks, rate, limit, keep_expiry):
+            outcome["done" if one.verdict == "requeued" else one.verdict] += 1
+            yield one
+
+
+def _each(
+    client: Callable[[], RedisClient],
+    queue: str,
+    tasks: Iterable[DeadTask],
+    rate: float | None,
+    limit: int | None,
+    keep_expiry: bool,
+) -> Iterator[Requeued]:
+    # A tenth of a second's worth at once, at most: workers get them evenly.
     size = _BATCH if rate is None else max(1, min(_BATCH, int(rate / 10)))
+    left = iter(tasks)
     began, count = time.monotonic(), 0
-    while True:
-        page = dead.read_page(client(), queue, cursor, 100)
-        chosen = [task for task in page.tasks if wanted(task)]
-        for start in range(0, len(chosen), size):
-            some = chosen[start : start + size]
-            if limit is not None:
-                some = some[: limit - count]
-            if not some:
-                return
-            if rate is not None:
-                time.sleep(max(0.0, began + count / rate - time.monotonic()))
-            for one in requeue(client(), queue, some, keep_expiry=keep_expiry):
-                count += one.verdict == "requeued"
-                yield one
-        cursor = page.cursor
-        if cursor is None:
+    while limit is None or count < limit:
+        some = list(islice(left, size if limit is None else min(size, limit - count)))
+        if not some:
             return
+        if rate is not None:
+            time.sleep(max(0.0, began + count / rate - time.monotonic()))
+        for one in requeue(client(), queue, some, keep_expiry=keep_expiry, is_audited=False):
+            count += one.verdict == "requeued"
+            yield one
 
 
 def _again(
@@ -152,7 +200,7 @@ def _again(
 
 
 def _requeue(
-    client: RedisClient, queue: str, batch: Sequence[tuple[DeadTask, bytes]]
+    client: RedisClient, queue: str, batch: Sequence[tuple[DeadTask, bytes]], is_audited: bool
 ) -> list[Requeued]:
     keys = len(script_keys("requeue", queue, namespace=client.namespace))
     words: list[str | bytes | float] = []
@@ -166,7 +214,11 @@ def _requeue(
             place = keys + len(results)
         digest = hashlib.sha1(task.message, usedforsecurity=False).hexdigest()
         words += [task.entry, round(task.died_at * 1_000), digest, message, place]
-    replies = client.call(ScriptCall("requeue", queue, words, results=results))
+    one = batch[0][0].entry.decode(errors="replace")
+    audit = Audit("replay", one if len(batch) == 1 else f"{len(batch)} dead tasks")
+    replies = client.call(
+        ScriptCall("requeue", queue, words, results=results, audit=audit if is_audited else None)
+    )
     return [_read(task, reply) for (task, _), reply in zip(batch, replies, strict=True)]
 
 

@@ -1,14 +1,45 @@
-"""Looks through hashes and sorted sets, in bounded calls."""
+"""Looks through hashes, sorted sets and pages of them, in bounded calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from .redis_client import RedisClient
 
 # Elements that one call looks at, about.
 _STEP = 2_000
+
+
+class Page(Protocol):
+    """Some of several. `cursor` leads to the next page; None on the last one."""
+
+    @property
+    def cursor(self) -> Any: ...
+
+
+AnyPage = TypeVar("AnyPage", bound=Page)
+T = TypeVar("T")
+
+
+def all_pages(read: Callable[[Any], AnyPage]) -> Iterator[AnyPage]:
+    """Yields each page that a function returns for a cursor, from the first one on."""
+    page = read(None)
+    yield page
+    while page.cursor is not None:
+        page = read(page.cursor)
+        yield page
+
+
+def each_once(groups: Iterable[Iterable[T]], name: Callable[[T], str]) -> Iterator[T]:
+    """Yields the elements of groups, without those whose name came before: Redis may show an
+    element of a set twice while the set grows or shrinks."""
+    seen: set[str] = set()
+    for group in groups:
+        for each in group:
+            if name(each) not in seen:
+                seen.add(name(each))
+                yield each
 
 
 def scan(

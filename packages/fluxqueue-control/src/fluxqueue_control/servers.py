@@ -3,6 +3,7 @@ name, or the master of a cluster that owns the queue's hash slot."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 
@@ -18,7 +19,7 @@ _FRESH = 1.0
 
 
 class Servers:
-    """Clients for short-lived tools and for one thread. The first use of a client connects.
+    """Clients for short-lived tools, for any thread. The first use of a client connects.
 
     Args:
         timeout: seconds to wait for one reply; the settings' own if that is shorter.
@@ -31,6 +32,7 @@ class Servers:
         self._namespace = settings.namespace
         self._topology: Topology | None = None
         self._asked_at = float("-inf")
+        self._lock = threading.Lock()
         if settings.kind == "cluster":
             self._topology = Topology(settings, timeout, self._hash_slot_has_moved, client_name)
         else:
@@ -63,14 +65,15 @@ class Servers:
     def _of_key(self, name: str) -> RedisClient:
         if self._topology is None:
             return self._client
-        if time.monotonic() - self._asked_at > _FRESH:
-            self._topology.refresh()
-            self._asked_at = time.monotonic()
-        owner = self._topology.owner(name)
-        if owner is None:
-            self._hash_slot_has_moved()
-            raise redis.ConnectionError(f"no master of the cluster has the hash slot of {name}")
-        return self._topology.client(owner)
+        with self._lock:
+            if time.monotonic() - self._asked_at > _FRESH:
+                self._topology.refresh()
+                self._asked_at = time.monotonic()
+            owner = self._topology.owner(name)
+            if owner is None:
+                self._hash_slot_has_moved()
+                raise redis.ConnectionError(f"no master of the cluster has the hash slot of {name}")
+            return self._topology.client(owner)
 
     def _hash_slot_has_moved(self) -> None:
         self._asked_at = float("-inf")

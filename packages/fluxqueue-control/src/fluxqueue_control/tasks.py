@@ -11,7 +11,7 @@ from . import dead
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
 from .lines import line_of, lines
-from .redis_client import RedisClient, ScriptCall
+from .redis_client import Audit, RedisClient, ScriptCall
 from .scanning import scan
 
 State: TypeAlias = Literal[
@@ -90,6 +90,8 @@ def find(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Sea
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
+    for quick in _look_quickly(client, queue, task_id):
+        return Search(quick, True)
     for _ in range(2):
         is_complete = True
         for found in _look_everywhere(client, queue, task_id, most):
@@ -132,7 +134,8 @@ def run_now(client: RedisClient, queue: str, task_id: str) -> Hastened:
     for found in _look_into_sets(client, queue, task_id):
         if found.state == "delayed":
             words = ("", "", "", found.message, "")
-            if client.call(ScriptCall("requeue", queue, words))[0] == 1:
+            audit = Audit("run now", task_id)
+            if client.call(ScriptCall("requeue", queue, words, audit=audit))[0] == 1:
                 return "moved"
     return "absent" if find(client, queue, task_id).task is None else "not_delayed"
 
@@ -168,6 +171,39 @@ def _look_everywhere(
     yield from _look_into_dead(client, queue, task_id)
 
 
+def _look_quickly(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
+    """Looks at all places, but at the lists only near the place of the id in the order of ids, in
+    which most tasks are. Why: docs/decisions/0211-a-task-is-looked-for-near-its-place.md"""
+    yield from _look_into_sets(client, queue, task_id)
+    states: tuple[Literal["pending", "suspects"], ...] = ("pending", "suspects")
+    for state in states:
+        words = (task_id, state, "", _STEP)
+        length, _, *found = client.call(ScriptCall("find", queue, words))
+        if found:
+            yield _in_list(state, length, *found)
+    yield from _look_into_consumers(client, queue, task_id)
+    # The field of an attempt is its entry: ask for the usual ones before a look through all.
+    usual = [f'{task_id}"'] + [f'{task_id}","retries":{failures}' for failures in range(1, 11)]
+    scores = checked(client.commands(("ZSCORE", client.key("dead", queue), e) for e in usual))
+    for entry, score in zip(usual, scores, strict=True):
+        if score is not None:
+            message = client.command("HGET", client.key("dead:messages", queue), entry)
+            if message is not None:
+                yield LocatedTask("dead", message, entry=entry.encode())
+    yield from _look_into_dead(client, queue, task_id)
+
+
+def _in_list(
+    state: Literal["pending", "suspects", "limited"],
+    length: int,
+    position: int,
+    message: bytes,
+    limit: str | None = None,
+) -> LocatedTask:
+    ahead = length - position - 1
+    return LocatedTask(state, message, position=position, ahead=ahead, limit=limit)
+
+
 def _look_into_sets(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
     # An id is a UUID: no character of it has a meaning in a pattern.
     pattern = f'{{"v":?,"id":"{task_id}"*'
@@ -191,8 +227,7 @@ def _look_into_list(
         length, at, *found = client.call(ScriptCall("find", queue, words))
         if found:
             position, message = found
-            ahead = length - position - 1
-            yield LocatedTask(state, message, position=position, ahead=ahead, limit=digest)
+            yield _in_list(state, length, position, message, digest)
     if at >= 0:
         yield None
 
@@ -201,13 +236,23 @@ def _look_into_consumers(client: RedisClient, queue: str, task_id: str) -> Itera
     consumers = _scan(client, "ZSCAN", client.key("consumers", queue))
     names = [consumer.decode(errors="replace") for consumer, _ in consumers]
     for start in range(0, len(names), _CONSUMERS):
-        for name in _holding(client, queue, names[start : start + _CONSUMERS]):
+        holding = _holding(client, queue, names[start : start + _CONSUMERS])
+        pattern = f'{task_id}"*'
+        commands: list[tuple[str | int, ...]] = []
+        for name in holding:
             claimed = client.key("claimed", queue, name)
-            for _, message in _scan(client, "HSCAN", claimed, f'{task_id}"*'):
+            commands.append(("HSCAN", claimed, 0, "MATCH", pattern, "COUNT", _STEP))
+            commands.append(("LRANGE", client.key("inbox", queue, name), 0, -1))
+        replies = checked(client.commands(commands))
+        for at, name in enumerate(holding):
+            (cursor, fields), inbox = replies[2 * at : 2 * at + 2]
+            messages = list(fields.values())
+            if int(cursor) and not messages:  # it holds very many
+                pairs = _scan(client, "HSCAN", client.key("claimed", queue, name), pattern)
+                messages = [message for _, message in pairs]
+            messages += [raw for raw in inbox if raw[13:49] == task_id.encode()]
+            for message in messages:
                 yield LocatedTask("claimed", message, consumer=name)
-            for message in client.command("LRANGE", client.key("inbox", queue, name), 0, -1):
-                if message[13:49] == task_id.encode():
-                    yield LocatedTask("claimed", message, consumer=name)
 
 
 def _holding(client: RedisClient, queue: str, names: Sequence[str]) -> list[str]:

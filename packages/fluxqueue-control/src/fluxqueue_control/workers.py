@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from . import reports
 from .errors import checked
 from .redis_client import RedisClient
+from .scanning import all_pages, each_once
 
 # How many consumers a page has, about: Redis returns a small set whole.
 _COUNT = 100
@@ -31,6 +33,7 @@ class Worker:
         identity: how the worker describes its process: `host`, `pid`, `version`, `slots`,
             `queues` and `suspects`. Empty for a tombstone, for a worker of an older version,
             and if the text in Redis is not a JSON object.
+        report: its memory, and what runs; None unless a reader watches the queue (`stats.watch`).
     """
 
     consumer: str
@@ -38,6 +41,7 @@ class Worker:
     lease_left: float
     claimed: int
     identity: Mapping[str, Any]
+    report: reports.Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +87,8 @@ def read_page(
 def scan(client: RedisClient, queue: str, *, tombstones: bool = False) -> Iterator[Worker]:
     """Reads all workers, page by page, and yields each of them once. Raises as `read_page`
     does."""
-    seen: set[str] = set()
-    cursor: int | None = None
-    while True:
-        page = read_page(client, queue, cursor, tombstones=tombstones)
-        for worker in page.workers:
-            if worker.consumer not in seen:
-                seen.add(worker.consumer)
-                yield worker
-        cursor = page.cursor
-        if cursor is None:
-            return
+    pages = all_pages(lambda cursor: read_page(client, queue, cursor, tombstones=tombstones))
+    return each_once((page.workers for page in pages), lambda worker: worker.consumer)
 
 
 def show(client: RedisClient, queue: str, consumer: str) -> Worker | None:
@@ -123,8 +118,16 @@ def _read_workers(
             ]
         )
     )
+    told = reports.read(client, queue, names)
     return [
-        Worker(name, _state(score, now), abs(score) / 1_000 - now, count, _parse(identity))
+        Worker(
+            consumer=name,
+            state=_state(score, now),
+            lease_left=abs(score) / 1_000 - now,
+            claimed=count,
+            identity=_parse(identity),
+            report=told.get(name),
+        )
         for name, (_, score), count, identity in zip(names, rows, claimed, identities, strict=True)
     ]
 

@@ -31,6 +31,7 @@ __all__ = [
     "TimedCall",
     "__version__",
     "alert_remedy",
+    "cancel_outcome",
     "certificate_fault",
     "check_certificates",
     "check_namespace",
@@ -51,6 +52,7 @@ __all__ = [
     "parse_message",
     "raise_deliveries",
     "raise_in_task",
+    "refusal_text",
     "requeued_message",
     "script",
     "script_keys",
@@ -457,6 +459,10 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str] | None: ...
+    def expire(self) -> bool:
+        """Ends the job if its task has expired before its function was called. Returns whether
+        it did: then do not call it."""
+
     def keep(self, value: bytes) -> None:
         """Keeps what the task returned, as JSON, for the outcome that `Consumer.succeed`
         sends. Only for a message whose outcome is kept.
@@ -1000,9 +1006,9 @@ def parse_message(message: bytes) -> dict[str, Any]:
     (`expired`, `cancelled` or None), `priority` (0 to 9), `expires` (ms since 1970, or
     None), `result_ttl` (ms or None),
     `snoozes`, `releases`, `name`, `args` (bytes), `kwargs` (bytes or None),
-    `retries`, `deliveries`, `max_retries`, `timeout` (seconds or None), `timeout_wins`,
+    `retries`, `deliveries`, `requeues`, `max_retries`, `timeout` (seconds or None), `timeout_wins`,
     `headers` (a dict or None), `on_failure` (JSON as text, or None), `enqueued_at` (ms since
-    1970).
+    1970), `unknown_since` (ms since 1970, or None).
 
     Raises:
         MalformedMessage: the bytes are not a message. The text says what is wrong.
@@ -1041,6 +1047,14 @@ def dead_result(message: bytes, reason: str, error: str) -> tuple[bytes, int] | 
     """Returns the outcome that is kept of a task that ends as dead without a worker, as JSON,
     and for how many milliseconds. None: nothing of it is kept."""
 
+def cancel_outcome(task_id: str) -> tuple[bytes, bytes]:
+    """Returns the outcome of a task that is cancelled before it begins, as JSON: what comes
+    before the number of its attempts, and what follows it.
+
+    Raises:
+        RuntimeError: it is not an id.
+    """
+
 def failure_call(
     message: bytes, queue: str, reason: str, error: str, namespace: str = ""
 ) -> tuple[str, bytes] | None:
@@ -1055,6 +1069,10 @@ def operators_remedy(error: str, command: str = "", script: str | None = None) -
         command: the command that was refused, such as `LMOVE` or `CLUSTER SLOTS`.
         script: the script that was refused, in place of a command.
     """
+
+def refusal_text(error: str, command: str = "", script: str | None = None) -> str:
+    """Returns an error of Redis (with its code) as people read it: what was refused, and what to
+    do. The arguments are those of `operators_remedy`."""
 
 def evictions(settings: Settings, queues: Sequence[str]) -> list[tuple[str | None, str, int]]:
     """Asks each server that has one of the queues whether it evicts keys.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ._core import Route
 from .errors import ConfigurationError
+from .rates import shown_rate
 
-# A rate of one in a year; the most that may run or begin at once.
-LONGEST_PERIOD = 365 * 86_400_000_000
+# The most that may run or begin at once.
 MOST_AT_ONCE = 999_999
 # The text beside a key has at most this many characters.
 MOST_KEY_CHARACTERS = 200
-# Microseconds.
-_UNITS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-_RATE = re.compile(r"([0-9]{1,9})/([0-9]{0,15})([smhd])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,12 @@ class LimitRules:
     @property
     def rate(self) -> str | None:
         """The rate as `read_rate` reads it; None: any rate."""
-        return shown_rate(self.period) if self.period else None
+        return shown_rate(self.period, self.burst)[0] if self.period else None
+
+    @property
+    def given_burst(self) -> int | None:
+        """The burst with which `read_rate` reads the rate; None if a fast rate has it anyway."""
+        return shown_rate(self.period, self.burst)[1] if self.period else self.burst
 
     def record(self, name: str) -> bytes:
         """Returns what Redis keeps of them for the limit of this name."""
@@ -44,47 +45,9 @@ class LimitRules:
     def __str__(self) -> str:
         words = [f"{self.most} at once"] if self.most else []
         if self.period:
-            words.append(f"{self.rate}" + (f" in bursts of {self.burst}" if self.burst > 1 else ""))
+            burst = self.given_burst or 1
+            words.append(f"{self.rate}" + (f" in bursts of {burst}" if burst > 1 else ""))
         return ", ".join(words) or "no limit"
-
-
-def read_rate(text: str) -> int:
-    """Returns the microseconds between two begins, rounded up: a rate is never exceeded.
-
-    Raises:
-        ConfigurationError: the text is not a rate, or is out of range.
-    """
-    found = _RATE.fullmatch(text)
-    if found is None:
-        raise ConfigurationError(
-            f"the rate is {text[:100]!r}; give a number, a slash and s, m, h or d, such as '25/s', "
-            f"'100/m' or '10/30s'"
-        )
-    count, span = int(found[1]), int(found[2] or 1) * _UNITS[found[3]]
-    if count == 0:
-        raise ConfigurationError(
-            f"the rate is {text!r}, at which nothing would ever begin; give 1 or more"
-        )
-    if span == 0:
-        raise ConfigurationError(f"the rate is {text!r}, for no time; give 1 or more, as in '5/1s'")
-    if not count <= span <= count * LONGEST_PERIOD:
-        raise ConfigurationError(
-            f"the rate is {text!r}; give at most 1000000 in a second and at least 1 in 365 days"
-        )
-    return -(-span // count)
-
-
-def shown_rate(period: int) -> str:
-    """Returns a rate for which `read_rate` returns this period."""
-    for unit, span in _UNITS.items():
-        # The next number, because the period may be rounded up.
-        for count in (span // period, span // period + 1):
-            if count and -(-span // count) == period:
-                return f"{count}/{unit}"
-    for unit, span in reversed(_UNITS.items()):
-        if period % span == 0:
-            return f"1/{period // span}{unit}"
-    return f"1000000/{period}s"
 
 
 def check_limit_name(name: str) -> None:

@@ -124,6 +124,13 @@ fn without_arguments<'a>(text: &'a str, sent: Sent) -> &'a str {
     }
 }
 
+/// Whether the reply to `AUTH` is that of a server which asks for no password. It has no code, so only
+/// its text says so; an advice depends on it, and nothing else.
+fn has_no_password(text: &str) -> bool {
+    let text = text.split(", with args beginning with").next().unwrap_or_default();
+    text.contains("without any password configured") || text.contains("no password is set")
+}
+
 /// The error of a script without its digest and the line at which it stopped, which say nothing to a
 /// caller. Servers before Redis 7 write them in front.
 fn without_line(text: &str) -> String {
@@ -167,6 +174,9 @@ pub fn redis_error(text: &str, sent: Sent) -> Error {
 /// password or exchanges the server. None for any other error.
 pub fn only_an_operator(text: &str, sent: Sent) -> Option<String> {
     let advice = match (Refusal::of(text, sent), sent) {
+        (_, Sent::Command("AUTH")) if has_no_password(text) => {
+            "this Redis has no password: remove the one in the Redis URL, or give the server that one (requirepass)"
+        }
         (Refusal::NoAuth, _) => "put user and password into the URL: redis://user:password@host",
         (Refusal::WrongPass, _) => "look at user and password in the Redis URL",
         (Refusal::Protected, _) => "give the server a password, and put it into the URL: redis://:password@host",
@@ -273,6 +283,24 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// The texts are those of Redis 6 and later, and of older ones.
+    #[test]
+    fn a_password_for_a_server_without_one_is_named_as_the_fault() {
+        for text in [
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+            "ERR Client sent AUTH, but no password is set",
+            // As redis-py gives it to the control plane.
+            "WRONGPASS Client sent AUTH, but no password is set",
+        ] {
+            let Error::Denied(shown) = redis_error(text, Sent::Command("AUTH")) else { panic!("{text}") };
+            assert!(shown.contains("; this Redis has no password: remove the one in the Redis URL"), "{shown}");
+        }
+        let quoted = "ERR unknown command 'AUTH', with args beginning with: 'no password is set' ";
+        let Error::Denied(shown) = redis_error(quoted, Sent::Command("AUTH")) else { panic!() };
+        assert!(shown.contains("docs/redis.md"), "{shown}");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::link::{Answer, Link, Open, OpenSent, Opening, Request, Side};
 use super::outcome::Settlement;
 use super::release::Release;
 use super::replies::{self, Done, Exchanged, Opened};
-use super::reports::{Reports, parked_event};
+use super::report::Asked;
+use super::reports::Reports;
 use super::retry::Retry;
 use super::scripts::Form;
 use super::state::Phase;
@@ -206,12 +207,12 @@ impl Conversation {
     }
 
     /// Sends `exchange`.
-    pub fn send_exchange(&mut self, turn: &Turn, settlements: Vec<Settlement>, asked: usize) {
+    pub fn send_exchange(&mut self, turn: &mut Turn, settlements: Vec<Settlement>, asked: usize) {
         let Link::Open(open) = &mut self.link else { return };
         let text = std::mem::take(&mut self.sends_text);
         let (scripts, options) = (turn.context.scripts.of(self.form), &turn.context.options);
-        let out = open.pair.scripts.outgoing();
-        self.identity.write_exchange(out, scripts, options, &settlements, asked, text);
+        let asks = Asked::of(&mut turn.state.queues[self.queue], turn.now, options.renewal(), asked);
+        self.identity.write_exchange(open.pair.scripts.outgoing(), scripts, options, &settlements, &asks, text);
         open.last_exchange = turn.now;
         open.request = Some(Request::Exchange { sent: turn.now, settlements, asked });
     }
@@ -318,8 +319,10 @@ impl Conversation {
         if let Some(open) = self.link.open_mut() {
             open.exchanged(sent, (asked > 0).then_some(done.more || claimed.len() == asked));
         }
-        turn.state.queues[self.queue].fresh_until = turn.context.options.fresh_until(sent);
-        turn.state.queues[self.queue].any_cancelled = done.cancelled.is_some();
+        let of_queue = &mut turn.state.queues[self.queue];
+        of_queue.fresh_until = turn.context.options.fresh_until(sent);
+        of_queue.hear_stops(&mut done);
+        of_queue.measures.answered(done.watched, turn.now);
         let parked = done.parked_fields();
         turn.state.resolve_doubles(self.queue, sent, &parked, done.redis_ms);
         for message in claimed {
@@ -328,10 +331,7 @@ impl Conversation {
         if let Some(cancelled) = done.cancelled.take() {
             unbegun::cancel(turn.state, self.queue, &cancelled, turn.now);
         }
-        let parked = parked.iter().map(parked_event);
-        for event in parked.chain(self.reports.exchanged(&done, turn.context.options.suspects, turn.now)) {
-            turn.state.tell(self.queue, event);
-        }
+        turn.state.tell_all(self.queue, self.reports.news(&parked, &done, turn.context.options.suspects, turn.now));
     }
 
     fn lease_lost(&mut self, turn: &mut Turn) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::options::Options;
 use super::outcome::{EffectKeys, Settlement};
+use super::report::Asked;
 use super::requests;
 use super::scripts::Scripts;
 use crate::connection::{Args, Call, command};
@@ -123,7 +124,7 @@ impl Identity {
         scripts: &Scripts,
         options: &Options,
         settlements: &[Settlement],
-        asked: usize,
+        asked: &Asked,
         text: bool,
     ) {
         let is_sharded = options.is_cluster && scripts.knows_shards;
@@ -131,11 +132,15 @@ impl Identity {
         let what = requests::Exchange {
             consumer: &self.current,
             lease_ms: options.lease_ms(),
-            claim: asked,
+            claim: asked.tasks,
             suspects: options.suspects,
             save_dead: options.save_dead,
             grace_ms: options.unknown_grace,
             effects,
+            watch: asked
+                .watch
+                .as_ref()
+                .map(|watch| (watch, self.namespace.of_watch(&self.name, watch.start, &self.current))),
         };
         let mut call = self.call_for(&self.current);
         requests::exchange(&mut call, &what, settlements);

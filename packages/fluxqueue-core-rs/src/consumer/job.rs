@@ -166,6 +166,14 @@ impl Job {
         Some(self.work.message.headers()?.all())
     }
 
+    fn expire(&self) -> bool {
+        if self.is_settled() || !self.shared.ends_expired(&self.work, clock::now()) {
+            return false;
+        }
+        self.settled.store(true, Ordering::Relaxed);
+        true
+    }
+
     fn keep(&self, value: &[u8]) -> PyResult<()> {
         let most = self.shared.max_message_bytes;
         if value.len() > most {

@@ -24,6 +24,7 @@ mod job;
 #[cfg(test)]
 mod lacking_server_tests;
 mod link;
+mod measures;
 mod meter;
 mod notes;
 #[cfg(test)]
@@ -50,6 +51,7 @@ mod ready;
 mod registry;
 mod release;
 mod replies;
+mod report;
 mod reports;
 mod requests;
 mod rest;
@@ -62,6 +64,7 @@ mod slots_tests;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod strike;
 mod turn;
 mod unbegun;
 #[cfg(test)]

@@ -206,8 +206,16 @@ mod tests {
     fn all_told(settlements: &[Settlement]) -> (Vec<String>, Vec<String>) {
         let namespace = &Namespace::default();
         let effects = EffectKeys { namespace, prefix: "result:", is_sharded: false };
-        let what =
-            Exchange { consumer: "c", lease_ms: 1, claim: 0, suspects: false, save_dead: true, grace_ms: 0, effects };
+        let what = Exchange {
+            consumer: "c",
+            lease_ms: 1,
+            claim: 0,
+            suspects: false,
+            save_dead: true,
+            grace_ms: 0,
+            effects,
+            watch: None,
+        };
         let mut call = Call::default();
         exchange(&mut call, &what, settlements);
         let mut out = Vec::new();

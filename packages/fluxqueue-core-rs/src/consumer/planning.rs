@@ -125,7 +125,8 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
     // Rule 24: it pays for the rate of one with a limit, so that the next one can be called.
     let notes = q.notes.due().is_some_and(|due| now >= due);
     let wakes_others = open.took_ranked.is_some();
-    if !(settle || renew || notes || q.has_doubles() || claim || wakes_others) {
+    let counts = q.measures.due().is_some_and(|due| now >= due);
+    if !(settle || renew || notes || counts || q.has_doubles() || claim || wakes_others) {
         return false;
     }
     let mut settlements = turn.state.take_settlements(queue, MOST_SETTLED, ENOUGH_BYTES);
@@ -214,7 +215,7 @@ fn next_look(conversation: &Conversation, turn: &Turn) -> Option<Duration> {
         if !q.settlements.is_empty() {
             sooner(q.settle_at);
         }
-        if let Some(due) = q.notes.due() {
+        for due in [q.notes.due(), q.measures.due()].into_iter().flatten() {
             sooner(due);
         }
         if q.waiting() > 0 || turn.state.caps.aside() > 0 {

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::PyString;
 
 use super::claimed;
 use super::clock;
@@ -16,9 +16,10 @@ use super::event::Event;
 use super::job::Job;
 use super::options::Options;
 use super::outcome::Outcome;
-use super::python_values::{WHO_MAX, caps_of, loads, register, seconds, short_name};
+use super::python_values::{WHO_MAX, arguments, caps_of, loads, register, seconds, short_name};
 use super::shared::Shared;
 use super::state::Phase;
+use super::strike;
 use super::work::{Raised, Tasks, Work};
 use crate::config::{Address, Config, Wait};
 use crate::connection::Deployment;
@@ -49,10 +50,18 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Decodes the arguments of a job. Returns None if that fails; the job is then dead.
+    /// Decodes the arguments of a job. Returns None if that fails or if the task is struck (the job is
+    /// then dead), or if its task has expired while the thread waited for the GIL.
     fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
-        match self.arguments(py, &work) {
+        if self.shared.ends_expired(&work, clock::now()) {
+            return Ok(None);
+        }
+        match arguments(py, &work.message) {
             Ok((args, kwargs)) => {
+                if let Some(why) = strike::why_struck(py, &self.tasks[work.task], &work, &args, kwargs.as_ref())? {
+                    self.settle_parked(py, &work, "struck", &why)?;
+                    return Ok(None);
+                }
                 let queue = self.queues[work.queue].clone_ref(py).into_any();
                 let task = self.tasks[work.task].clone_ref(py);
                 let message::BodyTerms { timeout, timeout_wins, .. } = work.message.terms;
@@ -66,29 +75,23 @@ impl Consumer {
                 Ok(Some(job))
             }
             Err(error) => {
-                let text = format!("its arguments can't be decoded: {error}");
-                let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
-                let ending = self.ending(&work);
-                let (outcome, event) = claimed::parked("malformed", &text, task_id, name, None, ending.as_ref());
-                let call = self.failure_call(py, &work, "malformed", &text, None)?;
-                self.shared.finish(&work, outcome.following(call), clock::now());
-                let mut state = self.shared.lock();
-                state.tell(work.queue, event);
-                self.shared.wake(state);
+                self.settle_parked(py, &work, "malformed", &format!("its arguments can't be decoded: {error}"))?;
                 Ok(None)
             }
         }
     }
 
-    fn arguments(&self, py: Python<'_>, work: &Work) -> PyResult<(Py<PyList>, Option<Py<PyDict>>)> {
-        let loads = loads(py)?;
-        let raw = &work.message.raw;
-        let args = loads.call1((PyBytes::new(py, &raw[work.message.args.clone()]),))?.cast_into::<PyList>()?;
-        let kwargs = match work.message.kwargs.clone() {
-            Some(range) => Some(loads.call1((PyBytes::new(py, &raw[range]),))?.cast_into::<PyDict>()?.unbind()),
-            None => None,
-        };
-        Ok((args.unbind(), kwargs))
+    /// Ends a job that can't run, or may not.
+    fn settle_parked(&self, py: Python<'_>, work: &Work, reason: &str, error: &str) -> PyResult<()> {
+        let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
+        let ending = self.ending(work);
+        let (outcome, event) = claimed::parked(reason, error, task_id, name, None, ending.as_ref());
+        let call = self.failure_call(py, work, reason, error, None)?;
+        self.shared.finish(work, outcome.following(call), clock::now());
+        let mut state = self.shared.lock();
+        state.tell(work.queue, event);
+        self.shared.wake(state);
+        Ok(())
     }
 
     /// The end, now, of the task of an attempt. None: its result is not kept.
@@ -110,7 +113,8 @@ impl Consumer {
         error: &str,
         traceback: Option<&str>,
     ) -> PyResult<Option<FailureCall>> {
-        let (queue, has_begun) = (self.queues[work.queue].bind(py).to_str()?, reason != "malformed");
+        let (queue, has_begun) =
+            (self.queues[work.queue].bind(py).to_str()?, !matches!(reason, "malformed" | "struck"));
         Ok(Death { queue, reason, error, traceback, has_begun, most: self.most }.call(&work.message))
     }
 

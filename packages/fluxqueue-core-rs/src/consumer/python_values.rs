@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::caps::Caps;
 use super::work::Table;
 use crate::errors::{Error, Result};
+use crate::message::Message;
 
 /// The most bytes of the text that describes the worker.
 pub const WHO_MAX: usize = 4096;
@@ -17,6 +19,17 @@ pub const WHO_MAX: usize = 4096;
 pub fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("orjson")?.getattr("loads")?.unbind()))?.bind(py))
+}
+
+/// Decodes the arguments of a task.
+pub fn arguments(py: Python<'_>, message: &Message) -> PyResult<(Py<PyList>, Option<Py<PyDict>>)> {
+    let (loads, raw) = (loads(py)?, &message.raw);
+    let args = loads.call1((PyBytes::new(py, &raw[message.args.clone()]),))?.cast_into::<PyList>()?;
+    let kwargs = match message.kwargs.clone() {
+        Some(range) => Some(loads.call1((PyBytes::new(py, &raw[range]),))?.cast_into::<PyDict>()?.unbind()),
+        None => None,
+    };
+    Ok((args.unbind(), kwargs))
 }
 
 /// A duration that Python gives in seconds, at most a year.

@@ -2,15 +2,18 @@
 //! their way to Redis.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::claimed::Claimed;
 use super::clock::RedisClock;
+use super::measures::Measures;
 use super::notes::{Note, Notes};
 use super::outcome::{Outcome, Settlement};
 use super::ready::Ready;
+use super::replies::Done;
 use super::work::{Held, Raised, Stage, Tasks, Work};
 
 /// How long an outcome waits for other outcomes to travel with.
@@ -37,6 +40,8 @@ pub struct QueueState {
     pub settle_at: Duration,
     /// The notes of running tasks.
     pub notes: Notes,
+    /// The counts while a reader watches.
+    pub measures: Measures,
     /// Whether a conversation is open and no reply is overdue.
     pub connected: bool,
     /// Claimed sync tasks that have not begun.
@@ -47,6 +52,8 @@ pub struct QueueState {
     held: HashMap<Bytes, Held>,
     /// Whether a task of the queue was cancelled at the last exchange.
     pub any_cancelled: bool,
+    /// The records of the queue's strikes at the last exchange. None: there are none.
+    strikes: Option<Arc<[Bytes]>>,
     /// Messages that a BLMOVE returned, and when, which can't begin before the next exchange: their
     /// field was held, they hold their lock until then, or it must say whether they are cancelled.
     doubles: Vec<(Claimed, Duration)>,
@@ -56,6 +63,12 @@ impl QueueState {
     /// The state of a queue that holds nothing yet.
     pub fn new(name: String, tasks: Tasks) -> QueueState {
         QueueState { name, tasks, ..QueueState::default() }
+    }
+
+    /// Takes from a reply whether a task of the queue is cancelled, and the records of its strikes.
+    pub fn hear_stops(&mut self, done: &mut Done) {
+        self.any_cancelled = done.cancelled.is_some();
+        self.strikes = (!done.strikes.is_empty()).then(|| std::mem::take(&mut done.strikes).into());
     }
 
     /// How many claimed tasks have not begun.
@@ -110,7 +123,7 @@ impl QueueState {
 
     /// Begins to hold a claimed field.
     pub fn hold(&mut self, field: Bytes, serial: u64) {
-        self.held.insert(field, Held { serial, stage: Stage::Waiting, told: None });
+        self.held.insert(field, Held { serial, stage: Stage::Waiting, told: None, begun: (Duration::ZERO, 0) });
     }
 
     /// Adds a task to those that can begin.
@@ -132,8 +145,10 @@ impl QueueState {
         }
         let mut work = ready(self).pop()?;
         work.begun_at = now;
+        work.strikes = self.strikes.clone();
         if let Some(held) = self.held.get_mut(&work.message.raw[work.message.field.clone()]) {
             held.stage = Stage::Running;
+            held.begun = (now, work.task);
         }
         Some(work)
     }
@@ -250,6 +265,12 @@ impl QueueState {
         self.settlements.retain(|s| held.contains_key(&s.field));
         self.fresh_until = fresh_until;
         before - self.settlements.len()
+    }
+
+    /// The running tasks, in no order: id, index of the task, when it began.
+    pub fn running_tasks(&self) -> impl Iterator<Item = (&[u8], usize, Duration)> {
+        let running = self.held.iter().filter(|(_, held)| held.stage == Stage::Running);
+        running.filter_map(|(field, held)| Some((field.get(..36)?, held.begun.1, held.begun.0)))
     }
 
     /// How many claimed tasks are running.

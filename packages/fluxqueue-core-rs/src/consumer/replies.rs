@@ -42,6 +42,10 @@ pub struct Done {
     pub more: bool,
     /// The ids of cancelled tasks that this consumer holds. None: no task of the queue is cancelled.
     pub cancelled: Option<Vec<Bytes>>,
+    /// Whether a reader watches the queue; false if the exchange did not ask.
+    pub watched: bool,
+    /// The records of the strikes of the queue.
+    pub strikes: Vec<Bytes>,
     /// Time since the last sweep: 0 if it is recent, None if no sweep is known.
     pub since_sweep_ms: Option<u64>,
 }
@@ -140,6 +144,8 @@ pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
         suspects: 0,
         more: false,
         cancelled: None,
+        watched: false,
+        strikes: Vec::new(),
         since_sweep_ms: Some(0),
     };
     while let Some(name) = items.next() {
@@ -150,7 +156,9 @@ pub fn exchanged(reply: Reply, most: usize) -> Result<Exchanged> {
             b"paused" => done.paused = integer(&value)? != 0,
             b"suspects" => done.suspects = integer(&value)?,
             b"cancelled" => done.cancelled = Some(strings(value)?),
+            b"strikes" => done.strikes = strings(value)?,
             b"more" => done.more = integer(&value)? != 0,
+            b"watched" => done.watched = integer(&value)? != 0,
             b"unswept" => done.since_sweep_ms = u64::try_from(integer(&value)?).ok(),
             _ => (), // A later script may return more parts.
         }
@@ -186,7 +194,10 @@ mod tests {
         let mut parts = vec![Reply::Integer(1), Reply::Integer(1_700_000_000_000), Reply::Array(vec![text(MESSAGE)])];
         parts.extend([text("parked"), Reply::Array(vec![text("sha1:ab")])]);
         parts.extend([text("cancelled"), Reply::Array(vec![text("an id")])]);
-        for (name, value) in [("put_off", 3), ("paused", 1), ("suspects", 2), ("more", 1), ("unswept", 70_000)] {
+        parts.extend([text("strikes"), Reply::Array(vec![text("a record")])]);
+        for (name, value) in
+            [("put_off", 3), ("paused", 1), ("suspects", 2), ("more", 1), ("watched", 1), ("unswept", 70_000)]
+        {
             parts.extend([text(name), Reply::Integer(value)]);
         }
         parts
@@ -211,8 +222,9 @@ mod tests {
             assert_eq!((done.redis_ms, done.claimed.len()), (1_700_000_000_000, 1));
             assert_eq!(done.parked, [Bytes::from("sha1:ab")]);
             assert_eq!((done.put_off, done.paused, done.suspects, done.more), (3, true, 2, true));
-            assert_eq!(done.since_sweep_ms, Some(70_000));
+            assert_eq!((done.watched, done.since_sweep_ms), (true, Some(70_000)));
             assert_eq!(done.cancelled, Some(vec![Bytes::from("an id")]));
+            assert_eq!(done.strikes, [Bytes::from("a record")]);
         }
     }
 

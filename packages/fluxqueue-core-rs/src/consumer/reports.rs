@@ -1,5 +1,6 @@
 //! Reports of one queue to the control plane: each is made once, or repeated only after a pause.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -93,14 +94,14 @@ impl Reports {
         self.no_blmove = false;
     }
 
+    /// Reports what the reply of an exchange tells: the messages that it has `parked`, and the rest.
+    pub fn news(&mut self, parked: &HashSet<Bytes>, done: &Done, serves_suspects: bool, now: Duration) -> Vec<Event> {
+        parked.iter().map(parked_event).chain(self.exchanged(done, serves_suspects, now)).collect()
+    }
+
     /// Reports messages of newer versions, suspects that need their own process (unless this
     /// worker is that process), and a missing scheduler, as the reply of an exchange names them.
-    pub fn exchanged(
-        &mut self,
-        done: &Done,
-        serves_suspects: bool,
-        now: Duration,
-    ) -> impl Iterator<Item = Event> + use<> {
+    fn exchanged(&mut self, done: &Done, serves_suspects: bool, now: Duration) -> impl Iterator<Item = Event> + use<> {
         let is_due = |last: &mut Duration| {
             let is_due = now >= *last + REPEAT;
             if is_due {
@@ -124,7 +125,7 @@ impl Reports {
 }
 
 /// Reports a message that the script has parked under this entry of the dead set.
-pub fn parked_event(entry: &Bytes) -> Event {
+fn parked_event(entry: &Bytes) -> Event {
     let reason = match () {
         () if entry.starts_with(b"sha1:") => "malformed",
         () if entry.starts_with(b"newer:") => "unknown_version",
@@ -156,6 +157,8 @@ mod tests {
             claimed: vec![],
             more: false,
             cancelled: None,
+            watched: false,
+            strikes: Vec::new(),
             put_off,
         }
     }

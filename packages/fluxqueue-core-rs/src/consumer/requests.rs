@@ -35,6 +35,18 @@ pub struct Exchange<'a> {
     pub grace_ms: u64,
     /// Where effects go.
     pub effects: EffectKeys<'a>,
+    /// The question whether a reader watches the queue, and the keys that it needs.
+    pub watch: Option<(&'a ReaderQuestion, [String; 4])>,
+}
+
+/// The question whether a reader watches the queue.
+pub struct ReaderQuestion {
+    /// The start of the present slot of time, s since 1970.
+    pub start: u64,
+    /// The counts since the last question; empty for nothing.
+    pub counts: String,
+    /// The report about this process; empty for none.
+    pub report: String,
 }
 
 /// ARGV of `exchange`, and the keys that its outcomes touch.
@@ -52,4 +64,11 @@ pub fn exchange(call: &mut Call, what: &Exchange, settlements: &[Settlement]) {
         .iter()
         .filter(|settlement| !is_plain(settlement))
         .for_each(|settlement| settlement.encode(call, what.effects));
+    if let Some((watch, keys)) = &what.watch {
+        let positions = keys.each_ref().map(|key| call.keys.push(key.as_bytes()));
+        call.args.number(positions[0]);
+        call.args.push(b"watch");
+        call.args.push(watch.counts.as_bytes());
+        call.args.push(watch.report.as_bytes());
+    }
 }

@@ -142,6 +142,23 @@ impl Shared {
         }
     }
 
+    /// Ends a task that has taken a slot, if it has expired before its function could begin
+    /// (rule 19). Returns whether it did.
+    pub fn ends_expired(&self, work: &Work, now: Duration) -> bool {
+        if work.message.expires_at.is_none() {
+            return false;
+        }
+        let expired = self.lock().expired(work, now);
+        let Some((outcome, event)) = expired else { return false };
+        // If the lease was lost meanwhile, another worker ends it.
+        if self.finish(work, outcome, now) {
+            let mut state = self.lock();
+            state.tell(work.queue, event);
+            self.wake(state);
+        }
+        true
+    }
+
     /// Ends an attempt. Returns false if the lease was lost meanwhile: the outcome is void.
     pub fn finish(&self, work: &Work, outcome: Outcome, now: Duration) -> bool {
         let mut state = self.lock();

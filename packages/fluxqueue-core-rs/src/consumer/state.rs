@@ -168,6 +168,11 @@ impl State {
         self.rings_events = true;
     }
 
+    /// Queues several events of one queue.
+    pub fn tell_all(&mut self, queue: usize, events: Vec<Event>) {
+        events.into_iter().for_each(|event| self.tell(queue, event));
+    }
+
     /// Records that a queue's consumer is closed after a drain.
     pub fn close(&mut self) {
         self.closed += 1;
@@ -185,8 +190,8 @@ impl State {
         of_queue.hold(field.clone(), serial);
         match claimed.decide(&field, &of_queue.tasks, redis_ms, self.unknown_grace) {
             Decision::Run(task, is_async, message) => {
-                let (claimed_at, begun_at) = (now, Duration::ZERO);
-                let work = Work { queue, serial, task, is_async, claimed_at, begun_at, shift: 0, message };
+                let (claimed_at, begun_at, strikes, shift) = (now, Duration::ZERO, None, 0);
+                let work = Work { queue, serial, task, is_async, claimed_at, begun_at, strikes, shift, message };
                 if let Some(work) = self.caps.admit(work) {
                     self.add_ready(work);
                 }
@@ -235,13 +240,17 @@ impl State {
         Some(work)
     }
 
-    /// Settles a task that was to begin, if it has expired while it waited here (rule 19).
+    /// The outcome and the event of a task that was to begin, if it has expired (rule 19).
+    pub fn expired(&self, work: &Work, now: Duration) -> Option<(Outcome, Event)> {
+        work.message.expires_at?;
+        let of_queue = &self.queues[work.queue];
+        let how = work.message.ends_unbegun(of_queue.redis_clock.ms(now))?;
+        Some(claimed::unbegun(&work.message, how, &of_queue.tasks))
+    }
+
+    /// Settles a task that was to begin, if it has expired while it waited here.
     fn ends_unbegun(&mut self, work: &Work, now: Duration) -> bool {
-        if work.message.expires_at.is_none() {
-            return false;
-        }
-        let Some(how) = work.message.ends_unbegun(self.queues[work.queue].redis_clock.ms(now)) else { return false };
-        let (outcome, event) = claimed::unbegun(&work.message, how, &self.queues[work.queue].tasks);
+        let Some((outcome, event)) = self.expired(work, now) else { return false };
         self.settle(work, outcome, Stage::Running, now);
         self.tell(work.queue, event);
         self.next_of_cap(work, None, now);
@@ -325,6 +334,11 @@ impl State {
         let ran = now.saturating_sub(work.begun_at);
         self.rate.count(ran);
         self.next_of_cap(work, Some(ran), now);
+        let of_queue = &mut self.queues[work.queue];
+        if of_queue.measures.is_watched() {
+            let begun_ms = of_queue.redis_clock.ms(work.begun_at);
+            of_queue.measures.count(work, &outcome, ran, begun_ms);
+        }
         let settled = self.settle(work, outcome, Stage::Running, now);
         // A void outcome frees a slot too, but leaves no settlement. If all slots were taken, the
         // driver has planned no check for a slow task, and the crew may not let this thread begin

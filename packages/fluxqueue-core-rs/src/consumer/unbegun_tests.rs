@@ -67,3 +67,24 @@ fn a_message_that_expires_while_it_waits_here_does_not_begin() {
     let ended: Vec<_> = state.queues[0].settlements.iter().filter(ended).map(|s| s.field.clone()).collect();
     assert_eq!(ended, [field(&late), field(&loop_late)]);
 }
+
+#[test]
+fn a_message_that_expires_after_it_has_taken_a_slot_does_not_begin() {
+    let shared = shared(&["q"], 1);
+    shared.lock().queues[0].redis_clock.set(REDIS_MS, at(0));
+    let (late, plain) = (with_options("sync", &format!(r#"{{"x":{}}}"#, REDIS_MS + 50)), raw("sync"));
+    admit(&shared, 0, &late);
+    admit(&shared, 0, &plain);
+    let begun = shared.begin_sync(&mut shared.lock(), at(10)).expect("in time");
+    assert!(!shared.ends_expired(&begun, at(48)));
+    assert!(shared.ends_expired(&begun, at(50)));
+    assert_eq!(
+        settlements(&shared, 0),
+        [Settlement { field: field(&late), outcome: Outcome::Ended(Condemned::Expired) }]
+    );
+    assert!(matches!(shared.lock().events.pop_back(), Some((0, Event::Expired { .. }))));
+    // Its slot is free for the next one, which never expires.
+    let begun = shared.begin_sync(&mut shared.lock(), at(51)).expect("a free slot");
+    assert_eq!(begun.message.raw, plain);
+    assert!(!shared.ends_expired(&begun, at(1_000_000)));
+}

@@ -23,6 +23,8 @@ pub struct Work {
     pub claimed_at: Duration,
     /// When it began.
     pub begun_at: Duration,
+    /// The records of the strikes that it may be subject to. None: there are none.
+    pub strikes: Option<Arc<[Bytes]>>,
     /// The shift of the crew in which it began, if it is sync.
     pub shift: u64,
     /// The message.
@@ -49,6 +51,8 @@ pub struct Held {
     pub stage: Stage,
     /// When the worker was last told to cancel it.
     pub told: Option<Duration>,
+    /// When it began, and the index of its task; of no meaning before it has begun.
+    pub begun: (Duration, usize),
 }
 
 /// The messages of running tasks with the raised count of releases, by queue and field.
@@ -74,6 +78,11 @@ impl Tasks {
     /// The index of the task with this name, and whether it is async.
     pub fn get(&self, name: &str) -> Option<(usize, bool)> {
         self.own.get(name).or_else(|| self.anywhere.get(name)).copied()
+    }
+
+    /// The name of the task with this index, found by looking at all.
+    pub fn name(&self, task: usize) -> Option<&str> {
+        self.own.iter().chain(self.anywhere.iter()).find(|(_, (index, _))| *index == task).map(|(name, _)| &name[..])
     }
 }
 

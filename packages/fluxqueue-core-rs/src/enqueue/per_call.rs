@@ -33,6 +33,15 @@ impl Due {
         }
     }
 
+    /// The time at which a task that was enqueued at `now` is due, ms since 1970. None: at once.
+    pub fn moment(self, now: impl FnOnce() -> u64) -> Option<u64> {
+        match self {
+            Due::In(0) => None,
+            Due::In(ms) => Some(now().saturating_add(ms)),
+            Due::At(at) => Some(at),
+        }
+    }
+
     /// Appends it, as the script `enqueue` reads it: `+1500` or `1764430000000`. The text of a limit
     /// and the wish for a lock follow; empty for none.
     pub fn write(self, out: &mut Vec<u8>, wish: &str) {

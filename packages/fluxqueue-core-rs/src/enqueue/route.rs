@@ -104,7 +104,9 @@ impl Target {
         let (args, kwargs) = (arguments.positional(), arguments.keyword());
         let id = call.id.unwrap_or_else(|| ids::task_id(ids::unix_ms()));
         let head = Head { opts: opts.map(str::as_bytes), ..Head::new(&id) };
-        let tail = Tail { headers: call.headers(), enqueued_at: call.id.as_ref().and_then(enqueued_at) };
+        let enqueued_at = call.id.as_ref().and_then(enqueued_at);
+        let due = self.due.later(call.later).moment(|| enqueued_at.unwrap_or_else(|| ids::time_of(&id)));
+        let tail = Tail { headers: call.headers(), enqueued_at, due };
         let len = self.envelope.len(&head, args, kwargs, &tail);
         if len > max_bytes {
             return Err(Error::TooLarge(format!(

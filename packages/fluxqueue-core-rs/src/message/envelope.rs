@@ -6,6 +6,7 @@ use crate::errors::Result;
 use crate::names;
 
 const ENQUEUED_AT: &[u8] = br#","enqueued_at":"#;
+const DUE: &[u8] = br#","due":"#;
 const HEADERS: &[u8] = br#","headers":"#;
 
 /// The last members of a message, which few messages have.
@@ -15,6 +16,8 @@ pub struct Tail<'a> {
     pub headers: Option<&'a [u8]>,
     /// When the task was enqueued, ms since 1970, if its id does not say it.
     pub enqueued_at: Option<u64>,
+    /// When a delayed task is due, ms since 1970.
+    pub due: Option<u64>,
 }
 
 /// A message without its head, arguments and tail.
@@ -60,12 +63,17 @@ impl Envelope {
 impl Tail<'_> {
     fn len(&self) -> usize {
         let headers = self.headers.map_or(0, |h| HEADERS.len() + h.len());
-        headers + self.enqueued_at.map_or(0, |ms| ENQUEUED_AT.len() + itoa::Buffer::new().format(ms).len())
+        headers + self.times().map(|(name, ms)| name.len() + itoa::Buffer::new().format(ms).len()).sum::<usize>()
+    }
+
+    fn times(&self) -> impl Iterator<Item = (&'static [u8], u64)> {
+        let named = |name: &'static [u8], time: Option<u64>| time.map(|ms| (name, ms));
+        [named(ENQUEUED_AT, self.enqueued_at), named(DUE, self.due)].into_iter().flatten()
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        if let Some(ms) = self.enqueued_at {
-            out.extend_from_slice(ENQUEUED_AT);
+        for (name, ms) in self.times() {
+            out.extend_from_slice(name);
             out.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes());
         }
         if let Some(headers) = self.headers {
@@ -96,14 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_call_is_between_terms_and_headers() {
+    fn the_times_of_a_call_are_between_terms_and_headers() {
         let envelope = Envelope::new("n", &Terms { max_retries: 5, ..Terms::default() }).expect("a good name");
         let head = Head::new(ID);
-        let tail = Tail { headers: Some(br#"{"a":"b"}"#), enqueued_at: Some(1_764_430_000_000) };
+        let tail =
+            Tail { headers: Some(br#"{"a":"b"}"#), enqueued_at: Some(1_764_430_000_000), due: Some(1_764_430_000_001) };
         let mut out = Vec::new();
         envelope.write(&mut out, &head, b"[]", None, &tail);
         assert_eq!(out.len(), envelope.len(&head, b"[]", None, &tail));
         let text = String::from_utf8(out).expect("UTF-8");
-        assert!(text.ends_with(r#","max_retries":5,"enqueued_at":1764430000000,"headers":{"a":"b"}}"#), "{text}");
+        assert!(text.ends_with(r#""enqueued_at":1764430000000,"due":1764430000001,"headers":{"a":"b"}}"#), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 //! without decoding JSON.
 //!
 //! ```text
-//! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"name":...
+//! {"v":1,"id":"<36 characters>","deliveries":2,"retries":1,"requeues":1,"name":...
 //! {"v":2,"id":"<36 characters>","deliveries":2,"retries":1,"opts":{"p":5},"name":...
 //!              ^13             ^49                         ^ the field ends here
 //! ```
@@ -31,15 +31,16 @@ pub const NEWEST_VERSION: u32 = 2;
 pub const OPTS_MAX: usize = 512;
 
 /// How many bytes a message has grown by at most since its client measured it:
-/// `,"deliveries":` and `,"retries":` with 10 digits each, `,"unknown_since":` with
-/// 20, `,"opts":{"e":2}` of a script, two counts of 10 bytes in `opts`, 117 together. Nothing
-/// else is ever added to a message on its way.
-pub const GROWTH_MAX: usize = 24 + 21 + 37 + (OPTS.len() + 1 + CONDEMNED_LEN) + COUNTS_LEN;
+/// `,"deliveries":` and `,"retries":` with 10 digits each, `,"requeues":` with 5,
+/// `,"unknown_since":` with 20, `,"opts":{"e":2}` of a script, two counts of 10 bytes in `opts`, 134
+/// together. Nothing else is ever added to a message on its way.
+pub const GROWTH_MAX: usize = COUNTERS_MAX + 37 + (OPTS.len() + 1 + CONDEMNED_LEN) + COUNTS_LEN;
 
 const VERSION_1: &[u8] = br#"{"v":1,"id":""#;
 const VERSION_2: &[u8] = br#"{"v":2,"id":""#;
 const DELIVERIES: &[u8] = br#","deliveries":"#;
 const RETRIES: &[u8] = br#","retries":"#;
+const REQUEUES: &[u8] = br#","requeues":"#;
 const OPTS: &[u8] = br#","opts":"#;
 const NAME: &[u8] = br#","name":"#;
 
@@ -48,7 +49,10 @@ const ID: Range<usize> = VERSION_1.len()..VERSION_1.len() + ID_LEN;
 /// Where the counters begin: behind the id and its closing quote.
 const COUNTERS: usize = ID.end + 1;
 /// The bytes that the counters may take.
-const COUNTERS_MAX: usize = 62;
+const COUNTERS_MAX: usize = 24 + 21 + 17;
+
+/// The highest count of requeues; a count stays there.
+pub const REQUEUES_MAX: u32 = 99_999;
 
 /// The id and what the protocol itself knows about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,9 @@ pub struct Head<'a> {
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
+    /// How many times an operator has requeued the dead task. So no attempt has the field of one
+    /// before its death.
+    pub requeues: u32,
     /// The options that scripts read, a JSON object with its braces.
     pub opts: Option<&'a [u8]>,
 }
@@ -99,14 +106,14 @@ impl fmt::Display for Fault {
 impl<'a> Head<'a> {
     /// The head of a new plain message.
     pub const fn new(id: &'a [u8; ID_LEN]) -> Head<'a> {
-        Head { id, deliveries: 0, retries: 0, opts: None }
+        Head { id, deliveries: 0, retries: 0, requeues: 0, opts: None }
     }
 
     /// Reads the head; returns it with its length. The next bytes are `,"name":`.
     pub fn read(raw: &'a [u8]) -> Result<(Head<'a>, usize), Fault> {
         let (version, id) = begin(raw).ok_or(Fault::Begin)?;
         let mut rest = &raw[COUNTERS..];
-        let counters = read_counter(&mut rest, DELIVERIES).zip(read_counter(&mut rest, RETRIES));
+        let counters = read_counters(&mut rest);
         let found = match (version, counters) {
             (Version::One, Some(_)) if rest.starts_with(NAME) => None,
             (Version::One, Some(_)) if rest.starts_with(OPTS) => return Err(Fault::StrayOpts),
@@ -114,15 +121,17 @@ impl<'a> Head<'a> {
             (Version::Two, Some(_)) if rest.starts_with(OPTS) => Some(read_opts(&rest[OPTS.len()..])?),
             _ => return Err(if field(raw).is_some() { Fault::Counters } else { Fault::Begin }),
         };
-        let (deliveries, retries) = counters.unwrap_or_default();
-        let head = Head { id, deliveries, retries, opts: found };
+        let [deliveries, retries, requeues] = counters.unwrap_or_default();
+        let head = Head { id, deliveries, retries, requeues, opts: found };
         Ok((head, raw.len() - rest.len() + found.map_or(0, |opts| OPTS.len() + opts.len())))
     }
 
     /// How many bytes `write` appends.
     #[inline]
     pub fn size(&self) -> usize {
-        let counters = counter_len(DELIVERIES, self.deliveries) + counter_len(RETRIES, self.retries);
+        let counters = counter_len(DELIVERIES, self.deliveries)
+            + counter_len(RETRIES, self.retries)
+            + counter_len(REQUEUES, self.requeues);
         COUNTERS + counters + self.opts.map_or(0, |opts| OPTS.len() + opts.len())
     }
 
@@ -139,6 +148,7 @@ impl<'a> Head<'a> {
         out.push(b'"');
         write_counter(out, DELIVERIES, self.deliveries);
         write_counter(out, RETRIES, self.retries);
+        write_counter(out, REQUEUES, self.requeues);
         if let Some(opts) = self.opts {
             out.extend_from_slice(OPTS);
             out.extend_from_slice(opts);
@@ -170,6 +180,15 @@ fn begin(raw: &[u8]) -> Option<(Version, &[u8; ID_LEN])> {
     };
     let id = raw.get(ID)?.try_into().ok()?;
     (raw.get(ID.end) == Some(&b'"')).then_some((version, id))
+}
+
+/// Takes the counters off the beginning of `rest`; None if they are not what `Head::write` writes.
+fn read_counters(rest: &mut &[u8]) -> Option<[u32; 3]> {
+    let mut found = [0; 3];
+    for (count, label) in found.iter_mut().zip([DELIVERIES, RETRIES, REQUEUES]) {
+        *count = read_counter(rest, label)?;
+    }
+    (found[2] <= REQUEUES_MAX).then_some(found)
 }
 
 /// Takes a counter off the beginning of `rest`: 0 if it is not there, None if it is
@@ -265,8 +284,8 @@ mod tests {
     fn the_head_has_one_form_for_each_version() {
         let plain = Head::new(TASK);
         assert_eq!(written(&plain), br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab""#);
-        let full = Head { deliveries: 1, retries: 2, opts: Some(br#"{"p":5}"#), ..plain };
-        let text = br#"{"v":2,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","deliveries":1,"retries":2,"opts":{"p":5}"#;
+        let full = Head { deliveries: 1, retries: 2, requeues: 3, opts: Some(br#"{"p":5}"#), ..plain };
+        let text = br#"{"v":2,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","deliveries":1,"retries":2,"requeues":3,"opts":{"p":5}"#;
         assert_eq!(written(&full), text);
     }
 
@@ -275,7 +294,9 @@ mod tests {
         for (counters, version, expected) in [
             ("", 1, None),
             (r#","deliveries":1,"retries":2"#, 1, None),
-            (r#","deliveries":4294967295,"retries":4294967295,"opts":{}"#, 2, None),
+            (r#","deliveries":4294967295,"retries":4294967295,"requeues":99999,"opts":{}"#, 2, None),
+            (r#","requeues":100000"#, 1, Some(Fault::Counters)),
+            (r#","requeues":1,"retries":1"#, 1, Some(Fault::Counters)),
             (r#","opts":{"u":"ab:1","p":5}"#, 2, None),
             ("", 2, Some(Fault::NoOpts)),
             (r#","deliveries":1"#, 2, Some(Fault::NoOpts)),
@@ -334,12 +355,13 @@ mod tests {
             id in "[0-9a-f-]{36}",
             deliveries in any::<u32>(),
             retries in any::<u32>(),
+            requeues in 0..=REQUEUES_MAX,
             opts in proptest::option::of(r#"[ -Z^-z|~]{0,40}"#),
             rest in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
             let id: &[u8; ID_LEN] = id.as_bytes().try_into().expect("36 characters");
             let opts = opts.map(|inside| format!("{{{}}}", inside.replace(' ', "")));
-            let head = Head { id, deliveries, retries, opts: opts.as_deref().map(str::as_bytes) };
+            let head = Head { id, deliveries, retries, requeues, opts: opts.as_deref().map(str::as_bytes) };
             let mut raw = written(&head);
             let len = raw.len();
             prop_assert_eq!(head.size(), len);
@@ -355,7 +377,7 @@ mod tests {
             begin in proptest::sample::select(vec![&b""[..], VERSION_1, VERSION_2]),
             id in proptest::option::of("[0-9a-f-]{36}\""),
             parts in proptest::collection::vec(proptest::sample::select(vec![
-                DELIVERIES, RETRIES, OPTS, NAME, b"7", b"42", b"0", b"{", b"}", b"{}", b"{\"p\":5}", b"\"", b"\\", b",",
+                DELIVERIES, RETRIES, REQUEUES, OPTS, NAME, b"7", b"42", b"0", b"{", b"}", b"{}", b"{\"p\":5}", b"\"", b"\\", b",",
             ]), 0..12),
             rest in proptest::collection::vec(any::<u8>(), 0..100),
         ) {

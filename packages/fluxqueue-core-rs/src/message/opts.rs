@@ -35,7 +35,7 @@ pub const COUNTS_LEN: usize = 20;
 pub enum Condemned {
     /// The message has waited beyond its expiry.
     Expired = 1,
-    /// Someone cancelled the task.
+    /// A caller cancelled the task.
     Cancelled = 2,
 }
 

@@ -35,6 +35,8 @@ pub struct Message {
     pub deliveries: u32,
     /// How many times the task has failed.
     pub retries: u32,
+    /// How many times an operator has requeued the dead task.
+    pub requeues: u32,
     /// The terms of the body that the task was enqueued with. The others are in `opts`.
     pub terms: BodyTerms,
     /// The place of the headers (`traceparent` and others), a JSON object.
@@ -47,6 +49,8 @@ pub struct Message {
     pub unknown_since: Option<u64>,
     /// When it was enqueued, ms since 1970 by the client's clock.
     pub enqueued_at: u64,
+    /// When a delayed task was due, ms since 1970; as the client has reckoned it.
+    pub due: Option<u64>,
     /// The end that a script has condemned it to.
     pub condemned: Option<Condemned>,
     /// No attempt begins at this moment or later; ms by the clock of Redis.
@@ -61,6 +65,8 @@ struct Parts<'a> {
     deliveries: u32,
     #[serde(default)]
     retries: u32,
+    #[serde(default)]
+    requeues: u32,
     #[serde(borrow, default)]
     opts: Option<&'a RawValue>,
     name: String,
@@ -80,6 +86,7 @@ struct Parts<'a> {
     on_failure: Option<&'a RawValue>,
     unknown_since: Option<u64>,
     enqueued_at: Option<u64>,
+    due: Option<u64>,
 }
 
 /// A member that is there; `null` is a value too.
@@ -113,7 +120,7 @@ impl<'a> Parts<'a> {
     }
 
     fn check(&self, head: &Head) -> Result<()> {
-        if (self.deliveries, self.retries) != (head.deliveries, head.retries) {
+        if (self.deliveries, self.retries, self.requeues) != (head.deliveries, head.retries, head.requeues) {
             return Err(malformed(Fault::Counters.to_string()));
         }
         if self.opts.is_some() && head.opts.is_none() {
@@ -176,8 +183,10 @@ impl Message {
             name: parts.name,
             deliveries: head.deliveries,
             retries: head.retries,
+            requeues: head.requeues,
             unknown_since: parts.unknown_since,
             enqueued_at: parts.enqueued_at.unwrap_or_else(|| ids::created_ms(&id)),
+            due: parts.due,
             condemned,
             expires_at,
             raw,
@@ -186,7 +195,8 @@ impl Message {
 
     /// The head of the message.
     pub fn head(&self) -> Head<'_> {
-        Head { id: self.id(), deliveries: self.deliveries, retries: self.retries, opts: self.opts_json() }
+        let Message { deliveries, retries, requeues, .. } = *self;
+        Head { id: self.id(), deliveries, retries, requeues, opts: self.opts_json() }
     }
 
     /// The bytes behind the head, from `,"name":` on.

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::head::{GROWTH_MAX, Head, OPTS_MAX};
+use super::head::{GROWTH_MAX, Head, OPTS_MAX, REQUEUES_MAX};
 use super::opts::{COUNT_MAX, Opts};
 use super::parse::Message;
 use crate::errors::Result;
@@ -69,7 +69,7 @@ fn with_opts(message: &Message, change: impl FnOnce(&mut Opts)) -> Bytes {
 }
 
 /// The first attempt again, for a dead task that an operator requeues: without its counts, and
-/// without what was noted of their causes.
+/// without what was noted of their causes. It has another field than each attempt before it.
 ///
 /// Why: docs/decisions/0165-a-dead-task-begins-again.md
 pub fn with_requeue(message: &Message, keeps_expiry: bool) -> Bytes {
@@ -80,7 +80,8 @@ pub fn with_requeue(message: &Message, keeps_expiry: bool) -> Bytes {
     }
     let json = (!opts.is_empty()).then(|| opts.write());
     let opts = json.as_deref().map(str::as_bytes);
-    rewrite(message, Head { deliveries: 0, retries: 0, opts, ..message.head() }, None)
+    let requeues = REQUEUES_MAX.min(message.requeues + 1);
+    rewrite(message, Head { deliveries: 0, retries: 0, requeues, opts, ..message.head() }, None)
 }
 
 /// The same attempt, with the checkpoint that its task has reached: a JSON value.
@@ -192,7 +193,8 @@ mod tests {
         ] {
             let message = Message::parse(sent.clone()).expect("well formed");
             let opts = Some(condemned.as_bytes());
-            let head = Head { deliveries: u32::MAX, retries: u32::MAX, opts, ..message.head() };
+            let (deliveries, retries, requeues) = (u32::MAX, u32::MAX, REQUEUES_MAX);
+            let head = Head { deliveries, retries, requeues, opts, ..message.head() };
             assert_eq!(rewrite(&message, head, Some(u64::MAX)).len(), sent.len() + most);
         }
     }
@@ -212,16 +214,23 @@ mod tests {
     }
 
     #[test]
-    fn a_requeued_message_has_no_counts() {
+    fn a_requeued_message_has_only_the_count_of_requeues() {
         let plain = message("n", "[1]", None, 5);
         let begun = Message::parse(plain.clone()).expect("well formed");
         let noted = with_unknown_since(&Message::parse(with_retry(&begun)).expect("well formed"), 7);
         let (_, raised, _) = with_delivery(noted).expect("well formed");
         let dead = Message::parse(raised).expect("well formed");
-        assert_eq!(with_requeue(&dead, true), plain);
+        let again = with_requeue(&dead, true);
+        assert!(again.starts_with(br#"{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","requeues":1,"name":"n""#));
+        let begin_again = Message::parse(again.clone()).expect("well formed");
+        assert_eq!(begin_again.behind_head(), begun.behind_head());
+        assert_ne!(begin_again.field_bytes(), begun.field_bytes());
+        let twice = Message::parse(with_requeue(&begin_again, true)).expect("well formed");
+        assert_eq!((twice.requeues, twice.retries), (2, 0));
+        assert_eq!(Message::parse(with_retry(&twice)).expect("well formed").requeues, 2);
         // Of a message that was condemned and put off nothing is left in its options.
         let counted = Message::parse(with_opts(plain.clone(), r#"{"e":1,"s":3,"b":2}"#)).expect("well formed");
-        assert_eq!(with_requeue(&counted, true), plain);
+        assert_eq!(with_requeue(&counted, true), again);
         let opts = r#"{"e":1,"p":5,"x":1764430000000,"r":60000,"s":3,"zz":"1"}"#;
         let known = Message::parse(with_opts(plain, opts)).expect("well formed");
         let kept = |keeps| {

@@ -6,9 +6,9 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::config::{Config, Wait};
 use crate::connection::{Deployment, Eviction, Sent};
-use crate::errors::Result;
+use crate::errors::{Error, Result};
 use crate::keys::Namespace;
-use crate::message::{self, Condemned, DEFAULT_MOST, Death, Ending, Message};
+use crate::message::{self, CancelledResult, Condemned, DEFAULT_MOST, Death, Ending, Message};
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 use crate::{connection, fork, ids, keys, names, scripts};
@@ -94,12 +94,14 @@ pub fn parse_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py
     parts.set_item("kwargs", m.kwargs.clone().map(|range| PyBytes::new(py, &m.raw[range])))?;
     parts.set_item("retries", m.retries)?;
     parts.set_item("deliveries", m.deliveries)?;
+    parts.set_item("requeues", m.requeues)?;
     parts.set_item("max_retries", m.terms.max_retries)?;
     parts.set_item("timeout", m.terms.timeout)?;
     parts.set_item("timeout_wins", m.terms.timeout_wins)?;
     parts.set_item("headers", m.headers().map(|headers| headers.all()))?;
     parts.set_item("on_failure", m.on_failure())?;
     parts.set_item("enqueued_at", m.enqueued_at)?;
+    parts.set_item("unknown_since", m.unknown_since)?;
     Ok(parts)
 }
 
@@ -130,9 +132,9 @@ pub fn raise_deliveries<'py>(
     Ok((PyBytes::new(py, &old.field_bytes()), PyBytes::new(py, &raised), dead))
 }
 
-/// Returns a dead message as it is enqueued again: without its counts, and without its expiry if
-/// `keep_expiry` is false. A message of a later version is returned unchanged: a worker that knows
-/// the version may have come.
+/// Returns a dead message as it is enqueued again: without its counts but for that of requeues, and
+/// without its expiry if `keep_expiry` is false. A message of a later version is returned unchanged:
+/// a worker that knows the version may have come.
 #[pyfunction]
 #[pyo3(signature = (message, keep_expiry=true))]
 pub fn requeued_message<'py>(py: Python<'py>, message: &[u8], keep_expiry: bool) -> PyResult<Bound<'py, PyBytes>> {
@@ -161,6 +163,15 @@ pub fn dead_result<'py>(
 ) -> Option<(Bound<'py, PyBytes>, u64)> {
     let result = Ending::of_bytes(message, ids::unix_ms())?.dead(reason, error, None);
     Some((PyBytes::new(py, &result.json), result.ttl_ms))
+}
+
+/// Returns the outcome of a task that is cancelled before it begins, as JSON: what comes before the
+/// number of its attempts, and what follows it. The script `cancel` takes both.
+#[pyfunction]
+pub fn cancel_outcome<'py>(py: Python<'py>, task_id: &str) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    let id = task_id.as_bytes().try_into().map_err(|_| Error::Misuse("the id of a task has 36 characters"))?;
+    let result = CancelledResult::of(id, ids::unix_ms());
+    Ok((PyBytes::new(py, &result.before_attempts), PyBytes::new(py, &result.after_attempts)))
 }
 
 /// Returns the call that follows when a task ends as dead without a worker: the key of the list
@@ -194,6 +205,14 @@ pub fn failure_call<'py>(
 #[pyo3(signature = (error, command="", script=None))]
 pub fn operators_remedy(error: &str, command: &str, script: Option<&str>) -> Option<String> {
     connection::only_an_operator(error, script.map_or(Sent::Command(command), Sent::Script))
+}
+
+/// Returns an error of Redis as people read it: what was refused, and what to do. The arguments are
+/// those of `operators_remedy`.
+#[pyfunction]
+#[pyo3(signature = (error, command="", script=None))]
+pub fn refusal_text(error: &str, command: &str, script: Option<&str>) -> String {
+    connection::redis_error(error, script.map_or(Sent::Command(command), Sent::Script)).to_string()
 }
 
 /// Asks each server that has one of the queues for its eviction: its `host:port` (None if the URL

@@ -41,6 +41,10 @@ class _Asked:
     is_told: bool = False
 
 
+def _place(job: Job) -> tuple[str, str]:
+    return job.queue, job.task_id
+
+
 class Cancelling:
     """The running tasks of a worker that must end.
 
@@ -62,7 +66,8 @@ class Cancelling:
         self._events = events
         self._grace = grace
         self._give_slot_away = give_slot_away
-        self._wanted: dict[str, float] = {}
+        # By queue and id: an id that callers choose may be in several queues.
+        self._wanted: dict[tuple[str, str], float] = {}
         self._asked: dict[Job, _Asked] = {}
 
     @property
@@ -70,10 +75,10 @@ class Cancelling:
         """Whether `turn` must be called again after `TICK`."""
         return bool(self._wanted or self._asked)
 
-    def request(self, task_id: str) -> None:
+    def request(self, queue: str, task_id: str) -> None:
         """Notes that a task of this id runs here and was cancelled."""
-        if all(job.task_id != task_id for job in self._asked):
-            self._wanted[task_id] = monotonic() + SEARCH
+        if all(_place(job) != (queue, task_id) for job in self._asked):
+            self._wanted[queue, task_id] = monotonic() + SEARCH
 
     def turn(self) -> None:
         """Makes the next step with each task."""
@@ -82,11 +87,11 @@ class Cancelling:
         now = monotonic()
         for runner in self.runners:
             for job, started in runner.running():
-                if self._wanted.pop(job.task_id, None) is not None:
+                if self._wanted.pop(_place(job), None) is not None:
                     # First: the attempt may end in the next moment.
                     self._jobs.add(job)
                     self._asked[job] = _Asked(runner, started, now + self._grace)
-        self._wanted = {task_id: until for task_id, until in self._wanted.items() if now < until}
+        self._wanted = {place: until for place, until in self._wanted.items() if now < until}
         for job, asked in list(self._asked.items()):
             if job.settled:
                 del self._asked[job]

@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
 
     try:
         descriptors.allow(len(application.options.queues), application.options.concurrency)
-        serve(application.options.queues)
+        serve(application.options.queues, application.settings.namespace)
         other_objects.adopt(application, logger)
         worker = Worker(application.options, application.settings, application.tasks, logger, link)
     except ConfigurationError as error:

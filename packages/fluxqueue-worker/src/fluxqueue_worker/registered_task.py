@@ -124,6 +124,20 @@ class RegisteredTask:
         limited.prepare(self.timeouts, self.middleware)
         return limited
 
+    def why_struck(
+        self, name: str, records: list[bytes], args: list[Any], kwargs: dict[str, Any] | None
+    ) -> str | None:
+        """Returns why an operator has stopped a call before it begins; None if it may begin.
+
+        Args:
+            records: the strikes of the queue, as Redis has them.
+        """
+        # Hardly ever a worker needs it.
+        from fluxqueue_core.strikes import why_struck
+
+        signature: inspect.Signature = self.check.__self__  # type: ignore[attr-defined]
+        return why_struck(records, name, args, kwargs or {}, list(signature.parameters))
+
 
 @dataclass(frozen=True)
 class Tasks:

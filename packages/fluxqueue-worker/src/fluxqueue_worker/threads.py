@@ -97,6 +97,10 @@ class _Thread:
                 return False
             if wants_thread():
                 pool.start_thread()
+                # Another thread may have held the GIL meanwhile.
+                if job.expire():
+                    job = None
+                    continue
             task: RegisteredTask = job.task
             self.job = job
             self.started = started = perf_counter()

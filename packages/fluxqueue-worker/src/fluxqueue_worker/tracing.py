@@ -75,6 +75,7 @@ class Tracing:
         self.metrics = metrics
         self.attempts: dict[Job, Attempt] = {}
         self._is_child = process_parent == PARENT
+        self._names_task = instruments.switch(s.TASK_SPAN_NAMES_VARIABLE, default=False)
         self._exceptions = instruments.Exceptions()
         # Below an unsampled parent the tracer records nothing, so nothing asks it.
         self._skips_unsampled = self._is_child and instruments.follows_unsampled_parents(tracer)
@@ -155,12 +156,18 @@ class Tracing:
         if deliveries := job.deliveries:
             attributes[s.DELIVERIES] = deliveries
         return self._spans.start(
-            self._names[s.PROCESS][queue],
+            self._name(s.PROCESS, queue, job.name),
             remote if self._is_child else None,
             SpanKind.CONSUMER,
             attributes,
             () if remote is None else (Link(remote, NO_ATTRIBUTES),),
         )
+
+    def _name(self, operation: str, queue: str, task: str) -> str:
+        """The name of a span. A message that can't be read names no task."""
+        if self._names_task and task:
+            return f"{operation} {task}"
+        return self._names[operation][queue]
 
     def around_run(self, task: Runnable, run: Run) -> Run:
         """Begins an attempt, and runs the task in its context.
@@ -219,7 +226,7 @@ class Tracing:
         if error is not None or isinstance(outcome, Snoozed):
             attributes |= _of_end(job, outcome)
         return self._spans.start(
-            self._names[operation][queue],
+            self._name(operation, queue, job.name),
             span.get_span_context(),
             SpanKind.CLIENT,
             attributes,
@@ -296,7 +303,7 @@ class Tracing:
             s.TASK_NAME: event.name,
             **more,
         }
-        name = self._names[operation][queue]
+        name = self._name(operation, queue, event.name)
         links = (Link(remote, NO_ATTRIBUTES),)
         finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 

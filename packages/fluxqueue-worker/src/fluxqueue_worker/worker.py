@@ -259,7 +259,7 @@ class Worker:
             elif isinstance(event, Event.Connected) and not self._is_lane:
                 self._eviction.connected()
             elif isinstance(event, Event.CancelRequested):
-                self._cancelling.request(event.task_id)
+                self._cancelling.request(queue, event.task_id)
             elif isinstance(event, Event.Failed):
                 self._consumer_ended = True
         self._cancelling.turn()

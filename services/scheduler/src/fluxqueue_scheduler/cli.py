@@ -23,8 +23,8 @@ def parse(argv: list[str], prog: str) -> Options:
     """
     parser = Parser(
         prog=prog,
-        description="Enqueues retries when they are due and returns the tasks of lost workers "
-        "to their queues. You can run any number of schedulers.",
+        description="Enqueues delayed and periodic tasks and retries when due, rescues tasks of "
+        "lost workers. You can run any number of schedulers.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_settings(Options)

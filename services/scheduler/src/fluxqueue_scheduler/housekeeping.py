@@ -22,7 +22,7 @@ LONGEST_PAUSE = 1.0
 
 
 class Housekeeper:
-    """Trims, searches and looks by turns, in small steps."""
+    """Trims, searches and checks in turn, in small steps."""
 
     def __init__(
         self,

@@ -8,14 +8,12 @@ Why: docs/decisions/0150-a-limited-task-gets-its-place-before-a-worker.md
 
 from __future__ import annotations
 
-import time
-
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core.service.log import get_logger
-from redis.exceptions import ResponseError
 
 from .error_log import ErrorLog
 from .queues import Queues
+from .rounds import Rounds
 
 # Seconds between two looks at all limits.
 INTERVAL = 3_600.0
@@ -28,48 +26,48 @@ KEYS_IN_CALL = 100
 
 
 class LimitMender:
-    """Looks at the limits of each queue, one call at a time."""
+    """Looks at the limits of each queue, a page of keys at a time."""
 
-    def __init__(self, client: RedisClient, queues: Queues, error_log: ErrorLog) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        queues: Queues,
+        error_log: ErrorLog,
+        *,
+        interval: float = INTERVAL,
+    ) -> None:
         self._client = client
-        self._queues = queues
-        self._error_log = error_log
-        self._next = time.monotonic() + INTERVAL
-        self._left: list[str] = []
-        self._cursor = 0
+        self._rounds = Rounds(
+            queues, error_log, interval=interval, delay=interval, aim="mend its limits"
+        )
+        # The queue that it has begun to look at, and where it goes on.
+        self._begun: tuple[str, int] | None = None
 
     def step(self) -> float:
-        """Makes one call if a look is due; returns the seconds to pause.
+        """Looks at one page if a look is due; returns the seconds to pause.
 
         Raises:
             UNAVAILABLE: Redis is unreachable or can't work.
         """
-        now = time.monotonic()
-        if now >= self._next and not self._left:
-            self._left = list(self._queues.names)
-            self._next = now + INTERVAL
-        if self._left:
-            queue = self._left[-1]
-            try:
-                self._look(queue)
-            except ResponseError as error:
-                self._error_log.report_queue(queue, "mend its limits", error)
-                self._cursor = 0
-            if not self._cursor:
-                self._left.pop()
-        return 0.0 if self._left else max(self._next - now, 0.0)
+        return self._rounds.step(self._look)
 
-    def _look(self, queue: str) -> None:
+    def _look(self, queue: str) -> bool:
+        """Returns whether that was the queue's last page."""
+        begun, self._begun = self._begun, None
+        cursor = begun[1] if begun is not None and begun[0] == queue else 0
         texts = self._client.key("limits:texts", queue)
-        if not self._cursor:
+        if not cursor:
             rules = self._client.key("limits:rules", queue)
             if not self._client.command("EXISTS", texts, rules):
-                return
+                return True
             self._client.call(ScriptCall("limit_rules", queue, ("forget", FORGOTTEN)))
-        reply = self._client.command("HSCAN", texts, self._cursor, "COUNT", KEYS_IN_CALL)
-        self._cursor, digests = int(reply[0]), list(reply[1])
+        reply = self._client.command("HSCAN", texts, cursor, "COUNT", KEYS_IN_CALL)
+        cursor, digests = int(reply[0]), list(reply[1])
         for start in range(0, len(digests), KEYS_IN_CALL):
             some = digests[start : start + KEYS_IN_CALL]
             freed = int(self._client.call(ScriptCall("mend_limits", queue, (PLACE_AGE, *some))))
             if freed:
                 get_logger().warning("limit.mended", queue=queue, places=freed)
+        if cursor:
+            self._begun = queue, cursor
+        return not cursor

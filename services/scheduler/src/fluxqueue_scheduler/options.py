@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fluxqueue_core.periodic import GRACE
 from fluxqueue_core.service import common_settings as common
-from fluxqueue_core.service.setting import Setting, seconds, setting, whole_number
+from fluxqueue_core.service.setting import Setting, seconds, setting, whole_number, yes_or_no
 
 DAY = 86_400.0
 # A message counts its deliveries in 32 bits; numbers in Lua are exact to 2 ** 53.
@@ -93,6 +93,16 @@ class Options:
     log_level: str = setting(common.LOG_LEVEL)
     health_port: int = setting(common.HEALTH_PORT)
     health_host: str = setting(common.HEALTH_HOST)
+    exporter: bool = setting(
+        Setting(
+            flags=("--exporter",),
+            env="FLUXQUEUE_EXPORTER",
+            default=False,
+            parse=yes_or_no,
+            help="serve the numbers of all queues at /metrics, and the backlog of some at /backlog;"
+            " workers count waits and run times while /metrics is read",
+        )
+    )
     trim_interval: float = 60.0
     search_delay: float = 10.0
     search_interval: float = 3_600.0

@@ -18,11 +18,12 @@ from typing import NamedTuple
 from fluxqueue_control.errors import hash_slot_is_moving
 from fluxqueue_control.redis_client import Packed, RedisClient, Reply, ScriptCall
 from fluxqueue_core.service.log import get_logger
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from .error_log import ErrorLog
 from .options import Options
 from .periodic_entries import Entries, Entry, as_sent, packed
+from .periodic_mending import Mending
 from .periodic_stops import Stops
 from .queues import Queues
 
@@ -49,12 +50,16 @@ class _Queue:
     Attributes:
         asked: when it was last asked for changes, by the clock of this process.
         now: the time of Redis in the reply to that, in ms; 0 before the entries are loaded.
+        at_once: entries of its next calls: one, after Redis has refused a call for several. So
+            the one because of which it did is found.
     """
 
     def __init__(self, name: str, error_log: ErrorLog) -> None:
         self.name = name
         self.entries = Entries(name, error_log)
         self.stops = Stops(name, self.entries)
+        self.mending = Mending(name, self.entries)
+        self.at_once = AT_ONCE
         self.asked = float("-inf")
         self.now = 0
         self.refused_until = 0.0
@@ -65,11 +70,21 @@ class _Queue:
 
 
 class _Sent(NamedTuple):
-    """A call that is under way. `asks`: it asks for changes too."""
+    """A call that is under way, planned by the time `now`. `asks`: it asks for changes too."""
 
     queue: _Queue
     entries: list[Entry]
+    now: int
     asks: bool
+
+
+class _Again(NamedTuple):
+    """Entries of a queue to read again. `refused`: those that did not run, and not because others
+    have changed them."""
+
+    queue: _Queue
+    names: set[bytes]
+    refused: set[bytes]
 
 
 class PeriodicTasks:
@@ -116,6 +131,7 @@ class PeriodicTasks:
             if queue.is_ready():
                 try:
                     queue.stops.step(self._client, self._options)
+                    queue.mending.step(self._client, self._redis_time(), self._options)
                 except ResponseError as error:
                     self._error_log.report_queue(queue.name, "stop periodic tasks", error)
         return self._pause(interval)
@@ -127,14 +143,14 @@ class PeriodicTasks:
                 continue
             now = self._redis_time()
             asks = True
-            while len(sent) < CALLS_AT_ONCE and (entries := queue.entries.take(now, AT_ONCE)):
+            while len(sent) < CALLS_AT_ONCE and (entries := queue.entries.take(now, queue.at_once)):
                 found = [(entry, queue.entries.ready(entry, now)) for entry in entries]
                 due = [(entry, ready) for entry, ready in found if ready is not None]
-                sent.append(_Sent(queue, [entry for entry, _ in due], asks))
+                sent.append(_Sent(queue, [entry for entry, _ in due], now, asks))
                 yield self._call(queue, now, asks), packed(ready for _, ready in due)
                 asks = False
             if asks and monotonic() - queue.asked >= interval and len(sent) < CALLS_AT_ONCE:
-                sent.append(_Sent(queue, [], asks))
+                sent.append(_Sent(queue, [], now, asks))
                 yield self._call(queue, now, asks), Packed(b"", 0)
 
     def _call(self, queue: _Queue, now: int, asks: bool) -> ScriptCall:
@@ -159,22 +175,46 @@ class PeriodicTasks:
             for call in sent:
                 call.queue.now = 0  # what was executed is read from Redis
             raise
-        again: dict[str, tuple[_Queue, set[bytes]]] = {}
+        again = {call.queue.name: _Again(call.queue, set(), set()) for call in sent}
+        refusals: list[tuple[_Sent, ResponseError]] = []
         for call, reply in zip(sent, replies, strict=True):
             if reply is None:
                 call.queue.now = 0
             elif isinstance(reply, ResponseError):
-                self._refused(call.queue, reply)
+                refusals.append((call, reply))
             elif call.queue.now:
                 self._offset = reply[0] - received * 1_000  # that of the last reply remains
-                changed = self._read(call, reply, received)
-                again.setdefault(call.queue.name, (call.queue, set()))[1].update(changed)
-        for queue, names in again.values():
+                self._read(call, reply, received, again[call.queue.name])
+        for queue, names, refused in again.values():
+            of_queue = [(call, error) for call, error in refusals if call.queue is queue]
+            queue.at_once = AT_ONCE
+            if of_queue:
+                names.update(self._find_fault(queue, of_queue, sent))
             if names and queue.now:
-                self._read_again(queue, sorted(names))
+                self._read_again(queue, sorted(names), refused)
             if queue.now and not len(queue.entries):
                 self._queues.pop(queue.name, None)
         return len(sent)
+
+    def _find_fault(
+        self, queue: _Queue, refusals: list[tuple[_Sent, ResponseError]], sent: list[_Sent]
+    ) -> list[bytes]:
+        """Redis has refused calls for a queue. If that is because of some entries, these are left
+        alone, and the others go on. Returns the entries to send again, one in each call."""
+        calls = [call for call, _ in refusals]
+        error = refusals[0][1]
+        if any(len(call.entries) > 1 for call in calls) and not _concerns_all(error):
+            queue.at_once = 1
+            return [entry.id.encode() for call in calls for entry in call.entries]
+        others = any(call.queue is queue and call.entries and call not in calls for call in sent)
+        is_general = len(calls) > 1 and not others
+        if is_general or _concerns_all(error) or not all(call.entries for call in calls):
+            self._refused(queue, error)
+            return []
+        self._error_log.report_queue(queue.name, "tick", error)
+        for call, error in refusals:
+            queue.entries.failed(call.entries[0].id, str(error))
+        return []
 
     def _refused(self, queue: _Queue, error: ResponseError) -> None:
         self._error_log.report_queue(queue.name, "tick", error)
@@ -182,13 +222,13 @@ class PeriodicTasks:
         pause = ASK_INTERVAL if hash_slot_is_moving(error) else REFUSED_PAUSE
         queue.refused_until = monotonic() + pause
 
-    def _read(self, call: _Sent, reply: Reply, received: float) -> set[bytes]:
-        """Notes the reply; returns the entries to read again."""
+    def _read(self, call: _Sent, reply: Reply, received: float, again: _Again) -> None:
+        """Notes the reply, and in `again` the entries to read again."""
         queue = call.queue
         now, changed, differing, _ = reply
         if now < queue.now:
             queue.now = 0  # its clock ran backwards: the list of changes can't be trusted
-            return set()
+            return
         if call.asks:
             queue.now, queue.asked = now, received
         others = set(differing[::2])
@@ -199,7 +239,9 @@ class PeriodicTasks:
                 queue.entries.fired(entry)
         if fired:
             get_logger().debug("periodic.due", queue=queue.name, count=fired)
-        return others | set(changed)
+        again.names.update(others, changed)
+        if now >= call.now:  # else Redis refused all, because its clock is behind
+            again.refused.update(others.difference(changed))
 
     def _load(self, queue: _Queue) -> None:
         """Reads all entries of a queue."""
@@ -233,7 +275,7 @@ class PeriodicTasks:
             queue.entries.put(name, raw, moments.get(name))
         queue.now, queue.asked, self._offset = now, asked, now - asked * 1_000
 
-    def _read_again(self, queue: _Queue, names: list[bytes]) -> None:
+    def _read_again(self, queue: _Queue, names: list[bytes], refused: set[bytes]) -> None:
         key = self._client.key
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]
@@ -245,12 +287,12 @@ class PeriodicTasks:
                     ("ZSCORE", key("periodic:due", queue.name), name),
                 )
             )
-            refused = next((r for r in replies if isinstance(r, ResponseError)), None)
-            if refused is not None:
-                self._refused(queue, refused)
+            error = next((r for r in replies if isinstance(r, ResponseError)), None)
+            if error is not None:
+                self._refused(queue, error)
                 return
             for name, raw, due in zip(some, replies[::2], replies[1::2], strict=True):
-                queue.entries.put(name, raw, as_sent(due))
+                queue.entries.put(name, raw, as_sent(due), is_refused=name in refused)
 
     def _pause(self, interval: float) -> float:
         until = monotonic() + PREPARING
@@ -263,6 +305,11 @@ class PeriodicTasks:
             if moment is not None:
                 pause = min(pause, (moment + 1 - self._redis_time()) / 1_000)
         return 0.0 if more and pause > 0 else max(pause, SHORTEST_PAUSE)
+
+
+def _concerns_all(error: ResponseError) -> bool:
+    """Whether an error is about the queue as a whole, and not about what one call says."""
+    return hash_slot_is_moving(error) or isinstance(error, NoPermissionError)
 
 
 def _pairs(found: list[bytes]) -> dict[bytes, bytes]:

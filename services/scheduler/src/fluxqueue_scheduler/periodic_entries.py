@@ -106,8 +106,16 @@ class Entries:
         """Returns all entries."""
         return list(self._entries.values())
 
-    def put(self, name: bytes, raw: bytes | None, due: bytes | None) -> None:
-        """Notes what Redis has of an entry; `raw` is None if it is gone."""
+    def put(
+        self, name: bytes, raw: bytes | None, due: bytes | None, *, is_refused: bool = False
+    ) -> None:
+        """Notes what Redis has of an entry.
+
+        Args:
+            raw: None if it is gone.
+            is_refused: its run was refused. If Redis has what this scheduler has sent, another call
+                would be refused too.
+        """
         try:
             entry = name.decode()
         except UnicodeDecodeError as error:
@@ -116,6 +124,10 @@ class Entries:
         old = self._entries.get(entry)
         if raw is None:
             self._forget(entry)
+        elif is_refused and old is not None and old.is_taken and (old.raw, old.due) == (raw, due):
+            self.failed(
+                entry, "its message is missing, or can't be read; declare or schedule it again"
+            )
         elif old is None or old.is_taken or old.raw != raw or old.due != due:
             record = old.record if old is not None and old.raw == raw else self._read(entry, raw)
             self._forget(entry)
@@ -131,10 +143,11 @@ class Entries:
         try:
             return Record.parse(raw)
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            self._failed(entry, f"its record can't be read: {error}")
+            self.failed(entry, f"its record can't be read: {error}")
             return None
 
-    def _failed(self, entry: str, error: str) -> None:
+    def failed(self, entry: str, error: str) -> None:
+        """Logs why an entry does not run. One that `take` has returned waits for `retry`."""
         self._error_log.report(
             "periodic.failed", f"{self.queue} {entry}", queue=self.queue, entry=entry, error=error
         )
@@ -144,7 +157,7 @@ class Entries:
             return
         moment = float(entry.due)
         if not is_moment(moment):
-            self._failed(entry.id, f"its moment {moment} is not a time; pause and resume it")
+            self.failed(entry.id, f"its moment {moment} is not a time; pause and resume it")
             return
         entry.moment = moment
         others = self._at.get(moment)
@@ -213,7 +226,7 @@ class Entries:
             until = plan.on_time_until(rules, int(due), following)
             return entry.made_ready(plan.single(entry.id, rules, int(due), following), until)
         except ConfigurationError as error:
-            self._failed(entry.id, str(error))
+            self.failed(entry.id, str(error))
             return None
 
     def ready(self, entry: Entry, now: int) -> Ready | None:

@@ -71,7 +71,7 @@ class QueueMetrics:
                 self._lengths = {}
                 for reader in self._readers():
                     # Without a reply export no value, rather than an old one.
-                    with contextlib.suppress(*UNAVAILABLE):
+                    with reader.lock, contextlib.suppress(*UNAVAILABLE):
                         self._lengths |= read_lengths(reader.client, reader.queues.names)
                 self._read_at = time.monotonic()
             return self._lengths

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from fluxqueue_control.connect import Node
 from fluxqueue_core import Settings, __version__
+from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.log import get_logger
 from fluxqueue_core.service.process import adopt_standard_logging
 
@@ -52,10 +53,11 @@ class Scheduler:
             self._work = shard(RegisteredQueues(error_log))
         self._stop = threading.Event()
         if telemetry is not None:
-            telemetry.watch(self._readers)
+            telemetry.watch(self.readers)
         self.health = SchedulerHealth(self._work, self._stop, options.lease)
 
-    def _readers(self) -> Iterable[Reader]:
+    def readers(self) -> Iterable[Reader]:
+        """Returns a connection to each server, to read numbers."""
         return [shard.reader for shard in self._work.current()]
 
     def start(self) -> None:
@@ -87,9 +89,11 @@ def run(settings: Settings, options: Options) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code 0.
 
     Raises:
-        ConfigurationError: the health endpoint can't listen, or a variable for
-            telemetry is not valid.
+        ConfigurationError: the health endpoint can't listen, a variable for telemetry is not
+            valid, or the exporter has no endpoint.
     """
+    if options.exporter and not options.health_port:
+        raise ConfigurationError("--exporter needs an endpoint: give --health-port as well")
     signals = _catch_signals()
     log = get_logger()
     telemetry = set_up(settings, serves_metrics=options.health_port != 0)
@@ -106,6 +110,10 @@ def run(settings: Settings, options: Options) -> int:
         health = scheduler.health
         server = HealthServer(options.health_host, options.health_port, health.live, health.ready)
         server.metrics = telemetry.metrics if telemetry is not None else None
+        if options.exporter:
+            from .exporter_pages import add_pages
+
+            add_pages(server, scheduler.readers, settings.namespace)
     scheduler.start()
     if server is not None:
         server.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fluxqueue_control.connect import Node
@@ -33,10 +33,12 @@ METRICS_PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A connection for the export of metrics, and the queues that it can read."""
+    """A connection for the export of metrics, and the queues that it can read. The thread that
+    uses the connection holds the lock."""
 
     client: RedisClient
     queues: Queues
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Shard:

@@ -15,16 +15,16 @@ from .queues import Queues
 
 # Seconds between two warnings about one queue.
 WARN_INTERVAL = 60.0
-# Queues that one round trip asks for, and lines that one look writes. The others have
-# their turn at the next look.
+# Queues that one round trip asks for, and lines that one check writes. The others have
+# their turn at the next check.
 QUEUES_AT_ONCE = 100
 MOST_LINES = 100
 
 
 class UnservedQueues:
-    """Looks at all queues of a server.
+    """Checks all queues of a server for workers.
 
-    A queue counts as unserved if two looks in a row find it so: while a worker is
+    A queue counts as unserved if two checks in a row find no worker: while a worker is
     replaced, there is none for a moment.
     """
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import os
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.command_line import Parser, fail, one_line
 from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL
+from fluxqueue_core.service.setting import Setting, text
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -24,6 +28,14 @@ _WIDEST = 80
 
 _REDIS_URL = replace(REDIS_URL, help="where Redis is, by default at redis://127.0.0.1:6379")
 _NAMESPACE = replace(NAMESPACE, help="the namespace of the application, by default none")
+_ACTOR: Setting[str | None] = Setting(
+    flags=("--actor",),
+    env="FLUXQUEUE_ACTOR",
+    default=None,
+    parse=text,
+    metavar="NAME",
+    help="who makes a change, for the audit; by default the user of this process, at its host",
+)
 _CODES = "2 for a wrong option, 3 if Redis refuses or does not answer."
 
 
@@ -32,8 +44,14 @@ def add_common(parser: Parser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print a JSON object per line instead of text"
     )
+    add_redis(parser)
+
+
+def add_redis(parser: Parser) -> None:
+    """Adds the options that say where Redis is."""
     parser.add_setting("redis_url", _REDIS_URL)
     parser.add_setting("namespace", _NAMESPACE)
+    parser.add_setting("actor", _ACTOR)
 
 
 def parser_of(prog: str, description: str, codes: str) -> Parser:
@@ -41,18 +59,87 @@ def parser_of(prog: str, description: str, codes: str) -> Parser:
     return Parser(prog=prog, description=description, epilog=f"Exit code: {codes}, {_CODES}")
 
 
+def queue_name(text: str) -> str:
+    """Reads the name of a queue.
+
+    Raises:
+        ArgumentTypeError: no queue can have it.
+    """
+    from fluxqueue_core import check_queue_name
+
+    try:
+        check_queue_name(text)
+    except ConfigurationError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
+
+
 def add_queue(parser: Parser) -> None:
     """Adds the option for a queue."""
     parser.add_argument(
-        "-q", "--queue", default="default", metavar="NAME", help="the queue (default: default)"
+        "-q",
+        "--queue",
+        type=queue_name,
+        default="default",
+        metavar="NAME",
+        help="the queue (default: default)",
     )
 
 
 def add_queues(parser: Parser) -> None:
     """Adds the argument for queues."""
     parser.add_argument(
-        "queues", nargs="*", metavar="QUEUE", help="by default all that a worker has served"
+        "queues",
+        nargs="*",
+        type=queue_name,
+        metavar="QUEUE",
+        help="by default all that a worker has served",
     )
+
+
+def add_limit(parser: Parser, default: int) -> None:
+    """Adds the option that says how many tasks to print."""
+
+    def count(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of tasks; give 1 or more")
+        return number
+
+    parser.add_argument(
+        "--limit",
+        type=count,
+        default=default,
+        metavar="N",
+        help=f"how many, at most (default: {default})",
+    )
+
+
+def add_rate(parser: Parser) -> None:
+    """Adds the option that bounds how many tasks are changed each second."""
+
+    def rate(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < math.inf:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a rate; give tasks per second, such as 100"
+            )
+        return number
+
+    parser.add_argument("--rate", type=rate, metavar="N", help="tasks per second, at most")
+
+
+def finish_page(
+    prog: str, arguments: Any, about: Mapping[str, Any], looked: int, cursor: str | None
+) -> None:
+    """Says after a page how to get the next one: as the last object of JSON, or on stderr."""
+    if arguments.json:
+        print_json({**about, "looked": looked, "cursor": cursor})
+    elif cursor is not None:
+        say(prog, f"there may be more: --cursor {cursor}")
 
 
 def queues_of(servers: Servers, chosen: Sequence[str]) -> Sequence[str]:
@@ -76,13 +163,15 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
     # Imports redis-py, which a wrong flag or --help need not wait for.
     from redis.exceptions import RedisError
 
-    from fluxqueue_control.errors import UNAVAILABLE, full_text, remedy
+    from fluxqueue_control.actor import acting
+    from fluxqueue_control.errors import UNAVAILABLE, described
     from fluxqueue_control.servers import Servers
     from fluxqueue_control.topology import NoCluster
 
     servers = Servers(settings)
     try:
-        return act(servers)
+        with acting(getattr(arguments, "actor", None) or ""):
+            return act(servers)
     except ConfigurationError as error:
         fail(prog, str(error))
     except BrokenPipeError:
@@ -90,8 +179,7 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_NOT
     except (RedisError, NoCluster, *UNAVAILABLE) as error:
-        found = remedy(error)
-        say(prog, f"{full_text(error)}{f'; {found}' if found else ''}")
+        say(prog, described(error))
         return NO_ANSWER
     except KeyboardInterrupt:
         say(prog, "interrupted; run it again, which does no harm")

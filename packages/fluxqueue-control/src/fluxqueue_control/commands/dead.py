@@ -1,13 +1,12 @@
-"""`fluxqueue dead`: lists, shows, replays and deletes dead tasks."""
+"""`fluxqueue dead`: lists, shows, groups, replays and deletes dead tasks."""
 
 from __future__ import annotations
 
-import argparse
-import math
 from typing import TYPE_CHECKING, Any
 
-from . import dead_changes, dead_views
-from .answers import add_common, add_queue, parser_of, run
+from . import dead_changes, dead_groups, dead_views
+from .answers import add_common, add_queue, add_rate, parser_of, run
+from .numbers import count
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 _VERBS = {
     "list": ("print dead tasks, the youngest first", dead_views.list_),
     "show": ("print dead tasks whole", dead_views.show),
+    "groups": ("print dead tasks by what went wrong", dead_groups.groups),
     "replay": ("enqueue dead tasks again", dead_changes.replay),
     "delete": ("remove dead tasks", dead_changes.delete),
 }
@@ -34,7 +34,7 @@ def main(argv: list[str], prog: str = "fluxqueue dead") -> int:
         _add_verb(verbs.add_parser(verb, help=summary, description=f"{summary.capitalize()}."))
     arguments = parser.parse_args(argv)
     if verb_needs_choice(arguments):
-        parser.error(f"name tasks to {arguments.verb}, or give --all, --reason or --task")
+        parser.error(f"name tasks to {arguments.verb}, or give --all, --group, --reason or --task")
     _, act = _VERBS[arguments.verb]
 
     def with_servers(servers: Servers) -> int:
@@ -45,10 +45,11 @@ def main(argv: list[str], prog: str = "fluxqueue dead") -> int:
 
 def verb_needs_choice(arguments: Any) -> bool:
     """Whether the command line does not say which tasks it means."""
-    if arguments.verb == "list":
+    if arguments.verb in ("list", "groups"):
         return False
     chooses = arguments.verb != "show" and (
-        arguments.all or arguments.reason is not None or arguments.task is not None
+        arguments.all
+        or any(chosen is not None for chosen in (arguments.group, arguments.reason, arguments.task))
     )
     return not arguments.ids and not chooses
 
@@ -56,45 +57,31 @@ def verb_needs_choice(arguments: Any) -> bool:
 def _add_verb(parser: Any) -> None:
     verb = parser.prog.split()[-1]
     add_queue(parser)
-    if verb != "list":
+    if verb not in ("list", "groups"):
         parser.add_argument(
-            "ids", nargs="+" if verb == "show" else "*", metavar="ID", help="a task's id, or entry"
+            "ids",
+            nargs="+" if verb == "show" else "*",
+            metavar="ID",
+            help="a task's id or entry, or the text that was its task_id",
         )
-    if verb != "show":
+    if verb == "groups":
+        parser.add_argument("--limit", type=count, metavar="N", help="how many, at most")
+    elif verb != "show":
+        parser.add_argument("--group", metavar="GROUP", help="only those of this group")
         parser.add_argument("--reason", metavar="WORD", help="only those with this reason")
         parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
         parser.add_argument(
-            "--limit", type=_count, metavar="N", default=20 if verb == "list" else None,
+            "--limit", type=count, metavar="N", default=20 if verb == "list" else None,
             help="how many, at most" + (" (default: 20)" if verb == "list" else ""),
         )  # fmt: skip
     if verb in ("replay", "delete"):
         parser.add_argument("--all", action="store_true", help="all of the queue")
         parser.add_argument("--dry-run", action="store_true", help="print them, change nothing")
+        add_rate(parser)
     if verb == "replay":
-        parser.add_argument("--rate", type=_rate, metavar="N", help="tasks per second, at most")
         parser.add_argument(
-            "--drop-expiry", action="store_true", help="also those whose expiry has passed"
+            "--drop-expiry",
+            action="store_true",
+            help="requeue expired tasks too, without their expiry",
         )
     add_common(parser)
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tasks; give 1 or more")
-    return number
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a rate; give tasks per second, such as 100"
-        )
-    return rate

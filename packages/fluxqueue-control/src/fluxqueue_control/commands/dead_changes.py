@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .answers import DONE, SOME_NOT, print_json, say
 from .dead_views import chosen, named, not_there, task_id, wanted
+from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from fluxqueue_control.dead import DeadTask
@@ -30,13 +35,15 @@ def replay(prog: str, servers: Servers, arguments: Any) -> int:
         return _dry_run(prog, servers, arguments)
     missing: list[str] = []
     refused = 0
-    for one in _replayed(servers, arguments, missing):
-        refused += one.verdict != "requeued"
-        if arguments.json:
-            answer = {"task_id": task_id(one.task), "queue": arguments.queue}
-            print_json({**answer, "answer": one.verdict, "holder": one.holder})
-        else:
-            print(f"{task_id(one.task)} {_answer(one)}", flush=True)
+    with _bar(servers, arguments, "requeued") as bar:
+        for count, one in enumerate(_replayed(servers, arguments, missing), 1):
+            refused += one.verdict != "requeued"
+            if arguments.json:
+                answer = {"task_id": task_id(one.task), "queue": arguments.queue}
+                print_json({**answer, "answer": one.verdict, "holder": one.holder})
+            else:
+                print(f"{task_id(one.task)} {_answer(one)}", flush=True)
+            bar.update(count - refused)
     return _code(prog, arguments, missing, refused)
 
 
@@ -47,34 +54,58 @@ def delete(prog: str, servers: Servers, arguments: Any) -> int:
     if arguments.dry_run:
         return _dry_run(prog, servers, arguments)
     queue, missing, refused = arguments.queue, list[str](), 0
-    for some in _batches(_tasks(servers, arguments, missing)):
-        deaths = [(task.entry, task.died_at * 1_000) for task in some]
-        gone = delete_dead(servers.of_queue(queue), queue, deaths)
-        for task, is_gone in zip(some, gone, strict=True):
-            refused += not is_gone
-            answer = "deleted" if is_gone else "absent"
-            if arguments.json:
-                print_json({"task_id": task_id(task), "queue": queue, "answer": answer})
-            else:
-                print(f"{task_id(task)} {answer}", flush=True)
+    rate = arguments.rate
+    size = _BATCH if rate is None else max(1, min(_BATCH, int(rate / 10)))
+    began, count = time.monotonic(), 0
+    tasks = islice(_tasks(servers, arguments, missing), arguments.limit)
+    with _bar(servers, arguments, "deleted") as bar:
+        for some in _batches(tasks, size):
+            if rate is not None:
+                time.sleep(max(0.0, began + count / rate - time.monotonic()))
+            count += len(some)
+            deaths = [(task.entry, task.died_at * 1_000) for task in some]
+            gone = delete_dead(servers.of_queue(queue), queue, deaths)
+            for task, is_gone in zip(some, gone, strict=True):
+                refused += not is_gone
+                answer = "deleted" if is_gone else "absent"
+                if arguments.json:
+                    print_json({"task_id": task_id(task), "queue": queue, "answer": answer})
+                else:
+                    print(f"{task_id(task)} {answer}", flush=True)
+            bar.update(count - refused)
     return _code(prog, arguments, missing, refused)
+
+
+def _bar(servers: Servers, arguments: Any, verb: str) -> ProgressBar:
+    """The progress of a change. The terminal has the answers, unless these go elsewhere."""
+    from fluxqueue_control.queues import read_lengths
+
+    is_shown = sys.stderr.isatty() and not sys.stdout.isatty()
+    total = None
+    if is_shown and arguments.all and arguments.reason is None and arguments.task is None:
+        queue = arguments.queue
+        total = read_lengths(servers.of_queue(queue), [queue])[queue].dead
+    if total is not None and arguments.limit is not None:
+        total = min(total, arguments.limit)
+    return ProgressBar(total, verb, is_shown=is_shown)
 
 
 def _replayed(servers: Servers, arguments: Any, missing: list[str]) -> Iterator[Requeued]:
     from fluxqueue_control import requeue
 
     queue, keeps = arguments.queue, not arguments.drop_expiry
+    client, rate, limit = partial(servers.of_queue, queue), arguments.rate, arguments.limit
     if arguments.ids:
-        tasks = list(_tasks(servers, arguments, missing))
-        yield from requeue.requeue(servers.of_queue(queue), queue, tasks, keep_expiry=keeps)
-        return
-    yield from requeue.replay(
-        lambda: servers.of_queue(queue),
+        tasks = _tasks(servers, arguments, missing)
+        return requeue.requeue_each(client, queue, tasks, rate=rate, limit=limit, keep_expiry=keeps)
+    return requeue.replay(
+        client,
         queue,
         wanted=wanted(arguments),
-        rate=arguments.rate,
-        limit=arguments.limit,
+        rate=rate,
+        limit=limit,
         keep_expiry=keeps,
+        group=arguments.group,
     )
 
 
@@ -87,7 +118,7 @@ def _answer(one: Requeued) -> str:
 
 def _dry_run(prog: str, servers: Servers, arguments: Any) -> int:
     missing: list[str] = []
-    for task in _tasks(servers, arguments, missing):
+    for task in islice(_tasks(servers, arguments, missing), arguments.limit):
         if arguments.json:
             print_json({"task_id": task_id(task), "queue": arguments.queue, "answer": "dry_run"})
         else:
@@ -108,11 +139,11 @@ def _tasks(servers: Servers, arguments: Any, missing: list[str]) -> Iterator[Dea
         yield from filter(wanted(arguments), found)
 
 
-def _batches(tasks: Iterator[DeadTask]) -> Iterator[list[DeadTask]]:
+def _batches(tasks: Iterator[DeadTask], size: int) -> Iterator[list[DeadTask]]:
     some: list[DeadTask] = []
     for task in tasks:
         some.append(task)
-        if len(some) == _BATCH:
+        if len(some) == size:
             yield some
             some = []
     if some:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.command_line import one_line
 
 from .answers import DONE, SOME_NOT, age, print_json, print_table, say
+from .task_ids import GivenId
 
 if TYPE_CHECKING:
     from fluxqueue_control.dead import DeadTask
@@ -64,7 +66,7 @@ def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTa
 
     wants, count, cursor = wanted(arguments), 0, None
     while arguments.limit is None or count < arguments.limit:
-        page = dead.read_page(client(), arguments.queue, cursor)
+        page = dead.read_page(client(), arguments.queue, cursor, group=arguments.group)
         for task in filter(wants, page.tasks):
             if count == arguments.limit:
                 return
@@ -86,16 +88,18 @@ def wanted(arguments: Any) -> Callable[[DeadTask], bool]:
 
 
 def named(client: RedisClient, queue: str, given: str) -> Iterator[DeadTask]:
-    """Yields the dead tasks of this entry, or of this id."""
+    """Yields the dead tasks of this entry, of this id, or of this text as the `task_id`."""
     from fluxqueue_control import dead
 
     exact = dead.show(client, queue, given.encode())
     if exact is not None:
         yield exact
         return
-    if len(given) != _ID:
-        return
-    for entry in dead.entries_of(client, queue, given.lower()):
+    try:
+        task_id = GivenId(given)
+    except ConfigurationError:
+        return  # it is too long to be the task_id of a call
+    for entry in dead.entries_of(client, queue, task_id):
         task = dead.show(client, queue, entry)
         if task is not None:
             yield task

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core.limits import MOST_AT_ONCE, LimitRules, read_rate
+from fluxqueue_core.limits import MOST_AT_ONCE, LimitRules
+from fluxqueue_core.rates import read_rate
 from fluxqueue_core.service.command_line import fail
 
 from .answers import (
@@ -116,11 +117,12 @@ def _number(least: int, most: int) -> Any:
     return read
 
 
-def _rate(text: str) -> int:
+def _rate(text: str) -> str:
     try:
-        return read_rate(text)
+        read_rate(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _or_none(read: Any) -> Any:
@@ -173,22 +175,23 @@ def _print_tables(limits: list[NamedLimit], keys: list[LimitedKey]) -> None:
         print()
     places = sorted(keys, key=lambda each: (-each.waiting, each.name or "", each.key))
     cells = [
-        (each.name or each.digest, each.key or "-", each.running, each.called, each.waiting)
+        (each.name or each.digest, each.key or "-", each.running, each.ready, each.waiting)
         for each in places
     ]
-    print_table(("limit", "key", "running", "called", "waiting"), cells)
+    print_table(("limit", "key", "running", "ready", "waiting"), cells)
 
 
 def _cells(rules: LimitRules | None) -> tuple[object, ...]:
     if rules is None:
         return ("-", "-", "-")
-    return (rules.most or "-", rules.rate or "-", rules.burst if rules.period else "-")
+    burst = rules.given_burst if rules.period else None
+    return (rules.most or "-", rules.rate or "-", burst or "-")
 
 
 def _rules_json(rules: LimitRules | None) -> dict[str, Any] | None:
     if rules is None:
         return None
-    return {"concurrency": rules.most or None, "rate": rules.rate, "burst": rules.burst}
+    return {"concurrency": rules.most or None, "rate": rules.rate, "burst": rules.given_burst}
 
 
 def _limit_json(limit: NamedLimit) -> dict[str, Any]:
@@ -207,7 +210,7 @@ def _key_json(key: LimitedKey) -> dict[str, Any]:
         "digest": key.digest,
         "rules": _rules_json(key.rules),
         "running": key.running,
-        "called": key.called,
+        "ready": key.ready,
         "waiting": key.waiting,
     }
 
@@ -219,12 +222,24 @@ def _set(client: RedisClient, arguments: Any, prog: str) -> int:
     if rules is None:
         say(prog, f"queue {arguments.queue!r} has no limit {arguments.name!r}")
         return SOME_NOT
-    values = {"most": arguments.concurrency, "period": arguments.rate, "burst": arguments.burst}
-    numbers = {name: getattr(rules, name) for name in values}
-    new = LimitRules(**numbers | {n: value for n, value in values.items() if value is not None})
+    new = _changed(rules, arguments.concurrency, arguments.rate, arguments.burst)
     override(client, arguments.queue, arguments.name, new)
     _print_rules(arguments, new)
     return DONE
+
+
+def _changed(
+    rules: LimitRules, concurrency: int | None, rate: str | int | None, burst: int | None
+) -> LimitRules:
+    """The rules after a change; None changes nothing, and 0 means no limit. A new rate has its own
+    burst, unless one is given."""
+    most = rules.most if concurrency is None else concurrency
+    period, at_once = rules.period, rules.burst
+    if rate == 0 or (rate is None and not period):
+        period, at_once = 0, burst or at_once
+    elif rate is not None or burst is not None:
+        period, at_once = read_rate(str(rate or rules.rate), burst)
+    return LimitRules(most, period, at_once)
 
 
 def _rules_now(client: RedisClient, queue: str, name: str) -> LimitRules | None:

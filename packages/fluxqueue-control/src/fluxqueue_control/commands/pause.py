@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from .answers import DONE, add_common, parser_of, print_json, run
+from .answers import DONE, add_common, parser_of, print_json, queue_name, run
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -19,7 +19,12 @@ _ANSWERS = {
 
 def main(argv: list[str], prog: str = "fluxqueue pause") -> int:
     """Pauses queues; returns the exit code."""
-    return change(argv, prog, "pause", "Pauses queues: workers claim nothing from them. What runs")
+    return change(
+        argv,
+        prog,
+        "pause",
+        "Pauses queues: workers claim nothing from them. Running tasks continue.",
+    )
 
 
 def change(argv: list[str], prog: str, verb: Literal["pause", "resume"], says: str) -> int:
@@ -28,18 +33,17 @@ def change(argv: list[str], prog: str, verb: Literal["pause", "resume"], says: s
     Raises:
         SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
     """
-    parser = parser_of(prog, f"{says} goes on.", "0, also if the queue was in this state before")
-    parser.add_argument("queues", nargs="+", metavar="QUEUE", help="the name of a queue")
+    state = "already paused" if verb == "pause" else "not paused"
+    parser = parser_of(prog, says, f"0, even if it was {state}")
+    parser.add_argument(
+        "queues", nargs="+", type=queue_name, metavar="QUEUE", help="the name of a queue"
+    )
     add_common(parser)
     arguments = parser.parse_args(argv)
 
     def act(servers: Servers) -> int:
-        from fluxqueue_core import check_queue_name
-
         from fluxqueue_control import pausing
 
-        for queue in arguments.queues:
-            check_queue_name(queue)
         do = pausing.pause if verb == "pause" else pausing.resume
         for queue in arguments.queues:
             has_changed = do(servers.of_queue(queue), queue)

@@ -3,7 +3,7 @@ removes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from .answers import (
     parser_of,
     print_json,
     print_table,
+    queue_name,
     queues_of,
     run,
     say,
@@ -107,6 +108,7 @@ def main(argv: list[str], prog: str = "fluxqueue periodic") -> int:
     listing.add_argument(
         "-q",
         "--queue",
+        type=queue_name,
         metavar="NAME",
         help="the queue (default: all that a worker has served)",
     )
@@ -154,8 +156,12 @@ def _change(prog: str, servers: Servers, arguments: Any) -> int:
 
 
 def _list(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import periodic
+
     names = queues_of(servers, [arguments.queue] if arguments.queue else [])
-    found = ((queue, entry) for queue in names for entry in _entries(servers, queue))
+    found = (
+        (queue, entry) for queue in names for entry in periodic.scan(servers.of_queue(queue), queue)
+    )
     if arguments.json:
         for queue, entry in found:
             print_json({"queue": queue, **_parts(entry)})
@@ -164,23 +170,6 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
     rows = sorted((queue, entry.id, *_row(entry)) for queue, entry in found)
     print_table(heads, rows)
     return DONE
-
-
-def _entries(servers: Servers, queue: str) -> Iterator[PeriodicEntry]:
-    """Yields each periodic task of a queue once, page by page."""
-    from fluxqueue_control import periodic
-
-    seen: set[str] = set()
-    cursor = None
-    while True:
-        page = periodic.read_page(servers.of_queue(queue), queue, cursor)
-        for entry in page.entries:
-            if entry.id not in seen:
-                seen.add(entry.id)
-                yield entry
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _history(prog: str, servers: Servers, arguments: Any) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from typing import TYPE_CHECKING
 
-from .answers import DONE, add_common, parser_of, print_json, run
+from .answers import DONE, add_common, add_rate, parser_of, print_json, queue_name, run
+from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -19,17 +20,18 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
     """
     parser = parser_of(
         prog,
-        "Removes as many tasks as are in one place of a queue when it begins, the oldest first. "
-        "Those that wait end as cancelled. What a worker has claimed already runs.",
-        "0 when the place is empty or was purged",
+        "Removes the tasks of a queue that are in one state when it starts, oldest first. Waiting "
+        "tasks end as cancelled. It leaves claimed tasks alone.",
+        "0 if there was nothing to remove or all was removed",
     )
-    parser.add_argument("queue", metavar="QUEUE", help="the name of the queue")
+    parser.add_argument("queue", type=queue_name, metavar="QUEUE", help="the name of the queue")
     parser.add_argument(
         "place",
         choices=("waiting", "delayed", "dead"),
         help="which tasks: those that wait for a worker, for their time, or that are dead",
     )
     parser.add_argument("--dry-run", action="store_true", help="print how many, remove none")
+    add_rate(parser)
     add_common(parser)
     arguments = parser.parse_args(argv)
     queue, place = arguments.queue, arguments.place
@@ -40,12 +42,13 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
         if arguments.dry_run:
             answer(count(servers.of_queue(queue), queue, place), done=False)
             return DONE
-        removed = 0
-        for removed in purge(servers.of_queue(queue), queue, place):
-            if sys.stderr.isatty():
-                print(f"\r{removed} removed", end="", file=sys.stderr, flush=True)
-        if removed and sys.stderr.isatty():
-            print(file=sys.stderr)
+        began = time.monotonic()
+        removed, client = 0, servers.of_queue(queue)
+        with ProgressBar(count(client, queue, place), "removed") as bar:
+            for removed in purge(client, queue, place):
+                bar.update(removed)
+                if arguments.rate is not None:
+                    time.sleep(max(began + removed / arguments.rate - time.monotonic(), 0.0))
         answer(removed, done=True)
         return DONE
 

@@ -7,4 +7,4 @@ from .pause import change
 
 def main(argv: list[str], prog: str = "fluxqueue resume") -> int:
     """Resumes queues; returns the exit code."""
-    return change(argv, prog, "resume", "Resumes paused queues: workers claim again. What runs")
+    return change(argv, prog, "resume", "Resumes paused queues: workers claim again.")

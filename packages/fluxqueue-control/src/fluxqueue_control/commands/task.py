@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core.service.command_line import one_line
 
-from .answers import DONE, SOME_NOT, add_common, age, parser_of, print_json, queues_of, run, say
+from .answers import (
+    DONE,
+    SOME_NOT,
+    add_common,
+    age,
+    parser_of,
+    print_json,
+    queue_name,
+    queues_of,
+    run,
+    say,
+)
 from .task_ids import task_id
 
 if TYPE_CHECKING:
@@ -34,9 +45,15 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
         "of it is in Redis, except its result.",
         "0 if the task is found (and changed), 1 if not",
     )
-    parser.add_argument("id", type=task_id, metavar="ID", help="the task's id")
     parser.add_argument(
-        "-q", "--queue", metavar="NAME", help="its queue; by default all are looked through"
+        "id", type=task_id, metavar="ID", help="its id, or the text that was its task_id"
+    )
+    parser.add_argument(
+        "-q",
+        "--queue",
+        type=queue_name,
+        metavar="NAME",
+        help="its queue; by default all are looked through",
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--delete", action="store_true", help="delete it, if no worker has it")
@@ -59,7 +76,7 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
                 return DONE
             if not search.is_complete:
                 overlooked.append(queue)
-        say(prog, _not_found(arguments.id, names, overlooked))
+        say(prog, _not_found(arguments.id.named, names, overlooked))
         return SOME_NOT
 
     return run(prog, arguments, act)
@@ -97,6 +114,8 @@ def _show(client: RedisClient, queue: str, task: LocatedTask, arguments: Any) ->
     for name, value in parts.items():
         if value is None:
             continue
+        if name == "why":
+            value = "; ".join(each["text"] for each in value)
         if name == "due":
             left = value - time.time()
             value = f"in {age(left)}" if left > 0 else "now"
@@ -109,7 +128,7 @@ def _parts(client: RedisClient, queue: str, task: LocatedTask) -> Iterator[tuple
     from fluxqueue_core import parse_message
     from fluxqueue_core.errors import MalformedMessage
 
-    from fluxqueue_control import dead, pausing, workers
+    from fluxqueue_control import dead, why, workers
 
     yield "state", task.state
     yield "ahead", task.ahead
@@ -118,8 +137,10 @@ def _parts(client: RedisClient, queue: str, task: LocatedTask) -> Iterator[tuple
         worker = workers.show(client, queue, task.consumer)
         yield "worker", dict(worker.identity) if worker is not None else {}
         yield "lease", None if worker is None else worker.state
-    if pausing.read_paused(client, [queue])[queue]:
+    obstacles = why.explain(client, queue, task)
+    if any(each.cause == "paused" for each in obstacles):
         yield "paused", True
+    yield "why", [{"cause": each.cause, "text": each.text} for each in obstacles]
     try:
         message = parse_message(task.message)
     except MalformedMessage as error:

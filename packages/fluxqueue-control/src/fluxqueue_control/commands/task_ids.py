@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import argparse
-from uuid import UUID
+
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.service.command_line import one_line
+from fluxqueue_core.task_ids import read_task_id
 
 
-def task_id(text: str) -> str:
-    """Reads the id of a task, in lower case.
+class GivenId(str):
+    """The id of a task, as its messages have it.
+
+    Attributes:
+        given: what the command line has: the id, or the text that was the `task_id` of a call.
+    """
+
+    given: str
+
+    def __new__(cls, given: str) -> GivenId:
+        """Reads what was given, as calls do.
+
+        Raises:
+            ConfigurationError: it is empty, longer than 256 characters, or not valid text.
+        """
+        found = super().__new__(cls, read_task_id(given))
+        found.given = given
+        return found
+
+    @property
+    def named(self) -> str:
+        """The id, and the text that was given for it."""
+        return self if self == self.given.lower() else f"{self} ({one_line(self.given)})"
+
+
+def task_id(text: str) -> GivenId:
+    """Reads the id of a task, or the text that was the `task_id` of a call.
 
     Raises:
-        ArgumentTypeError: it is not a UUID.
+        ArgumentTypeError: no call can have it.
     """
     try:
-        return str(UUID(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not the id of a task, which is a UUID; `fluxqueue dead list` and the "
-            f"log have ids"
-        ) from None
+        return GivenId(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .answers import (
@@ -49,7 +50,17 @@ def main(argv: list[str], prog: str = "fluxqueue workers") -> int:
             for name, worker in found:
                 print_json({"queue": name, **_parts(worker)})
         else:
-            heads = ("queue", "host", "pid", "version", "slots", "claimed", "state", "lease")
+            heads = (
+                "queue",
+                "host",
+                "pid",
+                "version",
+                "slots",
+                "claimed",
+                "state",
+                "lease",
+                "memory",
+            )
             print_table(heads, [(name, *_row(worker)) for name, worker in found])
         return DONE
 
@@ -63,6 +74,7 @@ def _parts(worker: Worker) -> dict[str, object]:
         "lease_left": round(worker.lease_left, 3),
         "claimed": worker.claimed,
         "identity": dict(worker.identity),
+        "report": None if worker.report is None else asdict(worker.report),
     }
 
 
@@ -71,4 +83,6 @@ def _row(worker: Worker) -> tuple[object, ...]:
     who = tuple(identity.get(part) for part in ("host", "pid", "version", "slots"))
     left = worker.lease_left
     lease = f"{age(left)} left" if left >= 0 else f"ended {age(-left)} ago"
-    return (*who, worker.claimed, worker.state, lease)
+    memory = None if worker.report is None else worker.report.memory
+    shown = None if memory is None else f"{memory / (1 << 20):.0f} MiB"
+    return (*who, worker.claimed, worker.state, lease, shown)

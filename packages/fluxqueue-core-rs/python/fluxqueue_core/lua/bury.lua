@@ -18,7 +18,9 @@ if ends > 0 then
   -- Rule 8: only while sweeps come in time.
   if ends > t or t - last > tonumber(ARGV[2]) or t < last or t < quiet then return {} end
   redis.call('ZADD', CONSUMERS, -t, id)
-  redis.pcall('HDEL', WORKERS, id) -- this only informs: an error must not stop a rescue
+  -- These only inform: an error must not stop a rescue.
+  redis.pcall('HDEL', WORKERS, id)
+  redis.pcall('HINCRBY', SWEEP, 'lost', 1)
   adopt(t)
   if limits_made then
     limits_made.call_touched(t)

@@ -72,7 +72,7 @@ local function condemn_to(list, message)
     if limited then limited.leave(message, (field(message))) end
     arrivals().push_front(list, condemned)
   end
-  if effect then keep({effect}) end
+  if effect then keep({effect}, t, message) end
   return condemned ~= message
 end
 

@@ -17,23 +17,7 @@
 -- Why: docs/decisions/0166-a-deleted-task-ends-as-cancelled.md
 local t = now()
 local replies, effects = {}, nil
-local ZSETS = {prioritized = PRIORITIZED, delayed = DELAYED}
 any_cancelled = redis.call('EXISTS', CANCELLED) == 1
-
--- Returns how to remove a message from the place where it waits. nil: it is not there.
-local function removal(message, where, within)
-  local zset, list = ZSETS[where], sub(PENDING, 1, -8) .. where -- 'pending' has 7 bytes
-  if zset then
-    return redis.call('ZSCORE', zset, message) and function() redis.call('ZREM', zset, message) end
-  end
-  -- LREM would look through the whole list for a message that has left it.
-  local end_ = within > 0 and 1 or -1
-  local at = redis.call('LPOS', list, message, 'RANK', end_, 'MAXLEN', math.abs(within))
-  return at and function()
-    redis.call('LREM', list, end_, message)
-    if find(where, 'limit:line:', 1, true) then limits().shortened(list) end
-  end
-end
 
 local function end_waiting(message, where, within)
   local remove = removal(message, where, within)
@@ -50,6 +34,7 @@ local function remove_dead(entry, died)
   redis.call('ZREM', DEAD, entry)
   redis.call('HDEL', DEAD_MESSAGES, entry)
   redis.call('HDEL', DEAD_REASONS, entry)
+  dead_groups().leave({entry})
   return 1
 end
 

@@ -35,7 +35,7 @@ local function waits(held)
   return held.message and redis.call('ZSCORE', DELAYED, held.message) and true
 end
 
--- Ends a task that was still delayed. Only if someone may wait for its end, it takes the way of
+-- Ends a task that was still delayed. Only if a caller may wait for its end, it takes the way of
 -- a cancelled task: a worker ends it.
 local function replace(held)
   local message = held.call and held.call.message or held.message

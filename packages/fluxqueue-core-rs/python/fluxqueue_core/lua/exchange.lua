@@ -21,6 +21,9 @@
 --              position of a key in KEYS, 'keep', an outcome as JSON, ms to keep it
 --              ('keep_sharded' if its channel is sharded), or
 --              key of a list, 'push', a message, '' (one at most)
+--              Once in a while the last four values ask whether a reader watches the queue:
+--              position in KEYS of watched, stats:slot:<start>, stats:slot:total, report:<c>;
+--              'watch', counts as '<field>\n<number>\n'... or '', a report or ''
 -- Returns      {0} if the consumer is not alive: the lease is lost, the script did nothing
 --              {1, now, {messages claimed}, name, value, ...}; the reply has a name only
 --              if there is news:
@@ -30,8 +33,10 @@
 --              'suspects'  how many suspects wait
 --              'more'      1: the claim stopped at the limit of bytes
 --              'cancelled' ids of cancelled tasks that the consumer holds
+--              'strikes'   the records of all strikes, if there are any
 --              'unswept'   ms since the last sweep if more than 5000; negative if no
 --                          sweep is known
+--              'watched'   1: a reader watches the queue (only if ARGV asks)
 -- Complexity   O(outcomes + claimed)
 
 -- A live scheduler sweeps more often than this (ms).
@@ -44,11 +49,13 @@ if tonumber(redis.call('ZSCORE', CONSUMERS, id) or '0') <= 0 then return {0} end
 redis.call('ZADD', CONSUMERS, 'XX', t + lease, id)
 
 -- One command asks for all keys that are seldom there.
-local seldom = redis.call('EXISTS', PAUSED, PRIORITIZED, CANCELLED)
+local watch = ARGV[#ARGV - 2] == 'watch' and tonumber(ARGV[#ARGV - 3])
+local seldom = watch and redis.call('EXISTS', PAUSED, PRIORITIZED, CANCELLED, KEYS[watch])
+  or redis.call('EXISTS', PAUSED, PRIORITIZED, CANCELLED)
 local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
 any_cancelled = seldom > paused and redis.call('EXISTS', CANCELLED) == 1
 adopt(t, grace)
-settle(t, 7, ARGV[5] == '1')
+settle(t, 7, ARGV[5] == '1', watch and #ARGV - 4 or #ARGV)
 if limits_made then limits_made.call_touched(t) end
 local ranked = arrivals_made and arrivals_made.has_ranked or seldom > 0 and redis.call('EXISTS', PRIORITIZED) == 1
 local suspects = redis.call('LLEN', SUSPECTS)
@@ -84,7 +91,13 @@ if any_cancelled then
     end
   end
   tell('cancelled', found)
+  if redis.call('ZSCORE', CANCELLED, 'strikes') then
+    -- Garbage at this key must not stop the queue.
+    local strikes = redis.pcall('HVALS', prefix() .. 'strikes')
+    if #strikes > 0 then tell('strikes', strikes) end
+  end
 end
 if age < 0 or age > UNSWEPT then tell('unswept', age) end
+if watch and seldom > 0 and keep_counts(t, watch) then tell('watched', 1) end
 if #kept > 0 then tell_kept() end
 return reply

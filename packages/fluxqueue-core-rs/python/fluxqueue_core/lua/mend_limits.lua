@@ -5,10 +5,10 @@
 -- Returns      how many places it freed
 -- Complexity   O(digests); for each digest with an old place also O(consumers + messages looked at)
 --
--- No way out of a queue leaves a place behind. A write that Redis lost, a list that someone deleted,
+-- No way out of a queue leaves a place behind. A write that Redis lost, a list deleted by hand,
 -- or a worker of a release without limits can.
 local t = now()
-local before = sub(PENDING, 1, -8) -- 'pending' has 7 bytes
+local before = prefix()
 -- The messages of a list that are looked through.
 local MOST_LOOKED = 1000
 local age, freed = tonumber(ARGV[1]), 0

@@ -50,6 +50,7 @@ local function requeue(entry, died, digest, message, result)
   redis.call('ZREM', DEAD, entry)
   redis.call('HDEL', DEAD_MESSAGES, entry)
   redis.call('HDEL', DEAD_REASONS, entry)
+  dead_groups().leave({entry})
   -- A cancel of the task that had died, and the outcome that it had, are not those of this run.
   if any_cancelled then condemning().forget({entry}, 1, 1) end
   if result ~= '' then redis.pcall('DEL', KEYS[tonumber(result)]) end

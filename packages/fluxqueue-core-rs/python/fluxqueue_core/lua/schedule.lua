@@ -4,12 +4,13 @@
 -- ARGV 1       'set', by a call; then three values for each entry: its id, record, message
 --              'declare', by a worker; its ARGV 2 is the grace (ms), then the same values
 --              'remove', 'pause', 'resume': ids
+--              'plan', by a scheduler: ids of entries that should have a moment and have none
 --              'stop', by a scheduler: id, digest, the time (ms) at which a worker has last
 --              declared it, as the caller has read it
 -- Returns      for each id one word: 'added', 'changed', 'unchanged'; 'removed', 'absent';
---              'paused', 'resumed'; or why nothing was done: 'declared' (code declares this
---              id), 'scheduled' (a call has scheduled it), 'older' (this declaration is one
---              that a newer one has replaced)
+--              'paused', 'resumed', 'planned'; or why nothing was done: 'declared' (code
+--              declares this id), 'scheduled' (a call has scheduled it), 'older' (this
+--              declaration is one that a newer one has replaced)
 -- Complexity   O(ids * log entries)
 --
 -- Why: docs/decisions/0143-the-newest-declaration-wins.md
@@ -25,7 +26,7 @@ local op = ARGV[1]
 local function change(id)
   redis.call('ZADD', PERIODIC_CHANGED, t, id)
   -- A scheduler has no right to this command.
-  if op ~= 'stop' then redis.call('ZREMRANGEBYSCORE', PERIODIC_CHANGED, '-inf', t - LISTED) end
+  if op ~= 'stop' and op ~= 'plan' then redis.call('ZREMRANGEBYSCORE', PERIODIC_CHANGED, '-inf', t - LISTED) end
 end
 
 -- The half tells a scheduler that no moment is planned yet: the first one after it is next.
@@ -41,14 +42,32 @@ local function remove(id)
   change(id)
 end
 
+-- The head of a message.
+local function head(record, message)
+  local opts = string.match(message, '^,"opts":{[^}]*}', 51) or ''
+  local is_special = string.find(opts, '[{,]"[plu]":')
+  local from, to = string.match(opts, '"x":()"%+%d+"()')
+  from, to = from and from + 50 or 0, to and to + 49 or 0
+  local kind = string.sub(record, 25, 25)
+  return string.format('%s%s%s%04d%04d', string.sub(record, 1, 16), kind, is_special and '1' or '0', from, to)
+end
+
 -- Writes a record. A paused entry stays paused; one whose times stay keeps its next moment.
 local function write(id, record, message, old)
   local paused = old and string.sub(old, 26, 26) or '0'
-  redis.call('HSET', PERIODIC_MESSAGES, id, message)
+  redis.call('HSET', PERIODIC_MESSAGES, id, head(record, message) .. message)
   redis.call('HSET', PERIODIC, id, string.sub(record, 1, 25) .. paused .. string.sub(record, 27))
   if paused == '0' and not (old and string.sub(old, 17, 24) == string.sub(record, 17, 24)) then plan(id) end
   change(id)
   return old and 'changed' or 'added'
+end
+
+local function is_same(record, old) return string.sub(old, 1, 16) == string.sub(record, 1, 16) end
+
+-- Redis has this record already. A message that was lost is written again.
+local function keep(id, record, message, old)
+  if redis.call('HGET', PERIODIC_MESSAGES, id) then return 'unchanged' end
+  return write(id, record, message, old)
 end
 
 local function declare(id, record, message, grace)
@@ -57,7 +76,7 @@ local function declare(id, record, message, grace)
   local before = tonumber(redis.call('ZSCORE', PERIODIC_SEEN, seen(id, record)) or '0')
   redis.call('ZADD', PERIODIC_SEEN, t, seen(id, record))
   if not old then return write(id, record, message) end
-  if string.sub(old, 1, 16) == string.sub(record, 1, 16) then return 'unchanged' end
+  if is_same(record, old) then return keep(id, record, message, old) end
   -- In a rolling deployment workers of both releases declare it. A declaration that was
   -- there before the present one stays replaced for as long as workers declare that.
   local present = tonumber(redis.call('ZSCORE', PERIODIC_SEEN, seen(id, old)) or '0')
@@ -72,8 +91,8 @@ if op == 'set' then
     local old = redis.call('HGET', PERIODIC, id)
     if old and string.sub(old, 25, 25) == 'd' then
       reply[#reply + 1] = 'declared'
-    elseif old and string.sub(old, 1, 16) == string.sub(record, 1, 16) then
-      reply[#reply + 1] = 'unchanged'
+    elseif old and is_same(record, old) then
+      reply[#reply + 1] = keep(id, record, message, old)
     else
       reply[#reply + 1] = write(id, record, message, old)
     end
@@ -100,6 +119,13 @@ else
       if string.sub(record, 25, 25) == 's' then
         remove(id)
         word = 'removed'
+      end
+    elseif record and op == 'plan' then
+      word = 'unchanged'
+      if string.sub(record, 26, 26) ~= '1' and not redis.call('ZSCORE', PERIODIC_DUE, id) then
+        plan(id)
+        change(id)
+        word = 'planned'
       end
     elseif record then
       local paused = op == 'pause' and '1' or '0'

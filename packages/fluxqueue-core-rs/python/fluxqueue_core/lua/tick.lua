@@ -16,8 +16,9 @@
 --              its id
 --              the digest of its record, as the caller has read it
 -- Returns      {now, ids of entries that have changed since ARGV 1, {id, moment...} of the
---              entries that are not as the caller has read them; '' for no moment, ids of those
---              of which no run began by hand, because the last one has not ended}
+--              entries that are not as the caller has read them, or whose message is lost; '' for
+--              no moment, ids of those of which no run began by hand, because the last one has not
+--              ended}
 -- Complexity   O(runs + changes + log entries)
 --
 -- Each moment comes once, with any number of schedulers: only the call that finds it as the
@@ -32,6 +33,10 @@
 -- Why: docs/decisions/0160-many-entries-of-one-moment-in-one-call.md
 -- Why: docs/decisions/0161-a-run-holds-a-lock-if-runs-may-not-overlap.md
 
+-- The bytes in front of a message (see lib/periodic_keys.lua), and how those begin that this release
+-- knows.
+local HEAD = 26
+local STARTS = {['{"v":1,"id":"'] = true, ['{"v":2,"id":"'] = true}
 -- The bytes of an entry's history.
 local MOST_HISTORY = 640
 -- Those that are kept of one that has more.
@@ -79,13 +84,12 @@ while at <= #ARGV do
 end
 if #ids == 0 then return {t, changed, {}, {}} end
 
-local records = redis.call('HMGET', PERIODIC, unpack(ids))
 local templates = redis.call('HMGET', PERIODIC_MESSAGES, unpack(ids))
 local moments = redis.call('ZMSCORE', PERIODIC_DUE, unpack(ids))
 local histories = redis.call('HMGET', PERIODIC_RUNS, unpack(ids))
 
 -- Keys of locks. `held`: whether a run has it; `taken`: what this call writes.
-local unique = sub(PENDING, 1, -8) .. 'unique:' -- 'pending' has 7 bytes
+local unique = prefix() .. 'unique:'
 local held, taken = {}, {}
 
 -- Whether a run may begin: it takes its lock, unless another run has it. An error at a lock stops
@@ -105,16 +109,16 @@ local at_once, ranked, limited, later = {}, {}, {}, {}
 
 -- Prepares a run; returns false if it is skipped. It makes as few strings as it can: Lua hashes
 -- each byte of each string.
-local function begin(entry, template, run, limit)
+local function begin(entry, template, start, run, limit)
   local message
-  local from, to
-  if limit ~= '' then from, to = find(template, '"x":"%+%d+"', 51) end
-  if from then
-    message = sub(template, 1, 13) .. run.id .. sub(template, run.rest, from + 3) .. limit .. sub(template, to + 1)
+  local from = limit ~= '' and tonumber(sub(template, 19, 22)) or 0
+  if from > 0 then
+    local to = sub(template, 23, 26)
+    message = start .. run.id .. sub(template, HEAD + run.rest, HEAD + from - 1) .. limit .. sub(template, HEAD + 1 + to)
   else
-    message = sub(template, 1, 13) .. run.id .. sub(template, run.rest)
+    message = start .. run.id .. sub(template, HEAD + run.rest)
   end
-  local is_special = find(template, '^,"opts":{[^}]-"[plu]":', 51)
+  local is_special = byte(template, 18) == 49 -- 49: '1'
   if is_special and not take(entry, message, run.due) then return false end
   if run.due > t then
     later[#later + 1] = {run.due, message}
@@ -131,9 +135,10 @@ end
 local dues, ended, gone, pasts, differing, busy = {}, {}, {}, {}, {}, {}
 for n = 1, #ids do
   local id, group = ids[n], groups[n]
-  local record, template = records[n], templates[n]
+  local template = templates[n]
   local is_due = group.is_due and (group.due == '' or moments[n] == group.due)
-  if not is_due or not record or not template or sub(record, 1, 16) ~= digests[n] then
+  local start = is_due and template and sub(template, 1, 16) == digests[n] and sub(template, HEAD + 1, HEAD + 13)
+  if not (start and STARTS[start] and byte(template, HEAD + 50) == 34) then -- 34: '"'
     differing[#differing + 1], differing[#differing + 2] = id, moments[n] or ''
   else
     local past = histories[n] or ''
@@ -141,7 +146,7 @@ for n = 1, #ids do
       local run = group.runs[i]
       local word = run.missed
       if not word then
-        word = begin(id, template, run, group.limit) and run.began or run.skipped
+        word = begin(id, template, start, run, group.limit) and run.began or run.skipped
         if word == run.skipped and run.kind == 'h' then busy[#busy + 1] = id end
       end
       past = word .. ' ' .. past
@@ -151,7 +156,7 @@ for n = 1, #ids do
       dues[#dues + 1], dues[#dues + 2] = group.following, id
     elseif group.due ~= '' then
       ended[#ended + 1] = id
-      if byte(record, 25) == 115 then gone[#gone + 1] = id end -- 115: 's', scheduled by a call
+      if byte(template, 17) == 115 then gone[#gone + 1] = id end -- 115: 's', scheduled by a call
     end
     if #group.runs > 0 and gone[#gone] ~= id then pasts[#pasts + 1], pasts[#pasts + 2] = id, past end
   end

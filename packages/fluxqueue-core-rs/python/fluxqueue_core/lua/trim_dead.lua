@@ -15,6 +15,7 @@ if #gone > 0 then
   redis.call('ZREM', DEAD, unpack(gone))
   redis.call('HDEL', DEAD_MESSAGES, unpack(gone))
   redis.call('HDEL', DEAD_REASONS, unpack(gone))
+  dead_groups().leave(gone)
 end
 forget_stale()
 return #gone

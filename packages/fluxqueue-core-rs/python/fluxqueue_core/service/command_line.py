@@ -93,6 +93,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
+        if _Made.is_wanted:
+            raise _Made(self)
         known, rest = super().parse_known_args(args, namespace)
         for fill in self._from_environment:
             fill(known)
@@ -101,6 +103,32 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line to stderr and exits with 2."""
         fail(self.prog, message)
+
+
+class _Made(BaseException):
+    """Ends a command as soon as it has made its parser."""
+
+    is_wanted = False
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+def parser_of(main: Callable[[list[str], str], int], prog: str) -> Parser:
+    """Returns the parser of a command, without running the command.
+
+    Args:
+        main: the function of the command, which makes a `Parser` first and parses with it.
+    """
+    _Made.is_wanted = True
+    try:
+        main([], prog)
+    except _Made as made:
+        return made.parser
+    finally:
+        _Made.is_wanted = False
+    raise AssertionError(f"{prog} has parsed nothing")
 
 
 class _Add(argparse.Action):

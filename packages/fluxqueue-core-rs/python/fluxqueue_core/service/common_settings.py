@@ -27,7 +27,8 @@ REDIS_URL: Setting[str | None] = Setting(
     default=None,
     parse=text,
     metavar="URL",
-    help="where Redis is, by default at the URL in a worker's code, else at redis://127.0.0.1:6379",
+    help="where Redis is, by default at redis://127.0.0.1:6379; a worker first"
+    " looks at the URL in its code",
 )
 NAMESPACE: Setting[str | None] = Setting(
     flags=("--namespace",),

@@ -3,6 +3,7 @@
     /livez     200, or 503 when the process is stuck and only a restart helps
     /readyz    200, or 503 for that, while Redis is down, or while it drains
     /metrics   what `HealthServer.metrics` returns; 404 without it
+    others     those of `HealthServer.pages`
 
 The body of the first two is JSON: `{"status": "ok"}`, or
 `{"status": "unavailable", "reasons": ["..."]}`.
@@ -30,6 +31,8 @@ from fluxqueue_core.errors import ConfigurationError
 Check = Callable[[], list[str]]
 # The content type and the text; None if the process has no metrics.
 Metrics = Callable[[], tuple[str, bytes] | None]
+# Takes what follows the `?`; returns the status, the content type and the body.
+Page = Callable[[str], tuple[int, str, bytes]]
 
 # The seconds that a client has for its request, and the most bytes that it may send.
 PATIENCE = 2.0
@@ -54,6 +57,7 @@ class HealthServer:
     Attributes:
         port: the port that it listens on.
         metrics: may be set at any time.
+        pages: further pages by their paths.
 
     Raises:
         ConfigurationError: it can't listen there.
@@ -68,6 +72,7 @@ class HealthServer:
         listener: socket.socket | None = None,
     ) -> None:
         self.metrics: Metrics | None = None
+        self.pages: dict[str, Page] = {}
         self._checks = {"/livez": live, "/readyz": ready}
         self._socket = listener if listener is not None else _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -122,20 +127,23 @@ class HealthServer:
             return response(505, TEXT, b"this speaks HTTP/1.1\n")
         if method not in ("GET", "HEAD"):
             return response(405, TEXT, b"only GET and HEAD\n")
-        status, kind, body = self._resource(target.partition("?")[0])
+        path, _, query = target.partition("?")
+        status, kind, body = self._resource(path, query)
         return response(status, kind, body, head=method == "HEAD")
 
-    def _resource(self, path: str) -> tuple[int, str, bytes]:
+    def _resource(self, path: str, query: str) -> tuple[int, str, bytes]:
         try:
             if path in self._checks:
                 return report(self._checks[path]())
+            if path in self.pages:
+                return self.pages[path](query)
             if path == "/metrics" and self.metrics is not None:
                 found = self.metrics()
                 if found is not None:
                     return (200, *found)
         except Exception as error:  # noqa: BLE001 - a probe must learn of it, not hang
             return report([f"the check itself failed: {type(error).__name__}: {error}"])
-        return 404, TEXT, b"there are /livez, /readyz and, with telemetry, /metrics\n"
+        return 404, TEXT, b"there are /livez, /readyz and, if they are on, others\n"
 
 
 def _listen(host: str, port: int) -> socket.socket:

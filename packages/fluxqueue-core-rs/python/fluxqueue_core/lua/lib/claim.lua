@@ -47,7 +47,7 @@ local function claim(t, source, limit, grace, ranked)
           locked = locked or {}
           locked[#locked + 1] = m
         end
-        if opts and find(opts, '"l":', 1, true) then
+        if opts and find(opts, '"l":', 1, true) and limits_of(m) then
           limited = limited or {}
           limited[#limited + 1] = m
         end
@@ -80,9 +80,7 @@ local function claim(t, source, limit, grace, ranked)
       for i = 1, #locked do locks().begun(locked[i]) end
     end
     if limited then
-      for i = 1, #limited do
-        if limits_of(limited[i]) then limits().handed(t, limited[i]) end
-      end
+      for i = 1, #limited do limits().handed(t, limited[i]) end
     end
     return popped, more
   end

@@ -3,7 +3,7 @@
 -- Needs keys, message, lock.
 --
 -- Rule 18: a script does not end a task by itself: it does not know what belongs to the end. Its lock is
--- free at once, because no attempt follows.
+-- free at once, because no attempt follows; that of its id when it has ended.
 --
 -- Why: docs/decisions/0098-scripts-condemn-and-workers-end.md
 -- Why: docs/decisions/0099-a-cancel-is-kept-until-the-task-ends.md
@@ -29,7 +29,7 @@ local function condemning()
       return '{"v":2' .. sub(message, 7, stop) .. ',"opts":{"e":' .. why .. '}' .. sub(message, stop + 1)
     end
     if not options or find(options, '[{,]"e":') or #options > 506 then return message end
-    if not keeps_lock then locks().free(message) end
+    if not keeps_lock then locks().condemned(message) end
     local comma = #options > 2 and ',' or ''
     return sub(message, 1, stop) .. ',"opts":{"e":' .. why .. comma .. sub(message, stop + 10)
   end

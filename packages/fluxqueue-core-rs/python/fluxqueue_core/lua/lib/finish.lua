@@ -42,7 +42,7 @@ local function finish(t, entry, message, how, reason, effects)
     redis.call('HINCRBY', STATS, how, 1)
     entry = nil
   end
-  if effects then keep(effects) end
+  if effects then keep(effects, t, message) end
   if byte(message, 6) == 50 then locks().free(message) end -- 50: '2', a message with options
   return entry
 end

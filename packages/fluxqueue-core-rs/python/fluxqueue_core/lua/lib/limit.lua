@@ -1,6 +1,6 @@
 -- limit: how many tasks of a key are at work at once, and how often one begins.
 --
--- Needs keys, clock, message, condemn, arrive.
+-- Needs keys, clock, message, prefix, condemn, arrive.
 --
 -- A message names its limit in the option `l`: `<digest>:<most at once>:<µs between two>:<burst>`;
 -- 0: any number, any rate. The first half of the digest is that of the limit's name. A rule for the
@@ -34,38 +34,63 @@ local limits_made
 local function limits()
   if limits_made then return limits_made end
   local self = {}
-  local before = sub(PENDING, 1, -8) -- 'pending' has 7 bytes
+  local before = prefix()
   local LIMITS, TAT = before .. 'limits', before .. 'limits:tat'
   local TEXTS, RULES = before .. 'limits:texts', before .. 'limits:rules'
   local LINE, PLACES = before .. 'limit:line:', before .. 'limit:places:'
   -- Digests, in the order in which they were touched -> how many messages have returned to the
   -- head of the line in this call.
   local touched, order = {}, {}
+  local heads = {} -- by message; false: it has no limit
   local rules = {} -- by name; false: none
+  local paid = {} -- by digest: when all that was handed out is paid for (µs)
+  local has_due -- whether `limits` may have members; nil: this call does not know yet
+  local at_once -- the time of this call (µs)
   local more_in_line = 0 -- by how many messages this call has made the lines longer
 
   local function micros()
-    local t = redis.call('TIME')
-    return t[1] * 1000000 + t[2]
+    if not at_once then
+      local t = redis.call('TIME')
+      at_once = t[1] * 1000000 + t[2]
+    end
+    return at_once
   end
 
-  -- Digest, most, period and burst of a message, as its text has them. nil: no limit.
+  local function numbers_of(most, period, burst)
+    return {most = tonumber(most), period = tonumber(period), burst = math.max(tonumber(burst), 1)}
+  end
+
+  -- The parts of a message that the functions below need: they look at them several times. false:
+  -- it has no limit, or it is condemned.
   local function read(message)
-    local _, opts = field(message)
-    if not opts or find(opts, '[{,]"e":') then return nil end
-    return string.match(opts, '[{,]"l":"(%x+):(%d+):(%d+):(%d+)"')
+    local head = heads[message]
+    if head ~= nil then return head end
+    head = false
+    local f, opts = field(message)
+    if opts and not find(opts, '[{,]"e":') then
+      local digest, most, period, burst = string.match(opts, '[{,]"l":"(%x+):(%d+):(%d+):(%d+)"')
+      if digest then
+        head = {digest = digest, field = f, most = most, period = period, burst = burst}
+        head.may_expire, head.is_ranked = find(opts, '"x":', 1, true), find(opts, '"p":', 1, true)
+      end
+    end
+    heads[message] = head
+    return head
   end
 
-  -- Most, period and burst that apply.
-  local function terms(digest, most, period, burst)
-    local name = sub(digest, 1, 16)
+  self.read = read
+
+  -- The numbers that apply to a message, and whether they are those of a rule, which applies to
+  -- all of its line.
+  local function terms(head)
+    local name = sub(head.digest, 1, 16)
     if rules[name] == nil then
       local found = redis.call('HMGET', RULES, 'o' .. name, 'd' .. name)
-      rules[name] = found[1] or found[2]
+      local most, period, burst = string.match(found[1] or found[2] or '', '^(%d+):(%d+):(%d+)')
+      rules[name] = most and numbers_of(most, period, burst) or false
     end
-    local m, p, b = string.match(rules[name] or '', '^(%d+):(%d+):(%d+)')
-    if m then most, period, burst = m, p, b end
-    return tonumber(most), tonumber(period), math.max(tonumber(burst), 1)
+    if rules[name] then return rules[name], true end
+    return numbers_of(head.most, head.period, head.burst), false
   end
 
   local function touch(digest)
@@ -79,18 +104,19 @@ local function limits()
   function self.expect(messages)
     local seen
     for i = 1, #messages do
-      local digest = read(messages[i])
-      if digest and not (seen and seen[digest]) then
+      local head = read(messages[i])
+      if head and not (seen and seen[head.digest]) then
         if not seen then
           redis.call('HDEL', TEXTS, '')
           redis.call('HDEL', TAT, '')
           redis.call('ZREM', LIMITS, '')
           redis.call('HMGET', RULES, '')
+          redis.call('LMOVE', LINE, PENDING, 'RIGHT', 'LEFT') -- no list has this name
         end
         seen = seen or {}
-        seen[digest] = true
-        redis.call('ZREM', PLACES .. digest, '')
-        redis.call('RPOP', LINE .. digest, 0)
+        seen[head.digest] = true
+        redis.call('ZREM', PLACES .. head.digest, '')
+        redis.call('RPOP', LINE .. head.digest, 0)
       end
     end
   end
@@ -98,7 +124,7 @@ local function limits()
   -- Puts a message into its line: to the head if it `returns`. `text`: what the key stands for, if
   -- the caller knows it.
   function self.wait(message, returns, text)
-    local digest = read(message)
+    local digest = read(message).digest
     if text then redis.call('HSET', TEXTS, digest, text) else redis.call('HSETNX', TEXTS, digest, '') end
     touch(digest)
     more_in_line = more_in_line + 1
@@ -112,67 +138,82 @@ local function limits()
 
   -- The message leaves its list or its claimed hash, under the field `f`: its place is free.
   function self.leave(message, f)
-    local digest = read(message)
+    local digest = read(message).digest
     if redis.call('ZREM', PLACES .. digest, f) == 1 then touch(digest) end
+  end
+
+  -- When all that was handed out is paid for (µs).
+  local function paid_at(digest)
+    paid[digest] = paid[digest] or tonumber(redis.call('HGET', TAT, digest) or '0') or 0
+    return paid[digest]
+  end
+
+  local function set_paid_at(digest, tat)
+    paid[digest] = tat
+    redis.call('HSET', TAT, digest, string.format('%.0f', tat))
   end
 
   -- Rule 24: the message is in a claimed hash, so it is handed out, and pays for its rate.
   function self.handed(t, message)
-    local digest, most, period, burst = read(message)
-    redis.call('ZADD', PLACES .. digest, t, (field(message)))
-    most, period, burst = terms(digest, most, period, burst)
-    if period == 0 then return end
-    local tat = math.max(tonumber(redis.call('HGET', TAT, digest) or '0') or 0, micros()) + period
-    redis.call('HSET', TAT, digest, string.format('%.0f', tat))
+    local head = read(message)
+    local digest, numbers = head.digest, terms(head)
+    redis.call('ZADD', PLACES .. digest, t, head.field)
+    if numbers.period == 0 then return end
+    set_paid_at(digest, math.max(paid_at(digest), micros()) + numbers.period)
     touch(digest)
   end
 
-  -- When all that was handed out is paid for, µs. After a change of the rule, or of the clock, an
-  -- old time may be too far away.
-  local function paid_at(digest, period, burst, at_once)
-    local tat = tonumber(redis.call('HGET', TAT, digest) or '0') or 0
-    local latest = at_once + burst * period
-    if tat <= latest then return tat end
-    redis.call('HSET', TAT, digest, string.format('%.0f', latest))
-    return latest
+  -- The message, condemned if it has expired or its task is cancelled.
+  local function condemned(t, message, head)
+    if head and not head.may_expire and not any_cancelled then return message end
+    return condemning().cancelled(condemning().expired(t, message))
+  end
+
+  -- Whether no more may be called until one has left, or a reserved one has paid: the script that
+  -- does this calls again.
+  local function is_full(numbers, taken, reserved)
+    return numbers.most > 0 and taken >= numbers.most or numbers.period > 0 and reserved >= numbers.burst
   end
 
   -- How many messages of the line's head may be called, and as what; when to look again (ms; nil:
   -- what frees a place, or is handed out, calls); whether the line ends with them.
   local function choose(t, digest)
     local ready, fields, bytes = {}, {}, 0
-    local taken, reserved, tat, at_once
+    local taken, reserved
     while true do
       local message = redis.call('LINDEX', LINE .. digest, -1 - #ready)
       if not message then return ready, fields, nil, true end
       if #ready >= MOST_CALLED or bytes >= MOST_CALLED_BYTES then return ready, fields, t, false end
-      local condemned = condemning().cancelled(condemning().expired(t, message))
-      if condemned == message and read(message) then
-        local _, most, period, burst = read(message)
-        most, period, burst = terms(digest, most, period, burst)
-        taken = taken or redis.call('ZCARD', PLACES .. digest)
-        if most > 0 and taken >= most then return ready, fields, nil, false end
+      local head = read(message)
+      local as, is_last = condemned(t, message, head), false
+      if head and as == message then
+        local numbers, is_rule = terms(head)
+        local period = numbers.period
+        taken = taken or numbers.most > 0 and redis.call('ZCARD', PLACES .. digest) + #fields
+        if period > 0 and not reserved then
+          reserved = redis.call('ZCOUNT', PLACES .. digest, '-inf', -1) + #fields
+          -- After a change of the rule, or of the clock, an old time may be too far away.
+          local latest = micros() + numbers.burst * period
+          if paid_at(digest) > latest then set_paid_at(digest, latest) end
+        end
+        if is_full(numbers, taken, reserved) then return ready, fields, nil, false end
         if period > 0 then
-          if not reserved then
-            reserved = redis.call('ZCOUNT', PLACES .. digest, '-inf', -1)
-            at_once = micros()
-            tat = paid_at(digest, period, burst, at_once)
-          end
-          -- The script that hands one of those out calls again.
-          if reserved >= burst then return ready, fields, nil, false end
-          local at = tat + (reserved - burst + 1) * period
-          if tat > at_once and at > at_once then return ready, fields, math.ceil(at / 1000), false end
+          local tat = paid_at(digest)
+          local at = tat + (reserved - numbers.burst + 1) * period
+          if tat > micros() and at > micros() then return ready, fields, math.ceil(at / 1000), false end
           reserved = reserved + 1
         end
-        taken = taken + 1
-        fields[#fields + 1] = field(message)
+        taken = taken and taken + 1
+        fields[#fields + 1] = head.field
+        is_last = is_rule and is_full(numbers, taken, reserved)
       end
-      ready[#ready + 1] = condemned
-      bytes = bytes + #message
+      ready[#ready + 1], bytes = as, bytes + #message
+      if is_last then return ready, fields, nil, false end
     end
   end
 
-  -- Puts the called messages to where they wait for a worker.
+  -- Puts the called messages to where they wait for a worker, before they leave the line. Those
+  -- that have returned go to the front, and so do the condemned ones, which hold no place.
   local function put(ready, returned)
     for i = #ready, 1, -1 do
       if i <= returned or not read(ready[i]) then arrivals().arrive(ready[i], true) end
@@ -182,41 +223,76 @@ local function limits()
     end
   end
 
-  -- A key with neither a line nor places leaves nothing behind, once its rate is paid for.
-  local function forget(digest)
-    local tat = tonumber(redis.call('HGET', TAT, digest) or '0') or 0
-    if tat > micros() then
-      redis.call('ZADD', LIMITS, math.ceil(tat / 1000), digest)
+  -- Moves the called messages out of the line, if all of them go to the end of their list. Returns
+  -- how many have moved, and why not all.
+  local function move(line, ready)
+    for i = 1, #ready do
+      local reply = redis.pcall('LMOVE', line, home(ready[i]), 'RIGHT', 'LEFT')
+      if type(reply) == 'table' then return i - 1, reply.err end
+    end
+    return #ready, nil
+  end
+
+  -- Whether all of them do.
+  local function are_usual(ready, fields, returned)
+    if returned > 0 or #fields < #ready then return false end
+    for i = 1, #ready do
+      if read(ready[i]).is_ranked then return false end
+    end
+    return true
+  end
+
+  -- Calls these messages, each with its place.
+  local function let_go(t, digest, ready, fields, returned)
+    local line, places, is_usual = LINE .. digest, PLACES .. digest, are_usual(ready, fields, returned)
+    if not is_usual then
+      arrivals().expect(ready)
+      redis.call('RPOP', line, 0) -- is it allowed? This removes nothing.
+    end
+    local scores = {}
+    for i = 1, #fields do scores[2 * i - 1], scores[2 * i] = -t, fields[i] end
+    if #fields > 0 then redis.call('ZADD', places, unpack(scores)) end
+    local gone, failure = 0, nil
+    if is_usual then
+      gone, failure = move(line, ready)
     else
-      redis.call('HDEL', TAT, digest)
+      local is_done, why = pcall(put, ready, returned)
+      if is_done then redis.call('RPOP', line, #ready) else failure = why end
+    end
+    if failure then
+      if #fields > gone then redis.call('ZREM', places, unpack(fields, gone + 1)) end
+      error(failure)
+    end
+    more_in_line = more_in_line - #ready
+  end
+
+  -- Looks at a key at this time (ms); nil: not before it is touched.
+  local function look_at(digest, due)
+    if has_due == nil then has_due = redis.call('EXISTS', LIMITS) == 1 end
+    if due then
+      redis.call('ZADD', LIMITS, due, digest)
+      has_due = true
+    elseif has_due then
       redis.call('ZREM', LIMITS, digest)
     end
+  end
+
+  -- A key with neither a line nor places leaves nothing behind, once its rate is paid for.
+  local function forget(digest)
+    local is_paid = paid_at(digest) <= micros()
+    if is_paid then redis.call('HDEL', TAT, digest) end
+    look_at(digest, not is_paid and math.ceil(paid_at(digest) / 1000))
     redis.call('HDEL', TEXTS, digest)
   end
 
   -- Calls the next messages of a key.
   local function call(t, digest, returned)
     local ready, fields, due, is_all = choose(t, digest)
-    if #ready > 0 then
-      arrivals().expect(ready)
-      redis.call('RPOP', LINE .. digest, 0) -- is it allowed? This removes nothing.
-      local places = {}
-      for i = 1, #fields do places[2 * i - 1], places[2 * i] = -t, fields[i] end
-      if #fields > 0 then redis.call('ZADD', PLACES .. digest, unpack(places)) end
-      local done, failure = pcall(put, ready, returned)
-      if not done then
-        if #fields > 0 then redis.call('ZREM', PLACES .. digest, unpack(fields)) end
-        error(failure)
-      end
-      redis.call('RPOP', LINE .. digest, #ready)
-      more_in_line = more_in_line - #ready
-    end
-    if due then
-      redis.call('ZADD', LIMITS, due, digest)
-    elseif is_all and #fields == 0 and redis.call('EXISTS', PLACES .. digest) == 0 then
+    if #ready > 0 then let_go(t, digest, ready, fields, returned) end
+    if not due and is_all and #fields == 0 and redis.call('EXISTS', PLACES .. digest) == 0 then
       forget(digest)
     else
-      redis.call('ZREM', LIMITS, digest)
+      look_at(digest, due)
     end
   end
 
@@ -243,6 +319,7 @@ local function limits()
 
   -- Touches the keys of which one may be called by now.
   function self.look_again(t)
+    has_due = true
     for round = 1, 2 do
       for _, member in ipairs(redis.call('ZRANGEBYSCORE', LIMITS, '-inf', t, 'LIMIT', 0, MOST_DUE)) do
         local name, cursor = string.match(member, '^(%x+):(%d+)$')
@@ -292,9 +369,11 @@ end
 -- Returns the functions above if the message has a limit, else nil. A condemned message has none.
 local function limits_of(message)
   if byte(message, 6) ~= 50 then return nil end -- 50: '2', a message with options
-  local _, opts = field(message)
-  if not opts or not find(opts, '[{,]"l":"%x+:%d+:%d+:%d+"') or find(opts, '[{,]"e":') then return nil end
-  return limits()
+  if not limits_made then
+    local _, opts = field(message)
+    if not opts or not find(opts, '"l":', 1, true) then return nil end
+  end
+  return limits().read(message) and limits_made or nil
 end
 
 -- The one way of a message to where it waits: into the line of its limit; otherwise to where the

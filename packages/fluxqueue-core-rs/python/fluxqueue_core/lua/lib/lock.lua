@@ -1,7 +1,7 @@
 -- lock: what belongs to a unique task. While a task holds a lock, calls that want it enqueue
 -- nothing, or replace the task.
 --
--- Needs message.
+-- Needs message, prefix.
 --
 -- A message names its lock in the option `u`: `<digest>:<ms to live><flags>`. With the flag `s`
 -- the task holds it until it is handed out; `i`: a second lock has the task's id as its digest.
@@ -20,7 +20,7 @@ local locks_made
 local function locks()
   if locks_made then return locks_made end
   local self = {}
-  local before = sub(PENDING, 1, -8) .. 'unique:' -- 'pending' has 7 bytes
+  local before = prefix() .. 'unique:'
 
   -- The digest, ms to live and flags of a message's lock. nil: it has none.
   local function lock_of(message)
@@ -47,12 +47,20 @@ local function locks()
 
   self.lock_of = lock_of
 
-  -- The task has ended, or will not begin any more.
+  -- The task has ended.
   function self.free(message)
     local digest, _, flags = lock_of(message)
     if not digest then return end
     change_lock(message, digest, release)
     change_lock_of_id(message, flags, release)
+  end
+
+  -- The message is condemned: no attempt follows. The lock of its id stays until the end: a message
+  -- with the same field would be parked as a duplicate, and this end would free its lock.
+  -- Why: docs/decisions/0173-an-id-is-free-when-its-task-has-ended.md
+  function self.condemned(message)
+    local digest = lock_of(message)
+    if digest then change_lock(message, digest, release) end
   end
 
   -- The message is in a claimed hash. No worker begins the task before this.

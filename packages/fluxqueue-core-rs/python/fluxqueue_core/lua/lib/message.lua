@@ -6,11 +6,15 @@
 -- Why: docs/decisions/0047-options-in-the-head-of-a-message.md
 local byte, find, sub = string.byte, string.find, string.sub
 
+-- The last message with options that was read: each feature reads it again.
+local last, last_field, last_opts
+
 -- The id and the counters: one attempt at one task. In version 1 the field ends
 -- before `,"name":`; in version 2 before `,"opts":`, and the JSON object of
 -- the options is the second result. nil if the message does not begin as Rust
 -- writes it.
 local function field(message)
+  if message == last then return last_field, last_opts end
   if byte(message, 50) ~= 34 then return nil end -- 34: '"'
   local head = sub(message, 1, 13)
   if head == '{"v":1,"id":"' then
@@ -20,7 +24,9 @@ local function field(message)
     local stop = find(message, ',"opts":', 51, true)
     if stop and stop <= 113 then
       -- No brace is inside, and both braces are within 512 bytes.
-      return sub(message, 14, stop - 1), string.match(sub(message, stop + 8, stop + 519), '^{[^{}]*}')
+      last, last_field = message, sub(message, 14, stop - 1)
+      last_opts = string.match(sub(message, stop + 8, stop + 519), '^{[^{}]*}')
+      return last_field, last_opts
     end
   end
   return nil

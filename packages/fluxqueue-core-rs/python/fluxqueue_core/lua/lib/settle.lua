@@ -1,8 +1,8 @@
 -- settle: records the outcomes of messages that a consumer holds.
 --
--- Needs keys, message, dead, result, lock, limit, finish, condemn. Reads ARGV from `at` on; the
--- head of exchange describes it. Rule 2: exchange has checked that the consumer is alive.
-local function settle(t, at, save_dead)
+-- Needs keys, message, dead, result, lock, limit, finish, condemn. Reads ARGV from `at` to `last`;
+-- the head of exchange describes it. Rule 2: exchange has checked that the consumer is alive.
+local function settle(t, at, save_dead, last)
   -- Plain successes take two commands for all. A message with options can't end by its
   -- field alone: its outcome is 'done', below.
   local succeeded = tonumber(ARGV[at])
@@ -12,7 +12,7 @@ local function settle(t, at, save_dead)
     if any_cancelled then condemning().forget(ARGV, at + 1, at + succeeded) end
   end
   local effects -- of the outcome that follows them
-  for i = at + 1 + succeeded, #ARGV, 4 do
+  for i = at + 1 + succeeded, last, 4 do
     local f, kind, payload, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local is_effect = kind == 'keep' or kind == 'keep_sharded' or kind == 'push'
     local message = not is_effect and redis.call('HGET', OWN_CLAIMED, f)

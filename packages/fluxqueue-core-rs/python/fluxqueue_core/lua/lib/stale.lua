@@ -1,6 +1,8 @@
 -- stale: forgets the cancels of tasks that the queue does not have.
 --
--- Needs keys, message. The keys of consumers are their starts.
+-- Needs keys, message, limit. The keys of consumers are their starts.
+--
+-- The member `strikes` is not a task: it says that the queue has strikes.
 --
 -- `cancel` keeps one if the queue is too long to look through, even if the task has ended. It would
 -- end a later call with the same id.
@@ -14,12 +16,17 @@ local LOOKED_STEP = 100
 
 -- Adds the ids of all tasks of the queue to `there`. Returns false if they are too many.
 local function find_tasks(there)
-  -- There may be a line of a limit for each key: they are not looked through.
-  if redis.call('EXISTS', sub(PENDING, 1, -8) .. 'limits:texts') == 1 then return false end -- 'pending' has 7 bytes
   local consumers = redis.call('ZRANGE', CONSUMERS, 0, MOST_LOOKED)
-  local lists = {{PENDING, redis.call('LLEN', PENDING)}, {SUSPECTS, redis.call('LLEN', SUSPECTS)}}
+  local lists = limits().lines(MOST_LOOKED) -- one for each key of a limit
+  if not lists then return false end
+  local count, bytes, lengths = #consumers + #lists, 0, {}
+  lists[#lists + 1], lists[#lists + 2] = PENDING, SUSPECTS
+  for i, list in ipairs(lists) do
+    lengths[i] = redis.call('LLEN', list)
+    count = count + lengths[i]
+  end
   local sets = {{DELAYED, redis.call('ZCARD', DELAYED)}, {PRIORITIZED, redis.call('ZCARD', PRIORITIZED)}}
-  local count, bytes = #consumers + lists[1][2] + lists[2][2] + sets[1][2] + sets[2][2], 0
+  count = count + sets[1][2] + sets[2][2]
   if count > MOST_LOOKED then return false end
 
   local function add(messages)
@@ -29,9 +36,9 @@ local function find_tasks(there)
     end
     return bytes <= MOST_LOOKED_BYTES
   end
-  for _, list in ipairs(lists) do
-    for from = 0, list[2] - 1, LOOKED_STEP do
-      if not add(redis.call('LRANGE', list[1], from, from + LOOKED_STEP - 1)) then return false end
+  for i, list in ipairs(lists) do
+    for from = 0, lengths[i] - 1, LOOKED_STEP do
+      if not add(redis.call('LRANGE', list, from, from + LOOKED_STEP - 1)) then return false end
     end
   end
   for _, set in ipairs(sets) do
@@ -53,7 +60,7 @@ local function forget_stale()
   local there, gone = {}, {}
   if not find_tasks(there) then return end
   for _, id in ipairs(redis.call('ZRANGE', CANCELLED, 0, MOST_CANCELS - 1)) do
-    if not there[id] then gone[#gone + 1] = id end
+    if not there[id] and id ~= 'strikes' then gone[#gone + 1] = id end
   end
   if #gone > 0 then redis.call('ZREM', CANCELLED, unpack(gone)) end
 end

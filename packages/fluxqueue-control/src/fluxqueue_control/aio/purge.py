@@ -1,0 +1,10 @@
+"""Removes all tasks of one place of a queue, for an event loop."""
+
+from __future__ import annotations
+
+from fluxqueue_control import purge as sync
+
+from .twins import iterating_twin, twin
+
+count = twin(sync.count)
+purge = iterating_twin(sync.purge)

@@ -1,0 +1,11 @@
+"""Enqueues dead tasks again, for an event loop."""
+
+from __future__ import annotations
+
+from fluxqueue_control import requeue as sync
+
+from .twins import iterating_twin, twin
+
+requeue = twin(sync.requeue)
+replay = iterating_twin(sync.replay)
+requeue_each = iterating_twin(sync.requeue_each)

@@ -1,0 +1,9 @@
+"""Searches the tasks of a queue, for an event loop."""
+
+from __future__ import annotations
+
+from fluxqueue_control import search as sync
+
+from .twins import iterating_twin
+
+search = iterating_twin(sync.search)

@@ -1,0 +1,218 @@
+"""`fluxqueue job`: replays, deletes, cancels or moves all tasks that are chosen, as a job."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .answers import (
+    DONE,
+    SOME_NOT,
+    add_common,
+    add_queue,
+    age,
+    parser_of,
+    print_json,
+    print_table,
+    run,
+    say,
+)
+from .numbers import count, rate
+from .strike import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fluxqueue_control.jobs import Job
+    from fluxqueue_control.selection import Selection
+    from fluxqueue_control.servers import Servers
+
+# Seconds between two lines of progress that are not for a terminal.
+_EVERY = 5.0
+
+
+def main(argv: list[str], prog: str = "fluxqueue job") -> int:
+    """Starts, resumes, stops or prints jobs; returns the exit code.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
+    """
+    parser = parser_of(
+        prog,
+        "Changes all tasks of one place that are chosen. The progress is in Redis: another "
+        "terminal can look at it and stop it, and a job that was killed can be resumed.",
+        "0 if all is done, 1 if some tasks were not changed, or if there is no such job",
+    )
+    verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    start = verbs.add_parser("start", help="start a job", description="Starts a job.")
+    _add_start(start)
+    resume = verbs.add_parser("resume", help="go on with a job", description="Resumes a job.")
+    stop = verbs.add_parser("stop", help="stop a job", description="Stops a job.")
+    show = verbs.add_parser("list", help="print the last jobs", description="Prints jobs.")
+    for verb in (resume, stop):
+        verb.add_argument("id", metavar="ID", help="a job, as `list` names it")
+    for verb in (start, resume, stop, show):
+        add_queue(verb)
+        add_common(verb)
+    arguments = parser.parse_args(argv)
+
+    def act(servers: Servers) -> int:
+        commands = {"start": _start, "resume": _resume, "stop": _stop, "list": _list}
+        return commands[arguments.command](f"{prog} {arguments.command}", servers, arguments)
+
+    return run(prog, arguments, act)
+
+
+def _add_start(parser: Any) -> None:
+    parser.add_argument("verb", choices=("replay", "delete", "cancel", "move"))
+    parser.add_argument("place", choices=("dead", "delayed", "waiting", "running"))
+    parser.add_argument("--all", action="store_true", help="all tasks of this place")
+    parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
+    parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")
+    parser.add_argument("--exception", metavar="CLASS", help="only those that died of this class")
+    parser.add_argument("--error", metavar="TEXT", help="only dead tasks with this in their error")
+    parser.add_argument(
+        "--group", metavar="GROUP", help="only this group of `fluxqueue dead groups`"
+    )
+    parser.add_argument(
+        "--older", type=rate, metavar="SECONDS", help="only those that died, or were enqueued, "
+        "so long ago or longer",
+    )  # fmt: skip
+    parser.add_argument("--younger", type=rate, metavar="SECONDS", help="only younger ones")
+    parser.add_argument(
+        "--argument", metavar="PATH=VALUE",
+        help="only those with this argument, by its name or position; the value is JSON, or text",
+    )  # fmt: skip
+    parser.add_argument("--to", default="", metavar="QUEUE", help="where `move` moves them")
+    parser.add_argument("--rate", type=rate, metavar="N", help="tasks per second, at most")
+    parser.add_argument("--limit", type=count, metavar="N", help="how many, at most")
+    parser.add_argument("--drop-expiry", action="store_true", help="replay without an expiry")
+    parser.add_argument("--dry-run", action="store_true", help="count them, change nothing")
+
+
+def _selection(arguments: Any) -> Selection:
+    from fluxqueue_core.errors import ConfigurationError
+
+    from fluxqueue_control.selection import Selection
+
+    argument, value = None, None
+    if arguments.argument is not None:
+        argument, equals, text = arguments.argument.partition("=")
+        if not argument or not equals:
+            raise ConfigurationError(f"{arguments.argument!r} is not PATH=VALUE")
+        value = value_of(text)
+    wanted = {
+        name: getattr(arguments, name)
+        for name in ("task", "reason", "exception", "error", "group", "older", "younger")
+    }
+    if argument is None and all(each is None for each in wanted.values()) and not arguments.all:
+        raise ConfigurationError("say which tasks, or give --all")
+    return Selection(**wanted, argument=argument, value=value)
+
+
+def _start(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import jobs
+
+    queue = arguments.queue
+    job = jobs.start(
+        servers.of_queue(queue),
+        queue,
+        arguments.verb,
+        arguments.place,
+        _selection(arguments),
+        target=arguments.to,
+        rate=arguments.rate,
+        limit=arguments.limit,
+        keep_expiry=not arguments.drop_expiry,
+        dry_run=arguments.dry_run,
+    )
+    say(prog, f"job {job.id}")
+    return _watch(jobs.run(lambda: servers.of_queue(queue), queue, job), arguments)
+
+
+def _resume(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import jobs
+
+    queue = arguments.queue
+    try:
+        steps = jobs.resume(lambda: servers.of_queue(queue), queue, arguments.id)
+        return _watch(steps, arguments)
+    except (LookupError, jobs.JobIsRunning) as error:
+        say(prog, str(error))
+        return SOME_NOT
+
+
+def _watch(steps: Iterator[Job], arguments: Any) -> int:
+    job, told = None, time.monotonic()
+    is_terminal = sys.stderr.isatty()
+    for job in steps:
+        if is_terminal:
+            print(f"\r{_progress(job)}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - told > _EVERY:
+            told = time.monotonic()
+            print(_progress(job), file=sys.stderr, flush=True)
+    if is_terminal:
+        print(file=sys.stderr)
+    assert job is not None
+    if arguments.json:
+        print_json(_object(job, arguments.queue))
+    else:
+        print(f"{job.state}: {_progress(job)}")
+    return DONE if job.state == "done" and job.outcome.keys() <= {"done", "chosen"} else SOME_NOT
+
+
+def _stop(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import jobs
+
+    queue = arguments.queue
+    did_run = jobs.stop(servers.of_queue(queue), queue, arguments.id)
+    if arguments.json:
+        print_json({"queue": queue, "job": arguments.id, "stopped": did_run})
+    elif did_run:
+        print(f"{arguments.id} stops")
+    if not did_run:
+        say(prog, f"no job {arguments.id!r} of queue {queue!r} runs; `list` prints them")
+    return DONE if did_run else SOME_NOT
+
+
+def _list(prog: str, servers: Servers, arguments: Any) -> int:
+    from fluxqueue_control import jobs
+
+    found = jobs.read_last(servers.of_queue(arguments.queue), arguments.queue)
+    if arguments.json:
+        for job in found:
+            print_json(_object(job, arguments.queue))
+        return DONE
+    now = time.time()
+    print_table(
+        ("job", "state", "verb", "place", "started", "updated", "who", "progress"),
+        [
+            (
+                job.id,
+                job.state,
+                job.verb,
+                job.place,
+                age(now - job.started),
+                age(now - job.updated),
+                job.who,
+                _progress(job),
+            )
+            for job in found
+        ],
+    )
+    return DONE
+
+
+def _progress(job: Job) -> str:
+    counts = ", ".join(f"{number} {word}" for word, number in job.outcome.items() if number)
+    return f"{job.seen} seen, {counts or 'none changed'}"
+
+
+def _object(job: Job, queue: str) -> dict[str, Any]:
+    parts = asdict(job)
+    parts["selection"] = {
+        name: value for name, value in parts["selection"].items() if value is not None
+    }
+    return {"queue": queue, **parts}

@@ -1,0 +1,185 @@
+"""`fluxqueue search`: finds tasks by id, name, header, reason, error, argument, or any text."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from .answers import (
+    DONE,
+    SOME_NOT,
+    add_common,
+    add_limit,
+    parser_of,
+    print_json,
+    queue_name,
+    queues_of,
+    run,
+    say,
+)
+
+if TYPE_CHECKING:
+    from fluxqueue_control.finished import FinishedTask
+    from fluxqueue_control.redis_client import RedisClient
+    from fluxqueue_control.search import Query
+    from fluxqueue_control.servers import Servers
+
+_STATES = ("waiting", "delayed", "limited", "claimed", "dead", "finished")
+# Tasks to look at in each state of a queue by default: Redis works a tenth of a second for them.
+_MOST = 100_000
+
+
+def main(argv: list[str], prog: str = "fluxqueue search") -> int:
+    """Prints the tasks that match; returns the exit code.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
+    """
+    parser = _parser(prog)
+    arguments = parser.parse_args(argv)
+    if not _chooses(arguments):
+        parser.error("give a text, --task, --tag, --reason, --error or --arg")
+
+    def act(servers: Servers) -> int:
+        from fluxqueue_control.search import Query
+
+        queues = queues_of(servers, arguments.queue)
+        query = Query(
+            name=arguments.task,
+            tags=dict(arguments.tag),
+            reason=arguments.reason,
+            error=arguments.error,
+            arguments=dict(arguments.arg),
+            text=_id(arguments.text),
+        )
+        return _search(prog, servers, queues, query, arguments)
+
+    return run(prog, arguments, act)
+
+
+def _parser(prog: str) -> Any:
+    parser = parser_of(
+        prog,
+        "Searches the tasks that wait, are delayed, are at work, are dead, or keep a result. Redis "
+        "looks through them in short calls; the last line says how far it got.",
+        "0 if a task is found, 1 if none is",
+    )
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="an id, or any part of a task")
+    parser.add_argument(
+        "-q",
+        "--queue",
+        action="append",
+        type=queue_name,
+        default=[],
+        metavar="NAME",
+        help="its queue; by default all",
+    )
+    parser.add_argument(
+        "--state", action="append", choices=_STATES, help="only tasks in this state; by default all"
+    )
+    parser.add_argument("--task", metavar="NAME", help="the name of the task, such as mails.*")
+    parser.add_argument(
+        "--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="a header"
+    )
+    parser.add_argument("--reason", metavar="WORD", help="why it is dead, such as failed")
+    parser.add_argument("--error", metavar="TEXT", help="a part of its error or traceback")
+    parser.add_argument(
+        "--arg",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument, or a member of one, by name or by position: order_id=17, 0=17",
+    )
+    add_limit(parser, 20)
+    parser.add_argument(
+        "--most", type=int, default=_MOST, metavar="N",
+        help=f"how many tasks to look at in each state of a queue (default: {_MOST:,})",
+    )  # fmt: skip
+    add_common(parser)
+    return parser
+
+
+def _chooses(arguments: Any) -> bool:
+    given = (arguments.text, arguments.task, arguments.reason, arguments.error)
+    return any(each is not None for each in given) or bool(arguments.tag or arguments.arg)
+
+
+def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: Any) -> int:
+    from fluxqueue_control.search import search
+
+    from .listed import as_json, finished_as_json, print_finished, print_tasks
+
+    states = arguments.state or _STATES
+    rows: list[Any] = []
+    ended, finished = [], []
+    left, looked = arguments.limit, 0
+    for queue in queues:
+        client = servers.of_queue(queue)
+        here: Any = [state for state in states if state != "finished"]
+        found = search(client, queue, query, states=here, limit=left, most=arguments.most)
+        for hits in found:
+            rows += [(queue, task) for task in hits.tasks]
+            left -= len(hits.tasks)
+            looked += hits.looked
+            if hits.cursor is not None:
+                ended.append({"queue": queue, "state": hits.state, "looked": hits.looked})
+        if left > 0 and "finished" in states:
+            some = _finished(client, queue, query, left)
+            finished += [(queue, task) for task in some]
+            left -= len(some)
+        if left <= 0:
+            break
+    number = len(rows) + len(finished)
+    if arguments.json:
+        for queue, task in rows:
+            print_json(as_json(queue, task))
+        for queue, task in finished:
+            print_json(finished_as_json(queue, task))
+        print_json({"looked": looked, "found": number, "more": ended})
+    else:
+        print_tasks(rows, with_queue=True)
+        print_finished(finished)
+        text = f"{number} found among {looked:,} tasks"
+        if ended:
+            where = ", ".join(f"{each['state']} of {each['queue']}" for each in ended)
+            text += f"; not looked through to the end: {where} (--limit, --most)"
+        say(prog, text)
+    return DONE if number else SOME_NOT
+
+
+def _finished(client: RedisClient, queue: str, query: Query, limit: int) -> list[FinishedTask]:
+    """The finished tasks that match: of these Redis knows the id, the name and the outcome only."""
+    from fluxqueue_control.finished import read_finished, show_finished
+
+    if query.tags or query.arguments or query.error is not None:
+        return []
+    if query.text is not None:
+        if not _is_id(query.text):
+            return []
+        task = show_finished(client, queue, query.text)
+        return [] if task is None else [task]
+    name, outcome = query.name, query.reason
+    page = read_finished(client, queue, limit=min(limit, 1_000), name=name, outcome=outcome)
+    return list(page.tasks)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as order_id=17")
+    return name, value
+
+
+def _id(text: str | None) -> str | None:
+    """The text; an id in the form that messages have."""
+    return str(UUID(text)) if text is not None and _is_id(text) else text
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+"""Tasks of a queue by their state, page by page, and those of them that match texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from fluxqueue_core import parse_message
+from fluxqueue_core.errors import MalformedMessage
+
+from .page_position import Position
+from .places import TaskPlace, places_of
+from .redis_client import RedisClient, ScriptCall
+from .tasks import State
+
+ListedState: TypeAlias = Literal["waiting", "delayed", "limited", "claimed", "dead"]
+LISTED_STATES: Sequence[ListedState] = ("waiting", "delayed", "limited", "claimed", "dead")
+
+# Tasks that one call of the script looks at: it takes Redis a millisecond or two.
+_STEP = 1_000
+# How many tasks a page looks at by default.
+MOST = 100_000
+_LONGEST_PAGE = 1_000
+_NAME = b',"name":'
+
+# A text that must be in the message (m), in the reason of a dead task (r) or in one of them (b);
+# of several texts, one must be in it.
+Criterion: TypeAlias = tuple[Literal["m", "r", "b"], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task, as a page shows it.
+
+    Attributes:
+        state: where it is, as `tasks.LocatedTask` says it.
+        message: the message, or the first 16 KiB of it. Bytes, because a malformed one may have
+            any.
+        size: bytes of the whole message; 0 if it is missing.
+        due: when it is due, in seconds since 1970; None if it is not delayed.
+        died_at: when it died, in seconds since 1970; None if it is not dead.
+        entry: its entry in the dead set; None if it is not dead.
+        reason: one word; empty if it is not dead, and if its reason is missing or unreadable.
+        error: what went wrong; empty in the same way.
+        consumer: the consumer that has it; None if no worker has it.
+        limit: the digest of the limit's key in whose line it waits; None if it waits in none.
+    """
+
+    state: State
+    message: bytes
+    size: int
+    due: float | None = None
+    died_at: float | None = None
+    entry: bytes | None = None
+    reason: str = ""
+    error: str = ""
+    consumer: str | None = None
+    limit: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `message` is all of it."""
+        return self.size == len(self.message)
+
+    @property
+    def task_id(self) -> str:
+        """The id, or the characters in its place if the message is malformed."""
+        return self.message[13:49].decode(errors="replace")
+
+    @property
+    def name(self) -> str | None:
+        """The name of the task; None if the message does not say it."""
+        at = self.message.find(_NAME)
+        try:
+            text = self.message[at + len(_NAME) :].decode(errors="replace")
+            name, _ = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return None
+        return name if at >= 0 and isinstance(name, str) else None
+
+    def parse(self) -> Mapping[str, Any] | None:
+        """Returns the message's parts as `fluxqueue_core.parse_message` does; None if it was cut,
+        or can't be read."""
+        if not self.is_whole:
+            return None
+        try:
+            return parse_message(self.message)
+        except MalformedMessage:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some tasks of a queue.
+
+    Attributes:
+        cursor: leads to the next page; None on the last one.
+        looked: how many tasks this page has looked at.
+    """
+
+    tasks: Sequence[ListedTask]
+    cursor: str | None
+    looked: int
+
+
+def read_tasks(
+    client: RedisClient,
+    queue: str,
+    state: ListedState,
+    cursor: str | None = None,
+    limit: int = 100,
+    *,
+    criteria: Sequence[Criterion] = (),
+    most: int = MOST,
+) -> TaskPage:
+    """Reads a page of tasks in one state: those that wait or are delayed in the order in which
+    workers take them, those that are dead from the youngest on.
+
+    A task that stays where it is, is on exactly one page, as far as a list allows it: if the last
+    task of a page leaves, the next page may repeat some. A page can be empty even if more follow.
+
+    Args:
+        cursor: the previous page's; None for the first page.
+        limit: the most tasks to return, from 1 to 1000.
+        criteria: what a task must meet. Redis looks at the texts, and returns matches only.
+        most: how many tasks to look at, about, before the page ends.
+
+    Raises:
+        ConfigurationError: the queue's name is not valid.
+        ValueError: the state, the cursor or the limit is not valid.
+        ResponseError: Redis refused it, such as for a key of another type.
+        UNAVAILABLE: Redis is unreachable or can't work.
+    """
+    if state not in LISTED_STATES:
+        raise ValueError(f"state {state!r} is none of {', '.join(LISTED_STATES)}")
+    if not 1 <= limit <= _LONGEST_PAGE:
+        raise ValueError(f"limit is not from 1 to {_LONGEST_PAGE}")
+    begin = None if cursor is None else Position.parse(cursor, state)
+    words = [word for of, texts in criteria for word in (of, len(texts), *texts)]
+    found: list[ListedTask] = []
+    looked = 0
+    for place, position in places_of(client, queue, state, begin):
+        while True:
+            if len(found) >= limit or looked >= most:
+                return TaskPage(found, str(position), looked)
+            step = min(_STEP, most - looked)
+            sizes = (place.where, step, limit - len(found))
+            after = (position.passed, position.score, position.mark)
+            reply = client.call(ScriptCall("search", queue, (*sizes, *after, *words)))
+            looked += int(reply[0])
+            found += [_read(place, row) for row in reply[4:]]
+            if reply[1] < 0:
+                break
+            position = position.moved(*reply[1:4])
+    return TaskPage(found, None, looked)
+
+
+def read_all(
+    client: RedisClient, queue: str, state: ListedState, *, criteria: Sequence[Criterion] = ()
+) -> Iterator[ListedTask]:
+    """Yields all tasks in one state, page by page. Raises as `read_tasks`."""
+    cursor: str | None = None
+    while True:
+        page = read_tasks(client, queue, state, cursor, criteria=criteria)
+        yield from page.tasks
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _read(place: TaskPlace, row: Sequence[Any]) -> ListedTask:
+    score, size, message, reason, entry = row
+    if place.state == "dead":
+        word, error = _reason(reason)
+        died = float(score) / 1_000
+        return ListedTask(
+            "dead", message, size, died_at=died, entry=entry, reason=word, error=error
+        )
+    due = float(score) / 1_000 if place.state == "delayed" else None
+    return ListedTask(
+        place.state, message, size, due=due, consumer=place.consumer, limit=place.limit
+    )
+
+
+def _reason(raw: bytes) -> tuple[str, str]:
+    """The reason and the error of a reason's JSON, which may have been cut in its traceback."""
+    text = raw.decode(errors="replace")
+    decoder = json.JSONDecoder()
+    parts = []
+    for member in ('"reason":', '"error":'):
+        at = text.find(member)
+        try:
+            value = decoder.raw_decode(text, at + len(member))[0] if at >= 0 else ""
+        except (ValueError, RecursionError):
+            value = ""
+        parts.append(value if isinstance(value, str) else "")
+    return parts[0], parts[1]

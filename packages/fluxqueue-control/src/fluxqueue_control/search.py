@@ -1,0 +1,189 @@
+"""Searches the tasks of a queue: by name, header, reason, error, argument, or any text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
+from .redis_client import RedisClient
+
+# How many tasks to look at in each state of a queue by default.
+MOST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The conditions of a search. A task must meet all of them.
+
+    Attributes:
+        name: the name of the task; a `*` at the end stands for any text.
+        tags: headers, each with its value.
+        reason: the reason of a dead task, such as `failed`.
+        error: a part of a dead task's error or traceback.
+        arguments: names of arguments or of members in them, or positions from 0 on; each with its
+            value as JSON, or as text.
+        text: a part of the message, or of the reason.
+    """
+
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    error: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
+
+    @property
+    def is_about_dead(self) -> bool:
+        """Whether only dead tasks can match."""
+        return self.reason is not None or self.error is not None
+
+    def criteria(self) -> list[Criterion]:
+        """Returns texts that a matching task has. Others may have them too: see `matches`."""
+        found: list[Criterion] = []
+        if self.name is not None:
+            quoted = _quoted(self.name.removesuffix("*"))
+            found.append(("m", [f',"name":{quoted[:-1] if self.name.endswith("*") else quoted}']))
+        found += [("m", [f"{_quoted(tag)}:{_quoted(self.tags[tag])}"]) for tag in self.tags]
+        if self.reason is not None:
+            found.append(("r", [f'"reason":{_quoted(self.reason)}']))
+        if self.error is not None:
+            found.append(("r", [_quoted(self.error)[1:-1]]))
+        for name, value in self.arguments.items():
+            before = "" if name.isdigit() else f"{_quoted(name)}:"
+            found.append(("m", [f"{before}{text}" for text in _as_json(value)]))
+        if self.text is not None:
+            found.append(("b", list(dict.fromkeys((self.text, _quoted(self.text)[1:-1])))))
+        return found
+
+    def matches(self, task: ListedTask) -> bool:
+        """Whether the parts of the task match, and not only its text. True if its message is too
+        large to know."""
+        parts = task.parse()
+        if parts is None:
+            return not task.is_whole or not (self.name or self.tags or self.arguments)
+        if self.name is not None and not _is_named(str(parts["name"]), self.name):
+            return False
+        headers = parts["headers"] or {}
+        if any(headers.get(tag) != value for tag, value in self.tags.items()):
+            return False
+        if self.reason is not None and task.reason != self.reason:
+            return False
+        if not self.arguments:
+            return True
+        args = json.loads(parts["args"])
+        kwargs = json.loads(parts["kwargs"] or b"{}")
+        return all(_has(args, kwargs, name, value) for name, value in self.arguments.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The tasks that a search has found in one state of a queue.
+
+    Attributes:
+        looked: how many tasks it has looked at.
+        cursor: leads on, with the same query; None if it has looked at all.
+    """
+
+    state: ListedState
+    tasks: Sequence[ListedTask]
+    looked: int
+    cursor: str | None
+
+
+def search(
+    client: RedisClient,
+    queue: str,
+    query: Query,
+    *,
+    states: Sequence[ListedState] = LISTED_STATES,
+    cursor: str | None = None,
+    limit: int = 20,
+    most: int = MOST,
+) -> Iterator[Hits]:
+    """Searches a queue, state by state. Redis looks through the tasks in bounded calls, and returns
+    matches only. It ends after `limit` tasks.
+
+    Args:
+        states: which tasks to look at.
+        cursor: where to go on in the first of the states; None for its beginning.
+        most: how many tasks to look at in each state.
+
+    Raises:
+        ConfigurationError: the queue's name is not valid.
+        ValueError: a state, the cursor or the limit is not valid.
+        ResponseError: Redis refused it, such as for a key of another type.
+        UNAVAILABLE: Redis is unreachable or can't work.
+    """
+    left = limit
+    for state in states:
+        if left <= 0:
+            return
+        if query.is_about_dead and state != "dead":
+            continue
+        hits = _search(client, queue, query, state, cursor, left, most)
+        left -= len(hits.tasks)
+        cursor = None
+        yield hits
+
+
+def _search(
+    client: RedisClient,
+    queue: str,
+    query: Query,
+    state: ListedState,
+    cursor: str | None,
+    limit: int,
+    most: int,
+) -> Hits:
+    criteria = query.criteria()
+    found: list[ListedTask] = []
+    looked = 0
+    while True:
+        # The page that ends with the last match ends there, so that its cursor skips none.
+        size = min(max(limit - len(found), 1), 1_000)
+        page = read_tasks(client, queue, state, cursor, size, criteria=criteria, most=most - looked)
+        found += filter(query.matches, page.tasks)
+        looked, cursor = looked + page.looked, page.cursor
+        if cursor is None or len(found) >= limit or looked >= most:
+            return Hits(state, found, looked, cursor)
+
+
+def _quoted(text: str) -> str:
+    """JSON as the core and orjson write it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _as_json(value: str) -> list[str]:
+    """The forms of a value in JSON: the value that it is as JSON, and a text."""
+    texts = [_quoted(value)]
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return texts
+    return [json.dumps(parsed, ensure_ascii=False, separators=(",", ":")), *texts]
+
+
+def _is_named(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
+
+
+def _has(args: Any, kwargs: Any, name: str, value: str) -> bool:
+    wanted = set(_as_json(value))
+
+    def is_it(found: Any) -> bool:
+        return json.dumps(found, ensure_ascii=False, separators=(",", ":")) in wanted
+
+    if name.isdigit():
+        return int(name) < len(args) and is_it(args[int(name)])
+    waiting: list[Any] = [args, kwargs]
+    while waiting:
+        some = waiting.pop()
+        if isinstance(some, dict):
+            if name in some and is_it(some[name]):
+                return True
+            some = list(some.values())
+        waiting += [each for each in some if isinstance(each, dict | list)]
+    return False

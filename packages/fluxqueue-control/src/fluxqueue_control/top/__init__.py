@@ -1,0 +1,1 @@
+"""`fluxqueue top`: queues and workers in a terminal, as they change."""

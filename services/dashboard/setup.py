@@ -1,0 +1,22 @@
+"""Reads the version, which all FluxQueue packages share, from its one home."""
+
+import tomllib
+from pathlib import Path
+
+from setuptools import setup
+
+with (Path(__file__).parent / "VERSION.toml").open("rb") as file:
+    version = tomllib.load(file)["package"]["version"]
+
+setup(
+    version=version,
+    install_requires=[
+        f"fluxqueue-control=={version}",
+        f"fluxqueue-core=={version}",
+        "jinja2>=3.1.4",
+        "redis>=5.1",
+        "starlette>=0.46",
+        "structlog>=24.1",
+        "uvicorn>=0.34",
+    ],
+)

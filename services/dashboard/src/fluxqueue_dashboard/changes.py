@@ -1,0 +1,226 @@
+"""The changes of an operator. Each is a verb, with the fields of its form.
+
+`Guard` has refused all others before: a viewer, another site, and each GET.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fluxqueue_control import dead, deleting, limits, pausing, periodic, purge, requeue, tasks
+from fluxqueue_control.servers import Servers
+from fluxqueue_core import check_queue_name
+from fluxqueue_core.errors import ConfigurationError
+from fluxqueue_core.limits import MOST_AT_ONCE, LimitRules
+from fluxqueue_core.rates import read_rate
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from .context import Dashboard, context_of
+from .forms import Form, read_form
+from .rendering import address
+
+# Seconds that one request may go on to remove tasks.
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of a change.
+
+    Attributes:
+        notice: a key of `NOTICES`.
+        back: the page to show, with its parameters.
+    """
+
+    notice: str
+    back: str
+    parameters: Mapping[str, str]
+    count: int | None = None
+
+
+Change: TypeAlias = Callable[[Servers, Dashboard, Form], Done]
+
+
+async def change(request: Request) -> Response:
+    """Makes a change, and shows a page that says what it has done."""
+    verb = CHANGES.get(request.path_params["verb"])
+    if verb is None:
+        raise HTTPException(404)
+    form = await read_form(request)
+    context = context_of(request)
+    done = await context.ask(verb, context, form)
+    context.hub.forget()
+    back = address(done.back, **done.parameters, done=done.notice, count=done.count)
+    return RedirectResponse(request.scope.get("root_path", "") + back, 303)
+
+
+def _queue(form: Form) -> str:
+    queue = form.one("queue")
+    try:
+        check_queue_name(queue)
+    except ConfigurationError as error:
+        raise HTTPException(400, str(error)) from None
+    return queue
+
+
+def _pause(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue = _queue(form)
+    pausing.pause(servers.of_queue(queue), queue)
+    return Done("paused", "/queue", {"name": queue})
+
+
+def _resume(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue = _queue(form)
+    pausing.resume(servers.of_queue(queue), queue)
+    return Done("resumed", "/queue", {"name": queue})
+
+
+def _purge(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, wanted = _queue(form), form.one("place")
+    place = next((each for each in purge.PLACES if each == wanted), None)
+    if place is None:
+        raise HTTPException(400, "there is no such place")
+    removed, ends = 0, time.monotonic() + _PATIENCE
+    notice = "purged"
+    for so_far in purge.purge(servers.of_queue(queue), queue, place):
+        removed = so_far
+        if time.monotonic() > ends:
+            notice = "purge-goes-on"
+            break
+    return Done(notice, "/queue", {"name": queue}, removed)
+
+
+def _delete_task(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, task = _queue(form), form.one("id")
+    answer = tasks.delete(servers.of_queue(queue), queue, task)
+    if answer == "running":
+        return Done("running", "/task", {"queue": queue, "id": task})
+    return Done(answer, "/queue", {"name": queue})
+
+
+def _run_now(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, task = _queue(form), form.one("id")
+    answer = tasks.run_now(servers.of_queue(queue), queue, task)
+    if answer == "absent":
+        return Done(answer, "/queue", {"name": queue})
+    return Done(answer, "/task", {"queue": queue, "id": task})
+
+
+def _cancel(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, task = _queue(form), form.one("id")
+    answer = context.producer.cancel(queue, task)
+    return Done(answer, "/queue", {"name": queue})
+
+
+def _entries(form: Form) -> list[bytes]:
+    try:
+        return [bytes.fromhex(text) for text in form.all("entry")]
+    except ValueError:
+        raise HTTPException(400, "this is not an entry of a dead set") from None
+
+
+def _requeue(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entries = _queue(form), _entries(form)
+    back = {"queue": queue}
+    if not entries:
+        return Done("none-chosen", "/dead", back)
+    client = servers.of_queue(queue)
+    found = [dead.show(client, queue, entry) for entry in entries]
+    answers = requeue.requeue(client, queue, [task for task in found if task is not None])
+    count = sum(answer.verdict == "requeued" for answer in answers)
+    # Of one task, why not. Of several, the page shows what is left.
+    if len(entries) == 1 and not count:
+        return Done(answers[0].verdict if answers else "absent", "/dead", back)
+    return Done("requeued", "/dead", back, count)
+
+
+def _delete_dead(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entries = _queue(form), _entries(form)
+    back = {"queue": queue}
+    if not entries:
+        return Done("none-chosen", "/dead", back)
+    client = servers.of_queue(queue)
+    scores = client.commands([("ZSCORE", client.key("dead", queue), entry) for entry in entries])
+    deaths = [(entry, died) for entry, died in zip(entries, scores, strict=True) if died]
+    count = sum(deleting.delete_dead(client, queue, deaths)) if deaths else 0
+    return Done("deleted-dead", "/dead", back, count) if count else Done("absent", "/dead", back)
+
+
+def _periodic_pause(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entry = _queue(form), form.one("id")
+    is_there = periodic.pause(servers.of_queue(queue), queue, entry)
+    return Done("periodic-paused" if is_there else "absent", "/periodic", {})
+
+
+def _periodic_resume(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entry = _queue(form), form.one("id")
+    is_there = periodic.resume(servers.of_queue(queue), queue, entry)
+    return Done("periodic-resumed" if is_there else "absent", "/periodic", {})
+
+
+def _periodic_run(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entry = _queue(form), form.one("id")
+    try:
+        task = periodic.run_now(servers.of_queue(queue), queue, entry)
+    except periodic.RunInProgress:
+        return Done("periodic-busy", "/periodic", {})
+    except periodic.UnreadableEntry:
+        return Done("unreadable", "/periodic", {})
+    return Done("absent" if task is None else "periodic-run", "/periodic", {})
+
+
+def _periodic_remove(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, entry = _queue(form), form.one("id")
+    answer = periodic.remove(servers.of_queue(queue), queue, entry)
+    notices = {"removed": "periodic-removed", "declared": "periodic-declared", "absent": "absent"}
+    return Done(notices[answer], "/periodic", {})
+
+
+def _limit_set(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, name = _queue(form), form.one("name")
+    try:
+        most = _number(form.text("concurrency") or "0", 0)
+        burst = _number(form.text("burst"), 1) if form.text("burst") else None
+        rate = form.text("rate")
+        period, at_once = read_rate(rate, burst) if rate else (0, 1)
+        rules = LimitRules(most, period, at_once)
+        limits.override(servers.of_queue(queue), queue, name, rules)
+    except ConfigurationError:
+        return Done("limit-wrong", "/limits", {})
+    return Done("limit-set", "/limits", {})
+
+
+def _number(text: str, least: int) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_AT_ONCE))
+    if not is_number or int(text) < least:
+        raise ConfigurationError(f"{text[:20]!r} is not a number from {least} to {MOST_AT_ONCE}")
+    return int(text)
+
+
+def _limit_clear(servers: Servers, context: Dashboard, form: Form) -> Done:
+    queue, name = _queue(form), form.one("name")
+    cleared = limits.clear(servers.of_queue(queue), queue, name)
+    return Done("limit-cleared" if cleared else "absent", "/limits", {})
+
+
+CHANGES: Mapping[str, Change] = {
+    "pause": _pause,
+    "resume": _resume,
+    "purge": _purge,
+    "delete-task": _delete_task,
+    "run-now": _run_now,
+    "cancel": _cancel,
+    "requeue": _requeue,
+    "delete-dead": _delete_dead,
+    "periodic-pause": _periodic_pause,
+    "periodic-resume": _periodic_resume,
+    "periodic-run": _periodic_run,
+    "periodic-remove": _periodic_remove,
+    "limit-set": _limit_set,
+    "limit-clear": _limit_clear,
+}

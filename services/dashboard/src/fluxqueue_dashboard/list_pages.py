@@ -1,0 +1,131 @@
+"""The tasks of a queue by their state, page by page, and those that match a name or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fluxqueue_control.listing import LISTED_STATES, ListedState, ListedTask
+from fluxqueue_control.search import Query, search
+from fluxqueue_control.servers import Servers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .context import context_of
+from .formats import enqueued_at, shortened
+from .overview_pages import queue_name
+from .redaction import Redact
+from .rendering import address
+
+# Tasks on a page, and tasks that a page looks at to find them.
+_MOST = 50
+_LOOKS_AT = 10_000
+# Characters of an error in a list.
+_ERROR = 300
+# The names on pages for the states of `fluxqueue_control.listing`.
+LIST_NAMES = {
+    "waiting": "Waiting",
+    "delayed": "Delayed",
+    "limited": "Waiting for a limit",
+    "claimed": "Running",
+    "dead": "Dead",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task in a list.
+
+    Attributes:
+        link: the page of the task.
+        since: when it was enqueued, in seconds since 1970; None if its id does not say it.
+        until: when it is due or has died, in the same way.
+    """
+
+    queue: str
+    id: str
+    name: str | None
+    state: str
+    link: str
+    since: float | None
+    until: float | None
+    reason: str
+    error: str
+
+
+async def task_list(request: Request) -> Response:
+    """The tasks of a queue in one state, the next ones first."""
+    context, parameters = context_of(request), request.query_params
+    queue = queue_name(request, "queue")
+    state = parameters.get("state", "waiting")
+    if state not in LISTED_STATES:
+        raise HTTPException(404, f"{state!r} is not a state")
+    name, text = (parameters.get(field, "").strip() for field in ("task", "text"))
+    query = Query(name=name or None, text=text or None)
+    cursor = parameters.get("cursor") or None
+    try:
+        found = await context.ask(
+            _read, queue, cast(ListedState, state), query, cursor, context.redact
+        )
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
+    snapshot = await context.hub.now()
+    return context.renderer.page(
+        request,
+        "tasks.html",
+        section="overview",
+        queue=queue,
+        state=state,
+        states=LIST_NAMES,
+        now=snapshot.queue(queue),
+        task=name,
+        text=text,
+        **found,
+    )
+
+
+def _read(
+    servers: Servers,
+    queue: str,
+    state: ListedState,
+    query: Query,
+    cursor: str | None,
+    redact: Redact,
+) -> dict[str, Any]:
+    client = servers.of_queue(queue)
+    # There is one state, so there is one answer.
+    [hits] = search(
+        client, queue, query, states=[state], cursor=cursor, limit=_MOST, most=_LOOKS_AT
+    )
+    return {
+        "rows": rows_of(queue, hits.tasks, redact),
+        "cursor": hits.cursor,
+        "looked": hits.looked,
+    }
+
+
+def rows_of(queue: str, tasks: Sequence[ListedTask], redact: Redact) -> list[TaskRow]:
+    """Returns the rows of a list."""
+    return [_row(queue, task, redact) for task in tasks]
+
+
+def _row(queue: str, task: ListedTask, redact: Redact) -> TaskRow:
+    name = task.name
+    if task.entry is not None:
+        link = address("/dead/task", queue=queue, entry=task.entry.hex())
+    else:
+        link = address("/task", queue=queue, id=task.task_id)
+    error = str(redact("error", name or "", task.error)) if task.error else ""
+    return TaskRow(
+        queue=queue,
+        id=task.task_id,
+        name=name,
+        state=task.state,
+        link=link,
+        since=enqueued_at(task.task_id),
+        until=task.due if task.due is not None else task.died_at,
+        reason=task.reason,
+        error=shortened(error, _ERROR),
+    )

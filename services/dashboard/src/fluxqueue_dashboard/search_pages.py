@@ -1,0 +1,119 @@
+"""Searches all queues: by the id of a task, its name, an argument, a reason, or any text."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+from fluxqueue_control import tasks
+from fluxqueue_control.registry import read_names
+from fluxqueue_control.search import Query, search
+from fluxqueue_control.servers import Servers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from .context import context_of
+from .list_pages import TaskRow, rows_of
+from .redaction import Redact
+from .rendering import address
+from .task_pages import LOOKS_AT, find_view, is_id
+
+# Tasks on a page, and tasks that it looks at in each state of a queue.
+_MOST = 50
+_LOOKS_AT = 2_500
+# Seconds after which no further queue is looked through.
+_PATIENCE = 3.0
+# `task:shop.*`, `reason:failed`, `error:timeout`, `order_id=17`, `@header=value`.
+_WORD = re.compile(r'(task|reason|error):("[^"]*"|\S+)|(@?[\w.-]+)=("[^"]*"|\S+)|("[^"]*"|\S+)')
+
+
+@dataclass
+class SearchAnswer:
+    """The tasks that a search has found.
+
+    Attributes:
+        looked: how many tasks it has looked at.
+        unfinished: the queues that it has not looked through to the end.
+    """
+
+    rows: list[TaskRow] = field(default_factory=list)
+    looked: int = 0
+    unfinished: list[str] = field(default_factory=list)
+
+
+async def search_all(request: Request) -> Response:
+    """Looks for tasks in all queues, or leads to the one task that an id names."""
+    context = context_of(request)
+    text = request.query_params.get("q", "").strip()
+    deep = bool(request.query_params.get("deep"))
+    root = request.scope.get("root_path", "")
+    found = SearchAnswer()
+    if is_id(text):
+        most = tasks.MOST if deep else LOOKS_AT
+        queue, found.unfinished = await context.ask(_find, text.lower(), most)
+        if queue is not None:
+            there = address("/task", queue=queue, id=text.lower(), deep=1 if deep else None)
+            return RedirectResponse(root + there, 303)
+    elif text:
+        found = await context.ask(_search, parse(text), context.redact, deep)
+    return context.renderer.page(
+        request, "search.html", section="search", query=text, is_id=is_id(text), found=found
+    )
+
+
+def parse(text: str) -> Query:
+    """Reads the words of a search."""
+    words: dict[str, str] = {}
+    arguments: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    rest: list[str] = []
+    for found in _WORD.finditer(text):
+        kind, value, name, wanted, other = (part and part.strip('"') for part in found.groups())
+        if kind:
+            words[kind] = value
+        elif name and name.startswith("@"):
+            tags[name[1:]] = wanted
+        elif name:
+            arguments[name] = wanted
+        else:
+            rest.append(other)
+    return Query(
+        name=words.get("task"),
+        tags=tags,
+        reason=words.get("reason"),
+        error=words.get("error"),
+        arguments=arguments,
+        text=" ".join(rest) or None,
+    )
+
+
+def _find(servers: Servers, wanted: str, most: int) -> tuple[str | None, list[str]]:
+    """Returns the queue that has the task, and those that were looked through in part."""
+    unfinished = []
+    for name in read_names(servers.of_registry()).names:
+        view, is_complete = find_view(servers, name, wanted, most)
+        if view is not None:
+            return name, []
+        if not is_complete:
+            unfinished.append(name)
+    return None, unfinished
+
+
+def _search(servers: Servers, query: Query, redact: Redact, deep: bool) -> SearchAnswer:
+    found = SearchAnswer()
+    ends = time.monotonic() + _PATIENCE
+    most = 400 * _LOOKS_AT if deep else _LOOKS_AT
+    for queue in read_names(servers.of_registry()).names:
+        left = _MOST - len(found.rows)
+        if left <= 0 or time.monotonic() > ends:
+            found.unfinished.append(queue)
+            continue
+        is_complete = True
+        for hits in search(servers.of_queue(queue), queue, query, limit=left, most=most):
+            found.looked += hits.looked
+            found.rows += rows_of(queue, hits.tasks, redact)
+            is_complete = is_complete and hits.cursor is None
+        if not is_complete:
+            found.unfinished.append(queue)
+    return found

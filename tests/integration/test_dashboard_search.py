@@ -1,0 +1,104 @@
+"""Lists of tasks by state, and the search over all queues, on the dashboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fluxqueue_core import Settings
+from fluxqueue_dashboard.access import Access
+from fluxqueue_dashboard.app import build
+from fluxqueue_dashboard.search_pages import parse
+from support.asgi import ask
+from support.planted_shop import HOSTILE, PlantedShop, id_of, message
+from support.scripts import Scripts
+
+
+@pytest.fixture
+def shop(redis: Any, redis_url: str) -> Iterator[PlantedShop]:
+    planted = PlantedShop(redis, redis_url)
+    yield planted
+    planted.close()
+
+
+@pytest.fixture
+def app(redis_url: str) -> Iterator[Any]:
+    application, context = build(Settings(redis_url), Access())
+    yield application
+    context.close()
+
+
+def ids(text: str) -> list[str]:
+    return re.findall(r'<small class="id">([^<]+)</small>', text)
+
+
+def test_each_state_of_a_queue_has_its_list(shop: PlantedShop, app: Any) -> None:
+    found = {
+        state: ids(ask(app, f"/tasks?queue=mails&state={state}").text)
+        for state in ("waiting", "delayed", "limited", "claimed", "dead")
+    }
+    assert len(found["waiting"]) == 50
+    assert found["delayed"] == [id_of(shop.delayed)]
+    assert found["limited"] == []
+    assert id_of(shop.running) in found["claimed"] and len(found["claimed"]) == 2
+    assert found["dead"] == [id_of(of) for of in shop.dead]
+    assert ask(app, "/tasks?queue=mails&state=nonsense").status == 404
+    assert ask(app, "/tasks?queue=mails&cursor=nonsense").status == 400
+
+
+def test_the_pages_of_a_list_have_each_task_once(shop: PlantedShop, app: Any) -> None:
+    path, found = "/tasks?queue=mails&state=waiting", []
+    while path:
+        text = ask(app, path).text
+        found += ids(text)
+        following = re.search(r'href="([^"]+)">Next ones', text)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert len(found) == len(set(found)) == 127
+    assert found[-1] == id_of(shop.waiting)
+
+
+def test_a_list_is_filtered_by_name_and_text(shop: PlantedShop, app: Any) -> None:
+    text = ask(app, "/tasks?queue=mails&state=waiting&text=grace%40example.com").text
+    assert ids(text) == [id_of(shop.waiting)]
+    text = ask(app, "/tasks?queue=mails&state=dead&task=shop.charge_card").text
+    assert ids(text) == [id_of(shop.dead[4])]
+    assert "No match" in ask(app, "/tasks?queue=mails&state=delayed&task=other").text
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("reason:rejected", [4]),
+        ("task:shop.send_* reason:failed", [5, 6]),
+        ('error:"550 no such"', [5]),
+        ("order=1003", [3]),
+        ("0=customer-2", [4]),
+    ],
+)
+def test_a_search_finds_dead_tasks(
+    shop: PlantedShop, app: Any, query: str, places: list[int]
+) -> None:
+    text = ask(app, f"/search?q={quote(query)}").text
+    assert sorted(ids(text)) == sorted(id_of(shop.dead[place]) for place in places)
+
+
+def test_a_search_finds_tasks_of_all_queues_and_leads_to_an_id(
+    shop: PlantedShop, app: Any, redis: Any
+) -> None:
+    waits = message("other.task", ["needle"])
+    Scripts(redis, "images").enqueue(waits)
+    text = ask(app, "/search?q=needle").text
+    assert ids(text) == [id_of(waits)] and "queue?name=images" in text
+    there = ask(app, f"/search?q={id_of(waits)}")
+    assert there.status == 303 and there.headers["location"].startswith("/task?queue=images&id=")
+    assert "No task matches" in ask(app, "/search?q=no-such-text").text
+    assert "<script>alert" not in ask(app, f"/search?q={quote(HOSTILE)}").text
+
+
+def test_the_words_of_a_search_are_read() -> None:
+    query = parse('task:shop.* order=17 @tenant="a b" reason:failed some "more text"')
+    assert (query.name, query.reason, query.text) == ("shop.*", "failed", "some more text")
+    assert query.arguments == {"order": "17"} and query.tags == {"tenant": "a b"}

@@ -1,0 +1,43 @@
+"""Measures the verbs of an operator on a queue with very many tasks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fluxqueue.embedded import EmbeddedRedis
+from fluxqueue_control.servers import Servers
+from fluxqueue_core import Settings
+from redis import Redis
+
+from .filling import Numbers, fill
+from .measuring import measure, print_rows
+from .replaying import replay
+from .verbs import verbs
+
+# Tasks per second of the replay.
+RATE = 2_000
+
+
+def main() -> int:
+    """Runs the day; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/operators-day", description=__doc__)
+    parser.add_argument("--share", type=int, default=1, metavar="N", help="fill in 1/N of it")
+    parser.add_argument("--repeats", type=int, default=20, metavar="N", help="of each verb")
+    arguments = parser.parse_args()
+    numbers = Numbers(1_000_000 // arguments.share, 100_000 // arguments.share, 200)
+    with EmbeddedRedis(appendfsync="no") as server, Redis.from_url(server.url) as redis:
+        fill(redis, numbers)
+        print(f"{numbers.waiting:,} wait, {numbers.dead:,} are dead, {numbers.workers} workers")
+        servers = Servers(Settings(server.url))
+        rows = [
+            measure(redis, name, verb, arguments.repeats)
+            for name, verb in verbs(servers, redis, numbers).items()
+        ]
+        servers.close()
+        are_fast = print_rows(rows)
+        is_exact = replay(redis, server.url, RATE)
+    return 0 if are_fast and is_exact else 1
+
+
+sys.exit(main())

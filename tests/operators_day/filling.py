@@ -1,0 +1,69 @@
+"""Fills Redis: tasks that wait, are delayed and are dead, and workers by their registrations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fluxqueue_core import dead_reason, key
+from support.scripts import DAY, Outcome, Scripts, field, message
+
+QUEUE = "mails"
+_BATCH = 1_000
+_DEAD_BATCH = 100
+_HELD = 2
+_NAMES = ("shop.send_email", "shop.charge", "shop.ship", "reports.build")
+_TRACEBACK = "Traceback (most recent call last):\n" + '  File "/srv/shop/mail.py", line 7\n' * 12
+# The first numbers of the ids, by state.
+DEAD, DELAYED, HELD = 10_000_000, 20_000_000, 30_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How much there is of what."""
+
+    waiting: int
+    dead: int
+    workers: int
+
+
+def task(number: int) -> bytes:
+    """A task with an argument that no other one has."""
+    body = json.dumps([{"order_id": number, "to": f"customer-{number}@example.org"}])
+    name = _NAMES[number % len(_NAMES)]
+    return message(number, name=name, args=body.replace(" ", "").encode())
+
+
+def fill(redis: Any, numbers: Numbers) -> None:
+    """Fills an empty database."""
+    scripts = Scripts(redis, QUEUE)
+    redis.sadd(key("queues"), QUEUE)
+    for some in _batches(DEAD, numbers.dead, _DEAD_BATCH):
+        scripts.claim("killer", *some)
+        scripts.exchange(
+            "killer", outcomes=[Outcome(field(raw), "dead", _why(raw), "1") for raw in some]
+        )
+    for worker in range(numbers.workers):
+        name = f"{worker:032x}"
+        who = {"host": f"host-{worker % 20}", "pid": worker, "version": "1", "slots": 8}
+        scripts.open(name, who=json.dumps(who), lease=DAY)
+        held = [task(HELD + worker * _HELD + at) for at in range(_HELD)]
+        scripts.claim(name, *held, lease=DAY)
+    for some in _batches(DELAYED, numbers.waiting // 100, _BATCH):
+        redis.zadd(scripts.key("delayed"), {raw: DAY * 30_000 + at for at, raw in enumerate(some)})
+    for some in _batches(0, numbers.waiting, _BATCH):
+        scripts.enqueue(*some)
+    scripts.be_swept()
+
+
+def _why(raw: bytes) -> bytes:
+    number = int(raw[37:49], 16)
+    error = f"ConnectionError: host {number % 97} refused order {number}"
+    return dead_reason("failed" if number % 3 else "rejected", error, _TRACEBACK)
+
+
+def _batches(first: int, count: int, size: int) -> Iterator[list[bytes]]:
+    for start in range(first, first + count, size):
+        yield [task(number) for number in range(start, min(start + size, first + count))]

@@ -1,0 +1,109 @@
+"""The verbs of an operator, as functions of the control package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from fluxqueue_control import dead, doctor, listing, pausing, queues, tasks, workers
+from fluxqueue_control.deleting import delete_dead
+from fluxqueue_control.requeue import requeue
+from fluxqueue_control.search import Query, search
+from fluxqueue_control.servers import Servers
+from fluxqueue_control.watching import Observer
+from support.scripts import message
+
+from .filling import DEAD, DELAYED, HELD, QUEUE, Numbers
+
+
+def verbs(servers: Servers, redis: Any, numbers: Numbers) -> dict[str, Callable[[], Any]]:
+    """The verbs, in the order in which they are measured: the changes come last."""
+    client = servers.of_queue(QUEUE)
+    observer = Observer(servers)
+    pages: dict[str, Iterator[Any]] = {}
+
+    def identity(number: int) -> str:
+        return message(number)[13:49].decode()
+
+    def deep(state: Any) -> Callable[[], Any]:
+        """Reads page after page."""
+
+        def read_pages() -> Iterator[Any]:
+            while True:
+                cursor = None
+                while True:
+                    page = listing.read_tasks(client, QUEUE, state, cursor)
+                    yield page
+                    if (cursor := page.cursor) is None:
+                        break
+
+        pages[state] = read_pages()
+        return lambda: next(pages[state])
+
+    def find(number: int) -> Callable[[], Any]:
+        def look() -> None:
+            assert tasks.find(client, QUEUE, identity(number)).task is not None
+
+        return look
+
+    def seek(query: Query, **rest: Any) -> Callable[[], Any]:
+        return lambda: list(search(client, QUEUE, query, **rest))
+
+    oldest_dead = iter(count(DEAD))
+    newest_dead = iter(count(DEAD + numbers.dead - 1, -1))
+    first_waiting = iter(count(0))
+    delayed = iter(count(DELAYED))
+
+    def requeue_one() -> None:
+        entry = f'{identity(next(newest_dead))}"'.encode()
+        task = dead.show(client, QUEUE, entry)
+        assert task is not None
+        [done] = requeue(client, QUEUE, [task])
+        assert done.verdict == "requeued"
+
+    def delete_one() -> None:
+        entry = f'{identity(next(oldest_dead))}"'.encode()
+        task = dead.show(client, QUEUE, entry)
+        assert task is not None
+        assert delete_dead(client, QUEUE, [(entry, task.died_at * 1_000)]) == [True]
+
+    def delete_waiting() -> None:
+        assert tasks.delete(client, QUEUE, identity(next(first_waiting))) == "deleted"
+
+    def run_now() -> None:
+        assert tasks.run_now(client, QUEUE, identity(next(delayed))) == "moved"
+
+    def pause_and_resume() -> None:
+        assert pausing.pause(client, QUEUE) and pausing.resume(client, QUEUE)
+
+    return {
+        "queues": lambda: queues.read_lengths(client, [QUEUE]),
+        "workers": lambda: list(workers.scan(client, QUEUE)),
+        "watch, a look": observer.observe,
+        "doctor, without measuring": lambda: list(doctor.examine(servers, seconds=0)),
+        "tasks, a page that waits": deep("waiting"),
+        "tasks, a delayed page": deep("delayed"),
+        "tasks, a page that workers have": deep("claimed"),
+        "tasks, a dead page": deep("dead"),
+        "dead list": lambda: dead.read_page(client, QUEUE),
+        "task, waiting, the next one": find(numbers.waiting // 100),
+        "task, waiting, in the middle": find(numbers.waiting // 2),
+        "task, delayed": find(DELAYED + 5),
+        "task, at work": find(HELD + 5),
+        "task, dead": find(DEAD + numbers.dead // 2),
+        "search, name, first 20": seek(Query(name="shop.ship")),
+        "search, dead, error in all": seek(Query(error="ConnectionError")),
+        "search, dead, error in none": seek(Query(error="ValueError")),
+        "search, dead, argument of one": seek(
+            Query(arguments={"order_id": str(DEAD + 7)}), states=["dead"]
+        ),
+        "search, waiting, 100,000 for an argument": seek(
+            Query(arguments={"order_id": "-1"}), states=["waiting"]
+        ),
+        "pause and resume": pause_and_resume,
+        "task --run-now": run_now,
+        "dead replay, one": requeue_one,
+        "dead delete, one": delete_one,
+        "task --delete, the next one": delete_waiting,
+    }
