@@ -21,7 +21,15 @@ class FailureText(NamedTuple):
     @classmethod
     def of(cls, error: BaseException) -> FailureText:
         """Returns the text of this error."""
+        return cls(describe(error), traceback_of(error))
+
+
+def traceback_of(error: BaseException) -> str:
+    """Returns the traceback of this error, or why there is none."""
+    try:
         # Only failures need this module, and what it imports takes more than a megabyte.
         from .traceback_text import format_traceback
-
-        return cls(describe(error), format_traceback(error))
+    except (ImportError, OSError) as failure:
+        # A process without a free file descriptor can load no module.
+        return f"There is no traceback: its module can't be loaded ({describe(failure)}).\n"
+    return format_traceback(error)

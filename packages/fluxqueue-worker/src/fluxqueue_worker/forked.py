@@ -16,6 +16,8 @@ from typing import NoReturn
 from fluxqueue_core.exception_text import is_a
 from fluxqueue_core.service import log
 
+from .failure_text import traceback_of
+
 
 class ForkWatch:
     """Knows whether this process is such a child.
@@ -39,11 +41,9 @@ def leave(error: BaseException | None) -> NoReturn:
         wanted = SystemExit.__dict__["code"].__get__(error)
         code = int.__and__(wanted, 0xFF) if is_a(wanted, int) else int(wanted is not None)
     elif error is not None:
-        from .traceback_text import format_traceback
-
         code = 1
         with contextlib.suppress(Exception):
-            sys.stderr.write(format_traceback(error))
+            sys.stderr.write(traceback_of(error))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

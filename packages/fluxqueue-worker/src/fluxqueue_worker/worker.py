@@ -20,9 +20,9 @@ from . import log_context, suspects, telemetry
 from .attempt_contexts import AttemptContexts
 from .cancelling import TICK, Cancelling
 from .declarations import start_declaring
-from .error_text import describe
 from .events import ConsumerEvents, TaskEvents
 from .eviction import EvictionCheck
+from .failure_text import FailureText
 from .health import HEARTBEAT, WorkerHealth, listen
 from .identity import identity
 from .limits import INTERVAL as LIMIT_INTERVAL
@@ -273,13 +273,10 @@ class Worker:
 
     def _crashed(self, error: BaseException) -> None:
         """A thread of the worker failed, not a task: the worker drains and exits with 1."""
-        from .traceback_text import format_traceback
-
         self._failed = True
         self._signals.wake()
-        self._logger.error(
-            "worker.failed", error=describe(error), exception=format_traceback(error)
-        )
+        failure = FailureText.of(error)
+        self._logger.error("worker.failed", error=failure.line, exception=failure.traceback)
 
     def _running(self) -> list[tuple[Job, float]]:
         return [
