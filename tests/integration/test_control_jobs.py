@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from fluxqueue_control import audit, dead, groups, jobs
 from fluxqueue_control.jobs import JobIsRunning, Selection
 from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_control.requeue import replay
 from fluxqueue_core import Settings, dead_reason
 from fluxqueue_core.errors import ConfigurationError
 from support.dead_tasks import die_many
@@ -71,6 +73,28 @@ def test_dead_tasks_are_replayed_deleted_and_counted(
         ("delete job", {"begun": 1}),
         ("delete job", {"done": 3, "ended": 1}),
     ]
+
+
+def test_dead_tasks_larger_than_a_page_shows_are_chosen(
+    scripts: Scripts, redis: Any, control: RedisClient
+) -> None:
+    large = json.dumps([{"shop": 7, "text": "x" * 20_000}]).encode()
+    trace = "Traceback\n" + "  line\n" * 4_000 + "KeyError: 1\n"
+    long = dead_reason("rejected", "KeyError: 1", trace)
+    assert len(long) > dead.SHORT
+    die(scripts, *(message(n, name="ab"[n % 2], args=large) for n in range(1, 5)))
+    die(scripts, message(5, name="a"), reason=long)
+    of_name = perform(control, "delete", "dead", Selection(task="a"), dry_run=True)
+    assert of_name.outcome["chosen"] == 3
+    of_shop = Selection(task="a", argument="0.shop", value=7)
+    assert dict(perform(control, "move", "dead", of_shop, target="other").outcome) == {"done": 2}
+    assert ids(Scripts(redis, "other").delayed()) == [2, 4]
+    assert dict(perform(control, "replay", "dead", Selection(reason="rejected")).outcome) == {
+        "done": 1
+    }
+    done = replay(lambda: control, "q", wanted=lambda task: task.parse() is not None)
+    assert [one.verdict for one in done] == ["requeued"] * 2
+    assert ids(scripts.list("pending")) == [1, 3, 5]
 
 
 def test_tasks_that_wait_are_deleted_wherever_they_are(

@@ -42,6 +42,11 @@ class Candidate:
     waiting: WaitingTask | None = None
     depth: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        return self.dead.size if self.dead is not None else len(self.message or b"")
+
 
 @dataclass(frozen=True, slots=True)
 class CandidatePage:

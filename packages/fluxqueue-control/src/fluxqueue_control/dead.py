@@ -39,6 +39,7 @@ class DeadTask:
         exception: the class of the exception; empty if none was raised, or if it died under a
             release that does not note it.
         place: where it was raised, as `shop/tasks.py:42 in send`; empty in the same way.
+        is_whole: False if a page has left out the message or the reason; see `read_whole`.
     """
 
     entry: bytes
@@ -50,6 +51,7 @@ class DeadTask:
     traceback: str | None
     exception: str = ""
     place: str = ""
+    is_whole: bool = True
 
     def parse(self) -> dict[str, Any] | None:
         """Returns the message's parts as `fluxqueue_core.parse_message` does; None if
@@ -128,6 +130,15 @@ def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
         return None
     [task] = _read_tasks(client, queue, [(entry, score)], None)
     return task
+
+
+def read_whole(client: RedisClient, queue: str, task: DeadTask) -> DeadTask | None:
+    """Returns a task of a page with all that the page has left out; None if it is no longer in the
+    dead set, or has died again. Raises as `show` does."""
+    if task.is_whole:
+        return task
+    whole = show(client, queue, task.entry)
+    return whole if whole is not None and whole.died_at == task.died_at else None
 
 
 def entries_of(client: RedisClient, queue: str, task_id: str) -> list[bytes]:
@@ -244,6 +255,7 @@ def _read_tasks(
             size,
             found.get((entry, "dead:messages")),
             *_parse_reason(found.get((entry, "dead:reasons"))),
+            is_whole=all((entry, kind) in found for kind in kinds),
         )
         for (entry, score), size in zip(rows, lengths[::2], strict=True)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import cancelling, deleting, moving, requeue
+from . import cancelling, dead, deleting, moving, requeue
 from .candidates import REACH, Candidate
 from .dead import DeadTask
 from .deleting import WaitingTask
@@ -13,6 +13,8 @@ from .redis_client import RedisClient, ScriptCall
 
 # Elements of lists that Redis compares in one call, about: a few milliseconds.
 _MOST_COMPARED = 50_000
+# Bytes of messages in one call, about.
+_MOST_BYTES = 262_144
 # The place of the id in a message.
 _ID = slice(13, 49)
 
@@ -20,12 +22,13 @@ _ID = slice(13, 49)
 def batches(candidates: Sequence[Candidate], most: int) -> list[Sequence[Candidate]]:
     """Divides tasks into batches of up to `most`, of which none keeps Redis busy for long."""
     found: list[list[Candidate]] = [[]]
-    compared = 0
+    compared = size = 0
     for each in candidates:
-        compared += each.depth
-        if found[-1] and (len(found[-1]) >= most or compared > _MOST_COMPARED):
+        compared, size = compared + each.depth, size + each.size
+        is_full = len(found[-1]) >= most or compared > _MOST_COMPARED or size > _MOST_BYTES
+        if found[-1] and is_full:
             found.append([])
-            compared = each.depth
+            compared, size = each.depth, each.size
         found[-1].append(each)
     return [batch for batch in found if batch]
 
@@ -50,7 +53,8 @@ def _apply_to_dead(
         done = requeue.requeue(client, queue, tasks, keep_expiry=job.keep_expiry, is_audited=False)
         return ["done" if one.verdict == "requeued" else one.verdict for one in done]
     if job.verb == "move":
-        moved = moving.move_dead(client, queue, job.target, tasks, is_audited=False)
+        whole = [dead.read_whole(client, queue, task) or task for task in tasks]
+        moved = moving.move_dead(client, queue, job.target, whole, is_audited=False)
         return ["done" if one == "moved" else one for one in moved]
     deaths = [(task.entry, task.died_at * 1_000) for task in tasks]
     return _words(deleting.delete_dead(client, queue, deaths, is_audited=False))

@@ -22,7 +22,7 @@ import redis
 from fluxqueue_core import new_task_id
 from fluxqueue_core.errors import ConfigurationError
 
-from . import job_record, job_steps, moving
+from . import dead, job_record, job_steps, moving
 from .actor import actor
 from .candidates import Candidate, CandidatePage, Place, read_page
 from .errors import UNAVAILABLE
@@ -267,8 +267,14 @@ class _Run:
                 yield
 
     def _wants(self, candidate: Candidate) -> bool:
-        message = candidate.message
-        if not self.job.selection.wants(message, self.job.started, candidate.dead):
+        message, task = candidate.message, candidate.dead
+        if task is not None and not task.is_whole and self.job.selection != Selection():
+            # Only one at a time is here whole.
+            task = dead.read_whole(self.client(), self.queue, task)
+            if task is None:
+                return False
+            message = task.message
+        if not self.job.selection.wants(message, self.job.started, task):
             return False
         if self.job.place != "delayed" or message is None:
             return True

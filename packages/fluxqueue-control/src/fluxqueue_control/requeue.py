@@ -97,7 +97,7 @@ def replay(
     client: Callable[[], RedisClient],
     queue: str,
     *,
-    wanted: Callable[[DeadTask], bool] = lambda task: True,
+    wanted: Callable[[DeadTask], bool] | None = None,
     rate: float | None = None,
     limit: int | None = None,
     keep_expiry: bool = True,
@@ -112,7 +112,7 @@ def replay(
     Args:
         client: returns the client for the next call: in a cluster, of the master that has the
             queue then.
-        wanted: chooses tasks. A page leaves out large messages; see `dead.read_page`.
+        wanted: chooses tasks, which it gets whole; None: all of them.
         rate: tasks per second at most; None for no bound.
         limit: the most tasks to requeue.
         group: the digest of a group, to requeue only its tasks (`groups.read_page`).
@@ -121,7 +121,14 @@ def replay(
         ConfigurationError, ResponseError, UNAVAILABLE: as `requeue`.
     """
     pages = all_pages(lambda cursor: dead.read_page(client(), queue, cursor, 100, group=group))
-    tasks = (task for page in pages for task in page.tasks if wanted(task))
+    tasks = (task for page in pages for task in page.tasks)
+    if wanted is not None:
+        chooses = wanted
+        tasks = (
+            task
+            for task in tasks
+            if (whole := dead.read_whole(client(), queue, task)) is not None and chooses(whole)
+        )
     on = "dead tasks" if group is None else f"group {group}"
     return _noted(client, queue, on, tasks, rate, limit, keep_expiry)
 

@@ -9,3 +9,4 @@ from .twins import twin
 read_page = twin(sync.read_page)
 show = twin(sync.show)
 entries_of = twin(sync.entries_of)
+read_whole = twin(sync.read_whole)

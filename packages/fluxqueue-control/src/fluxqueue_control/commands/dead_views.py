@@ -65,11 +65,15 @@ def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTa
     from fluxqueue_control import dead
 
     wants, count, cursor = wanted(arguments), 0, None
+    is_all = arguments.reason is None and arguments.task is None
     while arguments.limit is None or count < arguments.limit:
         page = dead.read_page(client(), arguments.queue, cursor, group=arguments.group)
-        for task in filter(wants, page.tasks):
+        for task in page.tasks:
             if count == arguments.limit:
                 return
+            whole = task if is_all else dead.read_whole(client(), arguments.queue, task)
+            if whole is None or not wants(whole):
+                continue
             yield task
             count += 1
         cursor = page.cursor
