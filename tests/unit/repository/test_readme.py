@@ -81,6 +81,13 @@ def test_every_script_that_it_names_runs_in_the_ci() -> None:
     assert {script for script in named if not re.search(rf"^ *{script}\b", ran, re.M)} == set()
 
 
+def test_the_map_links_every_page() -> None:
+    wanted = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)", PAGE[PAGE.index("## The map") :]))
+    assert len(wanted) > 20
+    assert wanted - linked == set()
+
+
 def test_the_flags_are_those_of_the_worker(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
