@@ -22,6 +22,7 @@ BELOW = {
     "errors",
     "job_record",
     "job_steps",
+    "narrowing",
     "noting",
     "places",
     "redis_client",

@@ -9,6 +9,8 @@ Why: docs/decisions/0185-the-dead-set-has-an-index-of-groups.md
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -101,9 +103,14 @@ def scan(client: RedisClient, queue: str, *, refresh: bool = True) -> Iterator[D
         yield from _read(client, queue, new)
 
 
-def add_new(client: RedisClient, queue: str) -> bool:
+def add_new(client: RedisClient, queue: str, seconds: float | None = None) -> bool:
     """Adds the tasks to the index that have died since the last look, in calls of 200 tasks and
-    about 1 MiB. Returns False if this user may not write the index. Raises as `read_page`."""
+    about 1 MiB. Returns False if this user may not write the index. Raises as `read_page`.
+
+    Args:
+        seconds: how long to add, about; the next look goes on. None: until all are there.
+    """
+    ends = math.inf if seconds is None else time.monotonic() + seconds
     try:
         is_true = _is_true(client, queue)
         if not is_true:
@@ -112,10 +119,10 @@ def add_new(client: RedisClient, queue: str) -> bool:
                 for start in range(0, len(page), _ADDED):
                     some = [entry for entry, _ in page[start : start + _ADDED]]
                     client.call(ScriptCall("group_dead", queue, ("check", *some)))
-        end, grouped = _add(client, queue, -1 if is_true else 0)
+        end, grouped = _add(client, queue, -1 if is_true else 0, ends)
         if grouped != end:
             # The clock went backwards, so some died before others that are in groups.
-            _add(client, queue, 0)
+            _add(client, queue, 0, math.inf)
     except UNAVAILABLE:
         raise
     except ResponseError:
@@ -134,12 +141,13 @@ def _is_true(client: RedisClient, queue: str) -> bool:
     return bool(last and client.command("HEXISTS", grouped, last[0]))
 
 
-def _add(client: RedisClient, queue: str, rank: int) -> tuple[int, int]:
-    """Adds tasks from a rank on; returns the rank of the end, and how many are in groups."""
+def _add(client: RedisClient, queue: str, rank: int, ends: float) -> tuple[int, int]:
+    """Adds tasks from a rank on; returns the rank at which it has ended, and how many are in
+    groups."""
     while True:
         words = ("add", rank, _ADDED)
         rank, is_end, grouped = client.call(ScriptCall("group_dead", queue, words))
-        if is_end:
+        if is_end or time.monotonic() > ends:
             return rank, grouped
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -19,7 +21,9 @@ ListedState: TypeAlias = Literal["waiting", "delayed", "limited", "claimed", "de
 LISTED_STATES: Sequence[ListedState] = ("waiting", "delayed", "limited", "claimed", "dead")
 
 # Tasks that one call of the script looks at: it takes Redis a millisecond or two.
-_STEP = 1_000
+_STEP = 500
+# Tasks that a page looks at, even if its time is over.
+_FEWEST = 500
 # How many tasks a page looks at by default.
 MOST = 100_000
 _LONGEST_PAGE = 1_000
@@ -44,6 +48,7 @@ class ListedTask:
         entry: its entry in the dead set; None if it is not dead.
         reason: one word; empty if it is not dead, and if its reason is missing or unreadable.
         error: what went wrong; empty in the same way.
+        exception: the class of the exception; empty if none was raised, or if it is not known.
         consumer: the consumer that has it; None if no worker has it.
         limit: the digest of the limit's key in whose line it waits; None if it waits in none.
     """
@@ -56,6 +61,7 @@ class ListedTask:
     entry: bytes | None = None
     reason: str = ""
     error: str = ""
+    exception: str = ""
     consumer: str | None = None
     limit: str | None = None
 
@@ -113,7 +119,9 @@ def read_tasks(
     limit: int = 100,
     *,
     criteria: Sequence[Criterion] = (),
+    groups: Sequence[str] | None = None,
     most: int = MOST,
+    seconds: float | None = None,
 ) -> TaskPage:
     """Reads a page of tasks in one state: those that wait or are delayed in the order in which
     workers take them, those that are dead from the youngest on.
@@ -125,7 +133,9 @@ def read_tasks(
         cursor: the previous page's; None for the first page.
         limit: the most tasks to return, from 1 to 1000.
         criteria: what a task must meet. Redis looks at the texts, and returns matches only.
+        groups: digests of groups; of the dead tasks, it looks at those of these groups only.
         most: how many tasks to look at, about, before the page ends.
+        seconds: how long to look, about; each call looks at some hundred tasks even if it is 0.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -139,11 +149,18 @@ def read_tasks(
         raise ValueError(f"limit is not from 1 to {_LONGEST_PAGE}")
     begin = None if cursor is None else Position.parse(cursor, state)
     words = [word for of, texts in criteria for word in (of, len(texts), *texts)]
+    if groups is not None:
+        if not groups:
+            return TaskPage((), None, 0)
+        words += ["g", len(groups), *groups]
+    ends = math.inf if seconds is None else time.monotonic() + seconds
     found: list[ListedTask] = []
     looked = 0
     for place, position in places_of(client, queue, state, begin):
         while True:
-            if len(found) >= limit or looked >= most:
+            # So few tasks are looked at whatever the load: a small queue is searched to its end.
+            is_late = looked >= _FEWEST and time.monotonic() > ends
+            if len(found) >= limit or looked >= most or is_late:
                 return TaskPage(found, str(position), looked)
             step = min(_STEP, most - looked)
             sizes = (place.where, step, limit - len(found))
@@ -173,10 +190,17 @@ def read_all(
 def _read(place: TaskPlace, row: Sequence[Any]) -> ListedTask:
     score, size, message, reason, entry = row
     if place.state == "dead":
-        word, error = _reason(reason)
+        word, error, exception = _reason(reason)
         died = float(score) / 1_000
         return ListedTask(
-            "dead", message, size, died_at=died, entry=entry, reason=word, error=error
+            "dead",
+            message,
+            size,
+            died_at=died,
+            entry=entry,
+            reason=word,
+            error=error,
+            exception=exception,
         )
     due = float(score) / 1_000 if place.state == "delayed" else None
     return ListedTask(
@@ -184,16 +208,17 @@ def _read(place: TaskPlace, row: Sequence[Any]) -> ListedTask:
     )
 
 
-def _reason(raw: bytes) -> tuple[str, str]:
-    """The reason and the error of a reason's JSON, which may have been cut in its traceback."""
+def _reason(raw: bytes) -> list[str]:
+    """The reason, the error and the class of a reason's JSON, which may have been cut in its
+    traceback."""
     text = raw.decode(errors="replace")
     decoder = json.JSONDecoder()
     parts = []
-    for member in ('"reason":', '"error":'):
+    for member in ('"reason":', '"error":', '"class":'):
         at = text.find(member)
         try:
             value = decoder.raw_decode(text, at + len(member))[0] if at >= 0 else ""
         except (ValueError, RecursionError):
             value = ""
         parts.append(value if isinstance(value, str) else "")
-    return parts[0], parts[1]
+    return parts

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
+from .narrowing import Cause, find_groups
 from .redis_client import RedisClient
 
 # How many tasks to look at in each state of a queue by default.
@@ -22,6 +25,7 @@ class Query:
         name: the name of the task; a `*` at the end stands for any text.
         tags: headers, each with its value.
         reason: the reason of a dead task, such as `failed`.
+        exception: the class of the exception of which a dead task died.
         error: a part of a dead task's error or traceback.
         arguments: names of arguments or of members in them, or positions from 0 on; each with its
             value as JSON, or as text.
@@ -31,6 +35,7 @@ class Query:
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
+    exception: str | None = None
     error: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     text: str | None = None
@@ -38,7 +43,7 @@ class Query:
     @property
     def is_about_dead(self) -> bool:
         """Whether only dead tasks can match."""
-        return self.reason is not None or self.error is not None
+        return any(part is not None for part in (self.reason, self.exception, self.error))
 
     def criteria(self) -> list[Criterion]:
         """Returns texts that a matching task has. Others may have them too: see `matches`."""
@@ -49,6 +54,8 @@ class Query:
         found += [("m", [f"{_quoted(tag)}:{_quoted(self.tags[tag])}"]) for tag in self.tags]
         if self.reason is not None:
             found.append(("r", [f'"reason":{_quoted(self.reason)}']))
+        if self.exception is not None:
+            found.append(("r", [f'"class":{_quoted(self.exception)}']))
         if self.error is not None:
             found.append(("r", [_quoted(self.error)[1:-1]]))
         for name, value in self.arguments.items():
@@ -70,6 +77,8 @@ class Query:
         if any(headers.get(tag) != value for tag, value in self.tags.items()):
             return False
         if self.reason is not None and task.reason != self.reason:
+            return False
+        if self.exception is not None and task.exception != self.exception:
             return False
         if not self.arguments:
             return True
@@ -102,14 +111,20 @@ def search(
     cursor: str | None = None,
     limit: int = 20,
     most: int = MOST,
+    seconds: float | None = None,
 ) -> Iterator[Hits]:
     """Searches a queue, state by state. Redis looks through the tasks in bounded calls, and returns
     matches only. It ends after `limit` tasks.
+
+    Of the dead tasks it looks only at groups (`groups.read_page`) with the name, the reason and the
+    exception of the query, if their index is complete.
 
     Args:
         states: which tasks to look at.
         cursor: where to go on in the first of the states; None for its beginning.
         most: how many tasks to look at in each state.
+        seconds: how long to look, about. Each state gets the same share, and what others have left
+            of theirs. Some hundred tasks of each are looked at even if it is 0.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -117,13 +132,15 @@ def search(
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    left = limit
-    for state in states:
+    left, ends = limit, time.monotonic() + (seconds or 0.0)
+    chosen = [state for state in states if state == "dead" or not query.is_about_dead]
+    for at, state in enumerate(chosen):
         if left <= 0:
             return
-        if query.is_about_dead and state != "dead":
-            continue
-        hits = _search(client, queue, query, state, cursor, left, most)
+        share = None
+        if seconds is not None:
+            share = max(ends - time.monotonic(), 0.0) / (len(chosen) - at)
+        hits = _search(client, queue, query, state, cursor, left, most, share)
         left -= len(hits.tasks)
         cursor = None
         yield hits
@@ -137,17 +154,34 @@ def _search(
     cursor: str | None,
     limit: int,
     most: int,
+    seconds: float | None,
 ) -> Hits:
+    ends = math.inf if seconds is None else time.monotonic() + seconds
     criteria = query.criteria()
+    groups = None
+    if state == "dead":
+        cause = Cause(query.name, query.reason, query.exception)
+        groups = find_groups(client, queue, cause, None if seconds is None else seconds / 2)
     found: list[ListedTask] = []
     looked = 0
     while True:
         # The page that ends with the last match ends there, so that its cursor skips none.
         size = min(max(limit - len(found), 1), 1_000)
-        page = read_tasks(client, queue, state, cursor, size, criteria=criteria, most=most - looked)
+        page = read_tasks(
+            client,
+            queue,
+            state,
+            cursor,
+            size,
+            criteria=criteria,
+            groups=groups,
+            most=most - looked,
+            seconds=None if seconds is None else max(ends - time.monotonic(), 0.0),
+        )
         found += filter(query.matches, page.tasks)
         looked, cursor = looked + page.looked, page.cursor
-        if cursor is None or len(found) >= limit or looked >= most:
+        is_over = len(found) >= limit or looked >= most or time.monotonic() > ends
+        if cursor is None or is_over:
             return Hits(state, found, looked, cursor)
 
 

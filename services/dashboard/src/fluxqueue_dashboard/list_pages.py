@@ -19,9 +19,10 @@ from .overview_pages import queue_name
 from .redaction import Redact
 from .rendering import address
 
-# Tasks on a page, and tasks that a page looks at to find them.
+# Tasks on a page, and tasks and seconds that a page looks at to find them.
 _MOST = 50
 _LOOKS_AT = 10_000
+_SECONDS = 0.1
 # Characters of an error in a list.
 _ERROR = 300
 # The names on pages for the states of `fluxqueue_control.listing`.
@@ -97,7 +98,14 @@ def _read(
     client = servers.of_queue(queue)
     # There is one state, so there is one answer.
     [hits] = search(
-        client, queue, query, states=[state], cursor=cursor, limit=_MOST, most=_LOOKS_AT
+        client,
+        queue,
+        query,
+        states=[state],
+        cursor=cursor,
+        limit=_MOST,
+        most=_LOOKS_AT,
+        seconds=_SECONDS,
     )
     return {
         "rows": rows_of(queue, hits.tasks, redact),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from fluxqueue_control import tasks
 from fluxqueue_control.registry import read_names
@@ -19,13 +20,18 @@ from .redaction import Redact
 from .rendering import address
 from .task_pages import LOOKS_AT, find_view, is_id
 
-# Tasks on a page, and tasks that it looks at in each state of a queue.
+# Tasks on a page, and seconds that it looks for them, about: at first, and if it looks further.
 _MOST = 50
-_LOOKS_AT = 2_500
+_SECONDS, _DEEP_SECONDS = 0.1, 3.0
 # Seconds after which no further queue is looked through.
 _PATIENCE = 3.0
-# `task:shop.*`, `reason:failed`, `error:timeout`, `order_id=17`, `@header=value`.
-_WORD = re.compile(r'(task|reason|error):("[^"]*"|\S+)|(@?[\w.-]+)=("[^"]*"|\S+)|("[^"]*"|\S+)')
+# Any number of tasks.
+_NO_BOUND = 10**12
+# `task:shop.*`, `reason:failed`, `exception:KeyError`, `error:timeout`, `order_id=17`,
+# `@header=value`.
+_WORD = re.compile(
+    r'(task|reason|exception|error):("[^"]*"|\S+)|(@?[\w.-]+)=("[^"]*"|\S+)|("[^"]*"|\S+)'
+)
 
 
 @dataclass
@@ -82,6 +88,7 @@ def parse(text: str) -> Query:
         name=words.get("task"),
         tags=tags,
         reason=words.get("reason"),
+        exception=words.get("exception"),
         error=words.get("error"),
         arguments=arguments,
         text=" ".join(rest) or None,
@@ -102,15 +109,18 @@ def _find(servers: Servers, wanted: str, most: int) -> tuple[str | None, list[st
 
 def _search(servers: Servers, query: Query, redact: Redact, deep: bool) -> SearchAnswer:
     found = SearchAnswer()
-    ends = time.monotonic() + _PATIENCE
-    most = 400 * _LOOKS_AT if deep else _LOOKS_AT
-    for queue in read_names(servers.of_registry()).names:
+    began = time.monotonic()
+    ends = began + (_DEEP_SECONDS if deep else _SECONDS)
+    names = read_names(servers.of_registry()).names
+    for at, queue in enumerate(names):
         left = _MOST - len(found.rows)
-        if left <= 0 or time.monotonic() > ends:
+        if left <= 0 or time.monotonic() > began + _PATIENCE:
             found.unfinished.append(queue)
             continue
+        share = max(ends - time.monotonic(), 0.0) / (len(names) - at)
+        rest: dict[str, Any] = {"limit": left, "most": _NO_BOUND, "seconds": share}
         is_complete = True
-        for hits in search(servers.of_queue(queue), queue, query, limit=left, most=most):
+        for hits in search(servers.of_queue(queue), queue, query, **rest):
             found.looked += hits.looked
             found.rows += rows_of(queue, hits.tasks, redact)
             is_complete = is_complete and hits.cursor is None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from fluxqueue_core.service.command_line import fail
 
 from .answers import (
     DONE,
@@ -18,16 +22,20 @@ from .answers import (
     run,
     say,
 )
+from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from fluxqueue_control.finished import FinishedTask
     from fluxqueue_control.redis_client import RedisClient
-    from fluxqueue_control.search import Query
+    from fluxqueue_control.search import Hits, Query
     from fluxqueue_control.servers import Servers
 
 _STATES = ("waiting", "delayed", "limited", "claimed", "dead", "finished")
-# Tasks to look at in each state of a queue by default: Redis works a tenth of a second for them.
-_MOST = 100_000
+# Seconds for a search by default, and between two drawings of the bar.
+_SECONDS = 0.15
+_STEP = 0.1
+# Any number of tasks.
+_NO_BOUND = 10**12
 
 
 def main(argv: list[str], prog: str = "fluxqueue search") -> int:
@@ -39,7 +47,9 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
     parser = _parser(prog)
     arguments = parser.parse_args(argv)
     if not _chooses(arguments):
-        parser.error("give a text, --task, --tag, --reason, --error or --arg")
+        parser.error("give a text, --task, --tag, --reason, --exception, --error or --arg")
+    if arguments.cursor is not None and not len(arguments.queue) == len(arguments.state) == 1:
+        parser.error("--cursor needs the --queue and the --state that it came with")
 
     def act(servers: Servers) -> int:
         from fluxqueue_control.search import Query
@@ -49,11 +59,15 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
             name=arguments.task,
             tags=dict(arguments.tag),
             reason=arguments.reason,
+            exception=arguments.exception,
             error=arguments.error,
             arguments=dict(arguments.arg),
             text=_id(arguments.text),
         )
-        return _search(prog, servers, queues, query, arguments)
+        try:
+            return _search(prog, servers, queues, query, arguments)
+        except ValueError as error:
+            fail(prog, str(error))
 
     return run(prog, arguments, act)
 
@@ -76,13 +90,20 @@ def _parser(prog: str) -> Any:
         help="its queue; by default all",
     )
     parser.add_argument(
-        "--state", action="append", choices=_STATES, help="only tasks in this state; by default all"
+        "--state",
+        action="append",
+        choices=_STATES,
+        default=[],
+        help="only tasks in this state; by default all",
     )
     parser.add_argument("--task", metavar="NAME", help="the name of the task, such as mails.*")
     parser.add_argument(
         "--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="a header"
     )
     parser.add_argument("--reason", metavar="WORD", help="why it is dead, such as failed")
+    parser.add_argument(
+        "--exception", metavar="CLASS", help="the class of its exception, such as KeyError"
+    )
     parser.add_argument("--error", metavar="TEXT", help="a part of its error or traceback")
     parser.add_argument(
         "--arg",
@@ -93,44 +114,55 @@ def _parser(prog: str) -> Any:
         help="an argument, or a member of one, by name or by position: order_id=17, 0=17",
     )
     add_limit(parser, 20)
-    parser.add_argument(
-        "--most", type=int, default=_MOST, metavar="N",
-        help=f"how many tasks to look at in each state of a queue (default: {_MOST:,})",
+    bound = parser.add_mutually_exclusive_group()
+    bound.add_argument(
+        "--all", action="store_true",
+        help="look through all tasks, however long it takes; by default it ends after "
+        f"{_SECONDS:g} s",
     )  # fmt: skip
+    bound.add_argument(
+        "--most", type=int, metavar="N",
+        help="how many tasks to look at in each state of a queue, however long it takes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cursor", help="go on where a search of one state has ended, as --json says it"
+    )
     add_common(parser)
     return parser
 
 
 def _chooses(arguments: Any) -> bool:
-    given = (arguments.text, arguments.task, arguments.reason, arguments.error)
+    about_dead = (arguments.reason, arguments.exception, arguments.error)
+    given = (arguments.text, arguments.task, *about_dead)
     return any(each is not None for each in given) or bool(arguments.tag or arguments.arg)
 
 
 def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: Any) -> int:
-    from fluxqueue_control.search import search
-
     from .listed import as_json, finished_as_json, print_finished, print_tasks
 
     states = arguments.state or _STATES
     rows: list[Any] = []
     ended, finished = [], []
     left, looked = arguments.limit, 0
-    for queue in queues:
-        client = servers.of_queue(queue)
-        here: Any = [state for state in states if state != "finished"]
-        found = search(client, queue, query, states=here, limit=left, most=arguments.most)
-        for hits in found:
-            rows += [(queue, task) for task in hits.tasks]
-            left -= len(hits.tasks)
-            looked += hits.looked
-            if hits.cursor is not None:
-                ended.append({"queue": queue, "state": hits.state, "looked": hits.looked})
-        if left > 0 and "finished" in states:
-            some = _finished(client, queue, query, left)
-            finished += [(queue, task) for task in some]
-            left -= len(some)
-        if left <= 0:
-            break
+    ends = time.monotonic() + _SECONDS
+    with ProgressBar(_count(servers, queues, arguments), "looked at") as bar:
+        for at, queue in enumerate(queues):
+            client = servers.of_queue(queue)
+            share = max(ends - time.monotonic(), 0.0) / (len(queues) - at)
+            for hits, is_last in _hits(client, queue, query, states, left, share, arguments):
+                rows += [(queue, task) for task in hits.tasks]
+                left -= len(hits.tasks)
+                looked += hits.looked
+                bar.update(looked)
+                if is_last and hits.cursor is not None:
+                    end: dict[str, Any] = {"queue": queue, "state": hits.state}
+                    ended.append({**end, "looked": hits.looked, "cursor": hits.cursor})
+            if left > 0 and "finished" in states:
+                some = _finished(client, queue, query, left)
+                finished += [(queue, task) for task in some]
+                left -= len(some)
+            if left <= 0:
+                break
     number = len(rows) + len(finished)
     if arguments.json:
         for queue, task in rows:
@@ -144,9 +176,58 @@ def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: A
         text = f"{number} found among {looked:,} tasks"
         if ended:
             where = ", ".join(f"{each['state']} of {each['queue']}" for each in ended)
-            text += f"; not looked through to the end: {where} (--limit, --most)"
+            text += f"; not looked through to the end: {where} (--all, --limit)"
         say(prog, text)
     return DONE if number else SOME_NOT
+
+
+def _hits(
+    client: RedisClient,
+    queue: str,
+    query: Query,
+    states: Sequence[str],
+    limit: int,
+    seconds: float,
+    arguments: Any,
+) -> Iterator[tuple[Hits, bool]]:
+    """Yields what each state has, and whether that is the last of the state."""
+    from fluxqueue_control.search import search
+
+    here: Any = [state for state in states if state != "finished"]
+    if not arguments.all:
+        rest: dict[str, Any] = {"seconds": seconds, "most": _NO_BOUND}
+        if arguments.most is not None:
+            rest = {"most": arguments.most}
+        found = search(
+            client, queue, query, states=here, cursor=arguments.cursor, limit=limit, **rest
+        )
+        yield from ((hits, True) for hits in found)
+        return
+    for state in here:
+        cursor = arguments.cursor
+        while limit > 0:
+            rest = {"cursor": cursor, "limit": limit, "seconds": _STEP, "most": _NO_BOUND}
+            hits = next(search(client, queue, query, states=[state], **rest), None)
+            if hits is None:
+                break
+            limit -= len(hits.tasks)
+            cursor = hits.cursor
+            yield hits, cursor is None or limit <= 0
+            if cursor is None:
+                break
+
+
+def _count(servers: Servers, queues: Sequence[str], arguments: Any) -> int | None:
+    """The tasks that the bar counts: those of all states."""
+    from fluxqueue_control.queues import read_lengths
+
+    if not arguments.all or arguments.state:
+        return None
+    found = [read_lengths(servers.of_queue(queue), [queue])[queue] for queue in queues]
+    counts = [
+        (each.pending, each.suspects, each.delayed, each.claimed, each.dead) for each in found
+    ]
+    return sum(count or 0 for each in counts for count in each)
 
 
 def _finished(client: RedisClient, queue: str, query: Query, limit: int) -> list[FinishedTask]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fluxqueue_control.redis_client import RedisClient
     from fluxqueue_control.servers import Servers
 
+# Seconds that it looks for tasks of a name.
+_SECONDS = 0.15
+
 
 def main(argv: list[str], prog: str = "fluxqueue tasks") -> int:
     """Prints a page of tasks; returns the exit code.
@@ -74,6 +77,7 @@ def _list(prog: str, client: RedisClient, arguments: Any) -> None:
         states=[state],
         cursor=arguments.cursor,
         limit=arguments.limit,
+        seconds=_SECONDS,
     )
     if arguments.json:
         for task in hits.tasks:

@@ -7,7 +7,8 @@
 --      3       how many tasks to return, at most
 --      4..6    where the last call has ended (passed, score, mark); 0, '' and '' to begin
 --      7..     criteria, all of which a task must meet: 'm' for its message, 'r' for its reason or
---              'b' for both; how many texts follow; texts, one of which must be in it
+--              'b' for both; how many texts follow; texts, one of which must be in it. Or 'g', how many
+--              follow, and digests of groups of dead tasks: it looks at tasks of these groups only
 -- Returns      {looked, passed, score, mark, match...}: how many tasks it has looked at, where it
 --              has ended (passed is -1 at the end), and for each match {score, bytes of the
 --              message, message, reason, entry}; message and reason are cut at 16 KiB
@@ -29,15 +30,19 @@ local BEYOND = '\40' -- an opening parenthesis
 -- Elements read at once: few while they may be large.
 local FEW, MANY = 8, 128
 
-local criteria, reads = {}, {}
+local criteria, reads, groups = {}, {}, nil
 do
   local at = 7
   while ARGV[at] do
     local criterion = {of = ARGV[at]}
     for i = 1, tonumber(ARGV[at + 1]) do criterion[i] = ARGV[at + 1 + i] end
-    criteria[#criteria + 1] = criterion
-    reads.m = reads.m or criterion.of ~= 'r'
-    reads.r = reads.r or criterion.of ~= 'm'
+    if criterion.of == 'g' then
+      groups = criterion
+    else
+      criteria[#criteria + 1] = criterion
+      reads.m = reads.m or criterion.of ~= 'r'
+      reads.r = reads.r or criterion.of ~= 'm'
+    end
     at = at + 2 + #criterion
   end
 end
@@ -110,28 +115,78 @@ local function begin_in_set()
   return first, first
 end
 
--- Without scores: to write one takes Redis longer than to compare a message.
-local function through_dead()
+-- Returns what returns the names of the next dead tasks. Without scores: to write one takes Redis longer
+-- than to compare a message.
+local function all_dead()
   local at = begin_in_set()
+  return function(size)
+    local names = redis.call('ZRANGE', key, at, at + size - 1, 'REV')
+    at = at + #names
+    return names
+  end
+end
+
+-- The same for tasks of the groups, in the order of the dead set: so a cursor leads on with and without
+-- groups.
+local function grouped_dead()
+  local first, sources = begin_in_set(), {}
+
+  local function advance(source)
+    repeat
+      if source.read == #source.names then
+        source.names, source.read = redis.call('ZRANGE', source.key, source.at, source.at + step - 1, 'REV'), 0
+      end
+      source.read, source.at = source.read + 1, source.at + 1
+      source.name = source.names[source.read]
+      -- A release without groups leaves those that it removes from the dead set in their groups.
+      source.rank = source.name and redis.call('ZREVRANK', key, source.name)
+    until not source.name or source.rank and source.rank >= first
+  end
+
+  for i = 1, #groups do
+    local source = {key = own .. 'dead:group:' .. groups[i], names = {}, read = 0, at = 0}
+    if mark ~= '' then source.at = redis.call('ZCOUNT', source.key, BEYOND .. score, '+inf') end
+    advance(source)
+    sources[i] = source
+  end
+  return function(size)
+    local names = {}
+    while #names < size do
+      local youngest
+      for i = 1, #sources do
+        local source = sources[i]
+        if source.name and (not youngest or source.rank < youngest.rank) then youngest = source end
+      end
+      if not youngest then break end
+      names[#names + 1] = youngest.name
+      advance(youngest)
+    end
+    return names
+  end
+end
+
+local function through_dead()
+  local following, is_left = groups and grouped_dead() or all_dead(), false
   while not is_full() do
-    local names = redis.call('ZRANGE', key, at, at + step - 1, 'REV')
+    local names = following(step)
     if #names == 0 then break end
     local messages = reads.m and redis.call('HMGET', DEAD_MESSAGES, unpack(names)) or {}
     local reasons = reads.r and redis.call('HMGET', DEAD_REASONS, unpack(names)) or {}
     for i = 1, #names do
-      if is_full() then break end
+      is_left = is_full()
+      if is_left then break end
       local message, reason = messages[i] or '', reasons[i] or ''
       if look(message, reason) then
         if not reads.m then message = redis.call('HGET', DEAD_MESSAGES, names[i]) or '' end
         if not reads.r then reason = redis.call('HGET', DEAD_REASONS, names[i]) or '' end
         add(redis.call('ZSCORE', key, names[i]), message, reason, names[i])
       end
-      mark, at = names[i], at + 1
+      mark = names[i]
     end
     next_step()
   end
   score = mark ~= '' and redis.call('ZSCORE', key, mark) or score
-  return at < redis.call('ZCARD', key) and 1 or -1
+  return (is_left or #following(1) > 0) and 1 or -1
 end
 
 local function through_set()
