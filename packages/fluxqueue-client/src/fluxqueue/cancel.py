@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # The exit codes besides USAGE_ERROR. In a shell, 128 + the number of SIGINT is Ctrl+C's.
 ALL_CANCELLED, SOME_DONE, NO_ANSWER, INTERRUPTED = 0, 1, 3, 130
 
-_REDIS_URL = replace(REDIS_URL, help="where Redis is, by default at redis://127.0.0.1:6379")
+_REDIS_URL = replace(REDIS_URL, help="where Redis is, by default redis://127.0.0.1:6379")
 _NAMESPACE = replace(NAMESPACE, help="the namespace of the application, by default none")
 
 

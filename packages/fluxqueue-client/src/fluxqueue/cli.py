@@ -69,7 +69,7 @@ OWN = {
         "print how many tasks each queue has",
     ),
     "workers": Own(
-        "fluxqueue-control", "fluxqueue_control.commands.workers", "print who serves which queue"
+        "fluxqueue-control", "fluxqueue_control.commands.workers", "print the workers of each queue"
     ),
     "task": Own(
         "fluxqueue-control",
@@ -92,15 +92,15 @@ OWN = {
     "job": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.job",
-        "replay, delete, cancel or move all tasks that are chosen",
+        "replay, delete, cancel or move many tasks at once",
     ),
     "strike": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.strike",
-        "stop the tasks of a name, or with an argument, before they begin",
+        "stop tasks by name or argument before they begin",
     ),
     "audit": Own(
-        "fluxqueue-control", "fluxqueue_control.commands.audit", "print who has changed what"
+        "fluxqueue-control", "fluxqueue_control.commands.audit", "print the changes of operators"
     ),
     "doctor": Own(
         "fluxqueue-control",
@@ -120,7 +120,7 @@ OWN = {
     "purge": Own(
         "fluxqueue-control",
         "fluxqueue_control.commands.purge",
-        "remove all tasks of one place of a queue",
+        "remove all tasks of a queue in one state",
     ),
     "pause": Own("fluxqueue-control", "fluxqueue_control.commands.pause", "pause queues"),
     "resume": Own("fluxqueue-control", "fluxqueue_control.commands.resume", "resume paused queues"),

@@ -33,7 +33,7 @@ class Options:
     """
 
     redis_url: str | None = setting(
-        replace(common.REDIS_URL, help="where Redis is, by default at redis://127.0.0.1:6379")
+        replace(common.REDIS_URL, help="where Redis is, by default redis://127.0.0.1:6379")
     )
     namespace: str | None = setting(
         replace(common.NAMESPACE, help="the namespace of the application, by default none")
@@ -45,8 +45,8 @@ class Options:
             default="127.0.0.1",
             parse=text,
             metavar="ADDRESS",
-            help="the address to listen on; another than a loopback address only with --people,"
-            " --new-token or --proxy-header",
+            help="the address to listen on; if it is not a loopback address, give --people,"
+            " --new-token or --proxy-header too",
         )
     )
     port: int = setting(
@@ -66,8 +66,8 @@ class Options:
             default="",
             parse=one_of("viewer", "operator", "nothing"),
             metavar="viewer|operator|nothing",
-            help="what a visitor without a secret may do; by default look (viewer), if the address"
-            " is a loopback address and --people is not given, else nothing",
+            help="what visitors without a secret may do; by default viewer on a loopback address"
+            " without --people, else nothing",
         )
     )
     people: str = setting(
@@ -128,7 +128,7 @@ class Options:
             default=(),
             parse=names,
             metavar="NAMES",
-            help="the names in the address of a browser; by default any, and on a loopback address"
+            help="the host names that browsers may use; by default any, but on a loopback address"
             " without a secret only localhost and that address",
         )
     )

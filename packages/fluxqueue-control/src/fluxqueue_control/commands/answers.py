@@ -26,7 +26,7 @@ DONE, SOME_NOT, NO_ANSWER, INTERRUPTED = 0, 1, 3, 130
 # Characters of a cell of a table, at most.
 _WIDEST = 80
 
-_REDIS_URL = replace(REDIS_URL, help="where Redis is, by default at redis://127.0.0.1:6379")
+_REDIS_URL = replace(REDIS_URL, help="where Redis is, by default redis://127.0.0.1:6379")
 _NAMESPACE = replace(NAMESPACE, help="the namespace of the application, by default none")
 _ACTOR: Setting[str | None] = Setting(
     flags=("--actor",),
@@ -34,7 +34,7 @@ _ACTOR: Setting[str | None] = Setting(
     default=None,
     parse=text,
     metavar="NAME",
-    help="who makes a change, for the audit; by default the user of this process, at its host",
+    help="the name for the audit of changes; by default USER@HOST of this process",
 )
 _CODES = "2 for a wrong option, 3 if Redis refuses or does not answer."
 
@@ -93,7 +93,7 @@ def add_queues(parser: Parser) -> None:
         nargs="*",
         type=queue_name,
         metavar="QUEUE",
-        help="by default all that a worker has served",
+        help="a queue (default: all that a worker has served)",
     )
 
 
@@ -111,7 +111,7 @@ def add_limit(parser: Parser, default: int) -> None:
         type=count,
         default=default,
         metavar="N",
-        help=f"how many, at most (default: {default})",
+        help=f"at most this many (default: {default})",
     )
 
 

@@ -41,7 +41,7 @@ def main(argv: list[str], prog: str = "fluxqueue audit") -> int:
     )
     add_queues(parser)
     parser.add_argument(
-        "--limit", type=count, metavar="N", default=20, help="how many, at most (default: 20)"
+        "--limit", type=count, metavar="N", default=20, help="at most this many (default: 20)"
     )
     add_common(parser)
     arguments = parser.parse_args(argv)

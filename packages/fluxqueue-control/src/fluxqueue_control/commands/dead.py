@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
 
 _VERBS = {
-    "list": ("print dead tasks, the youngest first", dead_views.list_),
-    "show": ("print dead tasks whole", dead_views.show),
-    "groups": ("print dead tasks by what went wrong", dead_groups.groups),
+    "list": ("print dead tasks, the newest first", dead_views.list_),
+    "show": ("print dead tasks in full", dead_views.show),
+    "groups": ("count dead tasks by what went wrong", dead_groups.groups),
     "replay": ("enqueue dead tasks again", dead_changes.replay),
     "delete": ("remove dead tasks", dead_changes.delete),
 }
@@ -27,7 +27,9 @@ def main(argv: list[str], prog: str = "fluxqueue dead") -> int:
         SystemExit: with 2 and one line on stderr for a wrong value; with 0 after `--help`.
     """
     parser = parser_of(
-        prog, "Lists and changes the dead tasks of a queue.", "0 if all is done, 1 if some is not"
+        prog,
+        "Lists and changes the dead tasks of a queue.",
+        "0 if everything was done, 1 if a part was not",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (summary, _) in _VERBS.items():
@@ -65,17 +67,17 @@ def _add_verb(parser: Any) -> None:
             help="a task's id or entry, or the text that was its task_id",
         )
     if verb == "groups":
-        parser.add_argument("--limit", type=count, metavar="N", help="how many, at most")
+        parser.add_argument("--limit", type=count, metavar="N", help="at most this many tasks")
     elif verb != "show":
-        parser.add_argument("--group", metavar="GROUP", help="only those of this group")
-        parser.add_argument("--reason", metavar="WORD", help="only those with this reason")
+        parser.add_argument("--group", metavar="GROUP", help="only tasks of this group")
+        parser.add_argument("--reason", metavar="WORD", help="only tasks with this reason")
         parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
         parser.add_argument(
             "--limit", type=count, metavar="N", default=20 if verb == "list" else None,
-            help="how many, at most" + (" (default: 20)" if verb == "list" else ""),
+            help="at most this many" + (" (default: 20)" if verb == "list" else ""),
         )  # fmt: skip
     if verb in ("replay", "delete"):
-        parser.add_argument("--all", action="store_true", help="all of the queue")
+        parser.add_argument("--all", action="store_true", help="all dead tasks of the queue")
         parser.add_argument("--dry-run", action="store_true", help="print them, change nothing")
         add_rate(parser)
     if verb == "replay":

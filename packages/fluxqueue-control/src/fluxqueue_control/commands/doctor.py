@@ -33,7 +33,9 @@ def main(argv: list[str], prog: str = "fluxqueue doctor") -> int:
         "0 if there is no warning and no problem, 1 if there is",
     )
     add_queues(parser)
-    parser.add_argument("--all", action="store_true", help="show also what is right in queues")
+    parser.add_argument(
+        "--all", action="store_true", help="also print the checks of queues that are fine"
+    )
     parser.add_argument(
         "--seconds",
         type=_seconds,

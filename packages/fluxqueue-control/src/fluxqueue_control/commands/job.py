@@ -41,14 +41,14 @@ def main(argv: list[str], prog: str = "fluxqueue job") -> int:
     """
     parser = parser_of(
         prog,
-        "Changes all tasks of one place that are chosen. The progress is in Redis: another "
-        "terminal can look at it and stop it, and a job that was killed can be resumed.",
-        "0 if all is done, 1 if some tasks were not changed, or if there is no such job",
+        "Changes many tasks of a queue at once. Redis has the progress: another terminal can "
+        "print it or stop the job, and you can resume a job that was killed.",
+        "0 if everything was done, 1 if some tasks were not changed or the job does not exist",
     )
     verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = verbs.add_parser("start", help="start a job", description="Starts a job.")
     _add_start(start)
-    resume = verbs.add_parser("resume", help="go on with a job", description="Resumes a job.")
+    resume = verbs.add_parser("resume", help="continue a job", description="Resumes a job.")
     stop = verbs.add_parser("stop", help="stop a job", description="Stops a job.")
     show = verbs.add_parser("list", help="print the last jobs", description="Prints jobs.")
     for verb in (resume, stop):
@@ -68,26 +68,32 @@ def main(argv: list[str], prog: str = "fluxqueue job") -> int:
 def _add_start(parser: Any) -> None:
     parser.add_argument("verb", choices=("replay", "delete", "cancel", "move"))
     parser.add_argument("place", choices=("dead", "delayed", "waiting", "running"))
-    parser.add_argument("--all", action="store_true", help="all tasks of this place")
+    parser.add_argument("--all", action="store_true", help="all tasks in this state")
     parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
     parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")
-    parser.add_argument("--exception", metavar="CLASS", help="only those that died of this class")
-    parser.add_argument("--error", metavar="TEXT", help="only dead tasks with this in their error")
+    parser.add_argument("--exception", metavar="CLASS", help="only tasks that died of this class")
+    parser.add_argument(
+        "--error", metavar="TEXT", help="only dead tasks with this text in their error"
+    )
     parser.add_argument(
         "--group", metavar="GROUP", help="only this group of `fluxqueue dead groups`"
     )
     parser.add_argument(
-        "--older", type=rate, metavar="SECONDS", help="only those that died, or were enqueued, "
-        "so long ago or longer",
+        "--older", type=rate, metavar="SECONDS", help="only tasks that died, or were "
+        "enqueued, at least this long ago",
     )  # fmt: skip
-    parser.add_argument("--younger", type=rate, metavar="SECONDS", help="only younger ones")
+    parser.add_argument(
+        "--younger", type=rate, metavar="SECONDS", help="the same, at most this long ago"
+    )
     parser.add_argument(
         "--argument", metavar="PATH=VALUE",
-        help="only those with this argument, by its name or position; the value is JSON, or text",
+        help="only tasks with this argument, by its name or position; the value is JSON, or text",
     )  # fmt: skip
-    parser.add_argument("--to", default="", metavar="QUEUE", help="where `move` moves them")
+    parser.add_argument(
+        "--to", default="", metavar="QUEUE", help="the queue to which `move` moves them"
+    )
     parser.add_argument("--rate", type=rate, metavar="N", help="tasks per second, at most")
-    parser.add_argument("--limit", type=count, metavar="N", help="how many, at most")
+    parser.add_argument("--limit", type=count, metavar="N", help="at most this many tasks")
     parser.add_argument("--drop-expiry", action="store_true", help="replay without an expiry")
     parser.add_argument("--dry-run", action="store_true", help="count them, change nothing")
 

@@ -49,15 +49,14 @@ def main(argv: list[str], prog: str = "fluxqueue limits") -> int:
 def _parse(argv: list[str], prog: str) -> Any:
     parser = parser_of(
         prog,
-        "Shows the limits of tasks, and changes them for all tasks, also for those that wait, "
-        "while workers run.",
-        "0 if it is done, 1 if the queue does not have the limit, or there is no override to clear",
+        "Shows the limits of tasks, and changes them while workers run, for waiting tasks too.",
+        "0 if it is done, 1 if the queue does not have the limit or the override",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     shown = verbs.add_parser(
         "list",
         help="show limits and keys",
-        description="Shows the limits of the queue with the rules that count, and the keys for "
+        description="Shows the limits of a queue as they apply now, and the keys for "
         "which tasks run or wait.",
     )
     shown.add_argument("name", nargs="?", metavar="NAME", help="only the limit of this name")
@@ -71,8 +70,8 @@ def _parse(argv: list[str], prog: str) -> Any:
     setting = verbs.add_parser(
         "set",
         help="override a limit",
-        description="Overrides a limit, whatever the code of workers says, until it is cleared. "
-        "Rules that no flag changes stay as they count now.",
+        description="Overrides the limit in the code of the workers until `clear`. Parts of the "
+        "limit that no flag names stay as they are.",
     )
     setting.add_argument("name", metavar="NAME", help="the name of the limit, or of its task")
     setting.add_argument(
@@ -93,7 +92,7 @@ def _parse(argv: list[str], prog: str) -> Any:
     clearing = verbs.add_parser(
         "clear",
         help="end an override",
-        description="Ends an override: what the code of workers says counts again.",
+        description="Ends an override: the limit in the code of the workers applies again.",
     )
     clearing.add_argument("name", metavar="NAME", help="the name of the limit, or of its task")
     for verb in (shown, setting, clearing):

@@ -86,8 +86,8 @@ def _remove(client: RedisClient, queue: str, entry: str) -> Answer:
 # The verbs that change something: what they do, and the function for one periodic task.
 _CHANGES: dict[str, tuple[str, Callable[[RedisClient, str, str], Answer]]] = {
     "pause": ("leave out the moments of periodic tasks until they are resumed", _pause),
-    "resume": ("resume periodic tasks, from their first moments after now", _resume),
-    "run-now": ("enqueue a run of periodic tasks now; their next moments stay", _run_now),
+    "resume": ("resume periodic tasks, from their next moments on", _resume),
+    "run-now": ("enqueue a run of periodic tasks now, in addition to their moments", _run_now),
     "remove": ("remove periodic tasks that a call has scheduled", _remove),
 }
 
@@ -101,7 +101,7 @@ def main(argv: list[str], prog: str = "fluxqueue periodic") -> int:
     parser = parser_of(
         prog,
         "Lists and changes periodic tasks.",
-        "0 if all is done, 1 if the queue does not have one of them, or it can't be done",
+        "0 if everything was done, 1 if a periodic task does not exist or can't be changed",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="print periodic tasks with their next and last runs")

@@ -28,7 +28,7 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
     parser.add_argument(
         "place",
         choices=("waiting", "delayed", "dead"),
-        help="which tasks: those that wait for a worker, for their time, or that are dead",
+        help="the state of the tasks: waiting for a worker, delayed, or dead",
     )
     parser.add_argument("--dry-run", action="store_true", help="print how many, remove none")
     add_rate(parser)

@@ -75,8 +75,8 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
 def _parser(prog: str) -> Any:
     parser = parser_of(
         prog,
-        "Searches the tasks that wait, are delayed, are at work, are dead, or keep a result. Redis "
-        "looks through them in short calls; the last line says how far it got.",
+        "Searches waiting, delayed, running and dead tasks, and kept results. Redis looks through "
+        "them in short calls; the last line says how far it got.",
         "0 if a task is found, 1 if none is",
     )
     parser.add_argument("text", nargs="?", metavar="TEXT", help="an id, or any part of a task")
@@ -87,14 +87,14 @@ def _parser(prog: str) -> Any:
         type=queue_name,
         default=[],
         metavar="NAME",
-        help="its queue; by default all",
+        help="the queue (default: all)",
     )
     parser.add_argument(
         "--state",
         action="append",
         choices=_STATES,
         default=[],
-        help="only tasks in this state; by default all",
+        help="only tasks in this state (default: all)",
     )
     parser.add_argument("--task", metavar="NAME", help="the name of the task, such as mails.*")
     parser.add_argument(

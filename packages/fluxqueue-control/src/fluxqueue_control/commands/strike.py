@@ -29,16 +29,16 @@ def main(argv: list[str], prog: str = "fluxqueue strike") -> int:
     """
     parser = parser_of(
         prog,
-        "Stops the tasks of a name before they begin, or those with a certain argument. They are "
-        "dead with the reason `struck`, and can be replayed once the strike is lifted.",
-        "0 if the strikes are as wanted, 1 if one to lift is not there",
+        "Stops tasks before they begin: all of a name, or those with a certain argument. They are "
+        "dead with the reason `struck`. Once the strike is lifted, you can replay them.",
+        "0 if it is done, 1 if a strike to lift does not exist",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     add = verbs.add_parser("add", help="stop tasks", description="Stops tasks.")
     add.add_argument("task", metavar="NAME", help="the name of the tasks")
     add.add_argument(
         "rule", nargs="?", metavar="ARGUMENT=VALUE",
-        help="only those with this argument, by its name or position, such as user.id=7; the "
+        help="only tasks with this argument, by its name or position, such as user.id=7; the "
         "value is JSON, or text",
     )  # fmt: skip
     lift = verbs.add_parser("lift", help="lift strikes", description="Lifts strikes.")

@@ -41,8 +41,7 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
     """
     parser = parser_of(
         prog,
-        "Prints where a task is. A task that has ended is found only if it is dead: nothing else "
-        "of it is in Redis, except its result.",
+        "Prints where a task is. A task that has ended is found only if it is dead.",
         "0 if the task is found (and changed), 1 if not",
     )
     parser.add_argument(
@@ -53,7 +52,7 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
         "--queue",
         type=queue_name,
         metavar="NAME",
-        help="its queue; by default all are looked through",
+        help="its queue (default: all)",
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--delete", action="store_true", help="delete it, if no worker has it")

@@ -33,8 +33,8 @@ def main(argv: list[str], prog: str = "fluxqueue tasks") -> int:
     """
     parser = parser_of(
         prog,
-        "Lists tasks of a queue, those that wait in the order in which workers take them, and dead "
-        "ones from the youngest on.",
+        "Lists the tasks of a queue in one state: waiting tasks in the order in which workers take "
+        "them, dead ones from the newest on.",
         "0",
     )
     add_queue(parser)
@@ -42,14 +42,14 @@ def main(argv: list[str], prog: str = "fluxqueue tasks") -> int:
         "--state",
         choices=("waiting", "delayed", "limited", "claimed", "dead", "finished"),
         default="waiting",
-        help="which tasks: those that wait for a worker, for their time or for their limit, that "
-        "workers have, that are dead, or that have ended and keep a result (default: waiting)",
+        help="waiting for a worker, delayed, waiting for a limit, claimed by a worker, dead, or "
+        "finished with a result that is kept (default: waiting)",
     )
     parser.add_argument(
-        "--task", metavar="NAME", help="only tasks of this name; `shop.*` for those that begin so"
+        "--task", metavar="NAME", help="only tasks of this name, or, with `shop.*`, of these names"
     )
     add_limit(parser, 20)
-    parser.add_argument("--cursor", help="go on where the page has ended that printed it")
+    parser.add_argument("--cursor", help="continue after the page that printed this cursor")
     add_common(parser)
     arguments = parser.parse_args(argv)
 

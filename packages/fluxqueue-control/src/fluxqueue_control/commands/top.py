@@ -33,7 +33,7 @@ def main(argv: list[str], prog: str = "fluxqueue top") -> int:
         type=_interval,
         default=2.0,
         metavar="SECONDS",
-        help="how long to wait between looks, 0.2 to 3600 (default: 2)",
+        help="the time between two updates, 0.2 to 3600 (default: 2)",
     )
     parser.add_argument(
         "--operate", action="store_true", help="allow the keys that pause and resume queues"

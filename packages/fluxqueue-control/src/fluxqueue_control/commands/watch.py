@@ -32,10 +32,10 @@ def main(argv: list[str], prog: str = "fluxqueue watch") -> int:
         type=_positive(float, "seconds", 0.1),
         default=5.0,
         metavar="SECONDS",
-        help="how long to wait between looks, 0.1 or more (default: 5)",
+        help="the time between two looks, 0.1 or more (default: 5)",
     )
     parser.add_argument(
-        "--count", type=_positive(int, "looks", 1), metavar="N", help="how often to look"
+        "--count", type=_positive(int, "looks", 1), metavar="N", help="end after N looks"
     )
     parser.add_argument(
         "--changes", action="store_true", help="print only queues that have changed"
@@ -43,7 +43,7 @@ def main(argv: list[str], prog: str = "fluxqueue watch") -> int:
     parser.add_argument(
         "--until-empty",
         action="store_true",
-        help="end when no task waits, is delayed or is at work",
+        help="end when no task waits, is delayed or runs",
     )
     add_common(parser)
     arguments = parser.parse_args(argv)

@@ -27,7 +27,7 @@ REDIS_URL: Setting[str | None] = Setting(
     default=None,
     parse=text,
     metavar="URL",
-    help="where Redis is, by default at redis://127.0.0.1:6379; a worker first"
+    help="where Redis is, by default redis://127.0.0.1:6379; a worker first"
     " looks at the URL in its code",
 )
 NAMESPACE: Setting[str | None] = Setting(
