@@ -58,6 +58,17 @@ def test_each_link_from_the_code_leads_to_a_record() -> None:
     assert [link for link in sorted(links) if not (ROOT / link).is_file()] == []
 
 
+def test_each_record_is_linked_from_what_it_explains() -> None:
+    links = r"decisions/[0-9]{4}-[a-z0-9-]*\.md"
+    command = ["git", "grep", "-ohE", "--untracked", links, "--", ".", ":!docs/decisions"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    if found.returncode > 1:
+        pytest.skip("this is not a repository")
+    linked = {Path(link).name for link in found.stdout.split()}
+    accepted = {each.name for each in RECORDS if "\nStatus: accepted\n" in each.read_text()}
+    assert sorted(accepted - linked) == [], "link each from the code or the page that it explains"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,4 +1,6 @@
 //! The parts of a call that the other calls of its route do not share.
+//!
+//! Why: docs/decisions/0056-parts-of-a-call-are-arguments.md
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -4,6 +4,8 @@ Process 1 inherits the orphans of all other processes and must collect them when
 No default action applies to its signals. A worker can do neither: `waitpid` for all
 children would also take the exit codes that the tasks wait for. So process 1 forks: the
 child is the worker, and process 1 collects and forwards.
+
+Why: docs/decisions/0080-process-1-forks.md
 """
 
 from __future__ import annotations
