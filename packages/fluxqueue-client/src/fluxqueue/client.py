@@ -229,10 +229,10 @@ class FluxQueue:
         concurrency: int | None = None,
         burst: int | None = None,
     ) -> Limit:
-        """Returns a limit that the tasks of a queue share: those with `limit=` it.
+        """Returns a limit for the option `limit` of tasks; the tasks of a queue share it.
 
         Args:
-            name: its name in each queue, as that of a task.
+            name: its name, by the same rules as that of a task.
             rate, concurrency, burst: as the options of a task; see docs/limits.md.
 
         Raises:
@@ -313,7 +313,7 @@ class FluxQueue:
         cron: str | None = None,
         **options: Unpack[PeriodicOptions],
     ) -> ScheduleVerdict:
-        """As `schedule`, in a thread, so that the event loop goes on."""
+        """As `schedule`, in a thread, so that it does not block the event loop."""
         import asyncio  # only needed here
 
         return await asyncio.to_thread(self.schedule, id, call, cron, **options)
@@ -323,7 +323,7 @@ class FluxQueue:
         return self._scheduling.unschedule(id, queue)
 
     async def unschedule_async(self, id: str, *, queue: str = "default") -> bool:
-        """As `unschedule`, in a thread, so that the event loop goes on."""
+        """As `unschedule`, in a thread, so that it does not block the event loop."""
         import asyncio  # only needed here
 
         return await asyncio.to_thread(self.unschedule, id, queue=queue)

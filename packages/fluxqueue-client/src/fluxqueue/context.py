@@ -73,7 +73,7 @@ class Context:
         self.thread_storage = thread_storage
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Reports how far the task is, for `TaskHandle.progress`. The last report counts.
+        """Reports how far the task is, for `TaskHandle.progress`. Each report replaces the last.
 
         It only notes the report, so call it as often as you like, from any thread: the
         worker sends the last one, at most four times a second. It has no effect if the task has
@@ -93,10 +93,10 @@ class Context:
             self._attempt.report(report)
 
     def checkpoint(self, value: Any) -> None:
-        """Saves from where another attempt of the task goes on, as `last_checkpoint`.
+        """Saves a value from which the next attempt can continue, as `last_checkpoint`.
 
         The message of the task keeps the value over retries, snoozes, drains and lost workers,
-        until the task has ended. A lost worker may lose what it has saved in its last second.
+        until the task has ended. A lost worker may lose the values of its last second.
 
         Args:
             value: anything that JSON can carry, of at most 64 KiB as JSON.
@@ -118,8 +118,8 @@ class Context:
 
     @property
     def last_checkpoint(self) -> Any:
-        """The value that `checkpoint` has saved last, in this attempt or an earlier one, in
-        its JSON form; None at first."""
+        """The last value that `checkpoint` has saved, in this attempt or an earlier one, in
+        its JSON form; None if there is none yet."""
         if self._attempt is None:
             return self._checkpoint
         saved = self._attempt.checkpoint

@@ -46,8 +46,8 @@ class TaskHandle(Generic[R]):
     Attributes:
         id: the task's id, a UUID as text.
         queue: the queue of the task.
-        created: whether the call that returned the handle has enqueued the task. False if it
-            found the task: of a unique task, or by `FluxQueue.handle`.
+        created: whether the call that returned the handle has enqueued the task. False if a
+            unique task was there already, or if `FluxQueue.handle` made the handle.
     """
 
     __slots__ = ("_broker", "_keeps", "_returned", "id", "queue")
@@ -79,10 +79,10 @@ class TaskHandle(Generic[R]):
 
         Args:
             timeout: seconds to wait. 0 looks once.
-            in_worker: allows to wait for a task of a queue that this worker itself serves.
+            in_worker: allows a worker to wait for a task of a queue that it serves itself.
 
         Raises:
-            TaskFailed, TaskLost, TaskExpired, TaskCancelled: the task ended so.
+            TaskFailed, TaskLost, TaskExpired, TaskCancelled: the task ended in this way.
             ResultTimeout: nothing came in time.
             ResultNotKept: the task was enqueued without `result_ttl`.
             ResultDeadlock: this process is a worker of the task's queue.

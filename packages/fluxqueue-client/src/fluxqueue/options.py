@@ -76,53 +76,55 @@ class TaskOptions(TypedDict, total=False):
         retry_max_delay: the longest delay, in seconds.
         retry_delays: the delay of each retry, in seconds, in place of the three options
             above; the last one repeats.
-        jitter: whether each delay is shortened at random, by up to a half, so that
-            tasks that fail together are not retried together.
-        retry_on: the exception class, or a tuple of them, to retry; other failures are
-            dead at once. A mapping from classes to `RetryPolicy` also says how. None
-            means every exception.
-        no_retry_on: the exception class, or a tuple of them, that is dead at once.
-        retry: a function of attempt (from 1 on) and error that returns the seconds until
-            the next attempt, or None: dead at once.
+        jitter: whether each delay is shortened at random, by up to a half, so that tasks
+            that failed together are not retried together.
+        retry_on: the exception class, or a tuple of them, to retry; after other exceptions
+            the task is dead at once. A mapping from classes to `RetryPolicy` also says how
+            to retry. None means every exception.
+        no_retry_on: the exception class, or a tuple of them, after which the task is dead
+            at once.
+        retry: a function of the attempt (from 1 on) and the error that returns the seconds
+            until the next attempt, or None, after which the task is dead at once.
         max_snoozes: how many times the task may put itself off by `Snooze`; the next time
             it is dead.
-        timeout: seconds that one attempt may take; None means no limit. At the
-            timeout an async task is cancelled, and a sync task gets a `TaskTimeout`
-            between two bytecodes; either counts as a failure. docs/workers.md
-            says what can't be interrupted.
-        expires: seconds from the call on, after which no attempt begins: the task ends as
-            expired. Redis' clock judges it, and a retry does not extend it. None means
+        timeout: seconds that one attempt may take; None means no limit. At the timeout an
+            async task is cancelled, and a sync task gets a `TaskTimeout` between two
+            bytecodes; either counts as a failure. docs/workers.md says what can't be
+            interrupted.
+        expires: seconds from the call, after which no attempt begins: the task ends as
+            expired. Redis' clock decides, and a retry does not extend the time. None means
             never.
-        priority: 0 to 9: of the tasks that wait in a queue, those of a higher priority
+        priority: 0 to 9: of the tasks that wait in a queue, those with a higher priority
             begin first. Retries keep it.
-        result_ttl: seconds for which the outcome of the task is kept, for
-            `TaskHandle.result`; None means that it is not kept.
-        on_failure: a task, or the name of one, that is called with a `Failure` when this
-            one is dead or has expired. None means no such call.
+        result_ttl: seconds for which Redis keeps the outcome of the task, for
+            `TaskHandle.result`; None means that it does not.
+        on_failure: a task, or the name of one, to call with a `Failure` when this one is
+            dead or has expired. None means no such call.
         unique: while a task for the same call waits or runs, no other one is enqueued.
-            True: calls with equal arguments are the same; a tuple of names of parameters:
-            those with equal values of these; a function of the arguments: those for which
-            it returns the same. See docs/unique.md.
-        unique_until: `"done"`, the end of the task, or `"start"`: a call made while the
-            task runs is enqueued.
-        unique_ttl: seconds after which a task without a sign of life no longer keeps
+            Calls are the same if all arguments are equal (True), if these parameters are
+            equal (a tuple of names), or if a function of the arguments returns the same
+            value. See docs/unique.md.
+        unique_until: how long the task keeps others out: until it has ended (`"done"`), or
+            until it begins (`"start"`), so that a call made while it runs is enqueued.
+        unique_ttl: seconds after which a task that shows no sign of life no longer keeps
             others out: a safety net for tasks removed by hand.
-        on_conflict: if a call finds the same task, `"skip"` returns its handle, `"raise"`
-            raises `DuplicateTask`, and `"replace"` takes its place while it is delayed.
-        debounce: seconds after the last of the same calls that the task begins, with the
-            arguments of this call. Needs `max_wait`.
-        max_wait: the longest delay in seconds after the first of these calls.
-        throttle: seconds in which at most one of the same calls is enqueued.
-        concurrency: how many of these tasks run at once, in all workers of the queue. The
-            others wait in Redis, in order. None means any number. See docs/limits.md.
-        rate: how many of them begin in a time, such as `"25/s"`, `"100/m"` or `"10/30s"`:
-            at even intervals. None means any number.
-        burst: how many may begin at once after a quiet time, in addition to the rate.
-        limit: a limit that several tasks of the queue share: what `FluxQueue.limit` returns,
-            in place of the three options above.
-        limit_key: what the tasks that are limited together have in common: the name of a
-            parameter, a tuple of names, or a function of the arguments. None: nothing.
-        max_per_worker: how many of these tasks run at once in one process of a worker. None
+        on_conflict: what a call does that finds the same task: `"skip"` returns its handle,
+            `"raise"` raises `DuplicateTask`, and `"replace"` replaces it while it is
+            delayed.
+        debounce: the task begins this many seconds after the last of several equal calls,
+            with its arguments. Needs `max_wait`.
+        max_wait: the task begins at most this many seconds after the first of these calls.
+        throttle: seconds in which at most one of several equal calls is enqueued.
+        concurrency: how many of these tasks run at once, across all workers of the queue.
+            The others wait in Redis, in order. None means any number. See docs/limits.md.
+        rate: how many of these tasks begin in a period, at even intervals: `"25/s"`,
+            `"100/m"` or `"10/30s"`. None means any number.
+        burst: how many of them may begin at once after a quiet time. Needs `rate`.
+        limit: a limit from `FluxQueue.limit` that several tasks of the queue share, in
+            place of the three options above.
+        limit_key: what tasks of one key have in common: the name of a parameter, a tuple of
+            names, or a function of the arguments. None: all tasks share one key.
+        max_per_worker: how many of these tasks run at once in one worker process. None
             means no cap.
     """
 

@@ -22,7 +22,7 @@ _MOST = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task is, as it has last reported by `ctx.progress`.
+    """How far a task is: its last report by `ctx.progress`.
 
     Attributes:
         done: how much is done, in units of the task's choice.

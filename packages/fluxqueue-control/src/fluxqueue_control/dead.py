@@ -84,7 +84,7 @@ def read_page(
     *,
     group: str | None = None,
 ) -> DeadPage:
-    """Reads a page of dead tasks, the youngest first.
+    """Reads a page of dead tasks, the newest first.
 
     An entry that stays in the dead set is on exactly one page, whatever is added or
     removed between the calls. A page leaves out messages and reasons of more than 16 KiB,
@@ -118,7 +118,7 @@ def read_page(
 
 
 def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
-    """Reads one dead task whole; returns None if it is not in the dead set.
+    """Reads one dead task in full; returns None if it is not in the dead set.
 
     Raises:
         ConfigurationError: the queue's name is not valid.

@@ -146,7 +146,7 @@ def override(client: RedisClient, queue: str, name: str, rules: LimitRules) -> b
 
 
 def clear(client: RedisClient, queue: str, name: str) -> bool:
-    """Removes the override of a limit: what the code says counts again. Returns whether there
+    """Removes the override of a limit: the limit in the code applies again. Returns whether there
     was one. Raises as `override`."""
     audit = Audit("limit clear", name)
     return _change(client, queue, ("clear", limit_digest(name)), audit) == "cleared"

@@ -22,7 +22,7 @@ Struck: TypeAlias = Literal["struck", "unchanged"]
 
 
 def strike(client: RedisClient, queue: str, rule: Strike) -> Struck:
-    """Stops the tasks that a rule means. `unchanged`: the queue has this strike already.
+    """Stops the tasks that the strike describes. `unchanged`: the queue has this strike already.
 
     Raises:
         ConfigurationError: the queue's name is not valid, the rule is too long, or the queue has
