@@ -16,7 +16,7 @@ from fluxqueue_core import key
 from redis import Redis
 from support import ends
 from support.scheduler_process import SchedulerProcess
-from support.scripts import Scripts
+from support.scripts import Scripts, message
 from support.worker_process import WorkerProcess, wait_until
 
 CALLED = """
@@ -116,6 +116,26 @@ def test_the_callback_gets_each_end_once(
     assert bool(failure["traceback"]) == (end not in no_exception)
     if failure["args"] is not None:
         assert failure["kwargs"] == expected.get("kwargs", {})
+
+
+def test_an_expired_task_tells_its_callback_whether_an_attempt_may_have_begun(
+    tmp_path: Path, redis_url: str, redis: Redis, scripts: Scripts
+) -> None:
+    expired = '"x":1000000000000'
+    began: dict[bytes, str] = {
+        message(1, opts=f"{{{expired}}}"): "it expired before an attempt began",
+        message(2, opts=f"{{{expired}}}", retries=1): "it expired before its next attempt began",
+        message(3, opts=f"{{{expired}}}", deliveries=1): "it expired before its next attempt began",
+        message(4, opts=f"{{{expired}}}", requeues=1): "it expired before its next attempt began",
+        message(5, opts=f'{{{expired},"s":1}}'): "it expired before its next attempt began",
+        message(6, opts=f'{{{expired},"b":1}}'): "it expired before its next attempt began",
+    }
+    scripts.enqueue(*(raw[:-1] + CALLBACK + b"}" for raw in began))
+    with WorkerProcess(tmp_path, redis_url, APP, queue="q") as worker:
+        wait_until(lambda: redis.hget(key("stats", "q"), "succeeded") == b"6", 30)
+        assert worker.stop() == 0
+    said = {failure["id"]: failure["error"] for failure in failures(worker)}
+    assert said == {raw[13:49].decode(): error for raw, error in began.items()}
 
 
 def declared(redis_url: str) -> tuple[FluxQueue, Any]:

@@ -128,10 +128,20 @@ pub fn unbegun(message: &Message, how: Condemned, tasks: &Tasks) -> (Outcome, Ev
     let result = Ending::of_message(message, ids::unix_ms()).map(|ending| ending.dead(how.name(), "", None));
     // The caller who cancels a task knows about it. Why: docs/decisions/0116-an-expiry-calls-back-and-a-cancelling-does-not.md
     let call = match how {
-        Condemned::Expired => unbegun_death(tasks, how.name(), "it expired before an attempt began").call(message),
+        Condemned::Expired => unbegun_death(tasks, how.name(), expired_before(message)).call(message),
         Condemned::Cancelled => None,
     };
     (Outcome::Ended(how).keeping(result).following(call), event)
+}
+
+/// The error of an expired task, for its callback. A lost worker may have begun an attempt or not.
+fn expired_before(message: &Message) -> &'static str {
+    let opts = message.opts();
+    let counts = [message.retries, message.deliveries, message.requeues, opts.snoozes, opts.releases];
+    match counts.iter().all(|count| *count == 0) {
+        true => "it expired before an attempt began",
+        false => "it expired before its next attempt began",
+    }
 }
 
 fn traceparent(message: &Message) -> Option<String> {
