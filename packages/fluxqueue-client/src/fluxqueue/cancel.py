@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core.errors import BrokerError, ConfigurationError
 from fluxqueue_core.service.command_line import Parser, fail, one_line
-from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL
+from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL, url_in_use
 
 if TYPE_CHECKING:
     from .handle import CancelVerdict, TaskHandle
@@ -41,7 +41,8 @@ def main(argv: list[str], prog: str = "fluxqueue cancel") -> int:
         try:
             verdict = handle.cancel()
         except BrokerError as error:
-            _say(prog, f"{error}{_not_asked(len(handles) - position - 1)}")
+            where = url_in_use(client.settings.display_url)
+            _say(prog, f"{error}{_not_asked(len(handles) - position - 1)}; {where}")
             return NO_ANSWER
         except KeyboardInterrupt:
             _say(prog, f"interrupted at task {handle.id}; cancel it again, which does no harm")

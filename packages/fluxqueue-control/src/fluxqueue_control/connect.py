@@ -14,6 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from .connections import connection_class
+from .errors import denied, described, hide_arguments
 
 # Host and port.
 Node = tuple[str, int]
@@ -83,8 +84,12 @@ class _Sentinels(Sentinel):
             where = "{host}:{port}".format_map(sentinel.connection_pool.connection_kwargs)
             try:
                 found: Any = sentinel.sentinel_get_master_addr_by_name(service_name)
-            except (redis.RedisError, OSError) as error:
+            except OSError as error:
                 reasons.append(f"{where}: {error}")
+                continue
+            except redis.RedisError as error:
+                hide_arguments(error)
+                reasons.append(f"{where}: {described(denied(error) or error)}")
                 continue
             if found is not None:
                 # Ask this Sentinel first the next time. Another thread may write a list too.

@@ -46,7 +46,7 @@ class BrokerNotReady(Exception):
 
 
 class AccessDenied(BrokerNotReady):
-    """Redis does not let this user in."""
+    """Redis does not let this user in. The text begins with the code."""
 
 
 # Only an operator can help, with a right or another password.
@@ -58,7 +58,23 @@ UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError, BrokerNotRead
 def full_text(error: BaseException) -> str:
     """The error reply as Redis sent it: with its code, which redis-py removes."""
     code = _CODES.get(type(error))
+    if code == "WRONGPASS":
+        # The class stands for several codes. redis-py keeps the code since 7.1; before that, the
+        # text is all there is to choose the advice by.
+        has_login = "authentication required" not in str(error).lower()
+        code = getattr(error, "status_code", None) or (code if has_login else "NOAUTH")
     return str(error) if code is None else f"{code} {error}"
+
+
+def denied(error: redis.RedisError) -> AccessDenied | None:
+    """Returns the error to raise in place of one with which Redis refuses the login, or the first
+    command after it. None: it is another error."""
+    if not isinstance(error, (redis.AuthenticationError, NoPermissionError)):
+        return None
+    found = AccessDenied(full_text(error))
+    if isinstance(error, redis.AuthenticationError):
+        mark(found, Sent("AUTH"))
+    return found
 
 
 def hash_slot_is_moving(error: BaseException) -> bool:

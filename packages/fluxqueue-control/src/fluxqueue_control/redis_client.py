@@ -21,11 +21,10 @@ from redis.exceptions import MovedError, NoPermissionError, NoScriptError, Respo
 from .actor import actor
 from .connect import CLIENT_NAME, Node, close, connect
 from .errors import (
-    AccessDenied,
     BrokerNotReady,
     Sent,
+    denied,
     explained,
-    full_text,
     hide_arguments,
     is_read_only,
     is_unavailable,
@@ -230,10 +229,10 @@ class RedisClient:
         except redis.RedisError as error:
             # Redis refused AUTH or SELECT on a new connection; only the text says which.
             hide_arguments(error)
+            if (refused := denied(error)) is not None:
+                raise refused from error
             if is_unavailable(error):
                 raise BrokerNotReady(explained(error, self._shows_certificate)) from error
-            if isinstance(error, NoPermissionError):
-                raise AccessDenied(full_text(error)) from error
             mark(error, Sent("AUTH" if "AUTH" in str(error) else "SELECT"))
             raise
         moved = False

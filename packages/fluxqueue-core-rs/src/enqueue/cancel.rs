@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::script_call;
+use super::script_call::{self, Failed};
 use crate::connection::{Call, Deployment, Reply};
 use crate::errors::{Error, Result};
 use crate::ids;
@@ -21,16 +21,24 @@ const MOST_LOOKED_AT: u64 = 2_000;
 /// The script notes the cancel first, and then looks for the task.
 const PERHAPS_NOTED: &str = "the cancel may be noted in Redis, and a worker that then claims the task ends it";
 
+/// The server was not reached, or did not let the client in.
+const NOT_NOTED: &str = "it is not cancelled";
+
 /// Cancels a task. Returns what the script says: `cancelled`, `already_done` or `requested`.
 /// A second call does no harm, so a command whose reply is lost is sent again.
 pub fn cancel(deployment: &Arc<Deployment>, namespace: &Namespace, queue: &str, id: &[u8; 36]) -> Result<String> {
     let call = call(namespace, queue, id, deployment.is_cluster());
-    let cancelled = script_call::run(deployment, scripts::cancel(), "cancel", &call, &namespace.pending(queue))
-        .and_then(|reply| read(&reply));
+    let answered = script_call::run(deployment, scripts::cancel(), "cancel", &call, &namespace.pending(queue));
+    let Failed { error, was_sent } = match answered.map(|reply| read(&reply)) {
+        Ok(Ok(verdict)) => return Ok(verdict),
+        Ok(Err(error)) => Failed { error, was_sent: true },
+        Err(failed) => failed,
+    };
     let about = |text, done| {
+        let done = if was_sent { done } else { NOT_NOTED };
         format!("task {} (queue '{queue}'): {text}; {done}; cancel it again, which does no harm", id.escape_ascii())
     };
-    cancelled.map_err(|error| match error {
+    Err(match error {
         Error::Unavailable(text) => Error::Unavailable(about(text, "whether it is cancelled is not known")),
         Error::Broker(text) => Error::Broker(about(text, PERHAPS_NOTED)),
         Error::Denied(text) => Error::Denied(about(text, PERHAPS_NOTED)),

@@ -13,14 +13,35 @@ use crate::errors::{Error, Result};
 use crate::python::signals::interrupt;
 use crate::scripts::Script;
 
+/// A call without a usable reply.
+pub struct Failed {
+    /// The reason.
+    pub error: Error,
+    /// Whether the script was sent, so that Redis may have executed it, or a part of it.
+    pub was_sent: bool,
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Error {
+        failed.error
+    }
+}
+
 /// Calls a script and returns its reply, which is not an error.
 ///
 /// `name` is the name of the script, and `key` one of its keys.
-pub fn run(deployment: &Arc<Deployment>, script: &Script, name: &'static str, call: &Call, key: &str) -> Result<Reply> {
+pub fn run(
+    deployment: &Arc<Deployment>,
+    script: &Script,
+    name: &'static str,
+    call: &Call,
+    key: &str,
+) -> std::result::Result<Reply, Failed> {
     let mut own = thread::take(deployment);
-    let reply = dispatch(deployment, script, name, call, key, &mut own);
+    let mut was_sent = false;
+    let reply = dispatch(deployment, script, name, call, key, &mut own, &mut was_sent);
     thread::put(deployment, own);
-    reply
+    reply.map_err(|error| Failed { error, was_sent })
 }
 
 /// Calls a script for `arguments` and returns its words, one for each thing that they declare.
@@ -60,6 +81,7 @@ fn dispatch(
     call: &Call,
     key: &str,
     own: &mut ThreadConnections,
+    was_sent: &mut bool,
 ) -> Result<Reply> {
     let deadline = Instant::now() + deployment.config.timeout;
     let mut backoff = Backoff::new();
@@ -72,6 +94,7 @@ fn dispatch(
             None => redirects.open(deployment, &course, deadline, &mut interrupt),
         };
         let answered = reached.and_then(|mut connection| {
+            *was_sent = true;
             let reply = exchange(&mut connection, script, call, course.asking, has_text, deadline)?;
             Ok((connection, reply))
         });

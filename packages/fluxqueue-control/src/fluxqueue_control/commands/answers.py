@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.command_line import Parser, fail, one_line
-from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL
+from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL, url_in_use
 from fluxqueue_core.service.setting import Setting, text
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
     from redis.exceptions import RedisError
 
     from fluxqueue_control.actor import acting
-    from fluxqueue_control.errors import UNAVAILABLE, described
+    from fluxqueue_control.errors import DENIED, UNAVAILABLE, described
     from fluxqueue_control.servers import Servers
     from fluxqueue_control.topology import NoCluster
 
@@ -179,7 +179,8 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_NOT
     except (RedisError, NoCluster, *UNAVAILABLE) as error:
-        say(prog, described(error))
+        whose = f"; {url_in_use(settings.display_url)}" if isinstance(error, DENIED) else ""
+        say(prog, f"{described(error)}{whose}")
         return NO_ANSWER
     except KeyboardInterrupt:
         say(prog, "interrupted; run it again, which does no harm")

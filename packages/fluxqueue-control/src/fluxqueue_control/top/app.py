@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Header, Static
 
-from fluxqueue_control.errors import UNAVAILABLE, full_text
+from fluxqueue_control.errors import UNAVAILABLE, described
 from fluxqueue_control.topology import NoCluster
 from fluxqueue_control.watching import COUNTED, Observation
 from fluxqueue_control.workers import Worker
@@ -88,7 +88,7 @@ class TopApp(App[int]):
             try:
                 state = self._source.read()
             except _FAILURES as error:
-                self.call_from_thread(self._show_failure, full_text(error))
+                self.call_from_thread(self._show_failure, described(error))
                 return
         self.call_from_thread(self._show, state)
 
@@ -116,7 +116,7 @@ class TopApp(App[int]):
                 has_changed = self._source.set_paused(queue, paused=paused)
                 state = self._source.read()
             except _FAILURES as error:
-                self.call_from_thread(self._show_failure, full_text(error))
+                self.call_from_thread(self._show_failure, described(error))
                 return
         said = "paused" if paused else "resumed"
         text = f"{one_line(queue)} {said if has_changed else f'was {said} already'}"

@@ -39,6 +39,17 @@ NAMESPACE: Setting[str | None] = Setting(
     help="keeps this application's keys apart from those of others in the same Redis; by default"
     " the namespace in a worker's code, else none",
 )
+
+
+def url_in_use(display_url: str) -> str:
+    """Returns which Redis URL a command has used, and what sets it, for its last line.
+
+    Args:
+        display_url: the URL without user and password.
+    """
+    return f"the Redis URL is {display_url}, set by {REDIS_URL.flags[0]} or {REDIS_URL.env}"
+
+
 LOG_FORMAT = Setting(
     flags=("--log-format",),
     env="FLUXQUEUE_LOG_FORMAT",
