@@ -134,6 +134,11 @@ def test_gathering_checks_each_handle(client: FluxQueue) -> None:
         asyncio.run(gather(odd, 1))
     with pytest.raises(TypeError, match="handle 1 is a str; pass the handles"):
         gather_results_sync(odd, 1)
+    alone: Any = kept[0]
+    with pytest.raises(TypeError, match="pass an iterable of handles, not a FoundTask"):
+        asyncio.run(gather(alone, 1))
+    with pytest.raises(TypeError, match="pass an iterable of handles, not a FoundTask"):
+        gather_results_sync(alone, 1)
 
 
 def test_a_refusal_is_the_error_of_each_handle(redis: Redis, redis_url: str) -> None:

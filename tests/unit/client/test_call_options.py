@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
 import re
 import uuid
@@ -86,7 +87,8 @@ def test_options_are_read(given: dict[str, Any], read_as: dict[str, Any]) -> Non
         ({"priority": True}, TypeError, "priority must be an int, not bool"),
         ({"timeout": 0}, ConfigurationError, r"timeout is 0; .*, or None for the task's own$"),
         ({"expires": 0}, ConfigurationError, "expires is 0; give seconds above 0"),
-        ({"expires": timedelta()}, ConfigurationError, "expires is 0"),
+        ({"expires": timedelta()}, ConfigurationError, "expires is 0:00:00; give more than 0"),
+        ({"expires": timedelta(days=366)}, ConfigurationError, "expires is 366 days, 0:00:00; "),
         (
             {"expires": "60"},
             TypeError,
@@ -145,6 +147,23 @@ def test_a_view_keeps_its_headers_when_the_caller_changes_the_dict() -> None:
     view = send.options(headers=headers)
     headers["a"] = "c"
     assert view._options == {"headers": {"a": "b"}}
+
+
+class Header(enum.StrEnum):
+    TENANT = "tenant"
+
+
+class Text(str):
+    """A subclass whose text is not what `str` makes of it."""
+
+    def __str__(self) -> str:
+        return "other"
+
+
+def test_headers_of_a_subclass_of_str_are_sent_as_their_text() -> None:
+    headers = send.options(headers={Header.TENANT: Text("7"), Text("a"): "b"})._options["headers"]
+    assert headers == {"tenant": "7", "a": "b"}
+    assert {type(part) for pair in headers.items() for part in pair} == {str}
 
 
 def test_options_without_need_of_the_script_are_one_push() -> None:

@@ -148,7 +148,11 @@ def _read_moment(name: str, value: datetime) -> int:
 
 def _read_expires(name: str, value: object) -> float:
     if isinstance(value, timedelta):
-        value = value.total_seconds()
+        if not timedelta() < value <= timedelta(seconds=LONGEST_DELAY):
+            raise ConfigurationError(
+                f"{name} is {value}; give more than 0, at most 365 days, or None for the task's own"
+            )
+        return value.total_seconds()
     _check_expiry(name, value)
     assert isinstance(value, float | int)
     return value
@@ -170,8 +174,8 @@ def _read_id(name: str, value: object) -> str:
 def _read_headers(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping of strings, not {kind_of(value)}")
-    headers = dict(value)
-    for key, text in headers.items():
+    headers: dict[str, str] = {}
+    for key, text in value.items():
         if not isinstance(key, str):
             raise TypeError(
                 f"{name} must have strings only; the name {key!r} of a header is {kind_of(key)}"
@@ -180,6 +184,8 @@ def _read_headers(name: str, value: object) -> dict[str, str]:
             raise TypeError(
                 f"{name} must have strings only; the value of header {key!r} is {kind_of(text)}"
             )
+        # Of a subclass, such as StrEnum, the text: JSON's writer refuses others as a name.
+        headers[str.__str__(key)] = str.__str__(text)
     try:
         size = sum(len(key.encode()) + len(text.encode()) for key, text in headers.items())
     except UnicodeEncodeError:

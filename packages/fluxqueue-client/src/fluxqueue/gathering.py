@@ -58,7 +58,7 @@ def gather_results_sync(
 
     warn_of_blocked_wait("", "all tasks have ended", "gather_results(...)")
     found: list[Any] = []
-    all_handles = list(handles)
+    all_handles = _listed(handles)
     _check(all_handles, in_worker, timeout)
     outcomes: dict[int, bytes | Exception | None] = {}
     deadline = monotonic() + timeout
@@ -102,7 +102,7 @@ async def gather_results(
 
     from .waiting_async import of_loop
 
-    all_handles = list(handles)
+    all_handles = _listed(handles)
     _check(all_handles, in_worker, timeout)
     outcomes: dict[int, bytes | Exception | None] = {}
     groups, longest = [], 0.0
@@ -125,6 +125,12 @@ async def gather_results(
         _value(handle, outcomes[position], timeout) for position, handle in enumerate(all_handles)
     ]
     return _checked(found, return_exceptions)
+
+
+def _listed(handles: Iterable[TaskHandle[R]]) -> list[TaskHandle[R]]:
+    if not isinstance(handles, Iterable):
+        raise TypeError(f"pass an iterable of handles, not a {type(handles).__name__}")
+    return list(handles)
 
 
 def _check(handles: list[TaskHandle[Any]], in_worker: bool, timeout: float) -> None:

@@ -63,8 +63,15 @@ def encode(done: float, total: float | None, note: str) -> bytes:
 def _check(name: str, number: object) -> None:
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise TypeError(f"{name} is {type(number).__name__}; give an int or a float")
-    if not 0 <= number < (_MOST if isinstance(number, int) else math.inf):
-        raise ValueError(f"{name} is {number}; give a finite number, 0 or more")
+    # JSON carries a float of any size.
+    above = _MOST if isinstance(number, int) else math.inf
+    if not 0 <= number < above:
+        from .option_checks import shown_number
+
+        limit = ", below 2**63" if isinstance(number, int) else ""
+        raise ValueError(
+            f"{name} is {shown_number(number)}; give a finite number, 0 or more{limit}"
+        )
 
 
 def is_report(kept: object) -> bool:
