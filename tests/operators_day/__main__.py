@@ -10,8 +10,10 @@ from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings
 from redis import Redis
 
-from .filling import Numbers, fill
+from .bulk import changes
+from .filling import QUEUE, Numbers, fill
 from .measuring import measure, print_rows
+from .pages import pages
 from .replaying import replay
 from .verbs import verbs
 
@@ -24,16 +26,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/operators-day", description=__doc__)
     parser.add_argument("--share", type=int, default=1, metavar="N", help="fill in 1/N of it")
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="of each verb")
+    parser.add_argument("--only", default="", metavar="TEXT", help="verbs with this text")
     arguments = parser.parse_args()
     numbers = Numbers(1_000_000 // arguments.share, 100_000 // arguments.share, 200)
     with EmbeddedRedis(appendfsync="no") as server, Redis.from_url(server.url) as redis:
         fill(redis, numbers)
         print(f"{numbers.waiting:,} wait, {numbers.dead:,} are dead, {numbers.workers} workers")
         servers = Servers(Settings(server.url))
+        asked, dashboard = pages(server.url, numbers)
+        measured = {**verbs(servers, numbers), **asked, **changes(servers.of_queue(QUEUE), numbers)}
         rows = [
             measure(redis, name, verb, arguments.repeats)
-            for name, verb in verbs(servers, redis, numbers).items()
+            for name, verb in measured.items()
+            if arguments.only in name
         ]
+        dashboard.close()
         servers.close()
         are_fast = print_rows(rows)
         is_exact = replay(redis, server.url, RATE)

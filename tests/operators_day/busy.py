@@ -37,7 +37,7 @@ class Busy:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watches all clients of this process."""
-        plain = RedisClient.commands
+        plain, packed = RedisClient.commands, RedisClient.send
         lock = threading.RLock()
 
         def commands(client: RedisClient, sent: Any) -> list[Any]:
@@ -54,11 +54,22 @@ class Busy:
                     self._count(client, each, self._cpu() - before - self._cost)
             return replies
 
-        RedisClient.commands = commands  # type: ignore[assignment,method-assign]
+        def send(client: RedisClient, sent: Any) -> list[Any]:
+            if self._redis is None:
+                self._count(client, ("packed",))
+                return packed(client, sent)
+            with lock:
+                before = self._cpu()
+                replies = packed(client, sent)
+                self._count(client, ("packed",), self._cpu() - before - self._cost)
+            return replies
+
+        untyped: Any = RedisClient
+        untyped.commands, untyped.send = commands, send
         try:
             yield
         finally:
-            RedisClient.commands = plain  # type: ignore[method-assign]
+            untyped.commands, untyped.send = plain, packed
 
     def _count(self, client: RedisClient, words: Sequence[Any], seconds: float = 0.0) -> None:
         name = _name(client, words)

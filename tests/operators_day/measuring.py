@@ -50,7 +50,8 @@ def measure(redis: Any, name: str, verb: Callable[[], Any], repeats: int) -> Row
         busy = Busy(redis)
         with busy.watching():
             verb()
-        runs.append((*max((spent, name) for name, spent in busy.worst.items()), busy.calls))
+        spent, worst = max(((spent, name) for name, spent in busy.worst.items()), default=(0.0, ""))
+        runs.append((spent, worst, busy.calls))
     spent, worst, calls = min(runs, key=lambda run: run[0])
     return Row(name, first, times[len(times) // 2], p95, sum(calls.values()), spent, worst)
 

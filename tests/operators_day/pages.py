@@ -25,7 +25,9 @@ def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Das
     """Returns what asks for each page, and what the pages share, which the caller closes. A page
     that does not answer fails."""
     app, context = build(Settings(url), Access(anyone="viewer"))
-    waiting, dead = (message(n)[13:49].decode() for n in (numbers.waiting // 2, DEAD + 1))
+    waiting, dead = (
+        message(n)[13:49].decode() for n in (numbers.waiting // 2 - 1, DEAD + numbers.dead // 2)
+    )
     # A page takes of these what it knows.
     usual = {"name": QUEUE, "queue": QUEUE, "entry": f'{dead}"'.encode().hex(), "id": waiting}
     wanted = [(path, usual) for path in _paths(app)]

@@ -6,8 +6,23 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from fluxqueue_control import dead, doctor, listing, pausing, queues, tasks, workers
+from fluxqueue_control import (
+    audit,
+    dead,
+    doctor,
+    groups,
+    limits,
+    listing,
+    pausing,
+    periodic,
+    queues,
+    strikes,
+    tasks,
+    workers,
+)
+from fluxqueue_control.candidates import REACH
 from fluxqueue_control.deleting import delete_dead
+from fluxqueue_control.listing import LISTED_STATES
 from fluxqueue_control.requeue import requeue
 from fluxqueue_control.search import Query, search
 from fluxqueue_control.servers import Servers
@@ -16,8 +31,16 @@ from support.scripts import message
 
 from .filling import DEAD, DELAYED, HELD, QUEUE, Numbers
 
+# Seconds of a search, as of the commands.
+_SECONDS = 0.15
 
-def verbs(servers: Servers, redis: Any, numbers: Numbers) -> dict[str, Callable[[], Any]]:
+
+def a_group(client: Any) -> str:
+    """A group of dead tasks."""
+    return groups.read_page(client, QUEUE, limit=1).groups[0].digest
+
+
+def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
     """The verbs, in the order in which they are measured: the changes come last."""
     client = servers.of_queue(QUEUE)
     observer = Observer(servers)
@@ -47,12 +70,16 @@ def verbs(servers: Servers, redis: Any, numbers: Numbers) -> dict[str, Callable[
 
         return look
 
-    def seek(query: Query, **rest: Any) -> Callable[[], Any]:
+    def seek(seconds: float | None = _SECONDS, states: Any = LISTED_STATES, **words: Any) -> Any:
+        """Searches, as long as the commands do."""
+        query = Query(**words)
+        rest = {"states": states, "seconds": seconds}
         return lambda: list(search(client, QUEUE, query, **rest))
 
     oldest_dead = iter(count(DEAD))
     newest_dead = iter(count(DEAD + numbers.dead - 1, -1))
     first_waiting = iter(count(0))
+    middle = iter(count(numbers.waiting // 2))
     delayed = iter(count(DELAYED))
 
     def requeue_one() -> None:
@@ -70,6 +97,11 @@ def verbs(servers: Servers, redis: Any, numbers: Numbers) -> dict[str, Callable[
 
     def delete_waiting() -> None:
         assert tasks.delete(client, QUEUE, identity(next(first_waiting))) == "deleted"
+
+    def delete_deep() -> None:
+        # In a short list it is not deep.
+        answer = tasks.delete(client, QUEUE, identity(next(middle)))
+        assert answer == ("requested" if numbers.waiting > 3 * REACH else "deleted")
 
     def run_now() -> None:
         assert tasks.run_now(client, QUEUE, identity(next(delayed))) == "moved"
@@ -92,18 +124,29 @@ def verbs(servers: Servers, redis: Any, numbers: Numbers) -> dict[str, Callable[
         "task, delayed": find(DELAYED + 5),
         "task, at work": find(HELD + 5),
         "task, dead": find(DEAD + numbers.dead // 2),
-        "search, name, first 20": seek(Query(name="shop.ship")),
-        "search, dead, error in all": seek(Query(error="ConnectionError")),
-        "search, dead, error in none": seek(Query(error="ValueError")),
+        "dead groups": lambda: list(groups.scan(client, QUEUE)),
+        "dead list, one group": lambda: dead.read_page(client, QUEUE, group=a_group(client)),
+        "search, name, first 20": seek(name="shop.ship"),
+        "search, dead, name": seek(name="shop.ship", states=["dead"]),
+        "search, dead, exception": seek(exception="ConnectionError"),
+        "search, dead, exception of none": seek(exception="ValueError"),
+        "search, dead, name and argument": seek(
+            name="shop.charge", arguments={"order_id": str(DEAD + 1)}, states=["dead"]
+        ),
+        "search, dead, error in none": seek(error="ValueError"),
         "search, dead, argument of one": seek(
-            Query(arguments={"order_id": str(DEAD + 7)}), states=["dead"]
+            arguments={"order_id": str(DEAD + 7)}, states=["dead"]
         ),
-        "search, waiting, 100,000 for an argument": seek(
-            Query(arguments={"order_id": "-1"}), states=["waiting"]
-        ),
+        "search, waiting, argument": seek(arguments={"order_id": "-1"}, states=["waiting"]),
+        "search, everywhere, argument": seek(arguments={"order_id": "-1"}),
+        "audit": lambda: audit.read_page(client, QUEUE),
+        "strikes": lambda: strikes.read_all(client, QUEUE),
+        "limits": lambda: limits.read_limits(client, QUEUE),
+        "periodic": lambda: list(periodic.scan(client, QUEUE)),
         "pause and resume": pause_and_resume,
         "task --run-now": run_now,
         "dead replay, one": requeue_one,
         "dead delete, one": delete_one,
         "task --delete, the next one": delete_waiting,
+        "task --delete, in the middle": delete_deep,
     }

@@ -32,11 +32,21 @@ def cancel(client: RedisClient, queue: str, task_id: str) -> Cancelled:
     return verdicts.get(word, "already_done")
 
 
-def request(client: RedisClient, queue: str, task_ids: Sequence[str]) -> None:
-    """Asks the workers that have these tasks to end them, in one round trip and without an entry
-    of the audit. Raises as `cancel`."""
+def request(
+    client: RedisClient, queue: str, task_ids: Sequence[str], *, is_audited: bool = False
+) -> None:
+    """Asks the workers that have these tasks, or claim them, to end them, in one round trip. Raises
+    as `cancel`.
+
+    Args:
+        is_audited: whether each call writes an entry of the audit; False if the caller does.
+    """
+    audits = [Audit("cancel", task_id) if is_audited else None for task_id in task_ids]
     replies: list[Reply] = client.calls(
-        [_call(client, queue, task_id, 0, None) for task_id in task_ids]
+        [
+            _call(client, queue, task_id, 0, audit)
+            for task_id, audit in zip(task_ids, audits, strict=True)
+        ]
     )
     for reply in replies:
         if isinstance(reply, Exception):

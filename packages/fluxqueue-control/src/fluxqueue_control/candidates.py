@@ -21,8 +21,9 @@ _PAGE = 200
 _MOST_BYTES = 1_048_576
 # Messages that may come to a list between a look and the call.
 _MARGIN = 100
-# How far from an end of a list a task can be changed: Redis compares what is before it.
-REACH = 100_000
+# How far from an end of a list Redis can remove a task in a short call: it compares what is before
+# it, twice.
+REACH = 25_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from .job_record import Job
 from .redis_client import RedisClient, ScriptCall
 
 # Elements of lists that Redis compares in one call, about: a few milliseconds.
-_MOST_COMPARED = 50_000
+_MOST_COMPARED = REACH
 # Bytes of messages in one call, about.
 _MOST_BYTES = 262_144
 # The place of the id in a message.
@@ -34,16 +34,20 @@ def batches(candidates: Sequence[Candidate], most: int) -> list[Sequence[Candida
 
 
 def apply(client: RedisClient, queue: str, job: Job, batch: Sequence[Candidate]) -> list[str]:
-    """Changes tasks; returns the answer for each: `done`, or why not. Raises as `jobs.run`."""
+    """Changes tasks; returns the answer for each: `done`, `requested` if the worker that claims it
+    will end it, or why not. Raises as `jobs.run`."""
     if job.place == "dead":
         return _apply_to_dead(client, queue, job, [each.dead for each in batch if each.dead])
     if job.place == "running":
-        ids = [_id(each) for each in batch]
-        cancelling.request(client, queue, ids)
-        return ["done"] * len(ids)
+        cancelling.request(client, queue, [_id(each) for each in batch])
+        return ["done"] * len(batch)
     near = [each.waiting for each in batch if each.waiting and each.depth <= REACH]
     answers = iter(_apply_to_waiting(client, queue, job, near))
-    return ["too_deep" if each.depth > REACH else next(answers) for each in batch]
+    deep = "too_deep"
+    if job.verb in ("delete", "cancel"):
+        cancelling.request(client, queue, [_id(each) for each in batch if each.depth > REACH])
+        deep = "requested"
+    return [deep if each.depth > REACH else next(answers) for each in batch]
 
 
 def _apply_to_dead(

@@ -49,8 +49,8 @@ VERBS: dict[Verb, tuple[Place, ...]] = {
     "cancel": ("delayed", "waiting", "running"),
     "move": ("dead", "delayed", "waiting"),
 }
-# Tasks that one call changes, at most.
-_BATCH = 100
+# Tasks that one call changes, at most: about two milliseconds of Redis.
+_BATCH = 75
 # Seconds without progress after which a job counts as abandoned. One with a rate writes before.
 ABANDONED = 15.0
 # Ids of delayed tasks that a job remembers, so that it does not run one again that fails meanwhile.
@@ -287,7 +287,8 @@ class _Run:
     def _left(self) -> int | None:
         if self.job.limit is None:
             return None
-        return max(self.job.limit - self.outcome["done"] - self.outcome["chosen"], 0)
+        changed = sum(self.outcome[word] for word in ("done", "requested", "chosen"))
+        return max(self.job.limit - changed, 0)
 
     def _must_stop(self) -> bool:
         now = show(self.client(), self.queue, self.job.id)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
-from . import dead
+from . import cancelling, dead
+from .candidates import REACH
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
 from .lines import line_of, lines
@@ -17,7 +18,7 @@ from .scanning import scan
 State: TypeAlias = Literal[
     "pending", "suspects", "prioritized", "limited", "delayed", "claimed", "dead"
 ]
-Deleted: TypeAlias = Literal["deleted", "running", "absent"]
+Deleted: TypeAlias = Literal["deleted", "requested", "running", "absent"]
 Hastened: TypeAlias = Literal["moved", "not_delayed", "absent"]
 
 # Messages or elements that one call looks at, about.
@@ -106,7 +107,9 @@ def find(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Sea
 
 def delete(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Deleted:
     """Deletes a task that waits or is dead. One that waits ends as `cancelled`: its lock is free,
-    and its result says so. `running`: a worker has it; cancel it instead.
+    and its result says so. `requested`: it is further than 25,000 tasks from both ends of its list,
+    so that Redis can't remove it in a short call; the worker that claims it ends it. `running`: a
+    worker has it; cancel it instead.
 
     `absent` also stands for a task that a list longer than `most` may have; see `find`.
 
@@ -123,7 +126,12 @@ def delete(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> D
         if task.entry is not None:
             if _delete_dead(client, queue, task.entry):
                 return "deleted"
-        elif delete_waiting(client, queue, [_waiting(task)])[0]:
+            continue
+        waiting = _waiting(task)
+        if abs(waiting.within) > REACH + _MARGIN:
+            cancelling.request(client, queue, [task_id], is_audited=True)
+            return "requested"
+        if delete_waiting(client, queue, [waiting])[0]:
             return "deleted"
     raise RuntimeError(f"task {task_id} of queue {queue!r} moves all the time")
 
@@ -181,7 +189,6 @@ def _look_quickly(client: RedisClient, queue: str, task_id: str) -> Iterator[Loc
         length, _, *found = client.call(ScriptCall("find", queue, words))
         if found:
             yield _in_list(state, length, *found)
-    yield from _look_into_consumers(client, queue, task_id)
     # The field of an attempt is its entry: ask for the usual ones before a look through all.
     usual = [f'{task_id}"'] + [f'{task_id}","retries":{failures}' for failures in range(1, 11)]
     scores = checked(client.commands(("ZSCORE", client.key("dead", queue), e) for e in usual))
@@ -190,6 +197,7 @@ def _look_quickly(client: RedisClient, queue: str, task_id: str) -> Iterator[Loc
             message = client.command("HGET", client.key("dead:messages", queue), entry)
             if message is not None:
                 yield LocatedTask("dead", message, entry=entry.encode())
+    yield from _look_into_consumers(client, queue, task_id)
     yield from _look_into_dead(client, queue, task_id)
 
 

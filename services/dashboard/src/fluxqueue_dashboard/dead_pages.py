@@ -20,7 +20,7 @@ from .redaction import Redact
 
 # Tasks on a page, and tasks that a page looks at to find them.
 _MOST = 50
-_LOOKS_AT = 500
+_LOOKS_AT = 200
 # Characters of an error in a list.
 _ERROR = 300
 # The length of a task's id, which begins the entry of a message that can be read.

@@ -100,7 +100,9 @@ def _change(prog: str, client: RedisClient, queue: str, arguments: Any) -> int:
         print(f"{arguments.id} {answer}", flush=True)
     if answer == "running":
         say(prog, f"a worker has it; stop it by: fluxqueue cancel -q {queue} {arguments.id}")
-    return DONE if answer in ("deleted", "moved") else SOME_NOT
+    if answer == "requested":
+        say(prog, "it is deep in a long list: the worker that claims it ends it")
+    return DONE if answer in ("deleted", "requested", "moved") else SOME_NOT
 
 
 def _show(client: RedisClient, queue: str, task: LocatedTask, arguments: Any) -> None:
