@@ -22,7 +22,7 @@ _MOST_BYTES = 1_048_576
 # Messages that may come to a list between a look and the call.
 _MARGIN = 100
 # How far from an end of a list Redis can remove a task in a short call: it compares what is before
-# it, twice.
+# it, twice. Why: docs/decisions/0190-workers-end-what-is-deep-in-a-list.md
 REACH = 25_000
 
 
