@@ -46,7 +46,7 @@ def test_a_task_in_a_line_is_found_and_deleted(
     assert tasks.delete(control, "default", handles[3].id) == "absent"
     with pytest.raises(TaskCancelled, match="an operator has deleted the task"):
         handles[3].result(timeout=5)
-    # The end of the one with the place calls the next one, which was the third.
+    # The end of the one with the place admits the next one, which was the third.
     assert tasks.delete(control, "default", handles[0].id) == "deleted"
     found = tasks.find(control, "default", handles[6].id).task
     assert found is not None and found.state == "pending"

@@ -43,7 +43,7 @@ def mender(control: RedisClient, redis: Any, *names: str, interval: float = 0.0)
 
 
 def lose_called(scripts: Any, digest: str = KEY) -> None:
-    """An operator has deleted the list with the called messages, more than a day ago."""
+    """An operator has deleted the list with the admitted messages, more than a day ago."""
     scripts.redis.delete(scripts.key("pending"))
     name = scripts.key("limit:places", digest)
     then = -(scripts.now() - PLACE_AGE - 1)

@@ -32,7 +32,7 @@ def test_one_at_once_in_the_order_of_their_arrival(scripts: FakeClock) -> None:
     scripts.open("c")
     assert scripts.exchange("c", 3).claimed == tasks[:1]
     assert places(scripts) == {field(tasks[0]): scripts.now()}
-    # Its end calls the next one, which the same exchange claims.
+    # Its end admits the next one, which the same exchange claims.
     assert end(scripts, tasks[0], 3) == tasks[1:2]
     assert end(scripts, tasks[1], 3) == tasks[2:]
     assert end(scripts, tasks[2]) == [] and left(scripts) == []
@@ -85,7 +85,7 @@ def test_a_key_with_many_places_does_not_keep_another_waiting(scripts: FakeClock
         ended.append(of)
         running += end(scripts, of, 1)
     assert sorted(ended) == sorted([*many, *ten])
-    # They wait for what was called before them, and take turns from then on.
+    # They wait for what was admitted before them, and take turns from then on.
     assert max(ended.index(of) for of in ten) < 40
     assert left(scripts) == []
 
@@ -198,8 +198,8 @@ def test_a_task_that_will_not_begin_costs_no_place_and_no_time(
     if how == "cancel":
         scripts.redis.zadd(scripts.key("cancelled"), {two[13:49]: scripts.now()})
     scripts.us += SECOND
-    [condemned, called] = end(scripts, one, 3)
-    assert called == three
+    [condemned, admitted] = end(scripts, one, 3)
+    assert admitted == three
     ended = "expired" if how == "expire" else "cancelled"
     assert parse_message(condemned)["condemned"] == ended
     assert list(places(scripts)) == [field(three)]
@@ -210,8 +210,8 @@ def test_a_cancel_finds_a_task_in_its_line(scripts: FakeClock) -> None:
     enqueue(scripts, one, two, three)
     assert scripts.cancel(two) == "cancelled"
     assert line(scripts) == [three]
-    [condemned, called] = scripts.list("pending")
-    assert parse_message(condemned)["condemned"] == "cancelled" and called == one
+    [condemned, admitted] = scripts.list("pending")
+    assert parse_message(condemned)["condemned"] == "cancelled" and admitted == one
     # The line is too long to look through.
     assert scripts.cancel(three, most=1) == "requested"
     assert scripts.cancelled() == {two[13:49], three[13:49]}
@@ -221,8 +221,8 @@ def test_a_cancel_of_a_called_task_calls_the_next_one(scripts: FakeClock) -> Non
     one, two = limited(1), limited(2)
     enqueue(scripts, one, two)
     assert scripts.cancel(one) == "cancelled"
-    [condemned, called] = scripts.list("pending")
-    assert parse_message(condemned)["condemned"] == "cancelled" and called == two
+    [condemned, admitted] = scripts.list("pending")
+    assert parse_message(condemned)["condemned"] == "cancelled" and admitted == two
     assert list(places(scripts)) == [field(two)]
 
 

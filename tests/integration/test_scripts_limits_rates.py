@@ -90,7 +90,7 @@ def test_a_task_from_a_blmove_pays_for_its_rate(scripts: FakeClock, way: str) ->
     scripts.open("c")
     assert scripts.block("c") == one
     scripts.us += 10 * SECOND
-    # Until it has paid, nothing else is called, however long that takes.
+    # Until it has paid, nothing else is admitted, however long that takes.
     scripts.promote()
     assert scripts.list("pending") == []
     if way == "exchange":

@@ -69,8 +69,8 @@ class Audit:
         self._before = world.scripts.key("pending").removesuffix("pending")
         self.script = (AUDIT, self._before)
         self.where: dict[bytes, str] = {}
-        # By digest: how many were called when it was last looked at.
-        self._called: dict[str, int] = {}
+        # By digest: how many were admitted when it was last looked at.
+        self._admitted: dict[str, int] = {}
         # Limits of one at once: the order of new tasks, and of their first hand-outs.
         self._arrivals: dict[bytes, int] = {}
         self._numbers = itertools.count()
@@ -105,30 +105,30 @@ class Audit:
         """Does that with the reply of the script."""
         found, places, due, in_line = reply
         self.where = {}
-        called: dict[str, set[bytes]] = defaultdict(set)
+        admitted: dict[str, set[bytes]] = defaultdict(set)
         lines: dict[str, int] = defaultdict(int)
         for kind, raw in zip(found[::2], found[1::2], strict=True):
-            self._see(kind.decode(), raw, called, lines)
+            self._see(kind.decode(), raw, admitted, lines)
         held: dict[str, dict[bytes, float]] = {}
         for kind, members in places:
             scores = map(float, members[1::2])
             digest = kind.decode().removeprefix(_PLACES)
             held[digest] = dict(zip(members[::2], scores, strict=True))
-        for digest in {*called, *held}:
-            if called[digest] != set(held.get(digest, ())):
+        for digest in {*admitted, *held}:
+            if admitted[digest] != set(held.get(digest, ())):
                 raise Violation(
-                    f"{digest}: the places are {held.get(digest)}, and {called[digest]} are called"
+                    f"{digest}: the places are {held.get(digest)}, of {admitted[digest]}"
                 )
-            self._check_most(digest, len(called[digest]))
+            self._check_most(digest, len(admitted[digest]))
         due_names = {one.decode() for one in due}
         for digest in lines:
             self._check_line(digest, held.get(digest, {}), due_names)
         if in_line != sum(lines.values()):
             raise Violation(f"{lines} are in lines, and {in_line} are counted")
-        self._called = {digest: len(fields) for digest, fields in called.items()}
+        self._admitted = {digest: len(fields) for digest, fields in admitted.items()}
 
     def _see(
-        self, kind: str, raw: bytes, called: dict[str, set[bytes]], lines: dict[str, int]
+        self, kind: str, raw: bytes, admitted: dict[str, set[bytes]], lines: dict[str, int]
     ) -> None:
         task, digest = id_of(raw), limit_of(raw)
         if task in self.where:
@@ -141,12 +141,12 @@ class Audit:
         elif digest and kind != "delayed":
             found = message_field(raw)
             assert found is not None
-            called[digest].add(found)
+            admitted[digest].add(found)
 
     def _check_most(self, digest: str, count: int) -> None:
         most = self._world.limits[digest[0]].most
-        # A lower limit lets those end that are called.
-        if most and count > max(most, self._called.get(digest, 0)):
+        # A lower limit lets those end that are admitted.
+        if most and count > max(most, self._admitted.get(digest, 0)):
             raise Violation(f"{count} of {digest} at once, and {most} are allowed")
 
     def _check_line(self, digest: str, held: dict[bytes, float], due: set[str]) -> None:

@@ -18,7 +18,7 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "numbers.most > 0 and taken >= numbers.most or numbers.period",
         "numbers.period",
     ),
-    "a free place calls none": (
+    "a free place admits none": (
         "if redis.call('ZREM', PLACES .. digest, f) == 1 then touch(digest) end",
         "redis.call('ZREM', PLACES .. digest, f)",
     ),
@@ -46,16 +46,16 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "for i = 1, #limited do limits().handed(t, limited[i]) end",
         "",
     ),
-    "called ones do not count for the rate": (
+    "admitted ones do not count for the rate": (
         "numbers.period > 0 and reserved >= numbers.burst",
         "false",
     ),
     "no time is waited for": ("if tat > micros() and at > micros() then", "if false then"),
-    "called ones stay in their line": (
+    "admitted ones stay in their line": (
         "redis.pcall('LMOVE', line, home(ready[i]), 'RIGHT', 'LEFT')",
         "redis.pcall('LPUSH', home(ready[i]), ready[i])",
     ),
-    "the last of a line is called": (
+    "the last of a line is admitted": (
         "redis.pcall('LMOVE', line, home(ready[i]), 'RIGHT', 'LEFT')",
         "redis.pcall('LMOVE', line, home(ready[i]), 'LEFT', 'LEFT')",
     ),

@@ -100,7 +100,7 @@ impl State {
                 condemned = condemned.told();
             }
             self.push_front(condemned, self.home(condemned, scope), scope);
-            self.call_touched(scope);
+            self.admit_touched(scope);
             self.guard(scope);
             return Answer::Cancelled;
         }

@@ -9,11 +9,11 @@ use crate::state::*;
 /// The keys of the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Limit {
-    /// The messages that wait for a place or for their time. The first is called next.
+    /// The messages that wait for a place or for their time. The first is admitted next.
     pub line: List,
     /// The fields that have a place.
     pub places: List,
-    /// Those of them that were called, and have not paid for the rate since.
+    /// Those of them that were admitted, and have not paid for the rate since.
     pub unpaid: List,
     /// Whether one has paid in this tick.
     pub is_spent: bool,
@@ -26,7 +26,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The limit of the first state: the first task has been called.
+    /// The limit of the first state: the first task has been admitted.
     pub fn of_first(scope: &Scope) -> Limit {
         let first: List = if scope.limited { [Msg::new(0)].into_iter().collect() } else { List::EMPTY };
         Limit { places: first, unpaid: first, ..Limit::default() }
@@ -74,21 +74,21 @@ impl State {
         if self.limit.handed.len() > 1 { Err(Violation::RateExceeded) } else { Ok(()) }
     }
 
-    /// Calls the next messages, if this script has touched the key (`call_touched`).
-    pub fn call_touched(&mut self, scope: &Scope) {
-        if !std::mem::take(&mut self.limit.is_touched) || scope.is(Mutant::FreedCallsNone) {
+    /// Admits the next messages, if this script has touched the key (`admit_touched`).
+    pub fn admit_touched(&mut self, scope: &Scope) {
+        if !std::mem::take(&mut self.limit.is_touched) || scope.is(Mutant::FreedAdmitsNone) {
             return;
         }
         self.limit.is_due = false;
         loop {
             let line = self.limit.line;
             let Some(message) = line.iter().next() else { return };
-            let condemned = self.called(scope, message);
+            let condemned = self.as_admitted(scope, message);
             if condemned.condemned().is_none() {
-                if !self.limit.places.is_empty() && !scope.is(Mutant::CallsPastTheLimit) {
+                if !self.limit.places.is_empty() && !scope.is(Mutant::AdmitsPastTheLimit) {
                     return;
                 }
-                if scope.has_rate && self.limit.is_spent && !scope.is(Mutant::CallsBeforeItsTime) {
+                if scope.has_rate && self.limit.is_spent && !scope.is(Mutant::AdmitsBeforeItsTime) {
                     self.limit.is_due = true;
                     return;
                 }
@@ -101,24 +101,24 @@ impl State {
             self.list(home).push(condemned);
             // It took the last place. A rule applies to all of the line, so the script looks at no
             // further message, even if that is condemned.
-            if condemned.condemned().is_none() && !scope.is(Mutant::CallsPastTheLimit) {
+            if condemned.condemned().is_none() && !scope.is(Mutant::AdmitsPastTheLimit) {
                 return;
             }
         }
     }
 
-    /// The message as it is called: condemned if it has expired or its task is cancelled.
-    fn called(&self, scope: &Scope, message: Msg) -> Msg {
+    /// The message as it is admitted: condemned if it has expired or its task is cancelled.
+    fn as_admitted(&self, scope: &Scope, message: Msg) -> Msg {
         let has_expired = self.expired.has(message.task());
         let message = if has_expired { message.condemn(Why::Expired) } else { message };
-        self.returned(message, scope.is(Mutant::CallIgnoresCancel))
+        self.returned(message, scope.is(Mutant::AdmissionIgnoresCancel))
     }
 
     /// A scheduler looks at the keys that are due (`look_again`).
     pub fn look_again(&mut self, scope: &Scope) {
         if self.limit.is_due && !scope.is(Mutant::LooksNeverAgain) {
             self.limit.is_touched = true;
-            self.call_touched(scope);
+            self.admit_touched(scope);
         }
     }
 
@@ -128,22 +128,22 @@ impl State {
         self.limit.handed = List::EMPTY;
     }
 
-    /// The places are those of the messages that were called, and the line waits for something.
+    /// The places are those of the admitted messages, and the line waits for something.
     pub fn check_limit(&self, scope: &Scope) -> Result<(), Violation> {
         if !scope.limited {
             return Ok(());
         }
         let lists = [&self.pending, &self.prioritized, &self.suspects];
         let held = self.consumers.iter().flat_map(|c| [&c.claimed, &c.inbox]);
-        let called = || lists.into_iter().chain(held.clone()).flat_map(List::iter).filter(|m| m.condemned().is_none());
-        if called().count() > 1 && self.limit.places.len() > 1 {
+        let admitted = || lists.into_iter().chain(held.clone()).flat_map(List::iter).filter(|m| m.condemned().is_none());
+        if admitted().count() > 1 && self.limit.places.len() > 1 {
             return Err(Violation::LimitExceeded);
         }
-        if called().count() != self.limit.places.len() || !called().all(|m| self.limit.places.has(m)) {
+        if admitted().count() != self.limit.places.len() || !admitted().all(|m| self.limit.places.has(m)) {
             return Err(Violation::PlacesDiffer);
         }
         if !self.limit.line.is_empty() && self.limit.places.is_empty() && !self.limit.is_due {
-            return Err(Violation::CalledByNone);
+            return Err(Violation::AdmittedByNone);
         }
         Ok(())
     }

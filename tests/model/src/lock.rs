@@ -76,7 +76,7 @@ impl State {
             }
         }
         self.arrive(Msg::new(task), scope, false);
-        self.call_touched(scope);
+        self.admit_touched(scope);
         Ok(())
     }
 

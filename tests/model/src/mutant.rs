@@ -120,16 +120,16 @@ pub enum Mutant {
     DrainCountsFailure,
     /// An outcome of an earlier attempt replaces the message of the next one (rule 22).
     OldOutcomeRewrites,
-    /// A script calls a task although no place is free.
-    CallsPastTheLimit,
-    /// A script calls a task before its rate allows it.
-    CallsBeforeItsTime,
-    /// No script calls the next task when a place is free.
-    FreedCallsNone,
+    /// A script admits a task although no place is free.
+    AdmitsPastTheLimit,
+    /// A script admits a task before its rate allows it.
+    AdmitsBeforeItsTime,
+    /// No script admits the next task when a place is free.
+    FreedAdmitsNone,
     /// No scheduler looks at limits that are due.
     LooksNeverAgain,
-    /// A cancelled task that waits for its limit is called as it is.
-    CallIgnoresCancel,
+    /// A cancelled task that waits for its limit is admitted as it is.
+    AdmissionIgnoresCancel,
     /// `promote` puts a due message past its limit.
     PromotePassesTheLimit,
     /// A retry keeps the place of the attempt before.
@@ -144,7 +144,7 @@ pub enum Mutant {
     MoveKeepsPlace,
     /// `reclaim` keeps the place of what it returns.
     ReclaimKeepsPlace,
-    /// `cancel` condemns a called message and keeps its place.
+    /// `cancel` condemns an admitted message and keeps its place.
     CancelKeepsPlace,
     /// A message from a BLMOVE does not pay for its rate when an exchange adopts it.
     AdoptDoesNotPay,
@@ -234,11 +234,11 @@ pub const ALL: [Mutant; 84] = [
     Mutant::SnoozeCountsFailure,
     Mutant::DrainCountsFailure,
     Mutant::OldOutcomeRewrites,
-    Mutant::CallsPastTheLimit,
-    Mutant::CallsBeforeItsTime,
-    Mutant::FreedCallsNone,
+    Mutant::AdmitsPastTheLimit,
+    Mutant::AdmitsBeforeItsTime,
+    Mutant::FreedAdmitsNone,
     Mutant::LooksNeverAgain,
-    Mutant::CallIgnoresCancel,
+    Mutant::AdmissionIgnoresCancel,
     Mutant::PromotePassesTheLimit,
     Mutant::RetryKeepsPlace,
     Mutant::ReleaseKeepsPlace,

@@ -69,12 +69,12 @@ pub enum Violation {
     EffectTwice,
     /// A snooze or a drain was counted as a failure, or not at all.
     CountedAsFailure,
-    /// More tasks with one limit are called than it allows.
+    /// More tasks with one limit are admitted than it allows.
     LimitExceeded,
-    /// A place belongs to no message, or a called message has none.
+    /// A place belongs to no message, or an admitted message has none.
     PlacesDiffer,
     /// A task waits for its limit, and nothing will call it.
-    CalledByNone,
+    AdmittedByNone,
     /// More tasks were handed out in a tick than the rate allows.
     RateExceeded,
     /// The model contradicts itself.
@@ -114,7 +114,7 @@ pub const ALL: [Violation; 33] = [
     Violation::CountedAsFailure,
     Violation::LimitExceeded,
     Violation::PlacesDiffer,
-    Violation::CalledByNone,
+    Violation::AdmittedByNone,
     Violation::RateExceeded,
 ];
 

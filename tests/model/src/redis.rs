@@ -117,7 +117,7 @@ impl State {
         if let Some(new) = new {
             self.consumers[new as usize].score = Score::Alive(LEASE);
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         self.guard(scope);
         Ok(Reply::Opened(Some(holds)))
     }
@@ -148,7 +148,7 @@ impl State {
         for (message, outcome) in settled.iter().zip(outcomes.into_iter().flatten()) {
             self.settle(scope, id, message, outcome, older)?;
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         let mut claimed = List::EMPTY;
         if scope.is(Mutant::AdoptedIsHandedOut) {
             claimed = adopted;
@@ -167,7 +167,7 @@ impl State {
             self.count_hand_out(scope, message)?;
             claimed.push(message);
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         let priority = |m: Msg| scope.priorities[m.task()];
         let best_left = self.prioritized.iter().chain(self.pending.iter()).map(priority).max();
         if claim > 0 && !suspects && claimed.iter().any(|m| Some(priority(m)) < best_left) {
@@ -207,7 +207,7 @@ impl State {
             }
             self.consumers[id].score = Score::Tombstone;
             self.adopt(scope, id, false)?;
-            self.call_touched(scope);
+            self.admit_touched(scope);
             let claimed = self.consumers[id].claimed;
             if !self.consumers[id].lost && (!claimed.is_empty() || self.has_living_owner(id)) {
                 return Err(Violation::HealthyWorkerRescued);
@@ -253,7 +253,7 @@ impl State {
             }
             self.leaves(message);
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         self.guard(scope);
         Ok(())
     }
@@ -283,7 +283,7 @@ impl State {
             self.arrive(returned, scope, true);
             self.leaves(message);
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         self.guard(scope);
         Ok(())
     }
@@ -299,7 +299,7 @@ impl State {
                 self.arrive(due, scope, false);
             }
         }
-        self.call_touched(scope);
+        self.admit_touched(scope);
         if !scope.is(Mutant::PromoteDoesNotGuard) {
             self.guard(scope);
         }

@@ -126,11 +126,11 @@ caught! {
     a_snooze_counts_as_a_failure: SnoozeCountsFailure in SNOOZING => CountedAsFailure;
     a_drain_counts_as_a_failure: DrainCountsFailure in Scope::one("drain", &[Fault::Drain]) => CountedAsFailure;
     an_old_outcome_replaces_a_message: OldOutcomeRewrites in Scope::snoozing("snoozing, broken", &[Fault::Break]) => CountedAsFailure;
-    a_task_is_called_past_the_limit: CallsPastTheLimit in LIMITED => LimitExceeded;
-    a_task_is_called_before_its_time: CallsBeforeItsTime in RATE => RateExceeded;
-    a_free_place_calls_none: FreedCallsNone in LIMITED => CalledByNone;
+    a_task_is_admitted_past_the_limit: AdmitsPastTheLimit in LIMITED => LimitExceeded;
+    a_task_is_admitted_before_its_time: AdmitsBeforeItsTime in RATE => RateExceeded;
+    a_free_place_admits_none: FreedAdmitsNone in LIMITED => AdmittedByNone;
     limits_that_are_due_are_left_alone: LooksNeverAgain in RATE => NeverEnds;
-    a_call_ignores_a_cancel: CallIgnoresCancel in Scope { cancels: [true; 2], has_long_lists: true, ..LIMITED } => CancelledWaits;
+    an_admission_ignores_a_cancel: AdmissionIgnoresCancel in Scope { cancels: [true; 2], has_long_lists: true, ..LIMITED } => CancelledWaits;
     promote_passes_the_limit: PromotePassesTheLimit in LIMITED => PlacesDiffer;
     a_retry_keeps_the_place: RetryKeepsPlace in LIMITED => PlacesDiffer;
     a_release_keeps_the_place: ReleaseKeepsPlace in Scope { slots: 1, ahead: 2, workers: 1, ..Scope::limited("limited, drained", &[Fault::Drain]) } => PlacesDiffer;

@@ -87,7 +87,7 @@ OUT_OF_A_LIST = {
     # A condemned message is in its place; or it has ended.
     ("LREM", "list"): ["cancel.lua", "lib/removal.lua"],
     ("ZREM", "zset"): ["lib/removal.lua"],
-    # Called, at its new place by then. The others ask for the right, and remove nothing.
+    # Admitted, at its new place by then. The others ask for the right, and remove nothing.
     ("RPOP", "line"): ["lib/limit.lua", "lib/limit.lua"],
     ("RPOP", "LINE .. head.digest"): ["lib/limit.lua"],
     # A condemned message that waited in a line.
@@ -125,7 +125,7 @@ ARRIVALS = {
     "arrive(delayed, true)": ["cancel.lua"],
     "arrive(limited[i], false)": ["tick.lua"],
 }
-# Past the limit of a message: those that are known to have none, and those that were called.
+# Past the limit of a message: those that are known to have none, and those that were admitted.
 PAST_THE_LIMIT = {
     "arrivals().arrive(message, returns)": ["lib/limit.lua"],
     "arrivals().arrive(ready[i], true)": ["lib/limit.lua"],
@@ -153,13 +153,13 @@ HANDED = {
     "limits().handed(t, m)": ["open.lua"],
 }
 # A script that can touch a limit ends with this.
-CALLS_TOUCHED = {
-    "limits_made.call_touched(t)": [
+ADMITS_TOUCHED = {
+    "limits_made.admit_touched(t)": [
         *("bury.lua", "cancel.lua", "delete.lua", "exchange.lua", "exchange.lua"),
         *("mend_limits.lua", "move.lua", "open.lua", "promote.lua", "requeue.lua"),
     ],
-    "limits_made.call_touched(now())": ["reclaim.lua"],
-    "limits().call_touched(t)": ["enqueue_unique.lua", "tick.lua"],
+    "limits_made.admit_touched(now())": ["reclaim.lua"],
+    "limits().admit_touched(t)": ["enqueue_unique.lua", "tick.lua"],
 }
 # A script that can bring something to the front of pending, or take from it, ends with this.
 GUARDS = {
@@ -363,8 +363,8 @@ def test_every_way_through_a_limit_is_listed() -> None:
     assert found("limited.wait") | found("limits().wait") == INTO_A_LINE
     assert found("limited.leave") | found("limits().leave") == LEAVES
     assert found("limited.handed") | found("limits().handed") == HANDED
-    calls = found("limits_made.call_touched") | found("limits().call_touched")
-    assert calls == CALLS_TOUCHED
+    calls = found("limits_made.admit_touched") | found("limits().admit_touched")
+    assert calls == ADMITS_TOUCHED
 
 
 def test_the_index_of_groups_follows_the_dead_set() -> None:

@@ -63,7 +63,7 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
 
 def _purge(client: RedisClient, queue: str, place: Place, outcome: Counter[str]) -> Iterator[int]:
     look = _look_dead if place == "dead" else _look_waiting
-    # First: each end of a task with a limit calls the next one of its line to the others.
+    # First: each end of a task with a limit admits the next one of its line to the others.
     lines_of_limits = _lines(client, queue) if place == "waiting" else ()
     for source in chain(lines_of_limits, _sources(client, queue, place)):
         left, size = _length(client, source), 10

@@ -122,7 +122,7 @@ fn plan_exchange(conversation: &mut Conversation, turn: &mut Turn, others: Other
     let wanted = if may_ask { room.wanted() } else { 0 };
     let claim = wanted > 0 && open.maybe_more && room.is_low();
     // Rule 16: the exchange puts the next task with a priority where other workers wait for it.
-    // Rule 24: it pays for the rate of one with a limit, so that the next one can be called.
+    // Rule 24: it pays for the rate of one with a limit, so that the next one can be admitted.
     let notes = q.notes.due().is_some_and(|due| now >= due);
     let wakes_others = open.took_ranked.is_some();
     let counts = q.measures.due().is_some_and(|due| now >= due);

@@ -23,7 +23,7 @@ if ends > 0 then
   redis.pcall('HINCRBY', SWEEP, 'lost', 1)
   adopt(t)
   if limits_made then
-    limits_made.call_touched(t)
+    limits_made.admit_touched(t)
     arrivals().guard_front()
   end
 end

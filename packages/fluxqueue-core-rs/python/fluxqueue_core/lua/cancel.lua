@@ -78,7 +78,7 @@ end
 
 -- Ends the call for a task that waited. Its place in a limit is free.
 local function answer_cancelled()
-  if limits_made then limits_made.call_touched(t) end
+  if limits_made then limits_made.admit_touched(t) end
   arrivals().guard()
   if #kept > 0 then tell_kept() end
   return {'cancelled'}

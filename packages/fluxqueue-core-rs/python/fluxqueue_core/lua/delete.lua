@@ -49,7 +49,7 @@ for i = 1, #ARGV, 4 do
     effects = nil
   end
 end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 -- The head of `pending` may have been one of them.
 arrivals().guard()
 if #kept > 0 then tell_kept() end

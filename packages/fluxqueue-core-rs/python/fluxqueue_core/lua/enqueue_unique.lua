@@ -158,7 +158,7 @@ local function enqueue()
   end
   if silent > 0 then redis.call('HINCRBY', STATS, 'cancelled', silent) end
   if #limited > 0 then
-    limits().call_touched(t)
+    limits().admit_touched(t)
     arrivals().guard_front()
   end
 end

@@ -56,7 +56,7 @@ local paused = seldom > 0 and redis.call('EXISTS', PAUSED) or 0
 any_cancelled = seldom > paused and redis.call('EXISTS', CANCELLED) == 1
 adopt(t, grace)
 settle(t, 7, ARGV[5] == '1', watch and #ARGV - 4 or #ARGV)
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 local ranked = arrivals_made and arrivals_made.has_ranked or seldom > 0 and redis.call('EXISTS', PRIORITIZED) == 1
 local suspects = redis.call('LLEN', SUSPECTS)
 local claimed, more = {}, false
@@ -65,9 +65,9 @@ if limit > 0 and paused == 0 then
   claimed, more = claim(t, source, limit, grace, ranked and source == PENDING and arrivals())
 end
 if limits_made then
-  -- The claimed messages have paid, so others of their keys may be called.
+  -- The claimed messages have paid, so others of their keys may be admitted.
   if arrivals_made then arrivals_made.claimed() end
-  limits_made.call_touched(t)
+  limits_made.admit_touched(t)
   ranked = ranked or arrivals_made and arrivals_made.has_ranked
 end
 if ranked then arrivals().guard() end

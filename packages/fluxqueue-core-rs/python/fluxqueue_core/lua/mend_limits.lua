@@ -1,4 +1,4 @@
--- mend_limits: frees places that no message has any more, and calls the next messages of their keys.
+-- mend_limits: frees places that no message has any more, and admits the next messages of their keys.
 --
 -- ARGV 1       ms after which a place is looked at
 --      2...    the digests to look at (100 at most)
@@ -43,7 +43,7 @@ end
 
 for i = 2, #ARGV do
   local places = before .. 'limit:places:' .. ARGV[i]
-  -- Negative: it was called, and not handed out since.
+  -- Negative: it was admitted, and not handed out since.
   for _, range in ipairs({{'-inf', -1, true}, {0, t - age, false}}) do
     local found = redis.call('ZRANGEBYSCORE', places, range[1], range[2], 'WITHSCORES', 'LIMIT', 0, 100)
     for j = 1, #found, 2 do
@@ -56,6 +56,6 @@ for i = 2, #ARGV do
   end
   limits().touch(ARGV[i])
 end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 arrivals().guard_front()
 return freed

@@ -42,7 +42,7 @@ for i = 1, #ARGV, 4 do
   end
   if not is_effect then effects = nil end
 end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 arrivals().guard_front()
 if sent > 0 then redis.call('HINCRBY', STATS, 'rescued', sent) end
 if #kept > 0 then tell_kept() end

@@ -62,7 +62,7 @@ for i = 1, olds do
   if ends >= 0 then redis.call('ZADD', CONSUMERS, -t, old) end
   redis.pcall('HDEL', WORKERS, old)
 end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 -- Always: the worker may have taken the head of `pending` before its connection broke.
 arrivals().guard()
 if new ~= '' then

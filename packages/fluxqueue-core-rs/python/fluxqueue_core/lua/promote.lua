@@ -57,7 +57,7 @@ while moved < limit and bytes < MOST_BYTES do
 end
 local has_limits = seldom and redis.call('EXISTS', DUE_LIMITS) == 1
 if has_limits then limits().look_again(t) end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 -- A worker that took the head of `pending` may be lost: then this mends it.
 if seldom or limits_made or arrivals_made and arrivals_made.has_ranked then arrivals().guard() end
 local first = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')

@@ -32,6 +32,6 @@ if moved == 0 and ends < 0 and now() + ends > tonumber(ARGV[2])
   redis.call('ZREM', CONSUMERS, id)
   redis.pcall('HDEL', WORKERS, id) -- bury of an earlier version did not
 end
-if limits_made then limits_made.call_touched(now()) end
+if limits_made then limits_made.admit_touched(now()) end
 arrivals().guard_front()
 return moved

@@ -69,7 +69,7 @@ for i = 1, #ARGV, 5 do
   local entry, died, digest, message, result = unpack(ARGV, i, i + 4)
   replies[#replies + 1] = entry == '' and hasten(message) or requeue(entry, died, digest, message, result)
 end
-if limits_made then limits_made.call_touched(t) end
+if limits_made then limits_made.admit_touched(t) end
 arrivals().guard()
 if requeued > 0 then redis.call('HINCRBY', STATS, 'requeued', requeued) end
 return replies

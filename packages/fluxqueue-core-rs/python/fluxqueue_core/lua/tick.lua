@@ -193,7 +193,7 @@ if #gone > 0 then
   redis.call('HDEL', PERIODIC_RUNS, unpack(gone))
 end
 if #limited > 0 then
-  limits().call_touched(t)
+  limits().admit_touched(t)
   arrivals().guard_front()
 end
 return {t, changed, differing, busy}

@@ -7,24 +7,24 @@
 -- name, if there is one, replaces the numbers of all its messages.
 --
 --   limit:line:<digest>    the messages that wait for a place or for their time; out at the right
---   limit:places:<digest>  field -> -ms: called, waits in a list; ms: handed out
+--   limit:places:<digest>  field -> -ms: admitted, waits in a list; ms: handed out
 --   limits                 digest -> when to look again (ms); `<name>:<cursor>`: its rule has changed
 --   limits:tat             digest -> when all that was handed out is paid for (µs)
 --   limits:texts           digest -> what it stands for; exists while it has a line or places
 --   limits:rules           o<name>: of an operator; d<name>: of a worker's code
 --
 -- Rule 23: a message gets its place before a worker can take it, because BLMOVE hands out without
--- asking. Each way out frees the place, and the script calls the next messages of the key when it
--- ends. Those called go to the end of their list, so no key delays another.
+-- asking. Each way out frees the place, and the script admits the next messages of the key when it
+-- ends. They go to the end of their list, so no key delays another.
 --
 -- The keys are not in KEYS: they are in the hash slot of the queue.
 --
 -- Why: docs/decisions/0150-a-limited-task-gets-its-place-before-a-worker.md
--- Why: docs/decisions/0151-a-called-task-goes-to-the-end-of-its-list.md
+-- Why: docs/decisions/0151-an-admitted-task-goes-to-the-end-of-its-list.md
 -- Why: docs/decisions/0152-a-rate-is-paid-when-a-task-is-handed-out.md
 
 -- The most that one call of a script takes from one line.
-local MOST_CALLED, MOST_CALLED_BYTES = 250, 262144
+local MOST_ADMITTED, MOST_ADMITTED_BYTES = 250, 262144
 -- The digests that one call of `look_again` looks at, and the texts that it passes for a rule.
 local MOST_DUE, MOST_PASSED = 100, 500
 
@@ -169,21 +169,21 @@ local function limits()
     return condemning().cancelled(condemning().expired(t, message))
   end
 
-  -- Whether no more may be called until one has left, or a reserved one has paid: the script that
-  -- does this calls again.
+  -- Whether no more may be admitted until one has left, or a reserved one has paid: the script that
+  -- does this admits again.
   local function is_full(numbers, taken, reserved)
     return numbers.most > 0 and taken >= numbers.most or numbers.period > 0 and reserved >= numbers.burst
   end
 
-  -- How many messages of the line's head may be called, and as what; when to look again (ms; nil:
-  -- what frees a place, or is handed out, calls); whether the line ends with them.
+  -- Which messages of the line's head may be admitted, condemned or not; their fields; when to look
+  -- again (ms; nil: what frees a place, or is handed out, admits); whether the line ends with them.
   local function choose(t, digest)
     local ready, fields, bytes = {}, {}, 0
     local taken, reserved
     while true do
       local message = redis.call('LINDEX', LINE .. digest, -1 - #ready)
       if not message then return ready, fields, nil, true end
-      if #ready >= MOST_CALLED or bytes >= MOST_CALLED_BYTES then return ready, fields, t, false end
+      if #ready >= MOST_ADMITTED or bytes >= MOST_ADMITTED_BYTES then return ready, fields, t, false end
       local head = read(message)
       local as, is_last = condemned(t, message, head), false
       if head and as == message then
@@ -212,7 +212,7 @@ local function limits()
     end
   end
 
-  -- Puts the called messages to where they wait for a worker, before they leave the line. Those
+  -- Puts the admitted messages where they wait for a worker, before they leave the line. Those
   -- that have returned go to the front, and so do the condemned ones, which hold no place.
   local function put(ready, returned)
     for i = #ready, 1, -1 do
@@ -223,7 +223,7 @@ local function limits()
     end
   end
 
-  -- Moves the called messages out of the line, if all of them go to the end of their list. Returns
+  -- Moves the admitted messages out of the line, if all of them go to the end of their list. Returns
   -- how many have moved, and why not all.
   local function move(line, ready)
     for i = 1, #ready do
@@ -242,8 +242,8 @@ local function limits()
     return true
   end
 
-  -- Calls these messages, each with its place.
-  local function let_go(t, digest, ready, fields, returned)
+  -- Admits these messages, each with its place.
+  local function admit(t, digest, ready, fields, returned)
     local line, places, is_usual = LINE .. digest, PLACES .. digest, are_usual(ready, fields, returned)
     if not is_usual then
       arrivals().expect(ready)
@@ -285,10 +285,10 @@ local function limits()
     redis.call('HDEL', TEXTS, digest)
   end
 
-  -- Calls the next messages of a key.
-  local function call(t, digest, returned)
+  -- Admits the next messages of a key.
+  local function admit_next(t, digest, returned)
     local ready, fields, due, is_all = choose(t, digest)
-    if #ready > 0 then let_go(t, digest, ready, fields, returned) end
+    if #ready > 0 then admit(t, digest, ready, fields, returned) end
     if not due and is_all and #fields == 0 and redis.call('EXISTS', PLACES .. digest) == 0 then
       forget(digest)
     else
@@ -296,13 +296,13 @@ local function limits()
     end
   end
 
-  -- Calls the next messages of all keys that this call has touched. A script does this once its
+  -- Admits the next messages of all keys that this call has touched. A script does this once its
   -- messages are at their new places.
-  function self.call_touched(t)
+  function self.admit_touched(t)
     if any_cancelled == nil then any_cancelled = redis.call('EXISTS', CANCELLED) == 1 end
     local digests, returned = order, touched
     order, touched = {}, {}
-    for i = 1, #digests do call(t, digests[i], returned[digests[i]]) end
+    for i = 1, #digests do admit_next(t, digests[i], returned[digests[i]]) end
     -- For people: the length of all lines would be one command for each key.
     if more_in_line ~= 0 then redis.call('HINCRBY', STATS, 'in_line', more_in_line) end
     more_in_line = 0
@@ -317,7 +317,7 @@ local function limits()
     if is_last or scanned[1] ~= cursor then redis.call('ZREM', LIMITS, member) end
   end
 
-  -- Touches the keys of which one may be called by now.
+  -- Touches the keys of which one may be admitted by now.
   function self.look_again(t)
     has_due = true
     for round = 1, 2 do
