@@ -59,47 +59,55 @@ struct Source {
     body: &'static str,
 }
 
+macro_rules! part {
+    ($name:literal) => {
+        include_str!(concat!("../python/fluxqueue_core/lua/lib/", $name, ".lua"))
+    };
+}
+
+/// `limits` stands for the parts with which a script keeps limits.
 macro_rules! scripts {
-    ($($name:literal takes $takes:ident, made of $($part:literal)*;)*) => {
+    ($($name:literal takes $takes:ident, made of $($part:literal)* $(limits $($later:literal)*)?;)*) => {
         const SCRIPTS: &[Source] = &[$(Source {
             name: $name,
             takes: Takes::$takes,
-            parts: &[$(include_str!(concat!("../python/fluxqueue_core/lua/lib/", $part, ".lua"))),*],
+            parts: &[
+                $(part!($part),)*
+                $(
+                    part!("lock"), part!("condemn"), part!("arrive"),
+                    part!("limit_numbers"), part!("limit_admission"), part!("limit_times"), part!("limit"),
+                    $(part!($later)),*
+                )?
+            ],
             body: include_str!(concat!("../python/fluxqueue_core/lua/", $name, ".lua")),
         }),*];
     };
 }
 
 scripts! {
-    "open" takes Lives, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
-    "exchange" takes Consumer, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead"
-        "result" "finish" "newer" "hold" "settle" "claim" "watch";
+    "open" takes Lives, made of "keys" "clock" "message" "prefix" limits;
+    "exchange" takes Consumer, made of "keys" "clock" "message" "prefix" limits "dead" "result" "finish" "newer" "hold" "settle"
+        "claim" "watch";
     "sweep" takes Queue, made of "keys" "clock";
-    "bury" takes Life, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead" "result"
-        "finish" "newer" "hold";
-    "move" takes Consumer, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "dead" "result"
-        "finish";
-    "reclaim" takes Life, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
-    "promote" takes Promote, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
-    "trim_dead" takes Trim, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "stale"
-        "groups";
-    "requeue" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups" "dead";
-    "delete" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups" "dead"
-        "result" "finish" "removal";
-    "transfer" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit" "groups"
-        "removal";
+    "bury" takes Life, made of "keys" "clock" "message" "prefix" limits "dead" "result" "finish" "newer" "hold";
+    "move" takes Consumer, made of "keys" "clock" "message" "prefix" limits "dead" "result" "finish";
+    "reclaim" takes Life, made of "keys" "clock" "message" "prefix" limits;
+    "promote" takes Promote, made of "keys" "clock" "message" "prefix" limits;
+    "trim_dead" takes Trim, made of "keys" "clock" "message" "prefix" limits "stale" "groups";
+    "requeue" takes Queue, made of "keys" "clock" "message" "prefix" limits "groups" "dead";
+    "delete" takes Queue, made of "keys" "clock" "message" "prefix" limits "groups" "dead" "result" "finish" "removal";
+    "transfer" takes Queue, made of "keys" "clock" "message" "prefix" limits "groups" "removal";
     "group_dead" takes Queue, made of "keys" "clock" "message" "prefix" "groups";
     "operate" takes Queue, made of "keys" "message" "prefix";
     "find" takes Caller, made of "keys" "message" "prefix";
     "search" takes Caller, made of "keys" "message" "prefix";
-    "mend_limits" takes Queue, made of "keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
+    "mend_limits" takes Queue, made of "keys" "clock" "message" "prefix" limits;
     "limit_rules" takes Rules, made of "clock";
-    "cancel" takes Caller, made of "keys" "clock" "message" "prefix" "result" "lock" "condemn" "arrive" "limit";
-    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit";
+    "cancel" takes Caller, made of "keys" "clock" "message" "prefix" "result" limits;
+    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "prefix" limits;
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
-    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "prefix" "lock" "condemn" "arrive" "limit"
-        "expiry";
+    "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "prefix" limits "expiry";
 }
 
 /// The names of all scripts.

@@ -61,7 +61,7 @@ TO_A_LIST = {
     ("RPUSH", "LINE .. digest"): ["lib/limit.lua"],
     ("LPUSH", "LINE .. digest"): ["lib/limit.lua"],
     # From there to the end of its list. The other one asks for the right: no list has this name.
-    ("LMOVE", "line"): ["lib/limit.lua"],
+    ("LMOVE", "line"): ["lib/limit_admission.lua"],
     ("LMOVE", "LINE"): ["lib/limit.lua"],
     # The inbox of a tombstone.
     ("LMOVE", "OWN_INBOX"): ["reclaim.lua"],
@@ -88,7 +88,7 @@ OUT_OF_A_LIST = {
     ("LREM", "list"): ["cancel.lua", "lib/removal.lua"],
     ("ZREM", "zset"): ["lib/removal.lua"],
     # Admitted, at its new place by then. The others ask for the right, and remove nothing.
-    ("RPOP", "line"): ["lib/limit.lua", "lib/limit.lua"],
+    ("RPOP", "line"): ["lib/limit_admission.lua", "lib/limit_admission.lua"],
     ("RPOP", "LINE .. head.digest"): ["lib/limit.lua"],
     # A condemned message that waited in a line.
     ("LREM", "line"): ["cancel.lua"],
@@ -128,8 +128,8 @@ ARRIVALS = {
 # Past the limit of a message: those that are known to have none, and those that were admitted.
 PAST_THE_LIMIT = {
     "arrivals().arrive(message, returns)": ["lib/limit.lua"],
-    "arrivals().arrive(ready[i], true)": ["lib/limit.lua"],
-    "arrivals().arrive(ready[i], false, true)": ["lib/limit.lua"],
+    "arrivals().arrive(ready[i], true)": ["lib/limit_admission.lua"],
+    "arrivals().arrive(ready[i], false, true)": ["lib/limit_admission.lua"],
     "arrivals().arrive(ranked[i], false)": ["enqueue.lua", "enqueue_unique.lua", "tick.lua"],
 }
 # Into the line of a limit.
@@ -213,10 +213,10 @@ NUMBERS = {
 # Some of these ask for the right, and change nothing.
 LIMITS = {
     ("ZADD", "PLACES .. digest"): ["lib/limit.lua"],
-    ("ZADD", "places"): ["lib/limit.lua"],
+    ("ZADD", "places"): ["lib/limit_admission.lua"],
     ("ZREM", "PLACES .. digest"): ["lib/limit.lua"],
     ("ZREM", "PLACES .. head.digest"): ["lib/limit.lua"],
-    ("ZREM", "places"): ["lib/limit.lua", "mend_limits.lua"],
+    ("ZREM", "places"): ["lib/limit_admission.lua", "mend_limits.lua"],
 }
 # A result is kept by `finish`, and by `cancel` for a task that waits. The first of each asks for
 # the right, and writes nothing.
