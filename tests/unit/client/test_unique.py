@@ -142,7 +142,7 @@ def test_a_producer_without_the_code_declares_a_unique_task() -> None:
     assert app.declare("one", signature=signature, unique=("a",)).terms.unique == ("a",)
     with pytest.raises(ConfigurationError, match="names 'b'"):
         app.declare("one", signature=signature, unique=("b",))
-    # Without a signature, an argument that is passed by place has no name.
+    # Without a signature, an argument that is passed by position has no name.
     with pytest.raises(ConfigurationError, match="by signature="):
         app.declare("one", unique=("b",))
     assert app.declare("one", unique=True).terms.unique is True

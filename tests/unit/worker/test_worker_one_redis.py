@@ -11,7 +11,7 @@ import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_core import Settings
 from fluxqueue_worker.application import Application
-from fluxqueue_worker.one_redis import place
+from fluxqueue_worker.one_redis import redis_identity
 from fluxqueue_worker.task_loader import TasksError
 
 Load = Callable[..., Application]
@@ -88,7 +88,7 @@ def test_an_object_for_another_redis_and_other_queues_is_left_alone(load_app: Lo
 
 
 @pytest.mark.parametrize("other", ["'redis://ledger:2'", ""])
-def test_different_places_for_the_queues_of_one_worker_are_an_error(
+def test_different_redis_for_the_queues_of_one_worker_are_an_error(
     load_app: Load, other: str
 ) -> None:
     with pytest.raises(TasksError) as caught:
@@ -104,9 +104,9 @@ def test_different_places_for_the_queues_of_one_worker_are_an_error(
     assert servers(moved) == {"first": ("worker", 5), "second": ("worker", 5)}
 
 
-def test_the_same_place_has_several_spellings() -> None:
+def test_the_same_redis_has_several_spellings() -> None:
     def same(one: str, other: str) -> bool:
-        return place(Settings(one)) == place(Settings(other))
+        return redis_identity(Settings(one)) == redis_identity(Settings(other))
 
     assert same("redis://h", "redis://user:pw@h:6379/0?timeout=3")
     assert same("redis+sentinel://a,b/shop/1", "redis+sentinel://b,a:26379/shop?db=1")
@@ -134,8 +134,8 @@ LOCAL = [
 ]
 
 
-def test_the_names_of_this_machine_are_one_place(load_app: Load, tmp_path: Path) -> None:
-    assert len({place(Settings(url)) for url in LOCAL}) == 1
+def test_the_names_of_this_machine_are_one_redis(load_app: Load, tmp_path: Path) -> None:
+    assert len({redis_identity(Settings(url)) for url in LOCAL}) == 1
     # Without -r, such objects of one worker agree.
     application = load_app("'redis://localhost'", "'redis://[::1]:6379/0'", "-q", "*")
     assert application.settings.display_url == "redis://localhost:6379/0"
@@ -148,7 +148,7 @@ def test_the_names_of_this_machine_are_one_place(load_app: Load, tmp_path: Path)
     (tmp_path / "run").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "run")
     sockets = [Settings(f"unix://{tmp_path}/{name}/a.sock") for name in ("run", "link")]
-    assert len({place(settings) for settings in sockets}) == 1
+    assert len({redis_identity(settings) for settings in sockets}) == 1
 
 
 def test_only_one_process_of_a_worker_warns(load_app: Load, lines: Any) -> None:

@@ -64,14 +64,14 @@ def check_parameters(option: str, names: object, signature: inspect.Signature, t
     known = [p.name for p in parameters]
     kinds = {p.kind for p in parameters}
     by_name = inspect.Parameter.VAR_KEYWORD in kinds
-    by_place = inspect.Parameter.VAR_POSITIONAL in kinds
+    by_position = inspect.Parameter.VAR_POSITIONAL in kinds
     for name in named:
-        if name in known or (by_name and not by_place):
+        if name in known or (by_name and not by_position):
             continue
         text = f"task {task!r}: {option} names {name!r}, which is not a parameter"
         if by_name:
             raise ConfigurationError(
-                f"{text}: a call may pass it by place, where it has no name; name the parameters "
-                f"(of declare: by signature=...)"
+                f"{text}: a call may pass it by position, where it has no name; name the "
+                f"parameters (of declare: by signature=...)"
             )
         raise ConfigurationError(f"{text}; it has {', '.join(known) or 'none'}")

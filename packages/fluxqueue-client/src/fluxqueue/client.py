@@ -18,7 +18,7 @@ from .arguments_by_name import check_parameters
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .declared_limits import DeclaredLimits
-from .declaring import check_sent, check_task_and_queue, function_of, place, same_place
+from .declaring import check_sent, check_task_and_queue, function_of, qualified_name, same_def
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .errors import ConfigurationError
 from .functions import check_function
@@ -365,11 +365,11 @@ class FluxQueue:
         task = self._made(func, name, queue, terms, context_type, local_names)
         key = (task.queue, task.task_name)
         earlier = self._tasks.get(key)
-        if earlier is not None and not same_place(earlier.func, func):
+        if earlier is not None and not same_def(earlier.func, func):
             raise ConfigurationError(
                 f"queue {task.queue!r} has a task {task.task_name!r} already, "
-                f"{place(earlier.func)}, and {place(func)} can't have the same name; "
-                f"give one of them another name=... or queue=..."
+                f"{qualified_name(earlier.func)}, and {qualified_name(func)} can't have the same "
+                f"name; give one of them another name=... or queue=..."
             )
         self._tasks[key] = task
         return task

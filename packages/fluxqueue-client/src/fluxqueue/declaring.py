@@ -76,7 +76,7 @@ def check_task_and_queue(name: object, queue: object, decorator: str) -> None:
         raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
 
 
-def same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+def same_def(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     """Whether both functions are from one `def`, because a module was loaded twice.
 
     The same file is enough: it may run as `__main__`, and be imported under its name too.
@@ -89,7 +89,7 @@ def same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     )
 
 
-def place(func: Callable[..., Any]) -> str:
-    """The place of a function, for messages."""
+def qualified_name(func: Callable[..., Any]) -> str:
+    """The name of a function with its module, for messages."""
     func = inspect.unwrap(func)
     return f"{func.__module__}.{func.__qualname__}()"

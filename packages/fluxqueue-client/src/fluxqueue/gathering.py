@@ -63,10 +63,10 @@ def gather_results_sync(
     outcomes: dict[int, bytes | Exception | None] = {}
     deadline = monotonic() + timeout
     for settings, positions in _by_settings(all_handles):
-        places = [all_handles[position]._place() for position in positions]
+        refs = [all_handles[position]._ref() for position in positions]
         # A timeout of 0 looks once, which Redis may take a while to answer.
         left = max(0.0, deadline - monotonic()) if timeout > 0 else settings.timeout
-        looks = wait(settings, places, left, once=not timeout > 0)
+        looks = wait(settings, refs, left, once=not timeout > 0)
         outcomes.update(zip(positions, looks, strict=True))
     for position, handle in enumerate(all_handles):
         found.append(_value(handle, outcomes[position], timeout))
@@ -109,10 +109,10 @@ async def gather_results(
     try:
         for settings, positions in _by_settings(all_handles):
             waits = of_loop(settings)
-            places = [all_handles[position]._place() for position in positions]
+            refs = [all_handles[position]._ref() for position in positions]
             until, left = ("outcome", timeout) if timeout > 0 else ("look", settings.timeout)
             longest = max(longest, left)
-            groups.append((positions, waits, waits.begin_group(places, until)))
+            groups.append((positions, waits, waits.begin_group(refs, until)))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest):
                 for _, _, group in groups:
@@ -157,10 +157,9 @@ def _by_settings(handles: list[TaskHandle[Any]]) -> Iterable[tuple[Settings, lis
 def _value(handle: TaskHandle[Any], outcome: bytes | Exception | None, timeout: float) -> Any:
     """The result, or the exception to raise, marked by `_Raised`."""
     if not outcome or is_report(outcome):
-        from .waiting import Place, timed_out
+        from .waiting import timed_out
 
-        place = Place(handle.queue, handle.id)
-        return _Raised(timed_out(handle._broker.settings, place, timeout))
+        return _Raised(timed_out(handle._broker.settings, handle._ref(), timeout))
     try:
         return handle._value(outcome)
     except Exception as error:  # noqa: BLE001 - raised or returned below

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .broker import Broker
     from .return_value import ReturnValue
-    from .waiting import Place
+    from .waiting import TaskRef
 
 R = TypeVar("R", covariant=True)
 
@@ -96,11 +96,11 @@ class TaskHandle(Generic[R]):
         warn_of_blocked_wait(f"{self._where}: ", "the task has ended", "handle.result_async(...)")
         settings = self._broker.settings
         if timeout > 0:
-            [found] = wait(settings, [self._place()], timeout)
+            [found] = wait(settings, [self._ref()], timeout)
         else:
-            [found] = wait(settings, [self._place()], settings.timeout, once=True)
+            [found] = wait(settings, [self._ref()], settings.timeout, once=True)
         if not found or is_report(found):
-            raise timed_out(settings, self._place(), timeout)
+            raise timed_out(settings, self._ref(), timeout)
         return self._value(found)
 
     @_awaited("its result was not read", "result")
@@ -116,13 +116,13 @@ class TaskHandle(Generic[R]):
         until, limit_seconds = ("outcome", timeout) if timeout > 0 else ("look", settings.timeout)
         try:
             async with asyncio.timeout(limit_seconds) as limit:
-                found = await of_loop(settings).wait(self._place(), until)
+                found = await of_loop(settings).wait(self._ref(), until)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise timed_out(settings, self._place(), timeout) from None
+            raise timed_out(settings, self._ref(), timeout) from None
         if not found or is_report(found):
-            raise timed_out(settings, self._place(), timeout)
+            raise timed_out(settings, self._ref(), timeout)
         return self._value(found)
 
     def status(self) -> str:
@@ -165,7 +165,7 @@ class TaskHandle(Generic[R]):
         settings = self._broker.settings
         try:
             async with asyncio.timeout(settings.timeout) as limit:
-                found = await of_loop(settings).wait(self._place(), "look")
+                found = await of_loop(settings).wait(self._ref(), "look")
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -191,7 +191,7 @@ class TaskHandle(Generic[R]):
         from .waiting_async import of_loop
 
         self._check(in_worker, DEFAULT_TIMEOUT)
-        reports = of_loop(self._broker.settings).watch(self._place())
+        reports = of_loop(self._broker.settings).watch(self._ref())
         try:
             async for report in reports:
                 if (progress := self._progress(report)) is not None:
@@ -210,7 +210,7 @@ class TaskHandle(Generic[R]):
 
         self._check_kept()
         settings = self._broker.settings
-        [found] = wait(settings, [self._place()], settings.timeout, once=True)
+        [found] = wait(settings, [self._ref()], settings.timeout, once=True)
         if found is None:
             raise self._unavailable()
         if isinstance(found, Exception):
@@ -222,16 +222,16 @@ class TaskHandle(Generic[R]):
         from .waiting import timed_out
 
         settings = self._broker.settings
-        return BrokerUnavailable(str(timed_out(settings, self._place(), settings.timeout)))
+        return BrokerUnavailable(str(timed_out(settings, self._ref(), settings.timeout)))
 
     @property
     def _where(self) -> str:
         return f"task {self.id} (queue {self.queue!r})"
 
-    def _place(self) -> Place:
-        from .waiting import Place
+    def _ref(self) -> TaskRef:
+        from .waiting import TaskRef
 
-        return Place(self.queue, self.id)
+        return TaskRef(self.queue, self.id)
 
     def _check(self, in_worker: bool, timeout: object) -> None:
         from .option_checks import LONGEST_TIMEOUT, is_number, shown_number
@@ -313,8 +313,8 @@ class TaskHandle(Generic[R]):
         from .unpickled_handle import unpickled
 
         settings = self._broker.settings
-        place = settings.display_url, settings.namespace
-        return unpickled, (type(self), self.id, self.queue, self._returned, self._keeps, *place)
+        redis = settings.display_url, settings.namespace
+        return unpickled, (type(self), self.id, self.queue, self._returned, self._keeps, *redis)
 
     def __copy__(self) -> TaskHandle[R]:
         return self

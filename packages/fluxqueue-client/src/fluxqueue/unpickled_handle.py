@@ -24,7 +24,7 @@ def unpickled(
     address: str,
     namespace: str,
 ) -> Any:
-    """Returns the handle. Pickles name this function: keep its place and its arguments.
+    """Returns the handle. Pickles name this function: keep its module, its name and its arguments.
 
     Args:
         kind: the class of the handle.

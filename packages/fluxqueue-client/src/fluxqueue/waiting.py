@@ -20,8 +20,8 @@ from .errors import ResultTimeout
 _listeners: dict[tuple[int, str, float, float], ResultListener] = {}
 
 
-class Place(NamedTuple):
-    """Where a task is: its queue and its id."""
+class TaskRef(NamedTuple):
+    """Which task is waited for: its queue and its id."""
 
     queue: str
     task_id: str
@@ -38,7 +38,7 @@ def listener(settings: Settings) -> ResultListener:
 
 
 def wait(
-    settings: Settings, places: Sequence[Place], timeout: float, once: bool = False
+    settings: Settings, tasks: Sequence[TaskRef], timeout: float, once: bool = False
 ) -> list[bytes | Exception | None]:
     """Waits until all tasks have ended, and blocks the thread.
 
@@ -52,14 +52,14 @@ def wait(
     """
     deadline = monotonic() + timeout
     mailbox = listener(settings).mailbox(has_fd=greenlets.are_used())
-    found: list[bytes | Exception | None] = [None] * len(places)
+    found: list[bytes | Exception | None] = [None] * len(tasks)
     tokens: dict[int, int] = {}
-    for queue, positions in by_queue(places).items():
+    for queue, positions in by_queue(tasks).items():
         first = len(tokens)
         tokens.update(enumerate(positions, first))
-        ids = [places[position].task_id for position in positions]
+        ids = [tasks[position].task_id for position in positions]
         mailbox.watch(settings.namespace, queue, ids, first, "look" if once else "outcome")
-    left = len(places)
+    left = len(tasks)
     while left:
         seconds = max(0.0, deadline - monotonic())
         if mailbox.fd is None:
@@ -74,14 +74,14 @@ def wait(
     return found
 
 
-def by_queue(places: Sequence[Place]) -> dict[str, list[int]]:
+def by_queue(tasks: Sequence[TaskRef]) -> dict[str, list[int]]:
     grouped: dict[str, list[int]] = {}
-    for position, place in enumerate(places):
-        grouped.setdefault(place.queue, []).append(position)
+    for position, task in enumerate(tasks):
+        grouped.setdefault(task.queue, []).append(position)
     return grouped
 
 
-def timed_out(settings: Settings, place: Place, timeout: float) -> ResultTimeout:
+def timed_out(settings: Settings, task: TaskRef, timeout: float) -> ResultTimeout:
     """Returns the error of a wait for which nothing came in time."""
     problem = listener(settings).problem
     if problem is not None:
@@ -91,7 +91,7 @@ def timed_out(settings: Settings, place: Place, timeout: float) -> ResultTimeout
             "; it is waiting or running, its result has expired, it was enqueued without "
             "result_ttl, or there is no such task"
         )
-    text = f"task {place.task_id} (queue {place.queue!r}): no result within {timeout:g} s{why}"
+    text = f"task {task.task_id} (queue {task.queue!r}): no result within {timeout:g} s{why}"
     error = ResultTimeout(text)
-    error.task_id, error.queue = place.task_id, place.queue
+    error.task_id, error.queue = task.task_id, task.queue
     return error

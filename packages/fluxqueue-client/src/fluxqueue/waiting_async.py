@@ -12,16 +12,16 @@ from collections.abc import AsyncGenerator, Sequence
 from fluxqueue_core import Settings
 
 from .progress import is_report
-from .waiting import Place, by_queue, listener
+from .waiting import TaskRef, by_queue, listener
 
 
 class _Wait:
     """One wait on an event loop."""
 
-    __slots__ = ("future", "has_news", "place", "report", "token", "until")
+    __slots__ = ("future", "has_news", "report", "task", "token", "until")
 
-    def __init__(self, place: Place, future: asyncio.Future[bytes], until: str) -> None:
-        self.place = place
+    def __init__(self, task: TaskRef, future: asyncio.Future[bytes], until: str) -> None:
+        self.task = task
         self.future = future
         self.until = until
         self.token: int | None = None
@@ -93,7 +93,7 @@ class LoopWaits:
         self._next = 0
         self._listens = False
 
-    async def wait(self, place: Place, until: str = "outcome") -> bytes:
+    async def wait(self, task: TaskRef, until: str = "outcome") -> bytes:
         """Returns the outcome of a task as JSON, when it has ended.
 
         Args:
@@ -102,20 +102,20 @@ class LoopWaits:
         Raises:
             BrokerError: Redis refuses to tell.
         """
-        wait = self._begin(place, until)
+        wait = self._begin(task, until)
         try:
             return await wait.future
         finally:
             self._end(wait)
 
-    async def watch(self, place: Place) -> AsyncGenerator[bytes, None]:
+    async def watch(self, task: TaskRef) -> AsyncGenerator[bytes, None]:
         """Yields the reports of progress of a task until it has ended: the last one at
         once, then each that arrives before the caller asks for the next.
 
         Raises:
             BrokerError: Redis refuses to tell.
         """
-        wait, last = self._begin(place, "reported"), None
+        wait, last = self._begin(task, "reported"), None
         news = wait.has_news
         assert news is not None
         wait.future.add_done_callback(lambda _: news.set())
@@ -135,19 +135,19 @@ class LoopWaits:
             wait.future.cancel()
             self._end(wait)
 
-    def begin_group(self, places: Sequence[Place], until: str) -> Group:
+    def begin_group(self, tasks: Sequence[TaskRef], until: str) -> Group:
         """Begins to wait for many tasks, one at least. Call `end_group` in the end.
 
         Args:
             until: as for `wait`.
         """
-        group = Group(len(places), self._next, asyncio.get_running_loop().create_future())
-        self._next += len(places)
+        group = Group(len(tasks), self._next, asyncio.get_running_loop().create_future())
+        self._next += len(tasks)
         self._listen()
-        for queue, positions in by_queue(places).items():
+        for queue, positions in by_queue(tasks).items():
             tokens = group.add(positions)
             self._waits.update(dict.fromkeys(tokens, group))
-            ids = [places[position].task_id for position in positions]
+            ids = [tasks[position].task_id for position in positions]
             try:
                 self._mailbox.watch(self._namespace, queue, ids, tokens.start, until)
             except Exception as error:  # noqa: BLE001 - the caller raises it
@@ -162,9 +162,9 @@ class LoopWaits:
             if self._waits.pop(token, None) is not None:
                 self._mailbox.forget(token)
 
-    def _begin(self, place: Place, until: str) -> _Wait:
+    def _begin(self, task: TaskRef, until: str) -> _Wait:
         loop = asyncio.get_running_loop()
-        wait = _Wait(place, loop.create_future(), until)
+        wait = _Wait(task, loop.create_future(), until)
         if not self._new:
             loop.call_soon(self._watch)
         self._new.append(wait)
@@ -179,12 +179,12 @@ class LoopWaits:
             self._send([wait for wait in new if wait.until == until], until)
 
     def _send(self, new: list[_Wait], until: str) -> None:
-        for queue, positions in by_queue([wait.place for wait in new]).items():
+        for queue, positions in by_queue([wait.task for wait in new]).items():
             first, self._next = self._next, self._next + len(positions)
             for token, position in enumerate(positions, first):
                 self._waits[token] = new[position]
                 new[position].token = token
-            ids = [new[position].place.task_id for position in positions]
+            ids = [new[position].task.task_id for position in positions]
             try:
                 self._mailbox.watch(self._namespace, queue, ids, first, until)
             except Exception as error:  # noqa: BLE001 - the waits raise it

@@ -10,7 +10,7 @@ from fluxqueue_core import dead_result, script_keys
 
 from .redis_client import Audit, RedisClient, ScriptCall
 
-# The place of the id in a message.
+# Where the id is in a message.
 _ID = slice(13, 49)
 # The error in the result of a deleted task.
 DELETED = "an operator has deleted the task"

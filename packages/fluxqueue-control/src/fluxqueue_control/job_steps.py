@@ -15,7 +15,7 @@ from .redis_client import RedisClient, ScriptCall
 _MOST_COMPARED = REACH
 # Bytes of messages in one call, about.
 _MOST_BYTES = 262_144
-# The place of the id in a message.
+# Where the id is in a message.
 _ID = slice(13, 49)
 
 

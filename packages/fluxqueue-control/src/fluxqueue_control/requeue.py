@@ -23,7 +23,7 @@ Verdict: TypeAlias = Literal["requeued", "absent", "expired", "held", "duplicate
 # Tasks and bytes that one call moves, about: two milliseconds of Redis.
 _BATCH = 75
 _MOST_BYTES = 262_144
-# The place of the id in a message.
+# Where the id is in a message.
 _ID = slice(13, 49)
 
 

@@ -131,19 +131,19 @@ pub fn dial_host(
     Ok((socket, addresses.len() - 1))
 }
 
-/// One of the servers that a URL leads to, or may lead to.
+/// A server to connect to: one of those that a URL leads to, or may lead to.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct DialTarget<'a> {
     /// The name and the port.
     pub node: &'a Node,
     /// The address, if it is known from another connection to the same server. It saves a lookup.
     pub address: Option<SocketAddr>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> DialTarget<'a> {
     /// A server whose addresses must be looked up.
-    pub fn new(node: &'a Node) -> Place<'a> {
-        Place { node, address: None }
+    pub fn new(node: &'a Node) -> DialTarget<'a> {
+        DialTarget { node, address: None }
     }
 }
 
@@ -151,13 +151,13 @@ impl<'a> Place<'a> {
 /// commands. An address that takes the connection and then says nothing gets a share of the time.
 fn reach<T>(
     config: &Config,
-    place: Place,
+    target: DialTarget,
     deadline: Instant,
     interrupt: &mut Interrupt,
     greet: impl Fn(Connection, Instant, &mut Interrupt) -> Result<T>,
 ) -> Result<T> {
-    let Node { host, port } = place.node;
-    let mut untried = match place.address {
+    let Node { host, port } = target.node;
+    let mut untried = match target.address {
         Some(address) => vec![address],
         None => lookup::addresses(host, *port, deadline, interrupt)?,
     };
@@ -276,9 +276,11 @@ pub(super) fn first_server(
             set_slice(config, &stream)?;
             introduce(Connection::new(stream, None), config, false, deadline, interrupt)
         }
-        (_, [node, ..]) => reach(config, Place { node, address }, deadline, interrupt, |connection, by, interrupt| {
-            introduce(connection, config, false, by, interrupt)
-        }),
+        (_, [node, ..]) => {
+            reach(config, DialTarget { node, address }, deadline, interrupt, |connection, by, interrupt| {
+                introduce(connection, config, false, by, interrupt)
+            })
+        }
         (_, []) => Err(Error::Configuration("the Redis URL has no host".into())),
     }
 }
@@ -287,13 +289,13 @@ pub(super) fn first_server(
 /// so check that it is.
 pub(super) fn server(
     config: &Config,
-    place: Place,
+    target: DialTarget,
     is_watched: bool,
     deadline: Instant,
     interrupt: &mut Interrupt,
 ) -> Result<Connection> {
-    let node = Arc::new(place.node.clone());
-    reach(config, place, deadline, interrupt, |connection, by, interrupt| {
+    let node = Arc::new(target.node.clone());
+    reach(config, target, deadline, interrupt, |connection, by, interrupt| {
         introduce(connection.to(node.clone()), config, is_watched, by, interrupt)
     })
 }
@@ -307,7 +309,7 @@ pub(super) fn question(
     deadline: Instant,
     interrupt: &mut Interrupt,
 ) -> Result<Reply> {
-    reach(config, Place::new(node), deadline, interrupt, |mut connection, by, interrupt| {
+    reach(config, DialTarget::new(node), deadline, interrupt, |mut connection, by, interrupt| {
         let greetings: Vec<_> = auth(credentials).into_iter().chain([Greeting::Question(words)]).collect();
         greet(&mut connection, config, &greetings, by, interrupt)
     })

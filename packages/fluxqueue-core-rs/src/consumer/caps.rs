@@ -1,7 +1,7 @@
 //! Caps: how many tasks of one kind may run at once in this process, and the claimed tasks that wait
 //! here until one of them ends.
 //!
-//! A task within its cap is ready or runs. The others are set aside: they take no slot and no place
+//! A task within its cap is ready or runs. The others are set aside: they take no slot and no part
 //! of the prefetch, so those that follow them begin. Those that the cap does not work off soon are
 //! put off, for other workers.
 //!
@@ -155,8 +155,8 @@ impl Caps {
             if !cap.aside.iter().skip(keeps).any(is_overdue) {
                 continue;
             }
-            for (place, work) in cap.aside.take().into_iter().enumerate() {
-                if place >= keeps && is_overdue(&work) { taken.push(work) } else { cap.aside.push(work) }
+            for (position, work) in cap.aside.take().into_iter().enumerate() {
+                if position >= keeps && is_overdue(&work) { taken.push(work) } else { cap.aside.push(work) }
             }
         }
         taken

@@ -115,8 +115,8 @@ impl Driver {
         // A queue that rests has a BLMOVE under way, and nothing else.
         let resting = Requests { asked: 0, blocked: self.rest.resting() };
         let mut requests = awake.iter().fold(resting, |sum, queue| sum + requests(&self.conversations[*queue]));
-        for place in self.claims.order(awake.len()) {
-            let conversation = &mut self.conversations[awake[place]];
+        for position in self.claims.order(awake.len()) {
+            let conversation = &mut self.conversations[awake[position]];
             let others = requests - self::requests(conversation);
             let plan = planning::plan(conversation, &mut turn, &self.connector, others.into());
             requests = others + self::requests(conversation);
@@ -139,8 +139,8 @@ impl Driver {
     }
 
     fn write(&mut self) {
-        for place in 0..self.rest.awake().len() {
-            let queue = self.rest.awake()[place];
+        for position in 0..self.rest.awake().len() {
+            let queue = self.rest.awake()[position];
             if let Err(error) = self.conversations[queue].link_mut().write_some() {
                 self.with(queue, |conversation, turn| conversation.broke(turn, &error.to_string()));
             }

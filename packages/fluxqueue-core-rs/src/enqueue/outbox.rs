@@ -32,7 +32,7 @@ pub struct LoopCall<F> {
     pub count: usize,
     /// On the loop's `LiveClock`.
     pub deadline: Duration,
-    /// Its place in the order of calls, from `push`.
+    /// Its position in the order of calls, from `push`.
     pub number: u64,
 }
 

@@ -54,7 +54,7 @@ impl Due {
     }
 }
 
-/// Id and headers of one call, and its place in a bulk that is spread; most calls have none of them.
+/// Id and headers of one call, and its position in a bulk that is spread; most calls have none of them.
 #[derive(Default)]
 pub struct PerCall<'py> {
     /// The task's id, as its 36 characters. None: a new one.

@@ -10,7 +10,7 @@ use crate::connection::Reply;
 pub struct TaskId(pub [u8; 36]);
 
 impl TaskId {
-    /// The id at its fixed place in a message.
+    /// The id at its fixed position in a message.
     pub fn of_message(message: &[u8]) -> Option<TaskId> {
         message.get(13..49)?.try_into().ok().map(TaskId)
     }

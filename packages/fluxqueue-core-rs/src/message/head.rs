@@ -1,4 +1,4 @@
-//! The head of a message. Every byte of it is at a fixed place, so a script reads it
+//! The head of a message. Every byte of it is at a fixed position, so a script reads it
 //! without decoding JSON.
 //!
 //! ```text
@@ -229,7 +229,7 @@ fn read_opts(rest: &[u8]) -> Result<&[u8], Fault> {
     }
 }
 
-/// The place of a message's field. None if the message does not begin as this release
+/// Where a message's field is. None if the message does not begin as this release
 /// writes it. Like `field` of the Lua scripts, this does not check the counters.
 pub fn field(raw: &[u8]) -> Option<Range<usize>> {
     let (version, _) = begin(raw)?;

@@ -21,15 +21,15 @@ use crate::names::TASK_MAX;
 pub struct Message {
     /// The whole message.
     pub raw: Bytes,
-    /// The place of its field.
+    /// The range of its field.
     pub field: Range<usize>,
-    /// The place of the options for scripts, a JSON object.
+    /// The range of the options for scripts, a JSON object.
     opts: Option<Range<usize>>,
     /// The task's name.
     pub name: String,
-    /// The place of the positional arguments, a JSON array.
+    /// The range of the positional arguments, a JSON array.
     pub args: Range<usize>,
-    /// The place of the keyword arguments, a JSON object.
+    /// The range of the keyword arguments, a JSON object.
     pub kwargs: Option<Range<usize>>,
     /// How many workers were lost while they held it.
     pub deliveries: u32,
@@ -39,11 +39,11 @@ pub struct Message {
     pub requeues: u32,
     /// The terms of the body that the task was enqueued with. The others are in `opts`.
     pub terms: BodyTerms,
-    /// The place of the headers (`traceparent` and others), a JSON object.
+    /// The range of the headers (`traceparent` and others), a JSON object.
     headers: Option<Range<usize>>,
-    /// The place of the task's last checkpoint, a JSON value.
+    /// The range of the task's last checkpoint, a JSON value.
     pub checkpoint: Option<Range<usize>>,
-    /// The place of the callback, a JSON object.
+    /// The range of the callback, a JSON object.
     on_failure: Option<Range<usize>>,
     /// When a worker first found that it has no task of this name; ms by the clock of Redis.
     pub unknown_since: Option<u64>,
@@ -107,7 +107,7 @@ fn malformed(text: impl Into<String>) -> Error {
     Error::Malformed(text)
 }
 
-/// The place of `part` in `whole`.
+/// The range of `part` in `whole`.
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()

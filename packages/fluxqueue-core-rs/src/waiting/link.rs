@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::mailbox::WaitFault;
-use super::waits::{Lane, Waits};
+use super::waits::{ShardWaits, Waits};
 use crate::connection::{
     Connection, Deployment, HashSlot, Heard, Redirect, Refusal, Reply, begin, command, hash_slot_of,
 };
@@ -39,7 +39,7 @@ enum Question {
 /// The consequences of what was heard.
 #[derive(Default)]
 pub struct Heeded {
-    /// The lanes that belong to another server, or can't be served now.
+    /// The shard keys that belong to another server, or can't be served now.
     pub moved: Vec<HashSlot>,
 }
 
@@ -81,12 +81,12 @@ impl ResultLink {
         self.keys
     }
 
-    /// Writes what a lane has to say: first the channels that it leaves, then those that it
-    /// joins, then the looks.
-    pub fn ask(&mut self, shard_key: HashSlot, lane: &mut Lane) {
+    /// Writes what the waits of a shard key have to say: first the channels that they leave, then
+    /// those that they join, then the looks.
+    pub fn ask(&mut self, shard_key: HashSlot, shard: &mut ShardWaits) {
         let (join, leave): (&[u8], &[u8]) =
             if self.is_sharded { (b"SSUBSCRIBE", b"SUNSUBSCRIBE") } else { (b"SUBSCRIBE", b"UNSUBSCRIBE") };
-        let leaving = lane.take_leaving();
+        let leaving = shard.take_leaving();
         if !leaving.is_empty() {
             push_all(self.connection.outgoing(), leave, &leaving);
             self.requests.push_back(Question::Unsubscribe(leaving.into_iter().collect()));
@@ -94,7 +94,7 @@ impl ResultLink {
         let most = if self.keys < MOST_KEYS { 1 } else { MOST_LOOKS };
         let under_way = self.requests.iter().filter(|request| matches!(request, Question::Look(..))).count();
         for _ in under_way..most {
-            let questions = lane.take_questions(self.keys);
+            let questions = shard.take_questions(self.keys);
             if questions.look.is_empty() {
                 return;
             }
@@ -134,17 +134,17 @@ impl ResultLink {
         }
         let out = self.connection.outgoing();
         let is_watched = matches!(deployment.config.address, crate::config::Address::Sentinel(_));
-        let mut lane = None;
+        let mut asked = None;
         match key {
             _ if is_watched => command(out, [b"ROLE".as_slice()]),
             Some((shard_key, key)) if deployment.is_cluster() => {
                 command(out, [b"MGET".as_slice(), &key]);
-                lane = Some(shard_key);
+                asked = Some(shard_key);
             }
             _ => command(out, [b"PING".as_slice()]),
         }
         self.heard_at = now;
-        self.requests.push_back(Question::Beat(lane));
+        self.requests.push_back(Question::Beat(asked));
         Ok(())
     }
 
@@ -177,13 +177,13 @@ impl ResultLink {
         let shard_key = shard_key_of(deployment, channel);
         match &kind[..] {
             b"message" | b"smessage" => {
-                let Some(lane) = waits.lane(shard_key) else { return };
+                let Some(shard) = waits.of(shard_key) else { return };
                 match parts.get(2) {
                     // A copy: the rest of the read must not stay in memory with it.
                     Some(Reply::BulkString(result)) if !result.is_empty() => {
-                        lane.told(channel, Bytes::copy_from_slice(result));
+                        shard.told(channel, Bytes::copy_from_slice(result));
                     }
-                    _ => lane.must_look(channel),
+                    _ => shard.must_look(channel),
                 }
             }
             b"subscribe" | b"ssubscribe" => {
@@ -218,11 +218,11 @@ impl ResultLink {
             ) => {
                 let values = if let Reply::Array(values) = found { values } else { vec![found] };
                 self.keys = (self.keys * 2).min(MOST_KEYS);
-                let Some(lane) = waits.lane(shard_key) else { return Ok(()) };
+                let Some(shard) = waits.of(shard_key) else { return Ok(()) };
                 for (channel, value) in channels.iter().zip(values) {
                     match value {
-                        Reply::BulkString(result) => lane.found(channel, Bytes::copy_from_slice(&result)),
-                        _ => lane.found(channel, Bytes::new()),
+                        Reply::BulkString(result) => shard.found(channel, Bytes::copy_from_slice(&result)),
+                        _ => shard.found(channel, Bytes::new()),
                     }
                 }
                 Ok(())
@@ -270,15 +270,15 @@ impl ResultLink {
             }
             None => (),
         }
-        let Some(lane) = waits.lane(shard_key) else { return Ok(()) };
+        let Some(shard) = waits.of(shard_key) else { return Ok(()) };
         if name == "SSUBSCRIBE" && refusal == Refusal::Other {
             // A cluster of Redis 6.2 has no sharded channels. More of these may be under way.
             self.is_sharded = false;
-            lane.begin_again();
+            shard.begin_again();
         } else if let (Some(channel), Refusal::WrongType) = (looked_for, refusal) {
-            lane.tell(&channel, &Err(WaitFault::of(text, name)));
+            shard.tell(&channel, &Err(WaitFault::of(text, name)));
         } else {
-            lane.fail(&WaitFault::of(text, name));
+            shard.fail(&WaitFault::of(text, name));
         }
         Ok(())
     }

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::mailbox::{Arrivals, WaitFault};
 use super::servers::Servers;
-use super::waits::{Until, Waits};
-use crate::connection::{Deployment, HashSlot};
+use super::waits::{AwaitedTask, Until, Waits};
+use crate::connection::Deployment;
 use crate::consumer::Wake;
 use crate::errors::{Error, Result};
 
@@ -35,17 +33,6 @@ pub struct Listener {
     for_thread: Arc<Wake>,
 }
 
-/// A task that is waited for.
-#[derive(Clone)]
-pub struct WaitPlace {
-    /// The shard key of its queue.
-    pub shard_key: HashSlot,
-    /// Its channel.
-    pub channel: Bytes,
-    /// The key of its result.
-    pub key: Bytes,
-}
-
 impl Listener {
     /// A listener without waits, threads and connections.
     pub fn new(deployment: Deployment) -> Result<Listener> {
@@ -60,14 +47,14 @@ impl Listener {
     /// Begins to wait for these tasks. The first gets the token `first`, the next ones follow.
     pub fn add(
         self: &Arc<Self>,
-        places: Vec<WaitPlace>,
+        tasks: Vec<AwaitedTask>,
         arrivals: &Arc<Arrivals>,
         first: u64,
         until: Until,
     ) -> Result<()> {
         let mut state = self.lock();
-        for (token, place) in (first..).zip(places) {
-            state.waits.add(place.shard_key, place.channel, place.key, (arrivals.clone(), token, until));
+        for (token, task) in (first..).zip(tasks) {
+            state.waits.add(task, (arrivals.clone(), token, until));
         }
         if !state.runs {
             let listener = self.clone();
@@ -80,9 +67,9 @@ impl Listener {
     }
 
     /// Ends a wait that is no longer needed.
-    pub fn forget(&self, place: &WaitPlace, arrivals: &Arc<Arrivals>, token: u64) {
+    pub fn forget(&self, task: &AwaitedTask, arrivals: &Arc<Arrivals>, token: u64) {
         let mut state = self.lock();
-        state.waits.forget(place.shard_key, &place.channel, arrivals, token);
+        state.waits.forget(task, arrivals, token);
         self.tell_thread(state);
     }
 

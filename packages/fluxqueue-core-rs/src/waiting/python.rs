@@ -8,9 +8,9 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::listener::{Listener, WaitPlace};
+use super::listener::Listener;
 use super::mailbox::{Arrivals, Told};
-use super::waits::Until;
+use super::waits::{AwaitedTask, Until};
 use crate::config::{Config, Wait};
 use crate::connection::{Deployment, hash_slot_of};
 use crate::errors::Result;
@@ -59,7 +59,7 @@ impl ResultListener {
     #[pyo3(signature = (has_fd=false))]
     fn mailbox(&self, has_fd: bool) -> PyResult<Mailbox> {
         let arrivals = Arc::new(Arrivals::new(has_fd)?);
-        Ok(Mailbox { listener: self.listener.clone(), arrivals, places: Mutex::default(), generation: self.generation })
+        Ok(Mailbox { listener: self.listener.clone(), arrivals, tasks: Mutex::default(), generation: self.generation })
     }
 }
 
@@ -69,21 +69,21 @@ pub struct Mailbox {
     listener: Arc<Listener>,
     arrivals: Arc<Arrivals>,
     /// The waits that have not ended, by token.
-    places: Mutex<HashMap<u64, (WaitPlace, Until)>>,
+    tasks: Mutex<HashMap<u64, (AwaitedTask, Until)>>,
     generation: u32,
 }
 
 type Arrived<'py> = (u64, Option<Bound<'py, PyBytes>>, Option<PyErr>);
 
 impl Mailbox {
-    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (WaitPlace, Until)>> {
-        self.places.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn tasks(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (AwaitedTask, Until)>> {
+        self.tasks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn end(&self, token: u64) {
-        let place = self.places().remove(&token);
-        if let Some((place, _)) = place {
-            self.listener.forget(&place, &self.arrivals, token);
+        let awaited = self.tasks().remove(&token);
+        if let Some((task, _)) = awaited {
+            self.listener.forget(&task, &self.arrivals, token);
         }
     }
 }
@@ -110,25 +110,25 @@ impl Mailbox {
         let namespace = Namespace::new(&namespace)?;
         let (key, channel) = (namespace.result_prefix(&queue), namespace.done_prefix(&queue));
         let shard_key = self.listener.deployment.shard_key(hash_slot_of(&key));
-        let place = |id: &String| -> PyResult<WaitPlace> {
+        let awaited = |id: &String| -> PyResult<AwaitedTask> {
             let id = ids::read(id).ok_or_else(|| {
                 pyo3::exceptions::PyValueError::new_err(format!("the task id {id:?} is not a UUID in lower case"))
             })?;
             let of = |prefix: &str| Bytes::from([prefix.as_bytes(), &id].concat());
-            Ok(WaitPlace { shard_key, channel: of(&channel), key: of(&key) })
+            Ok(AwaitedTask { shard_key, channel: of(&channel), key: of(&key) })
         };
-        let all = task_ids.iter().map(place).collect::<PyResult<Vec<_>>>()?;
-        self.places().extend((first..).zip(all.iter().map(|place| (place.clone(), until))));
+        let all = task_ids.iter().map(awaited).collect::<PyResult<Vec<_>>>()?;
+        self.tasks().extend((first..).zip(all.iter().map(|task| (task.clone(), until))));
         Ok(self.listener.add(all, &self.arrivals, first, until)?)
     }
 
     fn collect<'py>(&self, py: Python<'py>) -> Vec<Arrived<'py>> {
         let arrived = self.arrivals.take();
-        let mut places = self.places();
+        let mut tasks = self.tasks();
         let goes_on = |until: Until, told: &Told| until == Until::Reported && told.as_ref().is_ok_and(|k| is_report(k));
-        let known = arrived.into_iter().filter(|(token, told)| match places.get(token) {
+        let known = arrived.into_iter().filter(|(token, told)| match tasks.get(token) {
             Some((_, until)) if goes_on(*until, told) => true,
-            Some(_) => places.remove(token).is_some(),
+            Some(_) => tasks.remove(token).is_some(),
             None => false,
         });
         known
@@ -169,7 +169,7 @@ impl Drop for Mailbox {
         if self.generation != fork::generation() {
             return; // The waits are the parent's, and its lock may be held forever.
         }
-        let tokens: Vec<u64> = self.places().keys().copied().collect();
+        let tokens: Vec<u64> = self.tasks().keys().copied().collect();
         tokens.into_iter().for_each(|token| self.end(token));
     }
 }

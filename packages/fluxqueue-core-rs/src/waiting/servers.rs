@@ -1,4 +1,4 @@
-//! The masters that the waits need, and which of them serves which lane.
+//! The masters that the waits need, and which of them serves which shard key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::connection::{Backoff, Connection, Deployment, Goal, HashSlot};
 use crate::consumer::Wake;
 use crate::errors::{Error, Result};
 
-/// How long a lane waits whose hash slot is on its way to another server.
+/// How long a shard key waits whose hash slot is on its way to another server.
 const WHILE_MOVING: Duration = Duration::from_millis(100);
 
 enum ServerState {
@@ -32,7 +32,8 @@ struct Server {
     hash_slot: HashSlot,
     /// The node, as far as it is known.
     node: Option<Arc<Node>>,
-    lanes: HashSet<HashSlot>,
+    /// It serves the waits of these.
+    shard_keys: HashSet<HashSlot>,
     side: ServerState,
     backoff: Backoff,
     /// How many keys the first MGET of the next connection has.
@@ -45,7 +46,7 @@ pub struct Servers {
     /// Wakes the thread when an attempt to connect ends.
     wake: Arc<Wake>,
     all: Vec<Server>,
-    /// Lanes that must wait before a server gets them.
+    /// Shard keys that must wait before a server gets them.
     not_before: HashMap<HashSlot, Instant>,
     numbers: u64,
     sender: Sender<(u64, Result<Connection>)>,
@@ -110,8 +111,8 @@ impl Servers {
                             && matches!(other.side, ServerState::Open(_))
                     };
                     if let Some(twin) = self.all.iter().position(is_same) {
-                        let lanes = self.all[at].lanes.clone();
-                        self.all[twin].lanes.extend(lanes);
+                        let shard_keys = self.all[at].shard_keys.clone();
+                        self.all[twin].shard_keys.extend(shard_keys);
                         self.all.remove(at);
                         continue;
                     }
@@ -140,7 +141,7 @@ impl Servers {
         let mut moved = Vec::new();
         for server in &mut self.all {
             let ServerState::Open(link) = &mut server.side else { continue };
-            let beats_for = server.lanes.iter().find_map(|lane| Some((*lane, waits.lane(*lane)?.any_key()?)));
+            let beats_for = server.shard_keys.iter().find_map(|key| Some((*key, waits.of(*key)?.any_key()?)));
             let heard = link.hear(&deployment, waits, now).and_then(|heeded| {
                 link.beat(&deployment, beats_for, timeout, now)?;
                 Ok(heeded)
@@ -156,43 +157,44 @@ impl Servers {
                 }
             }
         }
-        for lane in moved {
+        for shard_key in moved {
             for server in &mut self.all {
-                server.lanes.remove(&lane);
+                server.shard_keys.remove(&shard_key);
             }
-            self.not_before.insert(lane, now + WHILE_MOVING);
-            if let Some(lane) = waits.lane(lane) {
-                lane.begin_again();
+            self.not_before.insert(shard_key, now + WHILE_MOVING);
+            if let Some(shard) = waits.of(shard_key) {
+                shard.begin_again();
             }
         }
     }
 
-    /// Gives each lane to a server.
+    /// Gives each shard key to a server.
     fn assign(&mut self, waits: &mut Waits, now: Instant) {
         let deployment = self.deployment.clone();
         self.not_before.retain(|_, until| *until > now);
-        let keys = waits.shard_keys();
-        // In a cluster a server without a lane may have left it.
-        self.all.iter_mut().for_each(|server| server.lanes.retain(|lane| keys.contains(lane)));
-        if deployment.is_cluster() && !keys.is_empty() {
-            self.all.retain(|server| !server.lanes.is_empty());
+        let wanted = waits.shard_keys();
+        // In a cluster a server without a shard key may have left it.
+        self.all.iter_mut().for_each(|server| server.shard_keys.retain(|key| wanted.contains(key)));
+        if deployment.is_cluster() && !wanted.is_empty() {
+            self.all.retain(|server| !server.shard_keys.is_empty());
         }
-        for lane in keys {
-            if self.not_before.contains_key(&lane) || self.all.iter().any(|server| server.lanes.contains(&lane)) {
+        for shard_key in wanted {
+            let is_served = self.all.iter().any(|server| server.shard_keys.contains(&shard_key));
+            if is_served || self.not_before.contains_key(&shard_key) {
                 continue;
             }
-            let owner = deployment.owner(lane);
-            // Without a map any server will do: it says where the lane belongs.
+            let owner = deployment.owner(shard_key);
+            // Without a map any server will do: it says where the shard key belongs.
             let leads_there = |server: &Server| owner.is_none() || server.node == owner;
             match self.all.iter_mut().find(|server| leads_there(server)) {
-                Some(server) => _ = server.lanes.insert(lane),
+                Some(server) => _ = server.shard_keys.insert(shard_key),
                 None => {
                     self.numbers += 1;
                     self.all.push(Server {
                         number: self.numbers,
-                        hash_slot: lane,
+                        hash_slot: shard_key,
                         node: owner,
-                        lanes: HashSet::from([lane]),
+                        shard_keys: HashSet::from([shard_key]),
                         side: ServerState::Resting(now),
                         backoff: Backoff::new(),
                         keys: MOST_KEYS,
@@ -204,7 +206,7 @@ impl Servers {
 
     fn connect(&mut self, now: Instant, problem: &mut Option<String>) {
         for server in &mut self.all {
-            if !matches!(server.side, ServerState::Resting(until) if until <= now) || server.lanes.is_empty() {
+            if !matches!(server.side, ServerState::Resting(until) if until <= now) || server.shard_keys.is_empty() {
                 continue;
             }
             let (deployment, wake, sender) = (self.deployment.clone(), self.wake.clone(), self.sender.clone());
@@ -227,9 +229,9 @@ impl Servers {
     fn speak(&mut self, waits: &mut Waits, now: Instant, problem: &mut Option<String>) {
         for server in &mut self.all {
             let ServerState::Open(link) = &mut server.side else { continue };
-            for lane in &server.lanes {
-                if let Some(of_lane) = waits.lane(*lane).filter(|of_lane| of_lane.wants_to_ask()) {
-                    link.ask(*lane, of_lane);
+            for shard_key in &server.shard_keys {
+                if let Some(shard) = waits.of(*shard_key).filter(|shard| shard.wants_to_ask()) {
+                    link.ask(*shard_key, shard);
                 }
             }
             if let Err(error) = link.connection.write_some() {
@@ -241,20 +243,20 @@ impl Servers {
 }
 
 impl Server {
-    /// Its connection broke: all its lanes begin again on the next one.
+    /// Its connection broke: all its waits begin again on the next one.
     fn broke(&mut self, waits: &mut Waits, now: Instant) {
         if let ServerState::Open(link) = &self.side {
             // The replies may have been too large.
             self.keys = (link.keys() / 4).max(1);
         }
-        for lane in &self.lanes {
-            if let Some(lane) = waits.lane(*lane) {
-                lane.begin_again();
+        for shard_key in &self.shard_keys {
+            if let Some(shard) = waits.of(*shard_key) {
+                shard.begin_again();
             }
         }
-        // Another server may have its other lanes now.
+        // Another server may have its other shard keys now.
         let own = self.hash_slot;
-        self.lanes.retain(|lane| *lane == own);
+        self.shard_keys.retain(|key| *key == own);
         self.node = None;
         self.side = ServerState::Resting(now + self.backoff.next_pause());
     }

@@ -20,6 +20,17 @@ pub enum Until {
     Reported,
 }
 
+/// A task that is waited for.
+#[derive(Clone)]
+pub struct AwaitedTask {
+    /// The shard key of its queue.
+    pub shard_key: HashSlot,
+    /// Its channel.
+    pub channel: Bytes,
+    /// The key of its result.
+    pub key: Bytes,
+}
+
 /// A waiter: where its result arrives, its token, and what it waits for.
 pub type Waiter = (Arc<Arrivals>, u64, Until);
 
@@ -36,7 +47,7 @@ struct TaskWait {
     joined: bool,
     /// How many looks are under way.
     looks: u32,
-    /// Which of the lane's answers was its last one. 0: it has none.
+    /// Which of the shard key's answers was its last one. 0: it has none.
     answered: u64,
 }
 
@@ -58,7 +69,7 @@ impl TaskWait {
 
 /// The waits for tasks of one shard key: in a cluster one hash slot, otherwise all.
 #[derive(Default)]
-pub struct Lane {
+pub struct ShardWaits {
     waits: HashMap<Bytes, TaskWait>,
     /// The channels with something to ask.
     to_ask: Vec<Bytes>,
@@ -68,7 +79,7 @@ pub struct Lane {
     answers: u64,
 }
 
-/// The next questions of a lane.
+/// The next questions for one shard key.
 pub struct Questions {
     /// The channels to subscribe to.
     pub subscribe: Vec<Bytes>,
@@ -76,7 +87,7 @@ pub struct Questions {
     pub look: Vec<(Bytes, Bytes)>,
 }
 
-impl Lane {
+impl ShardWaits {
     /// Whether nothing is waited for, and nothing is left to say.
     pub fn is_idle(&self) -> bool {
         self.waits.is_empty() && self.leaving.is_empty()
@@ -216,50 +227,51 @@ impl Lane {
 /// All waits of a listener.
 #[derive(Default)]
 pub struct Waits {
-    lanes: HashMap<HashSlot, Lane>,
+    by_shard_key: HashMap<HashSlot, ShardWaits>,
 }
 
 impl Waits {
     /// Whether nothing is waited for, and nothing is left to say.
     pub fn is_idle(&self) -> bool {
-        self.lanes.values().all(Lane::is_idle)
+        self.by_shard_key.values().all(ShardWaits::is_idle)
     }
 
     /// How many channels are waited for.
     pub fn count(&self) -> usize {
-        self.lanes.values().map(|lane| lane.waits.len()).sum()
+        self.by_shard_key.values().map(|shard| shard.waits.len()).sum()
     }
 
-    /// The lane of a shard key.
-    pub fn lane(&mut self, shard_key: HashSlot) -> Option<&mut Lane> {
-        self.lanes.get_mut(&shard_key)
+    /// The waits of a shard key.
+    pub fn of(&mut self, shard_key: HashSlot) -> Option<&mut ShardWaits> {
+        self.by_shard_key.get_mut(&shard_key)
     }
 
-    /// The shard keys of all lanes.
+    /// The shard keys that have waits.
     pub fn shard_keys(&self) -> Vec<HashSlot> {
-        self.lanes.keys().copied().collect()
+        self.by_shard_key.keys().copied().collect()
     }
 
     /// Adds a waiter.
-    pub fn add(&mut self, shard_key: HashSlot, channel: Bytes, key: Bytes, waiter: Waiter) {
-        self.lanes.entry(shard_key).or_default().add(channel, key, waiter);
+    pub fn add(&mut self, task: AwaitedTask, waiter: Waiter) {
+        let AwaitedTask { shard_key, channel, key } = task;
+        self.by_shard_key.entry(shard_key).or_default().add(channel, key, waiter);
     }
 
     /// Removes a waiter that no longer waits.
-    pub fn forget(&mut self, shard_key: HashSlot, channel: &Bytes, arrivals: &Arc<Arrivals>, token: u64) {
-        if let Some(lane) = self.lanes.get_mut(&shard_key) {
-            lane.forget(channel, arrivals, token);
+    pub fn forget(&mut self, task: &AwaitedTask, arrivals: &Arc<Arrivals>, token: u64) {
+        if let Some(shard) = self.by_shard_key.get_mut(&task.shard_key) {
+            shard.forget(&task.channel, arrivals, token);
         }
     }
 
-    /// Drops lanes that are idle.
+    /// Drops shard keys whose waits are idle.
     pub fn drop_idle(&mut self) {
-        self.lanes.retain(|_, lane| !lane.is_idle());
+        self.by_shard_key.retain(|_, shard| !shard.is_idle());
     }
 
     /// Ends all waits with a fault.
     pub fn fail_all(&mut self, fault: &WaitFault) {
-        self.lanes.values_mut().for_each(|lane| lane.fail(fault));
+        self.by_shard_key.values_mut().for_each(|shard| shard.fail(fault));
     }
 }
 
@@ -271,37 +283,41 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
+    fn task(name: &'static str) -> AwaitedTask {
+        AwaitedTask { shard_key: 0, channel: bytes(name), key: bytes("k") }
+    }
+
     #[test]
     fn a_wait_is_asked_once_and_leaves_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
         for token in 0..2 {
-            waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), token, Until::Outcome));
+            waits.add(task("c"), (arrivals.clone(), token, Until::Outcome));
         }
-        let lane = waits.lane(0).expect("there");
-        let asked = lane.take_questions(10);
+        let shard = waits.of(0).expect("there");
+        let asked = shard.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (1, 1));
-        assert!(lane.take_questions(10).look.is_empty());
-        lane.must_look(&bytes("c"));
-        let asked = lane.take_questions(10);
+        assert!(shard.take_questions(10).look.is_empty());
+        shard.must_look(&bytes("c"));
+        let asked = shard.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (0, 1));
-        lane.begin_again();
-        assert_eq!(lane.take_questions(10).subscribe.len(), 1);
-        lane.tell(&bytes("c"), &Ok(bytes("{}")));
-        lane.tell(&bytes("c"), &Ok(bytes("{}")));
+        shard.begin_again();
+        assert_eq!(shard.take_questions(10).subscribe.len(), 1);
+        shard.tell(&bytes("c"), &Ok(bytes("{}")));
+        shard.tell(&bytes("c"), &Ok(bytes("{}")));
         assert_eq!(arrivals.take(), [(0, Ok(bytes("{}"))), (1, Ok(bytes("{}")))]);
-        assert_eq!(lane.take_leaving(), ["c"]);
+        assert_eq!(shard.take_leaving(), ["c"]);
         assert!(waits.is_idle());
     }
 
     #[test]
     fn a_wait_that_is_given_up_before_it_was_asked_says_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Outcome));
-        waits.forget(0, &bytes("c"), &arrivals, 2);
+        waits.add(task("c"), (arrivals.clone(), 1, Until::Outcome));
+        waits.forget(&task("c"), &arrivals, 2);
         assert_eq!(waits.count(), 1);
-        waits.forget(0, &bytes("c"), &arrivals, 1);
+        waits.forget(&task("c"), &arrivals, 1);
         assert!(waits.is_idle());
-        assert!(waits.lane(0).expect("there").take_questions(10).look.is_empty());
+        assert!(waits.of(0).expect("there").take_questions(10).look.is_empty());
     }
 
     #[test]
@@ -309,14 +325,17 @@ mod tests {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
         let names: Vec<Bytes> = (0..100).map(|n| Bytes::from(format!("c{n}"))).collect();
         for (token, name) in (0..).zip(&names) {
-            waits.add(0, name.clone(), name.clone(), (arrivals.clone(), token, Until::Outcome));
+            waits.add(
+                AwaitedTask { shard_key: 0, channel: name.clone(), key: name.clone() },
+                (arrivals.clone(), token, Until::Outcome),
+            );
         }
-        let lane = waits.lane(0).expect("there");
+        let shard = waits.of(0).expect("there");
         let mut seen = HashSet::new();
         for _ in 0..4 {
-            lane.begin_again();
-            for (channel, _) in lane.take_questions(25).look {
-                lane.found(&channel, Bytes::new());
+            shard.begin_again();
+            for (channel, _) in shard.take_questions(25).look {
+                shard.found(&channel, Bytes::new());
                 seen.insert(channel);
             }
         }
@@ -326,28 +345,28 @@ mod tests {
     #[test]
     fn one_look_is_enough_for_some_and_subscribes_to_nothing() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Look));
-        let lane = waits.lane(0).expect("there");
-        let asked = lane.take_questions(10);
+        waits.add(task("c"), (arrivals.clone(), 1, Until::Look));
+        let shard = waits.of(0).expect("there");
+        let asked = shard.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (0, 1));
         // Both come after the look was sent, and need another one.
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 2, Until::Look));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 3, Until::Outcome));
-        let lane = waits.lane(0).expect("there");
-        lane.found(&bytes("c"), Bytes::new());
+        waits.add(task("c"), (arrivals.clone(), 2, Until::Look));
+        waits.add(task("c"), (arrivals.clone(), 3, Until::Outcome));
+        let shard = waits.of(0).expect("there");
+        shard.found(&bytes("c"), Bytes::new());
         assert!(arrivals.take().is_empty());
-        let asked = lane.take_questions(10);
+        let asked = shard.take_questions(10);
         assert_eq!((asked.subscribe.len(), asked.look.len()), (1, 1));
-        lane.found(&bytes("c"), Bytes::new());
+        shard.found(&bytes("c"), Bytes::new());
         assert_eq!(arrivals.take(), [(1, Ok(Bytes::new())), (2, Ok(Bytes::new()))]);
-        lane.tell(&bytes("c"), &Ok(bytes("{}")));
+        shard.tell(&bytes("c"), &Ok(bytes("{}")));
         assert_eq!(arrivals.take(), [(3, Ok(bytes("{}")))]);
     }
 
     #[test]
     fn a_fault_ends_every_wait() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
-        waits.add(0, bytes("c"), bytes("k"), (arrivals.clone(), 1, Until::Outcome));
+        waits.add(task("c"), (arrivals.clone(), 1, Until::Outcome));
         waits.fail_all(&WaitFault("no".into()));
         assert_eq!(arrivals.take(), [(1, Err(WaitFault("no".into())))]);
         assert!(waits.is_idle());
@@ -357,17 +376,17 @@ mod tests {
     fn a_fault_leaves_no_subscription() {
         let (mut waits, arrivals) = (Waits::default(), Arc::new(Arrivals::new(false).expect("made")));
         for (token, channel) in (0..).zip(["left", "joined", "new"]) {
-            waits.add(0, bytes(channel), bytes("k"), (arrivals.clone(), token, Until::Outcome));
+            waits.add(task(channel), (arrivals.clone(), token, Until::Outcome));
             if channel != "new" {
-                waits.lane(0).expect("there").take_questions(10);
+                waits.of(0).expect("there").take_questions(10);
             }
         }
-        waits.forget(0, &bytes("left"), &arrivals, 0);
+        waits.forget(&task("left"), &arrivals, 0);
         waits.fail_all(&WaitFault("no".into()));
-        let lane = waits.lane(0).expect("it has something to say");
-        let mut leaving = lane.take_leaving();
+        let shard = waits.of(0).expect("it has something to say");
+        let mut leaving = shard.take_leaving();
         leaving.sort();
         assert_eq!(leaving, ["joined", "left"]);
-        assert!(lane.take_questions(10).subscribe.is_empty() && waits.is_idle());
+        assert!(shard.take_questions(10).subscribe.is_empty() && waits.is_idle());
     }
 }

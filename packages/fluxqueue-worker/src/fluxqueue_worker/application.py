@@ -28,7 +28,7 @@ class Application:
         not_served: the queues that the modules declare and that this worker does not
             serve, sorted.
         replaced: the URLs in the code, for people, that the worker's URL replaces.
-        replaced_places: what these URLs mean.
+        replaced_redis: what these URLs mean.
         replaced_namespace: the namespace in the code that the worker's replaces, or None.
         other_namespaces: those of tasks in the code that this worker does not serve.
     """
@@ -39,7 +39,7 @@ class Application:
     tasks: Tasks
     not_served: list[str]
     replaced: list[str]
-    replaced_places: frozenset[one_redis.Place]
+    replaced_redis: frozenset[one_redis.RedisIdentity]
     replaced_namespace: str | None
     other_namespaces: list[str]
 
@@ -116,15 +116,15 @@ def load(options: Options) -> Application:
         one_namespace.move(found.brokers, in_code, namespace)
     url: str | None = None
     replaced: list[str] = []
-    places: frozenset[one_redis.Place] = frozenset()
+    identities: frozenset[one_redis.RedisIdentity] = frozenset()
     if options.redis_url is None:
         url = one_redis.url_of_objects(serving, queues)
         settings = Settings(url, namespace=namespace)
     else:
         settings = Settings(options.redis_url, namespace=namespace)
         brokers = [task.broker for task in serving]
-        places = one_redis.replaced_places(brokers, options.redis_url)
-        replaced = one_redis.move(found.brokers, places, options.redis_url)
+        identities = one_redis.replaced_redis(brokers, options.redis_url)
+        replaced = one_redis.move(found.brokers, identities, options.redis_url)
     try:
         served = task_loader.served(tasks, queues, ", ".join(options.tasks_modules))
     except task_loader.TasksError as error:
@@ -141,7 +141,7 @@ def load(options: Options) -> Application:
         tasks=served,
         not_served=sorted(set(declared) - set(queues)),
         replaced=replaced,
-        replaced_places=places,
+        replaced_redis=identities,
         replaced_namespace=replaced_namespace,
         other_namespaces=other_namespaces,
     )

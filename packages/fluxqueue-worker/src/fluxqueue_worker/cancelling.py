@@ -41,7 +41,8 @@ class _Asked:
     is_told: bool = False
 
 
-def _place(job: Job) -> tuple[str, str]:
+def _key(job: Job) -> tuple[str, str]:
+    """The queue and the id: an id that callers choose may be in several queues."""
     return job.queue, job.task_id
 
 
@@ -66,7 +67,7 @@ class Cancelling:
         self._events = events
         self._grace = grace
         self._give_slot_away = give_slot_away
-        # By queue and id: an id that callers choose may be in several queues.
+        # By `_key`: until when to look for the job.
         self._wanted: dict[tuple[str, str], float] = {}
         self._asked: dict[Job, _Asked] = {}
 
@@ -77,7 +78,7 @@ class Cancelling:
 
     def request(self, queue: str, task_id: str) -> None:
         """Notes that a task of this id runs here and was cancelled."""
-        if all(_place(job) != (queue, task_id) for job in self._asked):
+        if all(_key(job) != (queue, task_id) for job in self._asked):
             self._wanted[queue, task_id] = monotonic() + SEARCH
 
     def turn(self) -> None:
@@ -87,11 +88,11 @@ class Cancelling:
         now = monotonic()
         for runner in self.runners:
             for job, started in runner.running():
-                if self._wanted.pop(_place(job), None) is not None:
+                if self._wanted.pop(_key(job), None) is not None:
                     # First: the attempt may end in the next moment.
                     self._jobs.add(job)
                     self._asked[job] = _Asked(runner, started, now + self._grace)
-        self._wanted = {place: until for place, until in self._wanted.items() if now < until}
+        self._wanted = {key: until for key, until in self._wanted.items() if now < until}
         for job, asked in list(self._asked.items()):
             if job.settled:
                 del self._asked[job]

@@ -38,19 +38,19 @@ class DeclaringThread(ABC, threading.Thread, Generic[T]):
         self._logger = logger
         self._ended = ended
         self._interval = interval
-        self._by_place: dict[tuple[int, str], tuple[Broker, list[T]]] = {}
+        self._by_queue: dict[tuple[int, str], tuple[Broker, list[T]]] = {}
         self._failing = False
 
     def add(self, broker: Broker, queue: str, declaration: T) -> None:
         """Adds a declaration. Call it before the start."""
-        _, made = self._by_place.setdefault((id(broker), queue), (broker, []))
+        _, made = self._by_queue.setdefault((id(broker), queue), (broker, []))
         made.append(declaration)
 
     def run(self) -> None:
         pause = 0.0
         while not self._ended.wait(pause):
             try:
-                for (_, queue), (broker, made) in self._by_place.items():
+                for (_, queue), (broker, made) in self._by_queue.items():
                     for start in range(0, len(made), AT_ONCE):
                         self.declare(broker.producer, queue, made[start : start + AT_ONCE])
             except FluxQueueError as error:

@@ -17,12 +17,12 @@ from fluxqueue_core import Settings
 from .task_loader import TasksError
 
 # Kind, nodes or path, service, database.
-Place = tuple[str, frozenset[tuple[str, int]] | str, str | None, int]
+RedisIdentity = tuple[str, frozenset[tuple[str, int]] | str, str | None, int]
 
 
-def place(settings: Settings) -> Place:
-    """Returns what tells one Redis from another. The order of nodes, users, passwords and
-    parameters do not, nor do the names of this machine."""
+def redis_identity(settings: Settings) -> RedisIdentity:
+    """Returns which Redis the settings mean. The order of nodes, users, passwords and
+    parameters make no difference, nor do the names of this machine."""
     nodes = frozenset((loopback.canonical(host), port) for host, port in settings.nodes)
     return settings.kind, nodes or _socket(settings), settings.service, settings.database
 
@@ -40,10 +40,10 @@ def url_of_objects(tasks: Iterable[AnyTask], queues: Sequence[str]) -> str | Non
     Raises:
         TasksError: these tasks are sent to different Redis servers.
     """
-    found: dict[Place, dict[str, Broker]] = {}
+    found: dict[RedisIdentity, dict[str, Broker]] = {}
     for task in tasks:
         if task.queue in queues:
-            by_queue = found.setdefault(place(task.broker.settings), {})
+            by_queue = found.setdefault(redis_identity(task.broker.settings), {})
             by_queue.setdefault(task.queue, task.broker)
     if len(found) > 1:
         parts = [
@@ -60,13 +60,16 @@ def url_of_objects(tasks: Iterable[AnyTask], queues: Sequence[str]) -> str | Non
     return next((url for url in named if url is not None), None)
 
 
-def replaced_places(serving: Iterable[Broker], redis_url: str) -> frozenset[Place]:
+def replaced_redis(serving: Iterable[Broker], redis_url: str) -> frozenset[RedisIdentity]:
     """Returns where the code sends the tasks of the served queues, without the worker's Redis."""
-    return frozenset(place(broker.settings) for broker in serving) - {place(Settings(redis_url))}
+    named = frozenset(redis_identity(broker.settings) for broker in serving)
+    return named - {redis_identity(Settings(redis_url))}
 
 
-def move(brokers: Iterable[Broker], replaced: frozenset[Place], redis_url: str) -> list[str]:
-    """Moves objects to the worker's Redis: all that the code sends to the replaced places.
+def move(
+    brokers: Iterable[Broker], replaced: frozenset[RedisIdentity], redis_url: str
+) -> list[str]:
+    """Moves objects to the worker's Redis: all that the code sends to the replaced ones.
 
     Args:
         brokers: of all loaded objects.
@@ -77,7 +80,7 @@ def move(brokers: Iterable[Broker], replaced: frozenset[Place], redis_url: str) 
     """
     shown: dict[str, None] = {}
     for broker in brokers:
-        if place(broker.settings) in replaced:
+        if redis_identity(broker.settings) in replaced:
             shown[broker.settings.display_url] = None
             broker.move(redis_url)
     return list(shown)

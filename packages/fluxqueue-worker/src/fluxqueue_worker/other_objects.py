@@ -13,7 +13,7 @@ from fluxqueue_core import Settings
 from fluxqueue_core.service.log import Logger
 
 from .application import Application
-from .one_redis import Place, place
+from .one_redis import RedisIdentity, redis_identity
 
 
 class _Rule:
@@ -22,13 +22,13 @@ class _Rule:
     def __init__(self, application: Application, logger: Logger) -> None:
         self._url = application.options.redis_url or application.url_in_code
         self._settings = application.settings
-        self._own = place(application.settings)
-        self._replaced = application.replaced_places
+        self._own = redis_identity(application.settings)
+        self._replaced = application.replaced_redis
         self._replaced_namespace = application.replaced_namespace
         self._logger = logger
-        # Each line is for one place; the worker has named some namespaces already.
+        # Each line is for one Redis; the worker has named some namespaces already.
         others = (application.settings.namespace, *application.other_namespaces)
-        self._told: set[tuple[str, Place, str]] = {
+        self._told: set[tuple[str, RedisIdentity, str]] = {
             ("worker.object_elsewhere", self._own, namespace) for namespace in others
         }
         # At the start all processes of a worker have the same objects.
@@ -38,7 +38,7 @@ class _Rule:
         """Moves the object if it names no Redis, or one that the worker's replaces."""
         if broker.settings.namespace == self._replaced_namespace:
             broker.move(namespace=self._settings.namespace)
-        found = place(broker.settings)
+        found = redis_identity(broker.settings)
         if found in self._replaced:
             broker.move(self._url)
         elif broker.url is None and self._url is not None and found != self._own:
@@ -61,7 +61,7 @@ class _Rule:
         )
 
     def _tell(self, event: str, settings: Settings, **details: Any) -> None:
-        key = event, place(settings), settings.namespace
+        key = event, redis_identity(settings), settings.namespace
         if key not in self._told:
             self._told.add(key)
             if self.speaks:

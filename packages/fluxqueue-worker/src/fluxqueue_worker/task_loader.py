@@ -180,7 +180,7 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
     for task in tasks:
         mine = by_queue.setdefault(task.queue, {})
         if task.task_name in mine:
-            both = f"{_place(mine[task.task_name])} and {_place(task)}"
+            both = f"{_qualified_name(mine[task.task_name])} and {_qualified_name(task)}"
             raise TasksError(
                 f"two tasks of queue {task.queue!r} are named {task.task_name!r}: {both};"
                 " give one of them another name"
@@ -234,7 +234,7 @@ def largest_message(tasks: Tasks, least: int) -> int:
     return max(least, *(task.max_message_bytes for task in tasks))
 
 
-def _place(task: AnyTask) -> str:
+def _qualified_name(task: AnyTask) -> str:
     return f"{task.func.__module__}.{task.func.__qualname__}"
 
 

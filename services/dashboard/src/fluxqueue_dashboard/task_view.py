@@ -20,7 +20,7 @@ from .formats import NOTHING, count, duration, moment, size
 from .redaction import Redact
 from .results import KeptResult
 
-# The place of the trace's id in the header `traceparent`.
+# Where the trace's id is in the header `traceparent`.
 _TRACE = slice(3, 35)
 
 

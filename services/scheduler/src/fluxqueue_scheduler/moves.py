@@ -5,7 +5,7 @@ from __future__ import annotations
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_core import dead_reason, dead_result, failure_call, script_keys
 
-# The place of the id in a message.
+# Where the id is in a message.
 ID = slice(13, 49)
 
 

@@ -19,7 +19,7 @@ from .times import Times, is_moment
 # The length of the digest of a record with its message, and of the head before the JSON.
 DIGEST = 16
 HEAD = 26
-# The place of the id in a message.
+# Where the id is in a message.
 ID = slice(13, 49)
 # The most that a record may say: how many runs are caught up, and ms.
 MOST_CAUGHT_UP = 100

@@ -38,7 +38,7 @@ SAMPLED = TraceFlags.SAMPLED
 _NO_STATE = INVALID_SPAN_CONTEXT.trace_state
 # Flags are made only once: to make them takes as long as to read the header.
 TRACE_FLAGS = tuple(TraceFlags(number) for number in range(256))
-# The place of the last digit of a header's flags, and the digits which say that the
+# Where the last digit of a header's flags is, and the digits which say that the
 # sender has decided against recording the trace.
 FLAGS = slice(54, 55)
 NOT_SAMPLED = frozenset("02468ace")

@@ -14,7 +14,7 @@ use self::cluster::HashSlotMap;
 use self::redirect::Destination;
 use self::sentinel::Watched;
 use super::backoff::Backoff;
-use super::dial::{self, Place};
+use super::dial::{self, DialTarget};
 use super::interrupt::Interrupt;
 use super::link::Connection;
 use crate::config::{Address, Config, Node};
@@ -144,7 +144,7 @@ impl Deployment {
         let deadline = self.attempt_ends();
         self.explained(match first.node() {
             None => dial::first_server(&self.config, first.address(), deadline, interrupt),
-            Some(node) => self.open_server(Place { node, address: first.address() }, deadline, interrupt),
+            Some(node) => self.open_server(DialTarget { node, address: first.address() }, deadline, interrupt),
         })
     }
 
@@ -187,22 +187,22 @@ impl Deployment {
         let config = &self.config;
         match (&self.finder, goal) {
             (Finder::Fixed, _) => dial::first_server(config, None, deadline, interrupt),
-            (_, Goal::Server(node)) => self.open_server(Place::new(node), deadline, interrupt),
+            (_, Goal::Server(node)) => self.open_server(DialTarget::new(node), deadline, interrupt),
             (Finder::Sentinel(watched), Goal::Owner(_)) => {
                 let node = watched.master(config, deadline, interrupt)?;
-                self.open_server(Place::new(&node), deadline, interrupt)
+                self.open_server(DialTarget::new(&node), deadline, interrupt)
             }
             (Finder::Cluster(map), Goal::Owner(hash_slot)) => {
                 let node = map.find(*hash_slot, config, deadline, interrupt)?;
-                self.open_server(Place::new(&node), deadline, interrupt)
+                self.open_server(DialTarget::new(&node), deadline, interrupt)
             }
         }
     }
 
-    fn open_server(&self, place: Place, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
+    fn open_server(&self, target: DialTarget, deadline: Instant, interrupt: &mut Interrupt) -> Result<Connection> {
         let is_watched = matches!(self.finder, Finder::Sentinel(_));
-        dial::server(&self.config, place, is_watched, deadline, interrupt).map_err(|error| match error {
-            Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", place.node)),
+        dial::server(&self.config, target, is_watched, deadline, interrupt).map_err(|error| match error {
+            Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", target.node)),
             other => other,
         })
     }

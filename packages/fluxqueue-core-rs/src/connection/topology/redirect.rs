@@ -20,10 +20,10 @@ impl Destination {
     /// the reply.
     pub fn read(text: &str, from: Option<&Node>) -> Option<Destination> {
         let mut words = text.split_whitespace();
-        let (kind, hash_slot, place) = (words.next()?, words.next()?, words.next()?);
+        let (kind, hash_slot, address) = (words.next()?, words.next()?, words.next()?);
         let hash_slot: HashSlot = hash_slot.parse().ok().filter(|hash_slot| usize::from(*hash_slot) < HASH_SLOTS)?;
         // Redis writes an IPv6 address without brackets.
-        let (host, port) = place.rsplit_once(':')?;
+        let (host, port) = address.rsplit_once(':')?;
         let host = match host.trim_matches(['[', ']']) {
             "" => &from?.host,
             // The node has no host name for clients.
