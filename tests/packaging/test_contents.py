@@ -77,8 +77,11 @@ def test_the_clients_telemetry_needs_the_api_alone(built: Built) -> None:
 
 def test_the_core_has_its_stub_and_its_scripts(built: Built) -> None:
     files = wheel_files(built.wheels["fluxqueue-core"])
-    assert "fluxqueue_core/_core.pyi" in files
-    scripts = {file.name for file in PACKAGES["fluxqueue-core"].sources.rglob("*.lua")}
+    sources = PACKAGES["fluxqueue-core"].sources
+    stubs = {f"fluxqueue_core/_core/{file.name}" for file in sources.rglob("_core/*.pyi")}
+    assert {n for n in files if n.endswith(".pyi")} == stubs
+    assert "fluxqueue_core/_core/__init__.pyi" in stubs
+    scripts = {file.name for file in sources.rglob("*.lua")}
     assert {Path(n).name for n in files if n.endswith(".lua")} == scripts
     assert len(scripts) >= 9
 

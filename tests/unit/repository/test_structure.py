@@ -20,7 +20,7 @@ TYPE = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum) (\w+)", re.MULTILINE
 
 def sources() -> list[Path]:
     found = [file for root in PRODUCT for file in root.rglob("*")]
-    return [file for file in found if file.suffix in (".py", ".rs", ".lua")]
+    return [file for file in found if file.suffix in (".py", ".pyi", ".rs", ".lua")]
 
 
 def homes(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

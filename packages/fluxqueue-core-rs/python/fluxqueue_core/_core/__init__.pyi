@@ -1,0 +1,78 @@
+"""The compiled part of `fluxqueue_core`; `mypy.stubtest` checks it. At run time this is one module:
+the parts here are for type checkers and readers alone."""
+
+from .connecting import (
+    alert_remedy,
+    certificate_fault,
+    check_certificates,
+    check_server_certificate,
+    dial,
+    evictions,
+    is_temporary,
+    operators_remedy,
+    refusal_text,
+)
+from .consuming import Consumer, Job
+from .enqueueing import Producer, Route
+from .events import Event
+from .messages import (
+    cancel_outcome,
+    dead_reason,
+    dead_result,
+    failure_call,
+    message_field,
+    new_task_id,
+    parse_message,
+    raise_deliveries,
+    requeued_message,
+)
+from .process import fork_generation, set_parent_death_signal
+from .scripts import key, key_kinds, script, script_keys, script_names
+from .settings import DEFAULT_REDIS_URL, Settings, check_namespace, check_queue_name
+from .timeouts import Deadlines, TimedCall, raise_in_task
+from .waiting import Mailbox, ResultListener
+
+__all__ = [
+    "DEFAULT_REDIS_URL",
+    "Consumer",
+    "Deadlines",
+    "Event",
+    "Job",
+    "Mailbox",
+    "Producer",
+    "ResultListener",
+    "Route",
+    "Settings",
+    "TimedCall",
+    "__version__",
+    "alert_remedy",
+    "cancel_outcome",
+    "certificate_fault",
+    "check_certificates",
+    "check_namespace",
+    "check_queue_name",
+    "check_server_certificate",
+    "dead_reason",
+    "dead_result",
+    "dial",
+    "evictions",
+    "failure_call",
+    "fork_generation",
+    "is_temporary",
+    "key",
+    "key_kinds",
+    "message_field",
+    "new_task_id",
+    "operators_remedy",
+    "parse_message",
+    "raise_deliveries",
+    "raise_in_task",
+    "refusal_text",
+    "requeued_message",
+    "script",
+    "script_keys",
+    "script_names",
+    "set_parent_death_signal",
+]
+
+__version__: str
