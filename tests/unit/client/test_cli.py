@@ -75,12 +75,11 @@ def test_help_lists_what_is_installed_and_what_is_not(
 ) -> None:
     # Values that can't be imported: the help must not need to.
     absent = "no.such.module:main"
-    installed(monkeypatch, start=absent, dev=absent, cancel=absent, completion=absent, extra="x:y")
+    installed(monkeypatch, start=absent, dev=absent, completion=absent, extra="x:y")
     assert cli.main([flag]) == 0
     out = capsys.readouterr().out
     assert "\n  start       run a worker for the tasks of a module\n" in out
     assert "\n  dev         run Redis, scheduler and worker in one terminal\n" in out
-    assert "\n  cancel      cancel tasks by their ids\n" in out
     assert "\n  extra\n" in out
     assert "  scheduler " not in out
     missing = "fluxqueue-control fluxqueue-dashboard fluxqueue-scheduler"

@@ -49,7 +49,6 @@ OWN = {
         "serve the dashboard: queues, tasks and workers in a browser",
     ),
     "dev": Own("fluxqueue", "fluxqueue.dev", "run Redis, scheduler and worker in one terminal"),
-    "cancel": Own("fluxqueue", "fluxqueue.cancel", "cancel tasks by their ids"),
     "completion": Own(
         "fluxqueue", "fluxqueue.completion", "print a script that completes these commands"
     ),
@@ -75,6 +74,9 @@ OWN = {
         "fluxqueue-control",
         "fluxqueue_control.commands.task",
         "print where a task is, delete it, or run it now",
+    ),
+    "cancel": Own(
+        "fluxqueue-control", "fluxqueue_control.commands.cancel", "cancel tasks by their ids"
     ),
     "tasks": Own(
         "fluxqueue-control", "fluxqueue_control.commands.tasks", "list tasks by their state"

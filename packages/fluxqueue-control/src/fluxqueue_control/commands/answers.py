@@ -164,7 +164,7 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
     from redis.exceptions import RedisError
 
     from fluxqueue_control.actor import acting
-    from fluxqueue_control.errors import DENIED, UNAVAILABLE, described
+    from fluxqueue_control.errors import UNAVAILABLE
     from fluxqueue_control.servers import Servers
     from fluxqueue_control.topology import NoCluster
 
@@ -179,14 +179,21 @@ def run(prog: str, arguments: Any, act: Callable[[Servers], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_NOT
     except (RedisError, NoCluster, *UNAVAILABLE) as error:
-        whose = f"; {url_in_use(settings.display_url)}" if isinstance(error, DENIED) else ""
-        say(prog, f"{described(error)}{whose}")
+        say(prog, said_of(error, settings))
         return NO_ANSWER
     except KeyboardInterrupt:
         say(prog, "interrupted; run it again, which does no harm")
         return INTERRUPTED
     finally:
         servers.close()
+
+
+def said_of(error: BaseException, settings: Settings) -> str:
+    """Returns what an error of Redis means, and where Redis is if it refuses the login."""
+    from fluxqueue_control.errors import DENIED, described
+
+    whose = f"; {url_in_use(settings.display_url)}" if isinstance(error, DENIED) else ""
+    return f"{described(error)}{whose}"
 
 
 def say(prog: str, message: str) -> None:

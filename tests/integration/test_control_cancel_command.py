@@ -10,6 +10,9 @@ from pathlib import Path
 import redis as redis_py
 from fluxqueue import FluxQueue
 from fluxqueue.task import Task
+from fluxqueue_control import audit
+from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_core import Settings
 from support.scripts import Scripts
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -99,3 +102,13 @@ def test_a_refusal_of_redis_is_one_line_and_exit_code_3(
     redis.delete("fluxqueue:{slow}:pending")
     assert (done.returncode, done.stdout) == (3, "")
     assert "WRONGTYPE" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_audit_says_who_has_cancelled(redis: redis_py.Redis, redis_url: str) -> None:
+    handle = sleeping(redis_url).enqueue("one")
+    assert run(redis_url, "-q", "slow", "--actor", "ann", handle.id, "gone").returncode == 1
+    client = RedisClient(Settings(redis_url), 5.0)
+    entries = audit.read_page(client, "slow").entries
+    client.close()
+    assert [(each.who, each.what, each.on) for each in entries][-1] == ("ann", "cancel", handle.id)
+    assert [each.outcome for each in entries] == [{"already_done": 1}, {"cancelled": 1}]
