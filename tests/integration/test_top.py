@@ -13,6 +13,7 @@ from fluxqueue_control.servers import Servers
 from fluxqueue_control.top.app import TopApp
 from fluxqueue_control.top.state import ScreenSource
 from fluxqueue_core import Settings, key
+from support.planted_operations import plant_numbers, plant_report
 from support.scripts import DAY, Scripts, messages
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
@@ -59,10 +60,13 @@ def drive(servers: Servers, play: Any, *, may_change: bool, interval: float = 3_
 
 def test_it_shows_queues_and_workers(servers: Servers, busy: Scripts) -> None:
     async def play(app: TopApp, pilot: Pilot[int]) -> None:
-        assert [row[:7] for row in rows(app, "queues")] == [
+        queues = rows(app, "queues")
+        assert [row[:2] + row[3:8] for row in queues] == [
             ["a", "0", "0", "0", "0", "0", "runs"],
             ["q", "3", "0", "0", "2", "0", "runs"],
         ]
+        # Nothing waits; the ids of these tasks are old.
+        assert queues[0][2] == "-" and queues[1][2].endswith(" d")
         # No part of a name is taken for markup.
         [worker] = rows(app, "workers")
         assert worker[:6] == ["q", "h[red]", "7", "1", "2", "2"]
@@ -70,7 +74,24 @@ def test_it_shows_queues_and_workers(servers: Servers, busy: Scripts) -> None:
         busy.redis.hincrby(busy.key("stats"), "succeeded", 100)
         await pilot.press("r")
         await wait(pilot, lambda: rows(app, "queues")[1][1] == "2")
-        assert float(rows(app, "queues")[1][7].replace(",", "")) > 0
+        assert float(rows(app, "queues")[1][8].replace(",", "")) > 0
+
+    drive(servers, play, may_change=False)
+
+
+def test_it_shows_times_and_memory_that_workers_have_counted(
+    servers: Servers, busy: Scripts
+) -> None:
+    plant_numbers(busy.redis, "q", {"n": (9, 1, 2.0)})
+    plant_report(busy.redis, "q", "c", 64 << 20, {"id": ("slow[red]", 7_200.0)})
+
+    async def play(app: TopApp, pilot: Pilot[int]) -> None:
+        wait, run = rows(app, "queues")[1][-2:]
+        # The longest of ten is eight times as long as the others, in a bucket that ends later.
+        assert 48 <= float(wait.removesuffix(" s")) <= 60
+        assert 16 <= float(run.removesuffix(" s")) <= 20
+        assert rows(app, "workers")[0][-2:] == ["64 MiB", "slow[red] for 2 h"]
+        assert busy.redis.exists(busy.key("watched"))
 
     drive(servers, play, may_change=False)
 
@@ -106,10 +127,10 @@ def test_it_pauses_and_resumes_after_a_confirmation(servers: Servers, redis: Any
         await wait(pilot, lambda: len(app.screen_stack) == 1)
         assert not redis.exists(key("paused", "q"))
         await pilot.press("p", "y")
-        await wait(pilot, lambda: rows(app, "queues")[1][6] == "paused")
+        await wait(pilot, lambda: rows(app, "queues")[1][7] == "paused")
         assert redis.exists(key("paused", "q")) and not redis.exists(key("paused", "a"))
         await pilot.press("p", "y")
-        await wait(pilot, lambda: rows(app, "queues")[1][6] == "runs")
+        await wait(pilot, lambda: rows(app, "queues")[1][7] == "runs")
         assert not redis.exists(key("paused", "q"))
 
     drive(servers, play, may_change=True)

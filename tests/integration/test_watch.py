@@ -10,6 +10,7 @@ from fluxqueue_control.watching import COUNTED, Observer, watch
 from fluxqueue_core import Settings, key
 from support.monitored import monitored
 from support.operator_commands import objects, run
+from support.planted_operations import plant_numbers
 from support.scripts import Scripts, message, messages
 
 pytestmark = pytest.mark.versions
@@ -22,7 +23,20 @@ def test_each_queue_has_a_line_for_each_look(scripts: Scripts, redis: Any, redis
     assert [(line["queue"], line["pending"]) for line in lines] == [("q", 3), ("r", 0)] * 2
     assert "succeeded_per_second" not in lines[0] and lines[2]["succeeded_per_second"] == 0
     [line] = run(redis_url, "watch", "q", "--count", "1")[0].splitlines()
-    assert line.split()[1:3] == ["q", "pending=3"] and line.endswith("paused=no")
+    assert line.split()[1:3] == ["q", "pending=3"] and " paused=no " in line
+
+
+def test_a_line_has_the_times_that_workers_have_counted(scripts: Scripts, redis_url: str) -> None:
+    plant_numbers(scripts.redis, "q", {"n": (9, 1, 2.0)})
+    scripts.enqueue(message(1))
+    [line] = objects(redis_url, "watch", "q", "--count", "1")
+    assert 48 <= line["wait_p95_seconds"] <= 60 and 16 <= line["run_p95_seconds"] <= 20
+    assert line["oldest_seconds"] > 0
+    assert 0 < scripts.redis.ttl(scripts.key("watched")) <= 120
+    scripts.redis.delete(scripts.key("pending"))
+    [line] = objects(redis_url, "watch", "r", "--count", "1")
+    times = [line[f"{name}_seconds"] for name in ("oldest", "wait_p95", "run_p95")]
+    assert times == [None, None, None]
 
 
 def test_only_changes_are_printed(scripts: Scripts, redis_url: str) -> None:
@@ -70,5 +84,6 @@ def test_a_look_takes_few_commands_for_each_queue(
     scripts.enqueue(*messages(range(1_000)))
     with monitored(redis) as commands:
         assert len(observer.observe()) == 10
-    assert len(commands.plain) <= 1 + 10 * len(names) and commands.of_scripts == []
+    # With the numbers of a slot that has just ended.
+    assert len(commands.plain) <= 4 + 15 * len(names) and commands.of_scripts == []
     servers.close()

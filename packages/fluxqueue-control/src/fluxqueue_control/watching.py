@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .ages import read_oldest
+from .counting import Counting
 from .errors import checked
 from .pausing import read_paused
 from .queues import Lengths, read_lengths
 from .redis_client import RedisClient
 from .registry import read_names
 from .servers import Servers
+from .stats import Window
 
 # The counters of a queue of which rates are shown.
 COUNTED = ("succeeded", "retried", "dead")
@@ -27,7 +30,10 @@ class Observation:
     Attributes:
         at: seconds since 1970, by this machine's clock.
         rates: how many tasks each second have `succeeded`, were `retried` or are `dead`, since the
-            last observation; empty in the first one.
+            last observation; empty in the first one. The counters of the queue are exact.
+        oldest: how long the oldest task has waited, seconds; None if none waits.
+        window: the times of the tasks of the last minute, as workers have counted them since they
+            know that a tool looks; None if this user may not read them.
     """
 
     at: float
@@ -35,6 +41,18 @@ class Observation:
     lengths: Lengths
     is_paused: bool
     rates: Mapping[str, float]
+    oldest: float | None = None
+    window: Window | None = None
+
+    @property
+    def wait(self) -> float | None:
+        """The wait that 95% of the tasks did not exceed, seconds; None if none was counted."""
+        return None if self.window is None else self.window.numbers.wait.percentile(95)
+
+    @property
+    def run(self) -> float | None:
+        """The run time that 95% of the attempts did not exceed, in the same way."""
+        return None if self.window is None else self.window.numbers.run.percentile(95)
 
     @property
     def is_empty(self) -> bool:
@@ -55,6 +73,7 @@ class Observer:
         self._servers = servers
         self._queues = queues
         self._counted: dict[str, tuple[float, tuple[int, ...]]] = {}
+        self._counting = Counting()
 
     def observe(self) -> list[Observation]:
         """Looks at the queues.
@@ -67,13 +86,16 @@ class Observer:
         """
         names = self._queues or read_names(self._servers.of_registry()).names
         found: dict[str, Observation] = {}
-        for client, some in self._servers.of_queues(names):
+        by_client = self._servers.of_queues(names)
+        windows = self._counting.read(by_client)
+        for client, some in by_client:
             lengths, paused = read_lengths(client, some), read_paused(client, some)
-            counts = _count(client, some)
+            counts, oldest = _count(client, some), read_oldest(client, some)
             now, at = time.monotonic(), time.time()
             for queue in some:
                 rates = self._rates(queue, now, counts[queue])
-                found[queue] = Observation(at, queue, lengths[queue], paused[queue], rates)
+                parts = (at, queue, lengths[queue], paused[queue], rates)
+                found[queue] = Observation(*parts, oldest[queue], windows.get(queue))
         return [found[name] for name in names]
 
     def _rates(self, queue: str, now: float, counts: tuple[int, ...]) -> dict[str, float]:

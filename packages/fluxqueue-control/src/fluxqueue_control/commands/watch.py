@@ -71,7 +71,10 @@ def main(argv: list[str], prog: str = "fluxqueue watch") -> int:
 
 def _print(seen: Observation, *, as_json: bool) -> None:
     rates = {f"{name}_per_second": round(rate, 3) for name, rate in seen.rates.items()}
-    parts = {**asdict(seen.lengths), "paused": seen.is_paused, **rates}
+    times = {"oldest_seconds": seen.oldest, "wait_p95_seconds": seen.wait}
+    times["run_p95_seconds"] = seen.run
+    known = {n: None if s is None else round(s, 3) for n, s in times.items()}
+    parts = {**asdict(seen.lengths), "paused": seen.is_paused, **rates, **known}
     if as_json:
         print_json({"at": seen.at, "queue": seen.queue, **parts})
         return

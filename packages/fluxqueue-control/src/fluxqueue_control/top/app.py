@@ -14,6 +14,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Header, Static
 
+from fluxqueue_control.commands.answers import age
 from fluxqueue_control.errors import UNAVAILABLE, described
 from fluxqueue_control.topology import NoCluster
 from fluxqueue_control.watching import COUNTED, Observation
@@ -22,9 +23,19 @@ from fluxqueue_control.workers import Worker
 from .confirmation import Confirmation
 from .state import ScreenSource, ScreenState
 
-_QUEUES = ("queue", "pending", "suspects", "delayed", "claimed", "dead", "state", "ok/s", "retry/s",
-           "dead/s")  # fmt: skip
-_WORKERS = ("queue", "host", "pid", "version", "slots", "claimed", "lease")
+_QUEUES = ("queue", "pending", "oldest", "suspects", "delayed", "claimed", "dead", "state", "ok/s",
+           "retry/s", "dead/s", "wait 95%", "run 95%")  # fmt: skip
+_WORKERS = (
+    "queue",
+    "host",
+    "pid",
+    "version",
+    "slots",
+    "claimed",
+    "lease",
+    "memory",
+    "runs longest",
+)
 _FAILURES = (RedisError, NoCluster, *UNAVAILABLE)
 
 
@@ -152,13 +163,17 @@ def _fill(table: DataTable[Text], rows: Sequence[Sequence[Text]]) -> None:
 
 def _queue_row(seen: Observation) -> list[Text]:
     lengths = seen.lengths
-    numbers = (lengths.pending, lengths.suspects, lengths.delayed, lengths.claimed, lengths.dead)
+    numbers = (lengths.suspects, lengths.delayed, lengths.claimed, lengths.dead)
     rates = [seen.rates.get(name) for name in COUNTED]
     return [
         _cell(seen.queue),
+        _number(lengths.pending),
+        _time(seen.oldest),
         *(_number(number) for number in numbers),
         Text("paused", "bold yellow") if seen.is_paused else Text("runs", "green"),
         *(_number(None if rate is None else round(rate, 1)) for rate in rates),
+        _time(seen.wait),
+        _time(seen.run),
     ]
 
 
@@ -167,12 +182,25 @@ def _worker_row(queue: str, worker: Worker) -> list[Text]:
     left = worker.lease_left
     lease = Text(f"{left:.0f} s") if left >= 0 else Text(f"ended {-left:.0f} s ago", "bold red")
     known = [_cell(identity.get(part, "-")) for part in ("host", "pid", "version", "slots")]
-    return [_cell(queue), *known, _number(worker.claimed), lease]
+    memory = None if worker.report is None else worker.report.memory
+    size = Text("-" if memory is None else f"{memory / 1_048_576:,.0f} MiB", justify="right")
+    return [_cell(queue), *known, _number(worker.claimed), lease, size, _longest(worker)]
+
+
+def _longest(worker: Worker) -> Text:
+    """The task that has run longest, as the worker has reported it."""
+    tasks = worker.report.tasks if worker.report is not None else ()
+    longest = max(tasks, key=lambda task: task.seconds, default=None)
+    return _cell("-" if longest is None else f"{longest.name} for {age(longest.seconds)}")
 
 
 def _cell(value: object) -> Text:
     # Text, so that nothing in a name is markup.
     return Text(one_line(str(value)))
+
+
+def _time(seconds: float | None) -> Text:
+    return Text("-" if seconds is None else age(seconds), justify="right")
 
 
 def _number(value: float | None) -> Text:
