@@ -15,6 +15,7 @@ from fluxqueue_control import (
     groups,
     jobs,
     listing,
+    locks,
     pausing,
     purge,
     queues,
@@ -79,6 +80,7 @@ def look(client: RedisClient) -> None:
     kept = message(20)[13:49].decode()
     assert [task.task_id for task in read_finished(client, "q").tasks] == [kept]
     assert show_finished(client, "q", kept) is not None
+    assert locks.read_page(client, "q").locks == [] and locks.show(client, "q", "x") is None
     hits = list(search(client, "q", Query(text="n")))
     assert sum(len(each.tasks) for each in hits) == 11
 

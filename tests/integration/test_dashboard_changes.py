@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fluxqueue_control.strikes import Strike
 from fluxqueue_core import Settings, key
 from fluxqueue_dashboard.access import Access, Person
 from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.changes import CHANGES
 from fluxqueue_dashboard.notices import NOTICES
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from support.asgi import Answer, ask
+from support.dashboard_forms import forms
 from support.planted_shop import PlantedShop, id_of, message
 from support.scripts import Scripts, field
 
 OPERATOR, VIEWER = "o" * 20, "v" * 20
 PEOPLE = (Person.of("ada", "operator", OPERATOR), Person.of("bob", "viewer", VIEWER))
+READERS = re.compile(rb"\}:(watched$|dead:group)")
 HERE = {"sec-fetch-site": "same-origin"}
 AS_OPERATOR = {"authorization": f"Bearer {OPERATOR}"} | HERE
 AS_VIEWER = {"authorization": f"Bearer {VIEWER}"} | HERE
@@ -37,32 +43,10 @@ def app(redis_url: str) -> Iterator[Any]:
     context.close()
 
 
-def forms(shop: PlantedShop) -> dict[str, dict[str, str]]:
-    """For each change a form that would make it."""
-    waiting = {"queue": "mails", "id": id_of(shop.waiting)}
-    delayed = {"queue": "mails", "id": id_of(shop.delayed)}
-    dead = {"queue": "mails", "entry": field(shop.dead[2]).hex()}
-    return {
-        "pause": {"queue": "mails"},
-        "resume": {"queue": "payments"},
-        "purge": {"queue": "mails", "place": "waiting"},
-        "delete-task": waiting,
-        "run-now": delayed,
-        "cancel": waiting,
-        "requeue": dead,
-        "delete-dead": dead,
-        "periodic-pause": {"queue": "images", "id": "clean-cache"},
-        "periodic-resume": {"queue": "images", "id": "clean-cache"},
-        "periodic-run": {"queue": "images", "id": "clean-cache"},
-        "periodic-remove": {"queue": "images", "id": "clean-cache"},
-        "limit-set": {"queue": "payments", "name": "stripe", "concurrency": "7", "rate": "1/s"},
-        "limit-clear": {"queue": "payments", "name": "stripe"},
-    }
-
-
 def contents(redis: Any) -> dict[bytes, bytes]:
-    """Everything that is in the database."""
-    names = list(redis.scan_iter(count=1_000))
+    """Everything that is in the database, without what readers write: that they watch, and the
+    index of causes."""
+    names = [n for n in redis.scan_iter(count=1_000) if not READERS.search(n)]
     return {name: redis.dump(name) for name in names}
 
 
@@ -79,9 +63,27 @@ def notice(answer: Answer) -> str:
 
 
 def test_every_change_is_tried() -> None:
-    planted = {"dead": [b"x" * 50] * 3, "waiting": b"x" * 50, "delayed": b"x" * 50}
-    fake: Any = type("Shop", (), {**planted, "dead": [message("x")] * 3})
+    planted = {"waiting": b"x" * 50, "delayed": b"x" * 50, "dead": [message("x")] * 3}
+    fake: Any = type("Shop", (), {**planted, "job": staticmethod(str)})
     assert forms(fake).keys() == CHANGES.keys()
+
+
+def test_the_one_route_that_is_not_only_read_is_that_of_the_changes(app: Any) -> None:
+    # So a new route is either read by GET, which the tests below try, or makes them fail.
+    changing = {
+        route.path
+        for route in app.app.routes
+        if not isinstance(route, Mount) and route.methods - {"GET", "HEAD"}
+    }
+    assert changing == {"/changes/{verb}"}
+    [mounted] = [route for route in app.app.routes if isinstance(route, Mount)]
+    assert isinstance(mounted.app, StaticFiles)
+
+
+def test_every_page_is_looked_at(shop: PlantedShop, app: Any) -> None:
+    pages = {path.partition("?")[0] for path in shop.addresses().values()}
+    paths = {each.path for each in app.app.routes if isinstance(each, Route)}
+    assert paths - pages == {"/live", "/sign-in", "/livez", "/changes/{verb}"}
 
 
 def test_only_an_operator_can_change_anything(shop: PlantedShop, app: Any, redis: Any) -> None:
@@ -118,6 +120,19 @@ def test_pages_change_nothing(shop: PlantedShop, app: Any, redis: Any) -> None:
         assert ask(app, path, headers=AS_OPERATOR).status == 200, path
         assert 'method="post"' not in ask(app, path, headers=AS_VIEWER).text, path
     assert contents(redis) == before
+
+
+def test_the_audit_names_the_visitor(shop: PlantedShop, app: Any, redis: Any) -> None:
+    for verb, form in forms(shop).items():
+        if verb == "job-stop":
+            continue  # the job of the shop does not run
+        stream, before = key("audit", form["queue"]), b"0"
+        if redis.exists(stream):
+            before = redis.xinfo_stream(stream)["last-generated-id"]
+        post(app, verb, form)
+        # A change of many calls has another entry at its end.
+        entries = redis.xrange(stream, min=b"(" + before)
+        assert entries and entries[0][1][b"who"] == b"ada", verb
 
 
 def test_an_operator_pauses_and_resumes(shop: PlantedShop, app: Any, redis: Any) -> None:
@@ -230,6 +245,32 @@ def test_a_wrong_form_is_refused(
     answer = ask(app, f"/changes/{verb}", "POST", form=form, headers=AS_OPERATOR)
     assert answer.status == status
     assert contents(redis) == {}
+
+
+def test_an_operator_strikes_and_lifts(shop: PlantedShop, app: Any, redis: Any) -> None:
+    form = {"queue": "images", "task": "shop.resize", "argument": "user.id=7"}
+    assert notice(post(app, "strike", form)) == "struck"
+    assert notice(post(app, "strike", form)) == "struck-before"
+    rule = Strike("shop.resize", "user.id", 7)
+    assert redis.hkeys(key("strikes", "images")) == [rule.id.encode()]
+    assert rule.id in ask(app, "/strikes", headers=AS_VIEWER).text
+    assert notice(post(app, "lift", {"queue": "images", "id": rule.id})) == "lifted"
+    assert notice(post(app, "lift", {"queue": "images", "id": rule.id})) == "no-strike"
+    for wrong in ({"task": " "}, {"argument": "user.id"}, {"argument": "x=" + "y" * 600}):
+        assert notice(post(app, "strike", form | wrong)) == "strike-wrong"
+
+
+def test_a_redaction_hides_the_keys_of_locks_and_the_values_of_strikes(
+    shop: PlantedShop, redis_url: str
+) -> None:
+    def redact(part: str, task: str, value: Any) -> Any:
+        return "[hidden]" if part in ("args", "kwargs") else value
+
+    application, context = build(Settings(redis_url), Access(), redact=redact)
+    locks, strikes = (ask(application, path).text for path in ("/locks?queue=imports", "/strikes"))
+    context.close()
+    assert "shop.import_feed [hidden]" in locks and "feeds.example" not in locks
+    assert "customer.id" in strikes and "[hidden]" in strikes and "4242" not in strikes
 
 
 def test_every_notice_is_known_and_no_address_can_add_words(app: Any) -> None:

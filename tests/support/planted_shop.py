@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fluxqueue import FluxQueue
-from fluxqueue_core import dead_reason, key
+from fluxqueue_core import key
 from fluxqueue_core.limits import limit_digest
 
+from .planted_operations import plant_changes, plant_locks, plant_numbers, plant_report
 from .scripts import Outcome, Scripts, field
 
 HOUR = 3_600_000
@@ -91,6 +92,9 @@ class PlantedShop:
         self._plant_others()
         self._plant_periodic_tasks()
         self._plant_limits()
+        plant_locks(self.app)
+        plant_changes(redis_url)
+        self._plant_numbers()
 
     def close(self) -> None:
         """Closes the client."""
@@ -126,7 +130,11 @@ class PlantedShop:
     ) -> None:
         consumer = "web-1-4711-mails"
         scripts.claim(consumer, dying, lease=HOUR)
-        why = dead_reason(reason, error, traceback)
+        cause = {"reason": reason, "error": error}
+        if traceback is not None:
+            cause |= {"class": f"smtplib.{error.partition(':')[0]}", "traceback": traceback}
+            cause["place"] = "shop/tasks/mails.py:42 in send_mail"
+        why = _compact(cause).encode()
         scripts.exchange(consumer, outcomes=[Outcome(field(dying), "dead", why, "1")], lease=HOUR)
         self.dead.insert(0, dying)
 
@@ -134,14 +142,24 @@ class PlantedShop:
         reports = self._worker(
             "reports", "batch-1", 90, message("shop.render_report", [2026, 11], age=41), slots=2
         )
-        reports.enqueue(*[message("shop.render_report", [2026, n]) for n in range(1, 5)])
+        reports.enqueue(*[message("shop.render_report", [2026, n]) for n in range(1, 6)])
         self._worker("images", "web-1", 4711)
         self._worker("images", "gpu-1", 17, slots=1)
         imports = Scripts(self.redis, "imports")
         imports.enqueue(*[message("shop.import_feed", [n], age=900) for n in range(38)])
         self._worker("payments", "web-2", 811)
-        self.redis.set(key("paused", "payments"), "1")
         Scripts(self.redis, "payments").enqueue(message("shop.charge_card", [4_242]))
+
+    def _plant_numbers(self) -> None:
+        mails = {"shop.send_mail": (118, 3, 0.18), "shop.send_newsletter": (9, 0, 2.6)}
+        plant_numbers(self.redis, "mails", mails)
+        plant_numbers(self.redis, "reports", {"shop.render_report": (2, 0, 31.0)})
+        plant_numbers(self.redis, "images", {"shop.resize": (402, 0, 0.031)})
+        running = {id_of(self.running): ("shop.send_mail", 4.0)}
+        plant_report(self.redis, "mails", "web-1-4711-mails", 96 << 20, running)
+        plant_report(self.redis, "mails", "web-2-811-mails", 88 << 20, {})
+        report = {task_id(41): ("shop.render_report", 41.0)}
+        plant_report(self.redis, "reports", "batch-1-90-reports", 640 << 20, report)
 
     def _plant_periodic_tasks(self) -> None:
         report = self.app.task(name="shop.render_report", queue="reports")(lambda: None)
@@ -162,6 +180,11 @@ class PlantedShop:
         declare = [b"declare", b"300000", limit_digest("stripe").encode(), rule]
         self.app.broker.producer.limit_rules("payments", declare)
 
+    def job(self, queue: str) -> str:
+        """Returns the id of the last job of a queue."""
+        [found] = self.redis.zrevrange(key("jobs", queue), 0, 0)
+        return str(found.decode())
+
     def addresses(self) -> dict[str, str]:
         """Returns every page of the dashboard, by the name of its picture."""
         dead = f"/dead/task?queue=mails&entry={field(self.dead[6]).hex()}"
@@ -173,6 +196,12 @@ class PlantedShop:
             "task": f"/task?queue=mails&id={id_of(self.waiting)}",
             "running-task": f"/task?queue=mails&id={id_of(self.running)}",
             "workers": "/workers",
+            "causes": "/dead/groups?queue=mails",
+            "jobs": "/jobs",
+            "job": f"/job?name=reports&id={self.job('reports')}",
+            "strikes": "/strikes",
+            "locks": "/locks?queue=imports",
+            "audit": "/audit",
             "periodic": "/periodic",
             "limits": "/limits",
             "tasks": "/tasks?queue=mails&state=waiting",

@@ -6,7 +6,7 @@ import asyncio
 
 from fluxqueue_control.queues import Lengths
 from fluxqueue_dashboard.live import Hub, close
-from fluxqueue_dashboard.snapshot import QueueNow, Snapshot
+from fluxqueue_dashboard.snapshot import Past, QueueNow, Snapshot
 
 SHORT = 0.05
 
@@ -26,7 +26,7 @@ class Readings:
         return Snapshot(1_000.0 + number)
 
 
-async def following(hub: Hub, count: int) -> list[Snapshot]:
+async def following(hub: Hub[Snapshot], count: int) -> list[Snapshot]:
     snapshots = hub.follow()
     found = []
     async for snapshot in snapshots:
@@ -84,10 +84,11 @@ def test_pages_that_are_asked_for_at_once_share_a_reading() -> None:
 
 def test_the_end_of_the_hub_ends_its_viewers() -> None:
     async def run() -> list[Snapshot]:
-        hub = Hub(Readings().read, SHORT)
+        readings = Readings()
+        hub = Hub(readings.read, SHORT)
 
         task = asyncio.create_task(following(hub, 1_000_000))
-        while not hub.past.times:
+        while not readings.count:
             await asyncio.sleep(SHORT / 5)
         hub.close()
         return await asyncio.wait_for(task, 30)
@@ -99,8 +100,7 @@ def test_the_past_has_a_gap_for_a_moment_without_redis() -> None:
     def queue(name: str, waiting: int) -> QueueNow:
         return QueueNow(name, Lengths(waiting, 0, 0, 0, 0), False, ())
 
-    hub = Hub(Readings().read)
-    past = hub.past
+    past = Past()
     past.add(Snapshot(1, [queue("a", 1)]))
     past.add(Snapshot(2, error="down"))
     past.add(Snapshot(3, [queue("a", 3), queue("b", 4)]))

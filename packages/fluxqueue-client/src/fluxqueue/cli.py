@@ -101,6 +101,11 @@ OWN = {
         "fluxqueue_control.commands.strike",
         "stop tasks by name or argument before they begin",
     ),
+    "locks": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.locks",
+        "print the locks of unique tasks, and which tasks hold them",
+    ),
     "audit": Own(
         "fluxqueue-control", "fluxqueue_control.commands.audit", "print the changes of operators"
     ),

@@ -26,7 +26,7 @@ from . import dead, job_record, job_steps, moving
 from .actor import actor
 from .candidates import Candidate, CandidatePage, Place, read_page
 from .errors import UNAVAILABLE
-from .job_record import Job, Verb, read_last, show
+from .job_record import Job, Verb, read_last, read_last_of, show
 from .noting import note
 from .redis_client import Audit, RedisClient
 from .selection import Selection
@@ -36,6 +36,7 @@ __all__ = [
     "JobIsRunning",
     "Selection",
     "read_last",
+    "read_last_of",
     "resume",
     "run",
     "show",

@@ -19,14 +19,21 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from . import (
+    audit_pages,
     changes,
+    dead_group_pages,
     dead_pages,
+    job_pages,
     limit_pages,
     list_pages,
+    live_pages,
+    lock_pages,
     overview_pages,
     periodic_pages,
     search_pages,
+    strike_pages,
     task_pages,
+    worker_pages,
 )
 from .access import Access
 from .context import REDIS_ERRORS, Dashboard, context_of, explained
@@ -90,13 +97,19 @@ def build(
         routes=[
             Route("/", overview_pages.overview),
             Route("/queue", overview_pages.queue),
-            Route("/workers", overview_pages.workers),
-            Route("/live", overview_pages.live),
+            Route("/workers", worker_pages.workers),
+            Route("/live", live_pages.live),
             Route("/task", task_pages.task),
             Route("/tasks", list_pages.task_list),
             Route("/search", search_pages.search_all),
             Route("/dead", dead_pages.dead_tasks),
             Route("/dead/task", task_pages.dead_task),
+            Route("/dead/groups", dead_group_pages.dead_groups),
+            Route("/jobs", job_pages.job_list),
+            Route("/job", job_pages.job),
+            Route("/strikes", strike_pages.strike_list),
+            Route("/locks", lock_pages.lock_list),
+            Route("/audit", audit_pages.audit_list),
             Route("/periodic", periodic_pages.periodic_tasks),
             Route("/limits", limit_pages.limits),
             Route("/sign-in", _sign_in),

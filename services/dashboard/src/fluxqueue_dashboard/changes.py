@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
 
-from fluxqueue_control import dead, deleting, limits, pausing, periodic, purge, requeue, tasks
+from fluxqueue_control import (
+    cancelling,
+    dead,
+    deleting,
+    limits,
+    pausing,
+    periodic,
+    requeue,
+    tasks,
+)
+from fluxqueue_control.actor import acting
 from fluxqueue_control.servers import Servers
-from fluxqueue_core import check_queue_name
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.limits import MOST_AT_ONCE, LimitRules
 from fluxqueue_core.rates import read_rate
@@ -20,30 +26,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from .context import Dashboard, context_of
+from .change_parts import Change, Done, Operator, queue_of
+from .context import context_of, visitor_of
 from .forms import Form, read_form
+from .job_changes import JOB_CHANGES
 from .rendering import address
-
-# Seconds that one request may go on to remove tasks.
-_PATIENCE = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The result of a change.
-
-    Attributes:
-        notice: a key of `NOTICES`.
-        back: the page to show, with its parameters.
-    """
-
-    notice: str
-    back: str
-    parameters: Mapping[str, str]
-    count: int | None = None
-
-
-Change: TypeAlias = Callable[[Servers, Dashboard, Form], Done]
+from .strike_changes import STRIKE_CHANGES
 
 
 async def change(request: Request) -> Response:
@@ -53,67 +41,51 @@ async def change(request: Request) -> Response:
         raise HTTPException(404)
     form = await read_form(request)
     context = context_of(request)
-    done = await context.ask(verb, context, form)
+    operator = Operator(visitor_of(request).name, context)
+    done = await context.ask(_acting, operator, verb, form)
     context.hub.forget()
+    context.job_hub.forget()
     back = address(done.back, **done.parameters, done=done.notice, count=done.count)
     return RedirectResponse(request.scope.get("root_path", "") + back, 303)
 
 
-def _queue(form: Form) -> str:
-    queue = form.one("queue")
-    try:
-        check_queue_name(queue)
-    except ConfigurationError as error:
-        raise HTTPException(400, str(error)) from None
-    return queue
+def _acting(servers: Servers, operator: Operator, verb: Change, form: Form) -> Done:
+    """Makes a change in the name of the operator, which the audit then has."""
+    with acting(operator.name):
+        return verb(servers, operator, form)
 
 
-def _pause(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue = _queue(form)
+def _pause(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue = queue_of(form)
     pausing.pause(servers.of_queue(queue), queue)
     return Done("paused", "/queue", {"name": queue})
 
 
-def _resume(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue = _queue(form)
+def _resume(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue = queue_of(form)
     pausing.resume(servers.of_queue(queue), queue)
     return Done("resumed", "/queue", {"name": queue})
 
 
-def _purge(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, wanted = _queue(form), form.one("place")
-    place = next((each for each in purge.PLACES if each == wanted), None)
-    if place is None:
-        raise HTTPException(400, "there is no such place")
-    removed, ends = 0, time.monotonic() + _PATIENCE
-    notice = "purged"
-    for so_far in purge.purge(servers.of_queue(queue), queue, place):
-        removed = so_far
-        if time.monotonic() > ends:
-            notice = "purge-goes-on"
-            break
-    return Done(notice, "/queue", {"name": queue}, removed)
-
-
-def _delete_task(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, task = _queue(form), form.one("id")
+def _delete_task(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, task = queue_of(form), form.one("id")
     answer = tasks.delete(servers.of_queue(queue), queue, task)
     if answer == "running":
         return Done("running", "/task", {"queue": queue, "id": task})
     return Done(answer, "/queue", {"name": queue})
 
 
-def _run_now(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, task = _queue(form), form.one("id")
+def _run_now(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, task = queue_of(form), form.one("id")
     answer = tasks.run_now(servers.of_queue(queue), queue, task)
     if answer == "absent":
         return Done(answer, "/queue", {"name": queue})
     return Done(answer, "/task", {"queue": queue, "id": task})
 
 
-def _cancel(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, task = _queue(form), form.one("id")
-    answer = context.producer.cancel(queue, task)
+def _cancel(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, task = queue_of(form), form.one("id")
+    answer = cancelling.cancel(servers.of_queue(queue), queue, task)
     return Done(answer, "/queue", {"name": queue})
 
 
@@ -124,8 +96,8 @@ def _entries(form: Form) -> list[bytes]:
         raise HTTPException(400, "this is not an entry of a dead set") from None
 
 
-def _requeue(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entries = _queue(form), _entries(form)
+def _requeue(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entries = queue_of(form), _entries(form)
     back = {"queue": queue}
     if not entries:
         return Done("none-chosen", "/dead", back)
@@ -139,8 +111,8 @@ def _requeue(servers: Servers, context: Dashboard, form: Form) -> Done:
     return Done("requeued", "/dead", back, count)
 
 
-def _delete_dead(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entries = _queue(form), _entries(form)
+def _delete_dead(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entries = queue_of(form), _entries(form)
     back = {"queue": queue}
     if not entries:
         return Done("none-chosen", "/dead", back)
@@ -151,20 +123,20 @@ def _delete_dead(servers: Servers, context: Dashboard, form: Form) -> Done:
     return Done("deleted-dead", "/dead", back, count) if count else Done("absent", "/dead", back)
 
 
-def _periodic_pause(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entry = _queue(form), form.one("id")
+def _periodic_pause(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entry = queue_of(form), form.one("id")
     is_there = periodic.pause(servers.of_queue(queue), queue, entry)
     return Done("periodic-paused" if is_there else "absent", "/periodic", {})
 
 
-def _periodic_resume(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entry = _queue(form), form.one("id")
+def _periodic_resume(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entry = queue_of(form), form.one("id")
     is_there = periodic.resume(servers.of_queue(queue), queue, entry)
     return Done("periodic-resumed" if is_there else "absent", "/periodic", {})
 
 
-def _periodic_run(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entry = _queue(form), form.one("id")
+def _periodic_run(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entry = queue_of(form), form.one("id")
     try:
         task = periodic.run_now(servers.of_queue(queue), queue, entry)
     except periodic.RunInProgress:
@@ -174,15 +146,15 @@ def _periodic_run(servers: Servers, context: Dashboard, form: Form) -> Done:
     return Done("absent" if task is None else "periodic-run", "/periodic", {})
 
 
-def _periodic_remove(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, entry = _queue(form), form.one("id")
+def _periodic_remove(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, entry = queue_of(form), form.one("id")
     answer = periodic.remove(servers.of_queue(queue), queue, entry)
     notices = {"removed": "periodic-removed", "declared": "periodic-declared", "absent": "absent"}
     return Done(notices[answer], "/periodic", {})
 
 
-def _limit_set(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, name = _queue(form), form.one("name")
+def _limit_set(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, name = queue_of(form), form.one("name")
     try:
         most = _number(form.text("concurrency") or "0", 0)
         burst = _number(form.text("burst"), 1) if form.text("burst") else None
@@ -202,8 +174,8 @@ def _number(text: str, least: int) -> int:
     return int(text)
 
 
-def _limit_clear(servers: Servers, context: Dashboard, form: Form) -> Done:
-    queue, name = _queue(form), form.one("name")
+def _limit_clear(servers: Servers, operator: Operator, form: Form) -> Done:
+    queue, name = queue_of(form), form.one("name")
     cleared = limits.clear(servers.of_queue(queue), queue, name)
     return Done("limit-cleared" if cleared else "absent", "/limits", {})
 
@@ -211,7 +183,6 @@ def _limit_clear(servers: Servers, context: Dashboard, form: Form) -> Done:
 CHANGES: Mapping[str, Change] = {
     "pause": _pause,
     "resume": _resume,
-    "purge": _purge,
     "delete-task": _delete_task,
     "run-now": _run_now,
     "cancel": _cancel,
@@ -223,4 +194,6 @@ CHANGES: Mapping[str, Change] = {
     "periodic-remove": _periodic_remove,
     "limit-set": _limit_set,
     "limit-clear": _limit_clear,
+    **JOB_CHANGES,
+    **STRIKE_CHANGES,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,16 +9,18 @@ from typing import Any, TypeVar
 
 from fluxqueue_control.errors import UNAVAILABLE, full_text, remedy
 from fluxqueue_control.topology import NoCluster
-from fluxqueue_core import Producer, Settings
+from fluxqueue_core import Settings
 from redis.exceptions import RedisError
 from starlette.requests import HTTPConnection
 
 from .access import Visitor
+from .job_threads import JobThreads
+from .jobs_now import JobsNow, read_jobs_now
 from .live import Hub
 from .redaction import Redact, nothing_hidden
-from .redis_threads import RedisThreads
+from .redis_threads import CLIENT_NAME, RedisThreads
 from .rendering import Renderer
-from .snapshot import Snapshot, read_snapshot
+from .snapshot import Past, Snapshot, SnapshotReader
 
 T = TypeVar("T")
 # These become a page, not a line of the log.
@@ -33,6 +34,11 @@ class Dashboard:
     Attributes:
         trace_url: leads to a trace: `{trace_id}` is its id; '' without a link.
         offers_sign_in: whether a visitor without a proof may look, and can prove more.
+        hub: the snapshots of all queues.
+        job_hub: the last jobs of all queues.
+        jobs: runs the jobs that visitors have started.
+        past: the snapshots so far.
+        may_group: whether this user of Redis may write the index of causes, as far as is known.
     """
 
     settings: Settings
@@ -41,19 +47,21 @@ class Dashboard:
     offers_sign_in: bool = False
     threads: RedisThreads = field(init=False)
     renderer: Renderer = field(init=False)
-    hub: Hub = field(init=False)
+    hub: Hub[Snapshot] = field(init=False)
+    job_hub: Hub[JobsNow] = field(init=False)
+    jobs: JobThreads = field(init=False)
+    past: Past = field(init=False, default_factory=Past)
+    may_group: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         self.threads = RedisThreads(self.settings)
         self.renderer = Renderer(
             self.settings.namespace, self.settings.display_url, self.offers_sign_in
         )
+        self._reader = SnapshotReader()
         self.hub = Hub(self._snapshot)
-
-    @functools.cached_property
-    def producer(self) -> Producer:
-        """Cancels tasks as a client does."""
-        return Producer(self.settings)
+        self.job_hub = Hub(self._jobs_now)
+        self.jobs = JobThreads(self.settings, CLIENT_NAME)
 
     async def ask(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls a function with the servers and these arguments, in a thread."""
@@ -61,16 +69,28 @@ class Dashboard:
 
     async def _snapshot(self) -> Snapshot:
         try:
-            return await self.ask(read_snapshot)
+            snapshot = await self.ask(self._reader.read)
         except REDIS_ERRORS as error:
-            return Snapshot(time.time(), error=explained(error))
+            snapshot = Snapshot(time.time(), error=explained(error))
+        self.past.add(snapshot)
+        return snapshot
+
+    async def _jobs_now(self) -> JobsNow:
+        try:
+            return await self.ask(read_jobs_now)
+        except REDIS_ERRORS as error:
+            return JobsNow(time.time(), error=explained(error))
+
+    def end_live_pages(self) -> None:
+        """Ends the streams of all viewers."""
+        self.hub.close()
+        self.job_hub.close()
 
     def close(self) -> None:
-        """Ends the live pages and closes the connections."""
-        self.hub.close()
+        """Ends the live pages, stops the jobs, which can be resumed, and closes the connections."""
+        self.end_live_pages()
+        self.jobs.close()
         self.threads.close()
-        if "producer" in self.__dict__:
-            self.producer.close()
 
 
 def context_of(request: HTTPConnection) -> Dashboard:

@@ -54,6 +54,7 @@ class DeadFilter:
     reason: str = ""
     task: str = ""
     text: str = ""
+    group: str = ""
 
     def wants(self, task: DeadTask, name: str | None, error: str) -> bool:
         """Whether a task fits, with the error that the visitor may see."""
@@ -64,23 +65,15 @@ class DeadFilter:
         )
 
     def __bool__(self) -> bool:
-        return bool(self.reason or self.task or self.text)
+        return bool(self.reason or self.task or self.text or self.group)
 
 
 async def dead_tasks(request: Request) -> Response:
     """The dead tasks of a queue, the youngest first."""
     context, parameters = context_of(request), request.query_params
-    snapshot = await context.hub.now()
-    names = [each.name for each in snapshot.queues]
-    if "queue" in parameters:
-        queue = queue_name(request, "queue")
-        names = names if queue in names else [*names, queue]
-    else:
-        fullest = max(snapshot.queues, key=lambda each: each.lengths.dead or 0, default=None)
-        queue = "default" if fullest is None else fullest.name
-        names = names or [queue]
+    queue, names = await chosen_queue(request)
     wanted = DeadFilter(
-        *(parameters.get(field, "").strip() for field in ("reason", "task", "text"))
+        *(parameters.get(field, "").strip() for field in ("reason", "task", "text", "group"))
     )
     cursor = parameters.get("cursor") or None
     try:
@@ -97,9 +90,27 @@ async def dead_tasks(request: Request) -> Response:
         reason=wanted.reason,
         task=wanted.task,
         text=wanted.text,
+        group=wanted.group,
         is_filtered=bool(wanted),
         **found,
     )
+
+
+async def chosen_queue(request: Request) -> tuple[str, list[str]]:
+    """Returns the queue that the address names, by default the one with the most dead tasks, and
+    the names of all.
+
+    Raises:
+        HTTPException: it is not a queue's name.
+    """
+    snapshot = await context_of(request).hub.now()
+    names = [each.name for each in snapshot.queues]
+    if "queue" in request.query_params:
+        queue = queue_name(request, "queue")
+        return queue, names if queue in names else [*names, queue]
+    fullest = max(snapshot.queues, key=lambda each: each.lengths.dead or 0, default=None)
+    queue = "default" if fullest is None else fullest.name
+    return queue, names or [queue]
 
 
 def _read(
@@ -109,7 +120,8 @@ def _read(
     looked_at = 0
     client = servers.of_queue(queue)
     while True:
-        page = dead.read_page(client, queue, cursor, _LOOKS_AT // 2 if wanted else _MOST)
+        size = _LOOKS_AT // 2 if wanted else _MOST
+        page = dead.read_page(client, queue, cursor, size, group=wanted.group or None)
         looked_at += len(page.tasks)
         cursor = page.cursor
         rows += _rows(page.tasks, wanted, redact)

@@ -48,19 +48,22 @@ _OPEN = ("/livez", "/static/")
 class Guard:
     """An ASGI application around that of the pages.
 
+    Attributes:
+        app: the application of the pages.
+
     Args:
         hosts: the names under which the dashboard may be asked for; empty: any. On a loopback
             address it keeps out a site whose name resolves to that address.
     """
 
     def __init__(self, app: ASGIApp, access: Access, hosts: Sequence[str] = ()) -> None:
-        self._app = app
+        self.app = app
         self._access = access
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
@@ -73,7 +76,7 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
-        await (refusal or self._app)(scope, receive, with_headers)
+        await (refusal or self.app)(scope, receive, with_headers)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         """Returns the answer to a request that goes no further. Notes the visitor of another."""

@@ -9,35 +9,40 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-
-from .snapshot import Past, Snapshot
+from typing import Generic, Protocol, TypeVar
 
 # Seconds from one reading to the next.
 INTERVAL = 2.0
 
 
-class Hub:
+class Moment(Protocol):
+    """A reading of one moment: `at`, in seconds since 1970."""
+
+    @property
+    def at(self) -> float: ...
+
+
+S = TypeVar("S", bound=Moment)
+
+
+class Hub(Generic[S]):
     """Gives each snapshot to all viewers.
 
     Args:
         read: reads a snapshot; it does not raise.
         interval: seconds between two readings.
-
-    Attributes:
-        past: the snapshots so far.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Snapshot]], interval: float = INTERVAL) -> None:
+    def __init__(self, read: Callable[[], Awaitable[S]], interval: float = INTERVAL) -> None:
         self._read = read
         self._interval = interval
         self._viewers: set[asyncio.Event] = set()
         self._reader: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[Snapshot] | None = None
-        self._latest: Snapshot | None = None
+        self._reading: asyncio.Task[S] | None = None
+        self._latest: S | None = None
         self._closed = False
-        self.past = Past()
 
-    async def now(self) -> Snapshot:
+    async def now(self) -> S:
         """Returns a snapshot that is not older than the interval. Viewers who ask at the same
         time wait for one reading."""
         latest = self._latest
@@ -49,7 +54,7 @@ class Hub:
         """Has the next page read again, because something was changed."""
         self._latest = None
 
-    async def follow(self) -> AsyncIterator[Snapshot]:
+    async def follow(self) -> AsyncIterator[S]:
         """Yields the next snapshots until the hub is closed. A slow viewer misses some."""
         ready = asyncio.Event()
         self._viewers.add(ready)
@@ -80,17 +85,16 @@ class Hub:
             self._wake()
             await asyncio.sleep(max(self._interval - (time.monotonic() - began), 0.05))
 
-    async def _next(self) -> Snapshot:
+    async def _next(self) -> S:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_once())
         # A viewer who leaves does not end the reading of the others.
         return await asyncio.shield(self._reading)
 
-    async def _read_once(self) -> Snapshot:
+    async def _read_once(self) -> S:
         try:
             snapshot = await self._read()
             self._latest = snapshot
-            self.past.add(snapshot)
             return snapshot
         finally:
             self._reading = None
@@ -100,7 +104,7 @@ class Hub:
             ready.set()
 
 
-async def close(snapshots: AsyncIterator[Snapshot]) -> None:
+async def close(snapshots: AsyncIterator[object]) -> None:
     """Ends a viewer at once, not when its generator is collected."""
     with contextlib.suppress(RuntimeError):
         await snapshots.aclose()  # type: ignore[attr-defined]

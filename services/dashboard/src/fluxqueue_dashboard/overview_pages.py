@@ -1,62 +1,51 @@
-"""The pages that live: the overview, one queue, and the workers."""
+"""The pages that live: the overview, and one queue."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fluxqueue_control import pausing, purge, queues
 from fluxqueue_control.purge import PLACES
 from fluxqueue_control.servers import Servers
+from fluxqueue_control.stats import Window
 from fluxqueue_core import check_queue_name
 from fluxqueue_core.errors import ConfigurationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from .context import Dashboard, context_of
-from .formats import NOTHING
-from .graphs import Line
-from .live import close
+from .formats import size
 from .rendering import address
-from .snapshot import SPAN, QueueNow, Snapshot
+from .snapshot import Snapshot
+from .tiles import Tile, graphs, tiles
+from .worker_pages import process_slots, running_tasks, worker_processes
 
-# A comment keeps the connection of a quiet page open through a proxy.
-_GREETING = "retry: 3000\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A number with its past."""
-
-    label: str
-    kind: str
-    value: int | None
-    past: Sequence[float | None] = ()
-    note: str = ""
-    link: str = ""
+# Rows of the table of task names.
+_MOST_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerProcess:
-    """A worker process, with the conversations that it has about its queues."""
+class NamedRate:
+    """How the attempts of the tasks of one name have ended in the last minute.
 
-    host: str
-    pid: str
-    version: str
-    state: str
-    queues: Sequence[str]
-    claimed: int
-    slots: str
-    lease_left: float
+    Attributes:
+        rate: per second.
+        failed: the share that did not succeed.
+        mean: how long one ran, seconds.
+    """
+
+    name: str
+    rate: float
+    failed: float
+    mean: float
 
 
 async def overview(request: Request) -> Response:
     """The queues, and how much is in them."""
     context = context_of(request)
-    values = _overview(context, await context.hub.now())
+    values = overview_values(context, await context.hub.now())
     return context.renderer.page(
         request,
         "overview.html",
@@ -78,40 +67,7 @@ async def queue(request: Request) -> Response:
         section="overview",
         live=address("/live", view="queue", name=name),
         places=counts,
-        **_queue(context, snapshot, name) | {"is_paused": is_paused},
-    )
-
-
-async def workers(request: Request) -> Response:
-    """All worker processes."""
-    context = context_of(request)
-    values = _workers(await context.hub.now())
-    return context.renderer.page(
-        request, "workers.html", section="workers", live="/live?view=workers", **values
-    )
-
-
-async def live(request: Request) -> Response:
-    """Sends the changing parts of a page, until the viewer leaves."""
-    context, root = context_of(request), request.scope.get("root_path", "")
-    view, name = request.query_params.get("view"), request.query_params.get("name", "")
-    if view not in ("overview", "queue", "workers"):
-        raise HTTPException(404)
-
-    async def events() -> AsyncIterator[str]:
-        yield _GREETING
-        snapshots = context.hub.follow()
-        try:
-            async for snapshot in snapshots:
-                parts = _parts(context, snapshot, view, name, root)
-                yield f"data: {json.dumps(parts)}\n\n"
-        finally:
-            await close(snapshots)
-
-    return StreamingResponse(
-        events(),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        **queue_values(context, snapshot, name) | {"is_paused": is_paused},
     )
 
 
@@ -129,133 +85,57 @@ def queue_name(request: Request, parameter: str = "name") -> str:
     return name
 
 
-def _parts(
-    context: Dashboard, snapshot: Snapshot, view: str, name: str, root: str
-) -> dict[str, str]:
-    """The parts of a page, by the ids of their elements."""
-    text = context.renderer.text
-    if view == "workers":
-        values = _workers(snapshot) | {"root": root}
-        return {"live-workers": text("worker_table.html", **values)}
-    if view == "queue":
-        values = _queue(context, snapshot, name) | {"root": root}
-        templates = ["tiles.html", "graph.html", "queue_workers.html", "queue_state.html"]
-    else:
-        values = _overview(context, snapshot) | {"root": root}
-        templates = ["tiles.html", "graph.html", "queues.html"]
-    ids = {
-        "tiles.html": "live-tiles",
-        "graph.html": "live-graph",
-        "queues.html": "live-queues",
-        "queue_workers.html": "live-workers",
-        "queue_state.html": "live-state",
-    }
-    # No part that lives has a form, so it is the same for all roles.
-    return {ids[each]: text(each, can_change=False, **values) for each in templates}
-
-
-def _overview(context: Dashboard, snapshot: Snapshot) -> dict[str, Any]:
+def overview_values(context: Dashboard, snapshot: Snapshot) -> dict[str, Any]:
+    """Returns what the overview shows."""
     rows = sorted(snapshot.queues, key=lambda each: (-(each.lengths.pending or 0), each.name))
-    alive = len(snapshot.processes)
     slots = sum(process_slots(snapshot.queues).values())
+    known = [p.memory for p in worker_processes(snapshot.queues) if p.memory is not None]
+    note = f"{slots} slots" + (f", {size(sum(known))}" if known else "")
+    alive = len(snapshot.processes)
     return {
         "tiles": [
-            *_tiles(context, snapshot, None),
-            Tile("Workers", "workers", alive, note=f"{slots} slots", link="/workers"),
+            *tiles(context.past, snapshot, None),
+            Tile("Workers", "workers", alive, note=note, link="/workers"),
         ],
         "queues": rows,
         "left_out": snapshot.left_out,
         "error": snapshot.error,
-        **_graph(context, None),
+        **graphs(context.past, None),
     }
 
 
-def _queue(context: Dashboard, snapshot: Snapshot, name: str) -> dict[str, Any]:
+def queue_values(context: Dashboard, snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """Returns what the page of a queue shows."""
     found = snapshot.queue(name)
     serving = [] if found is None else [w for w in found.workers if w.state != "tombstone"]
+    alive = 0 if found is None else found.alive
+    slots = 0 if found is None else found.slots
     return {
         "name": name,
-        "tiles": _tiles(context, snapshot, name),
+        "tiles": [
+            *tiles(context.past, snapshot, name),
+            Tile("Workers", "workers", alive, note=f"{slots} slots"),
+        ],
         "is_paused": found is not None and found.is_paused,
-        "alive": 0 if found is None else found.alive,
+        "alive": alive,
         "workers": sorted(serving, key=lambda w: (str(w.identity.get("host")), w.consumer)),
+        "running": running_tasks(found),
+        "counts": any(worker.report is not None for worker in serving),
+        "names": [] if found is None or found.window is None else named_rates(found.window),
         "error": snapshot.error,
-        **_graph(context, name),
+        **graphs(context.past, name),
     }
 
 
-def _tiles(context: Dashboard, snapshot: Snapshot, name: str | None) -> list[Tile]:
-    labels = {"pending": "Waiting", "claimed": "Running", "delayed": "Delayed", "dead": "Dead"}
-    suspects = snapshot.total("suspects", name)
-    notes = {"pending": f"and {suspects} suspects" if suspects else ""}
-    links = {"dead": address("/dead", queue=name)}
-    return [
-        Tile(
-            label,
-            state,
-            snapshot.total(state, name),
-            context.hub.past.values(state, name),
-            notes.get(state, ""),
-            links.get(state, ""),
-        )
-        for state, label in labels.items()
-    ]
-
-
-def _graph(context: Dashboard, name: str | None) -> dict[str, Any]:
-    past = context.hub.past
-    labels = {"pending": "waiting", "claimed": "running", "delayed": "delayed"}
-    return {
-        "times": list(past.times),
-        "span": SPAN,
-        "lines": [Line(label, state, past.values(state, name)) for state, label in labels.items()],
-    }
-
-
-def _workers(snapshot: Snapshot) -> dict[str, Any]:
-    processes = worker_processes(snapshot.queues)
-    return {
-        "processes": processes,
-        "slots": sum(int(each.slots) for each in processes if each.slots.isdecimal()),
-        "claimed": sum(each.claimed for each in processes),
-        "error": snapshot.error,
-    }
-
-
-def worker_processes(found: Sequence[QueueNow]) -> list[WorkerProcess]:
-    """Returns the worker processes; one that names no host and process is one for each queue."""
-    rows: dict[tuple[Any, ...], list[tuple[str, Any]]] = {}
-    for each in found:
-        for worker in each.workers:
-            if worker.state == "tombstone":
-                continue
-            host, pid = worker.identity.get("host"), worker.identity.get("pid")
-            known = (str(host), str(pid)) if host and pid else ("unknown", worker.consumer)
-            rows.setdefault(known, []).append((each.name, worker))
-    return [_process(key, rows[key]) for key in sorted(rows)]
-
-
-def _process(key: tuple[Any, ...], rows: Sequence[tuple[str, Any]]) -> WorkerProcess:
-    identity = rows[0][1].identity
-    return WorkerProcess(
-        host=key[0],
-        pid=str(identity.get("pid", NOTHING)),
-        version=str(identity.get("version", NOTHING)),
-        state="late" if any(worker.state == "late" for _, worker in rows) else "alive",
-        queues=sorted({name for name, _ in rows}),
-        claimed=sum(worker.claimed for _, worker in rows),
-        slots=str(identity.get("slots", NOTHING)),
-        lease_left=min(worker.lease_left for _, worker in rows),
-    )
-
-
-def process_slots(found: Sequence[QueueNow]) -> dict[tuple[str, str], int]:
-    """Returns the slots of each process, counted once however many queues it serves."""
-    return {
-        (each.host, each.pid): int(each.slots)
-        for each in worker_processes(found)
-        if each.slots.isdecimal()
-    }
+def named_rates(window: Window) -> list[NamedRate]:
+    """Returns the numbers of each task name, the most frequent first."""
+    rows = []
+    for name, ends in window.numbers.tasks.items():
+        total = ends.succeeded + ends.retried + ends.dead
+        if total:
+            failed = (ends.retried + ends.dead) / total
+            rows.append(NamedRate(name, total / window.seconds, failed, ends.ran / total))
+    return sorted(rows, key=lambda each: (-each.rate, each.name))[:_MOST_NAMES]
 
 
 def _counts(servers: Servers, name: str) -> tuple[list[tuple[str, int | None]], bool]:

@@ -23,6 +23,10 @@ NAVIGATION = (
     ("workers", "/workers", "Workers"),
     ("periodic", "/periodic", "Periodic"),
     ("limits", "/limits", "Limits"),
+    ("jobs", "/jobs", "Jobs"),
+    ("strikes", "/strikes", "Strikes"),
+    ("locks", "/locks", "Locks"),
+    ("audit", "/audit", "Audit"),
     ("search", "/search", "Search"),
 )
 # The names on pages for the states of `fluxqueue_control`.

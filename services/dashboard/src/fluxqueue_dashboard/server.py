@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._context.hub.close()
+        self._context.end_live_pages()
         await super().shutdown(sockets)
 
 

@@ -7,6 +7,7 @@ from fluxqueue_control import jobs as sync
 from .twins import iterating_twin, twin
 
 read_last = twin(sync.read_last)
+read_last_of = twin(sync.read_last_of)
 show = twin(sync.show)
 start = twin(sync.start)
 stop = twin(sync.stop)

@@ -68,7 +68,8 @@
   }, true);
 
   // The keyboard.
-  const pages = { o: "/", d: "/dead", w: "/workers", p: "/periodic", l: "/limits" };
+  const pages = { o: "/", d: "/dead", w: "/workers", p: "/periodic", l: "/limits",
+    c: "/dead/groups", j: "/jobs", s: "/strikes", u: "/locks", a: "/audit" };
   const help = document.querySelector("dialog.keys");
   let goes = false;
   const rows = () => [...document.querySelectorAll("tbody tr")].filter((row) => row.querySelector("a"));

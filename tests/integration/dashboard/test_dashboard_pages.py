@@ -10,8 +10,6 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control.queues import Lengths
+from fluxqueue_control.stats import Ends, Numbers, Window
 from fluxqueue_core import key
 from fluxqueue_dashboard.snapshot import SPAN, Past, QueueNow, Snapshot
 from playwright.sync_api import Browser, Page, expect
-from support.dashboard_browser import PATIENCE, Served, chromium, launched, opened, served
+from support.dashboard_browser import PATIENCE, Served, chromium, opened
 from support.planted_shop import HOSTILE, PlantedShop, id_of, message
 from support.scripts import Scripts, field
 
@@ -34,42 +33,8 @@ pytestmark = [
 expect.set_options(timeout=PATIENCE)
 # Best practices count as well as the criteria of WCAG 2.2 AA.
 RULES = {"resultTypes": ["violations"]}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def dash(server: EmbeddedRedis) -> Iterator[Served]:
-    with served(server.url) as found:
-        yield found
-
-
-@pytest.fixture
-def shop(server: EmbeddedRedis, dash: Served) -> Iterator[PlantedShop]:
-    from redis import Redis
-
-    # In this thread Playwright has a loop that runs, in which the client would not block.
-    with ThreadPoolExecutor(1) as thread, Redis.from_url(server.url) as redis:
-        redis.flushall()
-        planted = thread.submit(PlantedShop, redis, server.url).result()
-        yield planted
-        thread.submit(planted.close).result()
-
-
-@pytest.fixture
-def operator(browser: Browser, dash: Served, shop: PlantedShop) -> Iterator[Page]:
-    with opened(browser, dash.url, is_operator=True) as page:
-        yield page
-
-
-@pytest.fixture
-def viewer(browser: Browser, dash: Served, shop: PlantedShop) -> Iterator[Page]:
-    with opened(browser, dash.url, is_operator=False) as page:
-        yield page
+# The number of tests that share the pages, so that each of them is short.
+PARTS = 4
 
 
 def dead_address(shop: PlantedShop, place: int) -> str:
@@ -80,8 +45,9 @@ def remember(dash: Served) -> None:
     """Gives the graphs five minutes of past, which end with what is planted."""
     past, now = Past(), time.time()
     planted = {
-        "mails": {"pending": 127, "delayed": 1, "claimed": 2, "dead": 7},
-        "reports": {"pending": 47, "delayed": 0, "claimed": 1, "dead": 0},
+        "mails": {"pending": 127, "delayed": 1, "claimed": 2, "dead": 7, "ends": 762},
+        "reports": {"pending": 49, "delayed": 1, "claimed": 1, "dead": 0, "ends": 12},
+        "images": {"pending": 0, "delayed": 0, "claimed": 0, "dead": 0, "ends": 2_412},
     }
     for n in range(149):
         left = 148 - n
@@ -92,18 +58,19 @@ def remember(dash: Served) -> None:
                 Lengths(
                     pending=round(end["pending"] * wave),
                     suspects=0,
-                    delayed=end["delayed"] + left // 8,
-                    claimed=end["claimed"] + min(left, 6 + n % 3),
+                    delayed=end["delayed"] + left // 8 * (end["delayed"] > 0),
+                    claimed=end["claimed"] + min(left, 6 + n % 3) * (end["claimed"] > 0),
                     dead=max(end["dead"] - left // 30, 0),
                 ),
                 False,
                 (),
+                window=Window(Numbers(Ends(round(end["ends"] * wave), 0, end["dead"])), 60.0),
             )
             for name, end in planted.items()
         ]
         past.add(Snapshot(now - SPAN + 2 * n, queues))
     # In one step: the dashboard's thread draws meanwhile.
-    dash.context.hub.past = past
+    dash.context.past = past
 
 
 def pictures() -> Path | None:
@@ -119,13 +86,14 @@ def faults(page: Page) -> list[str]:
     return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits_a_phone(
-    operator: Page, shop: PlantedShop, dash: Served, scheme: Any
+    operator: Page, shop: PlantedShop, dash: Served, scheme: Any, part: int
 ) -> None:
     operator.emulate_media(color_scheme=scheme)
     found: dict[str, list[str]] = {}
-    for name, path in shop.addresses().items():
+    for name, path in list(shop.addresses().items())[part::PARTS]:
         for device, width in (("wide", 1280), ("phone", 390)):
             operator.set_viewport_size({"width": width, "height": 860})
             remember(dash)
@@ -157,6 +125,11 @@ def test_pages_without_anything_say_so(
         "/workers": "No worker runs",
         "/periodic": "No periodic task",
         "/limits": "No limit",
+        "/dead/groups": "No dead task",
+        "/jobs": "No job",
+        "/strikes": "No strike",
+        "/locks": "No lock",
+        "/audit": "No change",
         "/search": "What you can look for",
     }
     with opened(browser, dash.url, is_operator=False, color_scheme=scheme) as page:
@@ -165,7 +138,7 @@ def test_pages_without_anything_say_so(
             expect(page.get_by_text(text).first).to_be_visible()
             folder = pictures()
             if folder is not None:
-                name = path.strip("/") or "overview"
+                name = path.strip("/").replace("/", "-") or "overview"
                 page.screenshot(path=folder / f"empty-{name}-{scheme}.png")
             assert faults(page) == [], path
 
