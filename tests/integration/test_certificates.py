@@ -81,7 +81,7 @@ def said(answer: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_all_judge_a_server_in_the_same_way(
+def test_client_worker_and_scheduler_judge_a_server_in_the_same_way(
     tmp_path: Path, redis_server: EmbeddedRedis, redis: Redis, case: str
 ) -> None:
     shows, trusted, expected = CASES[case]

@@ -133,7 +133,7 @@ def test_json_values_arrive_by_every_way(client: Client, redis: Any) -> None:
     every_way()
 
 
-def test_of_a_call_with_a_value_that_json_lacks_nothing_arrives(client: Client, redis: Any) -> None:
+def test_a_call_with_a_value_that_json_lacks_enqueues_nothing(client: Client, redis: Any) -> None:
     good: Call = ([1], {"a": 2})
     client.call(good)
 

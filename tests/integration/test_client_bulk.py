@@ -98,7 +98,9 @@ def test_a_bad_call_in_the_middle(
 
 
 @BOTH
-def test_one_message_that_is_too_large(redis_url: str, redis: Any, send: Send) -> None:
+def test_one_message_that_is_too_large_ends_the_bulk(
+    redis_url: str, redis: Any, send: Send
+) -> None:
     task = FluxQueue(redis_url, max_message_bytes=500).task(queue="q")(work)
     with pytest.raises(MessageTooLarge) as caught:
         send(task, [*((n,) for n in range(3000)), (1, "x" * 500)])

@@ -116,7 +116,7 @@ def test_the_log_is_text_in_a_pipe_too(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_worker_then_scheduler_then_redis(
+def test_dev_stops_the_worker_then_the_scheduler_then_redis(
     dev_folder: Path, network: int, number: int
 ) -> None:
     options = ["-t", "myapp.tasks", "-c", "8", "-q", "a,b", "--log-level", "debug"]
@@ -197,7 +197,7 @@ def test_a_scheduler_that_ends_stops_the_rest(dev_folder: Path, network: int) ->
         assert process.returncode == 1
 
 
-def test_nothing_is_left_when_it_is_killed(dev_folder: Path, network: int) -> None:
+def test_a_killed_dev_leaves_no_process(dev_folder: Path, network: int) -> None:
     with dev(dev_folder, network=network) as process:
         found = ready(process)
         parts = [psutil.Process(int(found[f"fluxqueue_{n}"][0])) for n in ("worker", "scheduler")]

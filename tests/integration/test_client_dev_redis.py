@@ -23,7 +23,7 @@ from support.private_network import in_network_of, listening, redis_in
         (["--cluster-enabled", "yes"], "write redis+cluster://127.0.0.1:6379"),
     ],
 )
-def test_it_says_why_it_can_not_use_a_redis(
+def test_dev_says_why_it_can_not_use_a_redis(
     dev_folder: Path, network: int, options: list[str], reason: str
 ) -> None:
     with (
@@ -55,7 +55,7 @@ while True:
         (b"-DENIED protected\r\n", "connection.close()", "it answers 'DENIED protected'; stop"),
     ],
 )
-def test_it_says_what_else_listens_there(
+def test_dev_says_what_else_listens_at_the_address(
     dev_folder: Path, network: int, reply: bytes, then: str, reason: str
 ) -> None:
     source = OTHER_SERVER.format(reply=reply, then=then)
@@ -141,7 +141,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("by", ["flag", "variable", "code"])
 @pytest.mark.parametrize("url", REFUSED)
-def test_it_says_why_it_starts_no_redis_at_an_address_of_this_machine(
+def test_dev_says_why_it_starts_no_redis_at_an_address_of_this_machine(
     dev_folder: Path, network: int, url: str, by: str
 ) -> None:
     options = ["-r", url] if by == "flag" else []

@@ -39,7 +39,7 @@ def await_end(pid: int) -> None:
     wait_until(ended, what=f"the end of process {pid}")
 
 
-def test_it_runs_with_an_append_only_file_and_no_snapshots(tmp_path: Path) -> None:
+def test_the_server_runs_with_an_append_only_file_and_no_snapshots(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "data", appendfsync="always") as server, client(server) as c:
         assert server.url == f"redis://127.0.0.1:{server.port}"
         assert c.info("server")["process_id"] == server.pid
@@ -103,7 +103,7 @@ def test_a_wrong_option_raises_an_error(tmp_path: Path) -> None:
         EmbeddedRedis(tmp_path, options={"no-such-option": "1"}).start()
 
 
-def test_it_outlives_the_thread_that_started_it() -> None:
+def test_the_server_outlives_the_thread_that_started_it() -> None:
     server = EmbeddedRedis()
     thread = threading.Thread(target=server.start)
     thread.start()
@@ -144,14 +144,14 @@ def parent() -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_it_ends_when_its_parent_is_killed(number: int) -> None:
+def test_the_server_ends_when_its_parent_is_killed(number: int) -> None:
     with parent() as (process, pid, _):
         process.send_signal(number)
         assert process.wait(20) == -number
         await_end(pid)
 
 
-def test_it_ends_and_cleans_up_when_its_parent_exits() -> None:
+def test_the_server_ends_and_cleans_up_when_its_parent_exits() -> None:
     with parent() as (process, pid, folder):
         process.communicate("\n", timeout=20)
         assert process.returncode == 0

@@ -29,7 +29,7 @@ def test_thousands_are_gathered(redis_url: str, redis: Any, new_loop: NewLoop) -
 
 
 @LOOPS
-def test_one_turn_of_the_loop_is_one_command_a_queue(
+def test_one_turn_of_the_loop_sends_one_command_for_each_queue(
     redis_url: str, redis: Any, new_loop: NewLoop
 ) -> None:
     app = FluxQueue(redis_url)
@@ -56,7 +56,7 @@ async def work_once(work: Any, number: int) -> None:
 
 
 @LOOPS
-def test_one_loop_after_another(redis_url: str, redis: Any, new_loop: NewLoop) -> None:
+def test_one_loop_after_another_can_enqueue(redis_url: str, redis: Any, new_loop: NewLoop) -> None:
     work = async_work_on(redis_url)
     for number in range(30):
         run(new_loop, work_once(work, number))

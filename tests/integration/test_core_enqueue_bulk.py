@@ -45,7 +45,7 @@ def numbers(redis: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 12_345])
-def test_all_arrive_in_their_order(redis_url: str, redis: Any, count: int) -> None:
+def test_the_calls_of_a_bulk_arrive_in_order(redis_url: str, redis: Any, count: int) -> None:
     assert producer(redis_url).enqueue_many(ROUTE, tuples(count), anything) == count
     assert numbers(redis) == list(range(count))
 

@@ -136,7 +136,9 @@ def host(redis_url: str) -> FastAPI:
     return app
 
 
-def test_it_can_be_mounted_with_the_users_of_the_application(host: FastAPI, redis: Any) -> None:
+def test_the_dashboard_can_be_mounted_with_the_users_of_the_application(
+    host: FastAPI, redis: Any
+) -> None:
     redis.sadd(key("queues"), "mails")
     assert ask(host, "/ops/").status == 401
     page = ask(host, "/ops/", headers={"user": "eve"})

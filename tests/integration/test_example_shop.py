@@ -140,14 +140,14 @@ def test_the_form_leads_back_to_the_page(shop: str) -> None:
         {"customer": "Ada", "item": "Coffee"},
     ],
 )
-def test_an_order_that_makes_no_sense_is_not_taken(shop: str, fields: dict[str, str]) -> None:
+def test_an_order_that_makes_no_sense_is_refused(shop: str, fields: dict[str, str]) -> None:
     status, _, page = order_by_form(shop, **fields)
     assert status == 422 and 'role="alert"' in page and "<form" in page
     status, _, text = order_by_json(shop, **fields)
     assert status == 422 and "detail" in json.loads(text)
 
 
-def test_an_order_that_is_not_there(shop: str) -> None:
+def test_an_unknown_order_is_not_found(shop: str) -> None:
     assert ask(f"{shop}/orders/4711")[0] == 404
 
 

@@ -116,7 +116,7 @@ def test_a_run_by_hand_keeps_others_out(client: RedisClient, redis: Any, work: A
     assert kinds(client) == ["by hand", "skipped"]
 
 
-def test_of_missed_moments_one_run_begins(
+def test_one_run_begins_for_all_missed_moments(
     client: RedisClient, app: FluxQueue, redis: Any, redis_url: str, tmp_path: Path, work: Any
 ) -> None:
     app.schedule("work", work.options(priority=3).call(), every=1, overlap="skip", catch_up=5)

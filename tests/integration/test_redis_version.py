@@ -18,7 +18,7 @@ def name_and_version(info: dict[str, Any]) -> str:
 
 
 @pytest.mark.versions
-def test_it_is_the_server_that_was_asked_for(redis: Any, redis_cluster: RedisCluster) -> None:
+def test_the_tests_run_on_the_requested_server(redis: Any, redis_cluster: RedisCluster) -> None:
     """FLUXQUEUE_TEST_SERVER names the server that scripts/redis-versions has put on PATH."""
     found = name_and_version(redis.info("server"))
     assert found == os.environ.get("FLUXQUEUE_TEST_SERVER", found)

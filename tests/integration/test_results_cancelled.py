@@ -44,7 +44,7 @@ def test_a_task_that_waits_is_cancelled_for_each_process_at_once(
         other.result(timeout=10)
 
 
-def test_all_who_wait_are_woken_by_the_cancel(client: FluxQueue) -> None:
+def test_a_cancel_wakes_all_callers_that_wait(client: FluxQueue) -> None:
     handles: list[TaskHandle[Any]] = [work(client).enqueue(number) for number in range(20)]
     ended: list[Any] = []
 

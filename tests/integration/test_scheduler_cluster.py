@@ -108,7 +108,7 @@ def test_every_master_and_a_hash_slot_that_moves(
 
 
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_one_master_away_delays_its_own_queues_alone(
+def test_an_unreachable_master_delays_only_its_own_queues(
     redis_cluster: RedisCluster,
     queues: dict[RedisProcess, Scripts],
     tmp_path: Path,
@@ -253,7 +253,7 @@ def test_the_metrics_of_all_masters(
         scheduler.stop()
 
 
-def test_it_waits_for_a_cluster(tmp_path: Path) -> None:
+def test_a_scheduler_waits_for_a_cluster(tmp_path: Path) -> None:
     with RedisCluster(tmp_path / "redis", replicas=0) as servers:
         for node in servers.nodes:
             node.kill()

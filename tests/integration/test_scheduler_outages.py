@@ -80,7 +80,7 @@ def test_redis_away_is_said_once_and_work_goes_on_within_a_second_of_its_return(
         assert scheduler.stop() == 0
 
 
-def test_it_starts_without_redis_and_waits_for_it(tmp_path: Path) -> None:
+def test_a_scheduler_starts_without_redis_and_waits_for_it(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "redis") as server:
         server.kill()
         with SchedulerProcess(tmp_path, server.url) as scheduler:

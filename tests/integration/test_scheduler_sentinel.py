@@ -31,7 +31,7 @@ def works_on(server: RedisProcess, scheduler: SchedulerProcess, number: int) -> 
     client.close()
 
 
-def test_it_follows_the_master(tmp_path: Path) -> None:
+def test_a_scheduler_follows_the_master(tmp_path: Path) -> None:
     with RedisSentinel(tmp_path / "redis", password="secret1", sentinel_password="secret2") as s:
         first = s.master()
         first.client.sadd(key("queues"), "q")

@@ -21,7 +21,7 @@ def condemned(of: bytes) -> str | None:
 
 @pytest.mark.parametrize("kind", ["pending", "suspects"])
 @pytest.mark.parametrize("opts", ["", "{}", '{"p":0}'])
-def test_one_that_waits_is_condemned_and_comes_to_the_front(
+def test_a_cancelled_waiting_task_is_condemned_and_comes_to_the_front(
     scripts: Scripts, kind: str, opts: str
 ) -> None:
     deliveries = 2 if kind == "suspects" else 0
@@ -37,7 +37,7 @@ def test_one_that_waits_is_condemned_and_comes_to_the_front(
     assert scripts.list(kind) == [first, *rest]
 
 
-def test_one_that_is_delayed_returns_to_its_list_at_once(scripts: Scripts) -> None:
+def test_a_cancelled_delayed_task_returns_to_its_list_at_once(scripts: Scripts) -> None:
     waits, other = message(1), message(2)
     far = scripts.now() + 3_600_000
     scripts.redis.zadd(scripts.key("delayed"), {waits: far, other: far})
@@ -47,7 +47,7 @@ def test_one_that_is_delayed_returns_to_its_list_at_once(scripts: Scripts) -> No
     assert condemned(home) == "cancelled"
 
 
-def test_one_that_no_key_has_is_done(scripts: Scripts) -> None:
+def test_a_task_that_no_key_has_is_already_done(scripts: Scripts) -> None:
     scripts.open("c")
     scripts.enqueue(message(1))
     assert scripts.cancel(message(2)) == "already_done"
@@ -117,7 +117,7 @@ def test_no_attempt_follows(scripts: Scripts, kind: str) -> None:
         assert scripts.delayed() == {} and scripts.held("c") == {} and scripts.stats() == {}
 
 
-def test_it_outlives_the_worker(scripts: Scripts) -> None:
+def test_a_cancel_outlives_the_worker(scripts: Scripts) -> None:
     held = message(1)
     scripts.claim("c", held)
     scripts.cancel(held)
@@ -130,7 +130,9 @@ def test_it_outlives_the_worker(scripts: Scripts) -> None:
 
 
 @pytest.mark.parametrize("opts", ["", '{"p":5}'])
-def test_one_that_a_worker_gives_back_is_condemned(scripts: Scripts, opts: str) -> None:
+def test_a_cancelled_task_that_a_worker_gives_back_is_condemned(
+    scripts: Scripts, opts: str
+) -> None:
     """Rule 20: it was cancelled while a worker held it, and BLMOVE must bring it to no other."""
     held, inbox, other = message(1, opts=opts), message(2, opts=opts), message(3)
     scripts.claim("c", held, other)
@@ -148,7 +150,9 @@ def test_one_that_a_worker_gives_back_is_condemned(scripts: Scripts, opts: str) 
 
 
 @pytest.mark.parametrize("opts", ["", '{"p":5}'])
-def test_one_in_the_inbox_of_a_lost_worker_is_condemned(scripts: Scripts, opts: str) -> None:
+def test_a_cancelled_task_in_the_inbox_of_a_lost_worker_is_condemned(
+    scripts: Scripts, opts: str
+) -> None:
     of, other = message(1, opts=opts), message(2, opts=opts)
     scripts.open("c")
     scripts.open("", ["c"])

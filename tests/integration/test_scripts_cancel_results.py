@@ -51,7 +51,7 @@ def put(scripts: Scripts, where: str, of: bytes) -> None:
 
 
 @pytest.mark.parametrize("where", ["pending", "suspects", "delayed", "prioritized"])
-def test_one_that_waits_is_told_once_and_its_end_tells_nothing(
+def test_the_cancel_of_a_waiting_task_is_told_once_and_its_end_tells_nothing(
     scripts: Scripts, where: str
 ) -> None:
     of = message(N, opts='{"p":5,"r":60000}', retries=2, deliveries=2 if where == "suspects" else 0)

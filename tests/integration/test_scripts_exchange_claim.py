@@ -17,7 +17,7 @@ def reason_of(scripts: Scripts, entry: bytes) -> str:
     return text
 
 
-def test_it_claims_the_oldest_first_up_to_the_limit(scripts: Scripts) -> None:
+def test_an_exchange_claims_the_oldest_first_up_to_the_limit(scripts: Scripts) -> None:
     waiting = messages(range(5))
     scripts.open("c")
     scripts.enqueue(*waiting)
@@ -38,7 +38,7 @@ def test_a_thousand_at_once(scripts: Scripts) -> None:
     assert scripts.stats() == {"succeeded": 1_000}
 
 
-def test_it_renews_the_lease(scripts: Scripts) -> None:
+def test_an_exchange_renews_the_lease(scripts: Scripts) -> None:
     scripts.open("c", lease=1)
     before = scripts.now()
     reply = scripts.exchange("c")
@@ -204,7 +204,7 @@ def test_suspects_are_counted_and_claimed_only_by_their_lane(scripts: Scripts) -
     assert "suspects" not in scripts.exchange("main").told
 
 
-def test_it_tells_how_long_ago_the_last_sweep_was(scripts: Scripts) -> None:
+def test_an_exchange_tells_how_long_ago_the_last_sweep_was(scripts: Scripts) -> None:
     scripts.open("c")
     assert scripts.exchange("c").told == {"unswept": -1}
     scripts.redis.hset(scripts.key("sweep"), "last", scripts.now() - 70_000)

@@ -44,7 +44,7 @@ def test_a_condemned_message_keeps_its_field_its_home_and_its_counters(scripts: 
     assert (parts["deliveries"], parts["retries"], parts["expires"]) == (2, 1, 1)
 
 
-def test_one_that_is_condemned_has_no_room_or_is_malformed_is_moved_as_it_is(
+def test_a_message_that_is_condemned_malformed_or_without_room_moves_as_it_is(
     scripts: Scripts,
 ) -> None:
     full = '{"x":1,"a":"%s"}'
@@ -62,7 +62,7 @@ def test_one_that_is_condemned_has_no_room_or_is_malformed_is_moved_as_it_is(
     assert sorted(scripts.list("pending")) == sorted(odd)
 
 
-def test_one_with_room_for_the_mark_alone_stays_readable(scripts: Scripts) -> None:
+def test_a_message_with_room_for_only_the_mark_stays_readable(scripts: Scripts) -> None:
     full = '{"x":1,"a":"%s"}'
     due(scripts, message(2, opts=full % ("x" * (506 - len(full % "")))))
     scripts.promote()

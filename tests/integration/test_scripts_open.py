@@ -8,7 +8,7 @@ from support.scripts import LEASE, Scripts, field, message, messages
 pytestmark = pytest.mark.versions
 
 
-def test_it_registers_the_new_consumer_with_a_lease(scripts: Scripts) -> None:
+def test_open_registers_the_new_consumer_with_a_lease(scripts: Scripts) -> None:
     before = scripts.now()
     assert scripts.open("new") == []
     score = scripts.score("new")
@@ -43,7 +43,7 @@ def test_kept_messages_move_and_the_others_return_in_order(scripts: Scripts) -> 
     assert scripts.is_tombstone("old")
 
 
-def test_nothing_is_raised_and_suspects_go_to_their_list(scripts: Scripts) -> None:
+def test_open_raises_no_count_and_suspects_go_to_their_list(scripts: Scripts) -> None:
     suspect, once, retried = (
         message(1, deliveries=2),
         message(2, deliveries=1),

@@ -67,7 +67,7 @@ def test_a_retry_and_a_death_keep_its_options(scripts: Scripts) -> None:
     assert scripts.dead() == {field(dead): (dead, REASON)}
 
 
-def test_one_without_options_is_malformed(scripts: Scripts) -> None:
+def test_a_message_of_version_2_without_options_is_malformed(scripts: Scripts) -> None:
     odd = message(1).replace(b'{"v":1,', b'{"v":2,')
     scripts.open("c")
     scripts.enqueue(odd)

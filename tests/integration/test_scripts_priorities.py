@@ -167,7 +167,7 @@ def test_a_retry_keeps_its_priority(scripts: Scripts) -> None:
     assert claimed == [again, waits]
 
 
-def test_one_with_an_id_without_a_time_has_the_order_of_its_arrival(scripts: Scripts) -> None:
+def test_a_message_whose_id_has_no_time_has_the_order_of_its_arrival(scripts: Scripts) -> None:
     def other(number: int, version: int) -> bytes:
         # Version 4, or a version 7 of the year 10889.
         return ranked(number, 5).replace(b"019aa0c2-7b1f-7", b"ffffffff-ffff-%d" % version)

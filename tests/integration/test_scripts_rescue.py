@@ -143,7 +143,7 @@ def test_the_living_are_not_buried(scripts: Scripts) -> None:
         pytest.param({}, id="never swept"),
     ],
 )
-def test_it_refuses_where_healthy_workers_may_look_late(
+def test_bury_refuses_if_healthy_workers_may_look_late(
     scripts: Scripts, sweep: dict[str, int]
 ) -> None:
     lose(scripts, "c", message(1))
@@ -184,7 +184,7 @@ def test_burying_parks_twins_and_garbage(scripts: Scripts) -> None:
     assert {kept for kept, _ in scripts.dead().values()} == {twin, b"garbage"}
 
 
-def test_it_is_empty_only_when_nothing_is_left(scripts: Scripts) -> None:
+def test_the_reply_of_bury_is_empty_only_when_nothing_is_left(scripts: Scripts) -> None:
     # A hash that shrinks has empty stretches; a scan's first page may be empty.
     held = {field(m): m for m in messages(range(900), args=b'["%s"]' % (b"x" * 80))}
     lose(scripts, "c", *held.values())
@@ -278,7 +278,7 @@ def test_the_inbox_of_an_unknown_consumer_returns(scripts: Scripts) -> None:
     assert scripts.list("pending") == [message(1)]
 
 
-def test_it_moves_a_hundred_a_call(scripts: Scripts) -> None:
+def test_reclaim_moves_a_hundred_messages_in_a_call(scripts: Scripts) -> None:
     inboxed = messages(range(250))
     scripts.open("", olds=["c"])
     scripts.enqueue(*inboxed)

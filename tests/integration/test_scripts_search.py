@@ -139,7 +139,7 @@ def test_tasks_that_workers_take_meanwhile_hide_no_others(scripts: Scripts) -> N
     assert ids(scripts.search("pending", after=first[1:4])) == [*range(30, 100)]
 
 
-def test_it_writes_nothing(scripts: Scripts) -> None:
+def test_a_search_writes_nothing(scripts: Scripts) -> None:
     scripts.claim("c", message(1))
     scripts.enqueue(message(2))
     before = {name: scripts.redis.dump(name) for name in scripts.redis.keys("*")}

@@ -362,7 +362,7 @@ def test_calls_of_one_command_replace_each_other(scripts: Scripts) -> None:
     assert condemned[13:49] == id_of(kept[0])
 
 
-def test_one_with_a_priority_and_an_expiry_waits_in_its_place(scripts: Scripts) -> None:
+def test_a_unique_task_with_a_priority_and_an_expiry_waits_in_its_place(scripts: Scripts) -> None:
     of = unique(1, more='"p":5,"x":"+00000060000",')
     assert take(scripts, of) == [None]
     [stored] = scripts.list("pending")

@@ -58,7 +58,7 @@ def drive(servers: Servers, play: Any, *, may_change: bool, interval: float = 3_
     asyncio.run(run())
 
 
-def test_it_shows_queues_and_workers(servers: Servers, busy: Scripts) -> None:
+def test_top_shows_queues_and_workers(servers: Servers, busy: Scripts) -> None:
     async def play(app: TopApp, pilot: Pilot[int]) -> None:
         queues = rows(app, "queues")
         assert [row[:2] + row[3:8] for row in queues] == [
@@ -97,7 +97,7 @@ def test_it_shows_times_and_memory_that_workers_have_counted(
 
 
 @pytest.mark.usefixtures("busy")
-def test_it_looks_again_by_itself(servers: Servers, redis: Any) -> None:
+def test_top_looks_again_by_itself(servers: Servers, redis: Any) -> None:
     async def play(app: TopApp, pilot: Pilot[int]) -> None:
         redis.sadd(key("queues"), "new")
         await wait(pilot, lambda: len(rows(app, "queues")) == 3)
@@ -118,7 +118,7 @@ def test_without_leave_it_changes_nothing(servers: Servers, redis: Any) -> None:
 
 
 @pytest.mark.usefixtures("busy")
-def test_it_pauses_and_resumes_after_a_confirmation(servers: Servers, redis: Any) -> None:
+def test_top_pauses_and_resumes_after_a_confirmation(servers: Servers, redis: Any) -> None:
     async def play(app: TopApp, pilot: Pilot[int]) -> None:
         await pilot.press("down", "p")
         await wait(pilot, lambda: len(app.screen_stack) == 2)
@@ -153,7 +153,7 @@ def test_a_refusal_of_redis_is_shown_until_it_ends(servers: Servers, redis: Any)
     drive(servers, play, may_change=False)
 
 
-def test_it_needs_a_terminal(redis_url: str) -> None:
+def test_top_needs_a_terminal(redis_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fluxqueue", "top", "-r", redis_url],
         capture_output=True,

@@ -45,7 +45,7 @@ def test_only_changes_are_printed(scripts: Scripts, redis_url: str) -> None:
     assert len(objects(redis_url, *words)) == 1
 
 
-def test_it_ends_when_the_queues_are_empty(scripts: Scripts, redis_url: str) -> None:
+def test_watch_ends_when_the_queues_are_empty(scripts: Scripts, redis_url: str) -> None:
     scripts.enqueue(message(1))
     run(redis_url, "watch", "q", "--until-empty", "--count", "1", code=1)
     scripts.redis.delete(scripts.key("pending"))

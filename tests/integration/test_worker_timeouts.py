@@ -128,7 +128,7 @@ def patient():
 
 
 @pytest.mark.parametrize("name", ["loop", "sleep"])
-def test_it_fails_is_tried_again_and_is_dead(
+def test_a_task_past_its_timeout_is_retried_and_then_dead(
     tmp_path: Path, redis_url: str, redis: Redis, name: str
 ) -> None:
     with WorkerProcess(tmp_path, redis_url, APP) as worker:

@@ -42,7 +42,7 @@ def test_its_commands_are_there_and_no_others(environment_with: EnvironmentWith,
 
 
 @each_package
-def test_it_can_be_imported_alone(
+def test_each_package_can_be_imported_alone(
     environment_with: EnvironmentWith, name: str, tmp_path: Path
 ) -> None:
     module = PACKAGES[name].module

@@ -38,7 +38,7 @@ def test_an_attempt_that_was_lost_with_its_worker_does_not_count() -> None:
     assert verdict(AT_ONCE, runs, writes_lost=[Outage(10.0, 11.0)]) == ([], [])
 
 
-def test_more_than_the_rate() -> None:
+def test_more_tasks_than_the_rate_allows_are_found() -> None:
     allowed = int(1 + (0.9 + BEGINNING) * PER_SECOND)
     runs = [run(number, 10.0 + 0.9 * number / (allowed - 1), 12.0) for number in range(allowed)]
     assert verdict(RATED, runs) == ([], [])

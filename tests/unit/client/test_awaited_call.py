@@ -132,7 +132,7 @@ def test_an_asyncio_task_shows_where_a_call_waits() -> None:
 
 
 @TASKS
-def test_it_is_a_coroutine_function(task: Any) -> None:
+def test_an_awaited_method_is_a_coroutine_function(task: Any) -> None:
     assert inspect.iscoroutinefunction(task.enqueue_many_async)
     assert asyncio.iscoroutinefunction(task.enqueue_many_async)
     assert list(inspect.signature(task.enqueue_many_async).parameters) == ["calls", "spread"]

@@ -120,7 +120,7 @@ def test_without_a_command_it_is_a_wrong_use(capsys: Any) -> None:
     assert capsys.readouterr().err.startswith("usage: fluxqueue COMMAND")
 
 
-def test_it_runs_as_a_module() -> None:
+def test_the_command_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fluxqueue", "--version"], capture_output=True, text=True, check=True
     )

@@ -86,7 +86,7 @@ def test_frameworks_see_a_coroutine_function() -> None:
 
 
 @pytest.mark.parametrize("task", [send_email, notify])
-def test_it_copies_and_pickles_as_its_global(task: Any) -> None:
+def test_a_declared_task_copies_and_pickles_as_its_global(task: Any) -> None:
     assert pickle.loads(pickle.dumps(task)) is task
     assert copy.copy(task) is task
     assert copy.deepcopy([task]) == [task]

@@ -76,7 +76,7 @@ def test_no_worker_of_this_process_runs_it() -> None:
         app.declare("anything").func()
 
 
-def test_it_follows_its_object_to_another_redis() -> None:
+def test_a_task_follows_its_object_to_another_redis() -> None:
     moving = FluxQueue("redis://old:1")
     task = moving.declare("send-email", signature=send)
     moving.broker.move("redis://new:2")

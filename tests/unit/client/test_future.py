@@ -88,7 +88,7 @@ WAYS: dict[str, Callable[[EnqueueFuture], Any]] = {
 }
 
 
-def test_it_counts_as_future_and_as_coroutine(run: Any) -> None:
+def test_the_call_counts_as_future_and_as_coroutine(run: Any) -> None:
     async def main() -> None:
         made = future()
         assert asyncio.isfuture(made)

@@ -38,7 +38,7 @@ class Order: number: int
     assert work.conversion().decode([{"number": 5}], {})[0] == [module["Order"](5)]
 
 
-def test_so_is_one_that_a_field_of_a_dataclass_names() -> None:
+def test_a_class_that_a_field_names_may_be_defined_later() -> None:
     module: dict[str, Any] = {"queue": FluxQueue(REFUSING_URL), "__name__": "__main__"}
     code = """
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_a_class_that_json_has_no_form_of_is_refused(annotation: Any) -> None:
 
 
 @pytest.mark.parametrize("annotation", FOREIGN, ids=str)
-def test_it_is_not_refused_if_callers_may_omit_it(annotation: Any) -> None:
+def test_a_class_without_a_json_form_is_accepted_if_callers_may_omit_it(annotation: Any) -> None:
     assert type(declare(annotation, default=None)) is Task
 
 

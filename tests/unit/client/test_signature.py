@@ -73,7 +73,7 @@ def test_a_default_value_is_neither_evaluated_nor_kept() -> None:
     assert check.__defaults__ == (None,)
 
 
-def test_it_runs_nothing_of_the_function() -> None:
+def test_a_check_of_a_call_runs_nothing_of_the_function() -> None:
     ran = []
 
     def function(a: int) -> None:

@@ -70,7 +70,7 @@ def test_a_wrapper_that_passes_on_its_arguments_keeps_the_check(decorator: Any) 
     assert call_signature(decorator(work)) == INNER
 
 
-def test_so_does_an_async_wrapper() -> None:
+def test_an_async_wrapper_that_passes_on_its_arguments_keeps_the_check() -> None:
     assert call_signature(logs_async(work_async)) == INNER
 
 

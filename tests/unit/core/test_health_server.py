@@ -45,7 +45,7 @@ def server(subject: Subject) -> Iterator[HealthServer]:
     server.close()
 
 
-def test_all_is_well(server: HealthServer) -> None:
+def test_a_healthy_process_gives_no_reasons(server: HealthServer) -> None:
     assert reasons(server.port, "/livez") == []
     assert reasons(server.port, "/readyz?verbose") == []
 

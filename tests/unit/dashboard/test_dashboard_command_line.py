@@ -50,7 +50,7 @@ def test_a_new_token_is_another_one_at_each_start() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "localhost.org"])
 @pytest.mark.parametrize("words", [[], ["--anyone", "viewer"], ["--anyone", "operator"]])
-def test_it_refuses_to_listen_elsewhere_without_a_proof(
+def test_the_dashboard_refuses_to_listen_elsewhere_without_a_proof(
     host: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as raised:

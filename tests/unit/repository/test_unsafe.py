@@ -64,7 +64,7 @@ def test_only_these_files_have_any() -> None:
     }
 
 
-def test_one_without_an_argument_is_found() -> None:
+def test_an_unsafe_block_without_an_argument_is_found() -> None:
     assert unargued("let x = 1;\nlet n = unsafe { call() };") == [2]
     assert unargued("// SAFETY: fine.\nlet n = unsafe { call() };") == []
     assert unargued("// SAFETY: fine.\nlet n =\n    unsafe { call() };") == []

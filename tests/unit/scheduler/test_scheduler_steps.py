@@ -137,7 +137,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     return Sweeps(Clock(monkeypatch), late=[])
 
 
-def test_it_sweeps_twice_a_second(sweeps: Sweeps) -> None:
+def test_a_scheduler_sweeps_twice_a_second(sweeps: Sweeps) -> None:
     assert sweeps.sweeper.step() == pytest.approx(0.5)
     assert sweeps.calls == ["sweep"]
     sweeps.clock.time += 0.3

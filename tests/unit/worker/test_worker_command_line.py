@@ -113,7 +113,7 @@ def test_both_commands_are_the_worker(folder: Path, command: str) -> None:
     assert result.stderr.startswith(f"{command}: there is no module 'nowhere'")
 
 
-def test_it_says_its_version(folder: Path) -> None:
+def test_the_worker_says_its_version(folder: Path) -> None:
     result = run(folder, "--version")
     assert (result.returncode, result.stdout) == (0, f"fluxqueue-worker {__version__}\n")
 
