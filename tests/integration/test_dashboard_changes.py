@@ -247,6 +247,20 @@ def test_a_wrong_form_is_refused(
     assert contents(redis) == {}
 
 
+def test_the_audit_of_all_queues_has_no_gap(shop: PlantedShop, app: Any, redis: Any) -> None:
+    before = redis.time()[0] * 1_000
+    for number in range(60):
+        # Two queues, of which one has many changes, and they take turns at the end.
+        queue = "mails" if number < 50 or number % 2 else "images"
+        entry = {"who": "eve", "what": "pause", "on": f"change-{number:02}", "outcome": ""}
+        redis.xadd(key("audit", queue), entry, id=f"{before + 10_000 + number}-0")
+    text = ask(app, "/audit", headers=AS_VIEWER).text
+    # Of the other queue there may be more before its last ones, but not after.
+    assert re.findall("change-[0-9]+", text) == [f"change-{n:02}" for n in range(59, 34, -1)]
+    page = ask(app, "/audit?queue=mails", headers=AS_VIEWER).text
+    assert re.findall("change-[0-9]+", page)[-1] == "change-00"
+
+
 def test_an_operator_strikes_and_lifts(shop: PlantedShop, app: Any, redis: Any) -> None:
     form = {"queue": "images", "task": "shop.resize", "argument": "user.id=7"}
     assert notice(post(app, "strike", form)) == "struck"
@@ -260,16 +274,18 @@ def test_an_operator_strikes_and_lifts(shop: PlantedShop, app: Any, redis: Any) 
         assert notice(post(app, "strike", form | wrong)) == "strike-wrong"
 
 
-def test_a_redaction_hides_the_keys_of_locks_and_the_values_of_strikes(
+def test_a_redaction_hides_the_keys_of_locks_and_limits_and_the_values_of_strikes(
     shop: PlantedShop, redis_url: str
 ) -> None:
     def redact(part: str, task: str, value: Any) -> Any:
         return "[hidden]" if part in ("args", "kwargs") else value
 
     application, context = build(Settings(redis_url), Access(), redact=redact)
-    locks, strikes = (ask(application, path).text for path in ("/locks?queue=imports", "/strikes"))
+    paths = ("/locks?queue=imports", "/strikes", "/limits")
+    locks, strikes, limits = (ask(application, path).text for path in paths)
     context.close()
     assert "shop.import_feed [hidden]" in locks and "feeds.example" not in locks
+    assert "[hidden]" in limits and "acme" not in limits
     assert "customer.id" in strikes and "[hidden]" in strikes and "4242" not in strikes
 
 

@@ -312,6 +312,11 @@ def test_the_keyboard_does_everything(operator: Page, shop: PlantedShop) -> None
     operator.keyboard.press("g")
     operator.keyboard.press("d")
     expect(operator.locator("h1")).to_have_text("Dead tasks")
+    for key_, heading in (("j", "Jobs"), ("s", "Strikes"), ("a", "Audit"), ("c", "Dead tasks")):
+        operator.keyboard.press("g")
+        operator.keyboard.press(key_)
+        expect(operator.locator("h1")).to_have_text(heading)
+    expect(operator).to_have_url(re.compile("/dead/groups"))
     operator.keyboard.press("/")
     operator.keyboard.type(id_of(shop.delayed))
     operator.keyboard.press("Enter")

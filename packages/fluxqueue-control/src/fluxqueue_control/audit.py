@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .errors import checked
 from .redis_client import RedisClient
 
+# How many queues one round trip asks for.
+_QUEUES_AT_ONCE = 100
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 _COUNT = re.compile(r"([^ =]+)=([0-9]{1,15})", re.ASCII)
 
@@ -72,6 +75,31 @@ def read_page(
     entries = [_entry(*each) for each in client.command(*words)]
     following = entries[limit - 1].id if len(entries) > limit else None
     return AuditPage(entries[:limit], following)
+
+
+def read_last(
+    client: RedisClient, queues: Sequence[str], limit: int = 10
+) -> dict[str, Sequence[AuditEntry]]:
+    """Reads the last changes of queues on the client's server, of each the newest first. Takes a
+    round trip for each 100 queues.
+
+    Args:
+        limit: the most entries of a queue.
+
+    Raises:
+        ConfigurationError, ResponseError, UNAVAILABLE: as `read_page`.
+    """
+    found: dict[str, Sequence[AuditEntry]] = {}
+    for start in range(0, len(queues), _QUEUES_AT_ONCE):
+        some = queues[start : start + _QUEUES_AT_ONCE]
+        replies = checked(
+            client.commands(
+                [("XREVRANGE", client.key("audit", q), "+", "-", "COUNT", limit) for q in some]
+            )
+        )
+        for queue, reply in zip(some, replies, strict=True):
+            found[queue] = [_entry(*each) for each in reply]
+    return found
 
 
 def _entry(raw: bytes, fields: Mapping[bytes, bytes]) -> AuditEntry:

@@ -14,9 +14,13 @@ from typing import Literal, TypeAlias
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.strikes import Strike
 
+from .errors import checked
 from .redis_client import Audit, RedisClient, ScriptCall
 
-__all__ = ["Strike", "Struck", "lift", "read_all", "strike"]
+__all__ = ["Strike", "Struck", "lift", "read_all", "read_of", "strike"]
+
+# How many queues one round trip asks for.
+_QUEUES_AT_ONCE = 100
 
 Struck: TypeAlias = Literal["struck", "unchanged"]
 
@@ -52,8 +56,20 @@ def lift(client: RedisClient, queue: str, strike_id: str) -> bool:
 
 def read_all(client: RedisClient, queue: str) -> Sequence[Strike]:
     """Reads the strikes of a queue, 100 at most. Raises as `strike`."""
-    records = client.command("HVALS", client.key("strikes", queue))
-    return [found for record in records if (found := Strike.parse(record)) is not None]
+    return read_of(client, [queue])[queue]
+
+
+def read_of(client: RedisClient, queues: Sequence[str]) -> dict[str, Sequence[Strike]]:
+    """Reads the strikes of queues on the client's server, of each 100 at most. Takes a round trip
+    for each 100 queues. Raises as `strike`."""
+    found: dict[str, Sequence[Strike]] = {}
+    for start in range(0, len(queues), _QUEUES_AT_ONCE):
+        some = queues[start : start + _QUEUES_AT_ONCE]
+        replies = checked(client.commands([("HVALS", client.key("strikes", q)) for q in some]))
+        for queue, records in zip(some, replies, strict=True):
+            parsed = (Strike.parse(record) for record in records)
+            found[queue] = [each for each in parsed if each is not None]
+    return found
 
 
 def _text(rule: Strike) -> str:

@@ -15,9 +15,10 @@ from starlette.responses import Response
 from .context import context_of
 from .overview_pages import queue_name
 
-# Entries of a page, and queues whose audits are read for one.
+# Entries of a page; of the page of all queues: how many entries of each, and of how many queues.
 _MOST = 100
-_MOST_QUEUES = 200
+_MOST_OF_EACH = 20
+_MOST_QUEUES = 1_000
 
 
 async def audit_list(request: Request) -> Response:
@@ -39,11 +40,14 @@ def _read(servers: Servers, queue: str, cursor: str | None) -> dict[str, Any]:
         rows: list[tuple[str, AuditEntry]] = [(queue, entry) for entry in page.entries]
         names = names if queue in names else (*names, queue)
         return {"rows": rows, "names": names, "cursor": page.cursor, "left_out": 0}
-    rows = [
-        (name, entry)
-        for name in names[:_MOST_QUEUES]
-        for entry in audit.read_page(servers.of_queue(name), name, None, _MOST).entries
-    ]
-    rows.sort(key=lambda row: -row[1].at)
+    read = {
+        name: entries
+        for client, some in servers.of_queues(names[:_MOST_QUEUES])
+        for name, entries in audit.read_last(client, some, _MOST_OF_EACH).items()
+    }
+    rows = [(name, entry) for name, entries in read.items() for entry in entries]
+    # A queue may have more entries before its last one here, so older ones of others are left out.
+    known_from = max((e[-1].at for e in read.values() if len(e) == _MOST_OF_EACH), default=0.0)
+    rows = sorted((row for row in rows if row[1].at >= known_from), key=lambda row: -row[1].at)
     left_out = max(len(names) - _MOST_QUEUES, 0)
     return {"rows": rows[:_MOST], "names": names, "cursor": None, "left_out": left_out}

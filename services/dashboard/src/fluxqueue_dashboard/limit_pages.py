@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fluxqueue_control.limits import LimitedKey, NamedLimit, read_keys, read_limits
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .context import context_of
+from .redaction import Redact
 
 # Rows of each table, at most.
 _MOST = 300
@@ -19,11 +21,11 @@ _MOST = 300
 async def limits(request: Request) -> Response:
     """The limits with their rules, and who waits for them."""
     context = context_of(request)
-    found = await context.ask(_read)
+    found = await context.ask(_read, context.redact)
     return context.renderer.page(request, "limits.html", section="limits", **found)
 
 
-def _read(servers: Servers) -> dict[str, Any]:
+def _read(servers: Servers, redact: Redact) -> dict[str, Any]:
     named: dict[tuple[str, str], NamedLimit] = {}
     keys: dict[tuple[str, str], LimitedKey] = {}
     more = False
@@ -41,6 +43,13 @@ def _read(servers: Servers) -> dict[str, Any]:
     sorted_keys = sorted(keys.items(), key=lambda item: (-item[1].waiting, item[0]))
     return {
         "limits": [(queue, named[queue, name]) for queue, name in sorted(named)][:_MOST],
-        "keys": [(queue, each) for (queue, _), each in sorted_keys[:_MOST]],
+        "keys": [(queue, _hidden(each, redact)) for (queue, _), each in sorted_keys[:_MOST]],
         "more": more,
     }
+
+
+def _hidden(key: LimitedKey, redact: Redact) -> LimitedKey:
+    """A key as the visitor may see it: it is made of arguments."""
+    if not key.key:
+        return key
+    return replace(key, key=str(redact("args", key.name or "", key.key)))

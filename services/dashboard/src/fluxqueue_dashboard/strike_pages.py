@@ -44,11 +44,9 @@ async def strike_list(request: Request) -> Response:
 def _read(servers: Servers, redact: Redact) -> dict[str, Any]:
     names = read_names(servers.of_registry()).names
     rows: list[StrikeRow] = []
-    for queue in names[:_MOST_QUEUES]:
-        found = strikes.read_all(servers.of_queue(queue), queue)
-        rows += [StrikeRow(queue, each, _value(each, redact)) for each in found]
-        if len(rows) > _MOST:
-            break
+    for client, some in servers.of_queues(names[:_MOST_QUEUES]):
+        for queue, found in strikes.read_of(client, some).items():
+            rows += [StrikeRow(queue, each, _value(each, redact)) for each in found]
     rows.sort(key=lambda row: (row.queue, row.strike.task, row.strike.argument or ""))
     more = len(rows) > _MOST or len(names) > _MOST_QUEUES
     return {"rows": rows[:_MOST], "names": names, "more": more}

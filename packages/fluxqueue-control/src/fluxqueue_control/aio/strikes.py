@@ -9,3 +9,4 @@ from .twins import twin
 strike = twin(sync.strike)
 lift = twin(sync.lift)
 read_all = twin(sync.read_all)
+read_of = twin(sync.read_of)
