@@ -9,6 +9,7 @@ from typing import Any
 from fluxqueue_control import candidates, job_steps, jobs, purge
 from fluxqueue_control.jobs import Selection
 from fluxqueue_control.redis_client import RedisClient, ScriptCall
+from fluxqueue_scheduler.trim import LIMIT
 from support.scripts import DAY
 
 from .filling import QUEUE, Numbers
@@ -44,9 +45,9 @@ def changes(client: RedisClient, numbers: Numbers) -> dict[str, Callable[[], Any
 
     def trim() -> None:
         there = client.command("ZCARD", client.key("dead", QUEUE))
-        keep = max(there - 1_000, there * 9 // 10)
-        words = (keep, DAY, min(there - keep, 1_000))
-        assert client.call(ScriptCall("trim_dead", QUEUE, words)) == words[2]
+        keep = max(there - LIMIT, there * 9 // 10)
+        words = (keep, DAY, LIMIT)
+        assert client.call(ScriptCall("trim_dead", QUEUE, words)) == there - keep
 
     return {
         "job, replay dead": job("replay", "dead"),

@@ -32,7 +32,7 @@ from support.scripts import message
 from .filling import DEAD, DELAYED, HELD, QUEUE, Numbers
 
 # Seconds of a search, as of the commands.
-_SECONDS = 0.15
+_SECONDS = 0.12
 
 
 def a_group(client: Any) -> str:
@@ -124,6 +124,7 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
         "task, delayed": find(DELAYED + 5),
         "task, at work": find(HELD + 5),
         "task, dead": find(DEAD + numbers.dead // 2),
+        "dead groups, a step of the first look": lambda: groups.add_new(client, QUEUE, 0),
         "dead groups": lambda: list(groups.scan(client, QUEUE)),
         "dead list, one group": lambda: dead.read_page(client, QUEUE, group=a_group(client)),
         "search, name, first 20": seek(name="shop.ship"),

@@ -22,7 +22,7 @@ from .scanning import scan as scan_key
 
 # Groups that one call asks for, and dead tasks that one call adds, about.
 _STEP = 100
-_ADDED = 200
+_ADDED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def read_page(
     limit: int = _STEP,
     *,
     refresh: bool = True,
+    seconds: float | None = None,
 ) -> GroupPage:
     """Reads about `limit` groups; for the first page it adds what has died since the last look.
     One that stays is on some page; one may be on two.
@@ -76,6 +77,7 @@ def read_page(
     Args:
         cursor: the previous page's; None for the first page.
         refresh: False: add nothing, for a user with the right to read only.
+        seconds: how long to add, as for `add_new`.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -83,7 +85,7 @@ def read_page(
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     if refresh and cursor is None:
-        add_new(client, queue)
+        add_new(client, queue, seconds)
     words = ("HSCAN", client.key("dead:groups", queue), cursor or 0, "COUNT", limit)
     following, found = client.command(*words)
     if not isinstance(found, dict):
@@ -104,7 +106,7 @@ def scan(client: RedisClient, queue: str, *, refresh: bool = True) -> Iterator[D
 
 
 def add_new(client: RedisClient, queue: str, seconds: float | None = None) -> bool:
-    """Adds the tasks to the index that have died since the last look, in calls of 200 tasks and
+    """Adds the tasks to the index that have died since the last look, in calls of 100 tasks and
     about 1 MiB. Returns False if this user may not write the index. Raises as `read_page`.
 
     Args:

@@ -27,6 +27,8 @@ _STEP = 500
 _GROUPED_STEP = 250
 # Consumers of which one round trip reads the first tasks.
 _CONSUMERS = 25
+# Places that a page looks at, even if its time is over.
+_FEWEST_PLACES = 50
 # Tasks that a page looks at, even if its time is over.
 _FEWEST = 500
 # How many tasks a page looks at by default.
@@ -160,7 +162,7 @@ def read_tasks(
         words += ["g", len(groups), *groups]
     ends = math.inf if seconds is None else time.monotonic() + seconds
     found: list[ListedTask] = []
-    looked = 0
+    looked = passed = 0
     most_at_once = _STEP if groups is None else _GROUPED_STEP
 
     def call_for(place: TaskPlace, position: Position) -> ScriptCall:
@@ -176,9 +178,11 @@ def read_tasks(
             replies = checked(client.calls([call_for(*each) for each in some]))
         for place, position in some:
             reply = replies.pop(0) if replies else None
+            passed += 1
             while True:
                 # A small queue is searched to its end, whatever the load.
-                is_late = looked >= _FEWEST and time.monotonic() > ends
+                is_small = looked < _FEWEST and passed < _FEWEST_PLACES
+                is_late = not is_small and time.monotonic() > ends
                 if len(found) >= limit or looked >= most or is_late:
                     return TaskPage(found, str(position), looked)
                 if reply is None or len(found) + len(reply) - 4 > limit:

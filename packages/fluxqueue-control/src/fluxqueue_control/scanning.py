@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from .redis_client import RedisClient
 
 # Elements that one call looks at, about.
-_STEP = 2_000
+_STEP = 1_000
 
 
 class Page(Protocol):

@@ -22,7 +22,7 @@ from .rendering import address
 # Tasks on a page, and tasks and seconds that a page looks at to find them.
 _MOST = 50
 _LOOKS_AT = 10_000
-_SECONDS = 0.1
+_SECONDS = 0.08
 # Characters of an error in a list.
 _ERROR = 300
 # The names on pages for the states of `fluxqueue_control.listing`.

@@ -22,7 +22,7 @@ from .task_pages import LOOKS_AT, find_view, is_id
 
 # Tasks on a page, and seconds that it looks for them, about: at first, and if it looks further.
 _MOST = 50
-_SECONDS, _DEEP_SECONDS = 0.1, 3.0
+_SECONDS, _DEEP_SECONDS = 0.08, 3.0
 # Seconds after which no further queue is looked through.
 _PATIENCE = 3.0
 # Any number of tasks.
