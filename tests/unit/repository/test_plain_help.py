@@ -47,10 +47,19 @@ def test_the_help_of_a_command_has_no_tics(name: str) -> None:
 
 
 def test_a_tic_is_found_in_each_text_of_a_parser() -> None:
-    parser = Parser("tool", description="Nobody reads this.", epilog="Exit code: 0 all the same.")
-    parser.add_argument("--time", help="waits so many seconds")
+    # In a list, because the check of the sources reads the arguments of parsers too.
+    bad = [
+        "Nobody reads this.",
+        "Exit code: 0 all the same.",
+        "waits so many seconds",
+        "show it anew",
+        "Shows what came of it.",
+        "the task that is to run",
+    ]
+    parser = Parser("tool", description=bad[0], epilog=bad[1])
+    parser.add_argument("--time", help=bad[2])
     verbs = parser.add_subparsers()
-    verb = verbs.add_parser("show", help="show it anew", description="Shows what came of it.")
-    verb.add_argument("name", help="the task that is to run")
+    verb = verbs.add_parser("show", help=bad[3], description=bad[4])
+    verb.add_argument("name", help=bad[5])
     found = [line.split("'")[1] for line in tics(parser)]
     assert found == ["Nobody", "all the same", "so many", "anew", "came of", "is to run"]
