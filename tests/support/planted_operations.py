@@ -41,7 +41,7 @@ def plant_changes(redis_url: str) -> None:
             strikes.strike(client, "mails", Strike("shop.send_newsletter"))
             strikes.strike(client, "payments", Strike("shop.charge_card", "customer.id", 4_242))
         with acting("grace@example.com"):
-            chosen = Selection(task="shop.send_mail", exception="smtplib.SMTPServerDisconnected")
+            chosen = Selection(task="shop.send_mail", exception="SMTPServerDisconnected")
             dry = jobs.start(client, "mails", "replay", "dead", chosen, dry_run=True)
             list(jobs.run(lambda: client, "mails", dry))
             job = jobs.start(client, "reports", "cancel", "waiting", rate=0.5, limit=4)

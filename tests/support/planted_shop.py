@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fluxqueue import FluxQueue
-from fluxqueue_core import key
+from fluxqueue_core import dead_reason, key
 from fluxqueue_core.limits import limit_digest
 
 from .planted_operations import plant_changes, plant_locks, plant_numbers, plant_report
@@ -130,11 +130,7 @@ class PlantedShop:
     ) -> None:
         consumer = "web-1-4711-mails"
         scripts.claim(consumer, dying, lease=HOUR)
-        cause = {"reason": reason, "error": error}
-        if traceback is not None:
-            cause |= {"class": f"smtplib.{error.partition(':')[0]}", "traceback": traceback}
-            cause["place"] = "shop/tasks/mails.py:42 in send_mail"
-        why = _compact(cause).encode()
+        why = dead_reason(reason, error, traceback)
         scripts.exchange(consumer, outcomes=[Outcome(field(dying), "dead", why, "1")], lease=HOUR)
         self.dead.insert(0, dying)
 

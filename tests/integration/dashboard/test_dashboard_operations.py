@@ -36,6 +36,8 @@ def test_an_operator_replays_one_cause_of_death(operator: Page, shop: PlantedSho
     operator.get_by_role("link", name="By cause").click()
     row = operator.get_by_role("row").filter(has_text="shop.charge_card")
     expect(row).to_contain_text("rejected")
+    failed = operator.get_by_role("row").filter(has_text="SMTPServerDisconnected")
+    expect(failed).to_contain_text("tasks/mails.py:42 in send_mail")
     row.get_by_text("Replay…").click()
     question = row.locator("details[open]")
     question.get_by_label("for real").check()
