@@ -19,6 +19,8 @@ from .verbs import verbs
 
 # Tasks per second of the replay.
 RATE = 2_000
+# Dead tasks that the measured changes take before the replay.
+_CHANGED = 25_000
 
 
 def main() -> int:
@@ -28,7 +30,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="of each verb")
     parser.add_argument("--only", default="", metavar="TEXT", help="verbs with this text")
     arguments = parser.parse_args()
-    numbers = Numbers(1_000_000 // arguments.share, 100_000 // arguments.share, 200)
+    share = arguments.share
+    numbers = Numbers(1_000_000 // share, (100_000 + _CHANGED) // share, 200)
     with EmbeddedRedis(appendfsync="no") as server, Redis.from_url(server.url) as redis:
         fill(redis, numbers)
         print(f"{numbers.waiting:,} wait, {numbers.dead:,} are dead, {numbers.workers} workers")

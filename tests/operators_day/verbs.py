@@ -32,7 +32,7 @@ from support.scripts import message
 from .filling import DEAD, DELAYED, HELD, QUEUE, Numbers
 
 # Seconds of a search, as of the commands.
-_SECONDS = 0.12
+_SECONDS = 0.1
 
 
 def a_group(client: Any) -> str:

@@ -51,7 +51,7 @@ VERBS: dict[Verb, tuple[Place, ...]] = {
     "move": ("dead", "delayed", "waiting"),
 }
 # Tasks that one call changes, at most: about two milliseconds of Redis.
-_BATCH = 75
+_BATCH = 60
 # Seconds without progress after which a job counts as abandoned. One with a rate writes before.
 ABANDONED = 15.0
 # Ids of delayed tasks that a job remembers, so that it does not run one again that fails meanwhile.

@@ -23,14 +23,14 @@ ListedState: TypeAlias = Literal["waiting", "delayed", "limited", "claimed", "de
 LISTED_STATES: Sequence[ListedState] = ("waiting", "delayed", "limited", "claimed", "dead")
 
 # Tasks that one call of the script looks at, fewer in groups. It takes Redis two ms or so.
-_STEP = 500
+_STEP = 400
 _GROUPED_STEP = 250
 # Consumers of which one round trip reads the first tasks.
 _CONSUMERS = 25
 # Places that a page looks at, even if its time is over.
 _FEWEST_PLACES = 50
 # Tasks that a page looks at, even if its time is over.
-_FEWEST = 500
+_FEWEST = 400
 # How many tasks a page looks at by default.
 MOST = 100_000
 _LONGEST_PAGE = 1_000

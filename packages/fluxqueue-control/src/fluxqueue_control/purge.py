@@ -16,7 +16,7 @@ Place: TypeAlias = Literal["waiting", "delayed", "dead"]
 PLACES: Sequence[Place] = ("waiting", "delayed", "dead")
 
 # Tasks and bytes that one call ends, about.
-_BATCH = 150
+_BATCH = 100
 _MOST_BYTES = 262_144
 # Messages that may come to the end of a list between a look and the call.
 _MARGIN = 100

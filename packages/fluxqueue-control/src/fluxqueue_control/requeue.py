@@ -21,7 +21,7 @@ from .scanning import all_pages
 Verdict: TypeAlias = Literal["requeued", "absent", "expired", "held", "duplicate", "unreadable"]
 
 # Tasks and bytes that one call moves, about: two milliseconds of Redis.
-_BATCH = 75
+_BATCH = 60
 _MOST_BYTES = 262_144
 # Where the id is in a message.
 _ID = slice(13, 49)

@@ -11,7 +11,7 @@ from .queues import Queues
 from .rounds import Rounds
 
 # Entries that one call removes at most.
-LIMIT = 250
+LIMIT = 200
 # Seconds from the start to the first trim at most.
 LONGEST_DELAY = 1.0
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STATES = ("waiting", "delayed", "limited", "claimed", "dead", "finished")
 # Seconds for a search by default, and between two drawings of the bar.
-_SECONDS = 0.12
+_SECONDS = 0.1
 _STEP = 0.1
 # Any number of tasks.
 _NO_BOUND = 10**12

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
 
 # Seconds that it looks for tasks of a name.
-_SECONDS = 0.12
+_SECONDS = 0.1
 
 
 def main(argv: list[str], prog: str = "fluxqueue tasks") -> int:
