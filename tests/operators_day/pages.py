@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from fluxqueue_control import jobs
+from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings
 from fluxqueue_dashboard.access import Access
 from fluxqueue_dashboard.app import build
@@ -30,7 +32,11 @@ def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Das
     )
     # A page takes of these what it knows.
     usual = {"name": QUEUE, "queue": QUEUE, "entry": f'{dead}"'.encode().hex(), "id": waiting}
-    wanted = [(path, usual) for path in _paths(app)]
+    servers = Servers(Settings(url))
+    job = jobs.start(servers.of_queue(QUEUE), QUEUE, "delete", "dead", dry_run=True)
+    servers.close()
+    wanted = [(path, usual) for path in _paths(app) if path != "/job"]
+    wanted += [("/job", {"name": QUEUE, "id": job.id})]
     wanted += [("/tasks", {"queue": QUEUE, "state": state}) for state in _STATES]
     wanted += [
         ("/tasks", {"queue": QUEUE, "state": "dead", "task": "shop.ship"}),
