@@ -66,7 +66,7 @@ class DeadTask:
 
 @dataclass(frozen=True, slots=True)
 class DeadPage:
-    """Some dead tasks of a queue, the youngest first.
+    """Some dead tasks of a queue, the newest first.
 
     Attributes:
         cursor: leads to the next page; None on the last one.

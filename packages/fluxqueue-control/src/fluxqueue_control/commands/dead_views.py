@@ -23,7 +23,7 @@ _ID = 36
 
 
 def list_(prog: str, servers: Servers, arguments: Any) -> int:
-    """Prints some dead tasks, the youngest first; returns the exit code."""
+    """Prints some dead tasks, the newest first; returns the exit code."""
     tasks = list(chosen(lambda: servers.of_queue(arguments.queue), arguments))
     if arguments.json:
         for task in tasks:
@@ -61,7 +61,7 @@ def show(prog: str, servers: Servers, arguments: Any) -> int:
 
 
 def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTask]:
-    """Yields the dead tasks that the options choose, the youngest first, up to the limit."""
+    """Yields the dead tasks that the options choose, the newest first, up to the limit."""
     from fluxqueue_control import dead
 
     wants, count, cursor = wanted(arguments), 0, None
