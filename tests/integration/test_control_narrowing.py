@@ -61,7 +61,7 @@ def looked(control: RedisClient, query: Query) -> int:
 
 
 def test_only_groups_that_can_match_are_looked_through(
-    scripts: Scripts, control: RedisClient
+    scripts: Scripts, control: RedisClient, monkeypatch: Any
 ) -> None:
     die(scripts, *((message(n, name="a"), "failed", "KeyError") for n in range(300)))
     die(scripts, *((message(n, name="a.b"), "rejected", "KeyError") for n in range(300, 303)))
@@ -78,6 +78,9 @@ def test_only_groups_that_can_match_are_looked_through(
         assert sorted(found(control, query), reverse=True) == numbers, query
         assert looked(control, query) == len(numbers), query
     assert looked(control, Query(error="none")) == 304
+    # A complete index is read without a try to write it, which a user may not have the right to.
+    monkeypatch.setattr(narrowing, "add_new", None)
+    assert looked(control, Query(name="a.b")) == 4
 
 
 def test_pages_of_groups_are_in_the_order_of_the_dead_set(

@@ -153,6 +153,12 @@ def _add(client: RedisClient, queue: str, rank: int, ends: float) -> tuple[int, 
             return rank, grouped
 
 
+def is_complete(client: RedisClient, queue: str) -> bool:
+    """Whether each dead task is in a group, so that `add_new` has nothing to do. It writes nothing.
+    Raises as `read_page`."""
+    return count_ungrouped(client, queue) == 0 and _is_true(client, queue)
+
+
 def count_ungrouped(client: RedisClient, queue: str) -> int:
     """Returns how many dead tasks are in no group yet. Raises as `read_page`."""
     dead, grouped = checked(

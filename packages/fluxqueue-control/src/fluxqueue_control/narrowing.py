@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from .groups import add_new, count_ungrouped
+from .groups import add_new, count_ungrouped, is_complete
 from .redis_client import RedisClient
 
 # More groups than these keep Redis busy longer than a look through all dead tasks.
@@ -59,7 +59,8 @@ def find_groups(
     """
     if cause == Cause(None, None, None):
         return None
-    if not add_new(client, queue, seconds) or count_ungrouped(client, queue):
+    # Redis logs each write that it refuses to a user with the right to read only.
+    if not is_complete(client, queue) and not _completed(client, queue, seconds):
         return None
     texts = client.key("dead:groups", queue)
     if int(client.command("HLEN", texts)) > _MOST_READ:
@@ -71,6 +72,10 @@ def find_groups(
         digest.decode(errors="replace") for digest, text in found.items() if cause.fits(text)
     ]
     return digests if len(digests) <= _MOST_GROUPS else None
+
+
+def _completed(client: RedisClient, queue: str, seconds: float | None) -> bool:
+    return add_new(client, queue, seconds) and not count_ungrouped(client, queue)
 
 
 def _is_named(name: bytes, wanted: str) -> bool:

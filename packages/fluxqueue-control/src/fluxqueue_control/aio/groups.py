@@ -9,4 +9,5 @@ from .twins import iterating_twin, twin
 read_page = twin(sync.read_page)
 add_new = twin(sync.add_new)
 count_ungrouped = twin(sync.count_ungrouped)
+is_complete = twin(sync.is_complete)
 scan = iterating_twin(sync.scan)
