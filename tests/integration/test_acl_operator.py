@@ -104,8 +104,8 @@ def change(client: RedisClient) -> None:
     assert cancelling.cancel(client, "q", message(5)[13:49].decode()) == "requested"
     job = jobs.start(client, "q", "move", "waiting", limit=1, target="other")
     assert list(jobs.run(lambda: client, "q", job))[-1].outcome["done"] == 1
-    for place in purge.PLACES:
-        list(purge.purge(client, "q", place))
+    for part in purge.PARTS:
+        list(purge.purge(client, "q", part))
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ def test_a_place_of_a_queue_is_purged(crowded: Scripts, redis_url: str) -> None:
     assert dry == "3 dead would be removed\n" and len(crowded.dead()) == 3
     assert run(redis_url, "purge", "q", "dead")[0] == "3 dead removed\n"
     purged = objects(redis_url, "purge", "q", "waiting")
-    assert purged == [{"queue": "q", "place": "waiting", "tasks": 1, "removed": True}]
+    assert purged == [{"queue": "q", "part": "waiting", "tasks": 1, "removed": True}]
     assert crowded.dead() == {} and crowded.list("pending") == []
     assert list(crowded.delayed()) == [message(6)]
 

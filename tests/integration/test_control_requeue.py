@@ -187,7 +187,7 @@ def test_a_purge_removes_what_waits_with_its_results(
     assert len(scripts.redis.keys("*:result:*")) == 3
     assert list(scripts.delayed()) == [message(30)]
     assert list(purge.purge(control, "q", "waiting")) == []
-    assert [purge.count(control, "q", place) for place in purge.PLACES] == [0, 1, 0]
+    assert [purge.count(control, "q", part) for part in purge.PARTS] == [0, 1, 0]
 
 
 def test_a_purge_of_the_delayed_and_of_the_dead(scripts: Scripts, control: RedisClient) -> None:

@@ -142,18 +142,16 @@ def test_an_operator_pauses_and_resumes(shop: PlantedShop, app: Any, redis: Any)
     assert not redis.exists(key("paused", "mails"))
 
 
-@pytest.mark.parametrize(("place", "count"), [("waiting", 127), ("delayed", 1), ("dead", 7)])
-def test_an_operator_purges(
-    shop: PlantedShop, app: Any, redis: Any, place: str, count: int
-) -> None:
-    answer = post(app, "purge", {"queue": "mails", "place": place})
+@pytest.mark.parametrize(("part", "count"), [("waiting", 127), ("delayed", 1), ("dead", 7)])
+def test_an_operator_purges(shop: PlantedShop, app: Any, redis: Any, part: str, count: int) -> None:
+    answer = post(app, "purge", {"queue": "mails", "part": part})
     assert answer.headers["location"] == f"/queue?name=mails&done=purged&count={count}"
     left = {
         "waiting": redis.llen(key("pending", "mails")),
         "delayed": redis.zcard(key("delayed", "mails")),
         "dead": redis.zcard(key("dead", "mails")),
     }
-    assert {name for name, number in left.items() if not number} == {place}
+    assert {name for name, number in left.items() if not number} == {part}
 
 
 def test_an_operator_deletes_a_task_that_waits(shop: PlantedShop, app: Any, redis: Any) -> None:
@@ -233,7 +231,7 @@ def test_an_operator_changes_limits(shop: PlantedShop, app: Any) -> None:
         ("pause", {}, 400),
         ("pause", {"queue": "no queue"}, 400),
         ("pause", {"queue": ""}, 400),
-        ("purge", {"queue": "mails", "place": "claimed"}, 400),
+        ("purge", {"queue": "mails", "part": "claimed"}, 400),
         ("purge", {"queue": "mails"}, 400),
         ("requeue", {"queue": "mails", "entry": "xyz"}, 400),
         ("pause", {"queue": "a" * 300_000}, 413),

@@ -116,7 +116,7 @@ def test_a_small_purge_is_done_at_once_and_a_large_one_is_a_job(
     shop: PlantedShop, redis_url: str, control: RedisClient, redis: Any
 ) -> None:
     with dashboard(redis_url) as app:
-        form = {"queue": "mails", "place": "waiting"}
+        form = {"queue": "mails", "part": "waiting"}
         assert post(app, "purge", form) == ("purged", "")
         redis.lpush(key("pending", "mails"), *[shop.waiting] * 2_001)
         notice, job = post(app, "purge", form)
@@ -149,7 +149,7 @@ def test_a_wrong_job_is_not_written_down(
         assert ask(app, "/job?name=mails&id=none").status == 404
 
 
-def test_a_verb_that_does_not_go_with_a_place_is_refused(redis_url: str) -> None:
+def test_a_verb_that_does_not_go_with_a_part_is_refused(redis_url: str) -> None:
     with dashboard(redis_url) as app:
         for what in ("replay waiting", "eat dead", "", "cancel"):
             form = {"queue": "mails", "what": what}

@@ -33,5 +33,5 @@ def forms(shop: PlantedShop) -> dict[str, dict[str, str]]:
         "job-resume": {"queue": "reports", "id": shop.job("reports")},
         "strike": {"queue": "mails", "task": "shop.send_mail", "argument": "0=x"},
         "lift": {"queue": "mails", "id": Strike("shop.send_newsletter").id},
-        "purge": {"queue": "mails", "place": "waiting"},
+        "purge": {"queue": "mails", "part": "waiting"},
     }

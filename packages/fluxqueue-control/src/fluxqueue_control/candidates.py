@@ -1,4 +1,4 @@
-"""Reads the tasks of one place of a queue page by page, for a job that changes some of them."""
+"""Reads the tasks of one part of a queue page by page, for a job that changes some of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .lines import line_of, lines
 from .redis_client import RedisClient
 from .scanning import scan
 
-Place: TypeAlias = Literal["dead", "delayed", "waiting", "running"]
+Part: TypeAlias = Literal["dead", "delayed", "waiting", "running"]
 
 # Tasks and bytes of a page, about.
 _PAGE = 200
@@ -51,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidatePage:
-    """Some tasks of a place.
+    """Some tasks of a part.
 
     Attributes:
         cursor: leads to the next page; None on the last one.
@@ -70,7 +70,7 @@ class CandidatePage:
 
 
 def read_page(
-    client: RedisClient, queue: str, place: Place, cursor: str | None, group: str | None = None
+    client: RedisClient, queue: str, part: Part, cursor: str | None, group: str | None = None
 ) -> CandidatePage:
     """Reads a page, which may be empty. A task that stays is on some page; one may be on two.
 
@@ -80,12 +80,12 @@ def read_page(
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    if place == "dead":
+    if part == "dead":
         page = dead.read_page(client, queue, cursor, 100, group=group)
         return CandidatePage([Candidate(task.message, task) for task in page.tasks], page.cursor)
-    if place == "delayed":
+    if part == "delayed":
         return _read_zset(client, queue, "delayed", cursor or "0", None)
-    if place == "running":
+    if part == "running":
         return _read_consumer(client, queue, cursor)
     sources = ["prioritized", "suspects", "pending", *map(line_of, sorted(lines(client, queue)))]
     name, _, at = (cursor or f"{sources[0]} 0").partition(" ")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from .candidates import Place
+from .candidates import Part
 from .errors import checked
 from .redis_client import RedisClient, Reply
 from .selection import Selection
@@ -25,12 +25,12 @@ _QUEUES_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A change of all tasks of one place that are chosen.
+    """A change of all tasks of one part that are chosen.
 
     Attributes:
         id: its id in the queue.
         verb: what happens to the tasks.
-        place: where they are.
+        part: where they are.
         selection: which tasks.
         target: the queue to which they move; empty for another verb.
         rate: tasks per second, at most; None without a bound.
@@ -50,7 +50,7 @@ class Job:
 
     id: str
     verb: Verb
-    place: Place
+    part: Part
     selection: Selection
     target: str
     rate: float | None
@@ -151,15 +151,15 @@ def _read(job_id: str, record: Reply) -> Job | None:
         record = dict(zip(record[::2], record[1::2], strict=True))
     text = {name.decode(): value.decode(errors="replace") for name, value in record.items()}
     try:
-        verb, place, state = text["verb"], text["place"], text.get("state", "running")
-        if verb not in get_args(Verb) or place not in get_args(Place):
+        verb, part, state = text["verb"], text["part"], text.get("state", "running")
+        if verb not in get_args(Verb) or part not in get_args(Part):
             return None
         if state not in get_args(JobState):
             return None
         return Job(
             id=job_id,
             verb=verb,
-            place=place,
+            part=part,
             selection=Selection.parse(text["selection"]),
             target=text.get("target", ""),
             rate=float(text["rate"]) if text.get("rate") else None,

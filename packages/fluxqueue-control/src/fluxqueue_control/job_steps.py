@@ -36,9 +36,9 @@ def batches(candidates: Sequence[Candidate], most: int) -> list[Sequence[Candida
 def apply(client: RedisClient, queue: str, job: Job, batch: Sequence[Candidate]) -> list[str]:
     """Changes tasks; returns the answer for each: `done`, `requested` if the worker that claims it
     will end it, or why not. Raises as `jobs.run`."""
-    if job.place == "dead":
+    if job.part == "dead":
         return _apply_to_dead(client, queue, job, [each.dead for each in batch if each.dead])
-    if job.place == "running":
+    if job.part == "running":
         cancelling.request(client, queue, [_id(each) for each in batch])
         return ["done"] * len(batch)
     near = [each.waiting for each in batch if each.waiting and each.depth <= REACH]

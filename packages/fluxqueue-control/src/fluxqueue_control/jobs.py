@@ -1,4 +1,4 @@
-"""Jobs: replay, delete, cancel or move all tasks of one place that a selection chooses.
+"""Jobs: replay, delete, cancel or move all tasks of one part that a selection chooses.
 
 A job runs in the process that calls `run`, page by page, at a rate. Its progress is in Redis, where
 other processes see it and can stop it. If its process is killed, another one resumes it: each task
@@ -24,7 +24,7 @@ from fluxqueue_core.errors import ConfigurationError
 
 from . import dead, job_record, job_steps, moving
 from .actor import actor
-from .candidates import Candidate, CandidatePage, Place, read_page
+from .candidates import Candidate, CandidatePage, Part, read_page
 from .errors import UNAVAILABLE
 from .job_record import Job, Verb, read_last, read_last_of, show
 from .noting import note
@@ -44,7 +44,7 @@ __all__ = [
     "stop",
 ]
 
-VERBS: dict[Verb, tuple[Place, ...]] = {
+VERBS: dict[Verb, tuple[Part, ...]] = {
     "replay": ("dead", "delayed"),
     "delete": ("dead", "delayed", "waiting"),
     "cancel": ("delayed", "waiting", "running"),
@@ -66,7 +66,7 @@ def start(
     client: RedisClient,
     queue: str,
     verb: Verb,
-    place: Place,
+    part: Part,
     selection: Selection | None = None,
     *,
     target: str = "",
@@ -87,25 +87,25 @@ def start(
         dry_run: count the tasks, change none.
 
     Raises:
-        ConfigurationError: a queue's name is not valid, the verb does not go with the place, or
+        ConfigurationError: a queue's name is not valid, the verb does not go with the part, or
             the selection asks for the reason of tasks that are not dead.
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     chosen = selection or Selection()
-    if place not in VERBS.get(verb, ()):
+    if part not in VERBS.get(verb, ()):
         known = ", ".join(VERBS.get(verb, ())) or "nothing"
-        raise ConfigurationError(f"{verb!r} does not go with {place!r} tasks, but with: {known}")
-    if chosen.is_of_dead and place != "dead":
+        raise ConfigurationError(f"{verb!r} does not go with {part!r} tasks, but with: {known}")
+    if chosen.is_of_dead and part != "dead":
         raise ConfigurationError(
-            f"{place!r} tasks have no reason, exception, error or group; only dead ones do"
+            f"{part!r} tasks have no reason, exception, error or group; only dead ones do"
         )
     if verb == "move":
         moving.check_target(client, queue, target)
     job_id = new_task_id()
     parts: dict[str, Any] = {
         "verb": verb,
-        "place": place,
+        "part": part,
         "selection": chosen.record(),
         "target": target,
         "rate": "" if rate is None else repr(rate),
@@ -216,7 +216,7 @@ class _Run:
         cursor = self.job.cursor
         while True:
             page = read_page(
-                self.client(), self.queue, self.job.place, cursor, self.job.selection.group
+                self.client(), self.queue, self.job.part, cursor, self.job.selection.group
             )
             before = self.outcome["done"]
             for _ in self._change(page):
@@ -226,7 +226,7 @@ class _Run:
                     self.save(state="stopped")
                     return
             self.job = replace(self.job, seen=self.job.seen + len(page.candidates))
-            removes = not self.job.dry_run and self.job.place != "running"
+            removes = not self.job.dry_run and self.job.part != "running"
             cursor = page.after(self.outcome["done"] - before if removes else 0)
             is_over = cursor is None or self._left() == 0
             # Not "running": another process may have asked for the end.
@@ -277,7 +277,7 @@ class _Run:
             message = task.message
         if not self.job.selection.wants(message, self.job.started, task):
             return False
-        if self.job.place != "delayed" or message is None:
+        if self.job.part != "delayed" or message is None:
             return True
         if message[13:49] in self._remembered:
             return False
@@ -305,7 +305,7 @@ def _is_abandoned(client: RedisClient, job: Job) -> bool:
 
 def _text(job: Job) -> str:
     # Not the value of an argument: who may read the audit may not be allowed to see it.
-    words = [f"{job.place} tasks"]
+    words = [f"{job.part} tasks"]
     words += [
         f"{name} {value}"
         for name in ("task", "reason", "exception", "group", "argument", "older", "younger")

@@ -172,8 +172,8 @@ def _read_rules(
     fields = [kind + digest for digest in digests for kind in (b"d", b"o")]
     found = client.command("HMGET", client.key("limits:rules", queue), *fields)
     return {
-        digest: _named(found[2 * place], found[2 * place + 1])
-        for place, digest in enumerate(digests)
+        digest: _named(found[2 * index], found[2 * index + 1])
+        for index, digest in enumerate(digests)
     }
 
 

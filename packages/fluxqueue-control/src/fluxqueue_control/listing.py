@@ -15,8 +15,8 @@ from fluxqueue_core.errors import MalformedMessage
 
 from .errors import checked
 from .page_position import Position
-from .places import TaskPlace, places_of
 from .redis_client import RedisClient, ScriptCall
+from .sources import TaskSource, sources_of
 from .tasks import State
 
 ListedState: TypeAlias = Literal["waiting", "delayed", "limited", "claimed", "dead"]
@@ -27,8 +27,8 @@ _STEP = 400
 _GROUPED_STEP = 250
 # Consumers of which one round trip reads the first tasks.
 _CONSUMERS = 25
-# Places that a page looks at, even if its time is over.
-_FEWEST_PLACES = 50
+# Sources that a page looks at, even if its time is over.
+_FEWEST_SOURCES = 50
 # Tasks that a page looks at, even if its time is over.
 _FEWEST = 400
 # How many tasks a page looks at by default.
@@ -165,30 +165,30 @@ def read_tasks(
     looked = passed = 0
     most_at_once = _STEP if groups is None else _GROUPED_STEP
 
-    def call_for(place: TaskPlace, position: Position) -> ScriptCall:
-        sizes = (place.where, min(most_at_once, most - looked), limit - len(found))
+    def call_for(source: TaskSource, position: Position) -> ScriptCall:
+        sizes = (source.where, min(most_at_once, most - looked), limit - len(found))
         after = (position.passed, position.score, position.mark)
         return ScriptCall("search", queue, (*sizes, *after, *words))
 
-    places = places_of(client, queue, state, begin)
-    while some := list(islice(places, _CONSUMERS if state == "claimed" else 1)):
+    sources = sources_of(client, queue, state, begin)
+    while some := list(islice(sources, _CONSUMERS if state == "claimed" else 1)):
         replies: list[Any] = []
         if len(some) > 1 and len(found) < limit and looked < most:
             # There may be hundreds of consumers, each with some tasks.
             replies = checked(client.calls([call_for(*each) for each in some]))
-        for place, position in some:
+        for source, position in some:
             reply = replies.pop(0) if replies else None
             passed += 1
             while True:
                 # A small queue is searched to its end, whatever the load.
-                is_small = looked < _FEWEST and passed < _FEWEST_PLACES
+                is_small = looked < _FEWEST and passed < _FEWEST_SOURCES
                 is_late = not is_small and time.monotonic() > ends
                 if len(found) >= limit or looked >= most or is_late:
                     return TaskPage(found, str(position), looked)
                 if reply is None or len(found) + len(reply) - 4 > limit:
-                    reply = client.call(call_for(place, position))
+                    reply = client.call(call_for(source, position))
                 looked += int(reply[0])
-                found += [_read(place, row) for row in reply[4:]]
+                found += [_read(source, row) for row in reply[4:]]
                 if reply[1] < 0:
                     break
                 position = position.moved(*reply[1:4])
@@ -209,9 +209,9 @@ def read_all(
             return
 
 
-def _read(place: TaskPlace, row: Sequence[Any]) -> ListedTask:
+def _read(source: TaskSource, row: Sequence[Any]) -> ListedTask:
     score, size, message, reason, entry = row
-    if place.state == "dead":
+    if source.state == "dead":
         word, error, exception = _reason(reason)
         died = float(score) / 1_000
         return ListedTask(
@@ -224,9 +224,9 @@ def _read(place: TaskPlace, row: Sequence[Any]) -> ListedTask:
             error=error,
             exception=exception,
         )
-    due = float(score) / 1_000 if place.state == "delayed" else None
+    due = float(score) / 1_000 if source.state == "delayed" else None
     return ListedTask(
-        place.state, message, size, due=due, consumer=place.consumer, limit=place.limit
+        source.state, message, size, due=due, consumer=source.consumer, limit=source.limit
     )
 
 

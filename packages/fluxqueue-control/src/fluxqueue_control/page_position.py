@@ -13,14 +13,14 @@ class Position:
 
     Attributes:
         state: that of the page.
-        place: the place within the state, as `places.places_of` names it.
+        source: the key within the state, as `sources.sources_of` names it.
         passed: how many tasks come before the next one; 0 at the beginning.
-        score: the score of the last task, if the place is a sorted set.
+        score: the score of the last task, if the source is a sorted set.
         mark: what the script `search` looks for to go on from; empty at the beginning.
     """
 
     state: str
-    place: str
+    source: str
     passed: int = 0
     score: str = ""
     mark: bytes = b""
@@ -35,10 +35,10 @@ class Position:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             parts = json.loads(base64.urlsafe_b64decode(padded))
-            own, place, passed, score, mark = parts
-            position = cls(own, place, passed, score, bytes.fromhex(mark))
+            own, source, passed, score, mark = parts
+            position = cls(own, source, passed, score, bytes.fromhex(mark))
             kinds = (str, str, int, str)
-            if not all(map(isinstance, (own, place, passed, score), kinds)) or own != state:
+            if not all(map(isinstance, (own, source, passed, score), kinds)) or own != state:
                 raise ValueError
         except (ValueError, TypeError, RecursionError):
             raise ValueError(
@@ -47,10 +47,10 @@ class Position:
         return position
 
     def __str__(self) -> str:
-        parts = (self.state, self.place, self.passed, self.score, self.mark.hex())
+        parts = (self.state, self.source, self.passed, self.score, self.mark.hex())
         text = json.dumps(parts, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def moved(self, passed: int, score: bytes, mark: bytes) -> Position:
-        """Returns the position of the same place after a call of the script."""
+        """Returns the position of the same source after a call of the script."""
         return replace(self, passed=passed, score=score.decode(), mark=mark)

@@ -12,8 +12,8 @@ from .lines import lengths, line_of, lines
 from .noting import noted
 from .redis_client import Audit, RedisClient
 
-Place: TypeAlias = Literal["waiting", "delayed", "dead"]
-PLACES: Sequence[Place] = ("waiting", "delayed", "dead")
+Part: TypeAlias = Literal["waiting", "delayed", "dead"]
+PARTS: Sequence[Part] = ("waiting", "delayed", "dead")
 
 # Tasks and bytes that one call ends, about.
 _BATCH = 100
@@ -37,15 +37,15 @@ class _Source(NamedTuple):
         return self.where not in _SETS
 
 
-def count(client: RedisClient, queue: str, place: Place) -> int:
+def count(client: RedisClient, queue: str, part: Part) -> int:
     """Returns how many tasks `purge` would remove now. Raises as `purge`."""
-    in_line = lengths(client, queue) if place == "waiting" else ()
+    in_line = lengths(client, queue) if part == "waiting" else ()
     return sum(length for _, length in in_line) + sum(
-        _length(client, source) for source in _sources(client, queue, place)
+        _length(client, source) for source in _sources(client, queue, part)
     )
 
 
-def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
+def purge(client: RedisClient, queue: str, part: Part) -> Iterator[int]:
     """Removes as many tasks as are there when it begins, the oldest first. Yields after each call
     how many it has removed so far. A task that waits ends as `cancelled`, with its result. A task
     that a worker has claimed goes on.
@@ -57,15 +57,15 @@ def purge(client: RedisClient, queue: str, place: Place) -> Iterator[int]:
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    with noted(lambda: client, queue, Audit("purge", place)) as outcome:
-        yield from _purge(client, queue, place, outcome)
+    with noted(lambda: client, queue, Audit("purge", part)) as outcome:
+        yield from _purge(client, queue, part, outcome)
 
 
-def _purge(client: RedisClient, queue: str, place: Place, outcome: Counter[str]) -> Iterator[int]:
-    look = _look_dead if place == "dead" else _look_waiting
+def _purge(client: RedisClient, queue: str, part: Part, outcome: Counter[str]) -> Iterator[int]:
+    look = _look_dead if part == "dead" else _look_waiting
     # First: each end of a task with a limit admits the next one of its line to the others.
-    lines_of_limits = _lines(client, queue) if place == "waiting" else ()
-    for source in chain(lines_of_limits, _sources(client, queue, place)):
+    lines_of_limits = _lines(client, queue) if part == "waiting" else ()
+    for source in chain(lines_of_limits, _sources(client, queue, part)):
         left, size = _length(client, source), 10
         while left > 0:
             seen, bytes_, end = look(client, queue, source, min(size, left))
@@ -78,8 +78,8 @@ def _purge(client: RedisClient, queue: str, place: Place, outcome: Counter[str])
             yield outcome["done"]
 
 
-def _sources(client: RedisClient, queue: str, place: Place) -> list[_Source]:
-    names = _WAITING if place == "waiting" else (place,)
+def _sources(client: RedisClient, queue: str, part: Part) -> list[_Source]:
+    names = _WAITING if part == "waiting" else (part,)
     return [_Source(name, client.key(name, queue)) for name in names]
 
 

@@ -68,7 +68,7 @@ class Search:
 
     Attributes:
         task: the task; None if it was not found.
-        is_complete: whether all places were looked through. If not, a list was longer than the
+        is_complete: whether all keys were looked through. If not, a list was longer than the
             caller allowed.
     """
 
@@ -77,10 +77,10 @@ class Search:
 
 
 def find(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> Search:
-    """Looks for a task in the places of a queue. Redis looks through them in bounded calls, and
+    """Looks for a task in the keys of a queue. Redis looks through them in bounded calls, and
     returns one message only.
 
-    A task may move meanwhile. So this looks at each place twice before it answers that the queue
+    A task may move meanwhile. So this looks at each key twice before it answers that the queue
     does not have the task.
 
     Args:
@@ -180,7 +180,7 @@ def _look_everywhere(
 
 
 def _look_quickly(client: RedisClient, queue: str, task_id: str) -> Iterator[LocatedTask]:
-    """Looks at all places, but at the lists only near the place of the id in the order of ids, in
+    """Looks at all keys, but at the lists only near the position of the id in the order of ids, in
     which most tasks are. Why: docs/decisions/0211-a-task-is-looked-for-near-its-place.md"""
     yield from _look_into_sets(client, queue, task_id)
     states: tuple[Literal["pending", "suspects"], ...] = ("pending", "suspects")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from fluxqueue_control import job_record, jobs, purge
-from fluxqueue_control.candidates import Place
+from fluxqueue_control.candidates import Part
 from fluxqueue_control.job_record import Verb
 from fluxqueue_control.jobs import Job, JobIsRunning, Selection
 from fluxqueue_control.servers import Servers
@@ -26,7 +26,7 @@ _TEXTS = ("task", "reason", "exception", "error", "group")
 
 def _start(servers: Servers, operator: Operator, form: Form) -> Done:
     queue = queue_of(form)
-    verb, place = _verb_and_place(form)
+    verb, part = _verb_and_part(form)
     try:
         options: dict[str, Any] = {
             "target": form.text("target"),
@@ -37,7 +37,7 @@ def _start(servers: Servers, operator: Operator, form: Form) -> Done:
         selection = _selection(form)
     except ConfigurationError:
         return Done("job-wrong", "/jobs", {})
-    return _begin(servers, operator, queue, (verb, place), selection, options)
+    return _begin(servers, operator, queue, (verb, part), selection, options)
 
 
 def _repeat(servers: Servers, operator: Operator, form: Form) -> Done:
@@ -52,7 +52,7 @@ def _repeat(servers: Servers, operator: Operator, form: Form) -> Done:
         "keep_expiry": found.keep_expiry,
         "dry_run": False,
     }
-    return _begin(servers, operator, queue, (found.verb, found.place), found.selection, options)
+    return _begin(servers, operator, queue, (found.verb, found.part), found.selection, options)
 
 
 def _stop(servers: Servers, operator: Operator, form: Form) -> Done:
@@ -75,19 +75,19 @@ def _resume(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _purge(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, wanted = queue_of(form), form.one("place")
-    place = next((each for each in purge.PLACES if each == wanted), None)
-    if place is None:
-        raise HTTPException(400, "there is no such place")
+    queue, wanted = queue_of(form), form.one("part")
+    part = next((each for each in purge.PARTS if each == wanted), None)
+    if part is None:
+        raise HTTPException(400, "there is no such part")
     try:
         rate = _number(form, "rate")
     except ConfigurationError:
         return Done("job-wrong", "/queue", {"name": queue})
     client = servers.of_queue(queue)
-    if rate is not None or purge.count(client, queue, place) > _AT_ONCE:
-        return _begin(servers, operator, queue, ("delete", place), Selection(), {"rate": rate})
+    if rate is not None or purge.count(client, queue, part) > _AT_ONCE:
+        return _begin(servers, operator, queue, ("delete", part), Selection(), {"rate": rate})
     removed = 0
-    for so_far in purge.purge(client, queue, place):
+    for so_far in purge.purge(client, queue, part):
         removed = so_far
     return Done("purged", "/queue", {"name": queue}, removed)
 
@@ -122,11 +122,11 @@ def _found(servers: Servers, form: Form) -> tuple[str, Job | None]:
     return queue, jobs.show(servers.of_queue(queue), queue, job_id)
 
 
-def _verb_and_place(form: Form) -> tuple[Verb, Place]:
-    verb, _, place = form.one("what").partition(" ")
-    if place not in jobs.VERBS.get(cast(Verb, verb), ()):
+def _verb_and_part(form: Form) -> tuple[Verb, Part]:
+    verb, _, part = form.one("what").partition(" ")
+    if part not in jobs.VERBS.get(cast(Verb, verb), ()):
         raise HTTPException(400, "there is no such job")
-    return cast(Verb, verb), place
+    return cast(Verb, verb), part
 
 
 def _selection(form: Form) -> Selection:

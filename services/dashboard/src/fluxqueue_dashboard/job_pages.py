@@ -18,11 +18,11 @@ from .rendering import address
 
 # Jobs of a page.
 _MOST = 100
-# Each verb with each of its places, in the order of a form.
+# Each verb with each of its parts, in the order of a form.
 CHOICES = tuple(
-    (f"{verb} {place}", f"{verb.capitalize()} {place} tasks")
-    for verb, places in jobs.VERBS.items()
-    for place in places
+    (f"{verb} {part}", f"{verb.capitalize()} {part} tasks")
+    for verb, parts in jobs.VERBS.items()
+    for part in parts
 )
 
 

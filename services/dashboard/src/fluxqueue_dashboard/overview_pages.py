@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluxqueue_control import pausing, purge, queues
-from fluxqueue_control.purge import PLACES
+from fluxqueue_control.purge import PARTS
 from fluxqueue_control.servers import Servers
 from fluxqueue_control.stats import Window
 from fluxqueue_core import check_queue_name
@@ -66,7 +66,7 @@ async def queue(request: Request) -> Response:
         "queue.html",
         section="overview",
         live=address("/live", view="queue", name=name),
-        places=counts,
+        parts=counts,
         **queue_values(context, snapshot, name) | {"is_paused": is_paused},
     )
 
@@ -139,10 +139,10 @@ def named_rates(window: Window) -> list[NamedRate]:
 
 
 def _counts(servers: Servers, name: str) -> tuple[list[tuple[str, int | None]], bool]:
-    """How many tasks a purge of each place would remove, and whether the queue is paused."""
+    """How many tasks a purge of each part would remove, and whether the queue is paused."""
     client = servers.of_queue(name)
     found = queues.read_lengths(client, [name])[name]
     waiting = purge.count(client, name, "waiting")
     numbers = {"waiting": waiting, "delayed": found.delayed, "dead": found.dead}
     is_paused = pausing.read_paused(client, [name])[name]
-    return [(place, numbers[place]) for place in PLACES], is_paused
+    return [(part, numbers[part]) for part in PARTS], is_paused

@@ -87,7 +87,7 @@ def _page(request: Request, context: Dashboard, view: TaskView) -> Response:
 
 
 def find_view(servers: Servers, queue: str, wanted: str, most: int) -> tuple[TaskView | None, bool]:
-    """Returns the task, and whether all places were looked through."""
+    """Returns the task, and whether all keys were looked through."""
     client = servers.of_queue(queue)
     result = read_result(client, queue, wanted)
     if result is not None and result.state is not None:

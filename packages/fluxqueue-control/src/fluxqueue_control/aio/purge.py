@@ -1,4 +1,4 @@
-"""Removes all tasks of one place of a queue, for an event loop."""
+"""Removes all tasks of one part of a queue, for an event loop."""
 
 from __future__ import annotations
 

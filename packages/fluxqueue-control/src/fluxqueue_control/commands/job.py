@@ -67,7 +67,7 @@ def main(argv: list[str], prog: str = "fluxqueue job") -> int:
 
 def _add_start(parser: Any) -> None:
     parser.add_argument("verb", choices=("replay", "delete", "cancel", "move"))
-    parser.add_argument("place", choices=("dead", "delayed", "waiting", "running"))
+    parser.add_argument("part", choices=("dead", "delayed", "waiting", "running"))
     parser.add_argument("--all", action="store_true", help="all tasks in this state")
     parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
     parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")
@@ -126,7 +126,7 @@ def _start(prog: str, servers: Servers, arguments: Any) -> int:
         servers.of_queue(queue),
         queue,
         arguments.verb,
-        arguments.place,
+        arguments.part,
         _selection(arguments),
         target=arguments.to,
         rate=arguments.rate,
@@ -193,13 +193,13 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
         return DONE
     now = time.time()
     print_table(
-        ("job", "state", "verb", "place", "started", "updated", "who", "progress"),
+        ("job", "state", "verb", "part", "started", "updated", "who", "progress"),
         [
             (
                 job.id,
                 job.state,
                 job.verb,
-                job.place,
+                job.part,
                 age(now - job.started),
                 age(now - job.updated),
                 job.who,

@@ -172,10 +172,10 @@ def _print_tables(limits: list[NamedLimit], keys: list[LimitedKey]) -> None:
     print_table(("limit", "at once", "rate", "burst", "set by"), rows)
     if rows and keys:
         print()
-    places = sorted(keys, key=lambda each: (-each.waiting, each.name or "", each.key))
+    longest_first = sorted(keys, key=lambda each: (-each.waiting, each.name or "", each.key))
     cells = [
         (each.name or each.digest, each.key or "-", each.running, each.ready, each.waiting)
-        for each in places
+        for each in longest_first
     ]
     print_table(("limit", "key", "running", "ready", "waiting"), cells)
 

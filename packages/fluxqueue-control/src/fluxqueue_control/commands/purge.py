@@ -26,7 +26,7 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
     )
     parser.add_argument("queue", type=queue_name, metavar="QUEUE", help="the name of the queue")
     parser.add_argument(
-        "place",
+        "part",
         choices=("waiting", "delayed", "dead"),
         help="the state of the tasks: waiting for a worker, delayed, or dead",
     )
@@ -34,18 +34,18 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
     add_rate(parser)
     add_common(parser)
     arguments = parser.parse_args(argv)
-    queue, place = arguments.queue, arguments.place
+    queue, part = arguments.queue, arguments.part
 
     def act(servers: Servers) -> int:
         from fluxqueue_control.purge import count, purge
 
         if arguments.dry_run:
-            answer(count(servers.of_queue(queue), queue, place), done=False)
+            answer(count(servers.of_queue(queue), queue, part), done=False)
             return DONE
         began = time.monotonic()
         removed, client = 0, servers.of_queue(queue)
-        with ProgressBar(count(client, queue, place), "removed") as bar:
-            for removed in purge(client, queue, place):
+        with ProgressBar(count(client, queue, part), "removed") as bar:
+            for removed in purge(client, queue, part):
                 bar.update(removed)
                 if arguments.rate is not None:
                     time.sleep(max(began + removed / arguments.rate - time.monotonic(), 0.0))
@@ -54,8 +54,8 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
 
     def answer(tasks: int, *, done: bool) -> None:
         if arguments.json:
-            print_json({"queue": queue, "place": place, "tasks": tasks, "removed": done})
+            print_json({"queue": queue, "part": part, "tasks": tasks, "removed": done})
         else:
-            print(f"{tasks} {place} {'removed' if done else 'would be removed'}", flush=True)
+            print(f"{tasks} {part} {'removed' if done else 'would be removed'}", flush=True)
 
     return run(prog, arguments, act)

@@ -39,13 +39,13 @@ local function remove_dead(entry, died)
 end
 
 for i = 1, #ARGV, 4 do
-  local what, where, place, extra = unpack(ARGV, i, i + 3)
+  local what, where, third, extra = unpack(ARGV, i, i + 3)
   if where == 'keep' or where == 'keep_sharded' then
     effects = effects or {}
-    effects[#effects + 1] = {KEYS[tonumber(what)], place, extra, where == 'keep_sharded'}
+    effects[#effects + 1] = {KEYS[tonumber(what)], third, extra, where == 'keep_sharded'}
   else
     local is_dead = where == 'dead'
-    replies[#replies + 1] = is_dead and remove_dead(what, place) or end_waiting(what, where, tonumber(place))
+    replies[#replies + 1] = is_dead and remove_dead(what, third) or end_waiting(what, where, tonumber(third))
     effects = nil
   end
 end

@@ -39,7 +39,7 @@ if #ranked > 0 then
   for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
 end
 for _, call in ipairs(later) do
-  local due, message, place = unpack(call)
-  if redis.call('ZADD', DELAYED, 'NX', due, message) == 0 then replies[place] = string.sub(message, 14, 49) end
+  local due, message, position = unpack(call)
+  if redis.call('ZADD', DELAYED, 'NX', due, message) == 0 then replies[position] = string.sub(message, 14, 49) end
 end
 return replies

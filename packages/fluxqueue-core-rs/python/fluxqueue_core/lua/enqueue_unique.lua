@@ -93,7 +93,7 @@ for i = 1, #ARGV, 2 do
   local call = {due = due, message = message, limit_text = limit_text}
   local reply = how and take(call, how, digest, ttl, tonumber(most), text) or 1
   replies[#replies + 1] = reply
-  call.place = #replies
+  call.position = #replies
   if reply == 1 then calls[#calls + 1] = call end
 end
 
@@ -153,7 +153,7 @@ local function enqueue()
   end
   for _, call in ipairs(later) do
     if redis.call('ZADD', DELAYED, 'NX', call.due, call.message) == 0 then
-      replies[call.place] = sub(call.message, 14, 49)
+      replies[call.position] = sub(call.message, 14, 49)
     end
   end
   if silent > 0 then redis.call('HINCRBY', STATS, 'cancelled', silent) end

@@ -2,7 +2,7 @@
 --
 -- ARGV 1       its id
 --      2       'pending', 'suspects' or 'limit:line:<digest>'
---      3       the index to begin at; '' to begin near the place at which the time in the id would be
+--      3       the index to begin at; '' to begin near the index at which the time in the id would be
 --              in order
 --      4       how many messages to look at, at most; the script stops earlier at about 4 MiB
 -- Returns      {length of the list, the index to go on from, or -1 at its end}, and if the

@@ -10,7 +10,7 @@
 --
 -- New entries come to the end of the set, as the clock goes on, and one that leaves the set leaves
 -- the index. So the first one that is in no group has the rank that is the number of the others. A task
--- that dies in this millisecond may still get a place before another, so it waits for the next call.
+-- that dies in this millisecond may still come before another, so it waits for the next call.
 --
 -- Why: docs/decisions/0185-the-dead-set-has-an-index-of-groups.md
 local MOST_BYTES = 1048576

@@ -23,7 +23,7 @@ local passed, score, mark = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local own = prefix()
 local key = own .. where
 local SHORT, MOST_BYTES = 16384, 1048576
--- Elements around the expected place in which the mark is looked for.
+-- Elements around the expected index in which the mark is looked for.
 local NEAR = 20
 -- In front of a score: without that score.
 local BEYOND = '\40' -- an opening parenthesis

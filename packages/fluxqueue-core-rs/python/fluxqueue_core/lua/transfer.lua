@@ -49,11 +49,11 @@ local function send_waiting(message, where, within)
 end
 
 for i = 1, #ARGV, 5 do
-  local what, where, place, digest, message = unpack(ARGV, i, i + 4)
+  local what, where, third, digest, message = unpack(ARGV, i, i + 4)
   if where == 'dead' then
-    replies[#replies + 1] = send_dead(what, place, digest, message)
+    replies[#replies + 1] = send_dead(what, third, digest, message)
   else
-    replies[#replies + 1] = send_waiting(what, where, tonumber(place))
+    replies[#replies + 1] = send_waiting(what, where, tonumber(third))
   end
 end
 -- The head of `pending` may have been one of them.

@@ -1,4 +1,4 @@
--- message: reads the head of a message, in which every part has a fixed place, and
+-- message: reads the head of a message, in which every part has a fixed position, and
 -- decodes nothing. `src/message/` has the same rules in Rust.
 --
 -- Needs keys.

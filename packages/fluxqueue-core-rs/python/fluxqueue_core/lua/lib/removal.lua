@@ -1,4 +1,4 @@
--- removal: takes a message that a caller has found from the place where it waits.
+-- removal: takes a message that a caller has found from the key in which it waits.
 --
 -- Needs keys, message, prefix, limit.
 

@@ -1,5 +1,4 @@
-"""The places in which tasks of one state are: keys, in the order in which a page goes through
-them."""
+"""The keys that have tasks of one state, in the order in which a page goes through them."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ _WAITING: tuple[State, ...] = ("prioritized", "suspects", "pending")
 
 
 @dataclass(frozen=True, slots=True)
-class TaskPlace:
+class TaskSource:
     """A key that has tasks.
 
     Attributes:
@@ -35,14 +34,14 @@ class TaskPlace:
     limit: str | None = None
 
 
-def places_of(
+def sources_of(
     client: RedisClient, queue: str, state: str, begin: Position | None
-) -> Iterator[tuple[TaskPlace, Position]]:
-    """Yields the places of a state, each with the position at which to begin.
+) -> Iterator[tuple[TaskSource, Position]]:
+    """Yields the sources of a state, each with the position at which to begin.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
-        ValueError: the position names no place.
+        ValueError: the position names no source.
         ResponseError: Redis refused it.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
@@ -55,11 +54,11 @@ def places_of(
         kinds = ("delayed",)
     elif state == "dead":
         kinds = ("dead",)
-    if begin is not None and begin.place not in kinds:
-        raise ValueError(f"no place {begin.place!r} has {state} tasks")
-    rest = kinds if begin is None else kinds[[*kinds].index(_state(begin.place)) :]
+    if begin is not None and begin.source not in kinds:
+        raise ValueError(f"no source {begin.source!r} has {state} tasks")
+    rest = kinds if begin is None else kinds[[*kinds].index(_state(begin.source)) :]
     return iter(
-        (TaskPlace(kind, kind), begin if begin and begin.place == kind else Position(state, kind))
+        (TaskSource(kind, kind), begin if begin and begin.source == kind else Position(state, kind))
         for kind in rest
     )
 
@@ -73,12 +72,12 @@ def _state(name: str) -> State:
 
 def _consumers(
     client: RedisClient, queue: str, begin: Position | None
-) -> Iterator[tuple[TaskPlace, Position]]:
+) -> Iterator[tuple[TaskSource, Position]]:
     """Those that hold tasks, by their ids. A tombstone holds none."""
     ids = client.command("ZRANGEBYSCORE", client.key("consumers", queue), 0, "+inf")
     names = sorted(name.decode(errors="replace") for name in ids)
     if begin is not None:
-        names = [name for name in names if name >= begin.place]
+        names = [name for name in names if name >= begin.source]
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         commands = [("HLEN", client.key("claimed", queue, name)) for name in some]
@@ -86,17 +85,17 @@ def _consumers(
         sizes = checked(client.commands(commands))
         for at, name in enumerate(some):
             if sizes[at] or sizes[at + len(some)]:
-                place = TaskPlace(f"claimed:{name}", "claimed", consumer=name)
-                again = begin is not None and begin.place == name
-                yield place, begin if again and begin else Position("claimed", name)
+                source = TaskSource(f"claimed:{name}", "claimed", consumer=name)
+                again = begin is not None and begin.source == name
+                yield source, begin if again and begin else Position("claimed", name)
 
 
 def _lines(
     client: RedisClient, queue: str, begin: Position | None
-) -> Iterator[tuple[TaskPlace, Position]]:
-    """The lines of limits in which tasks wait. A place is named by the cursor of the HSCAN that
+) -> Iterator[tuple[TaskSource, Position]]:
+    """The lines of limits in which tasks wait. A source is named by the cursor of the HSCAN that
     has returned it, and its digest."""
-    cursor, _, last = ("0", "", "") if begin is None else begin.place.partition(" ")
+    cursor, _, last = ("0", "", "") if begin is None else begin.source.partition(" ")
     if not cursor.isdigit():
         raise ValueError(f"no line {cursor!r}")
     while True:
@@ -108,10 +107,10 @@ def _lines(
         commands = [("LLEN", client.key("limit:line", queue, digest)) for digest in digests]
         for digest, length in zip(digests, checked(client.commands(commands)), strict=True):
             if length:
-                place = TaskPlace(line_of(digest), "limited", limit=digest)
+                source = TaskSource(line_of(digest), "limited", limit=digest)
                 again = begin is not None and digest == last
                 fresh = Position("limited", f"{cursor} {digest}")
-                yield place, begin if again and begin else fresh
+                yield source, begin if again and begin else fresh
         cursor, last = str(int(following)), ""
         if cursor == "0":
             return
