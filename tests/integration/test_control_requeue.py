@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fluxqueue_control import dead, purge
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_control.requeue import Requeued, replay, requeue, requeue_each
+from fluxqueue_control.requeue import Requeued, replay, replay_each, requeue
 from fluxqueue_core import Settings, dead_reason, key
 from support.scripts import DAY, Outcome, Scripts, field, message
 
@@ -141,7 +141,7 @@ def test_a_replay_is_never_faster_than_its_rate(
     monkeypatch.setattr("fluxqueue_control.requeue.time.sleep", wait)
     done = replay(lambda: control, "q", rate=50)
     if by_name:
-        done = requeue_each(lambda: control, "q", read(control), rate=50)
+        done = replay_each(lambda: control, "q", read(control), rate=50)
     for number, _ in enumerate(done, 1):
         starts.append((clock[0] - 100.0, number))
     # At most the tasks of one call, 5, are ahead of the rate. Sums of floats are not exact.

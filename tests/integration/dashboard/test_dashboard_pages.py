@@ -206,7 +206,7 @@ def test_an_operator_requeues_chosen_tasks_and_deletes_one(
     operator.goto("/dead?queue=mails")
     for place in (1, 2):
         operator.get_by_role("checkbox").nth(place).check()
-    operator.get_by_role("button", name="Requeue chosen").click()
+    operator.get_by_role("button", name="Replay chosen").click()
     expect(operator.get_by_role("status")).to_contain_text("2 tasks wait for a worker again.")
     assert shop.redis.zcard(key("dead", "mails")) == 5
     operator.goto(dead_address(shop, 6))
@@ -214,7 +214,7 @@ def test_an_operator_requeues_chosen_tasks_and_deletes_one(
     operator.get_by_role("button", name="Delete").click()
     expect(operator.get_by_role("status")).to_contain_text("Deleted 1 dead tasks.")
     operator.goto(dead_address(shop, 5))
-    operator.get_by_role("button", name="Requeue").click()
+    operator.get_by_role("button", name="Replay").click()
     expect(operator.get_by_role("status")).to_contain_text("1 tasks wait")
     operator.goto("/dead?queue=mails")
     operator.locator("input[data-all]").check()

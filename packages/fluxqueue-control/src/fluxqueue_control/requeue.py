@@ -133,7 +133,7 @@ def replay(
     return _noted(client, queue, on, tasks, rate, limit, keep_expiry)
 
 
-def requeue_each(
+def replay_each(
     client: Callable[[], RedisClient],
     queue: str,
     tasks: Iterable[DeadTask],

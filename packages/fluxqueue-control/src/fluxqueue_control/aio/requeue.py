@@ -8,4 +8,4 @@ from .twins import iterating_twin, twin
 
 requeue = twin(sync.requeue)
 replay = iterating_twin(sync.replay)
-requeue_each = iterating_twin(sync.requeue_each)
+replay_each = iterating_twin(sync.replay_each)

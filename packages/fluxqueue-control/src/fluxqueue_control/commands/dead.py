@@ -84,6 +84,6 @@ def _add_verb(parser: Any) -> None:
         parser.add_argument(
             "--drop-expiry",
             action="store_true",
-            help="requeue expired tasks too, without their expiry",
+            help="replay expired tasks too, without their expiry",
         )
     add_common(parser)

@@ -97,7 +97,7 @@ def _replayed(servers: Servers, arguments: Any, missing: list[str]) -> Iterator[
     client, rate, limit = partial(servers.of_queue, queue), arguments.rate, arguments.limit
     if arguments.ids:
         tasks = _tasks(servers, arguments, missing)
-        return requeue.requeue_each(client, queue, tasks, rate=rate, limit=limit, keep_expiry=keeps)
+        return requeue.replay_each(client, queue, tasks, rate=rate, limit=limit, keep_expiry=keeps)
     return requeue.replay(
         client,
         queue,
