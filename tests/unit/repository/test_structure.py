@@ -18,9 +18,13 @@ IMPL = re.compile(r"^impl(?:<[^{]*?>)? (?:\w+::)*(\w+)(?:<[^{]*?>)? \{", re.MULT
 TYPE = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum) (\w+)", re.MULTILINE)
 
 
+SUFFIXES = (".py", ".pyi", ".rs", ".lua", ".html", ".css", ".js")
+
+
 def sources() -> list[Path]:
     found = [file for root in PRODUCT for file in root.rglob("*")]
-    return [file for file in found if file.suffix in (".py", ".pyi", ".rs", ".lua")]
+    # A copied library is in `static/` as it was published.
+    return [file for file in found if file.suffix in SUFFIXES and ".min." not in file.name]
 
 
 def homes(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -43,8 +47,20 @@ def homes(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return apart
 
 
-def test_there_are_product_files() -> None:
-    assert len(sources()) > 200
+def test_the_files_of_every_package_are_checked() -> None:
+    folders = {file.parent.relative_to(ROOT).as_posix() for file in sources()}
+    assert len(sources()) > 400
+    for package in [*ROOT.glob("packages/*"), *ROOT.glob("services/*")]:
+        name = package.relative_to(ROOT).as_posix()
+        assert any(folder.startswith(f"{name}/") for folder in folders), name
+    core, control = "packages/fluxqueue-core-rs", "packages/fluxqueue-control/src/fluxqueue_control"
+    pages = "services/dashboard/src/fluxqueue_dashboard"
+    assert folders >= {
+        *(f"{core}/src/message", f"{core}/python/fluxqueue_core/lua/lib"),
+        f"{core}/python/fluxqueue_core/_core",
+        *(control, f"{control}/aio", f"{control}/commands", f"{control}/doctor", f"{control}/top"),
+        *(pages, f"{pages}/static", f"{pages}/templates"),
+    }
 
 
 @pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))
