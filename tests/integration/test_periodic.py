@@ -196,7 +196,7 @@ def test_pages_have_each_periodic_task(app: FluxQueue, work: Any, client: RedisC
     cursor: int | None = None
     while True:
         page = control.read_page(client, QUEUE, cursor)
-        found |= {entry.id for entry in page.entries}
+        found |= {task.id for task in page.tasks}
         cursor = page.cursor
         if cursor is None:
             break
@@ -224,7 +224,7 @@ def test_a_bad_record_stops_only_itself(
         wait_until(lambda: redis.llen(key("pending", QUEUE)) >= 2, what=scheduler.output)
         for entry in ("text", "zone", "rules", "odd 0", "odd 1", "odd 2", "never", "always"):
             scheduler.wait_for("periodic.failed", queue=QUEUE, entry=entry)
-    assert {entry.id for entry in control.read_page(client, QUEUE).entries} >= {"good", "text"}
+    assert {task.id for task in control.read_page(client, QUEUE).tasks} >= {"good", "text"}
 
 
 def test_a_list_of_another_type_stops_one_queue(

@@ -23,6 +23,7 @@ RUST_TWINS: dict[str, str] = {}
 PYTHON_TWINS = {
     "Middleware": "client and worker each wrap their own functions",
     "Options": "the settings of the program in whose package it is",
+    "PeriodicTask": "fluxqueue-control shows the periodic task that a client has declared",
     "Servers": "the modules of fluxqueue_control.aio have the names of the sync ones",
     "Telemetry": "the telemetry of the program in whose package it is",
     "Tracing": "the middleware or the spans of the program in whose package it is",

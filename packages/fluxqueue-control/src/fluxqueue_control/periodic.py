@@ -19,7 +19,7 @@ from .scanning import all_pages, each_once
 Kind: TypeAlias = Literal["run", "missed", "skipped", "by hand"]
 _KINDS: dict[str, Kind] = {"r": "run", "m": "missed", "s": "skipped", "h": "by hand"}
 _RUN = re.compile(r"(-?\d{1,15}):(-?\d{1,15}):([rmsh])", re.ASCII)
-# How often `run_now` tries if the entry changes meanwhile.
+# How often `run_now` tries if the periodic task changes meanwhile.
 _TRIES = 10
 
 
@@ -27,7 +27,7 @@ class RunInProgress(RuntimeError):
     """The last run of a periodic task has not ended, and its runs may not overlap."""
 
 
-class UnreadableEntry(ValueError):
+class UnreadablePeriodicTask(ValueError):
     """A later release, or another program, has written a periodic task."""
 
 
@@ -49,7 +49,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodicEntry:
+class PeriodicTask:
     """A periodic task, as Redis has it.
 
     Attributes:
@@ -91,7 +91,7 @@ class PeriodicPage:
         cursor: leads to the next page; None on the last one.
     """
 
-    entries: Sequence[PeriodicEntry]
+    tasks: Sequence[PeriodicTask]
     cursor: int | None
 
 
@@ -110,49 +110,51 @@ def read_page(
     following, found = client.command(*words)
     flat = [part for pair in found.items() for part in pair] if isinstance(found, dict) else found
     records = dict(zip(flat[::2], flat[1::2], strict=True))
-    entries = _read(client, queue, records)
-    return PeriodicPage(entries, int(following) or None)
+    tasks = _read(client, queue, records)
+    return PeriodicPage(tasks, int(following) or None)
 
 
-def scan(client: RedisClient, queue: str) -> Iterator[PeriodicEntry]:
+def scan(client: RedisClient, queue: str) -> Iterator[PeriodicTask]:
     """Reads all periodic tasks of a queue, page by page, and yields each of them once. Raises as
     `read_page`."""
     pages = all_pages(lambda cursor: read_page(client, queue, cursor))
-    return each_once((page.entries for page in pages), lambda entry: entry.id)
+    return each_once((page.tasks for page in pages), lambda task: task.id)
 
 
-def show(client: RedisClient, queue: str, entry: str) -> PeriodicEntry | None:
+def show(client: RedisClient, queue: str, periodic_id: str) -> PeriodicTask | None:
     """Reads one periodic task; None if there is none with this id. Raises as `read_page`."""
-    raw = client.command("HGET", client.key("periodic", queue), entry)
-    return None if raw is None else _read(client, queue, {entry.encode(): raw})[0]
+    raw = client.command("HGET", client.key("periodic", queue), periodic_id)
+    return None if raw is None else _read(client, queue, {periodic_id.encode(): raw})[0]
 
 
-def pause(client: RedisClient, queue: str, entry: str) -> bool:
+def pause(client: RedisClient, queue: str, periodic_id: str) -> bool:
     """Pauses a periodic task: it has no moments until it is resumed. A new declaration or
     schedule leaves it paused. Returns whether there is one. Raises as `read_page`."""
-    return _change(client, queue, "pause", entry) != "absent"
+    return _change(client, queue, "pause", periodic_id) != "absent"
 
 
-def resume(client: RedisClient, queue: str, entry: str) -> bool:
+def resume(client: RedisClient, queue: str, periodic_id: str) -> bool:
     """Resumes a periodic task, from its first moment after now. Returns whether there is one.
     Raises as `read_page`."""
-    return _change(client, queue, "resume", entry) != "absent"
+    return _change(client, queue, "resume", periodic_id) != "absent"
 
 
-def remove(client: RedisClient, queue: str, entry: str) -> Literal["removed", "absent", "declared"]:
+def remove(
+    client: RedisClient, queue: str, periodic_id: str
+) -> Literal["removed", "absent", "declared"]:
     """Removes a periodic task that a call has scheduled. `declared`: a worker's code declares it
     and would do so again; pause it. Raises as `read_page`."""
-    word = _change(client, queue, "remove", entry)
+    word = _change(client, queue, "remove", periodic_id)
     return cast("Literal['removed', 'absent', 'declared']", word)
 
 
-def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
+def run_now(client: RedisClient, queue: str, periodic_id: str) -> str | None:
     """Enqueues a run now, also of a paused periodic task; its next moment stays. Returns the id
     of the task; None if there is no periodic task with this id.
 
     Raises:
         RunInProgress: it has overlap="skip", and its last run has not ended.
-        UnreadableEntry: this release can't read it.
+        UnreadablePeriodicTask: this release can't read it.
         RuntimeError: other programs change it all the time.
         ResponseError, UNAVAILABLE: as `read_page`; the run may be in the queue.
     """
@@ -160,8 +162,8 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
         raw, due, clock = checked(
             client.commands(
                 [
-                    ("HGET", client.key("periodic", queue), entry),
-                    ("ZSCORE", client.key("periodic:due", queue), entry),
+                    ("HGET", client.key("periodic", queue), periodic_id),
+                    ("ZSCORE", client.key("periodic:due", queue), periodic_id),
                     ("TIME",),
                 ]
             )
@@ -170,7 +172,9 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
             return None
         record = _record(raw)
         if record is None:
-            raise UnreadableEntry(f"the periodic task {entry!r} of queue {queue!r} can't be read")
+            raise UnreadablePeriodicTask(
+                f"the periodic task {periodic_id!r} of queue {queue!r} can't be read"
+            )
         limit: int | str = ""
         if record.rules.expires == "next":
             following = _moment(due)
@@ -179,51 +183,51 @@ def run_now(client: RedisClient, queue: str, entry: str) -> str | None:
             now = int(clock[0]) * 1_000 + int(clock[1]) // 1_000
             limit = now + int(record.rules.expires)
         task_id = new_task_id()
-        words = (0, 0, "", "", limit, f"h{task_id}", 1, entry, record.digest)
+        words = (0, 0, "", "", limit, f"h{task_id}", 1, periodic_id, record.digest)
         _, _, differing, busy = client.call(
-            ScriptCall("tick", queue, words, audit=Audit("periodic run", entry))
+            ScriptCall("tick", queue, words, audit=Audit("periodic run", periodic_id))
         )
         if busy:
             raise RunInProgress(
-                f"the last run of the periodic task {entry!r} of queue {queue!r} has not ended, "
-                f"and its runs may not overlap"
+                f"the last run of the periodic task {periodic_id!r} of queue {queue!r} has not "
+                f"ended, and its runs may not overlap"
             )
         if not differing:
             return task_id
-    raise RuntimeError(f"the periodic task {entry!r} of queue {queue!r} changes all the time")
+    raise RuntimeError(f"the periodic task {periodic_id!r} of queue {queue!r} changes all the time")
 
 
-def _change(client: RedisClient, queue: str, what: str, entry: str) -> str:
-    audit = Audit(f"periodic {what}", entry)
-    [word] = client.call(ScriptCall("schedule", queue, (what, entry), audit=audit))
+def _change(client: RedisClient, queue: str, what: str, periodic_id: str) -> str:
+    audit = Audit(f"periodic {what}", periodic_id)
+    [word] = client.call(ScriptCall("schedule", queue, (what, periodic_id), audit=audit))
     return str(word.decode())
 
 
-def _read(client: RedisClient, queue: str, records: dict[bytes, bytes]) -> list[PeriodicEntry]:
+def _read(client: RedisClient, queue: str, records: dict[bytes, bytes]) -> list[PeriodicTask]:
     replies = checked(
         client.commands(
             command
-            for entry in records
+            for periodic_id in records
             for command in (
-                ("ZSCORE", client.key("periodic:due", queue), entry),
-                ("HGET", client.key("periodic:runs", queue), entry),
+                ("ZSCORE", client.key("periodic:due", queue), periodic_id),
+                ("HGET", client.key("periodic:runs", queue), periodic_id),
             )
         )
     )
     found = zip(records.items(), replies[::2], replies[1::2], strict=True)
-    return [_entry(entry, raw, due, runs) for (entry, raw), due, runs in found]
+    return [_task(periodic_id, raw, due, runs) for (periodic_id, raw), due, runs in found]
 
 
-def _entry(
-    entry: bytes, raw: bytes, due: bytes | float | None, runs: bytes | None
-) -> PeriodicEntry:
+def _task(
+    periodic_id: bytes, raw: bytes, due: bytes | float | None, runs: bytes | None
+) -> PeriodicTask:
     following = _moment(due)
     seconds = None if following is None else following / 1_000
-    name, history = entry.decode(errors="replace"), _runs(runs or b"")
+    name, history = periodic_id.decode(errors="replace"), _runs(runs or b"")
     record = _record(raw)
     if record is None:
-        return PeriodicEntry(name, None, False, False, seconds, history)
-    return PeriodicEntry(name, record.rules, record.declared, record.paused, seconds, history)
+        return PeriodicTask(name, None, False, False, seconds, history)
+    return PeriodicTask(name, record.rules, record.declared, record.paused, seconds, history)
 
 
 def _record(raw: bytes) -> Record | None:

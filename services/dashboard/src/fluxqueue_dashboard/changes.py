@@ -124,31 +124,31 @@ def _delete_dead(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _periodic_pause(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entry = queue_of(form), form.one("id")
-    is_there = periodic.pause(servers.of_queue(queue), queue, entry)
+    queue, periodic_id = queue_of(form), form.one("id")
+    is_there = periodic.pause(servers.of_queue(queue), queue, periodic_id)
     return Done("periodic-paused" if is_there else "absent", "/periodic", {})
 
 
 def _periodic_resume(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entry = queue_of(form), form.one("id")
-    is_there = periodic.resume(servers.of_queue(queue), queue, entry)
+    queue, periodic_id = queue_of(form), form.one("id")
+    is_there = periodic.resume(servers.of_queue(queue), queue, periodic_id)
     return Done("periodic-resumed" if is_there else "absent", "/periodic", {})
 
 
 def _periodic_run(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entry = queue_of(form), form.one("id")
+    queue, periodic_id = queue_of(form), form.one("id")
     try:
-        task = periodic.run_now(servers.of_queue(queue), queue, entry)
+        task = periodic.run_now(servers.of_queue(queue), queue, periodic_id)
     except periodic.RunInProgress:
         return Done("periodic-busy", "/periodic", {})
-    except periodic.UnreadableEntry:
+    except periodic.UnreadablePeriodicTask:
         return Done("unreadable", "/periodic", {})
     return Done("absent" if task is None else "periodic-run", "/periodic", {})
 
 
 def _periodic_remove(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entry = queue_of(form), form.one("id")
-    answer = periodic.remove(servers.of_queue(queue), queue, entry)
+    queue, periodic_id = queue_of(form), form.one("id")
+    answer = periodic.remove(servers.of_queue(queue), queue, periodic_id)
     notices = {"removed": "periodic-removed", "declared": "periodic-declared", "absent": "absent"}
     return Done(notices[answer], "/periodic", {})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluxqueue_control import periodic
-from fluxqueue_control.periodic import PeriodicEntry
+from fluxqueue_control.periodic import PeriodicTask
 from fluxqueue_control.registry import read_names
 from fluxqueue_control.servers import Servers
 from starlette.requests import Request
@@ -24,21 +24,21 @@ class PeriodicRow:
     """A periodic task of a queue."""
 
     queue: str
-    entry: PeriodicEntry
+    task: PeriodicTask
 
     @property
     def state(self) -> str:
         """Whether it runs."""
-        if self.entry.rules is None:
+        if self.task.rules is None:
             return "unreadable"
-        return "paused" if self.entry.paused else "active"
+        return "paused" if self.task.paused else "active"
 
     @property
     def when(self) -> str:
         """Its moments, in words."""
-        if self.entry.rules is None:
+        if self.task.rules is None:
             return NOTHING
-        times = self.entry.rules.times
+        times = self.task.rules.times
         if times.every is not None:
             return f"every {duration(times.every / 1_000)}"
         return f"{times.cron} {times.tz}"
@@ -58,7 +58,7 @@ def _read(servers: Servers) -> dict[str, Any]:
         cursor = None
         while not more:
             page = periodic.read_page(servers.of_queue(queue), queue, cursor)
-            rows |= {(queue, each.id): PeriodicRow(queue, each) for each in page.entries}
+            rows |= {(queue, each.id): PeriodicRow(queue, each) for each in page.tasks}
             more = len(rows) > _MOST
             cursor = page.cursor
             if cursor is None:

@@ -27,7 +27,7 @@ from .answers import (
 if TYPE_CHECKING:
     from fluxqueue_core.periodic.record import Rules
 
-    from fluxqueue_control.periodic import PeriodicEntry, Run
+    from fluxqueue_control.periodic import PeriodicTask, Run
     from fluxqueue_control.redis_client import RedisClient
     from fluxqueue_control.servers import Servers
 
@@ -48,34 +48,36 @@ class Answer(NamedTuple):
     task_id: str | None = None
 
 
-def _pause(client: RedisClient, queue: str, entry: str) -> Answer:
+def _pause(client: RedisClient, queue: str, periodic_id: str) -> Answer:
     from fluxqueue_control import periodic
 
-    return Answer("paused") if periodic.pause(client, queue, entry) else Answer("absent", _ABSENT)
+    is_there = periodic.pause(client, queue, periodic_id)
+    return Answer("paused") if is_there else Answer("absent", _ABSENT)
 
 
-def _resume(client: RedisClient, queue: str, entry: str) -> Answer:
+def _resume(client: RedisClient, queue: str, periodic_id: str) -> Answer:
     from fluxqueue_control import periodic
 
-    return Answer("resumed") if periodic.resume(client, queue, entry) else Answer("absent", _ABSENT)
+    is_there = periodic.resume(client, queue, periodic_id)
+    return Answer("resumed") if is_there else Answer("absent", _ABSENT)
 
 
-def _run_now(client: RedisClient, queue: str, entry: str) -> Answer:
+def _run_now(client: RedisClient, queue: str, periodic_id: str) -> Answer:
     from fluxqueue_control import periodic
 
     try:
-        task_id = periodic.run_now(client, queue, entry)
+        task_id = periodic.run_now(client, queue, periodic_id)
     except periodic.RunInProgress:
         return Answer("in_progress", "has a run that has not ended, and its runs may not overlap")
-    except periodic.UnreadableEntry:
+    except periodic.UnreadablePeriodicTask:
         return Answer("unreadable", "was written by a later release, or by another program")
     return Answer("absent", _ABSENT) if task_id is None else Answer("enqueued", task_id=task_id)
 
 
-def _remove(client: RedisClient, queue: str, entry: str) -> Answer:
+def _remove(client: RedisClient, queue: str, periodic_id: str) -> Answer:
     from fluxqueue_control import periodic
 
-    word = periodic.remove(client, queue, entry)
+    word = periodic.remove(client, queue, periodic_id)
     if word == "declared":
         return Answer(
             word, "is declared by the code of a worker, which would add it again; pause it"
@@ -121,9 +123,9 @@ def main(argv: list[str], prog: str = "fluxqueue periodic") -> int:
         _add_options(changing)
     _add_options(history)
     arguments = parser.parse_args(argv)
-    for entry in getattr(arguments, "ids", ()):
-        if not _is_text(entry):
-            fail(prog, f"the id {entry!r} is not valid UTF-8; `{prog} list` prints the ids")
+    for periodic_id in getattr(arguments, "ids", ()):
+        if not _is_text(periodic_id):
+            fail(prog, f"the id {periodic_id!r} is not valid UTF-8; `{prog} list` prints the ids")
     act = {"list": _list, "history": _history}.get(arguments.verb, _change)
     return run(prog, arguments, lambda servers: act(f"{prog} {arguments.verb}", servers, arguments))
 
@@ -141,16 +143,16 @@ def _add_options(parser: Any) -> None:
 def _change(prog: str, servers: Servers, arguments: Any) -> int:
     _, change = _CHANGES[arguments.verb]
     queue, code = arguments.queue, DONE
-    for entry in arguments.ids:
-        answer = change(servers.of_queue(queue), queue, entry)
+    for periodic_id in arguments.ids:
+        answer = change(servers.of_queue(queue), queue, periodic_id)
         if arguments.json:
             task = {} if answer.task_id is None else {"task_id": answer.task_id}
-            print_json({"queue": queue, "id": entry, "answer": answer.word, **task})
+            print_json({"queue": queue, "id": periodic_id, "answer": answer.word, **task})
         else:
             shown = "" if answer.task_id is None else f" {answer.task_id}"
-            print(f"{entry} {answer.word}{shown}", flush=True)
+            print(f"{periodic_id} {answer.word}{shown}", flush=True)
         if answer.why_not:
-            say(prog, f"{entry!r} {answer.why_not}")
+            say(prog, f"{periodic_id!r} {answer.why_not}")
             code = SOME_NOT
     return code
 
@@ -160,14 +162,14 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
 
     names = queues_of(servers, [arguments.queue] if arguments.queue else [])
     found = (
-        (queue, entry) for queue in names for entry in periodic.scan(servers.of_queue(queue), queue)
+        (queue, task) for queue in names for task in periodic.scan(servers.of_queue(queue), queue)
     )
     if arguments.json:
-        for queue, entry in found:
-            print_json({"queue": queue, **_parts(entry)})
+        for queue, task in found:
+            print_json({"queue": queue, **_parts(task)})
         return DONE
     heads = ("queue", "id", "state", "next", "last", "task", "when")
-    rows = sorted((queue, entry.id, *_row(entry)) for queue, entry in found)
+    rows = sorted((queue, task.id, *_row(task)) for queue, task in found)
     print_table(heads, rows)
     return DONE
 
@@ -176,34 +178,34 @@ def _history(prog: str, servers: Servers, arguments: Any) -> int:
     from fluxqueue_control import periodic
 
     queue, [name] = arguments.queue, arguments.ids
-    entry = periodic.show(servers.of_queue(queue), queue, name)
-    if entry is None:
+    task = periodic.show(servers.of_queue(queue), queue, name)
+    if task is None:
         say(prog, f"{name!r} {_ABSENT}")
         return SOME_NOT
     if arguments.json:
-        for each in entry.runs:
+        for each in task.runs:
             print_json({"queue": queue, "id": name, **_run_parts(each)})
     else:
-        rows = [(_time(each.moment), each.kind, f"{each.late:.3f} s") for each in entry.runs]
+        rows = [(_time(each.moment), each.kind, f"{each.late:.3f} s") for each in task.runs]
         print_table(("moment", "kind", "late"), rows)
     return DONE
 
 
-def _parts(entry: PeriodicEntry) -> dict[str, Any]:
-    rules = entry.rules
+def _parts(task: PeriodicTask) -> dict[str, Any]:
+    rules = task.rules
     times: dict[str, Any] = {}
     if rules is not None and rules.times.every is not None:
         times = {"every": rules.times.every / 1_000}
     elif rules is not None:
         times = {"cron": rules.times.cron, "tz": rules.times.tz}
     return {
-        "id": entry.id,
+        "id": task.id,
         "task": None if rules is None else rules.task,
-        "state": _state(entry),
-        "declared": entry.declared,
+        "state": _state(task),
+        "declared": task.declared,
         "overlap": None if rules is None else rules.overlap or "allow",
-        "next": entry.next,
-        "last": _run_parts(entry.runs[0]) if entry.runs else None,
+        "next": task.next,
+        "last": _run_parts(task.runs[0]) if task.runs else None,
         **times,
     }
 
@@ -212,22 +214,22 @@ def _run_parts(run: Run) -> dict[str, Any]:
     return {"moment": run.moment, "kind": run.kind, "late": run.late}
 
 
-def _row(entry: PeriodicEntry) -> tuple[str, ...]:
-    rules = entry.rules
-    last = f"{_time(entry.runs[0].moment)} {entry.runs[0].kind}" if entry.runs else "-"
+def _row(task: PeriodicTask) -> tuple[str, ...]:
+    rules = task.rules
+    last = f"{_time(task.runs[0].moment)} {task.runs[0].kind}" if task.runs else "-"
     return (
-        _state(entry),
-        "-" if entry.next is None else _time(entry.next),
+        _state(task),
+        "-" if task.next is None else _time(task.next),
         last,
         "-" if rules is None else rules.task,
         "-" if rules is None else _when(rules),
     )
 
 
-def _state(entry: PeriodicEntry) -> str:
-    if entry.rules is None:
+def _state(task: PeriodicTask) -> str:
+    if task.rules is None:
         return "unreadable"
-    return "paused" if entry.paused else "active"
+    return "paused" if task.paused else "active"
 
 
 def _when(rules: Rules) -> str:
