@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -92,3 +94,58 @@ def test_progress_is_watched_on_each_loop(
         return seen
 
     assert run(new_loop, main()) == [1, 2]
+
+
+@LOOPS
+@pytest.mark.parametrize("kind", ["result", "watch", "unsent"])
+def test_a_wait_of_a_loop_that_was_closed_leaves_nothing(
+    redis: Redis,
+    client: FluxQueue,
+    new_loop: NewLoop,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handle = client.handle(new_task_id())
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: ignored.append(told.exc_value))
+    loop = new_loop()
+    # That a task is destroyed while it waits is what this test is about.
+    loop.set_exception_handler(lambda _, context: None)
+
+    async def watched() -> None:
+        async for _ in handle.watch():
+            pass
+
+    waits = watched() if kind == "watch" else handle.result_async(60)
+    waiting = loop.create_task(waits)
+    if kind == "unsent":
+        loop.run_until_complete(asyncio.sleep(0))
+    else:
+        loop.run_until_complete(until_subscribed(redis, 1))
+    loop.close()
+    del waiting, waits, loop
+    # The next loop that waits ends the waits of closed ones.
+    assert asyncio.run(client.handle(new_task_id()).progress_async()) is None
+    gc.collect()
+    wait_until(lambda: redis.pubsub_channels("fluxqueue:*") == [], 5)
+    assert listener(client.settings).waits == 0
+    assert ignored == []
+
+
+def test_a_wait_that_is_closed_before_it_is_sent_is_not_sent(
+    redis: Redis, client: FluxQueue
+) -> None:
+    unsent, sent = (client.handle(new_task_id()) for _ in range(2))
+
+    async def main() -> None:
+        closed = unsent.result_async(60).__await__()
+        next(closed)
+        closed.close()
+        waiting = asyncio.create_task(sent.result_async(60))
+        await until_subscribed(redis, 1)
+        assert listener(client.settings).waits == 1
+        store(redis, sent.id, "7")
+        assert await waiting == 7
+
+    asyncio.run(main())
+    assert listener(client.settings).waits == 0

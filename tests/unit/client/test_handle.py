@@ -33,6 +33,8 @@ def test_handles_of_one_task_are_equal() -> None:
     assert handle != app.handle(ID)
     assert handle != app.handle(str(uuid.uuid4()), queue="mails")
     assert handle != ID
+    elsewhere = FluxQueue(namespace="shop").handle(ID, queue="mails")
+    assert handle != elsewhere and len({handle, elsewhere}) == 2
     assert repr(handle) == f"<TaskHandle '{ID}' of queue 'mails'>"
     with pytest.raises(AttributeError):
         handle.note = 1  # type: ignore[attr-defined]

@@ -36,9 +36,9 @@ def _awaited(lost: str, blocking_method: str) -> AwaitedMethod:
 class TaskHandle(Generic[R]):
     """Names one task. `str(handle)` is the task's id.
 
-    Two handles of one task are equal, and have one hash. A handle does not know whether its
-    task exists: any process can make one from the id and the queue, with
-    `FluxQueue.handle`.
+    Two handles of one task are equal, and have one hash: its id, queue and namespace count, the
+    address of Redis does not. A handle does not know whether its task exists: any process can
+    make one from the id and the queue, with `FluxQueue.handle`.
 
     A task has a result if it was enqueued with `result_ttl`; see docs/results.md. A handle
     can be pickled; see docs/calling.md.
@@ -328,10 +328,14 @@ class TaskHandle(Generic[R]):
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, TaskHandle):
             return NotImplemented
-        return self.id == other.id and self.queue == other.queue
+        return self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((self.queue, self.id))
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        return self.id, self.queue, self._broker.settings.namespace
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.id!r} of queue {self.queue!r}>"

@@ -18,13 +18,15 @@ from .waiting import TaskRef, by_queue, listener
 class _Wait:
     """One wait on an event loop."""
 
-    __slots__ = ("future", "has_news", "report", "task", "token", "until")
+    __slots__ = ("future", "has_news", "is_over", "report", "task", "token", "until")
 
     def __init__(self, task: TaskRef, future: asyncio.Future[bytes], until: str) -> None:
         self.task = task
         self.future = future
         self.until = until
         self.token: int | None = None
+        # Whether the caller waits no longer.
+        self.is_over = False
         # The last report of progress that the watcher has not taken.
         self.report: bytes | None = None
         # Set at each report, and at the end.
@@ -132,7 +134,6 @@ class LoopWaits:
                     wait.future.result()
                     return
         finally:
-            wait.future.cancel()
             self._end(wait)
 
     def begin_group(self, tasks: Sequence[TaskRef], until: str) -> Group:
@@ -171,7 +172,8 @@ class LoopWaits:
         return wait
 
     def _watch(self) -> None:
-        new, self._new = [wait for wait in self._new if not wait.future.done()], []
+        new = [wait for wait in self._new if not (wait.is_over or wait.future.done())]
+        self._new = []
         if not new:
             return
         self._listen()
@@ -201,9 +203,13 @@ class LoopWaits:
             wait.told(token, outcome, error)
 
     def _end(self, wait: _Wait) -> None:
+        wait.is_over = True
         if wait.token is None or self._waits.pop(wait.token, None) is None:
             return
-        if wait.future.cancelled() or wait.future.exception() is not None:
+        # The future is not done if Python closes the coroutine, for example after the end of its
+        # loop. It can't be cancelled then: that needs the loop.
+        future = wait.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
             self._mailbox.forget(wait.token)
 
     def _listen(self) -> None:
@@ -226,8 +232,20 @@ _of_loops: weakref.WeakKeyDictionary[
 
 def of_loop(settings: Settings) -> LoopWaits:
     """Returns the waits of the running event loop for a Redis."""
-    waits = _of_loops.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    if (waits := _of_loops.get(loop)) is None:
+        _forget_closed_loops()
+        waits = _of_loops.setdefault(loop, {})
     key = (settings.url, settings.namespace)
     if (found := waits.get(key)) is None:
         found = waits[key] = LoopWaits(settings)
     return found
+
+
+def _forget_closed_loops() -> None:
+    """Ends the waits of loops that were closed before these had ended. Each of their futures keeps
+    its loop alive, so no other reference to the loop would go."""
+    for reference in _of_loops.keyrefs():
+        loop = reference()
+        if loop is not None and loop.is_closed():
+            _of_loops.pop(loop, None)
