@@ -66,8 +66,12 @@ def main(argv: list[str], prog: str = "fluxqueue job") -> int:
 
 
 def _add_start(parser: Any) -> None:
-    parser.add_argument("verb", choices=("replay", "delete", "cancel", "move"))
-    parser.add_argument("part", choices=("dead", "delayed", "waiting", "running"))
+    parser.add_argument(
+        "verb", choices=("replay", "delete", "cancel", "move"), help="what to do with the tasks"
+    )
+    parser.add_argument(
+        "part", choices=("dead", "delayed", "waiting", "running"), help="the state of the tasks"
+    )
     parser.add_argument("--all", action="store_true", help="all tasks in this state")
     parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
     parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")

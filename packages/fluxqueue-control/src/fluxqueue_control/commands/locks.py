@@ -31,13 +31,15 @@ def main(argv: list[str], prog: str = "fluxqueue locks") -> int:
     """
     parser = parser_of(
         prog,
-        "Prints the locks of unique tasks of a queue, in no order. It looks through up to 100,000 "
-        "keys of Redis, in short calls, and says where it has ended.",
+        "Prints the locks of the unique tasks of a queue, in no particular order. Redis looks "
+        "through up to 100,000 keys in short calls. If there may be more, a cursor is printed.",
         "0",
     )
     add_queue(parser)
     add_limit(parser, 100)
-    parser.add_argument("--cursor", metavar="TEXT", help="go on where the last page has ended")
+    parser.add_argument(
+        "--cursor", metavar="TEXT", help="continue after the page that printed this cursor"
+    )
     add_common(parser)
     arguments = parser.parse_args(argv)
     queue = arguments.queue

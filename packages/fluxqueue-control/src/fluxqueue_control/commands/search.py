@@ -125,7 +125,7 @@ def _parser(prog: str) -> Any:
         help="how many tasks to look at in each state of a queue, however long it takes",
     )  # fmt: skip
     parser.add_argument(
-        "--cursor", help="go on where a search of one state has ended, as --json says it"
+        "--cursor", help="continue a search of one state at this cursor, which --json prints"
     )
     add_common(parser)
     return parser
