@@ -30,6 +30,8 @@ ENTRIES = 10_000
 QUEUE = "periodic"
 # Seconds to let the scheduler read all entries before anything is counted.
 WARM_UP = 5.0
+# Seconds until the histories have all runs.
+FILING = 2.0
 # Entries that one call schedules.
 AT_ONCE = 500
 
@@ -102,6 +104,7 @@ def measure(shape: str, every: int, seconds: float) -> dict[str, float]:
                 client.delete(key("pending", QUEUE))
             after = [machine.cpu_seconds(pid) for pid in (scheduler.pid, server.pid)]
             took = time.monotonic() - began
+            time.sleep(FILING)
         late = _lateness(client)
         client.close()
         app.close()

@@ -125,6 +125,10 @@ def test_missed_moments_are_caught_up_as_the_option_says(
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
         wait_until(lambda: redis.llen(key("pending", QUEUE)), what=scheduler.output)
         found = moments(redis)[: len(back)]
+        wait_until(
+            lambda: (shown := control.show(client, QUEUE, "a")) and shown.runs,
+            what=scheduler.output,
+        )
     newest = found[-1]
     assert found == [newest - 1_000 * n for n in back]
     shown = control.show(client, QUEUE, "a")

@@ -115,7 +115,7 @@ def tick(sent: Sent) -> None:
     digest = record.make(ENTRY, ENTRY_MESSAGE, declared=False)[: record.DIGEST]
     run = message(29)[13:49].decode()
     words = [0, 0, "", "", "", f"h{run}", 1, "entry", digest]
-    _, _, differing, _ = sent.call("tick", words)
+    _, _, differing, _, _ = sent.call("tick", words)
     if not differing:
         sent.numbers.add(29)
 

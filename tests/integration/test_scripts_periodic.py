@@ -50,6 +50,9 @@ MUTANTS = {
     ),
     "each release replaces the other": ("schedule", "t - before < grace and", "false and"),
     "a stop does not look": ("schedule", " or score ~= last then", " then"),
+    "a moment is not noted": ("tick", "LPUSH', PERIODIC_NOTES", "LPUSHX', PERIODIC_NOTES"),
+    "the newest note is filed first": ("tick", "notes[#notes - filed]", "notes[filed + 1]"),
+    "an entry that is gone gets a history": ("tick", "if records[n] then", "if true then"),
 }
 
 
@@ -68,6 +71,7 @@ def check(redis: Any, mutant: tuple[str, str, str] | None) -> World:
 def test_each_moment_comes_once(redis: Any) -> None:
     world = check(redis, None)
     assert world.counts["runs"] > 50 and world.counts["skipped"] > 5
+    assert world.counts["histories"] > 5
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

@@ -91,6 +91,8 @@ class World:
         self.running: dict[str, str] = {}
         self.declared_at = [-GRACE, -GRACE]
         self.releases = [self.random_rules("d"), self.random_rules("d")]
+        # By id: what the history must be, the newest first.
+        self.histories: dict[str, list[str]] = {}
         self.counts: Counter[str] = Counter()
 
     def run(self, name: str, *arguments: Any) -> Any:
@@ -137,6 +139,7 @@ class World:
             self.run("schedule", "remove", entry)
             self.rules.pop(entry, None)
             self.paused.discard(entry)
+            self.removed(entry)
         elif old is not None:
             self.run("schedule", what, entry)
             if what == "pause":
@@ -181,6 +184,16 @@ class World:
         [word] = self.run("schedule", "stop", "d", digest, text)
         if word == b"removed" and now != score:
             raise Violation("a declaration was stopped that a worker has just made")
+        if word == b"removed":
+            self.removed("d")
+
+    def removed(self, entry: str) -> None:
+        """An entry that is gone gets no history from the notes about it."""
+        self.histories.pop(entry, None)
+        while self.redis.exists(key("periodic:notes", QUEUE)):
+            self.filer()
+        if self.redis.hexists(key("periodic:runs", QUEUE), entry):
+            raise Violation(f"{entry} is gone and has a history")
 
     def read(self, scheduler: dict[str, Known], entry: str) -> None:
         """A scheduler reads an entry."""
@@ -213,11 +226,12 @@ class World:
             groups.setdefault(group, []).extend((entry, found.digest))
         for shared, members in groups.items():
             arguments += [*shared, len(members) // 2, *members]
-        _, _, differing, _ = self.run("tick", *arguments)
+        _, _, differing, _, _ = self.run("tick", *arguments)
         found_runs = self.look()
         for entry, at in planned.items():
             if entry.encode() not in differing[::2]:
                 self.follow(entry, at.events, found_runs)
+                self.note(entry, at)
         if self.chance.random() < 0.2:
             return  # the reply is lost
         for entry, at in planned.items():
@@ -242,6 +256,27 @@ class World:
                 raise Violation(f"{entry} at {moment} began beside {self.running[entry]}")
             elif run.has_lock:
                 self.running[entry] = run.task_id
+
+    def note(self, entry: str, at: plan.Plan) -> None:
+        """The history will say what a call has done, unless the entry is gone."""
+        for word in at.events.split():
+            moment = int(word[1:].partition("+")[0])
+            skipped = (entry, moment) in self.skipped
+            kind = "m" if word[0] == "m" else "s" if skipped else "r"
+            self.histories.setdefault(entry, []).insert(0, f"{moment}:{kind}")
+
+    def filer(self) -> None:
+        """A scheduler lets Redis write histories; then those that are complete are checked."""
+        if self.run("tick", 0, self.now)[4]:
+            return
+        for entry, expected in self.histories.items():
+            raw = self.redis.hget(key("periodic:runs", QUEUE), entry) or b""
+            words = [word.split(":") for word in raw.decode().split()]
+            found = [f"{moment}:{kind}" for moment, _, kind in words]
+            whole = expected if len(raw) < 450 else expected[: len(found)]
+            if found != whole:
+                raise Violation(f"the history of {entry} is {found[:6]}, not {whole[:6]}")
+            self.counts["histories"] += bool(found)
 
     def ender(self) -> None:
         """A run ends, and frees its lock."""
@@ -314,8 +349,10 @@ class World:
             self.now += GRACE // 2  # no worker comes
         elif what < 0.15:
             scheduler.clear()  # it is killed, and another one starts
-        elif what < 0.25:
+        elif what < 0.24:
             self.ender()
+        elif what < 0.26:
+            self.filer()
         elif what < 0.42:
             self.read(scheduler, self.chance.choice([*IDS, "d"]))
         elif what < 0.65:
@@ -338,4 +375,6 @@ class World:
             self.settle(entry)
         for entry in list(self.running):
             self.end(entry)
+        while self.redis.exists(key("periodic:notes", QUEUE)):
+            self.filer()
         self.redis.delete(CLOCK)

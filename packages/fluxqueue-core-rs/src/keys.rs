@@ -37,8 +37,15 @@ const WORKERS: &str = "workers";
 
 /// The keys of a queue's periodic tasks. Scripts take them last, in this order.
 /// `lua/lib/periodic_keys.lua` gives them names.
-pub const OF_PERIODIC: &[&str] =
-    &["periodic", "periodic:messages", "periodic:due", "periodic:runs", "periodic:changed", "periodic:seen"];
+pub const OF_PERIODIC: &[&str] = &[
+    "periodic",
+    "periodic:messages",
+    "periodic:due",
+    "periodic:runs",
+    "periodic:changed",
+    "periodic:seen",
+    "periodic:notes",
+];
 
 /// The keys of a queue's limits. `lua/lib/limit.lua` says what they hold.
 pub const OF_LIMITS: &[&str] = &["limits", "limits:tat", "limits:texts", "limits:rules", "limits:seen"];

@@ -104,7 +104,7 @@ scripts! {
     "mend_limits" takes Queue, made of "keys" "clock" "message" "prefix" limits;
     "limit_rules" takes Rules, made of "clock";
     "cancel" takes Caller, made of "keys" "clock" "message" "prefix" "result" limits;
-    "tick" takes Tick, made of "keys" "periodic_keys" "clock" "message" "prefix" limits;
+    "tick" takes Tick, made of "keys" "periodic_keys" "periodic_history" "clock" "message" "prefix" limits;
     "schedule" takes Schedule, made of "periodic_keys" "clock";
     "enqueue" takes Client, made of "client_keys" "one_call" "clock" "message" "arrive" "expiry";
     "enqueue_unique" takes Locks, made of "unique_keys" "clock" "message" "prefix" limits "expiry";

@@ -184,7 +184,7 @@ def run_now(client: RedisClient, queue: str, periodic_id: str) -> str | None:
             limit = now + int(record.rules.expires)
         task_id = new_task_id()
         words = (0, 0, "", "", limit, f"h{task_id}", 1, periodic_id, record.digest)
-        _, _, differing, busy = client.call(
+        _, _, differing, busy, _ = client.call(
             ScriptCall("tick", queue, words, audit=Audit("periodic run", periodic_id))
         )
         if busy:
@@ -246,10 +246,11 @@ def _moment(due: bytes | float | None) -> int | None:
 
 
 def _runs(raw: bytes) -> list[Run]:
-    """Reads a history, without the words that another program has written."""
+    """Reads a history, without the words that another program has written. A run by hand is written
+    at once, and a moment somewhat later, so they are put in order."""
     runs = []
     for word in raw.decode("ascii", "replace").split():
         found = _RUN.fullmatch(word)
         if found is not None and is_moment(moment := int(found[1])):
             runs.append(Run(_KINDS[found[3]], moment / 1_000, int(found[2]) / 1_000))
-    return runs
+    return sorted(runs, key=lambda run: run.moment, reverse=True)

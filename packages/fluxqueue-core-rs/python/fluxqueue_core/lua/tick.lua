@@ -18,7 +18,7 @@
 -- Returns      {now, ids of entries that have changed since ARGV 1, {id, moment...} of the
 --              entries that are not as the caller has read them, or whose message is lost; '' for
 --              no moment, ids of those of which no run began by hand, because the last one has not
---              ended}
+--              ended, how many notes wait to be filed into the histories}
 -- Complexity   O(runs + changes + log entries)
 --
 -- Each moment comes once, with any number of schedulers: only the call that finds it as the
@@ -27,7 +27,8 @@
 -- it, the moment is skipped. An entry that a call has scheduled is removed with its last moment.
 --
 -- A command for many entries costs a third of a command for each, so all are read at once, and
--- the values that a group shares are computed once.
+-- the values that a group shares are computed once. To write the histories would take a third of
+-- the time, so a call with entries only notes what happened, and one without entries files notes.
 --
 -- Why: docs/decisions/0141-each-moment-once-without-a-leader.md
 -- Why: docs/decisions/0160-many-entries-of-one-moment-in-one-call.md
@@ -37,16 +38,25 @@
 -- knows.
 local HEAD = 26
 local STARTS = {['{"v":1,"id":"'] = true, ['{"v":2,"id":"'] = true}
--- The bytes of an entry's history.
-local MOST_HISTORY = 640
--- Those that are kept of one that has more.
-local KEPT_HISTORY = 480
+-- If more notes than these wait, schedulers are too busy to file them, so each call files some.
+local MOST_NOTES = 10000
 
 local t = now()
 local changed = {}
 if ARGV[1] ~= '0' then changed = redis.call('ZRANGEBYSCORE', PERIODIC_CHANGED, ARGV[1], '+inf') end
 
 local is_ahead = tonumber(ARGV[2] or 0) > t
+
+-- The words of a group's runs in the history, the newest first. `skipped`: the places of those that
+-- were skipped.
+local function words_of(group, skipped)
+  local words = ''
+  for i = 1, #group.runs do
+    local run = group.runs[i]
+    words = (run.missed or skipped[i] and run.skipped or run.began) .. ' ' .. words
+  end
+  return words
+end
 
 -- Reads what is the same for each entry of a group. A run has `id`, the start of its task's id, which
 -- the template continues at its byte `rest`; `due`; and its words in the history.
@@ -69,6 +79,7 @@ local function read_group(at)
     end
     group.runs[#group.runs + 1] = run
   end
+  group.words = words_of(group, {})
   return group
 end
 
@@ -82,11 +93,10 @@ while at <= #ARGV do
   end
   at = stop + 1
 end
-if #ids == 0 then return {t, changed, {}, {}} end
+if #ids == 0 then return {t, changed, {}, {}, file_notes()} end
 
 local templates = redis.call('HMGET', PERIODIC_MESSAGES, unpack(ids))
 local moments = redis.call('ZMSCORE', PERIODIC_DUE, unpack(ids))
-local histories = redis.call('HMGET', PERIODIC_RUNS, unpack(ids))
 
 -- Keys of locks. `held`: whether a run has it; `taken`: what this call writes.
 local unique = prefix() .. 'unique:'
@@ -107,18 +117,33 @@ end
 
 local at_once, ranked, limited, later = {}, {}, {}, {}
 
+-- The heads of messages, without the digest: many are the same.
+local heads = {}
+local function read_head(text)
+  local head = {
+    is_call = byte(text, 1) == 115, -- 115: 's', scheduled by a call
+    is_special = byte(text, 2) == 49, -- 49: '1'
+    from = tonumber(sub(text, 3, 6)),
+    to = tonumber(sub(text, 7, 10)),
+  }
+  heads[text] = head
+  return head
+end
+
 -- Prepares a run; returns false if it is skipped. It makes as few strings as it can: Lua hashes
 -- each byte of each string.
-local function begin(entry, template, start, run, limit)
+local function begin(entry, template, head, start, run, limit)
   local message
-  local from = limit ~= '' and tonumber(sub(template, 19, 22)) or 0
-  if from > 0 then
-    local to = sub(template, 23, 26)
-    message = start .. run.id .. sub(template, HEAD + run.rest, HEAD + from - 1) .. limit .. sub(template, HEAD + 1 + to)
+  if limit ~= '' and head.from > 0 then
+    message = start
+      .. run.id
+      .. sub(template, HEAD + run.rest, HEAD + head.from - 1)
+      .. limit
+      .. sub(template, HEAD + 1 + head.to)
   else
     message = start .. run.id .. sub(template, HEAD + run.rest)
   end
-  local is_special = byte(template, 18) == 49 -- 49: '1'
+  local is_special = head.is_special
   if is_special and not take(entry, message, run.due) then return false end
   if run.due > t then
     later[#later + 1] = {run.due, message}
@@ -132,7 +157,9 @@ local function begin(entry, template, start, run, limit)
   return true
 end
 
-local dues, ended, gone, pasts, differing, busy = {}, {}, {}, {}, {}, {}
+local dues, ended, gone, differing, busy = {}, {}, {}, {}, {}
+-- Ids by what happened to them, and those that run by hand.
+local noted, by_hand, by_hand_words = {}, {}, {}
 for n = 1, #ids do
   local id, group = ids[n], groups[n]
   local template = templates[n]
@@ -141,29 +168,43 @@ for n = 1, #ids do
   if not (start and STARTS[start] and byte(template, HEAD + 50) == 34) then -- 34: '"'
     differing[#differing + 1], differing[#differing + 2] = id, moments[n] or ''
   else
-    local past = histories[n] or ''
+    local text = sub(template, 17, HEAD)
+    local head = heads[text] or read_head(text)
+    local words, skipped = group.words, nil
     for i = 1, #group.runs do
       local run = group.runs[i]
-      local word = run.missed
-      if not word then
-        word = begin(id, template, start, run, group.limit) and run.began or run.skipped
-        if word == run.skipped and run.kind == 'h' then busy[#busy + 1] = id end
+      if run.id and not begin(id, template, head, start, run, group.limit) then
+        skipped = skipped or {}
+        skipped[i] = true
+        if run.kind == 'h' then busy[#busy + 1] = id end
       end
-      past = word .. ' ' .. past
     end
-    if #past > MOST_HISTORY then past = string.match(sub(past, 1, KEPT_HISTORY), '^(.*) ') or '' end
+    if skipped then words = words_of(group, skipped) end
+    local is_gone = false
     if group.due ~= '' and group.following ~= '' then
       dues[#dues + 1], dues[#dues + 2] = group.following, id
     elseif group.due ~= '' then
       ended[#ended + 1] = id
-      if byte(template, 17) == 115 then gone[#gone + 1] = id end -- 115: 's', scheduled by a call
+      is_gone = head.is_call
+      if is_gone then gone[#gone + 1] = id end
     end
-    if #group.runs > 0 and gone[#gone] ~= id then pasts[#pasts + 1], pasts[#pasts + 2] = id, past end
+    if group.due == '' then
+      by_hand[#by_hand + 1], by_hand_words[id] = id, words
+    elseif words ~= '' and not is_gone then
+      local same = noted[words] or {}
+      same[#same + 1] = id
+      noted[words] = same
+    end
   end
 end
+local notes = {}
+for words, same in pairs(noted) do notes[#notes + 1] = words .. '\0' .. table.concat(same, '\0') end
 
 -- An error after the first write would enqueue the same runs with the next call. So these
 -- lines ask for each right and type first; they change nothing.
+local left = 0
+if #notes > 0 then left = redis.call('LLEN', PERIODIC_NOTES) end
+if #by_hand > 0 then redis.call('HDEL', PERIODIC_RUNS, '') end
 if #at_once + #ranked + #limited + #later > 0 then
   if #limited > 0 then limits().expect(limited) end
   if #ranked > 0 then arrivals().expect(ranked) end
@@ -176,6 +217,7 @@ end
 for from = 1, #at_once, 1000 do
   redis.call('LPUSH', PENDING, unpack(at_once, from, math.min(from + 999, #at_once)))
 end
+if #notes > 0 then left = redis.call('LPUSH', PERIODIC_NOTES, unpack(notes)) end
 for i = 1, #ranked do arrivals().arrive(ranked[i], false) end
 for i = 1, #limited do arrive(limited[i], false) end
 for i = 1, #later do redis.call('ZADD', DELAYED, later[i][1], later[i][2]) end
@@ -186,14 +228,17 @@ for i = 1, #taken do
   redis.pcall('HSET', key, 'id', task, 'since', t, 'text', 'periodic task ' .. entry)
   redis.pcall('PEXPIRE', key, lives)
 end
-if #pasts > 0 then redis.call('HSET', PERIODIC_RUNS, unpack(pasts)) end
+if #by_hand > 0 then write_histories(by_hand, by_hand_words) end
 if #gone > 0 then
   redis.call('HDEL', PERIODIC, unpack(gone))
   redis.call('HDEL', PERIODIC_MESSAGES, unpack(gone))
   redis.call('HDEL', PERIODIC_RUNS, unpack(gone))
+  -- No scheduler looks at a queue without records.
+  if redis.call('HLEN', PERIODIC) == 0 then redis.call('RPOP', PERIODIC_NOTES, MOST_NOTES * 2) end
 end
 if #limited > 0 then
   limits().admit_touched(t)
   arrivals().guard_front()
 end
-return {t, changed, differing, busy}
+if left > MOST_NOTES then left = file_notes() end
+return {t, changed, differing, busy, left}

@@ -10,5 +10,5 @@
 -- begins and ends in the message (4 and 4 digits; 0000 without one).
 --
 -- Why: docs/decisions/0140-a-periodic-task-is-a-ready-message.md
-local PERIODIC, PERIODIC_MESSAGES, PERIODIC_DUE, PERIODIC_RUNS, PERIODIC_CHANGED, PERIODIC_SEEN =
-  unpack(KEYS, #KEYS - 5)
+local PERIODIC, PERIODIC_MESSAGES, PERIODIC_DUE, PERIODIC_RUNS, PERIODIC_CHANGED, PERIODIC_SEEN, PERIODIC_NOTES =
+  unpack(KEYS, #KEYS - 6)
