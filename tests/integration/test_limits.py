@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fluxqueue import DuplicateTask, FluxQueue
+from fluxqueue import ConfigurationError, DuplicateTask, FluxQueue
 from fluxqueue_control import limits
 from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings, key
@@ -200,6 +200,29 @@ def test_the_control_plane_reads_keys_and_rules(app: FluxQueue, redis_url: str) 
     assert limits.clear(client, "default", "work")
     assert limits.read_limit(client, "default", "work") is None
     servers.close()
+
+
+@pytest.mark.parametrize(
+    ("rules", "error"),
+    [
+        (LimitRules(-1), "most is -1; give 0 to 999999"),
+        (LimitRules(10**6), "most is 1000000"),
+        (LimitRules(True), "most must be an int, not bool"),
+        (LimitRules(float("nan")), "most must be an int, not float"),  # type: ignore[arg-type]
+        (LimitRules(0, 10**18), "period is 1000000000000000000"),
+        (LimitRules(0, -5), "period is -5"),
+        (LimitRules(0, "1/s"), "period must be an int, not str"),  # type: ignore[arg-type]
+        (LimitRules(0, 1_000, 0), "burst is 0; give 1 to 999999"),
+    ],
+)
+def test_an_override_that_no_limit_can_have_changes_nothing(
+    redis: Any, redis_url: str, rules: LimitRules, error: str
+) -> None:
+    servers = Servers(Settings(redis_url))
+    with pytest.raises((TypeError, ConfigurationError), match=error):
+        limits.override(servers.of_queue("default"), "default", "work", rules)
+    servers.close()
+    assert redis.dbsize() == 0
 
 
 def test_keys_are_read_page_by_page(app: FluxQueue, redis_url: str) -> None:

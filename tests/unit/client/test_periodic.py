@@ -170,6 +170,7 @@ def test_an_interval_has_a_start_and_an_end() -> None:
         ({"cron": "* " * 200}, ConfigurationError, "give at most 256"),
         ({"cron": "* * * * *", "tz": "Mars"}, ConfigurationError, "no time zone"),
         ({"cron": "* * * * *", "tz": 3}, TypeError, "name of a time zone"),
+        ({"cron": "* * * * *", "tz": "localtime"}, ConfigurationError, "on another machine"),
         ({"every": 5, "tz": "UTC"}, ConfigurationError, "an interval has no time zone"),
         ({"every": 0.5}, ConfigurationError, "1 second to 365 days"),
         ({"every": timedelta(days=366)}, ConfigurationError, "365 days"),

@@ -34,6 +34,8 @@ MOST_ID_CHARACTERS = 128
 SHORTEST_INTERVAL = 1_000
 LONGEST_INTERVAL = 365 * 86_400_000
 DAY = 86_400_000
+# Names in the folder of time zones that say nothing of a place.
+ZONES_OF_A_MACHINE = frozenset({"localtime", "posixrules", "Factory"})
 # Options of a call that contradict a periodic task.
 _REFUSED = {
     "delay": "jitter=... delays its runs",
@@ -234,6 +236,11 @@ def _read_times(cron: object, options: PeriodicOptions) -> Times:
         raise TypeError(f"the cron expression must be a str, not {kind_of(cron)}")
     if not isinstance(tz, str):
         raise TypeError(f"tz must be the name of a time zone, not {kind_of(tz)}")
+    if tz in ZONES_OF_A_MACHINE:
+        raise ConfigurationError(
+            f"tz is {tz!r}, which is another zone on another machine, where a scheduler may run; "
+            f"give a name such as Europe/Berlin"
+        )
     crons.zone(tz)
     expression = crons.check(cron)
     if crons.after(expression, tz, int(time.time() * 1_000)) is None:

@@ -135,11 +135,13 @@ def override(client: RedisClient, queue: str, name: str, rules: LimitRules) -> b
     those of the code until `clear`. Returns whether that changes the override.
 
     Raises:
-        ConfigurationError: the queue's name is not valid, or the limit's is not.
+        TypeError, ConfigurationError: the name of the queue or the limit is not valid, or the rules
+            are not those of a limit.
         ResponseError, UNAVAILABLE: as `read_limits`; it may be changed. A second call does no
             harm.
     """
     check_limit_name(name)
+    rules.check()
     audit = Audit("limit set", f"{name}: {rules}")
     record = rules.record(name)
     return _change(client, queue, ("set", limit_digest(name), record), audit) == "changed"

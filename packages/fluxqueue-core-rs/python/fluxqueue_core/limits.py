@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ._core import Route
 from .errors import ConfigurationError
-from .rates import shown_rate
+from .rates import LONGEST_PERIOD, shown_rate
 
 # The most that may run or begin at once.
 MOST_AT_ONCE = 999_999
@@ -37,6 +37,24 @@ class LimitRules:
     def given_burst(self) -> int | None:
         """The burst with which `read_rate` reads the rate; None if a fast rate has it anyway."""
         return shown_rate(self.period, self.burst)[1] if self.period else self.burst
+
+    def check(self) -> None:
+        """Refuses numbers that no limit has. Scripts would ignore them, or begin nothing.
+
+        Raises:
+            TypeError: one is not an int.
+            ConfigurationError: one is out of range.
+        """
+        ranges = {
+            "most": (self.most, 0, MOST_AT_ONCE),
+            "period": (self.period, 0, LONGEST_PERIOD),
+            "burst": (self.burst, 1, MOST_AT_ONCE),
+        }
+        for name, (value, least, most) in ranges.items():
+            if type(value) is not int:
+                raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+            if not least <= value <= most:
+                raise ConfigurationError(f"{name} is {value}; give {least} to {most}")
 
     def record(self, name: str) -> bytes:
         """Returns what Redis keeps of them for the limit of this name."""
