@@ -20,6 +20,7 @@ def test_no_order_of_calls_breaks_a_limit(redis: Any, seed: int) -> None:
     world = World(redis, seed)
     world.run(STEPS)
     assert world.counts["begun"] > 20 and world.counts["breaks"] > 5, world.counts
+    assert (world.counts["pauses"] > 0) == world.pauses, world.counts
     redis.flushdb()
 
 

@@ -6,6 +6,7 @@ LEAVES = "if limited then limited.leave(message, (field(message))) end\n"
 RETURNS = "arrive(condemning().cancelled(message), true)"
 
 MUTANTS: dict[str, tuple[str, str]] = {
+    "a paused queue hands out tasks": ("if limit > 0 and paused == 0 then", "if limit > 0 then"),
     "a line is passed": (
         "if limited then limited.wait(message, returns) else",
         "if false then else",

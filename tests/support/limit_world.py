@@ -87,6 +87,8 @@ class World:
         self.scripts = FakeClock(redis, mutant)
         self.counts: Counter[str] = Counter()
         self.has_faults = True
+        # Whether an operator pauses the queue now and then.
+        self.pauses = seed % 3 == 2
         self.number = 0
         self.limits = dict(LIMITS)
         self.audit = Audit(self)
@@ -159,6 +161,13 @@ class World:
             self.scripts.call("limit_rules", ["clear", name])
         self.counts["rules changed"] += 1
 
+    def pause(self) -> None:
+        self.redis.set(self.scripts.key("paused"), 1)
+        self.counts["pauses"] += 1
+
+    def resume(self) -> None:
+        self.redis.delete(self.scripts.key("paused"))
+
     # Workers.
 
     def fails(self, share: float) -> bool:
@@ -218,6 +227,8 @@ class World:
             source="suspects" if worker.is_lane else "pending",
         )
         self.audit.claimed(reply.claimed if reply else [])
+        if reply and reply.claimed and self.redis.exists(self.scripts.key("paused")):
+            raise Violation(f"a paused queue has handed out {reply.claimed}")
         if self.fails(0.03):
             self.break_connection(worker)
             return
@@ -345,6 +356,8 @@ class World:
             self.cancel()
         elif chance < 0.075 and self.has_faults:
             self.change_rule()
+        elif chance < 0.08 and self.has_faults and self.pauses:
+            self.pause() if self.chance.random() < 0.3 else self.resume()
         elif chance < 0.2:
             self.schedule()
         elif chance < 0.3:
@@ -362,6 +375,7 @@ class World:
         for _ in range(steps):
             self.step()
         self.has_faults, self.late = False, []
+        self.resume()
         for _ in range(400):
             for _ in range(50):
                 self.step()
