@@ -103,3 +103,10 @@ def test_a_wrong_declaration_is_refused(
         app.declare("task", **arguments)
     with pytest.raises((TypeError, ConfigurationError), match="name"):
         app.declare("" if error is ConfigurationError else 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"signature": send}])
+def test_a_declaration_without_a_name_is_refused(arguments: dict[str, Any]) -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="the task's name must be a str, not NoneType"):
+        app.declare(nothing, **arguments)

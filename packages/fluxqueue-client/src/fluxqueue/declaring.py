@@ -15,7 +15,7 @@ from .functions import check_function
 from .options import TaskOptions, Terms
 
 
-def function_of(name: str, signature: object, module: str) -> Callable[..., Any]:
+def function_of(name: object, signature: object, module: str) -> Callable[..., Any]:
     """Returns the function whose parameters the calls of a declared task must fit.
 
     Args:
@@ -23,8 +23,10 @@ def function_of(name: str, signature: object, module: str) -> Callable[..., Any]
         module: the module that declares the task.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: one of them is something else.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
     if signature is not None and not isinstance(signature, inspect.Signature):
         if isinstance(signature, str):
             raise TypeError(
@@ -66,7 +68,7 @@ def check_task_and_queue(name: object, queue: object, decorator: str) -> None:
     """Refuses a name of a task or a queue that is not text.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: one of them is something else.
     """
     if callable(name):
         raise TypeError(f"write @fluxqueue.{decorator}() with parentheses")
