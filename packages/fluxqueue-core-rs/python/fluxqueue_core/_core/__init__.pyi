@@ -1,5 +1,8 @@
 """The compiled part of `fluxqueue_core`; `mypy.stubtest` checks it. At run time this is one module:
-the parts here are for type checkers and readers alone."""
+the parts here are for type checkers and readers alone.
+
+Why: docs/decisions/0174-the-stub-of-the-core-is-a-package.md
+"""
 
 from .connecting import (
     alert_remedy,
