@@ -233,7 +233,7 @@ WITHOUT_MESSAGES = {
     "FINISHED",
     # The messages of periodic tasks are not tasks yet.
     *("PERIODIC", "PERIODIC_MESSAGES", "PERIODIC_DUE", "PERIODIC_RUNS"),
-    *("PERIODIC_CHANGED", "PERIODIC_SEEN"),
+    *("PERIODIC_CHANGED", "PERIODIC_SEEN", "PERIODIC_NOTES"),
     *("LIMITS", "TAT", "TEXTS", "RULES", "SEEN"),
     *("STRIKES", "AUDIT"),
     # The index of the groups of the dead set.
