@@ -131,6 +131,7 @@ LICENCES_BESIDE = LICENCES | {"BSD-2-Clause", "MPL-2.0", "PSF-2.0", "ZPL-2.1"}
 # Packages without the field License-Expression name their licence in these ways.
 NAMES_BEFORE_SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",
+    "Apache": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
     "MIT License": "MIT",
     "Apache Software License": "Apache-2.0",

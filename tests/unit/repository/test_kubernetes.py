@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -41,6 +43,18 @@ def test_a_kustomization_names_each_file_of_its_folder() -> None:
             others = {file.name for file in (FOLDER / path).parent.glob("*.yaml")}
             named = {name for name in document["resources"] if name.endswith(".yaml")}
             assert named == others - {"kustomization.yaml"}
+
+
+@pytest.mark.parametrize("release", ["1.30", "1.37"])
+def test_they_match_the_schemas_of_kubernetes(release: str) -> None:
+    # KEDA defines this kind.
+    own = [each for each in objects() if each["kind"] != "ScaledObject"]
+    for each in own:
+        kubernetes_validate.validate(each, release, strict=True)
+    misspelt = deepcopy(next(each for each in own if each["kind"] == "Deployment"))
+    misspelt["spec"]["replica"] = misspelt["spec"].pop("replicas", 1)
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        kubernetes_validate.validate(misspelt, release, strict=True)
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
