@@ -11,7 +11,8 @@ from fluxqueue_control import tasks
 from fluxqueue_control.finished import FinishedTask, read_finished, show_finished
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_core import Settings, key, script_keys
-from support.operator_commands import objects
+from support.monitored import monitored
+from support.operator_commands import objects, run, task_id
 from support.scripts import LEASE, Outcome, Scripts, field, message
 from support.waiting import wait_until
 
@@ -82,6 +83,37 @@ def test_they_are_chosen_by_name_and_outcome(control: RedisClient) -> None:
     found = show_finished(control, "q", message(3)[13:49].decode())
     assert found is not None and (found.name, found.outcome) == ("other", "succeeded")
     assert show_finished(control, "q", message(9)[13:49].decode()) is None
+
+
+def test_one_of_many_is_found_in_small_calls(ended: Scripts, control: RedisClient) -> None:
+    others = {f"{task_id(number)} other": 1 for number in range(10, 5_010)}
+    ended.redis.zadd(ended.key("finished"), others)
+    with monitored(ended.redis) as commands:
+        found = show_finished(control, "q", task_id(1))
+    assert found is not None and found.name == "shop.ship"
+    steps = [int(each.split()[-1]) for each in commands.plain if each.startswith("ZSCAN ")]
+    assert steps and max(steps) <= 1_000
+    with monitored(ended.redis) as commands:
+        assert show_finished(control, "q", task_id(10)) is None
+    assert not any(each.startswith("ZSCAN ") for each in commands.plain)
+
+
+@pytest.mark.usefixtures("ended")
+def test_the_command_shows_a_task_of_which_only_the_outcome_is_left(redis_url: str) -> None:
+    [shown] = objects(redis_url, "task", "-q", "q", task_id(1))
+    words = ("--state", "finished", "--task", "shop.ship")
+    assert shown == objects(redis_url, "tasks", "-q", "q", *words)[0]
+    out, _ = run(redis_url, "task", "-q", "q", task_id(1))
+    lines = dict(line.split(None, 1) for line in out.splitlines())
+    assert (lines["state"], lines["outcome"], lines["attempts"]) == ("finished", "succeeded", "2")
+    assert lines["kept"].startswith("for ") and lines["finished"].endswith(" ago")
+    # One that is dead is in the dead set, with its arguments.
+    [dead] = objects(redis_url, "task", "-q", "q", task_id(2))
+    assert (dead["state"], dead["name"]) == ("dead", "shop.mail")
+    run(redis_url, "task", "-q", "q", task_id(1), "--delete", code=1)
+
+
+def test_a_cursor_is_checked(control: RedisClient) -> None:
     for wrong in ("", "x", "1:", "nan:00"):
         with pytest.raises(ValueError, match="cursor of finished"):
             read_finished(control, "q", wrong)

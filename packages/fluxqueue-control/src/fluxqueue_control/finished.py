@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import checked
 from .redis_client import RedisClient
+from .scanning import scan
 
 # Bytes of an outcome that are read, at most.
 _SHORT = 16_384
@@ -106,12 +107,13 @@ def read_finished(
 def show_finished(client: RedisClient, queue: str, task_id: str) -> FinishedTask | None:
     """Reads a task whose outcome is kept, by its id; None if there is none. It need not be in the
     index: then its name is empty. Raises as `read_finished`."""
-    prefix = task_id.encode() + b" "
-    members = client.command(
-        *("ZSCAN", client.key("finished", queue), 0, "MATCH", f"{task_id} *", "COUNT", 20_000)
-    )[1]
-    rows = [(member, float(score)) for member, score in members if member.startswith(prefix)]
-    [task] = _read(client, queue, [*rows, (prefix, 0.0)][:1])
+    if not client.command("EXISTS", client.key("result", queue, task_id)):
+        return None
+    prefix = f"{task_id} ".encode()
+    pages = scan(client, "ZSCAN", client.key("finished", queue), f"{task_id} *")
+    rows = ((member, float(score)) for page in pages for member, score in page)
+    row = next((row for row in rows if row[0].startswith(prefix)), (prefix, 0.0))
+    [task] = _read(client, queue, [row])
     return task
 
 

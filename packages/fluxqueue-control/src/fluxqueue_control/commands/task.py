@@ -20,11 +20,13 @@ from .answers import (
     run,
     say,
 )
+from .listed import finished_as_json
 from .task_ids import task_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fluxqueue_control.finished import FinishedTask
     from fluxqueue_control.redis_client import RedisClient
     from fluxqueue_control.servers import Servers
     from fluxqueue_control.tasks import LocatedTask
@@ -41,7 +43,8 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
     """
     parser = parser_of(
         prog,
-        "Prints where a task is. A task that has ended is found only if it is dead.",
+        "Prints where a task is. A task that has ended is found if it is dead, or if its result is "
+        "kept.",
         "0 if the task is found (and changed), 1 if not",
     )
     parser.add_argument(
@@ -67,9 +70,14 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
         overlooked = []
         for queue in names:
             client = servers.of_queue(queue)
+            changes = arguments.delete or arguments.run_now
+            ended = None if changes else _ended(client, queue, arguments.id)
+            if ended is not None:
+                _show_ended(queue, ended, arguments)
+                return DONE
             search = tasks.find(client, queue, arguments.id)
             if search.task is not None:
-                if arguments.delete or arguments.run_now:
+                if changes:
                     return _change(prog, client, queue, arguments)
                 _show(client, queue, search.task, arguments)
                 return DONE
@@ -105,11 +113,39 @@ def _change(prog: str, client: RedisClient, queue: str, arguments: Any) -> int:
     return DONE if answer in ("deleted", "requested", "moved") else SOME_NOT
 
 
+def _ended(client: RedisClient, queue: str, wanted: str) -> FinishedTask | None:
+    """The task if Redis has only its outcome. A dead one is in the dead set too."""
+    from fluxqueue_control import dead, finished
+
+    ended = finished.show_finished(client, queue, wanted)
+    return None if ended is None or dead.entries_of(client, queue, wanted) else ended
+
+
+def _show_ended(queue: str, task: FinishedTask, arguments: Any) -> None:
+    parts = finished_as_json(queue, task)
+    if arguments.json:
+        print_json(parts)
+        return
+    now = time.time()
+    for name in ("enqueued", "started", "finished"):
+        if parts[name] is not None:
+            parts[name] = f"{age(max(now - parts[name], 0.0))} ago"
+    del parts["queue"], parts["task_id"], parts["kept_until"]
+    if task.kept_until:
+        parts["kept"] = f"for {age(max(task.kept_until - now, 0.0))}"
+    _print(queue, parts, arguments)
+
+
 def _show(client: RedisClient, queue: str, task: LocatedTask, arguments: Any) -> None:
     parts = dict(_parts(client, queue, task))
     if arguments.json:
         print_json({"task_id": arguments.id, "queue": queue, **parts})
         return
+    _print(queue, parts, arguments)
+
+
+def _print(queue: str, parts: dict[str, Any], arguments: Any) -> None:
+    """Prints a line for each part, for people."""
     print(f"{'task':<10} {arguments.id}")
     print(f"{'queue':<10} {one_line(queue)}")
     for name, value in parts.items():
