@@ -312,4 +312,4 @@ def test_a_task_in_a_queue_that_no_worker_has_served_is_found(app: Any, redis: A
     waits = message("work")
     Scripts(redis, "new").enqueue(waits)
     text = ask(app, f"/task?queue=new&id={id_of(waits)}").text
-    assert "No worker serves the queue." in text
+    assert "No worker serves queue" in text

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from fluxqueue_control import dead, tasks
+from fluxqueue_control.finished import show_finished
 from fluxqueue_control.servers import Servers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -96,7 +97,7 @@ def find_view(servers: Servers, queue: str, wanted: str, most: int) -> tuple[Tas
             found = dead.show(client, queue, entry)
             if found is not None:
                 return view_of_dead(client, queue, wanted, found, result), True
-        return view_of_ended(queue, wanted, result), True
+        return view_of_ended(queue, wanted, result, show_finished(client, queue, wanted)), True
     search = tasks.find(client, queue, wanted, most)
     if search.task is None:
         return None, search.is_complete

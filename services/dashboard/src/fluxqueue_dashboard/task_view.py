@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fluxqueue_control import pausing, workers
+from fluxqueue_control import why, workers
 from fluxqueue_control.dead import DeadTask
+from fluxqueue_control.finished import FinishedTask
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.tasks import LocatedTask
 from fluxqueue_control.workers import Worker
@@ -125,16 +125,26 @@ def view_of_dead(
     )
 
 
-def view_of_ended(queue: str, wanted: str, result: KeptResult) -> TaskView:
-    """Returns the view of a task of which only the outcome is left."""
+def view_of_ended(
+    queue: str, wanted: str, result: KeptResult, task: FinishedTask | None
+) -> TaskView:
+    """Returns the view of a task of which only the outcome is left. `task` is the same, as the
+    index of outcomes has it."""
     is_good = result.state == "succeeded"
-    step = Step("good" if is_good else "bad", f"Ended: {result.state}", result.finished)
+    steps, facts = [], []
+    if task is not None:
+        moments = (("Enqueued", task.enqueued), ("Last attempt began", task.started))
+        steps = [Step("past", title, at) for title, at in moments if at is not None]
+        known = (("Attempts", task.attempts), ("Worker", task.worker))
+        facts = [(label, str(value)) for label, value in known if value is not None]
+    steps.append(Step("good" if is_good else "bad", f"Ended: {result.state}", result.finished))
     return TaskView(
         queue,
         wanted,
         str(result.state),
-        name="A task that has ended",
-        timeline=[step],
+        name=(task and task.name) or "A task that has ended",
+        timeline=steps,
+        facts=facts,
         error=result.error,
         has_result=is_good,
         result=result.value,
@@ -226,23 +236,10 @@ def _present(task: LocatedTask, worker: Worker | None) -> Step:
 
 
 def _reasons(client: RedisClient, queue: str, task: LocatedTask) -> list[str]:
-    reasons = []
-    if pausing.read_paused(client, [queue])[queue]:
-        reasons.append("The queue is paused.")
-    if not any(worker.state == "alive" for worker in workers.scan(client, queue)):
-        reasons.append("No worker serves the queue.")
-    if task.due is not None:
-        left = task.due - time.time()
-        reasons.append(
-            f"It is due in {duration(left)}, at {moment(task.due)}."
-            if left > 0
-            else "It is due: a scheduler moves it within a second. Does one run?"
-        )
-    if task.state == "limited":
-        reasons.append("As many tasks of its limit run as may, or its rate is used up.")
-    if task.state == "suspects":
-        reasons.append("It has lost two workers, so it runs alone, one of these at a time.")
-    if task.ahead:
+    found = [each for each in why.explain(client, queue, task) if each.cause != "next"]
+    reasons = [f"{each.text[0].upper()}{each.text[1:]}." for each in found]
+    # These say it themselves.
+    if task.ahead and not {"busy", "limited"} & {each.cause for each in found}:
         reasons.append(f"{_tasks(task.ahead)} ahead of it.")
     return reasons
 
