@@ -154,6 +154,8 @@ def test_a_user_that_only_looks_learns_which_rights_are_missing(
     assert {each.remedy for each in found if each.check == "eviction"} == {"grant +info"}
     [commands] = [each for each in found if each.check == "commands"]
     assert commands.text.startswith("computed")
+    # Of the one worker three exchanges and two BLMOVE in a lease of 10 s.
+    assert f"{1_800 + 115_200:,} commands an hour" in commands.text
     assert statuses(found)["workers"] == statuses(found)["scheduler"] == "ok"
     # It reports its own refusals to those who may see them.
     [rights] = [e for e in examined(server.url) if e.check == "rights" and "'info'" in e.text]

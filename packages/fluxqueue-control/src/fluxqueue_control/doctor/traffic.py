@@ -11,10 +11,10 @@ from fluxqueue_control.redis_client import RedisClient
 from .diagnosis import Diagnosis, Status
 
 _HOUR = 3_600
-# From the intervals of worker and scheduler: a worker renews its lease of 30 s every 10 s, and
-# asks by BLMOVE twice in a lease. A scheduler looks for due tasks twenty times a second, for
+# From the intervals of worker and scheduler: a worker renews its lease of 10 s three times in it,
+# and asks by BLMOVE twice. A scheduler looks for due tasks twenty times a second, for
 # periodic ones ten times, and sweeps twice.
-_OF_A_CONSUMER = _HOUR // 10 + _HOUR // 15
+_OF_A_CONSUMER = (3 + 2) * _HOUR // 10
 _OF_A_SCHEDULER = (20 + 10 + 2) * _HOUR
 _REMEDY = "if Redis is paid by the command: a longer --lease of workers, and one scheduler only"
 
