@@ -24,10 +24,10 @@ BELOW = {
     "job_steps",
     "narrowing",
     "noting",
-    "places",
     "redis_client",
     "scanning",
     "servers",
+    "sources",
     "topology",
 }
 
@@ -45,15 +45,20 @@ def asking_functions(module: Any) -> dict[str, Callable[..., Any]]:
     return found
 
 
+THERE = {name for _, name, _ in pkgutil.iter_modules(fluxqueue_control.__path__)}
 MODULES = [
     name
-    for _, name, _ in pkgutil.iter_modules(fluxqueue_control.__path__)
+    for name in sorted(THERE)
     if name not in BELOW and asking_functions(importlib.import_module(f"fluxqueue_control.{name}"))
 ]
 
 
 def test_the_modules_are_found() -> None:
     assert {"dead", "purge", "requeue", "tasks", "workers"} <= set(MODULES)
+
+
+def test_each_module_without_twins_is_there() -> None:
+    assert BELOW <= THERE, BELOW - THERE
 
 
 @pytest.mark.parametrize("name", MODULES)
