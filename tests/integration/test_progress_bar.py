@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from fluxqueue_control import jobs
 from fluxqueue_control.commands.progress_bar import ProgressBar
+from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_core import Settings
 from support.operator_commands import crowd
 from support.scripts import Scripts, messages
 
@@ -51,6 +54,39 @@ def test_a_replay_has_one_too_if_its_answers_go_elsewhere(scripts: Scripts, redi
         os.close(terminal)
     assert out.count("requeued\n") == 3
     assert "100% of 3: 3 requeued" in shown.rpartition("\r[")[2]
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_job_has_a_bar(scripts: Scripts, redis_url: str, limit: int) -> None:
+    crowd(scripts)
+    start = ["job", "start", "replay", "dead", "-q", "q", "--all", "--limit", str(limit)]
+    terminal, end = pty.openpty()
+    try:
+        out = changed(redis_url, end, *start)
+        shown = os.read(terminal, 65_536).decode()
+    finally:
+        os.close(end)
+        os.close(terminal)
+    assert out.endswith(f" {limit} done\n")
+    assert f"100% of {limit}: {limit} looked at" in shown.rpartition("\r[")[2]
+
+
+def test_a_job_that_is_resumed_counts_what_it_did_before(scripts: Scripts, redis_url: str) -> None:
+    scripts.enqueue(*messages(range(1_000)))
+    client = RedisClient(Settings(redis_url), 5.0)
+    job = jobs.start(client, "q", "delete", "waiting")
+    steps = jobs.run(lambda: client, "q", job)
+    while next(steps).outcome.get("done", 0) < 300:
+        pass
+    del steps  # as if its process were ended
+    terminal, end = pty.openpty()
+    try:
+        changed(redis_url, end, "job", "resume", "-q", "q", job.id)
+        shown = os.read(terminal, 65_536).decode()
+    finally:
+        os.close(end)
+        os.close(terminal)
+    assert "100% of 1,000: 1,000 looked at" in shown.rpartition("\r[")[2]
 
 
 def test_a_pipe_gets_none(scripts: Scripts, redis_url: str) -> None:

@@ -20,6 +20,7 @@ from .answers import (
     say,
 )
 from .numbers import count, rate
+from .progress_bar import ProgressBar
 from .strike import value_of
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _start(prog: str, servers: Servers, arguments: Any) -> int:
         dry_run=arguments.dry_run,
     )
     say(prog, f"job {job.id}")
-    return _watch(jobs.run(lambda: servers.of_queue(queue), queue, job), arguments)
+    return _watch(servers, job, jobs.run(lambda: servers.of_queue(queue), queue, job), arguments)
 
 
 def _resume(prog: str, servers: Servers, arguments: Any) -> int:
@@ -147,24 +148,26 @@ def _resume(prog: str, servers: Servers, arguments: Any) -> int:
 
     queue = arguments.queue
     try:
+        job = jobs.show(servers.of_queue(queue), queue, arguments.id)
         steps = jobs.resume(lambda: servers.of_queue(queue), queue, arguments.id)
-        return _watch(steps, arguments)
+        return _watch(servers, job, steps, arguments)
     except (LookupError, jobs.JobIsRunning) as error:
         say(prog, str(error))
         return SOME_NOT
 
 
-def _watch(steps: Iterator[Job], arguments: Any) -> int:
-    job, told = None, time.monotonic()
-    is_terminal = sys.stderr.isatty()
-    for job in steps:
-        if is_terminal:
-            print(f"\r{_progress(job)}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - told > _EVERY:
-            told = time.monotonic()
-            print(_progress(job), file=sys.stderr, flush=True)
-    if is_terminal:
-        print(file=sys.stderr)
+def _watch(servers: Servers, job: Job | None, steps: Iterator[Job], arguments: Any) -> int:
+    """Performs a job. A terminal has a bar, a log a line every few seconds."""
+    told, is_terminal = time.monotonic(), sys.stderr.isatty()
+    total, already = None, 0
+    if job is not None and is_terminal:
+        total, already = _total(servers, arguments.queue, job), _looked(job)
+    with ProgressBar(total, "looked at", is_shown=is_terminal, already=already) as bar:
+        for job in steps:
+            bar.update(_looked(job))
+            if not is_terminal and time.monotonic() - told > _EVERY:
+                told = time.monotonic()
+                print(_progress(job), file=sys.stderr, flush=True)
     assert job is not None
     if arguments.json:
         print_json(_object(job, arguments.queue))
@@ -213,6 +216,34 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
         ],
     )
     return DONE
+
+
+def _total(servers: Servers, queue: str, job: Job) -> int | None:
+    """How many tasks the job will look at, about; None if only the job can tell."""
+    from fluxqueue_control.queues import read_lengths
+    from fluxqueue_control.selection import Selection
+
+    takes_all = job.selection == Selection()
+    if job.selection.group is not None or (job.limit is not None and not takes_all):
+        return None
+    there = read_lengths(servers.of_queue(queue), [queue])[queue]
+    parts: dict[str, tuple[int | None, ...]] = {
+        "dead": (there.dead,),
+        "delayed": (there.delayed,),
+        "waiting": (there.pending, there.suspects),
+        "running": (there.claimed,),
+    }
+    total = sum(number or 0 for number in parts[job.part])
+    if job.part != "running":
+        total += job.outcome.get("done", 0)  # these are there no longer
+    return total if job.limit is None else min(total, job.limit)
+
+
+def _looked(job: Job) -> int:
+    from fluxqueue_control.selection import Selection
+
+    # A page counts as seen at its end. If all its tasks are chosen, each answer counts at once.
+    return sum(job.outcome.values()) if job.selection == Selection() else job.seen
 
 
 def _progress(job: Job) -> str:

@@ -20,10 +20,14 @@ class ProgressBar:
         total: None if it is not known.
         verb: what is done to a task, such as `removed`.
         is_shown: by default, whether stderr is a terminal.
+        already: how many were done before, at another rate.
     """
 
-    def __init__(self, total: int | None, verb: str, *, is_shown: bool | None = None) -> None:
+    def __init__(
+        self, total: int | None, verb: str, *, is_shown: bool | None = None, already: int = 0
+    ) -> None:
         self._total = total
+        self._already = already
         self._verb = verb
         self._is_shown = sys.stderr.isatty() if is_shown is None else is_shown
         self._began = time.monotonic()
@@ -57,7 +61,7 @@ class ProgressBar:
         self._length = len(text)
 
     def _text(self, seconds: float) -> str:
-        rate = self._done / seconds if seconds > 0 else 0.0
+        rate = (self._done - self._already) / seconds if seconds > 0 else 0.0
         text = f"{self._done:,} {self._verb}, {rate:,.0f}/s"
         if not self._total:
             return text
