@@ -135,7 +135,8 @@ impl State {
         }
         let lists = [&self.pending, &self.prioritized, &self.suspects];
         let held = self.consumers.iter().flat_map(|c| [&c.claimed, &c.inbox]);
-        let admitted = || lists.into_iter().chain(held.clone()).flat_map(List::iter).filter(|m| m.condemned().is_none());
+        let admitted =
+            || lists.into_iter().chain(held.clone()).flat_map(List::iter).filter(|m| m.condemned().is_none());
         if admitted().count() > 1 && self.limit.places.len() > 1 {
             return Err(Violation::LimitExceeded);
         }
