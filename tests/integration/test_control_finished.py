@@ -183,3 +183,24 @@ def test_the_commands_list_and_search_them(ended: Scripts, redis: Any, redis_url
     assert [(task["state"], task["name"]) for task in found] == [("finished", "shop.ship")]
     *found, _ = objects(redis_url, "search", "--arg", "0=1", "--task", "shop.ship", code=1)
     assert found == []
+    *found, _ = objects(redis_url, "search", "--exception", "KeyError", code=1)
+    assert found == []
+    both = message(3)[13:49].decode(), "--task", "shop.ship"
+    *found, _ = objects(redis_url, "search", *both, code=1)
+    assert found == []
+
+
+def test_an_argument_is_searched_for_as_the_call_gave_it(redis_url: str, redis: Any) -> None:
+    app = FluxQueue(redis_url)
+    ship = app.declare("ship", queue="q")
+    named, placed, member = (
+        ship.enqueue(order_id=17).id,
+        ship.enqueue(17).id,
+        ship.enqueue({"order_id": 17}).id,
+    )
+    app.close()
+    redis.sadd(key("queues"), "q")
+    *found, _ = objects(redis_url, "search", "--arg", "order_id=17")
+    assert {task["task_id"] for task in found} == {named, member}
+    *found, _ = objects(redis_url, "search", "--arg", "0=17")
+    assert {task["task_id"] for task in found} == {placed}

@@ -47,6 +47,15 @@ class FinishedTask:
     finished: float | None = None
     worker: str | None = None
 
+    def matches(self, name: str | None, outcome: str | None) -> bool:
+        """Whether it has this name, which may end with a `*` for any text, and this outcome. None
+        matches all."""
+        if outcome is not None and self.outcome != outcome:
+            return False
+        if name is None or self.name == name:
+            return True
+        return name.endswith("*") and self.name.startswith(name[:-1])
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedPage:
@@ -94,7 +103,7 @@ def read_finished(
         step = _STEP if name or outcome else limit - len(found)
         rows = _read_rows(client, queue, at, step)
         for position, (row, task) in enumerate(zip(rows, _read(client, queue, rows), strict=True)):
-            if task is not None and _is_wanted(task, name, outcome):
+            if task is not None and task.matches(name, outcome):
                 found.append(task)
             if len(found) == limit:
                 looked += position + 1
@@ -115,14 +124,6 @@ def show_finished(client: RedisClient, queue: str, task_id: str) -> FinishedTask
     row = next((row for row in rows if row[0].startswith(prefix)), (prefix, 0.0))
     [task] = _read(client, queue, [row])
     return task
-
-
-def _is_wanted(task: FinishedTask, name: str | None, outcome: str | None) -> bool:
-    if outcome is not None and task.outcome != outcome:
-        return False
-    if name is None or task.name == name:
-        return True
-    return name.endswith("*") and task.name.startswith(name[:-1])
 
 
 def _rank_after(client: RedisClient, queue: str, cursor: str) -> int:

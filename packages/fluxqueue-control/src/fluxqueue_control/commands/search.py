@@ -75,8 +75,9 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
 def _parser(prog: str) -> Any:
     parser = parser_of(
         prog,
-        "Searches waiting, delayed, running and dead tasks, and kept results. Redis looks through "
-        "them in short calls; the last line says how far it got.",
+        "Searches waiting, delayed, running and dead tasks, and kept results: of finished tasks by "
+        "id, --task and --reason (the outcome) only. Redis looks through them in short calls; the "
+        "last line says how far it got.",
         "0 if a task is found, 1 if none is",
     )
     parser.add_argument("text", nargs="?", metavar="TEXT", help="an id, or any part of a task")
@@ -100,7 +101,11 @@ def _parser(prog: str) -> Any:
     parser.add_argument(
         "--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="a header"
     )
-    parser.add_argument("--reason", metavar="WORD", help="why it is dead, such as failed")
+    parser.add_argument(
+        "--reason",
+        metavar="WORD",
+        help="why it is dead, such as failed; of a finished task its outcome, such as succeeded",
+    )
     parser.add_argument(
         "--exception", metavar="CLASS", help="the class of its exception, such as KeyError"
     )
@@ -111,7 +116,8 @@ def _parser(prog: str) -> Any:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an argument, or a member of one, by name or by position: order_id=17, 0=17",
+        help="a keyword argument, or a member of any argument, by its name (order_id=17); a "
+        "positional argument by its position (0=17)",
     )
     add_limit(parser, 20)
     bound = parser.add_mutually_exclusive_group()
@@ -234,14 +240,14 @@ def _finished(client: RedisClient, queue: str, query: Query, limit: int) -> list
     """The finished tasks that match: of these Redis knows the id, the name and the outcome only."""
     from fluxqueue_control.finished import read_finished, show_finished
 
-    if query.tags or query.arguments or query.error is not None:
+    if query.tags or query.arguments or query.exception is not None or query.error is not None:
         return []
+    name, outcome = query.name, query.reason
     if query.text is not None:
         if not _is_id(query.text):
             return []
         task = show_finished(client, queue, query.text)
-        return [] if task is None else [task]
-    name, outcome = query.name, query.reason
+        return [] if task is None or not task.matches(name, outcome) else [task]
     page = read_finished(client, queue, limit=min(limit, 1_000), name=name, outcome=outcome)
     return list(page.tasks)
 
