@@ -85,6 +85,23 @@ def test_they_are_chosen_by_name_and_outcome(control: RedisClient) -> None:
     assert show_finished(control, "q", message(9)[13:49].decode()) is None
 
 
+def test_a_page_ends_in_time_and_reads_only_what_it_asks_for(
+    ended: Scripts, control: RedisClient
+) -> None:
+    later = ended.now() + 3_600_000
+    others = {f"{task_id(number)} other": later + number for number in range(10, 1_210)}
+    ended.redis.zadd(ended.key("finished"), others)
+    found, cursor, pages = [], None, 0
+    with monitored(ended.redis) as commands:
+        while pages == 0 or cursor is not None:
+            page = read_finished(control, "q", cursor, name="shop.*", seconds=0)
+            found += names(page.tasks)
+            cursor, pages = page.cursor, pages + 1
+    assert found == ["shop.mail", "shop.ship"] and pages > 2
+    read = [each for each in commands.plain if each.startswith("GETRANGE ")]
+    assert len(read) == 2, read
+
+
 def test_one_of_many_is_found_in_small_calls(ended: Scripts, control: RedisClient) -> None:
     others = {f"{task_id(number)} other": 1 for number in range(10, 5_010)}
     ended.redis.zadd(ended.key("finished"), others)

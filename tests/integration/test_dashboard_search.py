@@ -13,7 +13,8 @@ from fluxqueue_dashboard.access import Access
 from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.search_pages import parse
 from support.asgi import ask
-from support.planted_shop import HOSTILE, PlantedShop, id_of, message
+from support.planted_operations import plant_finished
+from support.planted_shop import HOSTILE, PlantedShop, id_of, message, task_id
 from support.scripts import Scripts
 
 
@@ -66,6 +67,52 @@ def test_a_list_is_filtered_by_name_and_text(shop: PlantedShop, app: Any) -> Non
     text = ask(app, "/tasks?queue=mails&state=dead&task=shop.charge_card").text
     assert ids(text) == [id_of(shop.dead[4])]
     assert "No match" in ask(app, "/tasks?queue=mails&state=delayed&task=other").text
+
+
+def test_finished_tasks_are_listed_by_name_and_outcome(shop: PlantedShop, app: Any) -> None:
+    path = "/tasks?queue=images&state=finished"
+    text = ask(app, path).text
+    assert ids(text) == shop.finished
+    assert f"/task?queue=images&amp;id={shop.finished[0]}" in text
+    assert "KeyError: &#39;thumbnail&#39;" in text and "<script>alert" not in text
+    assert ids(ask(app, f"{path}&task=shop.*").text) == shop.finished[:3]
+    assert ids(ask(app, f"{path}&outcome=succeeded").text) == shop.finished[:3:2]
+    assert "No match" in ask(app, f"{path}&task=other").text
+    assert "result_ttl" in ask(app, "/tasks?queue=imports&state=finished").text
+    assert ask(app, f"{path}&cursor=nonsense").status == 400
+    for task in shop.finished:
+        assert ask(app, f"/task?queue=images&id={task}").status == 200
+
+
+def test_the_pages_of_finished_tasks_have_each_once(
+    shop: PlantedShop, app: Any, redis: Any
+) -> None:
+    more = {task_id(n): ("shop.resize", "succeeded", "") for n in range(300, 420)}
+    plant_finished(redis, "images", more)
+    path, found = "/tasks?queue=images&state=finished&task=shop.resize&outcome=succeeded", []
+    while path:
+        text = ask(app, path).text
+        found += ids(text)
+        following = re.search(r'href="([^"]+)">Next ones', text)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert len(found) == len(set(found)) and {*found} == {*more, shop.finished[0]}
+
+
+def test_a_search_finds_finished_tasks(shop: PlantedShop, app: Any, redis: Any) -> None:
+    def found(query: str) -> list[str]:
+        return ids(ask(app, f"/search?q={quote(query)}").text)
+
+    assert found("task:shop.resize") == shop.finished[:2]
+    assert found("task:shop.* reason:succeeded") == shop.finished[:3:2]
+    # Of these Redis knows no arguments, headers or classes of exceptions.
+    for other in ("size=3", "@tenant=acme", "exception:KeyError", "error:thumbnail", "thumb"):
+        assert found(f"task:shop.resize {other}") == []
+    # A dead task whose outcome is kept is there once.
+    name = "shop.charge_card"
+    plant_finished(redis, "mails", {id_of(shop.dead[4]): (name, "rejected", "x")})
+    assert found(f"task:{name} reason:rejected") == [id_of(shop.dead[4])]
+    there = ask(app, f"/search?q={shop.finished[1]}")
+    assert there.status == 303 and shop.finished[1] in there.headers["location"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from .filling import DEAD, QUEUE, Numbers
 
 # An endless stream, a probe and a form: a person reads nothing there.
 _NO_PAGES = {"/live", "/livez", "/sign-in"}
-_STATES = ("waiting", "delayed", "limited", "claimed", "dead")
+_STATES = ("waiting", "delayed", "limited", "claimed", "dead", "finished")
 
 
 def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Dashboard]:

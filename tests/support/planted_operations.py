@@ -105,3 +105,19 @@ def plant_report(
     rows = [[id_, name, now - int(age * 1_000)] for id_, (name, age) in tasks.items()]
     report = json.dumps({"memory": memory, "running": len(rows), "tasks": rows})
     redis.hset(key("report", queue, consumer), mapping={"at": now, "report": report})
+
+
+def plant_finished(redis: Any, queue: str, outcomes: Mapping[str, tuple[str, str, str]]) -> None:
+    """Keeps outcomes for an hour.
+
+    Args:
+        outcomes: for the id of each task its name, its outcome, and its error or ''.
+    """
+    now = round(time.time() * 1_000)
+    for age, (task, (name, state, error)) in enumerate(outcomes.items(), 1):
+        end = now - age * 60_000
+        kept: dict[str, Any] = {"state": state, "attempts": 1, "worker": "web-1:4711"}
+        kept |= {"enqueued": end - 2_000, "started": end - 900, "finished": end}
+        kept |= {"error": {"type": "KeyError", "text": error}} if error else {"value": age}
+        redis.set(key("result", queue, task), json.dumps(kept, separators=(",", ":")), px=3_600_000)
+        redis.zadd(key("finished", queue), {f"{task} {name}": end + 3_600_000})

@@ -12,7 +12,13 @@ from fluxqueue import FluxQueue
 from fluxqueue_core import dead_reason, key
 from fluxqueue_core.limits import limit_digest
 
-from .planted_operations import plant_changes, plant_locks, plant_numbers, plant_report
+from .planted_operations import (
+    plant_changes,
+    plant_finished,
+    plant_locks,
+    plant_numbers,
+    plant_report,
+)
 from .scripts import Outcome, Scripts, field
 
 HOUR = 3_600_000
@@ -82,6 +88,7 @@ class PlantedShop:
     Attributes:
         dead: messages of the queue `mails` that are dead, the youngest first.
         running, waiting, delayed: one message each, of the queue `mails`.
+        finished: ids of tasks of the queue `images` whose outcomes are kept, the youngest first.
     """
 
     def __init__(self, redis: Any, redis_url: str) -> None:
@@ -90,6 +97,7 @@ class PlantedShop:
         redis.sadd(key("queues"), "mails", "reports", "images", "imports", "payments")
         self._plant_mails()
         self._plant_others()
+        self._plant_finished()
         self._plant_periodic_tasks()
         self._plant_limits()
         plant_locks(self.app)
@@ -145,6 +153,16 @@ class PlantedShop:
         imports.enqueue(*[message("shop.import_feed", [n], age=900) for n in range(38)])
         self._worker("payments", "web-2", 811)
         Scripts(self.redis, "payments").enqueue(message("shop.charge_card", [4_242]))
+
+    def _plant_finished(self) -> None:
+        outcomes = {
+            task_id(70): ("shop.resize", "succeeded", ""),
+            task_id(130): ("shop.resize", "failed", "'thumbnail'"),
+            task_id(190): ("shop.clean_cache", "succeeded", ""),
+            task_id(250): (HOSTILE, "expired", HOSTILE),
+        }
+        plant_finished(self.redis, "images", outcomes)
+        self.finished = list(outcomes)
 
     def _plant_numbers(self) -> None:
         mails = {"shop.send_mail": (118, 3, 0.18), "shop.send_newsletter": (9, 0, 2.6)}
@@ -202,6 +220,8 @@ class PlantedShop:
             "limits": "/limits",
             "tasks": "/tasks?queue=mails&state=waiting",
             "delayed": "/tasks?queue=mails&state=delayed",
+            "finished": "/tasks?queue=images&state=finished",
+            "finished-task": f"/task?queue=images&id={self.finished[0]}",
             "search": "/search?q=task:shop.*+reason:failed",
             "no-match": "/search?q=019aa0c2-7b1f-7c3e-8d2a-0123456789ab",
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,16 +52,13 @@ class FinishedTask:
     def matches(self, name: str | None, outcome: str | None) -> bool:
         """Whether it has this name, which may end with a `*` for any text, and this outcome. None
         matches all."""
-        if outcome is not None and self.outcome != outcome:
-            return False
-        if name is None or self.name == name:
-            return True
-        return name.endswith("*") and self.name.startswith(name[:-1])
+        return outcome in (None, self.outcome) and _fits(self.name, name)
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedPage:
-    """Some finished tasks, those first whose outcome is kept longest.
+    """Some finished tasks, those first whose outcome is kept longest. A page can be empty even if
+    more follow.
 
     Attributes:
         cursor: leads to the next page; None on the last one.
@@ -79,6 +78,7 @@ def read_finished(
     *,
     name: str | None = None,
     outcome: str | None = None,
+    seconds: float | None = None,
 ) -> FinishedPage:
     """Reads a page of finished tasks. The index has the last 10,000 of a queue, about.
 
@@ -87,6 +87,7 @@ def read_finished(
         limit: the most tasks to return, from 1 to 1000.
         name: only tasks of this name; a `*` at its end stands for any text.
         outcome: only tasks that have ended so, such as `succeeded`.
+        seconds: how long to look, about; some hundred entries are looked at even if it is 0.
 
     Raises:
         ConfigurationError: the queue's name is not valid.
@@ -97,20 +98,25 @@ def read_finished(
     if not 1 <= limit <= _LONGEST_PAGE:
         raise ValueError(f"limit is not from 1 to {_LONGEST_PAGE}")
     at = 0 if cursor is None else _rank_after(client, queue, cursor)
+    ends = math.inf if seconds is None else time.monotonic() + seconds
     found: list[FinishedTask] = []
     looked = 0
     while True:
         step = _STEP if name or outcome else limit - len(found)
         rows = _read_rows(client, queue, at, step)
-        for position, (row, task) in enumerate(zip(rows, _read(client, queue, rows), strict=True)):
-            if task is not None and task.matches(name, outcome):
+        # The outcomes of tasks with other names are not read.
+        named = [(number, row) for number, row in enumerate(rows) if _fits(_name(row[0]), name)]
+        tasks = _read(client, queue, [row for _, row in named])
+        for (position, row), task in zip(named, tasks, strict=True):
+            if task is not None and outcome in (None, task.outcome):
                 found.append(task)
             if len(found) == limit:
-                looked += position + 1
-                return FinishedPage(found, _cursor(*row), looked)
+                return FinishedPage(found, _cursor(*row), looked + position + 1)
         at, looked = at + len(rows), looked + len(rows)
         if len(rows) < step:
             return FinishedPage(found, None, looked)
+        if time.monotonic() > ends:
+            return FinishedPage(found, _cursor(*rows[-1]), looked)
 
 
 def show_finished(client: RedisClient, queue: str, task_id: str) -> FinishedTask | None:
@@ -124,6 +130,16 @@ def show_finished(client: RedisClient, queue: str, task_id: str) -> FinishedTask
     row = next((row for row in rows if row[0].startswith(prefix)), (prefix, 0.0))
     [task] = _read(client, queue, [row])
     return task
+
+
+def _fits(name: str, wanted: str | None) -> bool:
+    if wanted is None or name == wanted:
+        return True
+    return wanted.endswith("*") and name.startswith(wanted[:-1])
+
+
+def _name(member: bytes) -> str:
+    return member[_ID + 1 :].decode(errors="replace")
 
 
 def _rank_after(client: RedisClient, queue: str, cursor: str) -> int:
@@ -172,8 +188,7 @@ def _read(
         if not raw or raw.startswith(b'{"progress":'):
             yield None
             continue
-        name = member[_ID + 1 :].decode(errors="replace")
-        yield FinishedTask(task_id, name, kept_until=score / 1_000, **_outcome(raw))
+        yield FinishedTask(task_id, _name(member), kept_until=score / 1_000, **_outcome(raw))
 
 
 def _outcome(raw: bytes) -> dict[str, Any]:

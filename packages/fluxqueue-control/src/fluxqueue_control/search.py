@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .finished import FinishedPage, read_finished, show_finished
 from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
 from .narrowing import Cause, find_groups
 from .redis_client import RedisClient
 
 # How many tasks to look at in each state of a queue by default.
 MOST = 100_000
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,33 @@ def search(
         yield hits
 
 
+def search_finished(
+    client: RedisClient, queue: str, query: Query, *, limit: int = 20, seconds: float | None = None
+) -> FinishedPage:
+    """Searches the finished tasks whose outcome is kept. Redis knows their ids, names and outcomes
+    only: the text of a query finds a task by its id, the reason by its outcome. A query with
+    another condition finds none.
+
+    Args:
+        limit: the most tasks to return, from 1 to 1000.
+        seconds: how long to look, as for `fluxqueue_control.finished.read_finished`.
+
+    Raises:
+        ConfigurationError, ValueError, ResponseError, UNAVAILABLE: as `search`.
+    """
+    unknown = (query.exception, query.error)
+    if query.tags or query.arguments or any(part is not None for part in unknown):
+        return FinishedPage((), None, 0)
+    name, outcome = query.name, query.reason
+    if query.text is None:
+        return read_finished(
+            client, queue, limit=limit, name=name, outcome=outcome, seconds=seconds
+        )
+    task = show_finished(client, queue, query.text.lower()) if _is_id(query.text) else None
+    is_it = task is not None and task.matches(name, outcome)
+    return FinishedPage([task] if task is not None and is_it else (), None, int(is_it))
+
+
 def _search(
     client: RedisClient,
     queue: str,
@@ -183,6 +213,10 @@ def _search(
         is_over = len(found) >= limit or looked >= most or time.monotonic() > ends
         if cursor is None or is_over:
             return Hits(state, found, looked, cursor)
+
+
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text.lower()) is not None
 
 
 def _quoted(text: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fluxqueue_control.listing import LISTED_STATES, ListedState, ListedTask
+from fluxqueue_control.finished import FinishedTask, read_finished
+from fluxqueue_control.listing import ListedState, ListedTask
 from fluxqueue_control.search import Query, search
 from fluxqueue_control.servers import Servers
 from starlette.exceptions import HTTPException
@@ -25,13 +26,16 @@ _LOOKS_AT = 10_000
 _SECONDS = 0.08
 # Characters of an error in a list.
 _ERROR = 300
-# The names on pages for the states of `fluxqueue_control.listing`.
+# The state of tasks of which only the outcome is left.
+_FINISHED = "finished"
+# The names on pages for the states of `fluxqueue_control.listing`, and for that one.
 LIST_NAMES = {
     "waiting": "Waiting",
     "delayed": "Delayed",
     "limited": "Waiting for a limit",
     "claimed": "Running",
     "dead": "Dead",
+    _FINISHED: "Finished",
 }
 
 
@@ -40,9 +44,10 @@ class TaskRow:
     """A task in a list.
 
     Attributes:
+        state: where it is; the outcome if it has ended.
         link: the page of the task.
-        since: when it was enqueued, in seconds since 1970; None if its id does not say it.
-        until: when it is due or has died, in the same way.
+        since: when it was enqueued, in seconds since 1970; None if that is not known.
+        until: when it is due, has died or has ended, in the same way.
     """
 
     queue: str
@@ -54,22 +59,30 @@ class TaskRow:
     until: float | None
     reason: str
     error: str
+    has_ended: bool = False
 
 
 async def task_list(request: Request) -> Response:
-    """The tasks of a queue in one state, the next ones first."""
+    """The tasks of a queue in one state, the next ones first; the finished ones whose outcome is
+    kept, those first that are kept longest."""
     context, parameters = context_of(request), request.query_params
     queue = queue_name(request, "queue")
     state = parameters.get("state", "waiting")
-    if state not in LISTED_STATES:
+    if state not in LIST_NAMES:
         raise HTTPException(404, f"{state!r} is not a state")
-    name, text = (parameters.get(field, "").strip() for field in ("task", "text"))
-    query = Query(name=name or None, text=text or None)
+    name, text, outcome = (
+        parameters.get(field, "").strip() for field in ("task", "text", "outcome")
+    )
     cursor = parameters.get("cursor") or None
     try:
-        found = await context.ask(
-            _read, queue, cast(ListedState, state), query, cursor, context.redact
-        )
+        if state == _FINISHED:
+            wanted = (name or None, outcome or None)
+            found = await context.ask(_read_finished, queue, *wanted, cursor, context.redact)
+        else:
+            query = Query(name=name or None, text=text or None)
+            found = await context.ask(
+                _read, queue, cast(ListedState, state), query, cursor, context.redact
+            )
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
     snapshot = await context.hub.now()
@@ -83,6 +96,8 @@ async def task_list(request: Request) -> Response:
         now=snapshot.queue(queue),
         task=name,
         text=text,
+        outcome=outcome,
+        is_filtered=bool(name or (outcome if state == _FINISHED else text)),
         **found,
     )
 
@@ -112,6 +127,51 @@ def _read(
         "cursor": hits.cursor,
         "looked": hits.looked,
     }
+
+
+def _read_finished(
+    servers: Servers,
+    queue: str,
+    name: str | None,
+    outcome: str | None,
+    cursor: str | None,
+    redact: Redact,
+) -> dict[str, Any]:
+    page = read_finished(
+        servers.of_queue(queue),
+        queue,
+        cursor,
+        _MOST,
+        name=name,
+        outcome=outcome,
+        seconds=_SECONDS,
+    )
+    return {
+        "rows": finished_rows(queue, page.tasks, redact),
+        "cursor": page.cursor,
+        "looked": page.looked,
+    }
+
+
+def finished_rows(queue: str, tasks: Sequence[FinishedTask], redact: Redact) -> list[TaskRow]:
+    """Returns the rows of tasks that have ended."""
+    return [_finished_row(queue, task, redact) for task in tasks]
+
+
+def _finished_row(queue: str, task: FinishedTask, redact: Redact) -> TaskRow:
+    error = str(redact("error", task.name, task.error)) if task.error else ""
+    return TaskRow(
+        queue=queue,
+        id=task.task_id,
+        name=task.name or None,
+        state=task.outcome or _FINISHED,
+        link=address("/task", queue=queue, id=task.task_id),
+        since=enqueued_at(task.task_id) if task.enqueued is None else task.enqueued,
+        until=task.finished,
+        reason="",
+        error=shortened(error, _ERROR),
+        has_ended=True,
+    )
 
 
 def rows_of(queue: str, tasks: Sequence[ListedTask], redact: Redact) -> list[TaskRow]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from fluxqueue_control import tasks
 from fluxqueue_control.registry import read_names
-from fluxqueue_control.search import Query, search
+from fluxqueue_control.search import Query, search, search_finished
 from fluxqueue_control.servers import Servers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from .context import context_of
-from .list_pages import TaskRow, rows_of
+from .list_pages import TaskRow, finished_rows, rows_of
 from .redaction import Redact
 from .rendering import address
 from .task_pages import LOOKS_AT, find_view, is_id
@@ -119,11 +119,22 @@ def _search(servers: Servers, query: Query, redact: Redact, deep: bool) -> Searc
             continue
         share = max(ends - time.monotonic(), 0.0) / (len(names) - at)
         rest: dict[str, Any] = {"limit": left, "most": _NO_BOUND, "seconds": share}
-        is_complete = True
-        for hits in search(servers.of_queue(queue), queue, query, **rest):
+        is_complete, client = True, servers.of_queue(queue)
+        rows: list[TaskRow] = []
+        for hits in search(client, queue, query, **rest):
             found.looked += hits.looked
-            found.rows += rows_of(queue, hits.tasks, redact)
+            rows += rows_of(queue, hits.tasks, redact)
             is_complete = is_complete and hits.cursor is None
+        if left > len(rows):
+            share = max(ends - time.monotonic(), 0.0) / (len(names) - at)
+            page = search_finished(client, queue, query, limit=left - len(rows), seconds=share)
+            found.looked += page.looked
+            is_complete = is_complete and page.cursor is None
+            # A dead task may have an outcome that is kept.
+            there = {row.id for row in rows}
+            ended = [task for task in page.tasks if task.task_id not in there]
+            rows += finished_rows(queue, ended, redact)
+        found.rows += rows
         if not is_complete:
             found.unfinished.append(queue)
     return found

@@ -25,7 +25,6 @@ from .answers import (
 from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from fluxqueue_control.finished import FinishedTask
     from fluxqueue_control.redis_client import RedisClient
     from fluxqueue_control.search import Hits, Query
     from fluxqueue_control.servers import Servers
@@ -144,6 +143,8 @@ def _chooses(arguments: Any) -> bool:
 
 
 def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: Any) -> int:
+    from fluxqueue_control.search import search_finished
+
     from .listed import as_json, finished_as_json, print_finished, print_tasks
 
     states = arguments.state or _STATES
@@ -164,9 +165,9 @@ def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: A
                     end: dict[str, Any] = {"queue": queue, "state": hits.state}
                     ended.append({**end, "looked": hits.looked, "cursor": hits.cursor})
             if left > 0 and "finished" in states:
-                some = _finished(client, queue, query, left)
-                finished += [(queue, task) for task in some]
-                left -= len(some)
+                page = search_finished(client, queue, query, limit=min(left, 1_000))
+                finished += [(queue, task) for task in page.tasks]
+                left -= len(page.tasks)
             if left <= 0:
                 break
     number = len(rows) + len(finished)
@@ -234,22 +235,6 @@ def _count(servers: Servers, queues: Sequence[str], arguments: Any) -> int | Non
         (each.pending, each.suspects, each.delayed, each.claimed, each.dead) for each in found
     ]
     return sum(count or 0 for each in counts for count in each)
-
-
-def _finished(client: RedisClient, queue: str, query: Query, limit: int) -> list[FinishedTask]:
-    """The finished tasks that match: of these Redis knows the id, the name and the outcome only."""
-    from fluxqueue_control.finished import read_finished, show_finished
-
-    if query.tags or query.arguments or query.exception is not None or query.error is not None:
-        return []
-    name, outcome = query.name, query.reason
-    if query.text is not None:
-        if not _is_id(query.text):
-            return []
-        task = show_finished(client, queue, query.text)
-        return [] if task is None or not task.matches(name, outcome) else [task]
-    page = read_finished(client, queue, limit=min(limit, 1_000), name=name, outcome=outcome)
-    return list(page.tasks)
 
 
 def _pair(text: str) -> tuple[str, str]:
