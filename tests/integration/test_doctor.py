@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue_control import pausing
-from fluxqueue_control.doctor import Diagnosis, examine, worst
+from fluxqueue_control.doctor import Diagnosis, examine, traffic, worst
 from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings, key
 from fluxqueue_core.errors import ConfigurationError
 from support import acl
+from support.monitored import monitored
 from support.redis_cluster import RedisCluster
+from support.scheduler_process import SchedulerProcess
 from support.scripts import DAY, Outcome, Scripts, field, message
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.versions
 SERVER = {"latency", "clock", "version", "persistence", "eviction", "maxmemory", "clients"}
@@ -142,6 +149,64 @@ def test_a_namespace_without_queues_gets_a_notice(server: EmbeddedRedis, admin: 
         examined(server.url, "a}b")
 
 
+def test_calls_inside_of_scripts_are_no_commands_of_clients(
+    server: EmbeddedRedis, admin: Any, monkeypatch: Any
+) -> None:
+    script = "for _ = 1, 50 do redis.call('GET', 'a') end"
+
+    def send(_: float) -> None:
+        for _ in range(100):
+            admin.ping()
+        pipeline = admin.pipeline(transaction=False)
+        for _ in range(300):
+            pipeline.eval(script, 0)
+        pipeline.execute()
+
+    client = Servers(Settings(server.url))
+    # Not the `sleep` of other threads.
+    instead = SimpleNamespace(sleep=send, monotonic=time.monotonic)
+    monkeypatch.setattr(traffic, "time", instead)
+    [measured] = traffic.examine_traffic(client.of_registry(), ["q"], 1.0)
+    client.close()
+    least, total = (
+        int(each.replace(",", "")) for each in re.findall(r"([\d,]{4,}) ", measured.text)
+    )
+    # 400 commands, of which the pipeline's 300 came in a few reads; and 15,000 calls.
+    assert least * 15_400 / 400 == pytest.approx(total, rel=0.4)
+    assert least < total / 30
+
+
+@pytest.mark.parametrize(
+    ("queues", "is_cluster", "looks"),
+    [(1, False, 1), (16, False, 16), (17, False, 1), (250, False, 3), (250, True, 250)],
+)
+def test_a_scheduler_is_expected_to_ask_few_queues_each(
+    queues: int, is_cluster: bool, looks: int
+) -> None:
+    assert traffic._of_a_scheduler(queues, is_cluster) == (looks * 20 + 3) * 3_600
+    assert traffic._of_a_scheduler(0, is_cluster) == 0
+
+
+def test_the_expected_commands_are_those_that_a_scheduler_sends(
+    redis_url: str, redis: Any, tmp_path: Path
+) -> None:
+    redis.sadd(key("queues"), "q")
+    with SchedulerProcess(tmp_path, redis_url) as scheduler:
+        wait_until(lambda: redis.exists(key("sweep", "q")), what=scheduler.output)
+        seconds = []
+        with monitored(redis) as commands, redis.monitor() as monitor:
+            for shown in monitor.listen():
+                if shown["command"].startswith("SMEMBERS "):
+                    seconds.append(shown["time"])
+                if len(seconds) == 4:
+                    break
+        assert scheduler.stop() == 0
+    # In three of its seconds, which may be longer on a busy machine.
+    sent = [each for each in commands.plain if not each.startswith("INFO")]
+    expected = traffic._of_a_scheduler(1, False) / 3_600 * 3
+    assert expected / 3 < len(sent) < expected * 3
+
+
 @pytest.mark.usefixtures("served")
 def test_a_user_that_only_looks_learns_which_rights_are_missing(
     server: EmbeddedRedis, admin: Any
@@ -154,8 +219,9 @@ def test_a_user_that_only_looks_learns_which_rights_are_missing(
     assert {each.remedy for each in found if each.check == "eviction"} == {"grant +info"}
     [commands] = [each for each in found if each.check == "commands"]
     assert commands.text.startswith("computed")
-    # Of the one worker three exchanges and two BLMOVE in a lease of 10 s.
-    assert f"{1_800 + 115_200:,} commands an hour" in commands.text
+    # Of the one worker three exchanges and two BLMOVE in a lease of 10 s. Of a scheduler in each
+    # second 20 looks for due tasks, 2 sweeps and one for the names of queues.
+    assert f"{1_800 + 23 * 3_600:,} commands an hour" in commands.text
     assert statuses(found)["workers"] == statuses(found)["scheduler"] == "ok"
     # It reports its own refusals to those who may see them.
     [rights] = [e for e in examined(server.url) if e.check == "rights" and "'info'" in e.text]
