@@ -33,6 +33,7 @@ RUNS: dict[str, list[str]] = {
     "resume": ["resume", "q"],
     "task ID --run-now": ["task", task_id(6), "--run-now"],
     "task ID --delete": ["task", task_id(6), "--delete"],
+    "task ID --move": ["task", task_id(5), "--move", "other"],
     "dead replay": ["dead", "replay", "-q", "q", task_id(1)],
     "dead delete": ["dead", "delete", "-q", "q", task_id(2)],
     "purge": ["purge", "q", "dead"],

@@ -121,6 +121,25 @@ def test_a_task_is_deleted_or_runs_now(crowded: Scripts, redis_url: str) -> None
 
 
 @pytest.mark.usefixtures("crowded")
+def test_one_task_is_moved_once(crowded: Scripts, redis_url: str) -> None:
+    move = ("task", task_id(5), "--move", "other")
+    out, said = run(redis_url, *move)
+    assert out == f"{task_id(5)} moved\n" and "'other' is new" in said
+    crowded.redis.sadd(key("queues"), "other")
+    [again] = objects(redis_url, *move)
+    assert again == {
+        "task_id": task_id(5), "queue": "other", "target": "other", "answer": "unchanged"
+    }  # fmt: skip
+    assert len(Scripts(crowded.redis, "other").delayed()) == 1
+    assert "a worker has it" in run(redis_url, "task", task_id(4), "--move", "other", code=1)[1]
+    _, said = run(redis_url, *move, "--delete", code=2)
+    assert "not allowed" in said
+    kept = message(20, opts='{"r":60000}')
+    crowded.enqueue(kept)
+    _, said = run(redis_url, "task", task_id(20), "--move", "other", code=1)
+    assert "stays in queue 'q'" in said and "its result" in said
+
+
 def test_dead_tasks_are_listed_the_youngest_first(redis_url: str) -> None:
     listed = objects(redis_url, "dead", "list", "-q", "q")
     assert [one["task_id"] for one in listed] == [task_id(3), task_id(2), task_id(1)]

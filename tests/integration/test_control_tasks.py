@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue, TaskCancelled
-from fluxqueue_control import pausing, tasks
+from fluxqueue_control import audit, pausing, tasks
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings, key
 from fluxqueue_core.errors import ConfigurationError
 from support.redis_cluster import RedisCluster
-from support.scripts import DAY, Outcome, Scripts, field, message
+from support.scripts import DAY, Outcome, Scripts, field, message, messages
 
 # Redis 6.2 and Valkey answer these commands too.
 pytestmark = pytest.mark.versions
@@ -163,3 +163,38 @@ def test_a_queue_is_paused_and_resumed(scripts: Scripts, control: RedisClient) -
     assert pausing.resume(control, "q") and not pausing.resume(control, "q")
     assert scripts.exchange("c", 1).claimed == [message(1)]
     assert not scripts.redis.exists(key("paused", "q"))
+
+
+def test_a_task_moves_to_another_queue_once(
+    scripts: Scripts, redis: Any, control: RedisClient, everywhere: dict[str, bytes]
+) -> None:
+    other = Scripts(redis, "other")
+    moved = {
+        place: tasks.move(control, "q", task_id(raw), "other") for place, raw in everywhere.items()
+    }
+    assert moved.pop("claimed") == "running"
+    assert set(moved.values()) == {"moved"} and len(moved) == 5
+    assert len(other.delayed()) == 5
+    due = other.delayed()[everywhere["delayed"]]
+    assert due > scripts.now()
+    ids = {task_id(raw) for place, raw in everywhere.items() if place != "claimed"}
+    assert {task_id(raw) for raw in other.delayed()} == ids
+    for each in ids:
+        assert tasks.move(control, "q", each, "other") == "absent"
+        assert tasks.find(control, "q", each).task is None
+    assert len(other.delayed()) == 5
+    noted = {entry.on for entry in audit.read_page(control, "q").entries if entry.what == "move"}
+    assert noted == {f"{each} to other" for each in ids}
+    with pytest.raises(ConfigurationError, match="has these tasks already"):
+        tasks.move(control, "q", task_id(everywhere["claimed"]), "q")
+
+
+def test_a_task_that_can_not_move_stays(scripts: Scripts, redis: Any, control: RedisClient) -> None:
+    kept = message(1, opts='{"r":60000}')
+    scripts.enqueue(kept, *messages(range(10, 53_000)))
+    assert tasks.move(control, "q", task_id(kept), "other") == "bound"
+    middle = task_id(message(26_000))
+    assert tasks.move(control, "q", middle, "other") == "too_deep"
+    found = tasks.find(control, "q", middle).task
+    assert found is not None and found.state == "pending"
+    assert not redis.exists(key("delayed", "other"))

@@ -23,6 +23,8 @@ from .redis_client import Audit, RedisClient, ScriptCall
 Moved: TypeAlias = Literal["moved", "absent", "duplicate", "cancelled", "bound", "unreadable"]
 
 _VERDICTS: dict[int, Moved] = {1: "moved", 0: "absent", -2: "duplicate", -3: "cancelled"}
+# Where the id is in a message.
+_ID = slice(13, 49)
 # The options that name keys of a queue: a lock, a limit, a result.
 _BOUND = re.compile(rb'^\{"v":2,.{0,113}?,"opts":\{(?:[^{}]*,)?"(?:u|l|r)":')
 _BOUND_DEAD = re.compile(rb'^\{"v":2,.{0,113}?,"opts":\{(?:[^{}]*,)?"(?:u|l)":')
@@ -111,8 +113,17 @@ def _move(
     if moving:
         call = ScriptCall("transfer", queue)
         flat = [word for each in moving for word in each]
-        audit = Audit("move", f"{len(moving)} tasks to {target}") if is_audited else None
+        audit = Audit("move", f"{_names(moving)} to {target}") if is_audited else None
         keys = [*call.keys(client.namespace), client.key("delayed", target)]
         replies = client.call(ScriptCall("transfer", queue, flat, only_keys=keys, audit=audit))
     answers = iter(replies)
     return [each if isinstance(each, str) else _VERDICTS[next(answers)] for each in words]
+
+
+def _names(moving: Sequence[tuple[str | bytes | float, ...]]) -> str:
+    """The one task in words for the audit, or their number."""
+    [first, where, *_] = moving[0]
+    if len(moving) > 1 or not isinstance(first, bytes):
+        return f"{len(moving)} tasks"
+    # The entry of a dead task begins with its id.
+    return (first if where == "dead" else first[_ID])[:36].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""One task by its id, wherever it is: found, deleted, and run before it is due."""
+"""One task by its id, wherever it is: found, deleted, moved, and run before it is due."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
-from . import cancelling, dead
+from . import cancelling, dead, moving
 from .candidates import REACH
 from .deleting import WaitingTask, delete_dead, delete_waiting
 from .errors import checked
@@ -20,6 +20,7 @@ State: TypeAlias = Literal[
 ]
 Deleted: TypeAlias = Literal["deleted", "requested", "running", "absent"]
 Hastened: TypeAlias = Literal["moved", "not_delayed", "absent"]
+Relocated: TypeAlias = moving.Moved | Literal["running", "too_deep"]
 
 # Messages or elements that one call looks at, about.
 _STEP = 2_000
@@ -146,6 +147,42 @@ def run_now(client: RedisClient, queue: str, task_id: str) -> Hastened:
             if client.call(ScriptCall("requeue", queue, words, audit=audit))[0] == 1:
                 return "moved"
     return "absent" if find(client, queue, task_id).task is None else "not_delayed"
+
+
+def move(client: RedisClient, queue: str, task_id: str, target: str, most: int = MOST) -> Relocated:
+    """Moves a task that waits, is delayed or is dead to another queue on the same server. A second
+    call finds it there, and does nothing here (`absent`).
+
+    Returns what `moving.move_waiting` and `moving.move_dead` do; or `running`: a worker has it;
+    `too_deep`: it is further than 25,000 tasks from both ends of its list, so that Redis can't
+    remove it in a short call. `absent` also stands for a task that a list longer than `most` may
+    have; see `find`.
+
+    Raises:
+        RuntimeError: the task moves all the time.
+        ConfigurationError: a queue's name is not valid, both are the same, or this is a cluster.
+        ResponseError, UNAVAILABLE: as `find`.
+    """
+    moving.check_target(client, queue, target)
+    for _ in range(_TRIES):
+        task = find(client, queue, task_id, most).task
+        if task is None:
+            return "absent"
+        if task.state == "claimed":
+            return "running"
+        answer: moving.Moved = "absent"
+        if task.entry is not None:
+            found = dead.show(client, queue, task.entry)
+            if found is not None:
+                [answer] = moving.move_dead(client, queue, target, [found])
+        else:
+            waiting = _waiting(task)
+            if abs(waiting.within) > REACH + _MARGIN:
+                return "too_deep"
+            [answer] = moving.move_waiting(client, queue, target, [waiting])
+        if answer != "absent":
+            return answer
+    raise RuntimeError(f"task {task_id} of queue {queue!r} moves all the time")
 
 
 def _waiting(task: LocatedTask) -> WaitingTask:

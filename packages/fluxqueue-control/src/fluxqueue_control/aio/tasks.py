@@ -9,3 +9,4 @@ from .twins import twin
 find = twin(sync.find)
 delete = twin(sync.delete)
 run_now = twin(sync.run_now)
+move = twin(sync.move)

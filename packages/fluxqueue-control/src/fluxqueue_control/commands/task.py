@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
     from fluxqueue_control.tasks import LocatedTask
 
+# Answers to a change that has been made, or that was made before.
+_GOOD = ("deleted", "requested", "moved", "unchanged")
+_WHY_NOT = {
+    "too_deep": "it is deep in a long list, from which Redis can't take it in a short call",
+    "bound": "its lock, its limit or its result is in keys of this queue",
+    "duplicate": "the other queue has the same message",
+    "cancelled": "it was cancelled, and will not begin",
+    "unreadable": "its message is missing or malformed",
+}
 # Bytes of the arguments that are shown to people.
 _MOST_SHOWN = 500
 
@@ -60,6 +69,12 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--delete", action="store_true", help="delete it, if no worker has it")
     change.add_argument("--run-now", action="store_true", help="run it before it is due")
+    change.add_argument(
+        "--move",
+        type=queue_name,
+        metavar="QUEUE",
+        help="move it to this queue, if no worker has it",
+    )
     add_common(parser)
     arguments = parser.parse_args(argv)
 
@@ -70,7 +85,7 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
         overlooked = []
         for queue in names:
             client = servers.of_queue(queue)
-            changes = arguments.delete or arguments.run_now
+            changes = arguments.delete or arguments.run_now or arguments.move is not None
             ended = None if changes else _ended(client, queue, arguments.id)
             if ended is not None:
                 _show_ended(queue, ended, arguments)
@@ -78,7 +93,7 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
             search = tasks.find(client, queue, arguments.id)
             if search.task is not None:
                 if changes:
-                    return _change(prog, client, queue, arguments)
+                    return _change(prog, servers, queue, arguments)
                 _show(client, queue, search.task, arguments)
                 return DONE
             if not search.is_complete:
@@ -97,20 +112,39 @@ def _not_found(task: str, names: Sequence[str], overlooked: Sequence[str]) -> st
     return text
 
 
-def _change(prog: str, client: RedisClient, queue: str, arguments: Any) -> int:
-    from fluxqueue_control import tasks
+def _change(prog: str, servers: Servers, queue: str, arguments: Any) -> int:
+    from fluxqueue_control import registry, tasks
 
-    change = tasks.delete if arguments.delete else tasks.run_now
-    answer = change(client, queue, arguments.id)
+    client = servers.of_queue(queue)
+    parts = {"task_id": arguments.id, "queue": queue}
+    answer: str
+    if arguments.move is not None:
+        parts["target"] = arguments.move
+        # A second call finds it there.
+        is_there = arguments.move == queue
+        moved = None if is_there else tasks.move(client, queue, arguments.id, arguments.move)
+        answer = moved or "unchanged"
+    else:
+        change = tasks.delete if arguments.delete else tasks.run_now
+        answer = change(client, queue, arguments.id)
     if arguments.json:
-        print_json({"task_id": arguments.id, "queue": queue, "answer": answer})
+        print_json({**parts, "answer": answer})
     else:
         print(f"{arguments.id} {answer}", flush=True)
     if answer == "running":
         say(prog, f"a worker has it; stop it by: fluxqueue cancel -q {queue} {arguments.id}")
     if answer == "requested":
         say(prog, "it is deep in a long list: the worker that claims it ends it")
-    return DONE if answer in ("deleted", "requested", "moved") else SOME_NOT
+    target = arguments.move
+    if (
+        answer == "moved"
+        and target
+        and target not in registry.read_names(servers.of_registry()).names
+    ):
+        say(prog, f"queue {target!r} is new: the task waits until a worker serves it")
+    if target is not None and answer in _WHY_NOT:
+        say(prog, f"it stays in queue {queue!r}: {_WHY_NOT[answer]}")
+    return DONE if answer in _GOOD else SOME_NOT
 
 
 def _ended(client: RedisClient, queue: str, wanted: str) -> FinishedTask | None:
