@@ -149,7 +149,7 @@ def test_a_namespace_without_queues_gets_a_notice(server: EmbeddedRedis, admin: 
         examined(server.url, "a}b")
 
 
-def test_calls_inside_of_scripts_are_no_commands_of_clients(
+def test_calls_inside_of_scripts_do_not_count_as_those_of_clients(
     server: EmbeddedRedis, admin: Any, monkeypatch: Any
 ) -> None:
     script = "for _ = 1, 50 do redis.call('GET', 'a') end"

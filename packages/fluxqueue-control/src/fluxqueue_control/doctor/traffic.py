@@ -56,7 +56,7 @@ def examine_traffic(client: RedisClient, queues: Sequence[str], seconds: float) 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What the server has counted since its start.
+    """The counts of the server since its start.
 
     Attributes:
         reads: from sockets of clients: a read has one command, or several of a pipeline.
