@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from fluxqueue import FluxQueue
 from fluxqueue_control import jobs
 from fluxqueue_control.servers import Servers
 from fluxqueue_core import Settings
@@ -35,8 +36,10 @@ def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Das
     servers = Servers(Settings(url))
     job = jobs.start(servers.of_queue(QUEUE), QUEUE, "delete", "dead", dry_run=True)
     servers.close()
-    wanted = [(path, usual) for path in _paths(app) if path != "/job"]
+    _schedule(url)
+    wanted = [(path, usual) for path in _paths(app) if path not in ("/job", "/periodic/task")]
     wanted += [("/job", {"name": QUEUE, "id": job.id})]
+    wanted += [("/periodic/task", {"queue": QUEUE, "id": "nightly"})]
     wanted += [("/tasks", {"queue": QUEUE, "state": state}) for state in _STATES]
     wanted += [
         ("/tasks", {"queue": QUEUE, "state": "dead", "task": "shop.ship"}),
@@ -64,6 +67,13 @@ def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Das
             f"{path}?{urlencode(words)}"
         )
     return asked, context
+
+
+def _schedule(url: str) -> None:
+    queue = FluxQueue(url)
+    ship = queue.task(name="shop.ship", queue=QUEUE)(lambda: None)
+    queue.schedule("nightly", ship.call(), "0 3 * * *")
+    queue.close()
 
 
 def _paths(app: Any) -> list[str]:

@@ -180,6 +180,11 @@ class PlantedShop:
         self.app.schedule("nightly-report", report.call(), "0 3 * * *", tz="Europe/Berlin")
         clean = self.app.task(name="shop.clean_cache", queue="images")(lambda: None)
         self.app.schedule("clean-cache", clean.call(), every=300)
+        now = Scripts(self.redis, "images").now()
+        runs = (
+            f"{now - 900_000}:0:s {now - 600_000}:1250:r {now - 450_000}:0:h {now - 300_000}:40:r"
+        )
+        self.redis.hset(key("periodic:runs", "images"), "clean-cache", runs)
         for queue in ("reports", "images"):
             soon = Scripts(self.redis, queue).now() + 200_000
             for entry in self.redis.hkeys(key("periodic", queue)):
@@ -217,6 +222,7 @@ class PlantedShop:
             "locks": "/locks?queue=imports",
             "audit": "/audit",
             "periodic": "/periodic",
+            "periodic-task": "/periodic/task?queue=images&id=clean-cache",
             "limits": "/limits",
             "tasks": "/tasks?queue=mails&state=waiting",
             "delayed": "/tasks?queue=mails&state=delayed",

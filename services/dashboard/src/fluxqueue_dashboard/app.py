@@ -111,6 +111,7 @@ def build(
             Route("/locks", lock_pages.lock_list),
             Route("/audit", audit_pages.audit_list),
             Route("/periodic", periodic_pages.periodic_tasks),
+            Route("/periodic/task", periodic_pages.periodic_task),
             Route("/limits", limit_pages.limits),
             Route("/sign-in", _sign_in),
             Route("/livez", _alive),

@@ -1,4 +1,4 @@
-"""The periodic tasks of all queues."""
+"""The periodic tasks of all queues, and the history of one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from fluxqueue_control import periodic
 from fluxqueue_control.periodic import PeriodicTask
 from fluxqueue_control.registry import read_names
 from fluxqueue_control.servers import Servers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .context import context_of
 from .formats import NOTHING, duration
+from .overview_pages import queue_name
 
 # Rows of a page, at most.
 _MOST = 500
@@ -49,6 +51,21 @@ async def periodic_tasks(request: Request) -> Response:
     context = context_of(request)
     found = await context.ask(_read)
     return context.renderer.page(request, "periodic.html", section="periodic", **found)
+
+
+async def periodic_task(request: Request) -> Response:
+    """One periodic task, with what happened at its last moments."""
+    context, queue = context_of(request), queue_name(request, "queue")
+    periodic_id = request.query_params.get("id", "")
+    found = await context.ask(_show, queue, periodic_id)
+    if found is None:
+        raise HTTPException(404, f"queue {queue!r} has no periodic task {periodic_id!r}")
+    row = PeriodicRow(queue, found)
+    return context.renderer.page(request, "periodic_task.html", section="periodic", row=row)
+
+
+def _show(servers: Servers, queue: str, periodic_id: str) -> PeriodicTask | None:
+    return periodic.show(servers.of_queue(queue), queue, periodic_id)
 
 
 def _read(servers: Servers) -> dict[str, Any]:
