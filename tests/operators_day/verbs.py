@@ -11,13 +11,16 @@ from fluxqueue_control import (
     dead,
     doctor,
     groups,
+    jobs,
     limits,
     listing,
+    locks,
     pausing,
     periodic,
     queues,
     strikes,
     tasks,
+    why,
     workers,
 )
 from fluxqueue_control.candidates import REACH
@@ -67,6 +70,13 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
     def find(number: int) -> Callable[[], Any]:
         def look() -> None:
             assert tasks.find(client, QUEUE, identity(number)).task is not None
+
+        return look
+
+    def explain(number: int) -> Callable[[], Any]:
+        def look() -> None:
+            task = tasks.find(client, QUEUE, identity(number)).task
+            assert task is not None and why.explain(client, QUEUE, task)
 
         return look
 
@@ -140,6 +150,11 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
         ),
         "search, waiting, argument": seek(arguments={"order_id": "-1"}, states=["waiting"]),
         "search, everywhere, argument": seek(arguments={"order_id": "-1"}),
+        "why, waiting, in the middle": explain(numbers.waiting // 2),
+        "why, delayed": explain(DELAYED + 5),
+        "why, dead": explain(DEAD + numbers.dead // 2),
+        "locks": lambda: locks.read_page(client, QUEUE),
+        "job list": lambda: jobs.read_last(client, QUEUE),
         "audit": lambda: audit.read_page(client, QUEUE),
         "strikes": lambda: strikes.read_all(client, QUEUE),
         "limits": lambda: limits.read_limits(client, QUEUE),
