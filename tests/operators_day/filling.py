@@ -17,7 +17,7 @@ _HELD = 2
 _NAMES = ("shop.send_email", "shop.charge", "shop.ship", "reports.build")
 _TRACEBACK = "Traceback (most recent call last):\n" + '  File "/srv/shop/mail.py", line 7\n' * 12
 # The first numbers of the ids, by state.
-DEAD, DELAYED, HELD = 10_000_000, 20_000_000, 30_000_000
+DEAD, DELAYED, HELD, FINISHED = 10_000_000, 20_000_000, 30_000_000, 40_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,15 @@ def fill(redis: Any, numbers: Numbers) -> None:
         redis.zadd(scripts.key("delayed"), {raw: DAY * 30_000 + at for at, raw in enumerate(some)})
     for some in _batches(0, numbers.waiting, _BATCH):
         scripts.enqueue(*some)
+    # As many as Redis keeps of a queue.
+    for some in _batches(FINISHED, min(numbers.waiting // 100, 10_000), _BATCH):
+        ids = [raw[13:49].decode() for raw in some]
+        names = (_NAMES[at % len(_NAMES)] for at in range(len(ids)))
+        kept = {
+            f"{each} {name}": scripts.now() + DAY for each, name in zip(ids, names, strict=True)
+        }
+        redis.zadd(scripts.key("finished"), kept)
+        redis.mset({scripts.key("result", each): '{"state":"succeeded"}' for each in ids})
     scripts.be_swept()
 
 

@@ -25,6 +25,7 @@ from fluxqueue_control import (
 )
 from fluxqueue_control.candidates import REACH
 from fluxqueue_control.deleting import delete_dead
+from fluxqueue_control.finished import FinishedPage, read_finished, show_finished
 from fluxqueue_control.listing import LISTED_STATES
 from fluxqueue_control.requeue import requeue
 from fluxqueue_control.search import Query, search
@@ -32,7 +33,7 @@ from fluxqueue_control.servers import Servers
 from fluxqueue_control.watching import Observer
 from support.scripts import message
 
-from .filling import DEAD, DELAYED, HELD, QUEUE, Numbers
+from .filling import DEAD, DELAYED, FINISHED, HELD, QUEUE, Numbers
 
 # Seconds of a search, as of the commands.
 _SECONDS = 0.1
@@ -41,6 +42,10 @@ _SECONDS = 0.1
 def a_group(client: Any) -> str:
     """A group of dead tasks."""
     return groups.read_page(client, QUEUE, limit=1).groups[0].digest
+
+
+def _some(page: FinishedPage) -> None:
+    assert page.tasks
 
 
 def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
@@ -128,6 +133,9 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
         "tasks, a delayed page": deep("delayed"),
         "tasks, a page that workers have": deep("claimed"),
         "tasks, a dead page": deep("dead"),
+        "tasks, a finished page": lambda: _some(read_finished(client, QUEUE)),
+        "tasks, finished, name": lambda: _some(read_finished(client, QUEUE, name="shop.ship")),
+        "task, finished": lambda: show_finished(client, QUEUE, identity(FINISHED + 5)),
         "dead list": lambda: dead.read_page(client, QUEUE),
         "task, waiting, the next one": find(numbers.waiting // 100),
         "task, waiting, in the middle": find(numbers.waiting // 2),
