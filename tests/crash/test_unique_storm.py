@@ -25,7 +25,7 @@ KEYS = 4
 # The lock of a file ends with its process. A task that finds it taken runs beside another one.
 APP = """
 import fcntl, random
-from fluxqueue import Snooze
+from fluxqueue import Reject, Snooze
 
 @fluxqueue.task(max_retries=2, retry_delay=0.02, max_snoozes=50)
 def work(number, call):
@@ -37,6 +37,9 @@ def work(number, call):
             return
         time.sleep(0.003)
         chance = random.random()
+        # Dead at once: a call of a fast client may cancel a task before its last retry.
+        if chance < 0.1:
+            raise Reject(number)
         if chance < 0.3:
             raise ValueError(number)
         if chance < 0.5:

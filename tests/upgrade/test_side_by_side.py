@@ -134,7 +134,8 @@ def test_workers_are_replaced_under_load(
         system.enqueue("work", range(400))
         enqueue_by(previous, tmp_path, redis_url, "fails_once", range(400, 500))
         for worker in going:
-            system.wait_for_ends(len(system.ledger.ended()) + 20)
+            # On a slow machine all of them may have ended.
+            system.wait_for_ends(min(len(system.ledger.ended()) + 20, 500))
             system.start_worker(**OPTIONS, **after).wait_for("worker.connected")
             assert worker.stop() == 0
         schedulers.append(system.start_scheduler(**after))
