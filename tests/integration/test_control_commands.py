@@ -120,7 +120,6 @@ def test_a_task_is_deleted_or_runs_now(crowded: Scripts, redis_url: str) -> None
     assert run(redis_url, "task", task_id(6), "--run-now", code=1)[0].endswith("not_delayed\n")
 
 
-@pytest.mark.usefixtures("crowded")
 def test_one_task_is_moved_once(crowded: Scripts, redis_url: str) -> None:
     move = ("task", task_id(5), "--move", "other")
     out, said = run(redis_url, *move)
@@ -140,6 +139,7 @@ def test_one_task_is_moved_once(crowded: Scripts, redis_url: str) -> None:
     assert "stays in queue 'q'" in said and "its result" in said
 
 
+@pytest.mark.usefixtures("crowded")
 def test_dead_tasks_are_listed_the_youngest_first(redis_url: str) -> None:
     listed = objects(redis_url, "dead", "list", "-q", "q")
     assert [one["task_id"] for one in listed] == [task_id(3), task_id(2), task_id(1)]
