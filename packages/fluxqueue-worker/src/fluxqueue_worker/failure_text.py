@@ -21,10 +21,10 @@ class FailureText(NamedTuple):
     @classmethod
     def of(cls, error: BaseException) -> FailureText:
         """Returns the text of this error."""
-        return cls(describe(error), traceback_of(error))
+        return cls(describe(error), traceback_or_reason(error))
 
 
-def traceback_of(error: BaseException) -> str:
+def traceback_or_reason(error: BaseException) -> str:
     """Returns the traceback of this error, or why there is none."""
     try:
         # Only failures need this module, and what it imports takes more than a megabyte.

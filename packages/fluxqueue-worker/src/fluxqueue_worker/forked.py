@@ -16,7 +16,7 @@ from typing import NoReturn
 from fluxqueue_core.exception_text import is_a
 from fluxqueue_core.service import log
 
-from .failure_text import traceback_of
+from .failure_text import traceback_or_reason
 
 
 class ForkWatch:
@@ -43,7 +43,7 @@ def leave(error: BaseException | None) -> NoReturn:
     elif error is not None:
         code = 1
         with contextlib.suppress(Exception):
-            sys.stderr.write(traceback_of(error))
+            sys.stderr.write(traceback_or_reason(error))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
