@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import os
 import sys
 from argparse import ArgumentTypeError
@@ -17,6 +15,8 @@ from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.command_line import Parser, fail, one_line
 from fluxqueue_core.service.common_settings import NAMESPACE, REDIS_URL, url_in_use
 from fluxqueue_core.service.setting import Setting, text
+
+from .numbers import count, rate
 
 if TYPE_CHECKING:
     from fluxqueue_control.servers import Servers
@@ -97,38 +97,16 @@ def add_queues(parser: Parser) -> None:
     )
 
 
-def add_limit(parser: Parser, default: int) -> None:
-    """Adds the option that says how many tasks to print."""
-
-    def count(text: str) -> int:
-        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if number < 1:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of tasks; give 1 or more")
-        return number
-
+def add_limit(parser: Parser, default: int | None) -> None:
+    """Adds the option that says how many tasks to print or to change; None: all."""
+    unless_given = "" if default is None else f" (default: {default})"
     parser.add_argument(
-        "--limit",
-        type=count,
-        default=default,
-        metavar="N",
-        help=f"at most this many (default: {default})",
+        "--limit", type=count, default=default, metavar="N", help=f"at most this many{unless_given}"
     )
 
 
 def add_rate(parser: Parser) -> None:
     """Adds the option that bounds how many tasks are changed each second."""
-
-    def rate(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < math.inf:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a rate; give tasks per second, such as 100"
-            )
-        return number
-
     parser.add_argument("--rate", type=rate, metavar="N", help="tasks per second, at most")
 
 

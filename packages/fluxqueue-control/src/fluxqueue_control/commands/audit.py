@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .answers import (
     DONE,
     add_common,
+    add_limit,
     add_queues,
     age,
     parser_of,
@@ -18,7 +19,6 @@ from .answers import (
     queues_of,
     run,
 )
-from .numbers import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,7 @@ def main(argv: list[str], prog: str = "fluxqueue audit") -> int:
         "0",
     )
     add_queues(parser)
-    parser.add_argument(
-        "--limit", type=count, metavar="N", default=20, help="at most this many (default: 20)"
-    )
+    add_limit(parser, 20)
     add_common(parser)
     arguments = parser.parse_args(argv)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import dead_changes, dead_groups, dead_views
-from .answers import add_common, add_queue, add_rate, parser_of, run
+from .answers import add_common, add_limit, add_queue, add_rate, parser_of, run
 from .numbers import count
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ def _add_verb(parser: Any) -> None:
         parser.add_argument("--group", metavar="GROUP", help="only tasks of this group")
         parser.add_argument("--reason", metavar="WORD", help="only tasks with this reason")
         parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
-        parser.add_argument(
-            "--limit", type=count, metavar="N", default=20 if verb == "list" else None,
-            help="at most this many" + (" (default: 20)" if verb == "list" else ""),
-        )  # fmt: skip
+        add_limit(parser, 20 if verb == "list" else None)
     if verb in ("replay", "delete"):
         parser.add_argument("--all", action="store_true", help="all dead tasks of the queue")
         parser.add_argument("--dry-run", action="store_true", help="print them, change nothing")

@@ -12,6 +12,7 @@ from .answers import (
     SOME_NOT,
     add_common,
     add_queue,
+    add_rate,
     age,
     parser_of,
     print_json,
@@ -19,7 +20,7 @@ from .answers import (
     run,
     say,
 )
-from .numbers import count, rate
+from .numbers import count, seconds
 from .progress_bar import ProgressBar
 from .strike import value_of
 
@@ -84,11 +85,11 @@ def _add_start(parser: Any) -> None:
         "--group", metavar="GROUP", help="only this group of `fluxqueue dead groups`"
     )
     parser.add_argument(
-        "--older", type=rate, metavar="SECONDS", help="only tasks that died, or were "
+        "--older", type=seconds, metavar="SECONDS", help="only tasks that died, or were "
         "enqueued, at least this long ago",
     )  # fmt: skip
     parser.add_argument(
-        "--younger", type=rate, metavar="SECONDS", help="the same, at most this long ago"
+        "--younger", type=seconds, metavar="SECONDS", help="the same, at most this long ago"
     )
     parser.add_argument(
         "--argument", metavar="PATH=VALUE",
@@ -97,7 +98,7 @@ def _add_start(parser: Any) -> None:
     parser.add_argument(
         "--to", default="", metavar="QUEUE", help="the queue to which `move` moves them"
     )
-    parser.add_argument("--rate", type=rate, metavar="N", help="tasks per second, at most")
+    add_rate(parser)
     parser.add_argument("--limit", type=count, metavar="N", help="at most this many tasks")
     parser.add_argument("--drop-expiry", action="store_true", help="replay without an expiry")
     parser.add_argument("--dry-run", action="store_true", help="count them, change nothing")
