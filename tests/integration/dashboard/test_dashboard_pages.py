@@ -295,6 +295,12 @@ def test_an_operator_changes_limits(operator: Page, shop: PlantedShop) -> None:
     expect(row).to_contain_text("2 at once")
 
 
+def arrives_at(page: Page, heading: str) -> None:
+    """Waits for the page and for its script: a key pressed before that is lost."""
+    expect(page.locator("h1")).to_have_text(heading)
+    page.wait_for_load_state()
+
+
 def test_the_keyboard_does_everything(operator: Page, shop: PlantedShop) -> None:
     operator.goto("/")
     operator.keyboard.press("Tab")
@@ -305,22 +311,22 @@ def test_the_keyboard_does_everything(operator: Page, shop: PlantedShop) -> None
     expect(operator.locator("tbody tr").nth(1).get_by_role("link").first).to_be_focused()
     operator.keyboard.press("k")
     operator.keyboard.press("Enter")
-    expect(operator.locator("h1")).to_have_text("mails")
+    arrives_at(operator, "mails")
     operator.keyboard.press("?")
     expect(operator.get_by_role("dialog")).to_be_visible()
     operator.keyboard.press("Escape")
     operator.keyboard.press("g")
     operator.keyboard.press("d")
-    expect(operator.locator("h1")).to_have_text("Dead tasks")
+    arrives_at(operator, "Dead tasks")
     for key_, heading in (("j", "Jobs"), ("s", "Strikes"), ("a", "Audit"), ("c", "Dead tasks")):
         operator.keyboard.press("g")
         operator.keyboard.press(key_)
-        expect(operator.locator("h1")).to_have_text(heading)
+        arrives_at(operator, heading)
     expect(operator).to_have_url(re.compile("/dead/groups"))
     operator.keyboard.press("/")
     operator.keyboard.type(id_of(shop.delayed))
     operator.keyboard.press("Enter")
-    expect(operator.locator("h1")).to_have_text("shop.send_mail")
+    arrives_at(operator, "shop.send_mail")
     question = operator.locator("details.confirm").first
     question.locator("summary").focus()
     operator.keyboard.press("Enter")
