@@ -147,7 +147,7 @@ def test_tasks_are_found_by_what_they_have(scripts: Scripts, control: RedisClien
         (Query(name="shop.mail"), [1, 3, 5]),
         (Query(name="shop.*"), [1, 2, 3, 5]),
         (Query(name="shop"), []),
-        (Query(tags={"team": "billing"}), [1]),
+        (Query(headers={"team": "billing"}), [1]),
         (Query(arguments={"order_id": "17"}), [1, 2, 4]),
         (Query(arguments={"order_id": "17"}, name="shop.pay"), [2]),
         (Query(arguments={"0": "17"}), [2]),

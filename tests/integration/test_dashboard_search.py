@@ -148,4 +148,4 @@ def test_a_search_finds_tasks_of_all_queues_and_leads_to_an_id(
 def test_the_words_of_a_search_are_read() -> None:
     query = parse('task:shop.* order=17 @tenant="a b" reason:failed some "more text"')
     assert (query.name, query.reason, query.text) == ("shop.*", "failed", "some more text")
-    assert query.arguments == {"order": "17"} and query.tags == {"tenant": "a b"}
+    assert query.arguments == {"order": "17"} and query.headers == {"tenant": "a b"}

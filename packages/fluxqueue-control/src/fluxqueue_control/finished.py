@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import checked
+from .identifying import has_id, read_id
 from .redis_client import RedisClient
 from .scanning import scan
 
@@ -78,6 +79,7 @@ def read_finished(
     *,
     name: str | None = None,
     outcome: str | None = None,
+    task_id: str | None = None,
     seconds: float | None = None,
 ) -> FinishedPage:
     """Reads a page of finished tasks. The index has the last 10,000 of a queue, about.
@@ -87,25 +89,32 @@ def read_finished(
         limit: the most tasks to return, from 1 to 1000.
         name: only tasks of this name; a `*` at its end stands for any text.
         outcome: only tasks that have ended so, such as `succeeded`.
+        task_id: only the task with this id, or with this text as its `task_id`; `019aa0c2*` stands
+            for all ids that begin so.
         seconds: how long to look, about; some hundred entries are looked at even if it is 0.
 
     Raises:
-        ConfigurationError: the queue's name is not valid.
+        ConfigurationError: the queue's name or the id is not valid.
         ValueError: the cursor or the limit is not valid.
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
     if not 1 <= limit <= _LONGEST_PAGE:
         raise ValueError(f"limit is not from 1 to {_LONGEST_PAGE}")
+    wanted_id = None if task_id is None else read_id(task_id)
     at = 0 if cursor is None else _rank_after(client, queue, cursor)
     ends = math.inf if seconds is None else time.monotonic() + seconds
     found: list[FinishedTask] = []
     looked = 0
     while True:
-        step = _STEP if name or outcome else limit - len(found)
+        step = _STEP if name or outcome or wanted_id else limit - len(found)
         rows = _read_rows(client, queue, at, step)
-        # The outcomes of tasks with other names are not read.
-        named = [(number, row) for number, row in enumerate(rows) if _fits(_name(row[0]), name)]
+        # The outcomes of tasks with other names or ids are not read.
+        named = [
+            (number, row)
+            for number, row in enumerate(rows)
+            if _fits(_name(row[0]), name) and has_id(_id(row[0]), wanted_id)
+        ]
         tasks = _read(client, queue, [row for _, row in named])
         for (position, row), task in zip(named, tasks, strict=True):
             if task is not None and outcome in (None, task.outcome):
@@ -136,6 +145,10 @@ def _fits(name: str, wanted: str | None) -> bool:
     if wanted is None or name == wanted:
         return True
     return wanted.endswith("*") and name.startswith(wanted[:-1])
+
+
+def _id(member: bytes) -> str:
+    return member[:_ID].decode(errors="replace")
 
 
 def _name(member: bytes) -> str:
@@ -177,7 +190,7 @@ def _read(
     client: RedisClient, queue: str, rows: Sequence[tuple[bytes, float]]
 ) -> Iterator[FinishedTask | None]:
     """Yields a task for each row; None if its outcome is gone."""
-    ids = [member[:_ID].decode(errors="replace") for member, _ in rows]
+    ids = [_id(member) for member, _ in rows]
     kept = checked(
         client.commands(
             ("GETRANGE", client.key("result", queue, task_id), 0, _SHORT - 1) for task_id in ids

@@ -304,13 +304,14 @@ def _is_abandoned(client: RedisClient, job: Job) -> bool:
 
 
 def _text(job: Job) -> str:
-    # Not the value of an argument: who may read the audit may not be allowed to see it.
+    # Not the value of an argument or a header: who may read the audit may not be allowed to see it.
     words = [f"{job.part} tasks"]
     words += [
         f"{name} {value}"
-        for name in ("task", "reason", "exception", "group", "argument", "older", "younger")
+        for name in ("id", "task", "reason", "exception", "group", "argument", "older", "younger")
         if (value := getattr(job.selection, name)) is not None
     ]
+    words += [f"header {name}" for name in job.selection.headers]
     words += [f"to {job.target}"] if job.target else []
     words += [f"{job.limit} at most"] if job.limit is not None else []
     return ", ".join(words)

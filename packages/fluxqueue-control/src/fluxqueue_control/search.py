@@ -1,4 +1,4 @@
-"""Searches the tasks of a queue: by name, header, reason, error, argument, or any text."""
+"""Searches the tasks of a queue: by id, name, header, reason, error, argument, or any text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .finished import FinishedPage, read_finished, show_finished
+from .identifying import has_headers, has_id, read_id
 from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
 from .narrowing import Cause, find_groups
 from .redis_client import RedisClient
@@ -26,22 +27,32 @@ class Query:
 
     Attributes:
         name: the name of the task; a `*` at the end stands for any text.
-        tags: headers, each with its value.
+        headers: headers, each with its value.
         reason: the reason of a dead task, such as `failed`.
         exception: the class of the exception of which a dead task died.
         error: a part of a dead task's error or traceback.
         arguments: names of arguments or of members in them, or positions from 0 on; each with its
             value as JSON, or as text.
         text: a part of the message, or of the reason.
+        id: the id of the task, or the text that was its `task_id`; `019aa0c2*` stands for all ids
+            that begin so.
+
+    Raises:
+        ConfigurationError: no task can have the id.
     """
 
     name: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     exception: str | None = None
     error: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     text: str | None = None
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            object.__setattr__(self, "id", read_id(self.id))
 
     @property
     def is_about_dead(self) -> bool:
@@ -51,10 +62,12 @@ class Query:
     def criteria(self) -> list[Criterion]:
         """Returns texts that a matching task has. Others may have them too: see `matches`."""
         found: list[Criterion] = []
+        if self.id is not None:
+            found.append(("m", [f'"id":"{self.id.removesuffix("*")}']))
         if self.name is not None:
             quoted = _quoted(self.name.removesuffix("*"))
             found.append(("m", [f',"name":{quoted[:-1] if self.name.endswith("*") else quoted}']))
-        found += [("m", [f"{_quoted(tag)}:{_quoted(self.tags[tag])}"]) for tag in self.tags]
+        found += [("m", [f"{_quoted(of)}:{_quoted(value)}"]) for of, value in self.headers.items()]
         if self.reason is not None:
             found.append(("r", [f'"reason":{_quoted(self.reason)}']))
         if self.exception is not None:
@@ -71,13 +84,14 @@ class Query:
     def matches(self, task: ListedTask) -> bool:
         """Whether the parts of the task match, and not only its text. True if its message is too
         large to know."""
+        if not has_id(task.task_id, self.id):
+            return False
         parts = task.parse()
         if parts is None:
-            return not task.is_whole or not (self.name or self.tags or self.arguments)
+            return not task.is_whole or not (self.name or self.headers or self.arguments)
         if self.name is not None and not _is_named(str(parts["name"]), self.name):
             return False
-        headers = parts["headers"] or {}
-        if any(headers.get(tag) != value for tag, value in self.tags.items()):
+        if not has_headers(parts, self.headers):
             return False
         if self.reason is not None and task.reason != self.reason:
             return False
@@ -153,8 +167,8 @@ def search_finished(
     client: RedisClient, queue: str, query: Query, *, limit: int = 20, seconds: float | None = None
 ) -> FinishedPage:
     """Searches the finished tasks whose outcome is kept. Redis knows their ids, names and outcomes
-    only: the text of a query finds a task by its id, the reason by its outcome. A query with
-    another condition finds none.
+    only: the id or the text of a query finds a task by its id, the reason by its outcome. A query
+    with another condition finds none.
 
     Args:
         limit: the most tasks to return, from 1 to 1000.
@@ -164,15 +178,14 @@ def search_finished(
         ConfigurationError, ValueError, ResponseError, UNAVAILABLE: as `search`.
     """
     unknown = (query.exception, query.error)
-    if query.tags or query.arguments or any(part is not None for part in unknown):
+    if query.headers or query.arguments or any(part is not None for part in unknown):
         return FinishedPage((), None, 0)
-    name, outcome = query.name, query.reason
+    name, outcome, task_id = query.name, query.reason, query.id
     if query.text is None:
-        return read_finished(
-            client, queue, limit=limit, name=name, outcome=outcome, seconds=seconds
-        )
+        by: dict[str, Any] = {"name": name, "outcome": outcome, "task_id": task_id}
+        return read_finished(client, queue, limit=limit, seconds=seconds, **by)
     task = show_finished(client, queue, query.text.lower()) if _is_id(query.text) else None
-    is_it = task is not None and task.matches(name, outcome)
+    is_it = task is not None and task.matches(name, outcome) and has_id(task.task_id, task_id)
     return FinishedPage([task] if task is not None and is_it else (), None, int(is_it))
 
 

@@ -1,10 +1,10 @@
-"""Chooses tasks by their name, their age, an argument, and how they died."""
+"""Chooses tasks by their id, name, age, headers, an argument, and how they died."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fluxqueue_core import parse_message
@@ -12,6 +12,10 @@ from fluxqueue_core.argument_path import find, is_same
 from fluxqueue_core.errors import ConfigurationError, MalformedMessage
 
 from .dead import DeadTask
+from .identifying import has_headers, has_id, read_id
+
+# Where the id is in a message, and in the entry of a dead task.
+_ID, _ENTRY_ID = slice(13, 49), slice(0, 36)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,12 @@ class Selection:
         argument: the path of an argument (`fluxqueue_core.argument_path.find`), such as `0` or
             `order.id`; positional arguments have no names here.
         value: what that argument is, as JSON has it.
+        id: the id of the task, or the text that was its `task_id`; `019aa0c2*` stands for all ids
+            that begin so.
+        headers: headers of the task, each with its value.
+
+    Raises:
+        ConfigurationError: no task can have the id.
     """
 
     task: str | None = None
@@ -40,12 +50,25 @@ class Selection:
     younger: float | None = None
     argument: str | None = None
     value: Any = None
+    id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            object.__setattr__(self, "id", read_id(self.id))
 
     @property
     def is_of_dead(self) -> bool:
         """Whether only a dead task can have what is wanted."""
         of_dead = (self.reason, self.exception, self.error, self.group)
         return any(wanted is not None for wanted in of_dead)
+
+    def parts(self) -> dict[str, Any]:
+        """Returns what is asked for, by name."""
+        parts = {name: value for name, value in asdict(self).items() if value is not None}
+        if not self.headers:
+            del parts["headers"]
+        return parts
 
     def record(self) -> str:
         """Returns the selection as JSON.
@@ -54,15 +77,22 @@ class Selection:
             ConfigurationError: the value of the argument is not JSON.
         """
         try:
-            return json.dumps({k: v for k, v in asdict(self).items() if v is not None})
+            return json.dumps(self.parts())
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"the value of the argument is not JSON: {error}") from None
 
     @classmethod
     def parse(cls, record: str | bytes) -> Selection:
-        """Reads the text of `record`, without parts that this release does not know."""
+        """Reads the text of `record`.
+
+        Raises:
+            ValueError: a release that knows more conditions has written it. Without these it would
+                choose more tasks.
+        """
         parts = json.loads(record)
-        return cls(**{field.name: parts.get(field.name) for field in fields(cls)})
+        if not isinstance(parts, dict) or parts.keys() - {field.name for field in fields(cls)}:
+            raise ValueError("this release does not know all conditions of the selection")
+        return cls(**parts)
 
     def wants(self, message: bytes | None, now: float, dead: DeadTask | None = None) -> bool:
         """Whether a task is chosen.
@@ -74,7 +104,9 @@ class Selection:
         """
         if not self._wants_death(dead):
             return False
-        needs: list[object] = [self.task, self.argument]
+        if self.id is not None and not has_id(_id(message, dead), self.id):
+            return False
+        needs: list[object] = [self.task, self.argument, self.headers or None]
         if dead is None:
             needs += [self.older, self.younger]
         parts = None
@@ -83,6 +115,8 @@ class Selection:
             if parts is None:
                 return False
         if self.task is not None and (parts is None or parts["name"] != self.task):
+            return False
+        if self.headers and (parts is None or not has_headers(parts, self.headers)):
             return False
         if self.older is not None or self.younger is not None:
             began = dead.died_at if dead is not None else _enqueued(parts)
@@ -110,6 +144,12 @@ class Selection:
         except (ValueError, RecursionError):
             return False
         return is_same(find(self.argument, args, kwargs), self.value)
+
+
+def _id(message: bytes | None, dead: DeadTask | None) -> str:
+    # A dead task may lack its message.
+    raw = (message or b"")[_ID] if dead is None else dead.entry[_ENTRY_ID]
+    return raw.decode(errors="replace")
 
 
 def _parts(message: bytes | None) -> Mapping[str, Any] | None:

@@ -72,21 +72,21 @@ def parse(text: str) -> Query:
     """Reads the words of a search."""
     words: dict[str, str] = {}
     arguments: dict[str, str] = {}
-    tags: dict[str, str] = {}
+    headers: dict[str, str] = {}
     rest: list[str] = []
     for found in _WORD.finditer(text):
         kind, value, name, wanted, other = (part and part.strip('"') for part in found.groups())
         if kind:
             words[kind] = value
         elif name and name.startswith("@"):
-            tags[name[1:]] = wanted
+            headers[name[1:]] = wanted
         elif name:
             arguments[name] = wanted
         else:
             rest.append(other)
     return Query(
         name=words.get("task"),
-        tags=tags,
+        headers=headers,
         reason=words.get("reason"),
         exception=words.get("exception"),
         error=words.get("error"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import dead_changes, dead_groups, dead_views
 from .answers import add_common, add_limit, add_queue, add_rate, parser_of, run
+from .conditions import add_header, add_id
 from .numbers import count
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def main(argv: list[str], prog: str = "fluxqueue dead") -> int:
         _add_verb(verbs.add_parser(verb, help=summary, description=f"{summary.capitalize()}."))
     arguments = parser.parse_args(argv)
     if verb_needs_choice(arguments):
-        parser.error(f"name tasks to {arguments.verb}, or give --all, --group, --reason or --task")
+        parser.error(
+            f"name tasks to {arguments.verb}, or give --all, --group, --reason, --task, --id or "
+            f"--header"
+        )
     _, act = _VERBS[arguments.verb]
 
     def with_servers(servers: Servers) -> int:
@@ -51,7 +55,13 @@ def verb_needs_choice(arguments: Any) -> bool:
         return False
     chooses = arguments.verb != "show" and (
         arguments.all
-        or any(chosen is not None for chosen in (arguments.group, arguments.reason, arguments.task))
+        or any(
+            chosen not in (None, [])
+            for chosen in (
+                *(arguments.group, arguments.reason, arguments.task),
+                *(arguments.id, arguments.header),
+            )
+        )
     )
     return not arguments.ids and not chooses
 
@@ -72,6 +82,8 @@ def _add_verb(parser: Any) -> None:
         parser.add_argument("--group", metavar="GROUP", help="only tasks of this group")
         parser.add_argument("--reason", metavar="WORD", help="only tasks with this reason")
         parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
+        add_id(parser)
+        add_header(parser)
         add_limit(parser, 20 if verb == "list" else None)
     if verb in ("replay", "delete"):
         parser.add_argument("--all", action="store_true", help="all dead tasks of the queue")

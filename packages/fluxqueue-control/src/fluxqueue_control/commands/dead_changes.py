@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .answers import DONE, SOME_NOT, print_json, say
-from .dead_views import chosen, named, not_there, task_id, wanted
+from .dead_views import chosen, is_narrowed, named, not_there, task_id, wanted
 from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _bar(servers: Servers, arguments: Any, verb: str) -> ProgressBar:
 
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()
     total = None
-    if is_shown and arguments.all and arguments.reason is None and arguments.task is None:
+    if is_shown and arguments.all and not is_narrowed(arguments):
         queue = arguments.queue
         total = read_lengths(servers.of_queue(queue), [queue])[queue].dead
     if total is not None and arguments.limit is not None:

@@ -65,7 +65,7 @@ def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTa
     from fluxqueue_control import dead
 
     wants, count, cursor = wanted(arguments), 0, None
-    is_all = arguments.reason is None and arguments.task is None
+    is_all = not is_narrowed(arguments)
     while arguments.limit is None or count < arguments.limit:
         page = dead.read_page(client(), arguments.queue, cursor, group=arguments.group)
         for task in page.tasks:
@@ -82,13 +82,20 @@ def chosen(client: Callable[[], RedisClient], arguments: Any) -> Iterator[DeadTa
 
 
 def wanted(arguments: Any) -> Callable[[DeadTask], bool]:
-    """Returns what chooses tasks by `--reason` and `--task`."""
+    """Returns what chooses tasks by `--reason`, `--task`, `--id` and `--header`."""
+    from fluxqueue_control.selection import Selection
 
-    def is_wanted(task: DeadTask) -> bool:
-        has_reason = arguments.reason is None or task.reason == arguments.reason
-        return has_reason and (arguments.task is None or name(task) == arguments.task)
+    selection = Selection(
+        arguments.task, arguments.reason, id=arguments.id, headers=dict(arguments.header)
+    )
+    # Their ages are not asked for.
+    return lambda task: selection.wants(task.message, 0.0, task)
 
-    return is_wanted
+
+def is_narrowed(arguments: Any) -> bool:
+    """Whether the options leave some tasks out, besides those of other groups."""
+    wanted = (arguments.reason, arguments.task, arguments.id)
+    return any(each is not None for each in wanted) or bool(arguments.header)
 
 
 def named(client: RedisClient, queue: str, given: str) -> Iterator[DeadTask]:

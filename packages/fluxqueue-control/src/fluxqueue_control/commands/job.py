@@ -20,6 +20,7 @@ from .answers import (
     run,
     say,
 )
+from .conditions import add_header, add_id
 from .numbers import count, seconds
 from .progress_bar import ProgressBar
 from .strike import value_of
@@ -75,7 +76,9 @@ def _add_start(parser: Any) -> None:
         "part", choices=("dead", "delayed", "waiting", "running"), help="the state of the tasks"
     )
     parser.add_argument("--all", action="store_true", help="all tasks in this state")
+    add_id(parser)
     parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
+    add_header(parser)
     parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")
     parser.add_argument("--exception", metavar="CLASS", help="only tasks that died of this class")
     parser.add_argument(
@@ -117,11 +120,13 @@ def _selection(arguments: Any) -> Selection:
         value = value_of(text)
     wanted = {
         name: getattr(arguments, name)
-        for name in ("task", "reason", "exception", "error", "group", "older", "younger")
+        for name in ("id", "task", "reason", "exception", "error", "group", "older", "younger")
     }
-    if argument is None and all(each is None for each in wanted.values()) and not arguments.all:
+    headers = dict(arguments.header)
+    selection = Selection(**wanted, headers=headers, argument=argument, value=value)
+    if selection == Selection() and not arguments.all:
         raise ConfigurationError("say which tasks, or give --all")
-    return Selection(**wanted, argument=argument, value=value)
+    return selection
 
 
 def _start(prog: str, servers: Servers, arguments: Any) -> int:
@@ -253,8 +258,4 @@ def _progress(job: Job) -> str:
 
 
 def _object(job: Job, queue: str) -> dict[str, Any]:
-    parts = asdict(job)
-    parts["selection"] = {
-        name: value for name, value in parts["selection"].items() if value is not None
-    }
-    return {"queue": queue, **parts}
+    return {"queue": queue, **asdict(job), "selection": job.selection.parts()}

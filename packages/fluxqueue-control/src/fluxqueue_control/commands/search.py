@@ -22,6 +22,7 @@ from .answers import (
     run,
     say,
 )
+from .conditions import add_header, add_id
 from .progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
     parser = _parser(prog)
     arguments = parser.parse_args(argv)
     if not _chooses(arguments):
-        parser.error("give a text, --task, --tag, --reason, --exception, --error or --arg")
+        parser.error("give a text, --id, --task, --header, --reason, --exception, --error or --arg")
     if arguments.cursor is not None and not len(arguments.queue) == len(arguments.state) == 1:
         parser.error("--cursor needs the --queue and the --state that it came with")
 
@@ -56,12 +57,13 @@ def main(argv: list[str], prog: str = "fluxqueue search") -> int:
         queues = queues_of(servers, arguments.queue)
         query = Query(
             name=arguments.task,
-            tags=dict(arguments.tag),
+            headers=dict(arguments.header),
             reason=arguments.reason,
             exception=arguments.exception,
             error=arguments.error,
             arguments=dict(arguments.arg),
             text=_id(arguments.text),
+            id=arguments.id,
         )
         try:
             return _search(prog, servers, queues, query, arguments)
@@ -96,10 +98,9 @@ def _parser(prog: str) -> Any:
         default=[],
         help="only tasks in this state (default: all)",
     )
+    add_id(parser)
     parser.add_argument("--task", metavar="NAME", help="the name of the task, such as mails.*")
-    parser.add_argument(
-        "--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="a header"
-    )
+    add_header(parser, "--tag")
     parser.add_argument(
         "--reason",
         metavar="WORD",
@@ -138,8 +139,8 @@ def _parser(prog: str) -> Any:
 
 def _chooses(arguments: Any) -> bool:
     about_dead = (arguments.reason, arguments.exception, arguments.error)
-    given = (arguments.text, arguments.task, *about_dead)
-    return any(each is not None for each in given) or bool(arguments.tag or arguments.arg)
+    given = (arguments.text, arguments.id, arguments.task, *about_dead)
+    return any(each is not None for each in given) or bool(arguments.header or arguments.arg)
 
 
 def _search(prog: str, servers: Servers, queues: Any, query: Query, arguments: Any) -> int:

@@ -16,6 +16,7 @@ from .answers import (
     print_json,
     run,
 )
+from .conditions import add_header, add_id
 
 if TYPE_CHECKING:
     from fluxqueue_control.redis_client import RedisClient
@@ -45,13 +46,17 @@ def main(argv: list[str], prog: str = "fluxqueue tasks") -> int:
         help="waiting for a worker, delayed, waiting for a limit, claimed by a worker, dead, or "
         "finished with a result that is kept (default: waiting)",
     )
+    add_id(parser)
     parser.add_argument(
         "--task", metavar="NAME", help="only tasks of this name, or, with `shop.*`, of these names"
     )
+    add_header(parser)
     add_limit(parser, 20)
     parser.add_argument("--cursor", help="continue after the page that printed this cursor")
     add_common(parser)
     arguments = parser.parse_args(argv)
+    if arguments.header and arguments.state == "finished":
+        parser.error("Redis has no headers of finished tasks; leave --header out")
 
     def act(servers: Servers) -> int:
         client = servers.of_queue(arguments.queue)
@@ -73,7 +78,7 @@ def _list(prog: str, client: RedisClient, arguments: Any) -> None:
     [hits] = search(
         client,
         queue,
-        Query(name=arguments.task),
+        Query(name=arguments.task, id=arguments.id, headers=dict(arguments.header)),
         states=[state],
         cursor=arguments.cursor,
         limit=arguments.limit,
@@ -93,7 +98,8 @@ def _list_finished(prog: str, client: RedisClient, arguments: Any) -> None:
     from .listed import finished_as_json, print_finished
 
     queue, limit = arguments.queue, min(arguments.limit, 1_000)
-    page = read_finished(client, queue, arguments.cursor, limit, name=arguments.task)
+    by = {"name": arguments.task, "task_id": arguments.id}
+    page = read_finished(client, queue, arguments.cursor, limit, **by)
     if arguments.json:
         for task in page.tasks:
             print_json(finished_as_json(queue, task))
