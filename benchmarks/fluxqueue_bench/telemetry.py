@@ -31,7 +31,7 @@ _EXPORTED = "exported"
 
 
 def alone(bench: Bench) -> Run:
-    """Microseconds of telemetry's own code around a call and around a job."""
+    """Microseconds of telemetry's own code around a call and around an attempt."""
     found: Run = json.loads(bench.python("-m", "fluxqueue_bench.telemetry_alone"))
     return {f"{part}, telemetry alone": value for part, value in found.items()}
 

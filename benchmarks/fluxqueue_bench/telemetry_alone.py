@@ -62,8 +62,8 @@ class UnaskingTask(Task[..., Any]):
             raise self._explain(error, args, kwargs) from None
 
 
-class NoJob:
-    """The attributes of a job that an attempt and telemetry read."""
+class NoAttempt:
+    """The attributes of an attempt that a worker and telemetry read."""
 
     task_id = "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"
     name, queue = "noop", "default"
@@ -79,19 +79,19 @@ class NoJob:
 
 
 class NoConsumer:
-    """Always hands out the same job."""
+    """Always hands out the same attempt."""
 
     async_fd = running = 0
 
-    def __init__(self, job: NoJob) -> None:
-        self._job = job
+    def __init__(self, attempt: NoAttempt) -> None:
+        self._attempt = attempt
         self.wants_thread = bool
         self.take_async = lambda: None
 
     def take(self) -> Any:
-        return self._job
+        return self._attempt
 
-    def succeed(self, job: Any) -> bool:
+    def succeed(self, attempt: Any) -> bool:
         return True
 
 
@@ -119,7 +119,7 @@ def main() -> None:
     unasking = UnaskingTask(noop, producer, route, terms)
     with sdk.request(mode):
         enqueue = microseconds(lambda: task(1, "a")) - microseconds(lambda: unasking(1, "a"))
-    plain: Any = NoConsumer(NoJob(HEADERS.get("sampled" if mode == "metrics" else mode)))
+    plain: Any = NoConsumer(NoAttempt(HEADERS.get("sampled" if mode == "metrics" else mode)))
     url = "redis://127.0.0.1:6379"
     found = worker_set_up(parse(["-t", "tasks", "-r", url], "worker"), Settings(url))
     events = TaskEvents(Logger(ERROR, lambda fields: b"", lambda line: None))
@@ -133,12 +133,12 @@ def main() -> None:
         take, succeed = plain.take, Outcomes(plain, events, middleware).succeed
 
         def once() -> None:
-            job = take()
+            attempt = take()
             if run is None:
-                func(*job.args)
+                func(*attempt.args)
             else:
-                run(job, storage)
-            succeed(job)
+                run(attempt, storage)
+            succeed(attempt)
 
         return once
 

@@ -185,9 +185,9 @@ def test_a_task_that_still_runs_at_the_end_is_released(
         worker.consumer.drain()
         running = worker.pool.running()
         worker.outcomes.releasing = True
-        worker.consumer.release_running([job for job, _ in running])
-        for job, started in running:
-            worker.outcomes.released(job, started)
+        worker.consumer.release_running([attempt for attempt, _ in running])
+        for attempt, started in running:
+            worker.outcomes.released(attempt, started)
         go_on.set()
     release = recorded.span("release default")
     check(recorded, release, redis_url, task="long")

@@ -1,5 +1,5 @@
-"""A consumer without Redis: it hands out jobs that a test puts in, and keeps their
-outcomes. It has the methods and the rules of `fluxqueue_core.Consumer`: a job is settled
+"""A consumer without Redis: it hands out attempts that a test puts in, and keeps their
+outcomes. It has the methods and the rules of `fluxqueue_core.Consumer`: an attempt is settled
 once, and its outcome is void if the lease was lost."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _numbers = itertools.count()
 
 
 @dataclass(eq=False)
-class FakeJob:
-    """The attributes of `fluxqueue_core.Job`."""
+class FakeAttempt:
+    """The attributes of `fluxqueue_core.Attempt`."""
 
     task: Any
     args: list[Any] = field(default_factory=list)
@@ -48,8 +48,8 @@ class FakeConsumer:
     """See the module's text.
 
     Attributes:
-        outcomes: per settled job (the job, what, its details), in order.
-        lost: jobs whose lease was lost.
+        outcomes: per settled attempt (the attempt, what, its details), in order.
+        lost: attempts whose lease was lost.
     """
 
     def __init__(self, concurrency: int = 4) -> None:
@@ -75,14 +75,14 @@ class FakeConsumer:
 
     # Called by a test.
 
-    def put(self, *jobs: Any) -> None:
+    def put(self, *attempts: Any) -> None:
         with self._changed:
-            for job in jobs:
-                if job.task.is_async:
-                    self._async.append(job)
+            for attempt in attempts:
+                if attempt.task.is_async:
+                    self._async.append(attempt)
                     os.write(self._async_write, b"x")
                 else:
-                    self._sync.append(job)
+                    self._sync.append(attempt)
             self._changed.notify_all()
 
     def emit(self, **event: Any) -> None:
@@ -95,8 +95,8 @@ class FakeConsumer:
     def wait_settled(self, count: int) -> None:
         self.wait_for(lambda: len(self.outcomes) >= count)
 
-    def outcome(self, job: Any) -> tuple[str, tuple[Any, ...]]:
-        (found,) = [(what, rest) for settled, what, rest in self.outcomes if settled is job]
+    def outcome(self, attempt: Any) -> tuple[str, tuple[Any, ...]]:
+        (found,) = [(what, rest) for settled, what, rest in self.outcomes if settled is attempt]
         return found
 
     # Called by the worker.
@@ -134,23 +134,25 @@ class FakeConsumer:
             os.read(self.event_fd, len(events))
         return events
 
-    def succeed(self, job: Any) -> bool:
-        return self._settle(job, "succeed")
+    def succeed(self, attempt: Any) -> bool:
+        return self._settle(attempt, "succeed")
 
-    def retry(self, job: Any, delay: float) -> bool:
-        return self._settle(job, "retry", delay)
+    def retry(self, attempt: Any, delay: float) -> bool:
+        return self._settle(attempt, "retry", delay)
 
-    def snooze(self, job: Any, delay: float) -> bool:
-        return self._settle(job, "snooze", delay)
+    def snooze(self, attempt: Any, delay: float) -> bool:
+        return self._settle(attempt, "snooze", delay)
 
-    def make_dead(self, job: Any, reason: str, error: str, traceback: str | None = None) -> bool:
-        return self._settle(job, "make_dead", reason, error, traceback)
+    def make_dead(
+        self, attempt: Any, reason: str, error: str, traceback: str | None = None
+    ) -> bool:
+        return self._settle(attempt, "make_dead", reason, error, traceback)
 
-    def cancel(self, job: Any) -> bool:
-        return self._settle(job, "cancel")
+    def cancel(self, attempt: Any) -> bool:
+        return self._settle(attempt, "cancel")
 
-    def release(self, job: Any) -> bool:
-        return self._settle(job, "release")
+    def release(self, attempt: Any) -> bool:
+        return self._settle(attempt, "release")
 
     def drain(self) -> None:
         with self._changed:
@@ -175,18 +177,18 @@ class FakeConsumer:
     def stop(self) -> None:
         self.drain()
 
-    def _begin(self, job: Any) -> Any:
-        self._running.add(job)
+    def _begin(self, attempt: Any) -> Any:
+        self._running.add(attempt)
         self._changed.notify_all()
-        return job
+        return attempt
 
-    def _settle(self, job: Any, what: str, *details: Any) -> bool:
+    def _settle(self, attempt: Any, what: str, *details: Any) -> bool:
         with self._changed:
-            if job in self._settled:
-                raise RuntimeError("the job is settled already")
-            self._settled.add(job)
-            job.settled = True
-            self._running.discard(job)
-            self.outcomes.append((job, what, details))
+            if attempt in self._settled:
+                raise RuntimeError("the attempt is settled already")
+            self._settled.add(attempt)
+            attempt.settled = True
+            self._running.discard(attempt)
+            self.outcomes.append((attempt, what, details))
             self._changed.notify_all()
-            return job not in self.lost
+            return attempt not in self.lost

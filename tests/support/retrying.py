@@ -7,7 +7,7 @@ from typing import Any
 from fluxqueue.options import Terms
 from fluxqueue_worker.retry_rules import Decision, RetryRules
 
-from .fake_consumer import FakeJob
+from .fake_consumer import FakeAttempt
 
 # In place of a delay.
 DEAD = None
@@ -16,8 +16,8 @@ DEAD = None
 def decide(error: BaseException, *, retries: int = 0, most: int = 3, **options: Any) -> Decision:
     options.setdefault("jitter", False)
     rules = RetryRules(Terms(most, **options))
-    job: Any = FakeJob(None, retries=retries, max_retries=most)
-    return rules.decide(job, error)
+    attempt: Any = FakeAttempt(None, retries=retries, max_retries=most)
+    return rules.decide(attempt, error)
 
 
 def group(*errors: BaseException, kind: type[Any] = BaseExceptionGroup) -> BaseException:

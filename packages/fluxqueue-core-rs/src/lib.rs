@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::consumer::{Consumer, Event, Job};
+    use crate::consumer::{Attempt, Consumer, Event};
     #[pymodule_export]
     use crate::enqueue::{Producer, Route};
     #[pymodule_export]

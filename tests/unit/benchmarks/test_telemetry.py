@@ -50,7 +50,7 @@ telemetry_alone.main()
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "exported"])
 def test_telemetry_alone_is_measured_with_each_kind_of_sdk(mode: str) -> None:
-    """Its stand-ins for producer and job have all that telemetry reads."""
+    """Its stand-ins for producer and attempt have all that telemetry reads."""
     environment = {**os.environ, "PYTHONPATH": str(FOLDER), "BENCH_TELEMETRY": mode}
     run = subprocess.run(
         [sys.executable, "-c", SHORT], env=environment, capture_output=True, text=True, timeout=60

@@ -16,14 +16,14 @@ from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.tracing import Tracing
 from opentelemetry.trace import StatusCode, get_current_span
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.telemetry import Recorded
 
 HEADER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
 
 class Traced:
-    """Runs and settles jobs as the loops do."""
+    """Runs and settles attempts as the loops do."""
 
     def __init__(self, consumer: FakeConsumer) -> None:
         url = "redis://127.0.0.1:1"
@@ -33,10 +33,10 @@ class Traced:
         events = TaskEvents(Logger(LEVELS["error"], lambda fields: b"", lambda line: None))
         self.outcomes = Outcomes(consumer, events, [tracing])
 
-    def run(self, job: Any) -> Any:
-        run = wrapped_run(job.task, [self.tracing])
+    def run(self, attempt: Any) -> Any:
+        run = wrapped_run(attempt.task, [self.tracing])
         assert run is not None
-        return run(job, {})
+        return run(attempt, {})
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def make_job(**options: Any) -> Any:
     def order() -> Any:
         return get_current_span().get_span_context()
 
-    return FakeJob(RegisteredTask(FluxQueue("redis://127.0.0.1:1").task(**options)(order)))
+    return FakeAttempt(RegisteredTask(FluxQueue("redis://127.0.0.1:1").task(**options)(order)))
 
 
 @pytest.fixture
-def job() -> Any:
+def attempt() -> Any:
     return make_job()
 
 
@@ -68,10 +68,10 @@ def test_a_task_runs_and_is_settled_in_the_context_of_its_span(
 ) -> None:
     first, second = make_job(), make_job()
     seen = []
-    for job in (first, second):
-        seen.append(traced.run(job))
+    for attempt in (first, second):
+        seen.append(traced.run(attempt))
         assert get_current_span().get_span_context() == seen[-1]
-        assert traced.outcomes.succeed(job)
+        assert traced.outcomes.succeed(attempt)
         # The line that the loop writes now belongs to this task.
         assert get_current_span().get_span_context() == seen[-1]
     assert seen == [span.context for span in recorded.spans("process default")]
@@ -79,11 +79,11 @@ def test_a_task_runs_and_is_settled_in_the_context_of_its_span(
 
 
 def test_a_void_outcome_is_an_error_of_settling(
-    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+    traced: Traced, consumer: FakeConsumer, attempt: Any, recorded: Recorded
 ) -> None:
-    consumer.lost.add(job)
-    traced.run(job)
-    assert traced.outcomes.succeed(job) is False
+    consumer.lost.add(attempt)
+    traced.run(attempt)
+    assert traced.outcomes.succeed(attempt) is False
     ack, process = recorded.span("ack default"), recorded.span("process default")
     assert (ack.status.status_code, process.status.status_code) == (
         StatusCode.ERROR,
@@ -94,12 +94,12 @@ def test_a_void_outcome_is_an_error_of_settling(
 
 
 def test_a_consumer_that_raises_is_recorded_and_not_hidden(
-    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+    traced: Traced, consumer: FakeConsumer, attempt: Any, recorded: Recorded
 ) -> None:
-    consumer.succeed(job)
-    traced.run(job)
+    consumer.succeed(attempt)
+    traced.run(attempt)
     with pytest.raises(RuntimeError, match="settled already"):
-        traced.outcomes.succeed(job)
+        traced.outcomes.succeed(attempt)
     assert (recorded.span("ack default").attributes or {})["error.type"] == "RuntimeError"
     (record,) = recorded.logs()
     assert record.log_record.event_name == "messaging.settle.exception"
@@ -107,18 +107,22 @@ def test_a_consumer_that_raises_is_recorded_and_not_hidden(
     assert len(recorded.spans("process default")) == 1
 
 
-def make_dead(outcomes: Outcomes, job: Any) -> None:
-    job.retries = job.max_retries
-    outcomes.failed(job, ValueError("bad"), 0.0)
+def make_dead(outcomes: Outcomes, attempt: Any) -> None:
+    attempt.retries = attempt.max_retries
+    outcomes.failed(attempt, ValueError("bad"), 0.0)
 
 
 @pytest.mark.parametrize(
     ("settle", "wanted", "operation"),
     [
-        (lambda outcomes, job: outcomes.succeed(job), "succeed", "ack"),
-        (lambda outcomes, job: outcomes.failed(job, ValueError("bad"), 0.0), "retry", "retry"),
+        (lambda outcomes, attempt: outcomes.succeed(attempt), "succeed", "ack"),
+        (
+            lambda outcomes, attempt: outcomes.failed(attempt, ValueError("bad"), 0.0),
+            "retry",
+            "retry",
+        ),
         (make_dead, "make_dead", "dead"),
-        (lambda outcomes, job: outcomes.release(job, 0.0), "release", "release"),
+        (lambda outcomes, attempt: outcomes.release(attempt, 0.0), "release", "release"),
     ],
 )
 @pytest.mark.parametrize("sampled", ["00", "01"])
@@ -128,17 +132,17 @@ def test_every_outcome_reaches_the_consumer(
     operation: str,
     sampled: str,
     consumer: FakeConsumer,
-    job: Any,
+    attempt: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recorded = Recorded(with_metrics=False, watch=False)
     recorded.install(monkeypatch)
     traced = Traced(consumer)
-    job.headers = {"traceparent": f"{HEADER}-{sampled}"}
-    job.deliveries = 1
-    traced.run(job)
-    settle(traced.outcomes, job)
-    assert consumer.outcome(job)[0] == wanted
+    attempt.headers = {"traceparent": f"{HEADER}-{sampled}"}
+    attempt.deliveries = 1
+    traced.run(attempt)
+    settle(traced.outcomes, attempt)
+    assert consumer.outcome(attempt)[0] == wanted
     names = [f"{operation} default", "process default"] if sampled == "01" else []
     assert [span.name for span in recorded.spans()] == names
     for span in recorded.spans("process default"):
@@ -162,9 +166,9 @@ def test_a_failure_that_is_not_retried_has_its_error_type_and_its_rule(
     traced: Traced,
     recorded: Recorded,
 ) -> None:
-    job = make_job(**options)
-    traced.run(job)
-    traced.outcomes.failed(job, error, 0.0)
+    attempt = make_job(**options)
+    traced.run(attempt)
+    traced.outcomes.failed(attempt, error, 0.0)
     dead, process = recorded.span("dead default"), recorded.span("process default")
     assert (dead.attributes or {})["messaging.fluxqueue.reason"] == reason
     assert (process.attributes or {})["error.type"] == kind
@@ -173,19 +177,19 @@ def test_a_failure_that_is_not_retried_has_its_error_type_and_its_rule(
 
 
 def test_a_job_that_the_consumer_has_released_is_recorded_and_not_settled_again(
-    traced: Traced, consumer: FakeConsumer, job: Any, recorded: Recorded
+    traced: Traced, consumer: FakeConsumer, attempt: Any, recorded: Recorded
 ) -> None:
-    traced.run(job)
-    traced.outcomes.released(job, 0.0)
+    traced.run(attempt)
+    traced.outcomes.released(attempt, 0.0)
     assert consumer.outcomes == []
     assert [span.name for span in recorded.spans()] == ["release default", "process default"]
 
 
 def test_a_header_that_is_not_valid_begins_a_trace(
-    traced: Traced, job: Any, recorded: Recorded
+    traced: Traced, attempt: Any, recorded: Recorded
 ) -> None:
-    job.headers = {"traceparent": "garbage"}
-    traced.run(job)
-    traced.outcomes.succeed(job)
+    attempt.headers = {"traceparent": "garbage"}
+    traced.run(attempt)
+    traced.outcomes.succeed(attempt)
     process = recorded.span("process default")
     assert process.parent is None and not process.links

@@ -13,7 +13,7 @@ from fluxqueue import Context
 from fluxqueue_worker import eventloop
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.outcomes import Outcomes
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.scripted_redis import ScriptedRedis, integer
 from support.tasks import async_work_on
 
@@ -58,8 +58,12 @@ def test_jobs_run_at_the_same_time_in_one_thread(
         await everybody.wait()
 
     task = record(meet)
-    jobs = [FakeJob(task, [1]), FakeJob(task, [2]), FakeJob(task, [3], {"factor": 10})]
-    consumer.put(*jobs)
+    attempts = [
+        FakeAttempt(task, [1]),
+        FakeAttempt(task, [2]),
+        FakeAttempt(task, [3], {"factor": 10}),
+    ]
+    consumer.put(*attempts)
     consumer.wait_settled(3)
     assert sorted(present) == [1, 2, 30]
     assert len(threads) == 1
@@ -76,14 +80,14 @@ def test_whatever_a_task_raises_is_its_own_failure(
         await asyncio.sleep(0)
         raise error
 
-    job = FakeJob(record(fail), max_retries=0)
-    consumer.put(job)
+    attempt = FakeAttempt(record(fail), max_retries=0)
+    consumer.put(attempt)
     consumer.wait_settled(1)
-    what, (reason, text, traceback) = consumer.outcome(job)
+    what, (reason, text, traceback) = consumer.outcome(attempt)
     assert (what, reason) == ("make_dead", "failed")
     assert text.startswith(type(error).__name__)
     assert "in fail" in traceback
-    after = FakeJob(record(nothing))
+    after = FakeAttempt(record(nothing))
     consumer.put(after)
     consumer.wait_settled(2)
     assert consumer.outcome(after)[0] == "succeed"
@@ -100,11 +104,11 @@ def test_a_coroutine_that_nothing_awaits_is_a_failure(
         await nothing()
         return 1
 
-    job = FakeJob(record(forgets), max_retries=0)
-    after = FakeJob(record(finishes))
-    consumer.put(job, after)
+    attempt = FakeAttempt(record(forgets), max_retries=0)
+    after = FakeAttempt(record(finishes))
+    consumer.put(attempt, after)
     consumer.wait_settled(2)
-    what, (reason, text, _) = consumer.outcome(job)
+    what, (reason, text, _) = consumer.outcome(attempt)
     assert (what, reason) == ("make_dead", "failed")
     assert text.startswith("TypeError: the task returned the coroutine nothing(), which nothing")
     assert consumer.outcome(after)[0] == "succeed"
@@ -116,9 +120,9 @@ def test_stopping_the_loop_does_not_stop_the_worker(
     async def stop() -> None:
         asyncio.get_running_loop().stop()
 
-    consumer.put(FakeJob(record(stop)))
+    consumer.put(FakeAttempt(record(stop)))
     consumer.wait_settled(1)
-    consumer.put(FakeJob(record(nothing)))
+    consumer.put(FakeAttempt(record(nothing)))
     consumer.wait_settled(2)
     assert [what for _, what, _ in consumer.outcomes] == ["succeed", "succeed"]
 
@@ -130,12 +134,12 @@ def test_a_cancelled_task_has_failed_even_before_it_began(
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
-    jobs = [FakeJob(record(cancel_others)), FakeJob(record(nothing))]
-    consumer.put(*jobs)
+    attempts = [FakeAttempt(record(cancel_others)), FakeAttempt(record(nothing))]
+    consumer.put(*attempts)
     consumer.wait_settled(2)
     # Where both were taken in one turn the second was cancelled before it began.
-    assert consumer.outcome(jobs[0])[0] == "succeed"
-    assert consumer.outcome(jobs[1])[0] in ("retry", "succeed")
+    assert consumer.outcome(attempts[0])[0] == "succeed"
+    assert consumer.outcome(attempts[1])[0] in ("retry", "succeed")
 
     async def cancel_self() -> None:
         task = asyncio.current_task()
@@ -143,10 +147,10 @@ def test_a_cancelled_task_has_failed_even_before_it_began(
         task.cancel()
         await asyncio.sleep(0)
 
-    job = FakeJob(record(cancel_self), max_retries=0)
-    consumer.put(job)
+    attempt = FakeAttempt(record(cancel_self), max_retries=0)
+    consumer.put(attempt)
     consumer.wait_settled(3)
-    what, (reason, text, _) = consumer.outcome(job)
+    what, (reason, text, _) = consumer.outcome(attempt)
     assert (what, reason, text) == (
         "make_dead",
         "failed",
@@ -174,8 +178,8 @@ def test_tasks_that_block_the_loop_leave_others_their_turn(
     async def hold() -> None:
         gate.wait(10)
 
-    consumer.put(FakeJob(record(hold)))
-    consumer.put(FakeJob(record(wait)), *(FakeJob(record(block)) for _ in range(5)))
+    consumer.put(FakeAttempt(record(hold)))
+    consumer.put(FakeAttempt(record(wait)), *(FakeAttempt(record(block)) for _ in range(5)))
     gate.set()
     consumer.wait_settled(7)
     assert order.index("waited") <= 2
@@ -184,10 +188,10 @@ def test_tasks_that_block_the_loop_leave_others_their_turn(
 def test_arguments_that_do_not_fit_are_dead_at_once(
     consumer: FakeConsumer, loop: eventloop.EventLoop, record: Record
 ) -> None:
-    job = FakeJob(record(nothing), [1])
-    consumer.put(job)
+    attempt = FakeAttempt(record(nothing), [1])
+    consumer.put(attempt)
     consumer.wait_settled(1)
-    what, (reason, _, _) = consumer.outcome(job)
+    what, (reason, _, _) = consumer.outcome(attempt)
     assert (what, reason) == ("make_dead", "arguments")
 
 
@@ -200,7 +204,7 @@ def test_a_context_brings_the_storage_of_the_loop(
         storages.append(ctx.thread_storage)
 
     task = record(use, context=True)
-    consumer.put(FakeJob(task, [1]), FakeJob(task, [2]))
+    consumer.put(FakeAttempt(task, [1]), FakeAttempt(task, [2]))
     consumer.wait_settled(2)
     assert storages[0] is storages[1]
 
@@ -225,11 +229,11 @@ def test_a_task_cancelled_at_the_end_is_released_without_a_failure(
         except asyncio.CancelledError:
             raise ValueError("cleaning up failed") from None
 
-    jobs = [FakeJob(record(wait_for_ever)), FakeJob(record(turn_cancel_into_error))]
-    consumer.put(*jobs)
+    attempts = [FakeAttempt(record(wait_for_ever)), FakeAttempt(record(turn_cancel_into_error))]
+    consumer.put(*attempts)
     begun.wait(10)
-    running: set[Any] = {job for job, _ in loop.running()}
-    assert running == set(jobs)
+    running: set[Any] = {attempt for attempt, _ in loop.running()}
+    assert running == set(attempts)
     loop.cancel_all()
     consumer.wait_settled(2)
     assert {what for _, what, _ in consumer.outcomes} == {"release"}
@@ -242,7 +246,7 @@ def test_a_task_cancelled_at_the_end_is_released_without_a_failure(
 def test_an_error_of_the_worker_itself_is_reported_once(
     consumer: FakeConsumer, events: TaskEvents, record: Record, methods: list[str]
 ) -> None:
-    failure = RuntimeError("the job is settled already")
+    failure = RuntimeError("the attempt is settled already")
     reported = threading.Event()
     crashes: list[BaseException] = []
 
@@ -257,7 +261,7 @@ def test_an_error_of_the_worker_itself_is_reported_once(
         setattr(consumer, method, fail)
     loop = eventloop.EventLoop(consumer, Outcomes(consumer, events), events, crashed)
     loop.start()
-    consumer.put(FakeJob(record(nothing)))
+    consumer.put(FakeAttempt(record(nothing)))
     assert reported.wait(10)
     assert loop.stop(10)
     assert crashes == [failure]
@@ -272,11 +276,11 @@ def test_stacks_show_where_a_coroutine_waits(
         await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
         await asyncio.Event().wait()
 
-    job = FakeJob(record(wait_in_here))
-    consumer.put(job)
+    attempt = FakeAttempt(record(wait_in_here))
+    consumer.put(attempt)
     begun.wait(10)
     ((found, text),) = loop.stacks()
-    assert found.task_id == job.task_id
+    assert found.task_id == attempt.task_id
     assert "wait_in_here" in text
     loop.cancel_all()
     consumer.wait_settled(1)
@@ -293,6 +297,6 @@ def test_the_end_of_the_loop_sends_the_calls_of_tasks_that_it_cancels(
 
     with ScriptedRedis(integer) as server:
         work = async_work_on(server.url)
-        consumer.put(FakeJob(record(call_and_stop)))
+        consumer.put(FakeAttempt(record(call_and_stop)))
         assert loop.stop(10)
         assert len(server.pushed) == 1

@@ -17,7 +17,7 @@ from fluxqueue_worker.middleware import Run, Runnable, Settle
 from fluxqueue_worker.outcome import Dead, Outcome, Released, Retried, Succeeded
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.threads import ThreadPool
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 
 Record = Callable[..., Any]
 
@@ -31,15 +31,15 @@ class Watching:
 
     def around_run(self, task: Runnable, run: Run) -> Run:
         @own_frame
-        def watched(job: Any, thread_storage: dict[str, Any]) -> Any:
-            self._seen.append((f"{self._name} runs", job))
-            return run(job, thread_storage)
+        def watched(attempt: Any, thread_storage: dict[str, Any]) -> Any:
+            self._seen.append((f"{self._name} runs", attempt))
+            return run(attempt, thread_storage)
 
         return watched
 
     def around_settle(self, settle: Settle) -> Settle:
-        def watched(job: Any, outcome: Outcome) -> bool:
-            counts = settle(job, outcome)
+        def watched(attempt: Any, outcome: Outcome) -> bool:
+            counts = settle(attempt, outcome)
             self._seen.append((f"{self._name} settled", type(outcome)))
             return counts
 
@@ -106,14 +106,14 @@ def test_the_first_middleware_is_outermost(
 ) -> None:
     task = record(func, context=func is store)
     task.prepare(None, middleware)
-    job = FakeJob(task, [1], None if func is store else {"other": 2})
-    consumer.put(job)
+    attempt = FakeAttempt(task, [1], None if func is store else {"other": 2})
+    consumer.put(attempt)
     consumer.wait_settled(1)
-    assert consumer.outcome(job) == ("succeed", ())
+    assert consumer.outcome(attempt) == ("succeed", ())
     consumer.wait_for(lambda: len(seen) == 4)
     assert seen == [
-        ("outer runs", job),
-        ("inner runs", job),
+        ("outer runs", attempt),
+        ("inner runs", attempt),
         ("inner settled", Succeeded),
         ("outer settled", Succeeded),
     ]
@@ -145,8 +145,8 @@ def test_a_middleware_sees_failures_and_is_not_in_their_tracebacks(
 ) -> None:
     task = record(func)
     task.prepare(None, middleware)
-    job = FakeJob(task, retries=retries)
-    consumer.put(job)
+    attempt = FakeAttempt(task, retries=retries)
+    consumer.put(attempt)
     consumer.wait_for(lambda: bool(lines.named(event)))
     assert seen[2:] == [("inner settled", kind), ("outer settled", kind)]
     (line,) = lines.named(event)
@@ -160,7 +160,7 @@ def test_a_middleware_sees_what_is_given_back(
     seen: list[tuple[str, object]],
     record: Record,
 ) -> None:
-    one, other = FakeJob(record(add)), FakeJob(record(add))
+    one, other = FakeAttempt(record(add)), FakeAttempt(record(add))
     wrapped.release(one, 0.0)  # type: ignore[arg-type]
     wrapped.released(other, 0.0)  # type: ignore[arg-type]
     assert consumer.outcomes == [(one, "release", ())]
@@ -181,9 +181,9 @@ def test_a_message_with_a_timeout_runs_behind_the_middleware(
     task = record(lambda: "result", name="nothing")
     task.prepare(Watch(), middleware)
     limited = task.with_timeout(1.5)
-    job = FakeJob(limited)
-    assert limited.run(job, {}) == "result"
-    assert seen == [("outer runs", job), ("inner runs", job), ("guarded", 1.5)]
+    attempt = FakeAttempt(limited)
+    assert limited.run(attempt, {}) == "result"
+    assert seen == [("outer runs", attempt), ("inner runs", attempt), ("guarded", 1.5)]
 
 
 @pytest.mark.parametrize(("wins", "guarded"), [(False, [60.0]), (True, [60.0, 1.5])])

@@ -13,7 +13,7 @@ from fluxqueue_worker.error_text import ERROR_BYTES, describe, own_frame
 from fluxqueue_worker.outcome import Dead, Outcome, Released, Retried, Succeeded
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.traceback_text import TRACEBACK_BYTES, format_traceback
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 
 Record = Callable[..., Any]
 
@@ -93,8 +93,8 @@ def test_a_bottomless_recursion_has_a_traceback() -> None:
     assert text.rstrip().endswith("RecursionError: maximum recursion depth exceeded")
 
 
-def fail_once(outcomes: Outcomes, job: FakeJob, error: BaseException) -> None:
-    outcomes.failed(job, raised(error), 0.0)  # type: ignore[arg-type]
+def fail_once(outcomes: Outcomes, attempt: FakeAttempt, error: BaseException) -> None:
+    outcomes.failed(attempt, raised(error), 0.0)  # type: ignore[arg-type]
 
 
 def works(number: int) -> None: ...
@@ -118,9 +118,9 @@ def test_a_task_has_max_retries_plus_one_attempts(
     max_retries: int,
     expected: str,
 ) -> None:
-    job = FakeJob(record(works), [1], retries=retries, max_retries=max_retries)
-    fail_once(outcomes, job, ValueError("bad"))
-    what, details = consumer.outcome(job)
+    attempt = FakeAttempt(record(works), [1], retries=retries, max_retries=max_retries)
+    fail_once(outcomes, attempt, ValueError("bad"))
+    what, details = consumer.outcome(attempt)
     assert what == expected
     if expected == "make_dead":
         reason, error, trace = details
@@ -131,7 +131,7 @@ def test_a_task_has_max_retries_plus_one_attempts(
 def test_arguments_that_do_not_fit_are_dead_at_once(
     consumer: FakeConsumer, outcomes: Outcomes, record: Record, lines: Any
 ) -> None:
-    misfit = FakeJob(record(works), [1, 2])
+    misfit = FakeAttempt(record(works), [1, 2])
     fail_once(outcomes, misfit, TypeError("works() takes 1 positional argument"))
     what, (reason, _, _) = consumer.outcome(misfit)
     assert (what, reason) == ("make_dead", "arguments")
@@ -141,16 +141,16 @@ def test_arguments_that_do_not_fit_are_dead_at_once(
 def test_a_type_error_of_the_task_itself_is_retried(
     consumer: FakeConsumer, outcomes: Outcomes, record: Record
 ) -> None:
-    job = FakeJob(record(works), [1])
-    fail_once(outcomes, job, TypeError("can't add int and str"))
-    assert consumer.outcome(job)[0] == "retry"
+    attempt = FakeAttempt(record(works), [1])
+    fail_once(outcomes, attempt, TypeError("can't add int and str"))
+    assert consumer.outcome(attempt)[0] == "retry"
 
 
 def test_void_outcomes_are_logged_as_a_lost_lease_only(
     consumer: FakeConsumer, outcomes: Outcomes, record: Record, lines: Any
 ) -> None:
-    retried = FakeJob(record(works), [1])
-    dead = FakeJob(record(works), [1], max_retries=0)
+    retried = FakeAttempt(record(works), [1])
+    dead = FakeAttempt(record(works), [1], max_retries=0)
     consumer.lost = {retried, dead}
     fail_once(outcomes, retried, ValueError())
     fail_once(outcomes, dead, ValueError())
@@ -165,11 +165,11 @@ def test_a_failure_leaves_no_cycle_that_keeps_arguments_alive(
 
     def hold() -> weakref.ref[Big]:
         big = Big()
-        job = FakeJob(record(works), [1])
+        attempt = FakeAttempt(record(works), [1])
         try:
             raise ValueError(big)
         except ValueError as error:
-            outcomes.failed(job, error, 0.0)  # type: ignore[arg-type]
+            outcomes.failed(attempt, error, 0.0)  # type: ignore[arg-type]
         return weakref.ref(big)
 
     gc.collect()
@@ -201,7 +201,7 @@ def test_only_a_failure_has_its_traceback_formatted(
         return "text"
 
     monkeypatch.setattr("fluxqueue_worker.traceback_text.format_traceback", format_it)
-    snoozed, cancelled, failed = (FakeJob(record(works)) for _ in range(3))
+    snoozed, cancelled, failed = (FakeAttempt(record(works)) for _ in range(3))
     outcomes.cancelling.add(cancelled)  # type: ignore[arg-type]
     error = ValueError("bad")
     fail_once(outcomes, snoozed, Snooze(delay=5))

@@ -14,7 +14,7 @@ from fluxqueue import ConfigurationError, Reject, Retry
 from fluxqueue_worker import retry_rules
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.retry_rules import Decision
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.retrying import DEAD, decide, group
 
 
@@ -120,21 +120,21 @@ def test_the_outcome_has_the_decision_and_the_log_has_the_fault(
     def work() -> None: ...
 
     function = raising(ConfigurationError("mine"))
-    job: Any = FakeJob(record(work, retry=function))
-    outcomes.failed(job, ValueError("of the task"), 0.0)
-    what, (delay,) = consumer.outcome(job)
+    attempt: Any = FakeAttempt(record(work, retry=function))
+    outcomes.failed(attempt, ValueError("of the task"), 0.0)
+    what, (delay,) = consumer.outcome(attempt)
     assert what == "retry" and 0.5 <= delay <= 1
     (line,) = lines.named("task.retry_fault")
     assert line["error"] == "fluxqueue_core.errors.ConfigurationError: mine"
-    assert line["task_id"] == job.task_id and "in retry" in line["exception"]
+    assert line["task_id"] == attempt.task_id and "in retry" in line["exception"]
 
     asked = []
-    stuck: Any = FakeJob(record(work, retry=lambda attempt, error: asked.append(error)))
+    stuck: Any = FakeAttempt(record(work, retry=lambda attempt, error: asked.append(error)))
     outcomes.gave_up(stuck, ValueError("stuck"), 0.0)
     assert consumer.outcome(stuck)[0] == "retry"
     assert asked == []
 
-    rejected: Any = FakeJob(record(work))
+    rejected: Any = FakeAttempt(record(work))
     outcomes.failed(rejected, Reject("no such customer"), 0.0)
     what, (reason, error, _) = consumer.outcome(rejected)
     assert (what, reason, error) == ("make_dead", "rejected", "fluxqueue.Reject: no such customer")
@@ -156,11 +156,11 @@ def test_a_fault_leaves_no_cycle_that_keeps_arguments_alive(
 
     def hold() -> weakref.ref[Big]:
         big = Big()
-        job: Any = FakeJob(record(work, retry=retry))
+        attempt: Any = FakeAttempt(record(work, retry=retry))
         try:
             raise error from ValueError(big)
         except Exception as raised:  # noqa: BLE001
-            outcomes.failed(job, raised, 0.0)
+            outcomes.failed(attempt, raised, 0.0)
         return weakref.ref(big)
 
     gc.collect()

@@ -18,7 +18,7 @@ from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.retry_rules import Decision, chance, retry_delay
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.odd_exceptions import Everything, OfOddClass
 from support.retrying import DEAD, decide, group
 
@@ -233,9 +233,9 @@ def test_the_error_of_a_dead_task_names_the_member_that_decided(
 ) -> None:
     def work() -> None: ...
 
-    job: Any = FakeJob(record(work, **options))
-    outcomes.failed(job, error, 0.0)
-    what, (_, line, _) = consumer.outcome(job)
+    attempt: Any = FakeAttempt(record(work, **options))
+    outcomes.failed(attempt, error, 0.0)
+    what, (_, line, _) = consumer.outcome(attempt)
     assert what == "make_dead"
     assert line.startswith(text) and len(line.encode()) <= ERROR_BYTES
 
@@ -261,9 +261,9 @@ def test_a_failure_of_the_worker_itself_is_retried_whatever_the_options_say(
 ) -> None:
     def work() -> None: ...
 
-    job: Any = FakeJob(record(work, retry_on=ConnectionError))
-    outcomes.recover(job, RuntimeError("of the worker"), 0.0)
-    assert consumer.outcome(job)[0] == "retry"
+    attempt: Any = FakeAttempt(record(work, retry_on=ConnectionError))
+    outcomes.recover(attempt, RuntimeError("of the worker"), 0.0)
+    assert consumer.outcome(attempt)[0] == "retry"
 
 
 def test_a_snooze_is_judged_by_its_own_count() -> None:

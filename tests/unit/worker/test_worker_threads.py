@@ -16,7 +16,7 @@ from fluxqueue import Context
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.threads import ThreadPool
-from support.fake_consumer import FakeConsumer, FakeJob
+from support.fake_consumer import FakeAttempt, FakeConsumer
 
 Record = Callable[..., Any]
 
@@ -51,16 +51,16 @@ def test_a_job_runs_with_its_arguments_and_succeeds(
         calls.append((first, second))
 
     task = record(add)
-    jobs = [FakeJob(task, [1], {"second": 2}), FakeJob(task, [3], retries=2)]
-    consumer.put(*jobs)
+    attempts = [FakeAttempt(task, [1], {"second": 2}), FakeAttempt(task, [3], retries=2)]
+    consumer.put(*attempts)
     consumer.wait_settled(2)
     assert sorted(calls) == [(1, 2), (3, 0)]
     assert {what for _, what, _ in consumer.outcomes} == {"succeed"}
     consumer.drain()
     assert pool.join(10)
     done = {line["task_id"]: line for line in lines.named("task.done")}
-    assert done[jobs[1].task_id]["attempt"] == 3
-    assert done[jobs[0].task_id]["duration_ms"] >= 0
+    assert done[attempts[1].task_id]["attempt"] == 3
+    assert done[attempts[0].task_id]["duration_ms"] >= 0
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()])
@@ -70,11 +70,11 @@ def test_whatever_a_task_raises_is_its_own_failure(
     def fail() -> None:
         raise error
 
-    after = FakeJob(record(lambda: None, name="fine"))
-    job = FakeJob(record(fail))
-    consumer.put(job, after)
+    after = FakeAttempt(record(lambda: None, name="fine"))
+    attempt = FakeAttempt(record(fail))
+    consumer.put(attempt, after)
     consumer.wait_settled(2)
-    assert consumer.outcome(job)[0] == "retry"
+    assert consumer.outcome(attempt)[0] == "retry"
     assert consumer.outcome(after)[0] == "succeed"
 
 
@@ -94,11 +94,11 @@ def test_a_coroutine_that_nothing_runs_is_a_failure(
     def finishes(number: int) -> int:
         return number
 
-    job = FakeJob(record(decorated), [1], max_retries=0)
-    after = FakeJob(record(finishes), [2])
-    consumer.put(job, after)
+    attempt = FakeAttempt(record(decorated), [1], max_retries=0)
+    after = FakeAttempt(record(finishes), [2])
+    consumer.put(attempt, after)
     consumer.wait_settled(2)
-    what, (reason, text, traceback) = consumer.outcome(job)
+    what, (reason, text, traceback) = consumer.outcome(attempt)
     assert (what, reason, ran) == ("make_dead", "failed", [])
     assert text.startswith("TypeError: the task returned the coroutine ")
     assert "work(), which nothing runs; make the task, and what decorates it, an" in text
@@ -112,10 +112,10 @@ def test_the_traceback_shows_the_task_and_not_the_worker(
     def fail() -> None:
         raise ValueError("x")
 
-    job = FakeJob(record(fail), max_retries=0)
-    consumer.put(job)
+    attempt = FakeAttempt(record(fail), max_retries=0)
+    consumer.put(attempt)
     consumer.wait_settled(1)
-    _, (_, _, traceback) = consumer.outcome(job)
+    _, (_, _, traceback) = consumer.outcome(attempt)
     assert "in fail" in traceback
     assert "fluxqueue_worker" not in traceback
 
@@ -129,8 +129,12 @@ def test_arguments_that_do_not_fit_do_not_call_the_function(
         calls.append(number)
 
     task = record(one)
-    jobs = [FakeJob(task, []), FakeJob(task, [1, 2]), FakeJob(task, [], {"other": 1})]
-    consumer.put(*jobs)
+    attempts = [
+        FakeAttempt(task, []),
+        FakeAttempt(task, [1, 2]),
+        FakeAttempt(task, [], {"other": 1}),
+    ]
+    consumer.put(*attempts)
     consumer.wait_settled(3)
     assert calls == []
     assert [details[0] for _, _, details in consumer.outcomes] == ["arguments"] * 3
@@ -148,8 +152,8 @@ def test_threads_start_as_there_is_work_up_to_the_concurrency(
 
     task = record(meet)
     assert len(pool.running()) == 0
-    jobs = [FakeJob(task) for _ in range(4)]
-    consumer.put(*jobs)
+    attempts = [FakeAttempt(task) for _ in range(4)]
+    consumer.put(*attempts)
     consumer.wait_for(lambda: consumer.running == 4)
     gate.wait(10)
     consumer.wait_settled(4)
@@ -168,10 +172,10 @@ def test_idle_threads_keep_neither_arguments_nor_results_alive(
 
     big = Big()
     kept = weakref.ref(big)
-    job = FakeJob(record(use), [big])
-    consumer.put(job)
+    attempt = FakeAttempt(record(use), [big])
+    consumer.put(attempt)
     consumer.wait_settled(1)
-    del big, job
+    del big, attempt
     consumer.outcomes.clear()
     consumer._settled.clear()
     # The thread is still there, and lets go a moment after it has settled.
@@ -187,7 +191,7 @@ def test_a_lost_lease_is_logged_and_the_thread_goes_on(
     consumer: FakeConsumer, pool: ThreadPool, record: Record, lines: Any
 ) -> None:
     task = record(lambda: None, name="nothing")
-    lost, kept = FakeJob(task), FakeJob(task)
+    lost, kept = FakeAttempt(task), FakeAttempt(task)
     consumer.lost.add(lost)
     consumer.put(lost)
     consumer.wait_settled(1)
@@ -210,7 +214,7 @@ def test_a_context_brings_metadata_and_a_storage_that_lasts(
 
     task = record(use, context=True)
     for number in range(2):
-        consumer.put(FakeJob(task, [number], retries=1))
+        consumer.put(FakeAttempt(task, [number], retries=1))
         consumer.wait_settled(number + 1)
     metadata = seen[0].metadata
     assert type(seen[0]) is Mine
@@ -227,7 +231,7 @@ def test_above_info_nothing_is_done_for_a_success(
     crashes: list[BaseException] = []
     pool = ThreadPool(consumer, Outcomes(consumer, quiet), quiet, crashes.append)
     pool.start_thread()
-    consumer.put(FakeJob(record(lambda: None, name="nothing")))
+    consumer.put(FakeAttempt(record(lambda: None, name="nothing")))
     consumer.wait_settled(1)
     consumer.drain()
     assert pool.join(10)
@@ -239,14 +243,14 @@ def test_an_error_of_the_worker_itself_is_reported(
     consumer: FakeConsumer, events: TaskEvents, record: Record
 ) -> None:
     crashes: list[BaseException] = []
-    failure = RuntimeError("the job is settled already")
+    failure = RuntimeError("the attempt is settled already")
 
-    def fail(job: Any, *details: Any) -> bool:
+    def fail(attempt: Any, *details: Any) -> bool:
         raise failure
 
     consumer.succeed = consumer.retry = fail  # type: ignore[method-assign,assignment]
     pool = ThreadPool(consumer, Outcomes(consumer, events), events, crashes.append)
     pool.start_thread()
-    consumer.put(FakeJob(record(lambda: None, name="nothing")))
+    consumer.put(FakeAttempt(record(lambda: None, name="nothing")))
     assert pool.join(10)
     assert crashes == [failure]

@@ -9,10 +9,10 @@ from ._core import __version__
 # ruff: noqa: F405  # the names are in `_core`
 __all__ = [
     "DEFAULT_REDIS_URL",
+    "Attempt",
     "Consumer",
     "Deadlines",
     "Event",
-    "Job",
     "Mailbox",
     "Producer",
     "ResultListener",

@@ -4,6 +4,7 @@
 //! a mutex, with the threads that run tasks. docs/protocol.md has the rules; comments name the
 //! rule that the code below them keeps.
 
+mod attempt;
 mod batching;
 mod caps;
 #[cfg(test)]
@@ -20,7 +21,6 @@ mod driver;
 mod event;
 mod fairness;
 mod identity;
-mod job;
 #[cfg(test)]
 mod lacking_server_tests;
 mod link;
@@ -72,7 +72,7 @@ mod unbegun_tests;
 mod wake;
 mod work;
 
+pub use attempt::Attempt;
 pub use event::Event;
-pub use job::Job;
 pub use python::Consumer;
 pub use wake::Wake;

@@ -9,11 +9,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::attempt::Attempt;
 use super::claimed;
 use super::clock;
 use super::driver::Driver;
 use super::event::Event;
-use super::job::Job;
 use super::options::Options;
 use super::outcome::Outcome;
 use super::python_values::{WHO_MAX, arguments, caps_of, loads, register, seconds, short_name};
@@ -50,9 +50,9 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Decodes the arguments of a job. Returns None if that fails or if the task is struck (the job is
+    /// Decodes the arguments of an attempt. Returns None if that fails or if the task is struck (the attempt is
     /// then dead), or if its task has expired while the thread waited for the GIL.
-    fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Job>> {
+    fn decode(&self, py: Python<'_>, work: Work) -> PyResult<Option<Attempt>> {
         if self.shared.ends_expired(&work, clock::now()) {
             return Ok(None);
         }
@@ -65,14 +65,14 @@ impl Consumer {
                 let queue = self.queues[work.queue].clone_ref(py).into_any();
                 let task = self.tasks[work.task].clone_ref(py);
                 let message::BodyTerms { timeout, timeout_wins, .. } = work.message.terms;
-                let mut job = Job::new(work, self.shared.clone(), task, queue, args, kwargs);
-                if job.work.message.keeps_result() {
-                    job.task = job.task.call_method0(py, intern!(py, "keeping"))?;
+                let mut made = Attempt::new(work, self.shared.clone(), task, queue, args, kwargs);
+                if made.work.message.keeps_result() {
+                    made.task = made.task.call_method0(py, intern!(py, "keeping"))?;
                 }
                 if let Some(timeout) = timeout {
-                    job.task = job.task.call_method1(py, intern!(py, "with_timeout"), (timeout, timeout_wins))?;
+                    made.task = made.task.call_method1(py, intern!(py, "with_timeout"), (timeout, timeout_wins))?;
                 }
-                Ok(Some(job))
+                Ok(Some(made))
             }
             Err(error) => {
                 self.settle_parked(py, &work, "malformed", &format!("its arguments can't be decoded: {error}"))?;
@@ -81,7 +81,7 @@ impl Consumer {
         }
     }
 
-    /// Ends a job that can't run, or may not.
+    /// Ends an attempt that can't run, or may not.
     fn settle_parked(&self, py: Python<'_>, work: &Work, reason: &str, error: &str) -> PyResult<()> {
         let (task_id, name) = (work.message.task_id().to_owned(), work.message.name.clone());
         let ending = self.ending(work);
@@ -118,9 +118,9 @@ impl Consumer {
         Ok(Death { queue, reason, error, traceback, has_begun, most: self.most }.call(&work.message))
     }
 
-    fn finish(&self, job: &Job, outcome: Outcome) -> Result<bool> {
-        job.settle()?;
-        Ok(self.shared.finish(&job.work, outcome, clock::now()))
+    fn finish(&self, attempt: &Attempt, outcome: Outcome) -> Result<bool> {
+        attempt.settle()?;
+        Ok(self.shared.finish(&attempt.work, outcome, clock::now()))
     }
 }
 
@@ -222,7 +222,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn take(&self, py: Python<'_>) -> PyResult<Option<Job>> {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Attempt>> {
         loop {
             // If work waits already, takes it without releasing the GIL.
             let at_once = self.shared.try_lock().and_then(|mut state| self.shared.begin_sync(&mut state, clock::now()));
@@ -231,8 +231,8 @@ impl Consumer {
                 None => py.detach(|| self.shared.wait_for_work(clock::now)),
             };
             let Some(work) = work else { return Ok(None) };
-            if let Some(job) = self.decode(py, work)? {
-                return Ok(Some(job));
+            if let Some(attempt) = self.decode(py, work)? {
+                return Ok(Some(attempt));
             }
         }
     }
@@ -245,10 +245,10 @@ impl Consumer {
         self.shared.lock().slots.give_up_threads(count);
     }
 
-    fn take_async(&self, py: Python<'_>) -> PyResult<Option<Job>> {
+    fn take_async(&self, py: Python<'_>) -> PyResult<Option<Attempt>> {
         while let Some(work) = self.shared.begin_async(clock::now()) {
-            if let Some(job) = self.decode(py, work)? {
-                return Ok(Some(job));
+            if let Some(attempt) = self.decode(py, work)? {
+                return Ok(Some(attempt));
             }
         }
         Ok(None)
@@ -270,30 +270,30 @@ impl Consumer {
         events.into_iter().map(|(queue, event)| (self.queues[queue].clone_ref(py), event)).collect()
     }
 
-    fn succeed(&self, job: &Job) -> Result<bool> {
-        let outcome = Outcome::of_success(&job.work.message);
+    fn succeed(&self, attempt: &Attempt) -> Result<bool> {
+        let outcome = Outcome::of_success(&attempt.work.message);
         if outcome == Outcome::Succeeded {
-            return self.finish(job, outcome);
+            return self.finish(attempt, outcome);
         }
-        let result = self.ending(&job.work).map(|ending| ending.succeeded(job.value()));
-        self.finish(job, outcome.keeping(result))
+        let result = self.ending(&attempt.work).map(|ending| ending.succeeded(attempt.value()));
+        self.finish(attempt, outcome.keeping(result))
     }
 
-    fn retry(&self, job: &Job, delay: f64) -> PyResult<bool> {
+    fn retry(&self, attempt: &Attempt, delay: f64) -> PyResult<bool> {
         let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
-        Ok(self.finish(job, Outcome::Retry { message: message::with_retry(&job.message()), delay })?)
+        Ok(self.finish(attempt, Outcome::Retry { message: message::with_retry(&attempt.message()), delay })?)
     }
 
-    fn snooze(&self, job: &Job, delay: f64) -> PyResult<bool> {
+    fn snooze(&self, attempt: &Attempt, delay: f64) -> PyResult<bool> {
         let delay = seconds(delay, "delay", 0.0)?.as_millis() as u64;
-        Ok(self.finish(job, Outcome::Later { message: message::with_snooze(&job.message()), delay })?)
+        Ok(self.finish(attempt, Outcome::Later { message: message::with_snooze(&attempt.message()), delay })?)
     }
 
-    #[pyo3(signature = (job, reason, error, traceback=None))]
+    #[pyo3(signature = (attempt, reason, error, traceback=None))]
     fn make_dead(
         &self,
         py: Python<'_>,
-        job: &Job,
+        attempt: &Attempt,
         reason: &str,
         error: &str,
         traceback: Option<&str>,
@@ -301,25 +301,25 @@ impl Consumer {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
         let keep = !FAILURES.contains(&reason);
-        let result = self.ending(&job.work).map(|ending| ending.dead(reason, error, traceback));
-        let call = self.failure_call(py, &job.work, reason, error, traceback)?;
+        let result = self.ending(&attempt.work).map(|ending| ending.dead(reason, error, traceback));
+        let call = self.failure_call(py, &attempt.work, reason, error, traceback)?;
         let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep };
-        Ok(self.finish(job, outcome.keeping(result).following(call))?)
+        Ok(self.finish(attempt, outcome.keeping(result).following(call))?)
     }
 
-    fn cancel(&self, job: &Job) -> Result<bool> {
+    fn cancel(&self, attempt: &Attempt) -> Result<bool> {
         let how = Condemned::Cancelled;
-        let result = self.ending(&job.work).map(|ending| ending.dead(how.name(), "", None));
-        self.finish(job, Outcome::Ended(how).keeping(result))
+        let result = self.ending(&attempt.work).map(|ending| ending.dead(how.name(), "", None));
+        self.finish(attempt, Outcome::Ended(how).keeping(result))
     }
 
-    fn release(&self, job: &Job) -> Result<bool> {
-        self.finish(job, Outcome::Release { message: Some(message::with_release(&job.message())) })
+    fn release(&self, attempt: &Attempt) -> Result<bool> {
+        self.finish(attempt, Outcome::Release { message: Some(message::with_release(&attempt.message())) })
     }
 
-    fn free_slot(&self, job: &Job) -> bool {
+    fn free_slot(&self, attempt: &Attempt) -> bool {
         let mut state = self.shared.lock();
-        if job.is_settled() || !state.give_slot_away(&job.work, clock::now()) {
+        if attempt.is_settled() || !state.give_slot_away(&attempt.work, clock::now()) {
             return false;
         }
         self.shared.announce_work(&mut state);
@@ -337,11 +337,11 @@ impl Consumer {
         self.shared.driver.set();
     }
 
-    fn release_running(&self, jobs: Vec<PyRef<'_, Job>>) {
+    fn release_running(&self, attempts: Vec<PyRef<'_, Attempt>>) {
         let now = clock::now();
-        let raised: Raised = jobs
+        let raised: Raised = attempts
             .iter()
-            .map(|job| ((job.work.queue, job.work.message.field_bytes()), message::with_release(&job.message())))
+            .map(|each| ((each.work.queue, each.work.message.field_bytes()), message::with_release(&each.message())))
             .collect();
         let mut state = self.shared.lock();
         for queue in 0..state.queues.len() {

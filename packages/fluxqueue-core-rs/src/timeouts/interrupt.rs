@@ -41,16 +41,16 @@ impl Drop for NoCollection {
     }
 }
 
-/// Makes a thread of the worker raise `CancelRequested` in its task, if it runs `job` and is in
+/// Makes a thread of the worker raise `CancelRequested` in its task, if it runs `attempt` and is in
 /// the task's code now. Returns whether it will.
 ///
-/// `runner` has the attribute `job`. `base` is the code of the function that calls the task.
+/// `runner` has the attribute `attempt`. `base` is the code of the function that calls the task.
 /// `wrappers` are the codes of the worker's functions between the two; all other code below
 /// `folder` is the worker's own.
 #[pyfunction]
 pub fn raise_in_task(
     runner: &Bound<'_, PyAny>,
-    job: &Bound<'_, PyAny>,
+    attempt: &Bound<'_, PyAny>,
     thread: u64,
     base: &Bound<'_, PyAny>,
     wrappers: &Bound<'_, PySet>,
@@ -79,7 +79,7 @@ pub fn raise_in_task(
     }
     let Some(called) = called else { return Ok(false) };
     let is_own = called.getattr("co_filename")?.extract::<String>()?.starts_with(folder);
-    if (is_own && !wrappers.contains(&called)?) || !runner.getattr("job")?.is(job) {
+    if (is_own && !wrappers.contains(&called)?) || !runner.getattr("attempt")?.is(attempt) {
         return Ok(false);
     }
     // SAFETY: this thread holds the GIL, and the class is a live object, to which CPython takes

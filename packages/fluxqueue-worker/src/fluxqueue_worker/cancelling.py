@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 
 from .events import TaskEvents
 
@@ -28,9 +28,9 @@ SEARCH = 1.0
 class Stopper(Protocol):
     """The thread pool or the event loop, which can stop an attempt."""
 
-    def running(self) -> list[tuple[Job, float]]: ...
-    def cancel(self, job: Job, /) -> bool: ...
-    def stack_of(self, job: Job, /) -> str: ...
+    def running(self) -> list[tuple[Attempt, float]]: ...
+    def cancel(self, attempt: Attempt, /) -> bool: ...
+    def stack_of(self, attempt: Attempt, /) -> str: ...
 
 
 @dataclass(slots=True)
@@ -41,35 +41,35 @@ class _Asked:
     is_told: bool = False
 
 
-def _key(job: Job) -> tuple[str, str]:
+def _key(attempt: Attempt) -> tuple[str, str]:
     """The queue and the id: an id that callers choose may be in several queues."""
-    return job.queue, job.task_id
+    return attempt.queue, attempt.task_id
 
 
 class Cancelling:
     """The running tasks of a worker that must end.
 
     Args:
-        jobs: `Outcomes.cancelling`.
+        attempts: `Outcomes.cancelling`.
         grace: seconds that a task has to end.
         give_slot_away: `Timeouts.give_slot_away`.
     """
 
     def __init__(
         self,
-        jobs: set[Job],
+        attempts: set[Attempt],
         events: TaskEvents,
         grace: float,
-        give_slot_away: Callable[[Job], None],
+        give_slot_away: Callable[[Attempt], None],
     ) -> None:
         self.runners: list[Stopper] = []
-        self._jobs = jobs
+        self._attempts = attempts
         self._events = events
         self._grace = grace
         self._give_slot_away = give_slot_away
-        # By `_key`: until when to look for the job.
+        # By `_key`: until when to look for the attempt.
         self._wanted: dict[tuple[str, str], float] = {}
-        self._asked: dict[Job, _Asked] = {}
+        self._asked: dict[Attempt, _Asked] = {}
 
     @property
     def busy(self) -> bool:
@@ -78,7 +78,7 @@ class Cancelling:
 
     def request(self, queue: str, task_id: str) -> None:
         """Notes that a task of this id runs here and was cancelled."""
-        if all(_key(job) != (queue, task_id) for job in self._asked):
+        if all(_key(attempt) != (queue, task_id) for attempt in self._asked):
             self._wanted[queue, task_id] = monotonic() + SEARCH
 
     def turn(self) -> None:
@@ -87,19 +87,19 @@ class Cancelling:
             return
         now = monotonic()
         for runner in self.runners:
-            for job, started in runner.running():
-                if self._wanted.pop(_key(job), None) is not None:
+            for attempt, started in runner.running():
+                if self._wanted.pop(_key(attempt), None) is not None:
                     # First: the attempt may end in the next moment.
-                    self._jobs.add(job)
-                    self._asked[job] = _Asked(runner, started, now + self._grace)
+                    self._attempts.add(attempt)
+                    self._asked[attempt] = _Asked(runner, started, now + self._grace)
         self._wanted = {key: until for key, until in self._wanted.items() if now < until}
-        for job, asked in list(self._asked.items()):
-            if job.settled:
-                del self._asked[job]
-                self._jobs.discard(job)
+        for attempt, asked in list(self._asked.items()):
+            if attempt.settled:
+                del self._asked[attempt]
+                self._attempts.discard(attempt)
             elif not asked.is_told:
-                asked.is_told = asked.runner.cancel(job)
-            if now >= asked.stuck_at and not job.settled:
+                asked.is_told = asked.runner.cancel(attempt)
+            if now >= asked.stuck_at and not attempt.settled:
                 asked.stuck_at = float("inf")
-                self._events.stuck_cancel(job, asked.started, asked.runner.stack_of(job))
-                self._give_slot_away(job)
+                self._events.stuck_cancel(attempt, asked.started, asked.runner.stack_of(attempt))
+                self._give_slot_away(attempt)

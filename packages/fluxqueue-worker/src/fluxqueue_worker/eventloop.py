@@ -1,6 +1,6 @@
 """Async tasks: one event loop in its own thread.
 
-Each job is an asyncio task of the application's own coroutine. Its first step runs as
+Each attempt is an asyncio task of the application's own coroutine. Its first step runs as
 soon as the task is made (see `first_step`). A task that ends in that step is settled
 at once; the callback at the end of the others settles them.
 """
@@ -16,22 +16,22 @@ from contextvars import Context
 from time import perf_counter
 from typing import Any
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 from fluxqueue_core.errors import TaskTimeout
 from fluxqueue_core.exception_text import is_a
 
 from .attempt_contexts import AttemptContexts
+from .attempts import Attempts
 from .error_text import own_frame
 from .events import TaskEvents
 from .first_step import FirstSteps
 from .forked import ForkWatch, leave
-from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .result_parts import FINISHED
 from .unawaited import unawaited
 
-# Seconds during which jobs begin before the loop does its other work.
+# Seconds during which attempts begin before the loop does its other work.
 TURN = 0.002
 
 
@@ -45,30 +45,30 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class EventLoop:
-    """The loop, its thread and the jobs that run there.
+    """The loop, its thread and the attempts that run there.
 
     Args:
-        jobs: the consumer.
+        attempts: the consumer.
         crashed: called when an error of the worker itself ends the thread.
-        contexts: makes the contexts of the jobs; by default copies of the caller's.
+        contexts: makes the contexts of the attempts; by default copies of the caller's.
     """
 
     def __init__(
         self,
-        jobs: Jobs,
+        attempts: Attempts,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
         contexts: AttemptContexts | None = None,
     ) -> None:
-        self._jobs = jobs
+        self._attempts = attempts
         self._outcomes = outcomes
         self._succeed = outcomes.succeed
         self._events = events
         self._crashed = crashed
         # The strong reference that asyncio itself does not keep, and the id of the
         # task's deadline if it has one.
-        self._running: dict[asyncio.Task[Any], tuple[Job, float, int | None]] = {}
+        self._running: dict[asyncio.Task[Any], tuple[Attempt, float, int | None]] = {}
         self._cancelled_by_us: set[asyncio.Task[Any]] = set()
         self._thread_storage: dict[str, Any] = {}
         self._new_context = (AttemptContexts() if contexts is None else contexts).new
@@ -84,10 +84,10 @@ class EventLoop:
     def _run(self) -> None:
         try:
             asyncio.set_event_loop(self._loop)
-            self._loop.add_reader(self._jobs.async_fd, self._pump)
+            self._loop.add_reader(self._attempts.async_fd, self._pump)
             while not self._stopping:
                 # A task that raises SystemExit or KeyboardInterrupt, or calls
-                # loop.stop(), ends run_forever. Its job is settled like any other.
+                # loop.stop(), ends run_forever. Its attempt is settled like any other.
                 try:
                     self._loop.run_forever()
                 except (SystemExit, KeyboardInterrupt):
@@ -99,7 +99,7 @@ class EventLoop:
             self._crashed(error)
 
     def _close(self) -> None:
-        self._loop.remove_reader(self._jobs.async_fd)
+        self._loop.remove_reader(self._attempts.async_fd)
         self._loop.set_task_factory(None)
         self._cancel_all_tasks()
         self._complete(self._loop.shutdown_asyncgens())
@@ -125,10 +125,10 @@ class EventLoop:
     def _pump(self) -> None:
         try:
             ends = perf_counter() + TURN
-            # The descriptor stays readable until no job is left to begin.
-            while (job := self._jobs.take_async()) is not None:
+            # The descriptor stays readable until no attempt is left to begin.
+            while (attempt := self._attempts.take_async()) is not None:
                 started = perf_counter()
-                self._begin(job, started)
+                self._begin(attempt, started)
                 if started > ends:
                     break
         except BaseException as error:  # noqa: BLE001 - of the worker, not of a task
@@ -136,37 +136,39 @@ class EventLoop:
 
     def _failed(self, error: BaseException) -> None:
         # asyncio would only log the error of a callback, and call it again.
-        self._loop.remove_reader(self._jobs.async_fd)
+        self._loop.remove_reader(self._attempts.async_fd)
         self._crashed(error)
 
     @own_frame
-    def _begin(self, job: Job, started: float) -> None:
-        task: RegisteredTask = job.task
+    def _begin(self, attempt: Attempt, started: float) -> None:
+        task: RegisteredTask = attempt.task
         context = self._new_context()
         try:
             if (run := task.run) is None:
                 # A plain `async def`: the call runs none of its code.
-                args, kwargs = job.args, job.kwargs
+                args, kwargs = attempt.args, attempt.kwargs
                 coroutine = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
             else:
-                coroutine = context.run(run, job, self._thread_storage)
-            running = self._first_steps.make(coroutine, job.name, context)
+                coroutine = context.run(run, attempt, self._thread_storage)
+            running = self._first_steps.make(coroutine, attempt.name, context)
         except BaseException as error:  # noqa: BLE001 - no task may end the worker
-            self._refuse(job, error, started, context)
+            self._refuse(attempt, error, started, context)
             return
         deadline = None if task.timeout is None else self._limit(task, running)
-        self._running[running] = (job, started, deadline)
+        self._running[running] = (attempt, started, deadline)
         try:
             context.run(self._step, running, context)
         except BaseException as error:  # noqa: BLE001 - see `recover`
-            self._outcomes.recover(job, error, started)
+            self._outcomes.recover(attempt, error, started)
 
-    def _refuse(self, job: Job, error: BaseException, started: float, context: Context) -> None:
+    def _refuse(
+        self, attempt: Attempt, error: BaseException, started: float, context: Context
+    ) -> None:
         """The attempt failed before it had an asyncio task."""
         try:
-            context.run(self._outcomes.failed, job, error, started)
+            context.run(self._outcomes.failed, attempt, error, started)
         except BaseException as failure:  # noqa: BLE001 - see `recover`
-            self._outcomes.recover(job, failure, started)
+            self._outcomes.recover(attempt, failure, started)
 
     def _step(self, running: asyncio.Task[Any], context: Context) -> None:
         """Makes the first step of an attempt, in its context."""
@@ -177,17 +179,17 @@ class EventLoop:
             running.add_done_callback(self._ended, context=context)
 
     def _ended(self, running: asyncio.Task[Any]) -> None:
-        job, started, _ = self._running[running]
+        attempt, started, _ = self._running[running]
         try:
             self._settle(running)
         except BaseException as error:  # noqa: BLE001 - see `recover`
             try:
-                self._outcomes.recover(job, error, started)
+                self._outcomes.recover(attempt, error, started)
             except BaseException as failure:  # noqa: BLE001 - of the worker, not of a task
                 self._failed(failure)
 
     def _settle(self, running: asyncio.Task[Any]) -> None:
-        job, started, deadline = self._running.pop(running)
+        attempt, started, deadline = self._running.pop(running)
         error: BaseException | None
         if running.cancelled():
             error = asyncio.CancelledError("the task was cancelled")
@@ -196,7 +198,7 @@ class EventLoop:
         if self._fork.in_child:
             leave(error)
         if deadline is not None:
-            error = job.task.timeouts.end(deadline, job.task.timeout, running, error)
+            error = attempt.task.timeouts.end(deadline, attempt.task.timeout, running, error)
         if (
             error is None
             and (result := running.result()) is not None
@@ -204,14 +206,14 @@ class EventLoop:
         ):
             error = unawaited(result)
         if error is None:
-            if not self._succeed(job):
-                self._outcomes.void(job, started)
+            if not self._succeed(attempt):
+                self._outcomes.void(attempt, started)
             elif self._events.logs_success:
-                self._events.done(job, started)
+                self._events.done(attempt, started)
         elif running in self._cancelled_by_us and not is_a(error, TaskTimeout):
-            self._outcomes.release(job, started)
+            self._outcomes.release(attempt, started)
         else:
-            self._outcomes.failed(job, error, started)
+            self._outcomes.failed(attempt, error, started)
         if self._cancelled_by_us:
             self._cancelled_by_us.discard(running)
 
@@ -224,46 +226,48 @@ class EventLoop:
         once."""
         self._loop.call_soon_threadsafe(running.cancel)
 
-    def cancel(self, job: Job) -> bool:
-        """Cancels the asyncio task of a job, soon. Returns False if none runs it. Any thread
+    def cancel(self, attempt: Attempt) -> bool:
+        """Cancels the asyncio task of an attempt, soon. Returns False if none runs it. Any thread
         may call it."""
-        if (running := self._running_of(job)) is None:
+        if (running := self._running_of(attempt)) is None:
             return False
         with suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(running.cancel)
         return True
 
-    def stack_of(self, job: Job) -> str:
-        """The stack of a job's coroutine."""
-        running = self._running_of(job)
+    def stack_of(self, attempt: Attempt) -> str:
+        """The stack of an attempt's coroutine."""
+        running = self._running_of(attempt)
         return "" if running is None else self.stack(running)
 
-    def _running_of(self, job: Job) -> asyncio.Task[Any] | None:
+    def _running_of(self, attempt: Attempt) -> asyncio.Task[Any] | None:
         found = list(self._running.items())
-        return next((running for running, (own, *_) in found if own is job), None)
+        return next((running for running, (own, *_) in found if own is attempt), None)
 
-    def attempt(self, running: asyncio.Task[Any]) -> tuple[Job, float] | None:
-        """The job of an asyncio task, and when it began. Any thread may call it."""
+    def attempt(self, running: asyncio.Task[Any]) -> tuple[Attempt, float] | None:
+        """The attempt of an asyncio task, and when it began. Any thread may call it."""
         found = self._running.get(running)
         return None if found is None else found[:2]
 
-    def running(self) -> list[tuple[Job, float]]:
-        """The jobs that run now, each with the `perf_counter()` of its beginning. Any
+    def running(self) -> list[tuple[Attempt, float]]:
+        """The attempts that run now, each with the `perf_counter()` of its beginning. Any
         thread may call it."""
-        return [(job, started) for job, started, _ in list(self._running.values())]
+        return [(attempt, started) for attempt, started, _ in list(self._running.values())]
 
-    def current_job(self) -> Job | None:
-        """The job whose code calls this in the loop's thread. None in other threads,
-        and in the other asyncio tasks that a job has started."""
+    def current_attempt(self) -> Attempt | None:
+        """The attempt whose code calls this in the loop's thread. None in other threads,
+        and in the other asyncio tasks that an attempt has started."""
         if threading.get_ident() != self._thread.ident:
             return None
         running = asyncio.current_task(self._loop)
         return self._running[running][0] if running in self._running else None
 
-    def stacks(self) -> list[tuple[Job, str]]:
-        """Where each running job's coroutine waits. Any thread may call it, so the
+    def stacks(self) -> list[tuple[Attempt, str]]:
+        """Where each running attempt's coroutine waits. Any thread may call it, so the
         stacks are not of one moment."""
-        return [(job, self.stack(running)) for running, (job, *_) in list(self._running.items())]
+        return [
+            (attempt, self.stack(running)) for running, (attempt, *_) in list(self._running.items())
+        ]
 
     def stack(self, running: asyncio.Task[Any]) -> str:
         """The stack of one coroutine; if it blocks the loop, that of the loop's thread."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
-from fluxqueue_core import Event, Job
+from fluxqueue_core import Attempt, Event
 from fluxqueue_core.service.log import INFO, Logger
 from fluxqueue_core.telemetry import semconv
 
@@ -34,79 +34,87 @@ class TaskEvents:
         self._logger = logger
         self.logs_success = logger.level <= INFO
 
-    def done(self, job: Job, started: float) -> None:
+    def done(self, attempt: Attempt, started: float) -> None:
         # Built by hand, because every task that succeeds writes this line.
         self._logger.write(
             {
                 "timestamp": datetime.now(UTC),
                 "level": "info",
                 "event": "task.done",
-                "task_id": job.task_id,
-                "name": job.name,
-                "queue": job.queue,
-                "attempt": job.retries + 1,
+                "task_id": attempt.task_id,
+                "name": attempt.name,
+                "queue": attempt.queue,
+                "attempt": attempt.retries + 1,
                 "duration_ms": round((perf_counter() - started) * 1000, 3),
             }
         )
 
-    def retry(self, job: Job, started: float, error: str, traceback: str, delay: float) -> None:
+    def retry(
+        self, attempt: Attempt, started: float, error: str, traceback: str, delay: float
+    ) -> None:
         self._logger.warning(
             "task.retry",
-            **_fields(job, started),
+            **_fields(attempt, started),
             error=error,
             delay=round(delay, 3),
             exception=traceback,
         )
 
-    def snoozed(self, job: Job, started: float, text: str, delay: float) -> None:
+    def snoozed(self, attempt: Attempt, started: float, text: str, delay: float) -> None:
         self._logger.info(
             "task.snoozed",
-            **_fields(job, started),
-            snoozes=job.snoozes + 1,
+            **_fields(attempt, started),
+            snoozes=attempt.snoozes + 1,
             delay=round(delay, 3),
             **({"reason": text} if text else {}),
         )
 
     def dead(
-        self, job: Job, started: float, reason: str, error: str, traceback: str | None
+        self, attempt: Attempt, started: float, reason: str, error: str, traceback: str | None
     ) -> None:
         self._logger.error(
             "task.dead",
-            **_fields(job, started),
+            **_fields(attempt, started),
             reason=reason,
             error=error,
             **({"exception": traceback} if traceback else {}),
         )
 
-    def cancelled(self, job: Job, started: float) -> None:
-        self._logger.info("task.cancelled", **_fields(job, started))
+    def cancelled(self, attempt: Attempt, started: float) -> None:
+        self._logger.info("task.cancelled", **_fields(attempt, started))
 
-    def released(self, job: Job, started: float) -> None:
-        releases = job.releases + 1
+    def released(self, attempt: Attempt, started: float) -> None:
+        releases = attempt.releases + 1
         hint = {"hint": OUTLIVES_DRAINS} if releases >= MANY_RELEASES else {}
-        self._logger.warning("task.released", **_fields(job, started), releases=releases, **hint)
-
-    def lost_lease(self, job: Job, started: float) -> None:
-        self._logger.warning("task.lost_lease", **_fields(job, started))
-
-    def stuck(self, job: Job, started: float, timeout: float, stack: str) -> None:
-        self._logger.error("task.stuck", **_fields(job, started), timeout=timeout, exception=stack)
-
-    def stuck_cancel(self, job: Job, started: float, stack: str) -> None:
-        """A task that was cancelled does not end."""
-        self._logger.error("task.stuck", **_fields(job, started), cancelled=True, exception=stack)
-
-    def settling_failed(self, job: Job, started: float, error: str, traceback: str) -> None:
-        """The worker itself failed when it handled the end of an attempt."""
-        self._logger.error(
-            "worker.settling_failed", **_fields(job, started), error=error, exception=traceback
+        self._logger.warning(
+            "task.released", **_fields(attempt, started), releases=releases, **hint
         )
 
-    def retry_fault(self, job: Job, started: float, error: str, traceback: str) -> None:
+    def lost_lease(self, attempt: Attempt, started: float) -> None:
+        self._logger.warning("task.lost_lease", **_fields(attempt, started))
+
+    def stuck(self, attempt: Attempt, started: float, timeout: float, stack: str) -> None:
+        self._logger.error(
+            "task.stuck", **_fields(attempt, started), timeout=timeout, exception=stack
+        )
+
+    def stuck_cancel(self, attempt: Attempt, started: float, stack: str) -> None:
+        """A task that was cancelled does not end."""
+        self._logger.error(
+            "task.stuck", **_fields(attempt, started), cancelled=True, exception=stack
+        )
+
+    def settling_failed(self, attempt: Attempt, started: float, error: str, traceback: str) -> None:
+        """The worker itself failed when it handled the end of an attempt."""
+        self._logger.error(
+            "worker.settling_failed", **_fields(attempt, started), error=error, exception=traceback
+        )
+
+    def retry_fault(self, attempt: Attempt, started: float, error: str, traceback: str) -> None:
         """The delay of a `Retry`, or the function of the option `retry`, is not usable."""
         self._logger.error(
             "task.retry_fault",
-            **_fields(job, started),
+            **_fields(attempt, started),
             error=error,
             **({"exception": traceback} if traceback else {}),
         )
@@ -122,12 +130,12 @@ class TaskEvents:
         self._logger.error("worker.no_thread", threads=threads, error=str(error))
 
 
-def _fields(job: Job, started: float) -> dict[str, Any]:
+def _fields(attempt: Attempt, started: float) -> dict[str, Any]:
     return {
-        "task_id": job.task_id,
-        "name": job.name,
-        "queue": job.queue,
-        "attempt": job.retries + 1,
+        "task_id": attempt.task_id,
+        "name": attempt.name,
+        "queue": attempt.queue,
+        "attempt": attempt.retries + 1,
         "duration_ms": round((perf_counter() - started) * 1000, 3),
     }
 

@@ -2,7 +2,7 @@
 ending the child.
 
 Such a child is a copy of the worker with one thread, and without the consumer's thread.
-It must neither settle the job, which belongs to its parent, nor wait for more jobs.
+It must neither settle the attempt, which belongs to its parent, nor wait for more attempts.
 (`multiprocessing` ends its children itself; this is for a plain `os.fork`.)
 """
 

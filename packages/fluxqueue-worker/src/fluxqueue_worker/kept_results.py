@@ -9,53 +9,57 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 
 from .error_text import own_frame
 from .result_parts import FINISHED
 from .unawaited import refuse_unawaited
 
-Run = Callable[[Job, dict[str, Any]], Any]
+Run = Callable[[Attempt, dict[str, Any]], Any]
 Encode = Callable[[Any], bytes]
 
 
 def keeping_run(run: Run, encode: Encode, is_async: bool) -> Run:
-    """Returns a `Run` that also keeps the result with the job."""
+    """Returns a `Run` that also keeps the result with the attempt."""
 
     @own_frame
-    def kept(job: Job, thread_storage: dict[str, Any]) -> Any:
-        result = run(job, thread_storage)
-        _keep(job, result, encode)
+    def kept(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
+        result = run(attempt, thread_storage)
+        _keep(attempt, result, encode)
         return result
 
     @own_frame
-    def kept_async(job: Job, thread_storage: dict[str, Any]) -> Any:
-        coroutine = run(job, thread_storage)
+    def kept_async(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
+        coroutine = run(attempt, thread_storage)
         # The loop refuses anything else, and its error says why.
-        return _Keeping(coroutine, job, encode) if isinstance(coroutine, Coroutine) else coroutine
+        return (
+            _Keeping(coroutine, attempt, encode) if isinstance(coroutine, Coroutine) else coroutine
+        )
 
     return kept_async if is_async else kept
 
 
 @own_frame
-def _keep(job: Job, result: Any, encode: Encode) -> None:
+def _keep(attempt: Attempt, result: Any, encode: Encode) -> None:
     if result is not None and type(result) not in FINISHED:
         refuse_unawaited(result)
-    job.keep(encode(result))
+    attempt.keep(encode(result))
 
 
 class _Keeping(Coroutine[Any, Any, Any]):
-    """The coroutine of a task, of which the result is kept with its job.
+    """The coroutine of a task, of which the result is kept with its attempt.
 
     An `async def` around it would hide where the task waits: asyncio shows the outermost
     frame of a suspended coroutine only.
     """
 
-    __slots__ = ("_coroutine", "_encode", "_job")
+    __slots__ = ("_attempt", "_coroutine", "_encode")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], job: Job, encode: Encode) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], attempt: Attempt, encode: Encode
+    ) -> None:
         self._coroutine = coroutine
-        self._job = job
+        self._attempt = attempt
         self._encode = encode
 
     @own_frame
@@ -78,7 +82,7 @@ class _Keeping(Coroutine[Any, Any, Any]):
 
     @own_frame
     def _end(self, result: Any) -> Any:
-        _keep(self._job, result, self._encode)
+        _keep(self._attempt, result, self._encode)
         raise StopIteration(result)
 
     def close(self) -> None:

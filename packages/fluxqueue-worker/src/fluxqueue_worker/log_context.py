@@ -1,6 +1,6 @@
 """Adds the task to each log line that is written while it runs.
 
-This costs nothing per task. A line asks, when it is written, which job runs in its thread
+This costs nothing per task. A line asks, when it is written, which attempt runs in its thread
 or event loop, and asks OpenTelemetry for the current span.
 
 Three kinds of lines get `task_id` and, if tasks are traced, `trace_id` and `span_id`: the
@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 from fluxqueue_core.service.log import Logger
 
 if TYPE_CHECKING:
     import logging
 
-CurrentJob = Callable[[], Job | None]
+CurrentAttempt = Callable[[], Attempt | None]
 Fields = MutableMapping[str, Any]
 NAMES = ("task_id", "trace_id", "span_id")
 
@@ -34,14 +34,14 @@ class TaskFields:
         traced: whether tasks have spans; if not, this never imports `opentelemetry`.
     """
 
-    def __init__(self, current_job: CurrentJob, traced: bool) -> None:
-        self._current_job = current_job
+    def __init__(self, current_attempt: CurrentAttempt, traced: bool) -> None:
+        self._current_attempt = current_attempt
         self._traced = traced
 
     def add(self, fields: Fields) -> None:
         """Sets the fields that are known and not set yet."""
-        if "task_id" not in fields and (job := self._current_job()) is not None:
-            fields["task_id"] = job.task_id
+        if "task_id" not in fields and (attempt := self._current_attempt()) is not None:
+            fields["task_id"] = attempt.task_id
         if self._traced:
             self._add_trace(fields)
 
@@ -74,9 +74,9 @@ class TaskFields:
         return True
 
 
-def install(logger: Logger, current_job: CurrentJob, traced: bool) -> None:
+def install(logger: Logger, current_attempt: CurrentAttempt, traced: bool) -> None:
     """Installs the fields. Call it after the application's modules are loaded."""
-    fields = TaskFields(current_job, traced)
+    fields = TaskFields(current_attempt, traced)
     logger.enrich = fields.add
     if (logging := sys.modules.get("logging")) is not None:
         for handler in logging.root.handlers:

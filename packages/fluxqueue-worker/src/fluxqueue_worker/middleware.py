@@ -11,19 +11,19 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 
 from .context import build_context
 from .error_text import own_frame
 from .kept_results import keeping_run
 from .outcome import Outcome
 
-# Calls the task with the job's arguments and returns its result. For an async task the
+# Calls the task with the attempt's arguments and returns its result. For an async task the
 # result is its coroutine. Both run in the context of the attempt (`attempt_contexts`).
 # The dict is the `Context.thread_storage` of this thread, or of the event loop.
-Run = Callable[[Job, dict[str, Any]], Any]
-# Settles a job. Returns False if the lease was lost and the outcome is void.
-Settle = Callable[[Job, Outcome], bool]
+Run = Callable[[Attempt, dict[str, Any]], Any]
+# Settles an attempt. Returns False if the lease was lost and the outcome is void.
+Settle = Callable[[Attempt, Outcome], bool]
 
 
 class Middleware(Protocol):
@@ -37,9 +37,9 @@ class Middleware(Protocol):
         """
 
     def around_settle(self, settle: Settle) -> Settle:
-        """Returns the function that settles jobs in place of `settle`.
+        """Returns the function that settles attempts in place of `settle`.
 
-        It must call `settle` exactly once with the job and the outcome, return its
+        It must call `settle` exactly once with the attempt and the outcome, return its
         result and let its exceptions pass: an outcome that does not reach the consumer
         leaves the task claimed until the worker ends.
         """
@@ -68,7 +68,7 @@ def wrapped_run(task: Runnable, middleware: Sequence[Middleware]) -> Run | None:
 
 
 def wrapped_settle(settle: Settle, middleware: Sequence[Middleware]) -> Settle:
-    """The function that settles jobs, with the first middleware outermost."""
+    """The function that settles attempts, with the first middleware outermost."""
     for each in reversed(middleware):
         settle = each.around_settle(settle)
     return settle
@@ -85,9 +85,9 @@ def _runs_code(task: Runnable) -> bool:
 
 def _plain(func: Callable[..., Any]) -> Run:
     @own_frame
-    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
-        kwargs = job.kwargs
-        return func(*job.args) if kwargs is None else func(*job.args, **kwargs)
+    def run(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
+        kwargs = attempt.kwargs
+        return func(*attempt.args) if kwargs is None else func(*attempt.args, **kwargs)
 
     return run
 
@@ -97,9 +97,9 @@ def _with_context(task: Runnable) -> Run:
     assert context_type is not None
 
     @own_frame
-    def run(job: Job, thread_storage: dict[str, Any]) -> Any:
-        args, kwargs = job.args, job.kwargs
-        context = build_context(context_type, job, thread_storage)
+    def run(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
+        args, kwargs = attempt.args, attempt.kwargs
+        context = build_context(context_type, attempt, thread_storage)
         return func(context, *args) if kwargs is None else func(context, *args, **kwargs)
 
     return run

@@ -1,6 +1,6 @@
 """The ways in which an attempt at a task can end.
 
-Each class says how the consumer settles a job that ends in this way, which line the log
+Each class says how the consumer settles an attempt that ends in this way, which line the log
 gets for it, and what traces and metrics call it.
 """
 
@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 from fluxqueue_core.telemetry import semconv
 
+from .attempts import Attempts
 from .events import TaskEvents
-from .jobs import Jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Outcome(ABC):
             raise TypeError(f"{cls.__name__}.operation must be one of {known}")
 
     @abstractmethod
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        """Settles the job. Returns False if the lease was lost and the outcome is void."""
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        """Settles the attempt. Returns False if the lease was lost and the outcome is void."""
 
     @abstractmethod
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        """Writes the line for a job that is settled in this way."""
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        """Writes the line for an attempt that is settled in this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Succeeded(Outcome):
 
     operation = semconv.ACK
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.succeed(job)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.succeed(attempt)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.done(job, started)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.done(attempt, started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ class Retried(Outcome):
     text: str = ""
     delay: float = 0.0
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.retry(job, self.delay)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.retry(attempt, self.delay)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.retry(job, started, self.text, self.traceback, self.delay)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.retry(attempt, started, self.text, self.traceback, self.delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class Snoozed(Outcome):
     text: str = ""
     delay: float = 0.0
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.snooze(job, self.delay)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.snooze(attempt, self.delay)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.snoozed(job, started, self.text, self.delay)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.snoozed(attempt, started, self.text, self.delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,11 @@ class Dead(Outcome):
     text: str = ""
     reason: str = "failed"
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.make_dead(job, self.reason, self.text, self.traceback)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.make_dead(attempt, self.reason, self.text, self.traceback)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.dead(job, started, self.reason, self.text, self.traceback)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.dead(attempt, started, self.reason, self.text, self.traceback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +130,11 @@ class Cancelled(Outcome):
 
     operation = semconv.CANCEL
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.cancel(job)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.cancel(attempt)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.cancelled(job, started)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.cancelled(attempt, started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +143,11 @@ class Released(Outcome):
 
     operation = semconv.RELEASE
 
-    def settle(self, jobs: Jobs, job: Job) -> bool:
-        return jobs.release(job)
+    def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
+        return attempts.release(attempt)
 
-    def log(self, events: TaskEvents, job: Job, started: float) -> None:
-        events.released(job, started)
+    def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
+        events.released(attempt, started)
 
 
 SUCCEEDED = Succeeded()

@@ -1,4 +1,4 @@
-"""The worker's record of a task: the object behind `Job.task`."""
+"""The worker's record of a task: the object behind `Attempt.task`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Watch(Protocol):
 
 
 class RegisteredTask:
-    """Everything that running a task needs, in plain slots: every job reads it.
+    """Everything that running a task needs, in plain slots: every attempt reads it.
 
     Attributes:
         check: binds arguments to the signature that callers see, without the context.

@@ -16,7 +16,7 @@ from fluxqueue.option_checks import LONGEST_DELAY, check_delay
 from fluxqueue.options import Terms
 from fluxqueue.retry_errors import Reject, Retry, Snooze
 from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 from fluxqueue_core.exception_text import is_a, members_of
 
 from .error_text import own_frame
@@ -97,8 +97,8 @@ class _Policy:
     terms: Terms
     max_retries: int | None = None
 
-    def limit(self, job: Job) -> int:
-        return job.max_retries if self.max_retries is None else self.max_retries
+    def limit(self, attempt: Attempt) -> int:
+        return attempt.max_retries if self.max_retries is None else self.max_retries
 
 
 class RetryRules:
@@ -124,7 +124,7 @@ class RetryRules:
         }
 
     @own_frame
-    def decide(self, job: Job, error: BaseException, *, asks: bool = True) -> Decision:
+    def decide(self, attempt: Attempt, error: BaseException, *, asks: bool = True) -> Decision:
         """Returns what follows from the failure of an attempt.
 
         The first of these rules that applies decides: `Reject`, `Snooze`, `no_retry_on`,
@@ -139,7 +139,7 @@ class RetryRules:
                 return Decision(reason=REJECTED, decisive=each)
         snoozing = [each for each in members if is_a(each, Snooze)]
         if len(snoozing) == len(members):
-            return self._snooze(job, snoozing)
+            return self._snooze(attempt, snoozing)
         # One that failed decides for those that put themselves off.
         members = [each for each in members if not is_a(each, Snooze)]
         asking = [each for each in members if is_a(each, Retry)]
@@ -154,7 +154,7 @@ class RetryRules:
             policies.add(policy)
         found = [*policies]
         everyone = [*found, self._default] if asking else found
-        if any(job.retries >= each.limit(job) for each in everyone):
+        if any(attempt.retries >= each.limit(attempt) for each in everyone):
             return Decision(reason=FAILED)
         given, fault = _given_delays(asking)
         if len(given) < len(asking):
@@ -163,7 +163,7 @@ class RetryRules:
             return Decision(max(given))
         if asks and self._function is not None:
             try:
-                computed, slow = _ask(self._function, job.retries + 1, error)
+                computed, slow = _ask(self._function, attempt.retries + 1, error)
             except BaseException as wrong:  # noqa: BLE001 - no function may end the worker
                 fault = FailureText.of(wrong)
             else:
@@ -171,11 +171,11 @@ class RetryRules:
                 if computed is None:
                     return Decision(reason=RETRY_REFUSED, fault=fault)
                 return Decision(max([computed, *given]), fault=fault)
-        given += [retry_delay(each.terms, job.retries) for each in found]
+        given += [retry_delay(each.terms, attempt.retries) for each in found]
         return Decision(max(given), fault=fault)
 
-    def _snooze(self, job: Job, snoozing: Sequence[BaseException]) -> Decision:
-        if job.snoozes >= self._max_snoozes:
+    def _snooze(self, attempt: Attempt, snoozing: Sequence[BaseException]) -> Decision:
+        if attempt.snoozes >= self._max_snoozes:
             return Decision(reason=SNOOZED_TOO_OFTEN, decisive=snoozing[0])
         given, fault = _given_delays(snoozing)
         delay = max(given) if given else retry_delay(self._default.terms, 0)

@@ -1,6 +1,6 @@
 """Sync tasks: threads, started one by one as work arrives for them.
 
-Each thread takes a job, calls the function and settles the job; no other thread takes
+Each thread takes an attempt, calls the function and settles the attempt; no other thread takes
 part. The loop is one long function because it runs more than 100,000 times a second
 for tasks that do nothing.
 """
@@ -17,15 +17,15 @@ from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any
 
-from fluxqueue_core import Job, raise_in_task
+from fluxqueue_core import Attempt, raise_in_task
 from fluxqueue_core.errors import CancelRequested
 from fluxqueue_core.exception_text import is_a
 
 from .attempt_contexts import AttemptContexts
+from .attempts import Attempts
 from .error_text import is_own, own_codes, own_frame
 from .events import TaskEvents
 from .forked import ForkWatch, leave
-from .jobs import Jobs
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .result_parts import FINISHED
@@ -38,15 +38,15 @@ LONGEST_PAUSE = 60.0
 
 
 class _Thread:
-    """One thread, and the job that it runs.
+    """One thread, and the attempt that it runs.
 
     Attributes:
-        job: the job that runs now.
+        attempt: the attempt that runs now.
         started: `perf_counter()` at its beginning.
     """
 
     def __init__(self, pool: ThreadPool, number: int) -> None:
-        self.job: Job | None = None
+        self.attempt: Attempt | None = None
         self.started = 0.0
         self._pool = pool
         self._storage: dict[str, Any] = {}
@@ -62,54 +62,54 @@ class _Thread:
             self._pool.crashed(error)
 
     def _serve(self) -> bool:
-        """Runs jobs in one context until a job has changed it. Returns False if there are
-        no more jobs."""
+        """Runs attempts in one context until an attempt has changed it. Returns False if there are
+        no more attempts."""
         context = self._pool.contexts.new()
         try:
             return context.run(self._loop, context)
         except BaseException as error:
-            job = self.job
+            attempt = self.attempt
             if is_a(error, CancelRequested):
                 # It was meant for a task that had just returned, or had not begun.
-                if job is not None:
-                    self._pool.outcomes.failed(job, error, self.started)
-                self.job = None
+                if attempt is not None:
+                    self._pool.outcomes.failed(attempt, error, self.started)
+                self.attempt = None
                 return True
-            if job is None:
+            if attempt is None:
                 raise
-            self._pool.outcomes.recover(job, error, self.started)
-            self.job = None
+            self._pool.outcomes.recover(attempt, error, self.started)
+            self.attempt = None
             return True
 
     @own_frame
     def _loop(self, context: Context) -> bool:
         pool = self._pool
         changed = pool.contexts.changed
-        take, wants_thread = pool.jobs.take, pool.jobs.wants_thread
+        take, wants_thread = pool.attempts.take, pool.attempts.wants_thread
         outcomes = pool.outcomes
         succeed = outcomes.succeed
         fork = pool.fork
         done = pool.events.done if pool.events.logs_success else None
         thread_storage = self._storage
         while True:
-            job = take()
-            if job is None:
+            attempt = take()
+            if attempt is None:
                 return False
             if wants_thread():
                 pool.start_thread()
                 # Another thread may have held the GIL meanwhile.
-                if job.expire():
-                    job = None
+                if attempt.expire():
+                    attempt = None
                     continue
-            task: RegisteredTask = job.task
-            self.job = job
+            task: RegisteredTask = attempt.task
+            self.attempt = attempt
             self.started = started = perf_counter()
             try:
                 if (run := task.run) is None:
-                    args, kwargs = job.args, job.kwargs
+                    args, kwargs = attempt.args, attempt.kwargs
                     result = task.func(*args) if kwargs is None else task.func(*args, **kwargs)
                 else:
-                    result = run(job, thread_storage)
+                    result = run(attempt, thread_storage)
                 if result is not None and type(result) not in FINISHED:
                     refuse_unawaited(result)
             # SystemExit and KeyboardInterrupt count as failures of the task: no task
@@ -117,18 +117,18 @@ class _Thread:
             except BaseException as error:  # noqa: BLE001
                 if fork.in_child:
                     leave(error)
-                outcomes.failed(job, error, started)
+                outcomes.failed(attempt, error, started)
             else:
                 if fork.in_child:
                     leave(None)
-                if not succeed(job):
-                    outcomes.void(job, started)
+                if not succeed(attempt):
+                    outcomes.void(attempt, started)
                 elif done is not None:
-                    done(job, started)
+                    done(attempt, started)
             # While the thread waits, it must keep neither the last arguments alive nor
             # the last result.
-            self.job = job = args = kwargs = result = None  # type: ignore[assignment]
-            # A job that sets no variable, as most, leaves an empty context as it was.
+            self.attempt = attempt = args = kwargs = result = None  # type: ignore[assignment]
+            # An attempt that sets no variable, as most, leaves an empty context as it was.
             if context and changed(context):
                 return True
 
@@ -142,23 +142,23 @@ class ThreadPool:
     """The threads of a worker.
 
     Args:
-        jobs: the consumer.
+        attempts: the consumer.
         crashed: called when an error of the worker itself ends a thread.
         missed: called in any thread when a thread could not be started. Call `retry`
             after `retry_in()` seconds then.
-        contexts: makes the contexts of the jobs; by default copies of the caller's.
+        contexts: makes the contexts of the attempts; by default copies of the caller's.
     """
 
     def __init__(
         self,
-        jobs: Jobs,
+        attempts: Attempts,
         outcomes: Outcomes,
         events: TaskEvents,
         crashed: Callable[[BaseException], None],
         missed: Callable[[], None] = lambda: None,
         contexts: AttemptContexts | None = None,
     ) -> None:
-        self.jobs = jobs
+        self.attempts = attempts
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
@@ -215,20 +215,20 @@ class ThreadPool:
             return
         with self._counting:
             missing, self._missing = self._missing, 0
-        self.jobs.give_up_threads(missing)
+        self.attempts.give_up_threads(missing)
         # The threads that start now ask for the others.
         self.replace_thread()
 
     def replace_thread(self) -> None:
         """Starts a thread in place of a stuck or missing one, if a slot is free."""
-        if self.jobs.wants_thread():
+        if self.attempts.wants_thread():
             self.start_thread()
 
-    def attempt(self, ident: int) -> tuple[Job, float] | None:
-        """The job of the thread with that identifier, and when the job began."""
+    def attempt(self, ident: int) -> tuple[Attempt, float] | None:
+        """The attempt of the thread with that identifier, and when the attempt began."""
         for thread in list(self._threads):
-            if thread.thread.ident == ident and (job := thread.job) is not None:
-                return job, thread.started
+            if thread.thread.ident == ident and (attempt := thread.attempt) is not None:
+                return attempt, thread.started
         return None
 
     @staticmethod
@@ -244,27 +244,29 @@ class ThreadPool:
         below = itertools.dropwhile(lambda found: is_own(found[0]), reversed(frames))
         return "".join(traceback.StackSummary.extract(below).format())
 
-    def cancel(self, job: Job) -> bool:
-        """Makes the job's thread raise `CancelRequested` in its task. Returns False if the
+    def cancel(self, attempt: Attempt) -> bool:
+        """Makes the attempt's thread raise `CancelRequested` in its task. Returns False if the
         thread is not in the task's code now."""
         for thread in list(self._threads):
-            if thread.job is job and (ident := thread.thread.ident) is not None:
-                return raise_in_task(thread, job, ident, LOOP_CODE, own_codes(), FOLDER)
+            if thread.attempt is attempt and (ident := thread.thread.ident) is not None:
+                return raise_in_task(thread, attempt, ident, LOOP_CODE, own_codes(), FOLDER)
         return False
 
-    def stack_of(self, job: Job) -> str:
-        """The stack of a job's task."""
-        idents = (t.thread.ident for t in list(self._threads) if t.job is job)
+    def stack_of(self, attempt: Attempt) -> str:
+        """The stack of an attempt's task."""
+        idents = (t.thread.ident for t in list(self._threads) if t.attempt is attempt)
         return next((self.stack(ident) for ident in idents if ident is not None), "")
 
-    def running(self) -> list[tuple[Job, float]]:
-        """The jobs that run now, each with the `perf_counter()` of its beginning."""
-        return [(job, t.started) for t in list(self._threads) if (job := t.job) is not None]
+    def running(self) -> list[tuple[Attempt, float]]:
+        """The attempts that run now, each with the `perf_counter()` of its beginning."""
+        return [
+            (attempt, t.started) for t in list(self._threads) if (attempt := t.attempt) is not None
+        ]
 
-    def current_job(self) -> Job | None:
-        """The job of the calling thread; None if the thread is not in this pool."""
+    def current_attempt(self) -> Attempt | None:
+        """The attempt of the calling thread; None if the thread is not in this pool."""
         ident = threading.get_ident()
-        return next((t.job for t in list(self._threads) if t.thread.ident == ident), None)
+        return next((t.attempt for t in list(self._threads) if t.thread.ident == ident), None)
 
     def join(self, timeout: float) -> bool:
         """Waits up to `timeout` seconds until all threads have ended. Returns False if

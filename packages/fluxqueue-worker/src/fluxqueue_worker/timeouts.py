@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fluxqueue_core import Consumer, Deadlines, Job
+from fluxqueue_core import Attempt, Consumer, Deadlines
 from fluxqueue_core.errors import TaskTimeout
 from fluxqueue_core.exception_text import traceback_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Runner(Protocol):
     """Runs attempts. A token is the identifier of a thread, or an asyncio task."""
 
-    def attempt(self, token: Any, /) -> tuple[Job, float] | None: ...
+    def attempt(self, token: Any, /) -> tuple[Attempt, float] | None: ...
     def stack(self, token: Any, /) -> str: ...
 
 
@@ -53,7 +53,7 @@ class Stuck:
         timeout: seconds.
     """
 
-    job: Job
+    attempt: Attempt
     started: float
     timeout: float
 
@@ -168,23 +168,23 @@ class Timeouts:
 
     def _report(self, deadline: int, token: Any) -> None:
         runner = self.pool if isinstance(token, int) else self.loop
-        if runner is None or (attempt := runner.attempt(token)) is None:
+        if runner is None or (found := runner.attempt(token)) is None:
             return
-        job, started = attempt
+        attempt, started = found
         stack = runner.stack(token)
         # If the attempt still runs, the stack just read is its own.
         if not self._deadlines.runs(deadline):
             return
-        timeout: float = job.task.timeout
-        self._stuck[deadline] = Stuck(job, started, timeout)
-        self._events.stuck(job, started, timeout, stack)
-        self.give_slot_away(job)
+        timeout: float = attempt.task.timeout
+        self._stuck[deadline] = Stuck(attempt, started, timeout)
+        self._events.stuck(attempt, started, timeout, stack)
+        self.give_slot_away(attempt)
         self._noticed()
 
-    def give_slot_away(self, job: Job) -> None:
-        """Gives the slot of a job that does not end to other tasks, unless stuck attempts keep
+    def give_slot_away(self, attempt: Attempt) -> None:
+        """Gives the slot of an attempt that does not end to other tasks, unless stuck attempts keep
         theirs. Any thread may call it."""
-        if not (self._replaces_slots and self._consumer.free_slot(job)):
+        if not (self._replaces_slots and self._consumer.free_slot(attempt)):
             return
-        if self.pool is not None and not job.task.is_async:
+        if self.pool is not None and not attempt.task.is_async:
             self.pool.replace_thread()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Event, Job, Producer, Settings
+from fluxqueue_core import Attempt, Event, Producer, Settings
 from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
@@ -36,13 +36,13 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
-from .attempt import Attempt
 from .error_text import own_frame
 from .events import KINDS
 from .failure_text import FailureText
 from .middleware import Run, Runnable, Settle
 from .options import Options
 from .outcome import Dead, Outcome, Retried, Snoozed
+from .recording import Recording
 from .tracing_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Tracing:
     ) -> None:
         self._spans = None if tracer is None else Spans(tracer)
         self.metrics = metrics
-        self.attempts: dict[Job, Attempt] = {}
+        self.recordings: dict[Attempt, Recording] = {}
         self._is_child = process_parent == PARENT
         self._names_task = instruments.switch(s.TASK_SPAN_NAMES_VARIABLE, default=False)
         self._exceptions = instruments.Exceptions()
@@ -114,12 +114,12 @@ class Tracing:
         client = {s.CLIENT_ID: instruments.client_id()}
         return cls(tracer, metrics, {**server, **client}, options.queues, process_parent())
 
-    def begin(self, job: Job) -> Context:
-        """Begins an attempt. Returns the context that the task runs in; `attempts` has
+    def begin(self, attempt: Attempt) -> Context:
+        """Begins an attempt. Returns the context that the task runs in; `recordings` has
         the attempt from now on, if it is recorded."""
-        headers = job.trace_headers() or NO_HEADERS
+        headers = attempt.trace_headers() or NO_HEADERS
         traceparent, tracestate, baggage = headers
-        task_id = job.task_id
+        task_id = attempt.task_id
         if traceparent is not None and self._skips_unsampled and traceparent[FLAGS] in NOT_SAMPLED:
             span: Span = RemoteSpan(headers)
             context = Context({SPAN_KEY: span, TASK_ID_KEY: task_id})
@@ -127,36 +127,38 @@ class Tracing:
                 context = propagation.with_baggage(context, baggage)
             if self.metrics is None:
                 return context
-            attempt = Attempt(job, task_id, span, context, None)
+            recording = Recording(attempt, task_id, span, context, None)
         else:
             remote = None if traceparent is None else propagation.parse(traceparent, tracestate)
             if self._spans is not None:
-                span = self._start(job, task_id, remote)
+                span = self._start(attempt, task_id, remote)
             else:
                 span = INVALID_SPAN if remote is None else NonRecordingSpan(remote)
             context = Context({SPAN_KEY: span, TASK_ID_KEY: task_id})
             if baggage is not None:
                 context = propagation.with_baggage(context, baggage)
             own = span.get_span_context()
-            attempt = Attempt(job, task_id, span, context, own if own[3] & SAMPLED else None)
-        self.attempts[job] = attempt
+            recording = Recording(
+                attempt, task_id, span, context, own if own[3] & SAMPLED else None
+            )
+        self.recordings[attempt] = recording
         if self.metrics is not None:
-            self.metrics.began(attempt)
+            self.metrics.began(recording)
         return context
 
-    def _start(self, job: Job, task_id: str, remote: SpanContext | None) -> Span:
+    def _start(self, attempt: Attempt, task_id: str, remote: SpanContext | None) -> Span:
         assert self._spans is not None
-        queue = job.queue
+        queue = attempt.queue
         attributes = {
             **self._attributes[s.PROCESS][queue],
             s.MESSAGE_ID: task_id,
-            s.TASK_NAME: job.name,
-            s.ATTEMPT: job.retries + 1,
+            s.TASK_NAME: attempt.name,
+            s.ATTEMPT: attempt.retries + 1,
         }
-        if deliveries := job.deliveries:
+        if deliveries := attempt.deliveries:
             attributes[s.DELIVERIES] = deliveries
         return self._spans.start(
-            self._name(s.PROCESS, queue, job.name),
+            self._name(s.PROCESS, queue, attempt.name),
             remote if self._is_child else None,
             SpanKind.CONSUMER,
             attributes,
@@ -178,63 +180,68 @@ class Tracing:
         begin = self.begin
 
         @own_frame
-        def traced(job: Job, thread_storage: dict[str, Any]) -> Any:
-            attach(begin(job))
-            return run(job, thread_storage)
+        def traced(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
+            attach(begin(attempt))
+            return run(attempt, thread_storage)
 
         return traced
 
     def around_settle(self, settle: Settle) -> Settle:
         """Records how the attempt is settled, and ends it."""
-        attempts = self.attempts
+        recordings = self.recordings
 
-        def traced(job: Job, outcome: Outcome) -> bool:
-            attempt = attempts.pop(job, None)
-            if attempt is None:
-                return settle(job, outcome)
+        def traced(attempt: Attempt, outcome: Outcome) -> bool:
+            recording = recordings.pop(attempt, None)
+            if recording is None:
+                return settle(attempt, outcome)
             ended = perf_counter()
-            settling = self._begin_settling(attempt, outcome)
+            settling = self._begin_settling(recording, outcome)
             try:
-                counts = settle(job, outcome)
+                counts = settle(attempt, outcome)
             except Exception as error:
-                self._settling_failed(attempt, settling, error)
+                self._settling_failed(recording, settling, error)
                 raise
-            self._end(attempt, outcome, ended, settling, counts)
+            self._end(recording, outcome, ended, settling, counts)
             return counts
 
         return traced
 
-    def _begin_settling(self, attempt: Attempt, outcome: Outcome) -> Span | None:
+    def _begin_settling(self, recording: Recording, outcome: Outcome) -> Span | None:
         """Begins the span of the settling, if the attempt has a span. The task has
         ended."""
-        span = attempt.span
+        span = recording.span
         if self._spans is None or not span.is_recording():
             return None
         error = outcome.error
         if error is not None:
             # A cancelled attempt has its traceback only here.
             trace = outcome.traceback or FailureText.of(error).traceback
-            self._exceptions.record(span, attempt.context, s.TYPE_PROCESS, error, trace)
-        job = attempt.job
-        queue = job.queue
+            self._exceptions.record(span, recording.context, s.TYPE_PROCESS, error, trace)
+        attempt = recording.attempt
+        queue = attempt.queue
         operation = outcome.operation
         attributes = {
             **self._attributes[operation][queue],
-            s.MESSAGE_ID: attempt.task_id,
-            s.TASK_NAME: job.name,
+            s.MESSAGE_ID: recording.task_id,
+            s.TASK_NAME: attempt.name,
         }
         if error is not None or isinstance(outcome, Snoozed):
-            attributes |= _of_end(job, outcome)
+            attributes |= _of_end(attempt, outcome)
         return self._spans.start(
-            self._name(operation, queue, job.name),
+            self._name(operation, queue, attempt.name),
             span.get_span_context(),
             SpanKind.CLIENT,
             attributes,
-            around=attempt.context,
+            around=recording.context,
         )
 
     def _end(
-        self, attempt: Attempt, outcome: Outcome, ended: float, settling: Span | None, counts: bool
+        self,
+        recording: Recording,
+        outcome: Outcome,
+        ended: float,
+        settling: Span | None,
+        counts: bool,
     ) -> None:
         """Ends a settled attempt.
 
@@ -249,27 +256,29 @@ class Tracing:
                 settling.set_status(VOID)
             finish(settling)
         if not counts:
-            attempt.span.set_attribute(s.OUTCOME_VOID, True)
-        finish(attempt.span)
+            recording.span.set_attribute(s.OUTCOME_VOID, True)
+        finish(recording.span)
         if (metrics := self.metrics) is not None:
             now = perf_counter()
             error = outcome.error
             metrics.ended(
-                attempt,
+                recording,
                 outcome.operation,
-                now - attempt.started,
+                now - recording.started,
                 now - ended,
                 None if error is None else instruments.error_type(error),
                 None if counts else LEASE_LOST,
             )
 
-    def _settling_failed(self, attempt: Attempt, settling: Span | None, error: Exception) -> None:
+    def _settling_failed(
+        self, recording: Recording, settling: Span | None, error: Exception
+    ) -> None:
         """Ends an attempt that the consumer could not settle."""
         if settling is not None:
             context = Context({SPAN_KEY: settling})
             self._exceptions.record(settling, context, s.TYPE_SETTLE, error, repr(error))
             finish(settling)
-        finish(attempt.span)
+        finish(recording.span)
 
     def happened(self, queue: str, event: Event) -> None:
         """Records an event of that queue's consumer: what it counts, and a task that the
@@ -308,14 +317,14 @@ class Tracing:
         finish(self._spans.start(name, remote, SpanKind.CLIENT, attributes, links))
 
 
-def _of_end(job: Job, outcome: Outcome) -> Mapping[str, Any]:
+def _of_end(attempt: Attempt, outcome: Outcome) -> Mapping[str, Any]:
     """The attributes of a settling that follows a failure or a snooze."""
-    attempt = {s.ATTEMPT: job.retries + 1}
+    number = {s.ATTEMPT: attempt.retries + 1}
     if isinstance(outcome, Retried | Snoozed):
-        return {**attempt, s.DELAY: round(outcome.delay, 3)}
+        return {**number, s.DELAY: round(outcome.delay, 3)}
     if isinstance(outcome, Dead):
-        return {**attempt, s.REASON: outcome.reason}
-    return attempt
+        return {**number, s.REASON: outcome.reason}
+    return number
 
 
 def process_parent() -> str:

@@ -11,8 +11,8 @@ from fluxqueue_core.telemetry.histograms import Histogram, Histograms, Series
 from fluxqueue_core.telemetry.tally import Tally
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from .attempt import Attempt
 from .options import Options
+from .recording import Recording
 
 if TYPE_CHECKING:
     from fluxqueue_core import Consumer
@@ -116,18 +116,18 @@ class WorkerMetrics:
             s.TASKS_STUCK, [observe], "{task}", "Tasks that did not end at their timeout."
         )
 
-    def began(self, attempt: Attempt) -> None:
+    def began(self, recording: Recording) -> None:
         """Counts an attempt that begins."""
-        job = attempt.job
-        queue = job.queue
+        attempt = recording.attempt
+        queue = attempt.queue
         self._consumed[queue].add()
-        if job.retries == 0 and job.deliveries == 0:
-            waited = max(time() - job.enqueued_at / 1000, 0.0)
-            self._wait[queue].record(waited, attempt.context, attempt.sampled)
+        if attempt.retries == 0 and attempt.deliveries == 0:
+            waited = max(time() - attempt.enqueued_at / 1000, 0.0)
+            self._wait[queue].record(waited, recording.context, recording.sampled)
 
     def ended(
         self,
-        attempt: Attempt,
+        recording: Recording,
         operation: str,
         seconds: float,
         settled_in: float,
@@ -140,10 +140,10 @@ class WorkerMetrics:
             seconds, settled_in: how long the attempt took, and its settling.
             error, void: the `error.type` of the attempt, and of its settling.
         """
-        queue = attempt.job.queue
+        queue = recording.attempt.queue
         if void is None and operation == s.RETRY:
             self._retries[queue].add()
-        context, sampled = attempt.context, attempt.sampled
+        context, sampled = recording.context, recording.sampled
         self._series(self._process, s.PROCESS, queue, error).record(seconds, context, sampled)
         self._series(self._settle, operation, queue, void).record(settled_in, context, sampled)
 

@@ -13,7 +13,7 @@ from math import ceil
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fluxqueue_core import Consumer, Event, Job, Settings, __version__, set_parent_death_signal
+from fluxqueue_core import Attempt, Consumer, Event, Settings, __version__, set_parent_death_signal
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, suspects, telemetry
@@ -155,15 +155,15 @@ class Worker:
             self._cancelling.runners.append(self._loop)
         for task in tasks:
             task.prepare(self._timeouts, middleware)
-        log_context.install(logger, self._current_job, self._telemetry.records_attempts)
+        log_context.install(logger, self._current_attempt, self._telemetry.records_attempts)
         self._limits = Limits(options, consumer, self._timeouts)
         self._health_server = listen(options, self._health, self._telemetry.metrics)
 
-    def _current_job(self) -> Job | None:
-        """The job that the calling thread runs; for log lines."""
-        if self._pool is not None and (job := self._pool.current_job()) is not None:
-            return job
-        return self._loop.current_job() if self._loop is not None else None
+    def _current_attempt(self) -> Attempt | None:
+        """The attempt that the calling thread runs; for log lines."""
+        if self._pool is not None and (attempt := self._pool.current_attempt()) is not None:
+            return attempt
+        return self._loop.current_attempt() if self._loop is not None else None
 
     def run(self) -> int:
         """Serves until a signal arrives, drains, and returns the exit code."""
@@ -278,7 +278,7 @@ class Worker:
         failure = FailureText.of(error)
         self._logger.error("worker.failed", error=failure.line, exception=failure.traceback)
 
-    def _running(self) -> list[tuple[Job, float]]:
+    def _running(self) -> list[tuple[Attempt, float]]:
         return [
             *(self._pool.running() if self._pool is not None else ()),
             *(self._loop.running() if self._loop is not None else ()),
@@ -288,12 +288,12 @@ class Worker:
         """Answers SIGQUIT: logs the running tasks, and where coroutines wait. The
         signal handler has printed the stacks of the threads."""
         stacks = dict(self._loop.stacks()) if self._loop is not None else {}
-        for job, started in self._running():
-            fields: dict[str, Any] = {"task_id": job.task_id, "name": job.name}
-            if job in stacks:
-                fields["exception"] = stacks[job]
+        for attempt, started in self._running():
+            fields: dict[str, Any] = {"task_id": attempt.task_id, "name": attempt.name}
+            if attempt in stacks:
+                fields["exception"] = stacks[attempt]
             seconds = round(perf_counter() - started, 3)
-            self._logger.warning("task.running", queue=job.queue, seconds=seconds, **fields)
+            self._logger.warning("task.running", queue=attempt.queue, seconds=seconds, **fields)
 
     def _drain(self, reason: str) -> None:
         """Lets running tasks end, up to the deadline or a second signal; then gives
@@ -317,7 +317,7 @@ class Worker:
         # Stuck attempts are past their timeout, so they have failed. Otherwise a task
         # that hangs would move from worker to worker forever.
         for stuck in self._timeouts.stuck():
-            self._outcomes.gave_up(stuck.job, stuck.error(), stuck.started)
+            self._outcomes.gave_up(stuck.attempt, stuck.error(), stuck.started)
         if ended and self._wait_until(self._is_drained, RELEASE_PATIENCE):
             return
         self._outcomes.releasing = True
@@ -326,9 +326,9 @@ class Worker:
             loop.cancel_all()
             self._wait_until(lambda: not loop.running(), CANCEL_PATIENCE)
         running = self._running()
-        self._consumer.release_running([job for job, _ in running])
-        for job, started in running:
-            self._outcomes.released(job, started)
+        self._consumer.release_running([attempt for attempt, _ in running])
+        for attempt, started in running:
+            self._outcomes.released(attempt, started)
         patience = LANE_PATIENCE if self._lanes else RELEASE_PATIENCE
         if not self._wait_until(self._is_drained, patience):
             # Those tasks return to the queue when the lease ends.
@@ -341,11 +341,11 @@ class Worker:
     def _only_stuck_are_left(self) -> bool:
         if self._is_drained():
             return True
-        stuck = {id(stuck.job) for stuck in self._timeouts.stuck()}
+        stuck = {id(stuck.attempt) for stuck in self._timeouts.stuck()}
         return (
             bool(stuck)
             and self._lanes_have_ended()
-            and all(id(job) in stuck for job, _ in self._running())
+            and all(id(attempt) in stuck for attempt, _ in self._running())
         )
 
     def _lanes_have_ended(self) -> bool:

@@ -15,7 +15,7 @@ from .connecting import (
     operators_remedy,
     refusal_text,
 )
-from .consuming import Consumer, Job
+from .consuming import Attempt, Consumer
 from .enqueueing import Producer, Route
 from .events import Event
 from .messages import (
@@ -37,10 +37,10 @@ from .waiting import Mailbox, ResultListener
 
 __all__ = [
     "DEFAULT_REDIS_URL",
+    "Attempt",
     "Consumer",
     "Deadlines",
     "Event",
-    "Job",
     "Mailbox",
     "Producer",
     "ResultListener",

@@ -1,4 +1,4 @@
-"""The consumer of a worker's queues, and its jobs."""
+"""The consumer of a worker's queues, and its attempts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -7,7 +7,7 @@ from .events import Event
 from .settings import Settings
 
 @final
-class Job:
+class Attempt:
     """A claimed task, for the worker to run."""
 
     @property
@@ -50,12 +50,12 @@ class Job:
 
     @property
     def settled(self) -> bool:
-        """Whether a method of the consumer has ended the job."""
+        """Whether a method of the consumer has ended the attempt."""
 
     @property
     def headers(self) -> dict[str, str] | None: ...
     def expire(self) -> bool:
-        """Ends the job if its task has expired before its function was called. Returns whether
+        """Ends the attempt if its task has expired before its function was called. Returns whether
         it did: then do not call it."""
 
     def keep(self, value: bytes) -> None:
@@ -64,7 +64,7 @@ class Job:
 
         Raises:
             ValueError: it has more bytes than `max_message_bytes`.
-            RuntimeError: the job has a value already.
+            RuntimeError: the attempt has a value already.
         """
 
     def report(self, progress: bytes) -> None:
@@ -97,7 +97,7 @@ class Consumer:
     Args:
         queues: the names of the queues, in order of priority.
         tasks: for each queue, a mapping from the name of a task to (whether it is
-            async, the object for `Job.task`). If a message has a timeout, the job
+            async, the object for `Attempt.task`). If a message has a timeout, the attempt
             gets the object that `with_timeout(seconds, wins)` of this object returns;
             `wins` says whether the call gave the timeout.
         anywhere: the same for tasks that each queue runs unless its own mapping has
@@ -114,7 +114,7 @@ class Consumer:
             `settings`.
         who: describes the worker to operators, 4 KiB at most. Redis keeps it as long
             as a consumer of the worker lives.
-        caps: pairs of an object for `Job.task` and how many of its tasks may run at once
+        caps: pairs of an object for `Attempt.task` and how many of its tasks may run at once
             here, at least 1. Other tasks have no cap.
     """
 
@@ -138,18 +138,18 @@ class Consumer:
     def start(self) -> None:
         """Starts the driver. Returns at once, even if Redis is down."""
 
-    def take(self) -> Job | None:
+    def take(self) -> Attempt | None:
         """Waits for the next sync task. None: the calling thread must end."""
 
     def wants_thread(self) -> bool:
         """Returns True once for each further thread that should call `take`. The caller
-        starts it. Call this in a thread that has just taken a job."""
+        starts it. Call this in a thread that has just taken an attempt."""
 
     def give_up_threads(self, count: int) -> None:
         """Reports that `count` of the threads that `wants_thread` asked for did not
         start. `wants_thread` asks for them again."""
 
-    def take_async(self) -> Job | None:
+    def take_async(self) -> Attempt | None:
         """Returns the next async task. None: no task waits, or no slot is free. Never
         blocks. `async_fd` stays readable until this method has returned None."""
 
@@ -166,35 +166,37 @@ class Consumer:
         """Returns the events since the last call, each with its queue, oldest first.
         Clears `event_fd`."""
 
-    def succeed(self, job: Job) -> bool:
-        """Settles the job as a success. False: the lease was lost, and the outcome is
+    def succeed(self, attempt: Attempt) -> bool:
+        """Settles the attempt as a success. False: the lease was lost, and the outcome is
         void.
 
         Raises:
-            RuntimeError: the job is settled already.
+            RuntimeError: the attempt is settled already.
         """
 
-    def retry(self, job: Job, delay: float) -> bool:
-        """Settles the job as a failure. The task runs again after `delay` seconds."""
+    def retry(self, attempt: Attempt, delay: float) -> bool:
+        """Settles the attempt as a failure. The task runs again after `delay` seconds."""
 
-    def make_dead(self, job: Job, reason: str, error: str, traceback: str | None = None) -> bool:
-        """Settles the job as dead. If `save_dead` is on, the dead set keeps the task."""
+    def make_dead(
+        self, attempt: Attempt, reason: str, error: str, traceback: str | None = None
+    ) -> bool:
+        """Settles the attempt as dead. If `save_dead` is on, the dead set keeps the task."""
 
-    def snooze(self, job: Job, delay: float) -> bool:
+    def snooze(self, attempt: Attempt, delay: float) -> bool:
         """Puts the task off: it runs again after `delay` seconds, and `snoozes` is one
         more. No other count changes."""
 
-    def cancel(self, job: Job) -> bool:
-        """Settles a job whose task was cancelled while it ran. Returns as `succeed`."""
+    def cancel(self, attempt: Attempt) -> bool:
+        """Settles an attempt whose task was cancelled while it ran. Returns as `succeed`."""
 
-    def release(self, job: Job) -> bool:
+    def release(self, attempt: Attempt) -> bool:
         """Gives back the task of an attempt that a drain cuts off. `releases` is one more,
         and no other count changes."""
 
-    def free_slot(self, job: Job) -> bool:
-        """Gives the slot of a running job that can't be ended to another task.
+    def free_slot(self, attempt: Attempt) -> bool:
+        """Gives the slot of a running attempt that can't be ended to another task.
 
-        The job stays claimed, and you can still settle it. False: the job is settled
+        The attempt stays claimed, and you can still settle it. False: the attempt is settled
         already, or `concurrency` slots have been given away in this way.
         """
 
@@ -202,8 +204,8 @@ class Consumer:
         """Stops claiming, and releases the tasks that have not begun. From now on
         `take` returns None. Running tasks may continue and settle."""
 
-    def release_running(self, jobs: Sequence[Job]) -> None:
-        """Releases the tasks that still run, with `releases` raised for those of `jobs`.
+    def release_running(self, attempts: Sequence[Attempt]) -> None:
+        """Releases the tasks that still run, with `releases` raised for those of `attempts`.
         Their later outcomes are void."""
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, final
 
-from .consuming import Job
+from .consuming import Attempt
 
 @final
 class TimedCall:
@@ -54,7 +54,7 @@ class Deadlines:
 
 def raise_in_task(
     runner: object,
-    job: Job,
+    attempt: Attempt,
     thread: int,
     base: object,
     wrappers: set[object],
@@ -63,7 +63,7 @@ def raise_in_task(
     """Makes a thread raise `CancelRequested` in its task, if it is in the task's code now.
 
     Args:
-        runner: has the attribute `job`, which must be this one.
+        runner: has the attribute `attempt`, which must be this one.
         thread: `threading.get_ident()` of the thread.
         base: the code object of the function that calls the task.
         wrappers: the code objects of the worker's functions between `base` and the task.

@@ -65,7 +65,7 @@ def parse(traceparent: str, tracestate: str | None = None) -> SpanContext | None
 
 class RemoteSpan(NonRecordingSpan):
     """The span that a message names, as the current span of a task that is not recorded.
-    It reads its headers (`Job.trace_headers`) only on request, since most tasks don't
+    It reads its headers (`Attempt.trace_headers`) only on request, since most tasks don't
     ask."""
 
     _read: SpanContext | None = None

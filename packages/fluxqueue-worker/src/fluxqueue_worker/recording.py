@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from fluxqueue_core import Job
+from fluxqueue_core import Attempt
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext
 
 
-class Attempt:
+class Recording:
     """A recorded attempt, from its beginning to its settling.
 
     Attributes:
@@ -18,12 +18,17 @@ class Attempt:
         started: `perf_counter()` at its beginning.
     """
 
-    __slots__ = ("context", "job", "sampled", "span", "started", "task_id")
+    __slots__ = ("attempt", "context", "sampled", "span", "started", "task_id")
 
     def __init__(
-        self, job: Job, task_id: str, span: Span, context: Context, sampled: SpanContext | None
+        self,
+        attempt: Attempt,
+        task_id: str,
+        span: Span,
+        context: Context,
+        sampled: SpanContext | None,
     ) -> None:
-        self.job = job
+        self.attempt = attempt
         self.task_id = task_id
         self.span = span
         self.context = context

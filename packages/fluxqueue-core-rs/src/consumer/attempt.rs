@@ -22,7 +22,7 @@ const CHECKPOINT_MAX: usize = 65_536;
 
 /// A claimed task that a worker will run.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
-pub struct Job {
+pub struct Attempt {
     pub(super) work: Work,
     shared: Arc<Shared>,
     settled: AtomicBool,
@@ -36,7 +36,7 @@ pub struct Job {
     note: OnceLock<Arc<Note>>,
 }
 
-impl Job {
+impl Attempt {
     pub(super) fn new(
         work: Work,
         shared: Arc<Shared>,
@@ -44,12 +44,12 @@ impl Job {
         queue: Py<PyAny>,
         args: Py<PyList>,
         kwargs: Option<Py<PyDict>>,
-    ) -> Job {
+    ) -> Attempt {
         let (settled, value, note) = (AtomicBool::new(false), OnceLock::new(), OnceLock::new());
-        Job { work, shared, settled, task, queue, args, kwargs, value, note }
+        Attempt { work, shared, settled, task, queue, args, kwargs, value, note }
     }
 
-    /// Whether the job has an outcome.
+    /// Whether the attempt has an outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
     }
@@ -75,17 +75,17 @@ impl Job {
         }
     }
 
-    /// Marks the job as settled. Call this once, when the job ends.
+    /// Marks the attempt as settled. Call this once, when the attempt ends.
     pub(super) fn settle(&self) -> Result<()> {
         match self.settled.swap(true, Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(Error::Misuse("the job has been settled already")),
+            true => Err(Error::Misuse("the attempt has been settled already")),
         }
     }
 }
 
-impl Drop for Job {
-    /// Releases a job that was not settled, because its thread failed outside the task. The
+impl Drop for Attempt {
+    /// Releases an attempt that was not settled, because its thread failed outside the task. The
     /// message must not stay claimed for as long as this process lives.
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
@@ -95,7 +95,7 @@ impl Drop for Job {
 }
 
 #[pymethods]
-impl Job {
+impl Attempt {
     #[getter]
     fn task(&self, py: Python<'_>) -> Py<PyAny> {
         self.task.clone_ref(py)
@@ -183,7 +183,7 @@ impl Job {
                 value.len()
             )));
         }
-        self.value.set(value.to_vec()).map_err(|_| Error::Misuse("the job has a value already").into())
+        self.value.set(value.to_vec()).map_err(|_| Error::Misuse("the attempt has a value already").into())
     }
 
     fn report(&self, progress: &[u8]) {
@@ -231,6 +231,6 @@ impl Job {
     }
 
     fn __repr__(&self) -> String {
-        format!("Job({:?}, {:?})", self.work.message.name, self.task_id())
+        format!("Attempt({:?}, {:?})", self.work.message.name, self.task_id())
     }
 }
