@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from fluxqueue_dashboard.access import Access
 from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.job_threads import MOST
 from support.asgi import ask
-from support.planted_shop import PlantedShop
+from support.planted_shop import PlantedShop, id_of, message
+from support.scripts import Scripts
 from support.waiting import wait_until
 
 HERE = {"sec-fetch-site": "same-origin"}
@@ -51,6 +53,10 @@ def post(app: Any, verb: str, form: dict[str, str]) -> tuple[str, str]:
     _, _, query = answer.headers["location"].partition("?")
     found = dict(pair.split("=", 1) for pair in query.split("&"))
     return found["done"], found.get("id", "")
+
+
+def is_done(control: RedisClient, job: str) -> bool:
+    return state(control, job) == "done"
 
 
 def state(control: RedisClient, job: str, queue: str = "mails") -> str:
@@ -134,6 +140,8 @@ def test_a_small_purge_is_done_at_once_and_a_large_one_is_a_job(
         {"limit": "1.5"},
         {"older": "-1"},
         {"argument": "order.id"},
+        {"id": "x*"},
+        {"header": "tenant"},
         {"reason": "failed"},
         {"what": "move waiting"},
         {"what": "move waiting", "target": "no queue"},
@@ -155,6 +163,24 @@ def test_a_verb_that_does_not_go_with_a_part_is_refused(redis_url: str) -> None:
             form = {"queue": "mails", "what": what}
             assert ask(app, "/changes/job-start", "POST", form=form, headers=HERE).status == 400
         assert post(app, "job-repeat", {"queue": "mails", "id": "none"})[0] == "no-job"
+
+
+def test_a_job_chooses_tasks_by_id_and_by_a_header_whose_value_viewers_do_not_see(
+    shop: PlantedShop, redis_url: str, control: RedisClient, redis: Any
+) -> None:
+    globex = message("shop.send_mail", [1])[:-1] + b',"headers":{"tenant":"globex"}}'
+    Scripts(redis, "mails").enqueue(globex)
+    form = {"queue": "mails", "what": "delete waiting", "run": "real"}
+    with dashboard(redis_url) as app:
+        for more in ({"header": "tenant=globex"}, {"id": f"{id_of(shop.waiting)[:-1]}*"}):
+            _, job = post(app, "job-start", form | more)
+            wait_until(partial(is_done, control, job))
+            text = ask(app, f"/job?name=mails&id={job}").text
+            found = jobs.show(control, "mails", job)
+            assert found is not None and dict(found.outcome) == {"done": 1}
+            assert "tenant" in text or more["id"] in text
+            assert "globex" not in text and "globex" not in ask(app, "/jobs").text
+        assert redis.llen(key("pending", "mails")) == 126
 
 
 def test_a_job_chooses_tasks_by_an_argument_that_viewers_do_not_see(

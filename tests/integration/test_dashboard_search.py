@@ -8,14 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fluxqueue_core import Settings
+from fluxqueue_core import Settings, dead_reason, key
 from fluxqueue_dashboard.access import Access
 from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.search_pages import parse
 from support.asgi import ask
+from support.dead_tasks import die_many
 from support.planted_operations import plant_finished
 from support.planted_shop import HOSTILE, PlantedShop, id_of, message, task_id
-from support.scripts import Scripts
+from support.scripts import Outcome, Scripts, field
 
 
 @pytest.fixture
@@ -67,6 +68,48 @@ def test_a_list_is_filtered_by_name_and_text(shop: PlantedShop, app: Any) -> Non
     text = ask(app, "/tasks?queue=mails&state=dead&task=shop.charge_card").text
     assert ids(text) == [id_of(shop.dead[4])]
     assert "No match" in ask(app, "/tasks?queue=mails&state=delayed&task=other").text
+
+
+def test_lists_are_filtered_by_id_and_header(shop: PlantedShop, app: Any) -> None:
+    acme = message("shop.send_mail", [1])[:-1] + b',"headers":{"tenant":"acme"}}'
+    mails = Scripts(shop.redis, "mails")
+    mails.enqueue(acme)
+    waiting, dead = "/tasks?queue=mails&state=waiting", "/dead?queue=mails"
+    assert ids(ask(app, f"{waiting}&header=tenant%3Dacme").text) == [id_of(acme)]
+    assert ids(ask(app, f"{waiting}&id={id_of(acme)[:-1]}*&text=tenant").text) == [id_of(acme)]
+    assert "No match" in ask(app, f"{waiting}&header=tenant%3Dother").text
+    assert ids(ask(app, f"{waiting}&id={id_of(shop.waiting)}").text) == [id_of(shop.waiting)]
+    shop.redis.delete(key("pending", "mails"))
+    mails.claim("c", acme)
+    why = Outcome(field(acme), "dead", dead_reason("failed", "no such user"), "1")
+    mails.exchange("c", outcomes=[why])
+    assert ids(ask(app, f"{dead}&header=tenant%3Dacme").text) == [id_of(acme)]
+    assert ids(ask(app, f"{dead}&id={id_of(acme)}&text=NO+SUCH").text) == [id_of(acme)]
+    assert "No match" in ask(app, f"{dead}&id={id_of(acme)}&text=other").text
+    assert ids(ask(app, f"{dead}&id={id_of(shop.dead[3])}").text) == [id_of(shop.dead[3])]
+    path = f"/tasks?queue=images&state=finished&id={shop.finished[1]}"
+    assert ids(ask(app, path).text) == [shop.finished[1]]
+    # A person who types has not finished.
+    for wrong, said in (("id=x*", "no id begins with"), ("header=tenant", "is not NAME=VALUE")):
+        for page in (waiting, dead):
+            answer = ask(app, f"{page}&{wrong}")
+            assert answer.status == 200 and said in answer.text and ids(answer.text) == [], page
+
+
+def test_a_filter_of_dead_tasks_looks_beyond_the_first_page(shop: PlantedShop, app: Any) -> None:
+    rare = shop.dead[3]
+    shop.redis.delete(key("pending", "mails"))
+    die_many(Scripts(shop.redis, "mails"), 400)
+    assert ids(ask(app, f"/dead?queue=mails&id={id_of(rare)}").text) == [id_of(rare)]
+    text = ask(app, "/dead?queue=mails&text=550+NO").text
+    assert ids(text) == [id_of(shop.dead[5])]
+    path, found = "/dead?queue=mails&task=n", []
+    while path:
+        text = ask(app, path).text
+        found += ids(text)
+        following = re.search(r'href="([^"]+)">Older ones', text)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert len(found) == len(set(found)) == 400
 
 
 def test_finished_tasks_are_listed_by_name_and_outcome(shop: PlantedShop, app: Any) -> None:
@@ -142,10 +185,13 @@ def test_a_search_finds_tasks_of_all_queues_and_leads_to_an_id(
     there = ask(app, f"/search?q={id_of(waits)}")
     assert there.status == 303 and there.headers["location"].startswith("/task?queue=images&id=")
     assert "No task matches" in ask(app, "/search?q=no-such-text").text
+    assert ids(ask(app, f"/search?q=id:{id_of(waits)[:-1]}*+needle").text) == [id_of(waits)]
+    assert "no id begins with" in ask(app, "/search?q=id:x*").text
     assert "<script>alert" not in ask(app, f"/search?q={quote(HOSTILE)}").text
 
 
 def test_the_words_of_a_search_are_read() -> None:
     query = parse('task:shop.* order=17 @tenant="a b" reason:failed some "more text"')
     assert (query.name, query.reason, query.text) == ("shop.*", "failed", "some more text")
+    assert parse("id:019AA0C2* x").id == "019aa0c2*"
     assert query.arguments == {"order": "17"} and query.headers == {"tenant": "a b"}

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluxqueue_control import dead
-from fluxqueue_control.dead import DeadTask
+from fluxqueue_control.listing import ListedTask, read_tasks
+from fluxqueue_control.search import Query, search
 from fluxqueue_control.servers import Servers
+from fluxqueue_core.errors import ConfigurationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .conditions import identity
 from .context import context_of
 from .formats import shortened
 from .overview_pages import queue_name
 from .redaction import Redact
 
-# Tasks on a page, and tasks that a page looks at to find them.
+# Tasks on a page, and tasks and seconds that a page looks at to find them.
 _MOST = 50
-_LOOKS_AT = 200
+_LOOKS_AT = 10_000
+_SECONDS = 0.08
+# Tasks that are read at once to look for a text in the errors that the visitor may see.
+_AT_ONCE = 100
+_FIELDS = ("reason", "task", "id", "header", "text", "group")
 # Characters of an error in a list.
 _ERROR = 300
 # The length of a task's id, which begins the entry of a message that can be read.
@@ -47,37 +54,18 @@ class DeadRow:
     died_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeadFilter:
-    """A choice of dead tasks; '' for anything."""
-
-    reason: str = ""
-    task: str = ""
-    text: str = ""
-    group: str = ""
-
-    def wants(self, task: DeadTask, name: str | None, error: str) -> bool:
-        """Whether a task fits, with the error that the visitor may see."""
-        return (
-            (not self.reason or task.reason == self.reason)
-            and (not self.task or name == self.task)
-            and (not self.text or self.text.lower() in error.lower())
-        )
-
-    def __bool__(self) -> bool:
-        return bool(self.reason or self.task or self.text or self.group)
-
-
 async def dead_tasks(request: Request) -> Response:
     """The dead tasks of a queue, the youngest first."""
     context, parameters = context_of(request), request.query_params
     queue, names = await chosen_queue(request)
-    wanted = DeadFilter(
-        *(parameters.get(field, "").strip() for field in ("reason", "task", "text", "group"))
-    )
+    wanted = {field: parameters.get(field, "").strip() for field in _FIELDS}
     cursor = parameters.get("cursor") or None
+    problem = ""
     try:
         found = await context.ask(_read, queue, wanted, cursor, context.redact)
+    except ConfigurationError as error:
+        # A person may still be typing.
+        problem, found = str(error), {"rows": [], "cursor": None, "looked_at": 0, "total": 0}
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
     return context.renderer.page(
@@ -87,11 +75,8 @@ async def dead_tasks(request: Request) -> Response:
         queue=queue,
         names=names,
         reasons=REASONS,
-        reason=wanted.reason,
-        task=wanted.task,
-        text=wanted.text,
-        group=wanted.group,
-        is_filtered=bool(wanted),
+        wanted=wanted,
+        problem=problem,
         **found,
     )
 
@@ -114,40 +99,65 @@ async def chosen_queue(request: Request) -> tuple[str, list[str]]:
 
 
 def _read(
-    servers: Servers, queue: str, wanted: DeadFilter, cursor: str | None, redact: Redact
+    servers: Servers, queue: str, wanted: Mapping[str, str], cursor: str | None, redact: Redact
 ) -> dict[str, Any]:
-    rows: list[DeadRow] = []
-    looked_at = 0
     client = servers.of_queue(queue)
+    query = Query(
+        name=wanted["task"] or None,
+        reason=wanted["reason"] or None,
+        **identity(wanted["id"], wanted["header"]),
+    )
+    rows: list[DeadRow] = []
+    looked_at, ends = 0, time.monotonic() + _SECONDS
     while True:
-        size = _LOOKS_AT // 2 if wanted else _MOST
-        page = dead.read_page(client, queue, cursor, size, group=wanted.group or None)
-        looked_at += len(page.tasks)
-        cursor = page.cursor
-        rows += _rows(page.tasks, wanted, redact)
-        if cursor is None or len(rows) >= _MOST or looked_at >= _LOOKS_AT:
+        size = _AT_ONCE if wanted["text"] else _MOST
+        most, left = _LOOKS_AT - looked_at, max(ends - time.monotonic(), 0.0)
+        if wanted["group"]:
+            page = read_tasks(
+                *(client, queue, "dead", cursor, size),
+                criteria=query.criteria(),
+                groups=[wanted["group"]],
+                most=most,
+                seconds=left,
+            )
+            tasks = [task for task in page.tasks if query.matches(task)]
+            cursor, looked = page.cursor, page.looked
+        else:
+            # There is one state, so there is one answer.
+            [hits] = search(
+                *(client, queue, query),
+                states=["dead"],
+                cursor=cursor,
+                limit=size,
+                most=most,
+                seconds=left,
+            )
+            tasks, cursor, looked = list(hits.tasks), hits.cursor, hits.looked
+        looked_at += looked
+        rows += _rows(tasks, wanted["text"], redact)
+        is_late = looked_at >= _LOOKS_AT or time.monotonic() > ends
+        if cursor is None or len(rows) >= _MOST or is_late:
             break
     total = client.command("ZCARD", client.key("dead", queue))
     return {"rows": rows, "cursor": cursor, "looked_at": looked_at, "total": total}
 
 
-def _rows(tasks: Sequence[DeadTask], wanted: DeadFilter, redact: Redact) -> list[DeadRow]:
+def _rows(tasks: Sequence[ListedTask], text: str, redact: Redact) -> list[DeadRow]:
     rows = []
     for task in tasks:
-        parts = task.parse()
-        name = None if parts is None else str(parts["name"])
-        error = str(redact("error", name or "", task.error))
-        if wanted.wants(task, name, error):
-            rows.append(
-                DeadRow(
-                    task.entry.hex(),
-                    task_id(task.entry),
-                    name,
-                    task.reason,
-                    shortened(error, _ERROR),
-                    task.died_at,
-                )
+        error = str(redact("error", task.name or "", task.error))
+        if task.entry is None or task.died_at is None or text.lower() not in error.lower():
+            continue
+        rows.append(
+            DeadRow(
+                task.entry.hex(),
+                task_id(task.entry),
+                task.name,
+                task.reason,
+                shortened(error, _ERROR),
+                task.died_at,
             )
+        )
     return rows
 
 

@@ -16,6 +16,7 @@ from fluxqueue_core.errors import ConfigurationError
 from starlette.exceptions import HTTPException
 
 from .change_parts import Change, Done, Operator, queue_of
+from .conditions import identity
 from .forms import Form
 from .job_threads import TooManyJobs
 
@@ -136,6 +137,7 @@ def _selection(form: Form) -> Selection:
     wanted: dict[str, Any] = {name: form.text(name) or None for name in _TEXTS}
     return Selection(
         **wanted,
+        **identity(form.text("id"), form.text("header")),
         older=_number(form, "older"),
         argument=argument.strip() or None,
         value=value_of(text) if argument else None,

@@ -42,12 +42,12 @@ class JobNow:
 
     @property
     def choice(self) -> Sequence[tuple[str, str]]:
-        """The selection in words. Not the value of an argument: a viewer may not be allowed to
-        see it."""
+        """The selection in words. Not the value of an argument or a header: a viewer may not be
+        allowed to see it."""
         selection = self.job.selection
         words = [
             (name, str(value))
-            for name in ("task", "reason", "exception", "error", "group")
+            for name in ("id", "task", "reason", "exception", "error", "group")
             if (value := getattr(selection, name)) is not None
         ]
         words += [
@@ -55,6 +55,7 @@ class JobNow:
             for name in ("older", "younger")
             if (value := getattr(selection, name)) is not None
         ]
+        words += [("header", name) for name in selection.headers]
         return words + ([("argument", selection.argument)] if selection.argument else [])
 
 

@@ -1,8 +1,8 @@
-"""The tasks of a queue by their state, page by page, and those that match a name or a text."""
+"""The tasks of a queue by their state, page by page, and those that match a filter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,10 +10,12 @@ from fluxqueue_control.finished import FinishedTask, read_finished
 from fluxqueue_control.listing import ListedState, ListedTask
 from fluxqueue_control.search import Query, search
 from fluxqueue_control.servers import Servers
+from fluxqueue_core.errors import ConfigurationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .conditions import identity
 from .context import context_of
 from .formats import enqueued_at, shortened
 from .overview_pages import queue_name
@@ -70,19 +72,17 @@ async def task_list(request: Request) -> Response:
     state = parameters.get("state", "waiting")
     if state not in LIST_NAMES:
         raise HTTPException(404, f"{state!r} is not a state")
-    name, text, outcome = (
-        parameters.get(field, "").strip() for field in ("task", "text", "outcome")
-    )
+    fields = ("task", "text", "outcome", "id", "header")
+    wanted = {field: parameters.get(field, "").strip() for field in fields}
+    for field in ("text", "header") if state == _FINISHED else ("outcome",):
+        wanted[field] = ""
     cursor = parameters.get("cursor") or None
+    problem = ""
     try:
-        if state == _FINISHED:
-            wanted = (name or None, outcome or None)
-            found = await context.ask(_read_finished, queue, *wanted, cursor, context.redact)
-        else:
-            query = Query(name=name or None, text=text or None)
-            found = await context.ask(
-                _read, queue, cast(ListedState, state), query, cursor, context.redact
-            )
+        found = await context.ask(_read, queue, state, wanted, cursor, context.redact)
+    except ConfigurationError as error:
+        # A person may still be typing.
+        problem, found = str(error), {"rows": [], "cursor": None, "looked": 0}
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
     snapshot = await context.hub.now()
@@ -94,10 +94,8 @@ async def task_list(request: Request) -> Response:
         state=state,
         states=LIST_NAMES,
         now=snapshot.queue(queue),
-        task=name,
-        text=text,
-        outcome=outcome,
-        is_filtered=bool(name or (outcome if state == _FINISHED else text)),
+        wanted=wanted,
+        problem=problem,
         **found,
     )
 
@@ -105,18 +103,29 @@ async def task_list(request: Request) -> Response:
 def _read(
     servers: Servers,
     queue: str,
-    state: ListedState,
-    query: Query,
+    state: str,
+    wanted: Mapping[str, str],
     cursor: str | None,
     redact: Redact,
 ) -> dict[str, Any]:
     client = servers.of_queue(queue)
+    if state == _FINISHED:
+        by = {"name": "task", "outcome": "outcome", "task_id": "id"}
+        texts = {name: wanted[field] or None for name, field in by.items()}
+        page = read_finished(client, queue, cursor, _MOST, seconds=_SECONDS, **texts)
+        rows = finished_rows(queue, page.tasks, redact)
+        return {"rows": rows, "cursor": page.cursor, "looked": page.looked}
+    query = Query(
+        name=wanted["task"] or None,
+        text=wanted["text"] or None,
+        **identity(wanted["id"], wanted["header"]),
+    )
     # There is one state, so there is one answer.
     [hits] = search(
         client,
         queue,
         query,
-        states=[state],
+        states=[cast(ListedState, state)],
         cursor=cursor,
         limit=_MOST,
         most=_LOOKS_AT,
@@ -126,30 +135,6 @@ def _read(
         "rows": rows_of(queue, hits.tasks, redact),
         "cursor": hits.cursor,
         "looked": hits.looked,
-    }
-
-
-def _read_finished(
-    servers: Servers,
-    queue: str,
-    name: str | None,
-    outcome: str | None,
-    cursor: str | None,
-    redact: Redact,
-) -> dict[str, Any]:
-    page = read_finished(
-        servers.of_queue(queue),
-        queue,
-        cursor,
-        _MOST,
-        name=name,
-        outcome=outcome,
-        seconds=_SECONDS,
-    )
-    return {
-        "rows": finished_rows(queue, page.tasks, redact),
-        "cursor": page.cursor,
-        "looked": page.looked,
     }
 
 

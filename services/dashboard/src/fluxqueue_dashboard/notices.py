@@ -34,7 +34,7 @@ NOTICES: dict[str, tuple[str, str]] = {
     "job-waits": ("bad", "Other jobs run here already. Resume this one when one of them is done."),
     "job-wrong": (
         "bad",
-        "That can't be a job: a number, an argument or a queue is wrong.",
+        "That can't be a job: a number, an id, a header, an argument or a queue is wrong.",
     ),
     "job-stops": ("good", "The job stops after its present step."),
     "job-ended": ("bad", "The job does not run any more."),

@@ -1,4 +1,5 @@
-"""Searches all queues: by the id of a task, its name, an argument, a reason, or any text."""
+"""Searches all queues: by the id of a task, its name, an argument, a header, a reason, or any
+text."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from fluxqueue_control import tasks
 from fluxqueue_control.registry import read_names
 from fluxqueue_control.search import Query, search, search_finished
 from fluxqueue_control.servers import Servers
+from fluxqueue_core.errors import ConfigurationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -27,10 +29,10 @@ _SECONDS, _DEEP_SECONDS = 0.08, 3.0
 _PATIENCE = 3.0
 # Any number of tasks.
 _NO_BOUND = 10**12
-# `task:shop.*`, `reason:failed`, `exception:KeyError`, `error:timeout`, `order_id=17`,
-# `@header=value`.
+# `id:019aa0c2*`, `task:shop.*`, `reason:failed`, `exception:KeyError`, `error:timeout`,
+# `order_id=17`, `@header=value`.
 _WORD = re.compile(
-    r'(task|reason|exception|error):("[^"]*"|\S+)|(@?[\w.-]+)=("[^"]*"|\S+)|("[^"]*"|\S+)'
+    r'(id|task|reason|exception|error):("[^"]*"|\S+)|(@?[\w.-]+)=("[^"]*"|\S+)|("[^"]*"|\S+)'
 )
 
 
@@ -54,7 +56,7 @@ async def search_all(request: Request) -> Response:
     text = request.query_params.get("q", "").strip()
     deep = bool(request.query_params.get("deep"))
     root = request.scope.get("root_path", "")
-    found = SearchAnswer()
+    found, problem = SearchAnswer(), ""
     if is_id(text):
         most = tasks.MOST if deep else LOOKS_AT
         queue, found.unfinished = await context.ask(_find, text.lower(), most)
@@ -62,14 +64,28 @@ async def search_all(request: Request) -> Response:
             there = address("/task", queue=queue, id=text.lower(), deep=1 if deep else None)
             return RedirectResponse(root + there, 303)
     elif text:
-        found = await context.ask(_search, parse(text), context.redact, deep)
+        try:
+            query = parse(text)
+        except ConfigurationError as error:
+            problem = str(error)
+        else:
+            found = await context.ask(_search, query, context.redact, deep)
     return context.renderer.page(
-        request, "search.html", section="search", query=text, is_id=is_id(text), found=found
+        *(request, "search.html"),
+        section="search",
+        query=text,
+        is_id=is_id(text),
+        found=found,
+        problem=problem,
     )
 
 
 def parse(text: str) -> Query:
-    """Reads the words of a search."""
+    """Reads the words of a search.
+
+    Raises:
+        ConfigurationError: no task can have the id.
+    """
     words: dict[str, str] = {}
     arguments: dict[str, str] = {}
     headers: dict[str, str] = {}
@@ -92,6 +108,7 @@ def parse(text: str) -> Query:
         error=words.get("error"),
         arguments=arguments,
         text=" ".join(rest) or None,
+        id=words.get("id"),
     )
 
 
