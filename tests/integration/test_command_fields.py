@@ -31,6 +31,8 @@ RUNS: dict[str, list[str]] = {
     "job start": ["job", "start", "replay", "dead", "-q", "q", "--all", "--dry-run"],
     "job list": ["job", "list", "-q", "q"],
     "resume": ["resume", "q"],
+    "cancel --all": ["cancel", "-q", "q", "--all", "--dry-run"],
+    "cancel ID": ["cancel", "-q", "q", task_id(4)],
     "task ID --run-now": ["task", task_id(6), "--run-now"],
     "task ID --delete": ["task", task_id(6), "--delete"],
     "task ID --move": ["task", task_id(5), "--move", "other"],

@@ -6,14 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 import redis as redis_py
 from fluxqueue import FluxQueue
 from fluxqueue.task import Task
-from fluxqueue_control import audit
+from fluxqueue_control import audit, candidates, job_steps
+from fluxqueue_control.commands import cancel
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings
-from support.scripts import Scripts
+from fluxqueue_core import Settings, dead_reason
+from support.scripts import DAY, Outcome, Scripts, field, message, messages
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
 
@@ -83,6 +86,79 @@ def test_json_is_one_object_per_line(redis_url: str) -> None:
         for given in ("order 17", handle.id)
     ]
     assert done.returncode == 0
+
+
+def test_a_dry_run_looks_for_tasks_and_cancels_none(scripts: Scripts, redis_url: str) -> None:
+    ended, slow = message(1), Scripts(scripts.redis, "slow")
+    slow.claim("c", ended)
+    slow.exchange("c", outcomes=[Outcome(field(ended), "dead", dead_reason("failed", "x"), "1")])
+    before = slow.stats()
+    waits = sleeping(redis_url).enqueue("one")
+    dead = ended[13:49].decode()
+    done = run(redis_url, "-q", "slow", "--dry-run", waits.id, "none", dead)
+    assert done.returncode == 1 and "does not have 2 of 3 tasks" in done.stderr
+    answers = [line.split()[1] for line in done.stdout.splitlines()]
+    assert answers == ["dry_run", "already_done", "already_done"]
+    assert not slow.redis.exists(slow.key("cancelled")) and slow.stats() == before
+
+
+@pytest.fixture
+def acme(scripts: Scripts) -> Scripts:
+    """A queue in which one of two tasks in each state has a header."""
+    plain = messages(range(1, 7))
+    known = [raw[:-1] + b',"headers":{"tenant":"acme"}}' for raw in plain[::2]]
+    running, delayed, waiting = zip(known, plain[1::2], strict=True)
+    scripts.claim("c", *running)
+    scripts.enqueue(*waiting)
+    scripts.redis.zadd(scripts.key("delayed"), dict.fromkeys(delayed, scripts.now() + DAY))
+    return scripts
+
+
+def chosen(redis_url: str, *words: str, code: int = 0) -> list[Any]:
+    done = run(redis_url, "-q", "q", "--json", *words)
+    assert done.returncode == code, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_all_tasks_that_are_chosen_are_cancelled_as_jobs(acme: Scripts, redis_url: str) -> None:
+    header = ["--header", "tenant=acme"]
+    dry = chosen(redis_url, *header, "--dry-run")
+    assert [(job["part"], job["outcome"]) for job in dry] == [
+        (part, {"chosen": 1}) for part in ("delayed", "waiting", "running")
+    ]
+    assert not acme.redis.exists(acme.key("cancelled"))
+    done = chosen(redis_url, *header, "--rate", "1000")
+    assert [(job["verb"], job["part"], job["outcome"], job["rate"]) for job in done] == [
+        ("cancel", part, {"done": 1}, 1000.0) for part in ("delayed", "waiting", "running")
+    ]
+    left = [*acme.redis.zrange(acme.key("delayed"), 0, -1), *acme.list("pending")]
+    assert left == [message(4), message(6)]
+    asked = acme.redis.zrange(acme.key("cancelled"), 0, -1)
+    assert asked == [message(1)[13:49]]
+    assert acme.stats() == {"cancelled": 2}
+    # The second time there is nothing to do, but that the worker has not ended the third one yet.
+    again = chosen(redis_url, *header, "--state", "delayed", "--state", "waiting")
+    assert [(job["part"], job["outcome"]) for job in again] == [("delayed", {}), ("waiting", {})]
+
+
+def test_a_limit_counts_the_tasks_of_all_states(acme: Scripts, redis_url: str) -> None:
+    done = chosen(redis_url, "--all", "--limit", "3")
+    assert [(job["part"], job["outcome"]) for job in done] == [
+        ("delayed", {"done": 2}),
+        ("waiting", {"done": 1}),
+    ]
+    assert len(acme.list("pending")) == 1
+
+
+def test_a_cancel_that_a_worker_will_perform_has_succeeded(
+    scripts: Scripts, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for module in (candidates, job_steps):
+        monkeypatch.setattr(module, "REACH", 110)
+    scripts.enqueue(*messages(range(1, 41)))
+    code = cancel.main(["-r", redis_url, "-q", "q", "--all", "--state", "waiting"])
+    assert code == 0 and "20 done, 20 requested" in capsys.readouterr().out
+    assert scripts.redis.zcard(scripts.key("cancelled")) == len(scripts.list("pending")) == 20
 
 
 def test_a_namespace_has_its_own_tasks(redis_url: str) -> None:

@@ -26,7 +26,15 @@ def refused(capsys: Any, *argv: str) -> str:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "the following arguments are required: ID"),
+        ([], "name tasks, or choose them: --task, --id"),
+        (["--state", "waiting"], "name tasks, or choose them: --task, --id"),
+        ([ID, "--all"], "give ids, or options that choose tasks, but not both"),
+        ([ID, "--header", "a=b"], "but not both"),
+        ([ID, "--limit", "3"], "but not both"),
+        ([ID, "--state", "running"], "but not both"),
+        (["--all", "--state", "dead"], "invalid choice: 'dead'"),
+        (["--argument", "x"], "'x' is not PATH=VALUE"),
+        (["--all", "--rate", "0"], "--rate"),
         (["-q", "a b", ID], "the queue name \"a b\" has the character ' '"),
         (["-q", "", ID], 'the queue name "" is empty; use letters'),
         ([""], "task_id has 0 characters; give 1 to 256, or a UUID"),

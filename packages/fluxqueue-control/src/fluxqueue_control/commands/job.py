@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .answers import (
@@ -20,20 +18,12 @@ from .answers import (
     run,
     say,
 )
-from .conditions import add_header, add_id
-from .numbers import count, seconds
-from .progress_bar import ProgressBar
-from .strike import value_of
+from .conditions import add_conditions, add_dead_conditions, selection_of
+from .job_runs import as_json, code_of, perform, progress, watch
+from .numbers import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from fluxqueue_control.jobs import Job
-    from fluxqueue_control.selection import Selection
     from fluxqueue_control.servers import Servers
-
-# Seconds between two lines of progress that are not for a terminal.
-_EVERY = 5.0
 
 
 def main(argv: list[str], prog: str = "fluxqueue job") -> int:
@@ -75,29 +65,8 @@ def _add_start(parser: Any) -> None:
     parser.add_argument(
         "part", choices=("dead", "delayed", "waiting", "running"), help="the state of the tasks"
     )
-    parser.add_argument("--all", action="store_true", help="all tasks in this state")
-    add_id(parser)
-    parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
-    add_header(parser)
-    parser.add_argument("--reason", metavar="WORD", help="only dead tasks with this reason")
-    parser.add_argument("--exception", metavar="CLASS", help="only tasks that died of this class")
-    parser.add_argument(
-        "--error", metavar="TEXT", help="only dead tasks with this text in their error"
-    )
-    parser.add_argument(
-        "--group", metavar="GROUP", help="only this group of `fluxqueue dead groups`"
-    )
-    parser.add_argument(
-        "--older", type=seconds, metavar="SECONDS", help="only tasks that died, or were "
-        "enqueued, at least this long ago",
-    )  # fmt: skip
-    parser.add_argument(
-        "--younger", type=seconds, metavar="SECONDS", help="the same, at most this long ago"
-    )
-    parser.add_argument(
-        "--argument", metavar="PATH=VALUE",
-        help="only tasks with this argument, by its name or position; the value is JSON, or text",
-    )  # fmt: skip
+    add_conditions(parser)
+    add_dead_conditions(parser)
     parser.add_argument(
         "--to", default="", metavar="QUEUE", help="the queue to which `move` moves them"
     )
@@ -107,46 +76,15 @@ def _add_start(parser: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="count them, change nothing")
 
 
-def _selection(arguments: Any) -> Selection:
-    from fluxqueue_core.errors import ConfigurationError
-
-    from fluxqueue_control.selection import Selection
-
-    argument, value = None, None
-    if arguments.argument is not None:
-        argument, equals, text = arguments.argument.partition("=")
-        if not argument or not equals:
-            raise ConfigurationError(f"{arguments.argument!r} is not PATH=VALUE")
-        value = value_of(text)
-    wanted = {
-        name: getattr(arguments, name)
-        for name in ("id", "task", "reason", "exception", "error", "group", "older", "younger")
-    }
-    headers = dict(arguments.header)
-    selection = Selection(**wanted, headers=headers, argument=argument, value=value)
-    if selection == Selection() and not arguments.all:
-        raise ConfigurationError("say which tasks, or give --all")
-    return selection
-
-
 def _start(prog: str, servers: Servers, arguments: Any) -> int:
-    from fluxqueue_control import jobs
-
-    queue = arguments.queue
-    job = jobs.start(
-        servers.of_queue(queue),
-        queue,
-        arguments.verb,
-        arguments.part,
-        _selection(arguments),
+    job = perform(
+        *(prog, servers, arguments, (arguments.verb, arguments.part)),
+        selection_of(arguments),
         target=arguments.to,
-        rate=arguments.rate,
         limit=arguments.limit,
         keep_expiry=not arguments.drop_expiry,
-        dry_run=arguments.dry_run,
     )
-    say(prog, f"job {job.id}")
-    return _watch(servers, job, jobs.run(lambda: servers.of_queue(queue), queue, job), arguments)
+    return code_of(job)
 
 
 def _resume(prog: str, servers: Servers, arguments: Any) -> int:
@@ -156,30 +94,10 @@ def _resume(prog: str, servers: Servers, arguments: Any) -> int:
     try:
         job = jobs.show(servers.of_queue(queue), queue, arguments.id)
         steps = jobs.resume(lambda: servers.of_queue(queue), queue, arguments.id)
-        return _watch(servers, job, steps, arguments)
+        return code_of(watch(servers, job, steps, arguments))
     except (LookupError, jobs.JobIsRunning) as error:
         say(prog, str(error))
         return SOME_NOT
-
-
-def _watch(servers: Servers, job: Job | None, steps: Iterator[Job], arguments: Any) -> int:
-    """Performs a job. A terminal has a bar, a log a line every few seconds."""
-    told, is_terminal = time.monotonic(), sys.stderr.isatty()
-    total, already = None, 0
-    if job is not None and is_terminal:
-        total, already = _total(servers, arguments.queue, job), _looked(job)
-    with ProgressBar(total, "looked at", is_shown=is_terminal, already=already) as bar:
-        for job in steps:
-            bar.update(_looked(job))
-            if not is_terminal and time.monotonic() - told > _EVERY:
-                told = time.monotonic()
-                print(_progress(job), file=sys.stderr, flush=True)
-    assert job is not None
-    if arguments.json:
-        print_json(_object(job, arguments.queue))
-    else:
-        print(f"{job.state}: {_progress(job)}")
-    return DONE if job.state == "done" and job.outcome.keys() <= {"done", "chosen"} else SOME_NOT
 
 
 def _stop(prog: str, servers: Servers, arguments: Any) -> int:
@@ -202,7 +120,7 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
     found = jobs.read_last(servers.of_queue(arguments.queue), arguments.queue)
     if arguments.json:
         for job in found:
-            print_json(_object(job, arguments.queue))
+            print_json(as_json(job, arguments.queue))
         return DONE
     now = time.time()
     print_table(
@@ -216,46 +134,9 @@ def _list(prog: str, servers: Servers, arguments: Any) -> int:
                 age(now - job.started),
                 age(now - job.updated),
                 job.who,
-                _progress(job),
+                progress(job),
             )
             for job in found
         ],
     )
     return DONE
-
-
-def _total(servers: Servers, queue: str, job: Job) -> int | None:
-    """How many tasks the job will look at, about; None if only the job can tell."""
-    from fluxqueue_control.queues import read_lengths
-    from fluxqueue_control.selection import Selection
-
-    takes_all = job.selection == Selection()
-    if job.selection.group is not None or (job.limit is not None and not takes_all):
-        return None
-    there = read_lengths(servers.of_queue(queue), [queue])[queue]
-    parts: dict[str, tuple[int | None, ...]] = {
-        "dead": (there.dead,),
-        "delayed": (there.delayed,),
-        "waiting": (there.pending, there.suspects),
-        "running": (there.claimed,),
-    }
-    total = sum(number or 0 for number in parts[job.part])
-    if job.part != "running":
-        total += job.outcome.get("done", 0)  # these are there no longer
-    return total if job.limit is None else min(total, job.limit)
-
-
-def _looked(job: Job) -> int:
-    from fluxqueue_control.selection import Selection
-
-    # A page counts as seen at its end. If all its tasks are chosen, each answer counts at once.
-    return sum(job.outcome.values()) if job.selection == Selection() else job.seen
-
-
-def _progress(job: Job) -> str:
-    counts = ", ".join(f"{number} {word}" for word, number in job.outcome.items() if number)
-    return f"{job.seen} seen, {counts or 'none changed'}"
-
-
-def _object(job: Job, queue: str) -> dict[str, Any]:
-    return {"queue": queue, **asdict(job), "selection": job.selection.parts()}
