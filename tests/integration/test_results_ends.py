@@ -45,6 +45,13 @@ ENDS: dict[str, tuple[type[ResultError] | None, str]] = {
     # Nothing can be known of the options of a later version.
     "unknown_version": (None, ""),
 }
+# The type of the error, for the ends that an exception brings about.
+TYPES = {
+    **dict.fromkeys(("failed", "no_retry_on", "not_in_retry_on", "retry_refused"), "KeyError"),
+    "rejected": "fluxqueue.Reject",
+    "snoozed_too_often": "fluxqueue.Snooze",
+    "arguments": "TypeError",
+}
 
 
 def message(end: str, options: str = "") -> bytes:
@@ -86,6 +93,7 @@ def test_a_caller_learns_of_each_end(
         return
     assert type(got) is kind and re.search(text, str(got)), got
     assert (got.task_id, got.queue, got.state) == (handle.id, "q", end)
+    assert got.error_type == TYPES.get(end)
 
 
 @pytest.mark.parametrize("end", ENDS)

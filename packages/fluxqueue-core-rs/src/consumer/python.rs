@@ -30,10 +30,6 @@ use crate::names;
 use crate::python::settings::Settings;
 use crate::python::text::Name;
 
-/// The reasons of dead tasks that ran and failed. The others could not run.
-const FAILURES: [&str; 6] =
-    ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "snoozed_too_often"];
-
 /// Claims, settles and keeps the lease of a worker process.
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Consumer {
@@ -300,7 +296,7 @@ impl Consumer {
     ) -> PyResult<bool> {
         // The worker's setting decides whether failed tasks are kept. Tasks that could not run
         // are always kept.
-        let keep = !FAILURES.contains(&reason);
+        let keep = !message::is_failure(reason);
         let result = self.ending(&attempt.work).map(|ending| ending.dead(reason, error, traceback));
         let call = self.failure_call(py, &attempt.work, reason, error, traceback)?;
         let outcome = Outcome::Dead { reason: message::dead_reason(reason, error, traceback), keep };

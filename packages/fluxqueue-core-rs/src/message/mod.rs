@@ -27,7 +27,7 @@ pub use head::{GROWTH_MAX, Head, OPTS_MAX, field, field_of, is_newer};
 pub use headers::{Headers, TraceHeaders, fault as headers_fault};
 pub use opts::{Condemned, Expiry, Limit, Lock, MOMENT_MAX, Opts, with_option};
 pub use parse::Message;
-pub use reason::dead_reason;
+pub use reason::{dead_reason, is_failure};
 pub use result::{CancelledResult, Ending, KeptResult, is_report};
 pub use rewrite::{
     len_with_checkpoint, with_checkpoint, with_delivery, with_release, with_requeue, with_retry, with_snooze,

@@ -17,6 +17,20 @@ struct Reason<'a> {
     traceback: Option<&'a str>,
 }
 
+/// The reasons of tasks that ran and raised. The others could not run.
+const FAILURES: [&str; 6] =
+    ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "snoozed_too_often"];
+
+/// Whether a task that is dead for this reason ran and raised. A worker may discard such a task.
+pub fn is_failure(reason: &str) -> bool {
+    FAILURES.contains(&reason)
+}
+
+/// Whether the error of a task that is dead for this reason is an exception, written as `type: text`.
+pub fn has_exception(reason: &str) -> bool {
+    is_failure(reason) || reason == "arguments"
+}
+
 /// `{"reason":...,"class":...,"place":...,"error":...,"traceback":...}`. Without a traceback there is
 /// neither a class nor a place. `lua/lib/groups.lua` reads both.
 pub fn dead_reason(reason: &str, error: &str, traceback: Option<&str>) -> Vec<u8> {

@@ -16,10 +16,8 @@ use uuid::Uuid;
 use super::Message;
 use super::head::Head;
 use super::opts::{Condemned, Opts};
+use super::reason::has_exception;
 use crate::ids;
-
-/// The reasons whose error is an exception, written as `type: text`.
-const RAISED: [&str; 6] = ["failed", "rejected", "no_retry_on", "not_in_retry_on", "retry_refused", "arguments"];
 
 /// How a report of progress begins. No outcome begins so.
 const REPORT: &[u8] = br#"{"progress":"#;
@@ -132,7 +130,7 @@ impl<'a> Ending<'a> {
 
     /// The result of a task that is dead for this reason.
     pub fn dead(&self, reason: &str, error: &str, traceback: Option<&str>) -> KeptResult {
-        let (kind, text) = match RAISED.contains(&reason) {
+        let (kind, text) = match has_exception(reason) {
             true => error.split_once(": ").map_or((Some(error), ""), |(kind, text)| (Some(kind), text)),
             false => (None, error),
         };
