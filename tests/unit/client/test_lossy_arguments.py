@@ -6,8 +6,10 @@ import datetime as dt
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from decimal import Decimal
+from enum import Enum, IntFlag
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -114,6 +116,19 @@ class Sample:
     about: Any = None
 
 
+@dataclass
+class Stock:
+    counts: dict  # type: ignore[type-arg]
+
+
+class Shelf(pydantic.BaseModel):
+    counts: dict  # type: ignore[type-arg]
+
+
+class Access(IntFlag):
+    READ = 1
+
+
 class Pair(NamedTuple):
     left: int
 
@@ -151,12 +166,12 @@ def carried(annotation: Any, value: Any) -> Any:
     [
         (Login, Login(password="hunter2"), "can't be converted back"),  # type: ignore[arg-type]
         (Account, Account(login=[Login(password="x")]), "converted back"),  # type: ignore[arg-type]
-        (Payment, Payment(paid=5), "would not get its field 'amount'"),  # type: ignore[call-arg]
-        (Cat | Dog, Dog(name="Rex"), "class Dog, which the task would get as Cat"),
-        (Dog, Puppy(name="Rex", age=1), "class Puppy, which the task would get as Dog"),
-        (Order, Express(1, NOW), "class Express, which the task would get as Order"),
-        (Point, Point3(1, 2), "class Point3, which the task would get as Point"),
-        (Pair, PairToo(1), "class PairToo, which the task would get as Pair"),
+        (Payment, Payment(paid=5), "its field 'amount' would not arrive"),  # type: ignore[call-arg]
+        (Cat | Dog, Dog(name="Rex"), "class Dog, which would arrive as Cat"),
+        (Dog, Puppy(name="Rex", age=1), "class Puppy, which would arrive as Dog"),
+        (Order, Express(1, NOW), "class Express, which would arrive as Order"),
+        (Point, Point3(1, 2), "class Point3, which would arrive as Point"),
+        (Pair, PairToo(1), "class PairToo, which would arrive as Pair"),
         (
             list[Cat | Dog],
             [Cat(name="Tom"), Dog(name="Rex")],
@@ -178,6 +193,17 @@ def carried(annotation: Any, value: Any) -> Any:
         (Sample, Sample(ODD), r"its value at \.taken has an offset from UTC"),
         (Visit, Visit(when=ODD), r"its value at \.when has an offset from UTC"),
         (dt.time, dt.time(2, tzinfo=BERLIN), "its value has a time zone whose offset depends"),
+        (Sample, Sample(NOW, {1: 2}), r"its value at \.about has a key of type int, which would"),
+        (Sample, Sample(NOW, [{"a": {1: 2}}]), r"at \.about\[0\]\[\.\.\.\] has a key of type int"),
+        (Stock, Stock({1: 2}), r"its value at \.counts has a key of type int"),
+        (Shelf, Shelf(counts={(1, 2): 3}), r"its value at \.counts has a key of type tuple"),
+        (dict[int | str, Decimal], {1: Decimal(1)}, "its value has a key of type int"),
+        (dict[int | str, int], {1: 1, "1": 2}, "its value has a key of type int"),
+        (dict[Any, Decimal], {UUID(int=1): Decimal(1)}, "its value has a key of type UUID"),
+        (dict[str, Decimal], {1: Decimal(1)}, "its value has a key of type int"),
+        (tuple[dict, int], ({1: 2}, 3), r"its value at \[0\] has a key of type int"),  # type: ignore[type-arg]
+        (tuple[Any, int], ({1: 2}, 3), r"its value at \[0\] has a key of type int"),
+        (tuple[list, int], ([{1: 2}], 3), r"its value at \[0\]\[0\] has a key of type int"),  # type: ignore[type-arg]
     ],
 )
 def test_an_argument_that_would_lose_data_is_refused(
@@ -201,6 +227,12 @@ def test_an_argument_that_would_lose_data_is_refused(
         (dt.time, MINUTES.timetz()),
         (Moment, NOW),
         (list[Moment], [NOW]),  # type: ignore[valid-type]
+        (dict[int | str, Decimal], {"a": Decimal(1)}),
+        (dict[float, Decimal], {1: Decimal(1)}),
+        (dict[Access, Decimal], {Access.READ: Decimal(1)}),
+        (dict[bytes, tuple[int]], {b"a": (1,)}),
+        (dict[bool, Frozen], {True: Frozen(name="a")}),
+        (Sample, Sample(NOW, {"a": [{"b": 1}]})),
     ],
 )
 def test_an_argument_arrives_as_it_was(annotation: Any, value: Any) -> None:
@@ -240,6 +272,24 @@ def test_a_field_of_any_type_has_the_json_form() -> None:
 def test_a_mapping_with_a_key_of_none_is_refused(annotation: Any, default: Any) -> None:
     with pytest.raises(TypeError, match="the keys of JSON objects can't be None"):
         declared(annotation, default)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        dict[bool, int],
+        dict[tuple[int, int], str],
+        dict[frozenset[str], str],
+        dict[Pair, int],
+        dict[Order, int],
+        dict[int | bool, int],
+        list[Mapping[bool, dt.date]],
+    ],
+    ids=str,
+)
+def test_a_mapping_whose_keys_have_no_text_is_refused(annotation: Any) -> None:
+    with pytest.raises(TypeError, match="the keys of JSON objects can't be "):
+        declared(annotation)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from .closures import closure
 
 # The types of decoded JSON.
 JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
+_SCALARS = (str, int, float, bool, type(None))
 # They say something about the annotation in them.
 _MARKS = (typing.Annotated, typing.Final, typing.NotRequired, typing.Required, typing.Unpack)
 # No value has these types. A function that is annotated to return one always raises.
@@ -141,14 +142,29 @@ def classes(annotation: Any) -> Iterator[type]:
                 yield one
 
 
-def has_none_keys(annotation: Any) -> bool:
-    """Whether a mapping in an annotation may have None as a key, as no JSON object has."""
+def keys_of_mappings(annotation: Any) -> Iterator[Any]:
+    """Yields the annotations of the keys of all mappings in an annotation."""
+    for part in _parts(annotation):
+        if _is_mapping(typing.get_origin(part)) and typing.get_args(part):
+            yield from _alternatives(typing.get_args(part)[0])
+
+
+def holds_anything(annotation: Any) -> bool:
+    """Whether a value in an annotation may be of any type, as the items of a bare `list`."""
     return any(
-        key is None or key is type(None)
+        part is Any or (isinstance(part, type) and part not in _SCALARS and takes_json(part))
         for part in _parts(annotation)
-        if _is_mapping(typing.get_origin(part)) and typing.get_args(part)
-        for key in _parts(typing.get_args(part)[0])
     )
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """Yields the members of a union, or the annotation itself."""
+    inner = _transparent(annotation)
+    if inner is None:
+        yield annotation
+    else:
+        for each in inner:
+            yield from _alternatives(each)
 
 
 def _is_mapping(kind: Any) -> bool:

@@ -9,15 +9,17 @@ import inspect
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+import typing
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import msgspec
 import orjson
 
-from .annotations import UnresolvedError, classes, has_none_keys
-from .losses import can_lose, find_loss
+from .annotations import UnresolvedError, classes, holds_anything, keys_of_mappings
+from .losses import can_lose, find_loss, is_record
 
 # Pydantic writes this text in place of a secret.
 _MASK = b'"**********"'
@@ -104,10 +106,16 @@ def converter(annotation: Any) -> Converter:
         UnresolvedError: an annotation inside a class has a name that is not defined.
     """
     text = inspect.formatannotation(annotation)
-    if has_none_keys(annotation):
+    keys = list(keys_of_mappings(annotation))
+    if any(key is None or key is type(None) for key in keys):
         raise UnsupportedError("the keys of JSON objects can't be None", is_foreign=False)
     if any("__pydantic_validator__" in vars(kind) for kind in classes(annotation)):
         return _by_pydantic(annotation, text)
+    # pydantic has a text for more of them, and the call tells.
+    for key in keys:
+        if _is_no_key(key):
+            name = inspect.formatannotation(key)
+            raise UnsupportedError(f"the keys of JSON objects can't be {name}", is_foreign=False)
     foreign = [kind for kind in _foreign(annotation) if not issubclass(kind, _BY_CONSTRUCTOR)]
     try:
         msgspec.json.Decoder(annotation, dec_hook=_make)
@@ -129,7 +137,15 @@ def converter(annotation: Any) -> Converter:
 
 
 def _may_lose(annotation: Any) -> bool:
-    return any(can_lose(kind) for kind in classes(annotation))
+    return holds_anything(annotation) or any(can_lose(kind) for kind in classes(annotation))
+
+
+def _is_no_key(annotation: Any) -> bool:
+    """Whether msgspec writes no value of an annotation as the key of a JSON object."""
+    kind = typing.get_origin(annotation) or annotation
+    if not isinstance(kind, type) or issubclass(kind, str | bytes | Enum):
+        return False
+    return kind is bool or issubclass(kind, Collection) or is_record(kind)  # type: ignore[arg-type]
 
 
 def _by_pydantic(annotation: Any, text: str) -> Converter:

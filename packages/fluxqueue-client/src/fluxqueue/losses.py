@@ -1,7 +1,8 @@
-"""Finds what a converted argument would lose although it can be converted back.
+"""Finds what a converted argument or result would lose although it can be converted back.
 
-A library that decodes without an error may still return another class, drop a field, or
-cut an offset from UTC or a time zone. Only calls of tasks with such annotations run this module.
+A library that decodes without an error may still return another class, drop a field, turn
+the keys of a mapping into text, or cut an offset from UTC or a time zone. Only calls of tasks
+with such annotations run this module.
 """
 
 from __future__ import annotations
@@ -36,17 +37,18 @@ _MADE = object()  # a field whose default a function makes
 
 def can_lose(kind: type) -> bool:
     """Whether a value of the class, or of a subclass, may lose something silently."""
-    return _is_record(kind) or issubclass(kind, dt.datetime | dt.time)
+    return is_record(kind) or issubclass(kind, dt.datetime | dt.time | Mapping)
 
 
 def find_loss(value: Any, decoded: Any) -> str | None:
-    """Returns what the task would not get, with the remedy; None if it gets all.
+    """Returns what would not arrive, with the remedy; None if all arrives.
 
     Args:
-        value: the argument.
-        decoded: what the task would get for it.
+        value: the argument or the result.
+        decoded: what would arrive for it.
     """
     pairs: list[Pair] = [(value, decoded, None)]
+    lost_key: str | None = None
     while pairs:
         one, other, path = pairs.pop()
         kind = type(one)
@@ -55,7 +57,7 @@ def find_loss(value: Any, decoded: Any) -> str | None:
                 return (
                     f"its value{_at(path)} has {part}, which JSON can't carry; pass the time in UTC"
                 )
-        elif _is_record(kind):  # type: ignore[arg-type]  # a class is hashable
+        elif is_record(kind):  # type: ignore[arg-type]  # a class is hashable
             # A nested record may have the JSON form, if a field around it is `Any`.
             if type(other) is dict and path:
                 continue
@@ -64,7 +66,7 @@ def find_loss(value: Any, decoded: Any) -> str | None:
             fields = _fields(kind)  # type: ignore[arg-type]  # a class is hashable
             if (name := _lost_field(one, other, fields)) is not None:
                 return (
-                    f"the task would not get its field {_text((path, f'.{name}')).lstrip('.')!r}; "
+                    f"its field {_text((path, f'.{name}')).lstrip('.')!r} would not arrive; "
                     f"give the field the same alias for validation and serialization"
                 )
             for name in fields:
@@ -72,8 +74,15 @@ def find_loss(value: Any, decoded: Any) -> str | None:
                 if type(item) not in _LEAVES:
                     pairs.append((item, getattr(other, name, None), (path, f".{name}")))
         elif isinstance(one, list | tuple | set | frozenset | Mapping):
-            pairs.extend(pair for pair in _items(one, other, path) if type(pair[0]) not in _LEAVES)
-    return None
+            kinds = set(map(type, one))
+            if isinstance(one, Mapping):
+                kinds.update(map(type, one.values()))
+                if (key := _lost_key(one, other)) is not _NONE:
+                    # Not yet returned: the offset of a datetime says more about it.
+                    lost_key = lost_key or _key_text(type(key), path)
+            if not kinds <= _LEAVES:
+                pairs.extend(p for p in _items(one, other, path) if type(p[0]) not in _LEAVES)
+    return lost_key
 
 
 def _text(path: Path | None) -> str:
@@ -90,9 +99,25 @@ def _at(path: Path | None) -> str:
 
 def _other_class(kind: type, arrives: type, path: Path | None) -> str:
     return (
-        f"its value{_at(path)} is of the class {kind.__qualname__}, which the task would get as "
+        f"its value{_at(path)} is of the class {kind.__qualname__}, which would arrive as "
         f"{arrives.__qualname__}; annotate {kind.__qualname__}, or give the classes of a union a "
         f"field that tells them apart"
+    )
+
+
+def _lost_key(value: Mapping[Any, Any], decoded: Any) -> Any:
+    """Returns a key that arrives as another one; `_NONE` if there is none."""
+    if not isinstance(decoded, Mapping) or value.keys() <= decoded.keys():
+        return _NONE
+    # A `TypedDict` ignores keys that it does not declare.
+    return next((key for key in value if not (type(key) is str or key in decoded)), _NONE)
+
+
+def _key_text(kind: type, path: Path | None) -> str:
+    return (
+        f"its value{_at(path)} has a key of type {kind.__qualname__}, which would arrive as "
+        f"another one; make the keys str, or annotate one type for all keys, such as "
+        f"dict[int, ...]"
     )
 
 
@@ -129,7 +154,8 @@ def _items(value: Any, decoded: Any, path: Path | None) -> Iterator[Pair]:
 
 
 @lru_cache(maxsize=1024)
-def _is_record(kind: type) -> bool:
+def is_record(kind: type) -> bool:
+    """Whether the class has fields: a dataclass, a model, a struct or a named tuple."""
     return any(hasattr(kind, mark) for mark in _RECORDS)
 
 
