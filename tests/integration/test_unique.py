@@ -360,3 +360,15 @@ def test_a_delayed_task_can_be_replaced(app: FluxQueue, redis: Any) -> None:
     assert second.created and second != first
     [raw] = redis.zrange(key("delayed", "default"), 0, -1)
     assert parse_message(raw)["args"] == b'[1,"b"]'
+
+
+def test_only_a_task_whose_own_call_had_replace_can_be_replaced(app: FluxQueue, redis: Any) -> None:
+    @app.task(unique=("user",))
+    def remind(user: int, text: str) -> None: ...
+
+    later = remind.options(delay=60)
+    first = later.enqueue(1, "a")
+    second = later.options(on_conflict="replace").enqueue(1, "b")
+    assert (second, second.created) == (first, False)
+    [raw] = redis.zrange(key("delayed", "default"), 0, -1)
+    assert parse_message(raw)["args"] == b'[1,"a"]'

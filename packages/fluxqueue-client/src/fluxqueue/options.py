@@ -110,7 +110,7 @@ class TaskOptions(TypedDict, total=False):
             others out: a safety net for tasks removed by hand.
         on_conflict: what a call does that finds the same task: `"skip"` returns its handle,
             `"raise"` raises `DuplicateTask`, and `"replace"` replaces it while it is
-            delayed.
+            delayed, if its own call had `"replace"` too.
         debounce: the task begins this many seconds after the last of several equal calls,
             with its arguments. Needs `max_wait`.
         max_wait: the task begins at most this many seconds after the first of these calls.
