@@ -155,6 +155,32 @@ def test_a_page_leaves_out_large_messages_and_show_reads_them(
     assert (whole.reason, whole.error) == ("failed", "y" * dead.SHORT)
 
 
+def test_some_entries_are_read_in_three_round_trips_without_those_that_are_gone(
+    scripts: Scripts, control: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = make_dead(scripts, *range(1, 30))
+    large = message(99, args=b'["' + b"x" * dead.SHORT + b'"]')
+    scripts.claim("c", large)
+    why = dead_reason("failed", "KeyError: 1")
+    scripts.exchange("c", outcomes=[Outcome(field(large), "dead", why, "1")])
+    wanted = [field(large), b"gone", *small]
+    one_by_one = [dead.show(control, "q", entry) for entry in wanted]
+    trips: list[int] = []
+    plain = RedisClient.commands
+
+    def counted(client: RedisClient, commands: Any) -> list[Any]:
+        sent = list(commands)
+        trips.append(len(sent))
+        return plain(client, sent)
+
+    monkeypatch.setattr(RedisClient, "commands", counted)
+    left_out, *found = dead.read_entries(control, "q", wanted)
+    assert len(trips) == 3 and max(trips) == 60
+    assert found == one_by_one[2:]
+    assert not left_out.is_whole and dead.read_whole(control, "q", left_out) == one_by_one[0]
+    assert dead.read_entries(control, "q", []) == dead.read_entries(control, "q", [b"gone"]) == []
+
+
 @pytest.mark.parametrize(
     "reason", [b"", b"no JSON", b"[]", b"{}", b'{"reason":"failed"}', b'"text"', b"[" * 9_999]
 )

@@ -125,11 +125,15 @@ def show(client: RedisClient, queue: str, entry: bytes) -> DeadTask | None:
         ResponseError: Redis refused it, such as for a key of another type.
         UNAVAILABLE: Redis is unreachable or can't work.
     """
-    score: float | None = client.command("ZSCORE", client.key("dead", queue), entry)
-    if score is None:
-        return None
-    [task] = _read_tasks(client, queue, [(entry, score)], None)
-    return task
+    for task in _read_entries(client, queue, [entry], None):
+        return task
+    return None
+
+
+def read_entries(client: RedisClient, queue: str, entries: Sequence[bytes]) -> list[DeadTask]:
+    """Reads some dead tasks as a page has them, without those that are no longer in the dead set.
+    Takes three round trips. The caller bounds their number. Raises as `show` does."""
+    return _read_entries(client, queue, entries, SHORT)
 
 
 def read_whole(client: RedisClient, queue: str, task: DeadTask) -> DeadTask | None:
@@ -190,6 +194,16 @@ def _still_dead(client: RedisClient, queue: str, rows: Sequence[_Row]) -> list[_
     entries = [entry for entry, _ in rows]
     scores = client.command("ZMSCORE", client.key("dead", queue), *entries)
     return [row for row, score in zip(rows, scores, strict=True) if score is not None]
+
+
+def _read_entries(
+    client: RedisClient, queue: str, entries: Sequence[bytes], most: int | None
+) -> list[DeadTask]:
+    key = client.key("dead", queue)
+    scores = checked(client.commands([("ZSCORE", key, entry) for entry in entries]))
+    rows = zip(entries, scores, strict=True)
+    found = [(entry, float(score)) for entry, score in rows if score is not None]
+    return _read_tasks(client, queue, found, most) if found else []
 
 
 def _read_rows(client: RedisClient, key: str, last: _Position | None, limit: int) -> list[_Row]:

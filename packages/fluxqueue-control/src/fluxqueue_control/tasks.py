@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from . import cancelling, dead, moving
 from .candidates import REACH
@@ -20,6 +20,7 @@ State: TypeAlias = Literal[
 ]
 Deleted: TypeAlias = Literal["deleted", "requested", "running", "absent"]
 Hastened: TypeAlias = Literal["moved", "not_delayed", "absent"]
+Answer = TypeVar("Answer", bound=str)
 Relocated: TypeAlias = moving.Moved | Literal["running", "too_deep"]
 
 # Messages or elements that one call looks at, about.
@@ -118,23 +119,17 @@ def delete(client: RedisClient, queue: str, task_id: str, most: int = MOST) -> D
         RuntimeError: the task moves all the time.
         ConfigurationError, ResponseError, UNAVAILABLE: as `find`.
     """
-    for _ in range(_TRIES):
-        task = find(client, queue, task_id, most).task
-        if task is None:
-            return "absent"
-        if task.state == "claimed":
-            return "running"
+
+    def change(task: LocatedTask) -> Deleted | None:
         if task.entry is not None:
-            if _delete_dead(client, queue, task.entry):
-                return "deleted"
-            continue
-        waiting = _waiting(task)
-        if abs(waiting.within) > REACH + _MARGIN:
+            return "deleted" if _delete_dead(client, queue, task.entry) else None
+        waiting = _within_reach(task)
+        if waiting is None:
             cancelling.request(client, queue, [task_id], is_audited=True)
             return "requested"
-        if delete_waiting(client, queue, [waiting])[0]:
-            return "deleted"
-    raise RuntimeError(f"task {task_id} of queue {queue!r} moves all the time")
+        return "deleted" if delete_waiting(client, queue, [waiting])[0] else None
+
+    return _changed(client, queue, task_id, most, change)
 
 
 def run_now(client: RedisClient, queue: str, task_id: str) -> Hastened:
@@ -164,33 +159,57 @@ def move(client: RedisClient, queue: str, task_id: str, target: str, most: int =
         ResponseError, UNAVAILABLE: as `find`.
     """
     moving.check_target(client, queue, target)
+
+    def change(task: LocatedTask) -> Relocated | None:
+        if task.entry is not None:
+            found = dead.show(client, queue, task.entry)
+            if found is None:
+                return None
+            [answer] = moving.move_dead(client, queue, target, [found])
+        else:
+            waiting = _within_reach(task)
+            if waiting is None:
+                return "too_deep"
+            [answer] = moving.move_waiting(client, queue, target, [waiting])
+        return None if answer == "absent" else answer
+
+    return _changed(client, queue, task_id, most, change)
+
+
+def _changed(
+    client: RedisClient,
+    queue: str,
+    task_id: str,
+    most: int,
+    change: Callable[[LocatedTask], Answer | None],
+) -> Answer | Literal["absent", "running"]:
+    """Finds a task that no worker has, and changes it.
+
+    Args:
+        change: returns the answer; None if the task has moved meanwhile, so that it is looked for
+            again.
+    """
     for _ in range(_TRIES):
         task = find(client, queue, task_id, most).task
         if task is None:
             return "absent"
         if task.state == "claimed":
             return "running"
-        answer: moving.Moved = "absent"
-        if task.entry is not None:
-            found = dead.show(client, queue, task.entry)
-            if found is not None:
-                [answer] = moving.move_dead(client, queue, target, [found])
-        else:
-            waiting = _waiting(task)
-            if abs(waiting.within) > REACH + _MARGIN:
-                return "too_deep"
-            [answer] = moving.move_waiting(client, queue, target, [waiting])
-        if answer != "absent":
+        answer = change(task)
+        if answer is not None:
             return answer
     raise RuntimeError(f"task {task_id} of queue {queue!r} moves all the time")
 
 
-def _waiting(task: LocatedTask) -> WaitingTask:
+def _within_reach(task: LocatedTask) -> WaitingTask | None:
+    """Where to remove it; None if Redis would have to compare too many elements of its list."""
     within = 0
     if task.position is not None and task.ahead is not None:
         # From the end that is nearer.
         from_left = task.position <= task.ahead
         within = task.position + _MARGIN if from_left else -(task.ahead + _MARGIN)
+    if abs(within) > REACH + _MARGIN:
+        return None
     where = task.state if task.limit is None else line_of(task.limit)
     return WaitingTask(where, task.message, within)
 

@@ -102,8 +102,7 @@ def _requeue(servers: Servers, operator: Operator, form: Form) -> Done:
     if not entries:
         return Done("none-chosen", "/dead", back)
     client = servers.of_queue(queue)
-    found = [dead.show(client, queue, entry) for entry in entries]
-    answers = requeue.requeue(client, queue, [task for task in found if task is not None])
+    answers = requeue.requeue(client, queue, dead.read_entries(client, queue, entries))
     count = sum(answer.verdict == "requeued" for answer in answers)
     # Of one task, why not. Of several, the page shows what is left.
     if len(entries) == 1 and not count:
