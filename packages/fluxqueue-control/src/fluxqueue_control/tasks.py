@@ -186,7 +186,7 @@ def _changed(
     """Finds a task that no worker has, and changes it.
 
     Args:
-        change: returns the answer; None if the task has moved meanwhile, so that it is looked for
+        change: returns the answer; None if the task has moved meanwhile: then this looks for it
             again.
     """
     for _ in range(_TRIES):
