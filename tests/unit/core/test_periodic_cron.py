@@ -126,6 +126,8 @@ def test_the_last_days_and_the_nth_weekday_of_a_month() -> None:
         ("* * * * MOO#1", "has no known name"),
         ("* * * * 1#6", "can't be read"),
         ("5/10 * * * *", "write 5-59/10"),
+        ("5-5/10 * * * *", "the minute '5-5/10' has a step in a range of one value; write 5"),
+        ("0 0 * * TUE-2/3", "write TUE"),
         ("*/60 * * * *", "step that is not 1 to 59"),
         ("*/0 * * * *", "step that is not 1 to 59"),
         ("30-10 * * * *", "ends before it begins"),

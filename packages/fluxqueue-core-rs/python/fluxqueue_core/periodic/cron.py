@@ -120,6 +120,9 @@ def _check_term(expression: str, term: str, field: _Field) -> None:
         if end < begin:
             hint = "; Sunday at the end of a range is 7" if last == "SUN" else ""
             _refuse(expression, f"{where} ends before it begins; write two ranges{hint}")
+        if begin == end and step is not None:
+            # cronsim reads 5-5/10 as 5/10, which runs until the end of the field.
+            _refuse(expression, f"{where} has a step in a range of one value; write {first}")
     if step is not None:
         if first != "*" and last is None:
             _refuse(
