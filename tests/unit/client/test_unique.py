@@ -162,8 +162,9 @@ def test_arguments_are_bound_to_their_parameters() -> None:
 
     signature = inspect.signature(work)
     expected = {"a": 1, "b": 2, "c": [], "d": None, "e": {"default": "e"}, "f": {}}
-    assert bound(signature, (1,), {}) == expected
-    assert bound(signature, (1, 3, 4), {"d": 5, "g": 6}) == {
+    assert bound(signature, (1,), {}, {}) == expected
+    assert bound(signature, (1,), {}, {"e": "f"}) == {**expected, "e": "f"}
+    assert bound(signature, (1, 3, 4), {"d": 5, "g": 6}, {}) == {
         **expected,
         "b": 3,
         "c": (4,),
@@ -192,6 +193,10 @@ def test_a_digest_depends_on_the_task_and_the_key_alone() -> None:
 class Colour(Enum):
     RED = "red"
     NONE = math.nan
+
+
+class Size(Enum):
+    SMALL = 1
 
 
 @dataclass
@@ -275,6 +280,31 @@ def test_a_default_that_json_can_not_carry_is_the_same_in_all_calls() -> None:
     of = rule(work)
     _, text, _ = of.of_key(of.key((), {}), has_chosen_id=False)
     assert text == 'work {"a":{"default":"a"},"b":{"default":"b"},"c":0.5}'
+
+
+def test_a_default_equals_the_same_value_passed() -> None:
+    # Not only those with an annotation: their JSON forms are made by two libraries.
+    def work(
+        a: Size = Size.SMALL,
+        b: Point = Point(),  # noqa: B008
+        c: Any = (1, Size.SMALL),
+        d: Decimal = Decimal(2),
+        e: Any = Point(3),  # noqa: B008
+        f: Any = Point,
+    ) -> None: ...
+
+    task = FluxQueue("redis://127.0.0.1:1").task(unique=True)(work)
+    of = lock_rule(task, {})
+    assert of is not None
+
+    def text(**kwargs: Any) -> str:
+        return of.of_key(of.key(*task._prepared((), kwargs)), has_chosen_id=False)[1]
+
+    assert text() == (
+        'work {"a":1,"b":{"x":1,"y":2.0},"c":[1,1],"d":"2","e":{"x":3,"y":2.0},"f":{"default":"f"}}'
+    )
+    assert text() == text(a=Size.SMALL, b=Point(), c=[1, Size.SMALL], d=Decimal(2), e=Point(3))
+    assert text() != text(b=Point(2))
 
 
 def test_the_text_beside_a_lock_is_short() -> None:

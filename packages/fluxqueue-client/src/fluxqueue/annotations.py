@@ -136,7 +136,7 @@ def _members(protocol: type) -> set[str]:
 
 def classes(annotation: Any) -> Iterator[type]:
     """Yields the classes in an annotation, and those of the fields of its dataclasses."""
-    for part in _parts(annotation):
+    for part in parts(annotation):
         for one in (part, typing.get_origin(part)):
             if isinstance(one, type) and one not in (Any, types.UnionType, typing.Annotated):
                 yield one
@@ -144,7 +144,7 @@ def classes(annotation: Any) -> Iterator[type]:
 
 def keys_of_mappings(annotation: Any) -> Iterator[Any]:
     """Yields the annotations of the keys of all mappings in an annotation."""
-    for part in _parts(annotation):
+    for part in parts(annotation):
         if _is_mapping(typing.get_origin(part)) and typing.get_args(part):
             yield from _alternatives(typing.get_args(part)[0])
 
@@ -153,7 +153,7 @@ def holds_anything(annotation: Any) -> bool:
     """Whether a value in an annotation may be of any type, as the items of a bare `list`."""
     return any(
         part is Any or (isinstance(part, type) and part not in _SCALARS and takes_json(part))
-        for part in _parts(annotation)
+        for part in parts(annotation)
     )
 
 
@@ -171,7 +171,7 @@ def _is_mapping(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, collections.abc.Mapping)
 
 
-def _parts(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[Any]:
+def parts(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[Any]:
     """Yields an annotation, the annotations in it, and those of the fields of its dataclasses."""
     if any(annotation is one for one in above):
         return
@@ -181,7 +181,7 @@ def _parts(annotation: Any, above: tuple[Any, ...] = ()) -> Iterator[Any]:
     if isinstance(annotation, type):
         inner = _fields(annotation)
     for arg in inner:
-        yield from _parts(arg, above)
+        yield from parts(arg, above)
 
 
 def _transparent(annotation: Any) -> tuple[Any, ...] | None:

@@ -2,19 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from .errors import ConfigurationError
+from .task_properties import TaskProperties
+
+
+class ArgumentsByName:
+    """Finds the arguments of the calls of one task by the names of their parameters, however a
+    call passes them."""
+
+    __slots__ = ("_defaults", "_task")
+
+    def __init__(self, task: TaskProperties[Any, Any]) -> None:
+        self._task = task
+        # Made at the first call: an annotation may name a class that is defined further down.
+        self._defaults: Mapping[str, Any] | None = None
+
+    def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of a call, and the defaults of those that it leaves out.
+
+        Args:
+            args, kwargs: as JSON has them.
+        """
+        if self._defaults is None:
+            self._defaults = _forms_of_defaults(self._task)
+        return bound(self._task.__signature__, args, kwargs, self._defaults)
+
+
+def _forms_of_defaults(task: TaskProperties[Any, Any]) -> dict[str, Any]:
+    """Returns the defaults that are more than a scalar of JSON, as a message would have them.
+    Those that no message can carry are left out."""
+    forms = {}
+    for name, parameter in task.__signature__.parameters.items():
+        default = parameter.default
+        if default is parameter.empty or _is_plain(default):
+            continue
+        converter = task._converter(name)
+        with contextlib.suppress(TypeError, ValueError):
+            if converter is not None:
+                forms[name] = converter.to_json(default)
+            else:
+                from .key_json import key_json
+
+                forms[name] = orjson.loads(key_json(default))
+    return forms
 
 
 def bound(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    defaults: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Returns the arguments of a call by the names of their parameters, however it passes them.
-    A default that JSON can't carry as it is counts as the same in all calls."""
+    """Returns the arguments of a call by the names of their parameters.
+
+    Args:
+        defaults: the JSON forms of those that are more than a scalar of JSON. One that is missing
+            counts as the same in all calls.
+    """
     arguments: dict[str, Any] = dict(signature.bind(*args, **kwargs).arguments)
     for parameter in signature.parameters.values():
         if parameter.name in arguments:
@@ -25,7 +77,7 @@ def bound(
         elif parameter.kind is parameter.VAR_KEYWORD:
             default = {}
         elif not _is_plain(default):
-            default = {"default": parameter.name}
+            default = defaults.get(parameter.name, {"default": parameter.name})
         arguments[parameter.name] = default
     return arguments
 

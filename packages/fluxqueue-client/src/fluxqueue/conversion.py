@@ -30,9 +30,13 @@ class Conversion:
         signature: the parameters that callers see.
         converters: by the name of the parameter, for those that need one. Other names are
             keyword arguments that `**kwargs: Unpack[...]` takes.
+
+    Attributes:
+        converters: as given.
     """
 
     def __init__(self, signature: inspect.Signature, converters: Mapping[str, Converter]) -> None:
+        self.converters = converters
         self._positional: list[tuple[str, Converter | None]] = []
         parameters = signature.parameters
         self._named = {name: c for name, c in converters.items() if name not in parameters}

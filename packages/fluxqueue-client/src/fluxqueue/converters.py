@@ -20,6 +20,7 @@ import orjson
 
 from .annotations import UnresolvedError, classes, holds_anything, keys_of_mappings
 from .losses import can_lose, find_loss, is_record
+from .set_order import in_order, may_have_sets
 
 # Pydantic writes this text in place of a secret.
 _MASK = b'"**********"'
@@ -127,8 +128,11 @@ def converter(annotation: Any) -> Converter:
     if foreign:
         raise UnsupportedError(f"JSON has no form of {foreign[0].__qualname__}", is_foreign=True)
 
+    has_sets = may_have_sets(annotation)
+
     def encode(value: Any) -> Any:
-        return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+        encoded = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+        return in_order(value, encoded) if has_sets else encoded
 
     def decode(value: Any) -> Any:
         return msgspec.convert(value, annotation, str_keys=True, dec_hook=_make)
@@ -158,6 +162,7 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
 
     # The base of all secrets; not every version of pydantic exports it.
     secret = getattr(sys.modules["pydantic"].types, "_SecretBase", None)
+    has_sets = may_have_sets(annotation)
     has_secrets = any(secret is None or issubclass(kind, secret) for kind in classes(annotation))
 
     def encode(value: Any) -> Any:
@@ -166,7 +171,7 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
         )
         if has_secrets and _MASK in orjson.dumps(encoded):
             raise ValueError("a secret is masked")
-        return encoded
+        return in_order(value, encoded) if has_sets else encoded
 
     # A strict model takes a datetime from JSON text, but not from a str.
     def decode(value: Any) -> Any:

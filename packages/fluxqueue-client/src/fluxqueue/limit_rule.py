@@ -7,7 +7,7 @@ from typing import Any
 
 from fluxqueue_core.limits import key_digest, key_text
 
-from .arguments_by_name import bound, values_of
+from .arguments_by_name import ArgumentsByName, values_of
 from .limits import LimitKey, limit_of
 from .middleware import CallLimit
 from .task_properties import TaskProperties
@@ -27,13 +27,14 @@ class LimitRule:
         limit_key: the option. None: all calls share one key.
     """
 
-    __slots__ = ("_key", "_name", "_shared", "_signature", "_task_name")
+    __slots__ = ("_arguments", "_key", "_name", "_shared", "_signature", "_task_name")
 
     def __init__(
         self, task: TaskProperties[Any, Any], name: str, limit_key: LimitKey | None
     ) -> None:
         self._task_name = task.task_name
         self._signature = task.__signature__
+        self._arguments = ArgumentsByName(task)
         self._name = name
         self._key = limit_key
         self._shared = (key_digest(name, b""), name)
@@ -63,7 +64,7 @@ class LimitRule:
                 )
             return key
         names = (self._key,) if isinstance(self._key, str) else self._key
-        values = values_of(self._signature, bound(self._signature, args, kwargs), names)
+        values = values_of(self._signature, self._arguments.of(args, kwargs), names)
         return values[0] if isinstance(self._key, str) else values
 
     def of_key(self, key: Any) -> CallLimit:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .arguments_by_name import bound, check_parameters, values_of
+from .arguments_by_name import ArgumentsByName, check_parameters, values_of
 from .errors import ConfigurationError
 from .middleware import CallLock
 from .options import Terms
@@ -67,11 +67,12 @@ class LockRule:
         raises: whether a call that finds the lock taken raises.
     """
 
-    __slots__ = ("_name", "_signature", "_unique", "raises")
+    __slots__ = ("_arguments", "_name", "_signature", "_unique", "raises")
 
     def __init__(self, task: TaskProperties[Any, Any], unique: Unique, raises: bool) -> None:
         self._name = task.task_name
         self._signature = task.__signature__
+        self._arguments = ArgumentsByName(task)
         self._unique = unique
         self.raises = raises
 
@@ -97,7 +98,7 @@ class LockRule:
                     f"what makes calls the same, such as a str, an int or a tuple"
                 )
             return key
-        arguments = bound(self._signature, args, kwargs)
+        arguments = self._arguments.of(args, kwargs)
         if self._unique is True:
             return arguments
         assert isinstance(self._unique, tuple)

@@ -14,6 +14,7 @@ from .return_value import ReturnValue
 
 if TYPE_CHECKING:
     from .broker import Broker
+    from .converters import Converter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +46,10 @@ class TaskProperties(Generic[P, R]):
 
     def _prepared_calls(self, calls: Iterable[Any]) -> Iterable[Any]:
         return calls
+
+    def _converter(self, parameter: str) -> Converter | None:
+        """Returns what converts the values of a parameter; None if they are JSON already."""
+        return None
 
     @property
     def task_name(self) -> str:

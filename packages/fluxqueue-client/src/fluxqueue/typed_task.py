@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from .conversion import Conversion
+    from .converters import Converter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,6 +82,10 @@ class TypedCalls(BaseTask[P, R]):
             # All is plain, and later calls cost what those of other plain tasks do.
             self.__class__ = self.plain_class
         return self.types.conversion
+
+    def _converter(self, parameter: str) -> Converter | None:
+        conversion = self.conversion()
+        return None if conversion is None else conversion.converters.get(parameter)
 
     def _encoded(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
