@@ -63,7 +63,7 @@ def notice(answer: Answer) -> str:
 
 
 def test_every_change_is_tried() -> None:
-    planted = {"waiting": b"x" * 50, "delayed": b"x" * 50, "dead": [message("x")] * 3}
+    planted = {"waiting": b"x" * 50, "delayed": b"x" * 50, "dead": [message("x")] * 5}
     fake: Any = type("Shop", (), {**planted, "job": staticmethod(str)})
     assert forms(fake).keys() == CHANGES.keys()
 
@@ -198,6 +198,51 @@ def test_an_operator_requeues_and_deletes_dead_tasks(
     assert notice(post(app, "delete-dead", {"queue": "mails"})) == "none-chosen"
 
 
+@pytest.mark.parametrize("place", ["waiting", "delayed", "dead", "entry"])
+def test_an_operator_moves_a_task(shop: PlantedShop, app: Any, redis: Any, place: str) -> None:
+    raw = {"waiting": shop.waiting, "delayed": shop.delayed}.get(place, shop.dead[3])
+    form = {"queue": "mails", "id": id_of(raw), "target": "images"}
+    verb = "move-task"
+    if place == "entry":
+        verb, form = "move-dead", {"queue": "mails", "target": "images", "entry": field(raw).hex()}
+    answer = post(app, verb, form)
+    there = f"/task?queue=images&id={id_of(raw)}"
+    assert answer.headers["location"] == f"{there}&done=relocated"
+    [moved] = redis.zrange(key("delayed", "images"), 0, -1)
+    assert id_of(moved) == id_of(raw)
+    assert "is in this queue now" in ask(app, f"{there}&done=relocated", headers=AS_VIEWER).text
+    assert notice(post(app, verb, form)) == "absent"
+    assert redis.zcard(key("delayed", "images")) == 1
+
+
+def test_a_move_that_can_not_be_made_says_why_and_stays_on_the_page(
+    shop: PlantedShop, app: Any, redis: Any
+) -> None:
+    bound = message("shop.send_mail", [1]).replace(b'{"v":1', b'{"v":2', 1)
+    bound = bound.replace(b',"name"', b',"opts":{"r":60000},"name"', 1)
+    Scripts(redis, "mails").enqueue(bound)
+    running, dead = id_of(shop.running), field(shop.dead[2]).hex()
+    tries: list[tuple[str, dict[str, str], str, str]] = [
+        ("move-task", {"id": running, "target": "images"}, "running", "/task"),
+        ("move-task", {"id": id_of(bound), "target": "images"}, "move-bound", "/task"),
+        ("move-task", {"id": id_of(shop.waiting), "target": "mails"}, "move-wrong", "/task"),
+        ("move-task", {"id": id_of(shop.waiting), "target": "a b"}, "move-wrong", "/task"),
+        ("move-task", {"id": id_of(shop.waiting)}, "move-wrong", "/task"),
+        ("move-dead", {"entry": dead, "target": "mails"}, "move-wrong", "/dead/task"),
+        ("move-dead", {"entry": dead}, "move-wrong", "/dead/task"),
+    ]
+    before = contents(redis)
+    for verb, form, said, page in tries:
+        answer = post(app, verb, {"queue": "mails", **form})
+        assert notice(answer) == said, form
+        assert answer.headers["location"].startswith(f"{page}?queue=mails&"), form
+        assert ask(app, answer.headers["location"], headers=AS_VIEWER).status == 200
+    # The audit has the tries that Redis has answered.
+    assert {n: v for n, v in contents(redis).items() if b":audit" not in n} == {
+        n: v for n, v in before.items() if b":audit" not in n
+    }
+
+
 def test_an_operator_changes_periodic_tasks(shop: PlantedShop, app: Any, redis: Any) -> None:
     form = {"queue": "images", "id": "clean-cache"}
     assert notice(post(app, "periodic-pause", form)) == "periodic-paused"
@@ -234,6 +279,13 @@ def test_an_operator_changes_limits(shop: PlantedShop, app: Any) -> None:
         ("purge", {"queue": "mails", "part": "claimed"}, 400),
         ("purge", {"queue": "mails"}, 400),
         ("requeue", {"queue": "mails", "entry": "xyz"}, 400),
+        ("move-dead", {"queue": "mails", "target": "images"}, 400),
+        ("move-task", {"queue": "mails", "target": "images"}, 400),
+        # In a pattern of Redis it would stand for any task.
+        ("move-task", {"queue": "mails", "id": "*", "target": "images"}, 400),
+        ("delete-task", {"queue": "mails", "id": "*"}, 400),
+        ("run-now", {"queue": "mails", "id": "0*"}, 400),
+        ("cancel", {"queue": "mails", "id": ""}, 400),
         ("pause", {"queue": "a" * 300_000}, 413),
     ],
 )

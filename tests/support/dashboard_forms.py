@@ -21,6 +21,8 @@ def forms(shop: PlantedShop) -> dict[str, dict[str, str]]:
         "cancel": waiting,
         "requeue": dead,
         "delete-dead": {"queue": "mails", "entry": field(shop.dead[1]).hex()},
+        "move-task": {"queue": "mails", "id": id_of(shop.dead[3]), "target": "images"},
+        "move-dead": {"queue": "mails", "entry": field(shop.dead[4]).hex(), "target": "images"},
         "periodic-pause": {"queue": "images", "id": "clean-cache"},
         "periodic-resume": {"queue": "images", "id": "clean-cache"},
         "periodic-run": {"queue": "images", "id": "clean-cache"},

@@ -11,7 +11,7 @@ from fluxqueue_core import key
 from playwright.sync_api import Page, expect
 from support.dashboard_browser import PATIENCE, chromium
 from support.planted_operations import plant_report
-from support.planted_shop import PlantedShop, message, task_id
+from support.planted_shop import PlantedShop, id_of, message, task_id
 from support.scripts import Scripts
 
 pytestmark = [
@@ -114,6 +114,27 @@ def test_a_wrong_job_is_refused_in_words(operator: Page, shop: PlantedShop) -> N
     operator.get_by_label("Tasks per second").fill("fast")
     operator.get_by_role("button", name="Start").click()
     expect(operator.get_by_role("status")).to_contain_text("That can't be a job")
+
+
+def test_an_operator_moves_a_task_to_another_queue(operator: Page, shop: PlantedShop) -> None:
+    operator.goto(f"/task?queue=mails&id={id_of(shop.waiting)}")
+    operator.get_by_text("Move…").click()
+    names = operator.locator("datalist#queues option")
+    expect(names).to_have_count(4)
+    assert names.evaluate_all("all => all.map(each => each.value)").count("mails") == 0
+    operator.get_by_label("To the queue").fill("reports")
+    operator.get_by_role("button", name="Move").click()
+    expect(operator.get_by_role("status")).to_contain_text("The task is in this queue now.")
+    expect(operator.locator(".trail")).to_have_text("reports")
+    assert shop.redis.zscore(key("delayed", "reports"), shop.waiting) is not None
+    assert shop.redis.llen(key("pending", "mails")) == 126
+    operator.goto("/dead?queue=mails")
+    operator.locator("tbody th a").first.click()
+    operator.get_by_text("Move…").click()
+    operator.get_by_label("To the queue").fill("mails")
+    operator.get_by_role("button", name="Move").click()
+    expect(operator.get_by_role("status")).to_contain_text("name another queue")
+    expect(operator.locator("h1")).to_be_visible()
 
 
 def test_an_operator_strikes_tasks_and_lifts_that(operator: Page, shop: PlantedShop) -> None:

@@ -26,10 +26,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from .change_parts import Change, Done, Operator, queue_of
+from .change_parts import Change, Done, Operator, entries_of, id_of, queue_of
 from .context import context_of, visitor_of
 from .forms import Form, read_form
 from .job_changes import JOB_CHANGES
+from .move_changes import MOVE_CHANGES
 from .rendering import address
 from .strike_changes import STRIKE_CHANGES
 
@@ -68,7 +69,7 @@ def _resume(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _delete_task(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, task = queue_of(form), form.one("id")
+    queue, task = queue_of(form), id_of(form)
     answer = tasks.delete(servers.of_queue(queue), queue, task)
     if answer == "running":
         return Done("running", "/task", {"queue": queue, "id": task})
@@ -76,7 +77,7 @@ def _delete_task(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _run_now(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, task = queue_of(form), form.one("id")
+    queue, task = queue_of(form), id_of(form)
     answer = tasks.run_now(servers.of_queue(queue), queue, task)
     if answer == "absent":
         return Done(answer, "/queue", {"name": queue})
@@ -84,20 +85,13 @@ def _run_now(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _cancel(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, task = queue_of(form), form.one("id")
+    queue, task = queue_of(form), id_of(form)
     answer = cancelling.cancel(servers.of_queue(queue), queue, task)
     return Done(answer, "/queue", {"name": queue})
 
 
-def _entries(form: Form) -> list[bytes]:
-    try:
-        return [bytes.fromhex(text) for text in form.all("entry")]
-    except ValueError:
-        raise HTTPException(400, "this is not an entry of a dead set") from None
-
-
 def _requeue(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entries = queue_of(form), _entries(form)
+    queue, entries = queue_of(form), entries_of(form)
     back = {"queue": queue}
     if not entries:
         return Done("none-chosen", "/dead", back)
@@ -111,7 +105,7 @@ def _requeue(servers: Servers, operator: Operator, form: Form) -> Done:
 
 
 def _delete_dead(servers: Servers, operator: Operator, form: Form) -> Done:
-    queue, entries = queue_of(form), _entries(form)
+    queue, entries = queue_of(form), entries_of(form)
     back = {"queue": queue}
     if not entries:
         return Done("none-chosen", "/dead", back)
@@ -194,5 +188,6 @@ CHANGES: Mapping[str, Change] = {
     "limit-set": _limit_set,
     "limit-clear": _limit_clear,
     **JOB_CHANGES,
+    **MOVE_CHANGES,
     **STRIKE_CHANGES,
 }

@@ -41,6 +41,18 @@ NOTICES: dict[str, tuple[str, str]] = {
     "job-resumed": ("good", "The job goes on."),
     "job-runs": ("bad", "A process runs this job. Stop it first."),
     "no-job": ("bad", "There is no such job to go on with: it is done, or forgotten."),
+    "relocated": ("good", "The task is in this queue now."),
+    "move-bound": (
+        "bad",
+        "The task stays: its lock, its limit or its result is in keys of this queue.",
+    ),
+    "move-deep": ("bad", "The task stays: it is too deep in a long list to be moved at once."),
+    "move-duplicate": ("bad", "The task stays: the other queue has the same message."),
+    "move-cancelled": ("bad", "The task stays: it was cancelled, and will not begin."),
+    "move-wrong": (
+        "bad",
+        "The task can't move there: name another queue. In a cluster, no task can move.",
+    ),
     "struck": ("good", "Workers stop these tasks from their next exchange on."),
     "struck-before": ("bad", "The queue has this strike already."),
     "strike-wrong": ("bad", "That is not a strike, or the queue has 100 already."),

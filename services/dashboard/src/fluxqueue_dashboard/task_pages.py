@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .context import Dashboard, context_of
+from .context import Dashboard, context_of, visitor_of
 from .dead_pages import task_id
 from .overview_pages import queue_name
 from .rendering import address
@@ -38,7 +38,7 @@ async def task(request: Request) -> Response:
     most = tasks.MOST if request.query_params.get("deep") else LOOKS_AT
     view, is_complete = await context.ask(find_view, queue, wanted, most)
     if view is not None:
-        return _page(request, context, view)
+        return await _page(request, context, view)
     deep = address("/task", queue=queue, id=wanted, deep=1)
     return context.renderer.page(
         request,
@@ -74,17 +74,21 @@ async def dead_task(request: Request) -> Response:
             text="It was run again, deleted, or trimmed meanwhile.",
             link=("Dead tasks of this queue", address("/dead", queue=queue)),
         )
-    return _page(request, context, view)
+    return await _page(request, context, view)
 
 
-def _page(request: Request, context: Dashboard, view: TaskView) -> Response:
+async def _page(request: Request, context: Dashboard, view: TaskView) -> Response:
     shown = view.redacted(context.redact)
     if context.trace_url and view.trace:
         shown = replace(shown, trace=context.trace_url.replace("{trace_id}", view.trace))
     else:
         shown = replace(shown, trace="")
     section = "dead" if view.state == "dead" else ""
-    return context.renderer.page(request, "task.html", section=section, view=shown)
+    others: list[str] = []
+    if visitor_of(request).role == "operator":
+        snapshot = await context.hub.now()
+        others = [each.name for each in snapshot.queues if each.name != view.queue]
+    return context.renderer.page(request, "task.html", section=section, view=shown, others=others)
 
 
 def find_view(servers: Servers, queue: str, wanted: str, most: int) -> tuple[TaskView | None, bool]:
