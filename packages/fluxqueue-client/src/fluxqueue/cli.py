@@ -129,6 +129,11 @@ OWN = {
         "fluxqueue_control.commands.purge",
         "remove all tasks of a queue in one state",
     ),
+    "migrate": Own(
+        "fluxqueue-control",
+        "fluxqueue_control.commands.migrate",
+        "move the tasks of FluxQueue 0.3.2 to this release",
+    ),
     "pause": Own("fluxqueue-control", "fluxqueue_control.commands.pause", "pause queues"),
     "resume": Own("fluxqueue-control", "fluxqueue_control.commands.resume", "resume paused queues"),
 }
