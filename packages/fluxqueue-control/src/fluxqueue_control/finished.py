@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import checked
 from .identifying import has_id, read_id
+from .read_numbers import is_count, seconds
 from .redis_client import RedisClient
 from .scanning import scan
 
@@ -213,16 +214,12 @@ def _outcome(raw: bytes) -> dict[str, Any]:
         state = raw[len(_STATE) :].partition(b'"')[0] if raw.startswith(_STATE) else b""
         return {"outcome": state.decode(errors="replace")}
     error = parts.get("error")
-    moments = {
-        name: parts[name] / 1_000
-        for name in ("enqueued", "started", "finished")
-        if isinstance(parts.get(name), int | float)
-    }
+    moments = {name: seconds(parts.get(name)) for name in ("enqueued", "started", "finished")}
     return {
         "outcome": str(parts.get("state", "")),
         "error": _error(error) if isinstance(error, dict) else None,
-        "attempts": parts.get("attempts"),
-        "worker": parts.get("worker"),
+        "attempts": attempts if is_count(attempts := parts.get("attempts")) else None,
+        "worker": worker if isinstance(worker := parts.get("worker"), str) else None,
         **moments,
     }
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 # The bucket 0 begins at 0 µs. From 4 µs on, four buckets double the time. The core
 # (`consumer/measures.rs`) has the same rule.
 _PER_DOUBLING = 4
+# How many buckets the times of 64 bits need.
+BUCKETS = 64 * _PER_DOUBLING
 
 
 def lower_end(bucket: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -149,7 +148,10 @@ def _read(job_id: str, record: Reply) -> Job | None:
     """Reads a record; None if there is none, or if another program has written it."""
     if not isinstance(record, dict):
         record = dict(zip(record[::2], record[1::2], strict=True))
-    text = {name.decode(): value.decode(errors="replace") for name, value in record.items()}
+    text = {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in record.items()
+    }
     try:
         verb, part, state = text["verb"], text["part"], text.get("state", "running")
         if verb not in get_args(Verb) or part not in get_args(Part):
@@ -179,5 +181,5 @@ def _read(job_id: str, record: Reply) -> Job | None:
             cursor=text.get("cursor") or None,
             owner=text.get("owner", ""),
         )
-    except (LookupError, ValueError, TypeError, json.JSONDecodeError):
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import checked
+from .read_numbers import seconds, whole
 from .redis_client import RedisClient
 
 # Keys that one call looks at, about: less than a millisecond of Redis.
@@ -130,7 +131,7 @@ def _read(client: RedisClient, queue: str, digests: Sequence[str]) -> list[Uniqu
         UniqueLock(
             digest=digest,
             task_id=id_.decode(errors="replace"),
-            since=int(since) / 1_000 if since and since.isdigit() else None,
+            since=seconds(whole(since)),
             text=(text or b"").decode(errors="replace"),
             left=left / 1_000 if left >= 0 else None,
             is_replaceable=bool(has_message),

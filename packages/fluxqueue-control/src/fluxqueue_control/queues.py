@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .read_numbers import whole
 from .redis_client import RedisClient, Reply
 
 # How many queues, or consumers, one round trip asks for.
@@ -95,8 +96,10 @@ def _count_claimed(client: RedisClient, consumers: Mapping[str, Reply]) -> dict[
 
 
 def _number(reply: Reply) -> Reply:
-    """A counter, 0 if it does not exist."""
-    return int(reply or 0) if isinstance(reply, bytes | None) else reply
+    """A counter, 0 if it does not exist; None if another program has written it."""
+    if reply is None:
+        return 0
+    return whole(reply) if isinstance(reply, bytes) else reply
 
 
 def total(*replies: Reply) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
+from .read_numbers import is_count, whole
 from .redis_client import RedisClient
 
 
@@ -59,16 +60,19 @@ def read(client: RedisClient, queue: str, consumers: Sequence[str]) -> dict[str,
 
 
 def _parse(at: bytes | None, text: bytes | None) -> Report | None:
-    if at is None or text is None:
+    now = whole(at)
+    if now is None or text is None:
         return None
     try:
         parts = json.loads(text)
-        now = int(at)
         tasks = [
-            RunningTask(str(task_id), str(name), max(now - int(begun), 0) / 1_000)
+            RunningTask(str(task_id), str(name), max(now - begun, 0) / 1_000)
             for task_id, name, begun in parts["tasks"]
+            if is_count(begun)
         ]
-        memory = parts.get("memory")
-        return Report(None if memory is None else int(memory), int(parts["running"]), tasks)
+        memory, running = parts.get("memory"), parts["running"]
+        if not is_count(running):
+            return None
+        return Report(memory if is_count(memory) else None, running, tasks)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -14,7 +14,9 @@ from .finished import FinishedPage, read_finished, show_finished
 from .identifying import has_headers, has_id, read_id
 from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
 from .narrowing import Cause, find_groups
+from .read_numbers import whole
 from .redis_client import RedisClient
+from .shown_json import read_arguments, read_json
 
 # How many tasks to look at in each state of a queue by default.
 MOST = 100_000
@@ -99,9 +101,10 @@ class Query:
             return False
         if not self.arguments:
             return True
-        args = json.loads(parts["args"])
-        kwargs = json.loads(parts["kwargs"] or b"{}")
-        return all(_has(args, kwargs, name, value) for name, value in self.arguments.items())
+        given = read_arguments(parts)
+        if given is None:
+            return False
+        return all(_has(*given, name, value) for name, value in self.arguments.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +244,8 @@ def _as_json(value: str) -> list[str]:
     """The forms of a value in JSON: the value that it is as JSON, and a text."""
     texts = [_quoted(value)]
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
+        parsed = read_json(value)
+    except ValueError:
         return texts
     return [json.dumps(parsed, ensure_ascii=False, separators=(",", ":")), *texts]
 
@@ -257,8 +260,8 @@ def _has(args: Any, kwargs: Any, name: str, value: str) -> bool:
     def is_it(found: Any) -> bool:
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")) in wanted
 
-    if name.isdigit():
-        return int(name) < len(args) and is_it(args[int(name)])
+    if (position := whole(name)) is not None:
+        return 0 <= position < len(args) and is_it(args[position])
     waiting: list[Any] = [args, kwargs]
     while waiting:
         some = waiting.pop()

@@ -15,7 +15,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from .errors import checked
-from .histogram import TimeHistogram
+from .histogram import BUCKETS, TimeHistogram
+from .read_numbers import whole
 from .redis_client import RedisClient
 
 # For how long workers count after a call of `watch`, seconds: Prometheus may come once a minute.
@@ -169,8 +170,8 @@ def parse(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Numbers:
             by_name.setdefault(rest[1:], {})[kind] = number
         elif kind in times and rest == "sum":
             sums[kind] = number
-        elif kind in times and rest.isascii() and rest.isdigit():
-            times[kind][int(rest)] = number
+        elif kind in times and number and (bucket := _bucket(rest)) is not None:
+            times[kind][bucket] = number
     tasks = {name: _ends(kinds) for name, kinds in by_name.items()}
     return Numbers(
         ends=tasks.pop("", Ends()),
@@ -180,8 +181,13 @@ def parse(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Numbers:
     )
 
 
+def _bucket(text: str) -> int | None:
+    number = whole(text)
+    return number if number is not None and 0 <= number < BUCKETS else None
+
+
 def _number(text: bytes) -> int:
-    return int(text) if text.isdigit() else 0
+    return max(whole(text) or 0, 0)
 
 
 def _ends(kinds: Mapping[str, int]) -> Ends:

@@ -12,6 +12,7 @@ from .counting import Counting
 from .errors import checked
 from .pausing import read_paused
 from .queues import Lengths, read_lengths
+from .read_numbers import whole
 from .redis_client import RedisClient
 from .registry import read_names
 from .servers import Servers
@@ -128,5 +129,5 @@ def _count(client: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, .
             client.commands(("HMGET", client.key("stats", queue), *COUNTED) for queue in some)
         )
         for queue, values in zip(some, replies, strict=True):
-            found[queue] = tuple(int(value or 0) for value in values)
+            found[queue] = tuple(whole(value) or 0 for value in values)
     return found

@@ -3,7 +3,6 @@ serves its queue or knows its name, a strike stops it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -13,6 +12,7 @@ from fluxqueue_core.errors import MalformedMessage
 
 from . import dead, limits, pausing, strikes, workers
 from .redis_client import RedisClient
+from .shown_json import read_arguments
 from .tasks import LocatedTask
 
 Cause: TypeAlias = Literal[
@@ -116,9 +116,11 @@ def _of_strikes(client: RedisClient, queue: str, parts: dict[str, Any]) -> Itera
     rules = [rule for rule in strikes.read_all(client, queue) if rule.task == parts["name"]]
     if not rules:
         return
-    args, kwargs = json.loads(parts["args"]), json.loads(parts["kwargs"] or b"{}")
+    given = read_arguments(parts)
+    if given is None:
+        return
     for rule in rules:
-        if rule.stops(parts["name"], args, kwargs):
+        if rule.stops(parts["name"], *given):
             yield Obstacle("struck", f"strike {rule.id} stops it: a worker parks it as dead")
 
 

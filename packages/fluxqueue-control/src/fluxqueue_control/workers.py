@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from . import reports
 from .errors import checked
+from .read_numbers import is_count
 from .redis_client import RedisClient
 from .scanning import all_pages, each_once
 
@@ -31,8 +32,8 @@ class Worker:
             lease ended that long ago; for a tombstone, the conversation did.
         claimed: how many tasks it holds.
         identity: how the worker describes its process: `host`, `pid`, `version`, `slots`,
-            `queues` and `suspects`. Empty for a tombstone, for a worker of an older version,
-            and if the text in Redis is not a JSON object.
+            `queues` and `suspects`, without parts that have another type. Empty for a tombstone,
+            for a worker of an older version, and if the text in Redis is not a JSON object.
         report: its memory, and what runs; None unless a reader watches the queue (`stats.watch`).
     """
 
@@ -143,4 +144,17 @@ def _parse(identity: bytes | None) -> Mapping[str, Any]:
         found = json.loads(identity or b"{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if _fits(name, value)}
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a worker can have written this part of its identity."""
+    if name in ("pid", "slots"):
+        return is_count(value)
+    if name in ("host", "version"):
+        return isinstance(value, str)
+    if name == "queues":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -12,6 +11,7 @@ from fluxqueue_control.candidates import Part
 from fluxqueue_control.job_record import Verb
 from fluxqueue_control.jobs import Job, JobIsRunning, Selection
 from fluxqueue_control.servers import Servers
+from fluxqueue_control.shown_json import read_json
 from fluxqueue_core.errors import ConfigurationError
 from starlette.exceptions import HTTPException
 
@@ -169,8 +169,8 @@ def _limit(form: Form) -> int | None:
 def value_of(text: str) -> Any:
     """Reads the value of an argument: JSON if it can be read so, otherwise text."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return text.strip()
 
 

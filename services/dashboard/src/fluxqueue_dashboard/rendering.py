@@ -44,7 +44,7 @@ STATE_NAMES = {
 def address(path: str, **parameters: object) -> str:
     """Returns a path with its parameters; those that are None or '' are left out."""
     kept = {name: value for name, value in parameters.items() if value not in (None, "")}
-    return f"{path}?{urlencode(kept)}" if kept else path
+    return f"{path}?{urlencode(kept, errors='replace')}" if kept else path
 
 
 def ago(seconds: float) -> Markup:
@@ -114,7 +114,8 @@ class Renderer:
             notice=notice,
             **values,
         )
-        return HTMLResponse(text, status)
+        # JSON in Redis can have half a surrogate pair, which no page can.
+        return HTMLResponse(text.encode(errors="replace"), status)
 
     def text(self, template: str, **values: Any) -> str:
         """Returns a template's text."""

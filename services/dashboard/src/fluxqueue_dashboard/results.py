@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from fluxqueue_control.read_numbers import seconds
 from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_control.shown_json import read_json
 from redis.exceptions import ResponseError
 
 # Bytes of a result that a page shows, at most.
@@ -40,7 +41,7 @@ def read_result(client: RedisClient, queue: str, task_id: str) -> KeptResult | N
     if length > _MOST:
         return KeptResult(is_large=True)
     try:
-        found = json.loads(text)
+        found = read_json(text)
         if "progress" in found:
             report = found["progress"]
             return KeptResult(report={key: report.get(key) for key in ("done", "total", "note")})
@@ -51,7 +52,7 @@ def read_result(client: RedisClient, queue: str, task_id: str) -> KeptResult | N
             state,
             value,
             str(error.get("text", "")),
-            finished / 1_000 if isinstance(finished, int) else None,
+            seconds(finished),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from fluxqueue_control import why, workers
 from fluxqueue_control.dead import DeadTask
 from fluxqueue_control.finished import FinishedTask
 from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_control.shown_json import read_arguments
 from fluxqueue_control.tasks import LocatedTask
 from fluxqueue_control.workers import Worker
 from fluxqueue_core import parse_message
@@ -161,20 +161,21 @@ def _of_message(
         view = replace(view, progress=result.report, has_result=is_success, result=result.value)
     try:
         parts = parse_message(message)
-        args = json.loads(parts["args"])
-        kwargs = None if parts["kwargs"] is None else json.loads(parts["kwargs"])
-    except (MalformedMessage, ValueError, RecursionError):
+    except MalformedMessage:
         return view, {}
+    facts, given = _facts(parts), read_arguments(parts)
+    if given is None:
+        facts.append(("Arguments", "too many levels or digits to show"))
     headers = parts["headers"] or {}
     trace = str(headers.get("traceparent", ""))[_TRACE]
     view = replace(
         view,
         name=str(parts["name"]),
         trace=trace if len(trace) == 32 and trace.isalnum() else "",
-        facts=list(_facts(parts)),
-        has_arguments=True,
-        args=args,
-        kwargs=kwargs,
+        facts=facts,
+        has_arguments=given is not None,
+        args=None if given is None else given[0],
+        kwargs=given[1] if given is not None and parts["kwargs"] is not None else None,
     )
     return view, parts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from argparse import ArgumentTypeError
@@ -180,8 +181,21 @@ def say(prog: str, message: str) -> None:
 
 
 def print_json(answer: Mapping[str, Any]) -> None:
-    """Prints one object as one line."""
-    print(json.dumps(answer), flush=True)
+    """Prints one object as one line. A number that JSON does not have, such as the infinite one
+    that another program has written into Redis, is null."""
+    try:
+        text = json.dumps(answer, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(answer), allow_nan=False)
+    print(text, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

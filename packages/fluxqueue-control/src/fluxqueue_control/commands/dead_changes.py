@@ -9,6 +9,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fluxqueue_core.service.command_line import one_line
+
 from .answers import DONE, SOME_NOT, print_json, say
 from .dead_views import chosen, is_narrowed, named, not_there, task_id, wanted
 from .progress_bar import ProgressBar
@@ -42,7 +44,7 @@ def replay(prog: str, servers: Servers, arguments: Any) -> int:
                 answer = {"task_id": task_id(one.task), "queue": arguments.queue}
                 print_json({**answer, "answer": one.verdict, "holder": one.holder})
             else:
-                print(f"{task_id(one.task)} {_answer(one)}", flush=True)
+                print(one_line(f"{task_id(one.task)} {_answer(one)}"), flush=True)
             bar.update(count - refused)
     return _code(prog, arguments, missing, refused)
 
@@ -71,7 +73,7 @@ def delete(prog: str, servers: Servers, arguments: Any) -> int:
                 if arguments.json:
                     print_json({"task_id": task_id(task), "queue": queue, "answer": answer})
                 else:
-                    print(f"{task_id(task)} {answer}", flush=True)
+                    print(one_line(f"{task_id(task)} {answer}"), flush=True)
             bar.update(count - refused)
     return _code(prog, arguments, missing, refused)
 
@@ -122,7 +124,7 @@ def _dry_run(prog: str, servers: Servers, arguments: Any) -> int:
         if arguments.json:
             print_json({"task_id": task_id(task), "queue": arguments.queue, "answer": "dry_run"})
         else:
-            print(task_id(task))
+            print(one_line(task_id(task)))
     return _code(prog, arguments, missing, 0)
 
 

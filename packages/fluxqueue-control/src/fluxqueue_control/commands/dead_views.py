@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -139,8 +138,10 @@ def name(task: DeadTask) -> str | None:
 
 def brief(task: DeadTask) -> dict[str, Any]:
     """Returns what a line of JSON says about a dead task."""
+    from fluxqueue_control.shown_json import read_arguments
+
     parts = task.parse()
-    args = None if parts is None else json.loads(parts["args"])
+    given = None if parts is None else read_arguments(parts)
     return {
         "task_id": task_id(task),
         "entry": task.entry.decode(errors="replace"),
@@ -149,5 +150,5 @@ def brief(task: DeadTask) -> dict[str, Any]:
         "reason": task.reason,
         "error": task.error,
         "bytes": task.size,
-        "args": args,
+        "args": None if given is None else given[0],
     }

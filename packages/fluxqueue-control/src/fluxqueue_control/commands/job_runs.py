@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from fluxqueue_core.service.command_line import one_line
+
 from .answers import DONE, SOME_NOT, print_json, say
 from .progress_bar import ProgressBar
 
@@ -68,12 +70,12 @@ def watch(servers: Servers, job: Job | None, steps: Iterator[Job], arguments: An
             bar.update(_looked(job))
             if not is_terminal and time.monotonic() - told > _EVERY:
                 told = time.monotonic()
-                print(progress(job), file=sys.stderr, flush=True)
+                print(one_line(progress(job)), file=sys.stderr, flush=True)
     assert job is not None
     if arguments.json:
         print_json(as_json(job, arguments.queue))
     else:
-        print(f"{job.state}: {progress(job)}", flush=True)
+        print(one_line(f"{job.state}: {progress(job)}"), flush=True)
     return job
 
 

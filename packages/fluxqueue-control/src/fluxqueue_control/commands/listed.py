@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,16 +18,19 @@ HEADS = ("state", "id", "task", "when", "arguments", "why")
 
 def as_json(queue: str, task: ListedTask) -> dict[str, Any]:
     """Returns what a line of JSON says about a task."""
+    from fluxqueue_control.shown_json import read_arguments
+
     parts = task.parse()
-    kwargs = None if parts is None else parts["kwargs"]
+    given = None if parts is None else read_arguments(parts)
+    has_kwargs = parts is not None and parts["kwargs"] is not None
     return {
         "queue": queue,
         "state": task.state,
         "task_id": task.task_id,
         "name": task.name,
         "bytes": task.size,
-        "args": None if parts is None else json.loads(parts["args"]),
-        "kwargs": None if kwargs is None else json.loads(kwargs),
+        "args": None if given is None else given[0],
+        "kwargs": given[1] if given is not None and has_kwargs else None,
         "due": task.due,
         "died_at": task.died_at,
         "entry": None if task.entry is None else task.entry.decode(errors="replace"),

@@ -117,7 +117,9 @@ def _json(strike: Any) -> str:
 
 def value_of(text: str) -> Any:
     """Reads a value of the command line: JSON if it can be read so, otherwise text."""
+    from fluxqueue_control.shown_json import read_json
+
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return text

@@ -200,6 +200,7 @@ def _parts(client: RedisClient, queue: str, task: LocatedTask) -> Iterator[tuple
     from fluxqueue_core.errors import MalformedMessage
 
     from fluxqueue_control import dead, why, workers
+    from fluxqueue_control.shown_json import read_arguments
 
     yield "state", task.state
     yield "ahead", task.ahead
@@ -223,9 +224,13 @@ def _parts(client: RedisClient, queue: str, task: LocatedTask) -> Iterator[tuple
         for option in ("priority", "expires", "condemned"):
             if message[option]:
                 yield option, message[option]
-        yield "args", json.loads(message["args"])
-        if message["kwargs"] is not None:
-            yield "kwargs", json.loads(message["kwargs"])
+        given = read_arguments(message)
+        if given is None:
+            yield "unreadable", "its arguments have too many levels or digits to show"
+        else:
+            yield "args", given[0]
+            if message["kwargs"] is not None:
+                yield "kwargs", given[1]
     if task.entry is not None and (found := dead.show(client, queue, task.entry)) is not None:
         yield "died_at", found.died_at
         yield "reason", found.reason

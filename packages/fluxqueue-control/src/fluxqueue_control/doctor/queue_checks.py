@@ -9,6 +9,7 @@ from typing import Any
 
 from fluxqueue_control.pausing import read_paused
 from fluxqueue_control.queues import Lengths, read_lengths
+from fluxqueue_control.read_numbers import whole
 from fluxqueue_control.redis_client import RedisClient
 
 from .diagnosis import Diagnosis, refused
@@ -72,7 +73,7 @@ def _scheduler(queue: str, swept: Any, now: float) -> Diagnosis:
     if swept is None:
         text = "no scheduler has ever looked at the queue"
         return Diagnosis("scheduler", "problem", text, remedy, queue)
-    ago = now - float(swept) / 1_000
+    ago = now - (whole(swept) or 0) / 1_000
     text = f"a scheduler looked at the queue {max(ago, 0.0):.1f} s ago"
     if ago < _PATIENCE:
         return Diagnosis("scheduler", "ok", text, None, queue)
@@ -126,5 +127,5 @@ def _versions(client: RedisClient, queue: str, ids: Sequence[bytes]) -> Iterator
         for text in texts if isinstance(texts, list) else ():
             try:
                 yield str(json.loads(text or b"{}")["version"])
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, RecursionError):
                 continue
