@@ -3,7 +3,9 @@ the audit, and the numbers that workers count."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +137,28 @@ def test_an_operator_moves_a_task_to_another_queue(operator: Page, shop: Planted
     operator.get_by_role("button", name="Move").click()
     expect(operator.get_by_role("status")).to_contain_text("name another queue")
     expect(operator.locator("h1")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_open_question_is_not_cut(operator: Page, shop: PlantedShop, width: int) -> None:
+    operator.set_viewport_size({"width": width, "height": 860})
+    for page in ("task", "dead-task", "queue", "causes", "periodic"):
+        operator.goto(shop.addresses()[page])
+        questions = operator.locator("details.confirm")
+        assert questions.count() > 0, page
+        for at in range(questions.count()):
+            questions.nth(at).locator("summary").click()
+            box = questions.nth(at).locator("form").bounding_box()
+            assert box is not None and box["x"] >= 0, (page, at)
+            # A table can be scrolled.
+            in_table = questions.nth(at).locator("xpath=ancestor::table").count()
+            assert in_table or box["x"] + box["width"] <= width, (page, at)
+            fits = "document.documentElement.scrollWidth <= innerWidth"
+            assert operator.evaluate(fits), (page, at)
+            folder = os.environ.get("FLUXQUEUE_SCREENSHOTS")
+            if folder is not None and page == "task":
+                operator.screenshot(path=Path(folder) / f"question-{at}-{width}.png")
+            questions.nth(at).locator("summary").click()
 
 
 def test_an_operator_strikes_tasks_and_lifts_that(operator: Page, shop: PlantedShop) -> None:

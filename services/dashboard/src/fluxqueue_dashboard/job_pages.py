@@ -20,7 +20,7 @@ from .rendering import address
 _MOST = 100
 # Each verb with each of its parts, in the order of a form.
 CHOICES = tuple(
-    (f"{verb} {part}", f"{verb.capitalize()} {part} tasks")
+    (f"{verb} {part}", f"{verb.capitalize()} {part}")
     for verb, parts in jobs.VERBS.items()
     for part in parts
 )

@@ -35,6 +35,11 @@ class JobNow:
         return self.job.outcome.get("chosen" if self.job.dry_run else "done", 0)
 
     @property
+    def looked(self) -> int:
+        """Tasks that it has looked at. The record counts those of a page at its end only."""
+        return max(self.job.seen, sum(self.job.outcome.values()))
+
+    @property
     def left_alone(self) -> dict[str, int]:
         """Tasks that it could not change, by the reason."""
         rest = {word: n for word, n in self.job.outcome.items() if n}
