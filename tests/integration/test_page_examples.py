@@ -1,5 +1,5 @@
-"""The examples of docs/results.md and docs/progress.md, unchanged: a worker runs the tasks of one
-file, and the program in the other uses them."""
+"""The examples of pages, as they are printed: those in files, of which a worker runs one and a
+program is the other, and those in the text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pytest
 from support.logging_process import LoggingProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# A call whose result the page has as a comment.
+ANSWERED = re.compile(r"^(fluxqueue\..*?) +# (\"\w+\"|True)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,7 @@ def test_the_example_runs(
     tmp_path: Path, redis_url: str, page: str, module: str, last_line: str
 ) -> None:
     text = (DOCS / page).read_text()
-    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    for block in BLOCK.findall(text):
         name = re.match(r"# (\w+\.py)", block)
         assert name, block
         (tmp_path / name[1]).write_text(block)
@@ -41,3 +44,22 @@ def test_the_example_runs(
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.splitlines()[-1] == last_line
         assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "answers"), [("unique.md", 0), ("limits.md", 0), ("periodic.md", 3)]
+)
+def test_the_examples_in_the_text_run(
+    tmp_path: Path, redis_url: str, page: str, answers: int
+) -> None:
+    blocks = BLOCK.findall((DOCS / page).read_text())
+    program, found = ANSWERED.subn(r"assert \1 == \2", "\n".join(blocks))
+    assert found == answers and len(blocks) > 0
+    head = "from fluxqueue import FluxQueue\n\nfluxqueue = FluxQueue()\n"
+    (tmp_path / "program.py").write_text(head + program)
+    ran = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path, env=os.environ | {"FLUXQUEUE_REDIS_URL": redis_url},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
