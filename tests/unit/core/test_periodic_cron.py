@@ -47,6 +47,12 @@ def test_a_daily_run_comes_once_on_the_day_of_a_change(change: Change) -> None:
     assert found[0].astimezone(UTC) == wanted
 
 
+@pytest.mark.parametrize("expression", ["0,30 2 * * *", "15-45/15 2 * * *", "0 2-3 * * *"])
+def test_fixed_times_in_a_gap_become_one_run(expression: str) -> None:
+    [gap] = [change for change in changes("Europe/Berlin") if change.is_gap]
+    assert [f"{run:%d %H:%M}" for run in runs(expression, gap, timedelta(hours=3))] == ["29 03:00"]
+
+
 def matching(change: Change, minutes: set[int], hours: set[int]) -> list[datetime]:
     """The moments whose local time matches, found by looking at each minute."""
     found = []
