@@ -94,6 +94,19 @@ def run_a_retry(
         assert (tmp_path / ".fluxqueue").exists() is not redis_runs
 
 
+def test_with_reload_the_worker_has_the_changed_code(tmp_path: Path, network: int) -> None:
+    """With the real worker and scheduler. A module that can't be imported does not end dev."""
+    app = tmp_path / "app.py"
+    app.write_text("def broken(:\n")
+    with dev(tmp_path, "-t", "app", "--reload", network=network) as process:
+        lines_until(process, "SyntaxError", "reload.worker_ended")
+        app.write_text(APP.format(url=""))
+        lines_until(process, "reload.changed", "worker.connected")
+        process.send_signal(signal.SIGINT)
+        rest(process)
+        assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("options", "variables", "log_format"),
     [

@@ -137,6 +137,8 @@ def test_help_names_every_variable(folder: Path) -> None:
         "MAX_TASKS",
         "MAX_RSS",
         "MAX_STUCK",
+        "RELOAD",
+        "RELOAD_DIR",
         "HEALTH_PORT",
         "HEALTH_HOST",
     ):
@@ -169,6 +171,8 @@ def test_the_defaults(no_variables: None) -> None:
         max_tasks=0,
         max_rss=0,
         max_stuck=0,
+        reload=False,
+        reload_dirs=(".",),
         health_host="127.0.0.1",
         health_port=0,
         parent=None,
@@ -238,6 +242,8 @@ def test_the_environment_of_a_lane_has_every_setting(
         "FLUXQUEUE_MAX_TASKS": "0",
         "FLUXQUEUE_MAX_RSS": "0",
         "FLUXQUEUE_MAX_STUCK": "1",
+        "FLUXQUEUE_RELOAD": "no",
+        "FLUXQUEUE_RELOAD_DIR": ".",
         "FLUXQUEUE_HEALTH_PORT": "0",
         "FLUXQUEUE_HEALTH_HOST": "127.0.0.1",
     }

@@ -88,7 +88,7 @@ def test_core_and_documents_know_every_reason() -> None:
         for name, value in vars(retry_rules).items()
         if name.isupper() and isinstance(value, str)
     }
-    core = (ROOT / "packages/fluxqueue-core-rs/src/consumer/python.rs").read_text()
+    core = (ROOT / "packages/fluxqueue-core-rs/src/message/reason.rs").read_text()
     found = re.search(r"const FAILURES.*?=\s*\[(.*?)\];", core, re.DOTALL)
     assert found and set(re.findall(r'"(\w+)"', found[1])) == reasons
     for page in ("protocol", "task-options"):

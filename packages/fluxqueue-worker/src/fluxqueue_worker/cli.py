@@ -43,6 +43,13 @@ def main(argv: list[str] | None = None, prog: str = "fluxqueue-worker") -> int:
         fail(prog, str(error))
     continue_as_child()
     logger = log.configure(options.log_format, options.log_level)
+    if options.wants_reloader:
+        from .reloader import Reloader
+
+        try:
+            return Reloader(options, sys.argv[1:] if argv is None else argv, logger).run()
+        except ConfigurationError as error:
+            fail(prog, str(error))
     if options.wants_supervisor:
         # The supervisor imports nothing that only its processes need.
         from .supervisor import Supervisor

@@ -68,6 +68,15 @@ def module_paths(value: str) -> tuple[str, ...]:
     return _split(value, "module")
 
 
+def folders(value: str) -> tuple[str, ...]:
+    """Reads a comma-separated list of folders; keeps each once.
+
+    Raises:
+        ValueError: one is empty.
+    """
+    return _split(value, "folder")
+
+
 def _split(value: str, what: str) -> tuple[str, ...]:
     parts = [part.strip() for part in value.split(",")]
     if not all(parts):
@@ -216,6 +225,26 @@ class Options:
             help="replace a process with N stuck tasks; 0: never",
         )
     )
+    reload: bool = setting(
+        Setting(
+            flags=("--reload",),
+            env="FLUXQUEUE_RELOAD",
+            default=False,
+            parse=yes_or_no,
+            help="for development: start a fresh worker when a source file changes",
+        )
+    )
+    reload_dirs: tuple[str, ...] = setting(
+        Setting(
+            flags=("--reload-dir",),
+            env="FLUXQUEUE_RELOAD_DIR",
+            default=(".",),
+            parse=folders,
+            metavar="FOLDERS",
+            help="the folders that --reload watches, comma-separated; by default the working"
+            " directory",
+        )
+    )
     health_port: int = setting(common.HEALTH_PORT)
     health_host: str = setting(common.HEALTH_HOST)
     parent: int | None = None
@@ -224,11 +253,20 @@ class Options:
     folder: str
 
     @property
+    def _is_first(self) -> bool:
+        """Whether a person or a service has started this process."""
+        return self.parent is None and self.process_position is None and self.tell_redis is None
+
+    @property
+    def wants_reloader(self) -> bool:
+        """Whether this process watches files and starts workers."""
+        return self._is_first and self.reload
+
+    @property
     def wants_supervisor(self) -> bool:
         """Whether this process starts others that do the work."""
         limited = self.max_tasks or self.max_rss or self.max_stuck
-        alone = self.parent is None and self.process_position is None and self.tell_redis is None
-        return alone and bool(self.processes > 1 or limited)
+        return self._is_first and bool(self.processes > 1 or limited)
 
     def lane_environment(self, queue: str) -> dict[str, str]:
         """Returns the environment of a child that serves the suspects of `queue`."""
@@ -241,6 +279,7 @@ class Options:
             max_tasks=0,
             max_rss=0,
             processes=1,
+            reload=False,
             # The parent has the port.
             health_port=0,
         )
