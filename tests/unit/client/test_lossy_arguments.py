@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, IntFlag
@@ -19,6 +19,7 @@ import typing_extensions
 from fluxqueue import ArgumentTypeError, FluxQueue, Task
 
 REFUSING_URL = "redis://127.0.0.1:1?timeout=0.1"
+ID = UUID("019aa0c2-7b1f-7c3e-8d2a-0123456789ab")
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ODD = NOW.astimezone(dt.timezone(dt.timedelta(seconds=3723)))
 # The second of the two times that a clock shows at the end of daylight saving time.
@@ -106,6 +107,34 @@ class FrozenToo(pydantic.BaseModel, frozen=True):
     name: str
 
 
+class Access(IntFlag):
+    READ = 1
+
+
+class Level(Enum):
+    LOW = "low"
+
+
+class Entry(pydantic.BaseModel):
+    id: UUID | str = ""
+    access: Access | int = 0
+    level: Level | str = ""
+    raw: str | bytes = ""
+    some: list[int] | set[int] = []
+    shop: Frozen | dict[str, str] = {}
+    dates: dict[str, list[dt.date | str]] = {}
+
+
+class Note(pydantic.BaseModel):
+    id: UUID | str
+    about: Any = None
+
+
+class Parts(pydantic.BaseModel):
+    id: UUID | int
+    parts: Sequence[int] = ()
+
+
 class Visit(pydantic.BaseModel):
     when: dt.datetime
 
@@ -123,10 +152,6 @@ class Stock:
 
 class Shelf(pydantic.BaseModel):
     counts: dict  # type: ignore[type-arg]
-
-
-class Access(IntFlag):
-    READ = 1
 
 
 class Pair(NamedTuple):
@@ -193,6 +218,22 @@ def carried(annotation: Any, value: Any) -> Any:
         (Sample, Sample(ODD), r"its value at \.taken has an offset from UTC"),
         (Visit, Visit(when=ODD), r"its value at \.when has an offset from UTC"),
         (dt.time, dt.time(2, tzinfo=BERLIN), "its value has a time zone whose offset depends"),
+        (
+            Entry,
+            Entry(id=str(ID)),
+            r"at \.id is of the class str, .* arrive as UUID, because",
+        ),
+        (Entry, Entry(access=Access.READ), r"value at \.access is of the class Access, .* as int,"),
+        (Entry, Entry(level=Level.LOW), r"value at \.level is of the class Level, .* as str,"),
+        (Entry, Entry(raw=b"a"), r"value at \.raw is of the class bytes, .* as str,"),
+        (Entry, Entry(some={1}), r"value at \.some is of the class set, .* as list,"),
+        (Entry, Entry(shop={"name": "a"}), r"value at \.shop is of the class dict, .* as Frozen,"),
+        (
+            Entry,
+            Entry(dates={"a": ["2026-01-01"]}),
+            r"at \.dates\[\.\.\.\]\[0\] is of .* str",
+        ),
+        (Note, Note(id=str(ID)), r"value at \.id is of the class str, which would arrive as UUID"),
         (Sample, Sample(NOW, {1: 2}), r"its value at \.about has a key of type int, which would"),
         (Sample, Sample(NOW, [{"a": {1: 2}}]), r"at \.about\[0\]\[\.\.\.\] has a key of type int"),
         (Stock, Stock({1: 2}), r"its value at \.counts has a key of type int"),
@@ -227,6 +268,10 @@ def test_an_argument_that_would_lose_data_is_refused(
         (dt.time, MINUTES.timetz()),
         (Moment, NOW),
         (list[Moment], [NOW]),  # type: ignore[valid-type]
+        (Entry, Entry(id=ID, access=3, level="x", raw="a", some=[1], shop=Frozen(name="a"))),
+        (Entry, Entry(id="a", shop={"other": "a"}, dates={"a": [dt.date(2026, 1, 1), "soon"]})),
+        (Note, Note(id=ID, about={"a": [1, "b", None]})),
+        (Parts, Parts(id=3, parts=[1, 2])),
         (dict[int | str, Decimal], {"a": Decimal(1)}),
         (dict[float, Decimal], {1: Decimal(1)}),
         (dict[Access, Decimal], {Access.READ: Decimal(1)}),
@@ -253,6 +298,11 @@ def test_a_datetime_of_a_zone_arrives_with_its_offset() -> None:
 def test_a_datetime_without_an_offset_is_sent_in_the_hour_that_comes_twice() -> None:
     found = carried(dt.datetime, SECOND)
     assert (found, found.fold) == (SECOND, 0)
+
+
+def test_a_model_may_have_fields_that_arrive_in_their_json_form_beside_a_union() -> None:
+    assert carried(Note, Note(id=ID, about=(ID,))).about == [str(ID)]
+    assert carried(Parts, Parts(id=3, parts=(1, 2))).parts == [1, 2]
 
 
 def test_a_field_of_any_type_has_the_json_form() -> None:

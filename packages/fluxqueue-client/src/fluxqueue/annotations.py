@@ -157,6 +157,21 @@ def holds_anything(annotation: Any) -> bool:
     )
 
 
+def has_abstract(annotation: Any) -> bool:
+    """Whether a container in an annotation is abstract, as `Sequence[int]` is: any type that has
+    the methods may arrive."""
+    return any(kind not in JSON and takes_json(kind) for kind in classes(annotation))
+
+
+def has_choices(annotation: Any) -> bool:
+    """Whether an annotation has a union of more than one type and None."""
+    return any(
+        len({*typing.get_args(part)} - {type(None)}) > 1
+        for part in parts(annotation)
+        if typing.get_origin(part) in (typing.Union, types.UnionType)
+    )
+
+
 def _alternatives(annotation: Any) -> Iterator[Any]:
     """Yields the members of a union, or the annotation itself."""
     inner = _transparent(annotation)

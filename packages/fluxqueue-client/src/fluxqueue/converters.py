@@ -18,8 +18,15 @@ from typing import Any
 import msgspec
 import orjson
 
-from .annotations import UnresolvedError, classes, holds_anything, keys_of_mappings
-from .losses import can_lose, find_loss, is_record
+from .annotations import (
+    UnresolvedError,
+    classes,
+    has_abstract,
+    has_choices,
+    holds_anything,
+    keys_of_mappings,
+)
+from .losses import Choices, can_lose, find_loss, is_record
 from .set_order import in_order, may_have_sets
 
 # Pydantic writes this text in place of a secret.
@@ -54,6 +61,7 @@ class Converter:
         encode: returns a value as JSON types. Raises any exception.
         decode: returns the value of JSON types. Raises any exception.
         may_lose: whether a value may lose something although it can be converted back.
+        choices: whether the members of a union have to be told apart.
     """
 
     annotation: str
@@ -61,6 +69,7 @@ class Converter:
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
     may_lose: bool
+    choices: Choices = Choices.NONE
 
     def to_json(self, value: Any) -> Any:
         """Returns a value as JSON types.
@@ -71,7 +80,7 @@ class Converter:
         try:
             encoded = self.encode(value)
             decoded = self.decode(encoded)
-            loss = find_loss(value, decoded) if self.may_lose else None
+            loss = find_loss(value, decoded, self.choices) if self.may_lose else None
         except Exception as error:  # noqa: BLE001  # of the library, or of the application's class
             raise MisfitError(self._text(value, error)) from None
         if loss is not None:
@@ -177,7 +186,12 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
     def decode(value: Any) -> Any:
         return adapter.validate_json(orjson.dumps(value))
 
-    return Converter(text, annotation, encode, decode, _may_lose(annotation))
+    # msgspec refuses unions whose members have the same form.
+    choices = Choices.NONE
+    if has_choices(annotation):
+        is_loose = holds_anything(annotation) or has_abstract(annotation)
+        choices = Choices.OR_JSON if is_loose else Choices.ALL
+    return Converter(text, annotation, encode, decode, _may_lose(annotation), choices)
 
 
 def _foreign(annotation: Any) -> Iterator[type]:

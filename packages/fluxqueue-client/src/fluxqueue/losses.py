@@ -11,9 +11,12 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+
+from .annotations import JSON
 
 # The attributes that mark dataclasses, pydantic's models, msgspec's structs and named tuples.
 _RECORDS = (
@@ -26,6 +29,8 @@ _RECORDS = (
 _LEAVES = frozenset(
     (str, int, float, bool, bytes, type(None), UUID, Decimal, dt.date, dt.timedelta)
 )
+_NO_LEAVES: frozenset[type] = frozenset()
+_CONTAINERS = (list, tuple, set, frozenset)
 # The path of the value around this one, and an index or other text.
 Path = tuple["Path | None", str | int]
 # A value, what arrives for it, and where it is in the argument.
@@ -35,23 +40,36 @@ _NONE = object()  # a field without a default
 _MADE = object()  # a field whose default a function makes
 
 
+class Choices(Enum):
+    """Whether a converter may take a member of a union for another one."""
+
+    NONE = 0
+    # The annotation also lets a value arrive in its JSON form.
+    OR_JSON = 1
+    ALL = 2
+
+
 def can_lose(kind: type) -> bool:
     """Whether a value of the class, or of a subclass, may lose something silently."""
     return is_record(kind) or issubclass(kind, dt.datetime | dt.time | Mapping)
 
 
-def find_loss(value: Any, decoded: Any) -> str | None:
+def find_loss(value: Any, decoded: Any, choices: Choices = Choices.NONE) -> str | None:
     """Returns what would not arrive, with the remedy; None if all arrives.
 
     Args:
         value: the argument or the result.
         decoded: what would arrive for it.
+        choices: whether the members of a union are told apart.
     """
+    leaves = _LEAVES if choices is Choices.NONE else _NO_LEAVES
     pairs: list[Pair] = [(value, decoded, None)]
     lost_key: str | None = None
     while pairs:
         one, other, path = pairs.pop()
         kind = type(one)
+        if choices is not Choices.NONE and _is_other(one, other, choices):
+            return _other_member(kind, type(other), path)
         if isinstance(one, dt.datetime | dt.time):
             if (part := _lost_part(one, other)) is not None:
                 return (
@@ -71,7 +89,7 @@ def find_loss(value: Any, decoded: Any) -> str | None:
                 )
             for name in fields:
                 item = getattr(one, name, None)
-                if type(item) not in _LEAVES:
+                if type(item) not in leaves:
                     pairs.append((item, getattr(other, name, None), (path, f".{name}")))
         elif isinstance(one, list | tuple | set | frozenset | Mapping):
             kinds = set(map(type, one))
@@ -80,8 +98,8 @@ def find_loss(value: Any, decoded: Any) -> str | None:
                 if (key := _lost_key(one, other)) is not _NONE:
                     # Not yet returned: the offset of a datetime says more about it.
                     lost_key = lost_key or _key_text(type(key), path)
-            if not kinds <= _LEAVES:
-                pairs.extend(p for p in _items(one, other, path) if type(p[0]) not in _LEAVES)
+            if not kinds <= leaves:
+                pairs.extend(p for p in _items(one, other, path) if type(p[0]) not in leaves)
     return lost_key
 
 
@@ -103,6 +121,32 @@ def _other_class(kind: type, arrives: type, path: Path | None) -> str:
         f"{arrives.__qualname__}; annotate {kind.__qualname__}, or give the classes of a union a "
         f"field that tells them apart"
     )
+
+
+def _other_member(kind: type, arrives: type, path: Path | None) -> str:
+    return (
+        f"its value{_at(path)} is of the class {kind.__qualname__}, which would arrive as "
+        f"{arrives.__qualname__}, because both have the same form in JSON; annotate one of them"
+    )
+
+
+def _is_other(value: Any, decoded: Any, choices: Choices) -> bool:
+    """Whether a value arrives as another member of its union."""
+    kind, arrives = type(value), type(decoded)
+    if kind is arrives or (choices is Choices.OR_JSON and arrives in JSON):
+        return False
+    if isinstance(value, Enum | bool):
+        return True  # it may be equal to its value
+    if isinstance(value, str | int | float):
+        # A float may arrive as an equal int, and a subclass of str as str.
+        return bool(value != decoded)
+    if isinstance(value, Mapping):
+        return not isinstance(decoded, Mapping)
+    if is_record(kind):  # type: ignore[arg-type]  # a class is hashable
+        return arrives is dict
+    if isinstance(value, _CONTAINERS):
+        return not any(isinstance(value, one) and isinstance(decoded, one) for one in _CONTAINERS)
+    return not issubclass(kind, arrives)
 
 
 def _lost_key(value: Mapping[Any, Any], decoded: Any) -> Any:
