@@ -20,7 +20,7 @@ FEW = 3
 
 
 def test_each_verb_and_page_answers_in_small_calls(redis: Any, redis_url: str) -> None:
-    fill(redis, NUMBERS)
+    fill(redis, redis_url, NUMBERS)
     servers = Servers(Settings(redis_url))
     asked, dashboard = pages(redis_url, NUMBERS)
     told = {**verbs(servers, NUMBERS), **asked, **changes(servers.of_queue(QUEUE), NUMBERS)}

@@ -31,9 +31,9 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="verbs with this text")
     arguments = parser.parse_args()
     share = arguments.share
-    numbers = Numbers(1_000_000 // share, (100_000 + _CHANGED) // share, 200)
+    numbers = Numbers(1_000_000 // share, 100_000 // share + _CHANGED, 200)
     with EmbeddedRedis(appendfsync="no") as server, Redis.from_url(server.url) as redis:
-        fill(redis, numbers)
+        fill(redis, server.url, numbers)
         print(f"{numbers.waiting:,} wait, {numbers.dead:,} are dead, {numbers.workers} workers")
         servers = Servers(Settings(server.url))
         asked, dashboard = pages(server.url, numbers)

@@ -12,10 +12,11 @@ from fluxqueue_control.redis_client import RedisClient, ScriptCall
 from fluxqueue_scheduler.trim import LIMIT
 from support.scripts import DAY
 
-from .filling import QUEUE, Numbers
+from .filling import QUEUE, Numbers, tenant
 
 # Calls of a change: the first ones are small.
 _CALLS = 3
+EVERY = Selection()
 
 
 def changes(client: RedisClient, numbers: Numbers) -> dict[str, Callable[[], Any]]:
@@ -24,9 +25,9 @@ def changes(client: RedisClient, numbers: Numbers) -> dict[str, Callable[[], Any
     def some(steps: Iterable[Any]) -> None:
         assert list(islice(steps, _CALLS))
 
-    def job(verb: Any, place: Any, **rest: Any) -> Callable[[], None]:
+    def job(verb: Any, place: Any, selection: Selection = EVERY, **rest: Any) -> Callable[[], None]:
         def run() -> None:
-            one = jobs.start(client, QUEUE, verb, place, Selection(), limit=100, **rest)
+            one = jobs.start(client, QUEUE, verb, place, selection, limit=100, **rest)
             some(jobs.run(lambda: client, QUEUE, one))
 
         return run
@@ -56,6 +57,10 @@ def changes(client: RedisClient, numbers: Numbers) -> dict[str, Callable[[], Any
         "job, replay delayed": job("replay", "delayed"),
         "job, cancel at work": job("cancel", "running"),
         "job, delete waiting, the next ones": job("delete", "waiting"),
+        "job, cancel waiting, by a header": job(
+            "cancel", "waiting", Selection(headers={"tenant": tenant(7)})
+        ),
+        "job, delete dead, by the beginning of an id": job("delete", "dead", Selection(id="0*")),
         "job, delete waiting, deep": deep("delete"),
         "job, move waiting, deep": deep("move", target="others"),
         "purge dead": lambda: some(purge.purge(client, QUEUE, "dead")),

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from support.asgi import ask
 from support.scripts import message
 
-from .filling import DEAD, QUEUE, Numbers
+from .filling import DEAD, QUEUE, Numbers, tenant
 
 # An endless stream, a probe and a form: a person reads nothing there.
 _NO_PAGES = {"/live", "/livez", "/sign-in"}
@@ -45,11 +45,17 @@ def pages(url: str, numbers: Numbers) -> tuple[dict[str, Callable[[], Any]], Das
         ("/tasks", {"queue": QUEUE, "state": "dead", "task": "shop.ship"}),
         ("/tasks", {"queue": QUEUE, "state": "waiting", "text": "nothing has this"}),
         ("/dead", {"queue": QUEUE, "reason": "failed", "text": "nothing has this"}),
+        ("/dead", {"queue": QUEUE, "id": f"{dead[:-1]}*"}),
+        ("/dead", {"queue": QUEUE, "header": f"tenant={tenant(7)}"}),
+        ("/tasks", {"queue": QUEUE, "state": "waiting", "id": f"{waiting[:-2]}*"}),
+        ("/tasks", {"queue": QUEUE, "state": "waiting", "header": "tenant=none"}),
         ("/task", {"queue": QUEUE, "id": dead}),
         ("/search", {"q": "order_id=-1"}),
         ("/search", {"q": "task:shop.ship"}),
         ("/search", {"q": "reason:rejected exception:ConnectionError"}),
         ("/search", {"q": "error:nothing"}),
+        ("/search", {"q": f"id:{dead[:-1]}*"}),
+        ("/search", {"q": "@tenant=none"}),
         ("/search", {"q": waiting}),
     ]
 

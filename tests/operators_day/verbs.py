@@ -8,6 +8,7 @@ from typing import Any
 
 from fluxqueue_control import (
     audit,
+    cancelling,
     dead,
     doctor,
     groups,
@@ -33,7 +34,7 @@ from fluxqueue_control.servers import Servers
 from fluxqueue_control.watching import Observer
 from support.scripts import message
 
-from .filling import DEAD, DELAYED, FINISHED, HELD, QUEUE, Numbers
+from .filling import DEAD, DELAYED, FINISHED, HELD, QUEUE, Numbers, lock, tenant
 
 # Seconds of a search, as of the commands.
 _SECONDS = 0.1
@@ -121,6 +122,32 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
     def run_now() -> None:
         assert tasks.run_now(client, QUEUE, identity(next(delayed))) == "moved"
 
+    def lock_pages() -> Iterator[Any]:
+        while True:
+            cursor = None
+            while True:
+                page = locks.read_page(client, QUEUE, cursor)
+                yield page
+                if (cursor := page.cursor) is None:
+                    break
+
+    def chosen_dead() -> None:
+        entries = [f'{identity(number)}"'.encode() for number in range(DEAD + 700, DEAD + 750)]
+        assert len(dead.read_entries(client, QUEUE, entries)) == 50
+
+    def last_job() -> None:
+        [last] = jobs.read_last(client, QUEUE, 1)
+        assert jobs.show(client, QUEUE, last.id) == last
+
+    def move_one() -> None:
+        assert tasks.move(client, QUEUE, identity(next(first_waiting)), "others") == "moved"
+
+    def cancel_one() -> None:
+        task = identity(next(first_waiting))
+        assert cancelling.cancel(client, QUEUE, task) in ("cancelled", "requested")
+
+    looked_for = lock_pages()
+
     def pause_and_resume() -> None:
         assert pausing.pause(client, QUEUE) and pausing.resume(client, QUEUE)
 
@@ -161,8 +188,20 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
         "why, waiting, in the middle": explain(numbers.waiting // 2),
         "why, delayed": explain(DELAYED + 5),
         "why, dead": explain(DEAD + numbers.dead // 2),
+        "search, waiting, beginning of an id": seek(
+            id=f"{identity(numbers.waiting // 2)[:-2]}*", states=["waiting"]
+        ),
+        "search, waiting, header": seek(headers={"tenant": tenant(7)}, states=["waiting"]),
+        "search, dead, beginning of an id": seek(id=f"{identity(DEAD + 7)[:-1]}*", states=["dead"]),
+        "search, dead, header": seek(headers={"tenant": tenant(7)}, states=["dead"]),
+        "search, everywhere, header of none": seek(headers={"tenant": "none"}),
+        "dead, 50 chosen ones": chosen_dead,
         "locks": lambda: locks.read_page(client, QUEUE),
+        "locks, page after page": lambda: next(looked_for),
+        "lock, one": lambda: locks.show(client, QUEUE, lock(5)),
         "job list": lambda: jobs.read_last(client, QUEUE),
+        "job list, all": lambda: jobs.read_last(client, QUEUE, 1_000),
+        "job, one": last_job,
         "audit": lambda: audit.read_page(client, QUEUE),
         "strikes": lambda: strikes.read_all(client, QUEUE),
         "limits": lambda: limits.read_limits(client, QUEUE),
@@ -173,4 +212,6 @@ def verbs(servers: Servers, numbers: Numbers) -> dict[str, Callable[[], Any]]:
         "dead delete, one": delete_one,
         "task --delete, the next one": delete_waiting,
         "task --delete, in the middle": delete_deep,
+        "task --move, the next one": move_one,
+        "cancel, the next one": cancel_one,
     }
