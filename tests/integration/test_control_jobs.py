@@ -223,7 +223,8 @@ def test_another_process_sees_a_job_and_stops_it(scripts: Scripts, control: Redi
     assert 0 < first <= 100
     seen = jobs.show(control, "q", job.id)
     assert seen is not None and (seen.state, dict(seen.outcome)) == ("running", {"done": first})
-    with pytest.raises(JobIsRunning):
+    assert seen.seen == first
+    with pytest.raises(JobIsRunning, match="resume it 15 s after its last progress"):
         next(jobs.resume(lambda: control, "q", job.id))
     assert jobs.stop(control, "q", job.id)
     last = list(steps)[-1]

@@ -6,6 +6,8 @@ The script has all words in it, so a shell starts no process to complete one.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from fluxqueue_core.service.command_line import Parser, fail, parser_of
 
@@ -33,7 +35,12 @@ def main(argv: list[str], prog: str = "fluxqueue completion") -> int:
         import shtab
     except ModuleNotFoundError:
         fail(prog, "needs shtab, which is not installed: pip install 'shtab>=1.8'")
-    print(shtab.complete(_all_commands(), arguments.shell))
+    try:
+        print(shtab.complete(_all_commands(), arguments.shell), flush=True)
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has enough. Nothing can be printed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

@@ -158,6 +158,11 @@ def _read(job_id: str, record: Reply) -> Job | None:
             return None
         if state not in get_args(JobState):
             return None
+        outcome = {
+            name.removeprefix("outcome:"): int(value)
+            for name, value in text.items()
+            if name.startswith("outcome:")
+        }
         return Job(
             id=job_id,
             verb=verb,
@@ -172,12 +177,9 @@ def _read(job_id: str, record: Reply) -> Job | None:
             state=state,
             started=int(text["started"]) / 1_000,
             updated=int(text["updated"]) / 1_000,
-            seen=int(text.get("seen", 0)),
-            outcome={
-                name.removeprefix("outcome:"): int(value)
-                for name, value in text.items()
-                if name.startswith("outcome:")
-            },
+            # A step counts its answers at once, and what was seen afterwards.
+            seen=max(int(text.get("seen", 0)), sum(outcome.values())),
+            outcome=outcome,
             cursor=text.get("cursor") or None,
             owner=text.get("owner", ""),
         )

@@ -148,7 +148,10 @@ def resume(client: Callable[[], RedisClient], queue: str, job_id: str) -> Iterat
             f"queue {queue!r} has no job {job_id!r} to resume; it is done, or forgotten"
         )
     if job.state in ("running", "stopping") and job.owner and not _is_abandoned(client(), job):
-        raise JobIsRunning(f"job {job_id!r} is run by {job.owner}; stop it first")
+        raise JobIsRunning(
+            f"job {job_id!r} is run by {job.owner}; stop it first, or if that process has died, "
+            f"resume it {ABANDONED:.0f} s after its last progress"
+        )
     yield from run(client, queue, job)
 
 
