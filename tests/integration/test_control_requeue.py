@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from fluxqueue_control import dead, purge
+from fluxqueue_control import dead, job_steps, jobs, purge
+from fluxqueue_control.candidates import Candidate
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.requeue import Requeued, replay, replay_each, requeue
 from fluxqueue_core import Settings, dead_reason, key
@@ -75,6 +77,23 @@ def test_each_task_has_its_verdict_in_order(scripts: Scripts, control: RedisClie
     assert scripts.list("pending") == again[:1]
     assert verdicts(requeue(control, "q", ordered[2:3], keep_expiry=False)) == ["requeued"]
     assert scripts.list("pending") == again
+
+
+def test_a_task_that_goes_while_a_page_reads_it_is_absent(
+    scripts: Scripts, control: RedisClient
+) -> None:
+    die(scripts, message(1), message(2), message(3))
+    tasks = read(control)
+    # Another operator was faster than the second call of the page, which reads messages.
+    gone, damaged, there = (replace(task, message=None, size=0) for task in tasks)
+    assert verdicts(requeue(control, "q", tasks[:1])) == ["requeued"]
+    scripts.redis.hdel(scripts.key("dead:messages"), damaged.entry)
+    assert dead.read_whole(control, "q", gone) is None
+    job = jobs.start(control, "q", "move", "dead", target="other")
+    candidates = [Candidate(None, task) for task in (gone, damaged)]
+    assert job_steps.apply(control, "q", job, candidates) == ["absent", "unreadable"]
+    found = requeue(control, "q", [gone, damaged, there])
+    assert verdicts(found) == ["absent", "unreadable", "requeued"]
 
 
 def test_a_message_that_a_page_leaves_out_is_requeued_whole(

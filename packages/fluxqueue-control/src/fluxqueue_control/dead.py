@@ -139,7 +139,7 @@ def read_entries(client: RedisClient, queue: str, entries: Sequence[bytes]) -> l
 def read_whole(client: RedisClient, queue: str, task: DeadTask) -> DeadTask | None:
     """Returns a task of a page with all that the page has left out; None if it is no longer in the
     dead set, or has died again. Raises as `show` does."""
-    if task.is_whole:
+    if task.is_whole and task.message is not None:
         return task
     whole = show(client, queue, task.entry)
     return whole if whole is not None and whole.died_at == task.died_at else None

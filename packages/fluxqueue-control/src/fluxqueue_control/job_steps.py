@@ -57,9 +57,11 @@ def _apply_to_dead(
         done = requeue.requeue(client, queue, tasks, keep_expiry=job.keep_expiry, is_audited=False)
         return ["done" if one.verdict == "requeued" else one.verdict for one in done]
     if job.verb == "move":
-        whole = [dead.read_whole(client, queue, task) or task for task in tasks]
-        moved = moving.move_dead(client, queue, job.target, whole, is_audited=False)
-        return ["done" if one == "moved" else one for one in moved]
+        whole = [dead.read_whole(client, queue, task) for task in tasks]
+        there = [task for task in whole if task is not None]
+        moved = iter(moving.move_dead(client, queue, job.target, there, is_audited=False))
+        words = ["absent" if task is None else next(moved) for task in whole]
+        return ["done" if one == "moved" else one for one in words]
     deaths = [(task.entry, task.died_at * 1_000) for task in tasks]
     return _words(deleting.delete_dead(client, queue, deaths, is_audited=False))
 

@@ -191,7 +191,8 @@ def _again(
     client: RedisClient, queue: str, task: DeadTask, keep_expiry: bool
 ) -> tuple[DeadTask, bytes | Verdict]:
     """The task with its message, and the message to enqueue, or why there is none."""
-    if task.message is None and task.size:
+    if task.message is None:
+        # The page has left it out, or another operator has removed the task while it was read.
         whole = dead.show(client, queue, task.entry)
         if whole is None or whole.died_at != task.died_at:
             return task, "absent"
