@@ -131,8 +131,18 @@ class Note(pydantic.BaseModel):
 
 
 class Parts(pydantic.BaseModel):
-    id: UUID | int
+    id: UUID | str
     parts: Sequence[int] = ()
+
+
+class Lazy(pydantic.BaseModel, use_enum_values=True):
+    id: UUID | str
+    level: Level = Level.LOW  # pydantic takes its value from a caller, but not from here
+
+
+class Shelves(pydantic.BaseModel):
+    notes: list[Note]
+    about: Any = None
 
 
 class Visit(pydantic.BaseModel):
@@ -233,6 +243,17 @@ def carried(annotation: Any, value: Any) -> Any:
             Entry(dates={"a": ["2026-01-01"]}),
             r"at \.dates\[\.\.\.\]\[0\] is of .* str",
         ),
+        (
+            Parts,
+            Parts(id=str(ID)),
+            r"value at \.id is of the class str, which would arrive as UUID",
+        ),
+        (
+            Shelves,
+            Shelves(notes=[Note(id=str(ID))]),
+            r"value at \.notes\[0\]\.id is of the class str",
+        ),
+        (dict[str, Note | UUID | str], {"a": str(ID)}, r"at \[\.\.\.\] is of the class str"),
         (Note, Note(id=str(ID)), r"value at \.id is of the class str, which would arrive as UUID"),
         (Sample, Sample(NOW, {1: 2}), r"its value at \.about has a key of type int, which would"),
         (Sample, Sample(NOW, [{"a": {1: 2}}]), r"at \.about\[0\]\[\.\.\.\] has a key of type int"),
@@ -271,7 +292,8 @@ def test_an_argument_that_would_lose_data_is_refused(
         (Entry, Entry(id=ID, access=3, level="x", raw="a", some=[1], shop=Frozen(name="a"))),
         (Entry, Entry(id="a", shop={"other": "a"}, dates={"a": [dt.date(2026, 1, 1), "soon"]})),
         (Note, Note(id=ID, about={"a": [1, "b", None]})),
-        (Parts, Parts(id=3, parts=[1, 2])),
+        (Parts, Parts(id="a", parts=[1, 2])),
+        (Shelves, Shelves(notes=[Note(id=ID)], about=[1])),
         (dict[int | str, Decimal], {"a": Decimal(1)}),
         (dict[float, Decimal], {1: Decimal(1)}),
         (dict[Access, Decimal], {Access.READ: Decimal(1)}),
@@ -302,7 +324,8 @@ def test_a_datetime_without_an_offset_is_sent_in_the_hour_that_comes_twice() -> 
 
 def test_a_model_may_have_fields_that_arrive_in_their_json_form_beside_a_union() -> None:
     assert carried(Note, Note(id=ID, about=(ID,))).about == [str(ID)]
-    assert carried(Parts, Parts(id=3, parts=(1, 2))).parts == [1, 2]
+    assert carried(Parts, Parts(id=ID, parts=(1, 2))).parts == [1, 2]
+    assert carried(Lazy, Lazy(id=ID)).level == "low"
 
 
 def test_a_field_of_any_type_has_the_json_form() -> None:

@@ -21,8 +21,6 @@ import orjson
 from .annotations import (
     UnresolvedError,
     classes,
-    has_abstract,
-    has_choices,
     holds_anything,
     keys_of_mappings,
 )
@@ -61,7 +59,7 @@ class Converter:
         encode: returns a value as JSON types. Raises any exception.
         decode: returns the value of JSON types. Raises any exception.
         may_lose: whether a value may lose something although it can be converted back.
-        choices: whether the members of a union have to be told apart.
+        choices: what the annotation says, if the members of its unions may have one form.
     """
 
     annotation: str
@@ -187,11 +185,9 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
         return adapter.validate_json(orjson.dumps(value))
 
     # msgspec refuses unions whose members have the same form.
-    choices = Choices.NONE
-    if has_choices(annotation):
-        is_loose = holds_anything(annotation) or has_abstract(annotation)
-        choices = Choices.OR_JSON if is_loose else Choices.ALL
-    return Converter(text, annotation, encode, decode, _may_lose(annotation), choices)
+    return Converter(
+        text, annotation, encode, decode, _may_lose(annotation), Choices.of(annotation)
+    )
 
 
 def _foreign(annotation: Any) -> Iterator[type]:

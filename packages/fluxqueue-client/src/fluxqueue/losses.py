@@ -7,8 +7,10 @@ with such annotations run this module.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import typing
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from .annotations import JSON
+from .annotations import JSON, has_abstract, has_choices, holds_anything
 
 # The attributes that mark dataclasses, pydantic's models, msgspec's structs and named tuples.
 _RECORDS = (
@@ -33,8 +35,6 @@ _NO_LEAVES: frozenset[type] = frozenset()
 _CONTAINERS = (list, tuple, set, frozenset)
 # The path of the value around this one, and an index or other text.
 Path = tuple["Path | None", str | int]
-# A value, what arrives for it, and where it is in the argument.
-Pair = tuple[Any, Any, Path | None]
 _MINUTE = dt.timedelta(minutes=1)
 _NONE = object()  # a field without a default
 _MADE = object()  # a field whose default a function makes
@@ -48,6 +48,18 @@ class Choices(Enum):
     OR_JSON = 1
     ALL = 2
 
+    @classmethod
+    def of(cls, annotation: Any) -> Choices:
+        """Returns what the annotation of a parameter, or of a field, says."""
+        if not has_choices(annotation):
+            return cls.NONE
+        is_loose = holds_anything(annotation) or has_abstract(annotation)
+        return cls.OR_JSON if is_loose else cls.ALL
+
+
+# A value, what arrives for it, where it is in the argument, and what its annotation says.
+Pair = tuple[Any, Any, Path | None, Choices]
+
 
 def can_lose(kind: type) -> bool:
     """Whether a value of the class, or of a subclass, may lose something silently."""
@@ -60,14 +72,15 @@ def find_loss(value: Any, decoded: Any, choices: Choices = Choices.NONE) -> str 
     Args:
         value: the argument or the result.
         decoded: what would arrive for it.
-        choices: whether the members of a union are told apart.
+        choices: what the annotation says, if the members of its unions may have one form.
     """
-    leaves = _LEAVES if choices is Choices.NONE else _NO_LEAVES
-    pairs: list[Pair] = [(value, decoded, None)]
+    tells_apart = choices is not Choices.NONE
+    pairs: list[Pair] = [(value, decoded, None, choices)]
     lost_key: str | None = None
     while pairs:
-        one, other, path = pairs.pop()
+        one, other, path, choices = pairs.pop()
         kind = type(one)
+        leaves = _LEAVES if choices is Choices.NONE else _NO_LEAVES
         if choices is not Choices.NONE and _is_other(one, other, choices):
             return _other_member(kind, type(other), path)
         if isinstance(one, dt.datetime | dt.time):
@@ -87,10 +100,11 @@ def find_loss(value: Any, decoded: Any, choices: Choices = Choices.NONE) -> str 
                     f"its field {_text((path, f'.{name}')).lstrip('.')!r} would not arrive; "
                     f"give the field the same alias for validation and serialization"
                 )
+            inside = _choices(kind) if tells_apart else {}  # type: ignore[arg-type]
             for name in fields:
-                item = getattr(one, name, None)
-                if type(item) not in leaves:
-                    pairs.append((item, getattr(other, name, None), (path, f".{name}")))
+                item, about = getattr(one, name, None), inside.get(name, Choices.NONE)
+                if about is not Choices.NONE or type(item) not in _LEAVES:
+                    pairs.append((item, getattr(other, name, None), (path, f".{name}"), about))
         elif isinstance(one, list | tuple | set | frozenset | Mapping):
             kinds = set(map(type, one))
             if isinstance(one, Mapping):
@@ -99,7 +113,11 @@ def find_loss(value: Any, decoded: Any, choices: Choices = Choices.NONE) -> str 
                     # Not yet returned: the offset of a datetime says more about it.
                     lost_key = lost_key or _key_text(type(key), path)
             if not kinds <= leaves:
-                pairs.extend(p for p in _items(one, other, path) if type(p[0]) not in leaves)
+                pairs.extend(
+                    (*item, choices)
+                    for item in _items(one, other, path)
+                    if type(item[0]) not in leaves
+                )
     return lost_key
 
 
@@ -178,7 +196,7 @@ def _lost_part(value: Any, decoded: Any) -> str | None:
     return None if arrives else "an offset from UTC with seconds"
 
 
-def _items(value: Any, decoded: Any, path: Path | None) -> Iterator[Pair]:
+def _items(value: Any, decoded: Any, path: Path | None) -> Iterator[tuple[Any, Any, Path]]:
     """Yields each item of a container, what arrives for it, and its path."""
     inside = (path, "[...]")  # a key is a value, which no text may have
     if isinstance(value, Mapping):
@@ -218,6 +236,17 @@ def _fields(kind: type) -> Mapping[str, Any]:
         return {field.name: _NONE for field in dataclasses.fields(kind)}
     names = getattr(kind, "__struct_fields__", getattr(kind, "_fields", ()))
     return dict.fromkeys(names, _NONE)
+
+
+@lru_cache(maxsize=1024)
+def _choices(kind: type) -> Mapping[str, Choices]:
+    """Returns what the annotation of each field says."""
+    about: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
+    hints = {name: field.annotation for name, field in about.items()}
+    if not about:
+        with contextlib.suppress(Exception):  # a name that is not defined
+            hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: Choices.of(hint) for name, hint in hints.items()}
 
 
 def _default(field: Any) -> Any:
