@@ -160,6 +160,11 @@ def test_the_commands_take_an_id_and_headers(redis_url: str) -> None:
     assert dry["outcome"] == {"chosen": 1} and dry["selection"] == {"headers": ACME}
     [dry] = objects(redis_url, "job", "start", "delete", "dead", "-q", "q", *some, "--dry-run")
     assert dry["outcome"] == {"chosen": 2} and dry["selection"] == {"id": some[1]}
+    for name, count in (("n*", 2), ("n", 2), ("m*", 0)):
+        listed = objects(redis_url, "dead", "list", "-q", "q", "--task", name)
+        assert len(listed) == count, name
+        words = ["delete", "dead", "-q", "q", "--task", name, "--dry-run"]
+        assert objects(redis_url, "job", "start", *words)[0]["outcome"].get("chosen", 0) == count
     replayed = objects(redis_url, "dead", "replay", "-q", "q", *some, *header)
     assert numbers(replayed) == [0x3A1]
     assert numbers(objects(redis_url, "dead", "delete", "-q", "q", *some)) == [0x3A2]

@@ -34,6 +34,9 @@ def death(reason: str = "failed", error: str = "KeyError: 1", exception: str = "
         (Selection(), True),
         (Selection(task="n"), True),
         (Selection(task="m"), False),
+        (Selection(task="n*"), True),
+        (Selection(task="*"), True),
+        (Selection(task="nn*"), False),
         (Selection(older=99), True),
         (Selection(older=101), False),
         (Selection(younger=101), True),
@@ -90,7 +93,7 @@ def test_an_unreadable_task_is_chosen_only_if_nothing_of_it_is_asked_for(
 ) -> None:
     assert Selection().wants(broken, NOW)
     assert Selection(reason="failed", older=9).wants(broken, NOW, death())
-    for selection in (Selection(task="n"), Selection(argument="0", value=1)):
+    for selection in (Selection(task="n"), Selection(task="*"), Selection(argument="0", value=1)):
         assert not selection.wants(broken, NOW)
         assert not selection.wants(broken, NOW, death())
     assert not Selection(older=1).wants(broken, NOW)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import checked
-from .identifying import has_id, read_id
+from .identifying import has_id, has_name, read_id
 from .read_numbers import is_count, seconds
 from .redis_client import RedisClient
 from .scanning import scan
@@ -54,7 +54,7 @@ class FinishedTask:
     def matches(self, name: str | None, outcome: str | None) -> bool:
         """Whether it has this name, which may end with a `*` for any text, and this outcome. None
         matches all."""
-        return outcome in (None, self.outcome) and _fits(self.name, name)
+        return outcome in (None, self.outcome) and has_name(self.name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def read_finished(
         named = [
             (number, row)
             for number, row in enumerate(rows)
-            if _fits(_name(row[0]), name) and has_id(_id(row[0]), wanted_id)
+            if has_name(_name(row[0]), name) and has_id(_id(row[0]), wanted_id)
         ]
         tasks = _read(client, queue, [row for _, row in named])
         for (position, row), task in zip(named, tasks, strict=True):
@@ -140,12 +140,6 @@ def show_finished(client: RedisClient, queue: str, task_id: str) -> FinishedTask
     row = next((row for row in rows if row[0].startswith(prefix)), (prefix, 0.0))
     [task] = _read(client, queue, [row])
     return task
-
-
-def _fits(name: str, wanted: str | None) -> bool:
-    if wanted is None or name == wanted:
-        return True
-    return wanted.endswith("*") and name.startswith(wanted[:-1])
 
 
 def _id(member: bytes) -> str:

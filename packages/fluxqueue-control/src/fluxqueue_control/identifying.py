@@ -1,4 +1,4 @@
-"""Conditions on the id and the headers of a task, which lists, searches and jobs have in common.
+"""Conditions on the id, the name and the headers of a task, for lists, searches and jobs.
 
 Why: docs/decisions/0167-a-star-ends-the-beginning-of-an-id.md
 """
@@ -45,6 +45,14 @@ def read_header(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise ConfigurationError(f"{text[:50]!r} is not NAME=VALUE, such as tenant=acme")
     return name, value
+
+
+def has_name(name: str, wanted: str | None) -> bool:
+    """Whether a name is the wanted one, in which a `*` at the end stands for any text. None fits
+    all."""
+    if wanted is None or name == wanted:
+        return True
+    return wanted.endswith("*") and name.startswith(wanted[:-1])
 
 
 def has_id(task_id: str, wanted: str | None) -> bool:

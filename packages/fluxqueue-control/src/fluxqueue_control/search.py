@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .finished import FinishedPage, read_finished, show_finished
-from .identifying import has_headers, has_id, read_id
+from .identifying import has_headers, has_id, has_name, read_id
 from .listing import LISTED_STATES, Criterion, ListedState, ListedTask, read_tasks
 from .narrowing import Cause, find_groups
 from .read_numbers import whole
@@ -91,7 +91,7 @@ class Query:
         parts = task.parse()
         if parts is None:
             return not task.is_whole or not (self.name or self.headers or self.arguments)
-        if self.name is not None and not _is_named(str(parts["name"]), self.name):
+        if not has_name(str(parts["name"]), self.name):
             return False
         if not has_headers(parts, self.headers):
             return False
@@ -248,10 +248,6 @@ def _as_json(value: str) -> list[str]:
     except ValueError:
         return texts
     return [json.dumps(parsed, ensure_ascii=False, separators=(",", ":")), *texts]
-
-
-def _is_named(name: str, wanted: str) -> bool:
-    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
 
 
 def _has(args: Any, kwargs: Any, name: str, value: str) -> bool:

@@ -12,7 +12,7 @@ from fluxqueue_core.argument_path import find, is_same
 from fluxqueue_core.errors import ConfigurationError, MalformedMessage
 
 from .dead import DeadTask
-from .identifying import has_headers, has_id, read_id
+from .identifying import has_headers, has_id, has_name, read_id
 
 # Where the id is in a message, and in the entry of a dead task.
 _ID, _ENTRY_ID = slice(13, 49), slice(0, 36)
@@ -23,7 +23,7 @@ class Selection:
     """The properties that a task must have. One without a value is not asked for.
 
     Attributes:
-        task: their name.
+        task: their name; a `*` at the end stands for any text.
         reason: the reason of the dead set; only a dead task has one.
         exception: the class of the exception of which a dead task died.
         error: a part of the error text of a dead task.
@@ -114,7 +114,7 @@ class Selection:
             parts = _parts(message)
             if parts is None:
                 return False
-        if self.task is not None and (parts is None or parts["name"] != self.task):
+        if parts is not None and not has_name(str(parts["name"]), self.task):
             return False
         if self.headers and (parts is None or not has_headers(parts, self.headers)):
             return False

@@ -50,7 +50,9 @@ def add_conditions(parser: Parser) -> None:
     """Adds the options that choose tasks in any state."""
     parser.add_argument("--all", action="store_true", help="all tasks in this state")
     add_id(parser)
-    parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
+    parser.add_argument(
+        "--task", metavar="NAME", help="only tasks of this name, or, with `shop.*`, of these names"
+    )
     add_header(parser)
     parser.add_argument(
         "--older", type=seconds, metavar="SECONDS", help="only tasks that died, or were "

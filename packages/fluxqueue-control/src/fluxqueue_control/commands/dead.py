@@ -81,7 +81,9 @@ def _add_verb(parser: Any) -> None:
     elif verb != "show":
         parser.add_argument("--group", metavar="GROUP", help="only tasks of this group")
         parser.add_argument("--reason", metavar="WORD", help="only tasks with this reason")
-        parser.add_argument("--task", metavar="NAME", help="only tasks of this name")
+        parser.add_argument(
+            "--task", metavar="NAME", help="only tasks of this name, or, with `shop.*`, of these"
+        )
         add_id(parser)
         add_header(parser)
         add_limit(parser, 20 if verb == "list" else None)
