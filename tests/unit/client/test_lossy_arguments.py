@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, IntFlag
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -140,6 +140,10 @@ class Lazy(pydantic.BaseModel, use_enum_values=True):
     level: Level = Level.LOW  # pydantic takes its value from a caller, but not from here
 
 
+class Labelled(pydantic.BaseModel, Generic[T]):
+    label: T
+
+
 class Shelves(pydantic.BaseModel):
     notes: list[Note]
     about: Any = None
@@ -252,6 +256,11 @@ def carried(annotation: Any, value: Any) -> Any:
             Shelves,
             Shelves(notes=[Note(id=str(ID))]),
             r"value at \.notes\[0\]\.id is of the class str",
+        ),
+        (
+            Labelled[UUID | str],
+            Labelled[UUID | str](label=str(ID)),
+            r"at \.label is of the class str",
         ),
         (dict[str, Note | UUID | str], {"a": str(ID)}, r"at \[\.\.\.\] is of the class str"),
         (Note, Note(id=str(ID)), r"value at \.id is of the class str, which would arrive as UUID"),

@@ -221,7 +221,17 @@ def _fields(kind: type) -> list[Any]:
     # A named tuple has the first attribute, and a pydantic model the second.
     if not is_record and not any(hasattr(kind, name) for name in ("_fields", "model_fields")):
         return []
+    return list(field_types(kind).values())
+
+
+def field_types(kind: type) -> Mapping[str, Any]:
+    """Returns the annotations of a record's fields; none if a name in them is not defined."""
     try:
-        return list(typing.get_type_hints(kind, include_extras=True).values())
+        found = typing.get_type_hints(kind, include_extras=True)
     except Exception:  # noqa: BLE001  # a name that is not defined
-        return []
+        return {}
+    if getattr(kind, "__pydantic_generic_metadata__", {}).get("args"):
+        # Of a generic model with arguments, pydantic alone knows them.
+        about: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
+        found.update((name, field.annotation) for name, field in about.items())
+    return found

@@ -7,10 +7,8 @@ with such annotations run this module.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
-import typing
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -18,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from .annotations import JSON, has_abstract, has_choices, holds_anything
+from .annotations import JSON, field_types, has_abstract, has_choices, holds_anything
 
 # The attributes that mark dataclasses, pydantic's models, msgspec's structs and named tuples.
 _RECORDS = (
@@ -241,12 +239,7 @@ def _fields(kind: type) -> Mapping[str, Any]:
 @lru_cache(maxsize=1024)
 def _choices(kind: type) -> Mapping[str, Choices]:
     """Returns what the annotation of each field says."""
-    about: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
-    hints = {name: field.annotation for name, field in about.items()}
-    if not about:
-        with contextlib.suppress(Exception):  # a name that is not defined
-            hints = typing.get_type_hints(kind, include_extras=True)
-    return {name: Choices.of(hint) for name, hint in hints.items()}
+    return {name: Choices.of(hint) for name, hint in field_types(kind).items()}
 
 
 def _default(field: Any) -> Any:
