@@ -133,9 +133,9 @@ def work():
     folder.mkdir()
     with SchedulerProcess(folder, redis_url) as scheduler:
         with WorkerProcess(tmp_path, redis_url, app) as worker:
-            worker.wait_for("periodic.added", entry="work")
+            worker.wait_for("periodic.added", periodic="work")
             wait_until(lambda: len(worker.notes()) >= 2, what=scheduler.output)
             worker.kill()
         with WorkerProcess(tmp_path, redis_url, app.replace("every=1", "every=2")) as worker:
-            worker.wait_for("periodic.changed", entry="work")
+            worker.wait_for("periodic.changed", periodic="work")
         assert redis.hlen(key("periodic", "default")) == 1

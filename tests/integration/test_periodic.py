@@ -227,7 +227,7 @@ def test_a_bad_record_stops_only_itself(
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
         wait_until(lambda: redis.llen(key("pending", QUEUE)) >= 2, what=scheduler.output)
         for entry in ("text", "zone", "rules", "odd 0", "odd 1", "odd 2", "never", "always"):
-            scheduler.wait_for("periodic.failed", queue=QUEUE, entry=entry)
+            scheduler.wait_for("periodic.failed", queue=QUEUE, periodic=entry)
     assert {task.id for task in control.read_page(client, QUEUE).tasks} >= {"good", "text"}
 
 

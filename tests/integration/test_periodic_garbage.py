@@ -57,7 +57,7 @@ def test_a_lost_message_stops_only_its_periodic_task_until_it_is_scheduled_again
         redis.hset(MESSAGES, f"odd {n}", redis.hget(MESSAGES, f"odd {n}")[:26] + odd)
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
         for name in names:
-            scheduler.wait_for("periodic.failed", queue=QUEUE, entry=name)
+            scheduler.wait_for("periodic.failed", queue=QUEUE, periodic=name)
         before, first = calls(redis), runs(redis)
         wait_until(lambda: runs(redis) >= first + 2, what=scheduler.output)
         # Some thirty a second. A scheduler that spins sends a few thousand.
@@ -90,7 +90,7 @@ def test_lost_moments_are_planned_again(
     app.broker.producer.schedule(QUEUE, [b"pause", b"paused"])
     redis.delete(DUE)
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
-        scheduler.wait_for("periodic.mended", queue=QUEUE, entry="a")
+        scheduler.wait_for("periodic.mended", queue=QUEUE, periodic="a")
         wait_until(lambda: runs(redis) >= 2, what=scheduler.output)
     assert redis.zrange(DUE, 0, -1) == [b"a"]
 
@@ -109,7 +109,7 @@ def test_an_error_at_one_periodic_task_stops_only_that(
         redis.set(key("limit:places", QUEUE, digest), "text")
     with SchedulerProcess(tmp_path, redis_url) as scheduler:
         for number in (1, 3):
-            scheduler.wait_for("periodic.failed", queue=QUEUE, entry=f"entry {number}")
+            scheduler.wait_for("periodic.failed", queue=QUEUE, periodic=f"entry {number}")
         first = redis.hgetall(key("periodic:runs", QUEUE))
         wait_until(
             lambda: all(

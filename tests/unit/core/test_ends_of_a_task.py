@@ -325,6 +325,7 @@ def test_the_page_has_every_end_with_its_counter() -> None:
     sources = [
         *LUA.rglob("*.lua"),
         *(CORE / "src/consumer").glob("*.rs"),
+        CORE / "src/message/reason.rs",
         *(CORE.parents[1] / "services/scheduler/src").rglob("*.py"),
         *(CORE.parent / "fluxqueue-worker/src").rglob("*.py"),
     ]

@@ -128,7 +128,7 @@ class PeriodicTask:
         waits = self.rules.overlap == "queue"
         route = route_of(task, options, lock=lock, limit=_RUN_LIMIT if waits else None)
         producer = task._producer
-        entry = template_id(producer.namespace, self.queue, self.id)
+        periodic = template_id(producer.namespace, self.queue, self.id)
         headers = as_json(call.options.get("headers"))
         try:
             rules = CallRules(None, limit_rule(task))
@@ -136,7 +136,7 @@ class PeriodicTask:
             if waits:
                 limit = line_digest(self.id), ""
             message = producer.message(
-                route, call.args, call.kwargs, headers, entry, call_lock, limit
+                route, call.args, call.kwargs, headers, periodic, call_lock, limit
             )
         except (TypeError, ValueError) as error:
             from .arguments import explain
@@ -148,7 +148,7 @@ class PeriodicTask:
 
 
 def read(
-    entry: object, call: TaskCall[Any], cron: object, options: PeriodicOptions
+    periodic: object, call: TaskCall[Any], cron: object, options: PeriodicOptions
 ) -> PeriodicTask:
     """Returns a periodic task, checked.
 
@@ -177,23 +177,23 @@ def read(
     overlap = _read_overlap(options, is_limited=call.task.terms.is_limited)
     expires = _read_expires(options.get("expires", NOT_GIVEN), call, overlap)
     rules = Rules(call.task.task_name, times, _read_catch_up(options), delay, expires, overlap)
-    return PeriodicTask(read_id(entry), call, rules)
+    return PeriodicTask(read_id(periodic), call, rules)
 
 
-def read_id(entry: object) -> str:
+def read_id(periodic: object) -> str:
     """Returns the id of a periodic task, checked.
 
     Raises:
         TypeError, ConfigurationError: it is not valid.
     """
-    if not isinstance(entry, str):
-        raise TypeError(f"the id of a periodic task must be a str, not {kind_of(entry)}")
-    if not 1 <= len(entry) <= MOST_ID_CHARACTERS or not entry.isprintable():
+    if not isinstance(periodic, str):
+        raise TypeError(f"the id of a periodic task must be a str, not {kind_of(periodic)}")
+    if not 1 <= len(periodic) <= MOST_ID_CHARACTERS or not periodic.isprintable():
         raise ConfigurationError(
-            f"the id of a periodic task is {entry[:200]!r}; give 1 to {MOST_ID_CHARACTERS} "
+            f"the id of a periodic task is {periodic[:200]!r}; give 1 to {MOST_ID_CHARACTERS} "
             f"printable characters"
         )
-    return entry
+    return periodic
 
 
 def call_of(task: Any, args: Any, kwargs: Any, options: Any) -> TaskCall[Any]:

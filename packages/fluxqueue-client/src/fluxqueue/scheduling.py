@@ -32,7 +32,7 @@ class Scheduling:
     def decorator(
         self,
         cron: str | None,
-        entry: str | None,
+        periodic: str | None,
         args: Any,
         kwargs: Any,
         call_options: Mapping[str, Any] | None,
@@ -50,7 +50,7 @@ class Scheduling:
                     "@fluxqueue.periodic(...) decorates a task; write it above @fluxqueue.task()"
                 )
             call = call_of(task, args, kwargs, call_options)
-            declared = read(task.task_name if entry is None else entry, call, cron, options)
+            declared = read(task.task_name if periodic is None else periodic, call, cron, options)
             declared.scheduled(declared=True)  # raises what its runs would raise
             if any(other.id == declared.id for other in task.periodic):
                 raise ConfigurationError(
@@ -75,7 +75,7 @@ class Scheduling:
         self._declared[key] = declared
 
     def schedule(
-        self, entry: str, call: TaskCall[Any], cron: str | None, options: PeriodicOptions
+        self, periodic: str, call: TaskCall[Any], cron: str | None, options: PeriodicOptions
     ) -> ScheduleVerdict:
         """See `FluxQueue.schedule`."""
         from .periodic import read
@@ -84,7 +84,7 @@ class Scheduling:
             raise TypeError(
                 f"schedule() takes a call, not {type(call).__name__}; write task.call(...)"
             )
-        made = read(entry, call, cron, options)
+        made = read(periodic, call, cron, options)
         if call.task.broker is not self._broker:
             raise ConfigurationError(
                 f"{call.task!r} belongs to another FluxQueue object; call its schedule()"
@@ -96,11 +96,11 @@ class Scheduling:
             raise _declared_by_code(made.id, made.queue)
         return cast("ScheduleVerdict", word)
 
-    def unschedule(self, entry: str, queue: str) -> bool:
+    def unschedule(self, periodic: str, queue: str) -> bool:
         """See `FluxQueue.unschedule`."""
         from .periodic import read_id
 
-        name = read_id(entry)
+        name = read_id(periodic)
         check_queue_name(queue)
         _warn_if_blocked(queue, "unschedule_async")
         [word] = self._broker.producer.schedule(queue, [b"remove", name.encode()])
@@ -114,8 +114,8 @@ def _warn_if_blocked(queue: str, method: str) -> None:
         blocking.warn_of_blocked_loop(f"queue {queue!r}", f"fluxqueue.{method}(...)")
 
 
-def _declared_by_code(entry: str, queue: str) -> ConfigurationError:
+def _declared_by_code(periodic: str, queue: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the code of a worker declares the periodic task {entry!r} of queue {queue!r}; change it "
-        f"there, or give this one another id"
+        f"the code of a worker declares the periodic task {periodic!r} of queue {queue!r}; change "
+        f"it there, or give this one another id"
     )

@@ -44,18 +44,18 @@ class Declarations(DeclaringThread[Scheduled]):
             before = self._words.get((queue, each.id))
             self._words[queue, each.id] = word
             if word in ("added", "changed"):
-                self._logger.info(f"periodic.{word}", queue=queue, entry=each.id.decode())
+                self._logger.info(f"periodic.{word}", queue=queue, periodic=each.id.decode())
             elif word == "older" != before:
                 self._logger.info(
                     "periodic.older",
                     queue=queue,
-                    entry=each.id.decode(),
+                    periodic=each.id.decode(),
                     reason="a newer declaration has replaced the one of this worker's code",
                 )
             elif word == "scheduled" != before:
                 self._logger.error(
                     "periodic.refused",
                     queue=queue,
-                    entry=each.id.decode(),
+                    periodic=each.id.decode(),
                     error="a call of schedule() has this id; give one of them another id",
                 )

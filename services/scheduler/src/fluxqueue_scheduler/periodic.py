@@ -24,9 +24,9 @@ from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from .error_log import ErrorLog
 from .options import Options
-from .periodic_entries import Entries, Entry, as_sent, packed
 from .periodic_mending import Mending
 from .periodic_stops import Stops
+from .periodic_tasks import PeriodicTask, TasksByMoment, as_sent, packed
 from .queues import Queues
 
 # Seconds between two questions about changes, and for each queue that is asked.
@@ -34,7 +34,7 @@ ASK_INTERVAL = 0.1
 ASK_PER_QUEUE = 0.002
 # Seconds. Moments that come shortly after each other are one call.
 SHORTEST_PAUSE = 0.005
-# Entries of one call, and calls that are under way at once. A call keeps Redis busy for a
+# Tasks of one call, and calls that are under way at once. A call keeps Redis busy for a
 # millisecond, and Redis reads from other connections after each.
 AT_ONCE = 100
 CALLS_AT_ONCE = 100
@@ -46,7 +46,7 @@ FILE_INTERVAL = 0.02
 FILE_CALLS = 3
 # Seconds to leave a queue alone whose keys Redis refuses.
 REFUSED_PAUSE = 1.0
-# Entries that one HSCAN or ZRANGE reads.
+# Tasks that one HSCAN or ZRANGE reads.
 PAGE = 1_000
 
 
@@ -55,40 +55,40 @@ class _Queue:
 
     Attributes:
         asked: when it was last asked for changes, by the clock of this process.
-        now: the time of Redis in the reply to that, in ms; 0 before the entries are loaded.
+        now: the time of Redis in the reply to that, in ms; 0 before the tasks are loaded.
         notes: how many notes wait in Redis to be filed into histories, by the last reply.
         filed: when notes were last filed, by the clock of this process.
-        at_once: entries of its next calls: one, after Redis has refused a call for several. So
+        at_once: tasks of its next calls: one, after Redis has refused a call for several. So
             the one because of which it did is found.
     """
 
     def __init__(self, name: str, error_log: ErrorLog) -> None:
         self.name = name
-        self.entries = Entries(name, error_log)
-        self.stops = Stops(name, self.entries)
-        self.mending = Mending(name, self.entries)
+        self.tasks = TasksByMoment(name, error_log)
+        self.stops = Stops(name, self.tasks)
+        self.mending = Mending(name, self.tasks)
         self.at_once = AT_ONCE
         self.asked = self.filed = float("-inf")
         self.now = self.notes = 0
         self.refused_until = 0.0
 
     def is_ready(self) -> bool:
-        """Whether its entries are loaded, and Redis takes calls for it."""
+        """Whether its tasks are loaded, and Redis takes calls for it."""
         return self.now > 0 and self.refused_until <= monotonic()
 
 
 class _Sent(NamedTuple):
     """A call that is under way, planned by the time `now`. `asks`: it asks for changes too. One
-    without entries files notes."""
+    without tasks files notes."""
 
     queue: _Queue
-    entries: list[Entry]
+    tasks: list[PeriodicTask]
     now: int
     asks: bool
 
 
 class _Again(NamedTuple):
-    """Entries of a queue to read again. `refused`: those that did not run, and not because others
+    """Tasks of a queue to read again. `refused`: those that did not run, and not because others
     have changed them."""
 
     queue: _Queue
@@ -152,10 +152,10 @@ class PeriodicTasks:
                 continue
             now = self._redis_time()
             asks = True
-            while len(sent) < CALLS_AT_ONCE and (entries := queue.entries.take(now, queue.at_once)):
-                found = [(entry, queue.entries.ready(entry, now)) for entry in entries]
-                due = [(entry, ready) for entry, ready in found if ready is not None]
-                sent.append(_Sent(queue, [entry for entry, _ in due], now, asks))
+            while len(sent) < CALLS_AT_ONCE and (tasks := queue.tasks.take(now, queue.at_once)):
+                found = [(task, queue.tasks.ready(task, now)) for task in tasks]
+                due = [(task, ready) for task, ready in found if ready is not None]
+                sent.append(_Sent(queue, [task for task, _ in due], now, asks))
                 yield self._call(queue, now, asks), packed(ready for _, ready in due)
                 asks = False
             if asks and monotonic() - queue.asked >= interval and len(sent) < CALLS_AT_ONCE:
@@ -206,28 +206,28 @@ class PeriodicTasks:
                 names.update(self._find_fault(queue, of_queue, sent))
             if names and queue.now:
                 self._read_again(queue, sorted(names), refused)
-            if queue.now and not len(queue.entries) and not queue.notes:
+            if queue.now and not len(queue.tasks) and not queue.notes:
                 self._queues.pop(queue.name, None)
         return len(sent)
 
     def _find_fault(
         self, queue: _Queue, refusals: list[tuple[_Sent, ResponseError]], sent: list[_Sent]
     ) -> list[bytes]:
-        """Redis has refused calls for a queue. If that is because of some entries, these are left
-        alone, and the others go on. Returns the entries to send again, one in each call."""
+        """Redis has refused calls for a queue. If that is because of some tasks, these are left
+        alone, and the others go on. Returns the tasks to send again, one in each call."""
         calls = [call for call, _ in refusals]
         error = refusals[0][1]
-        if any(len(call.entries) > 1 for call in calls) and not _concerns_all(error):
+        if any(len(call.tasks) > 1 for call in calls) and not _concerns_all(error):
             queue.at_once = 1
-            return [entry.id.encode() for call in calls for entry in call.entries]
-        others = any(call.queue is queue and call.entries and call not in calls for call in sent)
+            return [task.id.encode() for call in calls for task in call.tasks]
+        others = any(call.queue is queue and call.tasks and call not in calls for call in sent)
         is_general = len(calls) > 1 and not others
-        if is_general or _concerns_all(error) or not all(call.entries for call in calls):
+        if is_general or _concerns_all(error) or not all(call.tasks for call in calls):
             self._refused(queue, error)
             return []
         self._error_log.report_queue(queue.name, "tick", error)
         for call, error in refusals:
-            queue.entries.failed(call.entries[0].id, str(error))
+            queue.tasks.failed(call.tasks[0].id, str(error))
         return []
 
     def _refused(self, queue: _Queue, error: ResponseError) -> None:
@@ -237,21 +237,21 @@ class PeriodicTasks:
         queue.refused_until = monotonic() + pause
 
     def _read(self, call: _Sent, reply: Reply, received: float, again: _Again) -> None:
-        """Notes the reply, and in `again` the entries to read again."""
+        """Notes the reply, and in `again` the tasks to read again."""
         queue = call.queue
         now, changed, differing, _, notes = reply
         if now < queue.now:
             queue.now = 0  # its clock ran backwards: the list of changes can't be trusted
             return
-        queue.notes = notes if notes or not call.entries else queue.notes
+        queue.notes = notes if notes or not call.tasks else queue.notes
         if call.asks:
             queue.now, queue.asked = now, received
         others = set(differing[::2])
         fired = 0
-        for entry in call.entries:
-            if not others or entry.id.encode() not in others:
+        for task in call.tasks:
+            if not others or task.id.encode() not in others:
                 fired += 1
-                queue.entries.fired(entry)
+                queue.tasks.fired(task)
         if fired:
             get_logger().debug("periodic.due", queue=queue.name, count=fired)
         again.names.update(others, changed)
@@ -259,7 +259,7 @@ class PeriodicTasks:
             again.refused.update(others.difference(changed))
 
     def _load(self, queue: _Queue) -> None:
-        """Reads all entries of a queue."""
+        """Reads all tasks of a queue."""
         key = self._client.key
         try:
             now = self._client.call(ScriptCall("tick", queue.name, (0,)))[0]
@@ -283,11 +283,11 @@ class PeriodicTasks:
         if not records:
             self._queues.pop(queue.name, None)
             return
-        queue.entries.forget_all()
-        # Sorted, so that entries of one call are neighbours in the sorted set of their moments:
+        queue.tasks.forget_all()
+        # Sorted, so that tasks of one call are neighbours in the sorted set of their moments:
         # to move them costs Redis less then.
         for name, raw in sorted(records.items()):
-            queue.entries.put(name, raw, moments.get(name))
+            queue.tasks.put(name, raw, moments.get(name))
         queue.now, queue.asked, self._offset = now, asked, now - asked * 1_000
 
     def _read_again(self, queue: _Queue, names: list[bytes], refused: set[bytes]) -> None:
@@ -307,18 +307,18 @@ class PeriodicTasks:
                 self._refused(queue, error)
                 return
             for name, raw, due in zip(some, replies[::2], replies[1::2], strict=True):
-                queue.entries.put(name, raw, as_sent(due), is_refused=name in refused)
+                queue.tasks.put(name, raw, as_sent(due), is_refused=name in refused)
 
     def _pause(self, interval: float) -> float:
         until = monotonic() + PREPARING
         more = True
         while more and monotonic() < until:
-            more = sum(queue.entries.prepare() for queue in list(self._queues.values())) > 0
+            more = sum(queue.tasks.prepare() for queue in list(self._queues.values())) > 0
         pause = interval
         for queue in list(self._queues.values()):
             if queue.notes:
                 pause = min(pause, FILE_INTERVAL)
-            moment = queue.entries.next_moment() if queue.now else None
+            moment = queue.tasks.next_moment() if queue.now else None
             if moment is not None:
                 pause = min(pause, (moment + 1 - self._redis_time()) / 1_000)
         return 0.0 if more and pause > 0 else max(pause, SHORTEST_PAUSE)

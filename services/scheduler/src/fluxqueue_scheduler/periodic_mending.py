@@ -9,19 +9,19 @@ from fluxqueue_core.errors import ConfigurationError
 from fluxqueue_core.service.log import get_logger
 
 from .options import Options
-from .periodic_entries import Entries, Entry
 from .periodic_stops import LOOKS
+from .periodic_tasks import PeriodicTask, TasksByMoment
 
-# Entries that one call of the script plans.
+# Tasks that one call of the script plans.
 AT_ONCE = 500
 
 
 class Mending:
-    """Watches the entries of one queue."""
+    """Watches the tasks of one queue."""
 
-    def __init__(self, queue: str, entries: Entries) -> None:
+    def __init__(self, queue: str, tasks: TasksByMoment) -> None:
         self._queue = queue
-        self._entries = entries
+        self._tasks = tasks
         self._next = 0.0
 
     def step(self, client: RedisClient, redis_time: int, options: Options) -> None:
@@ -37,25 +37,25 @@ class Mending:
         if monotonic() < self._next:
             return
         self._next = monotonic() + options.periodic_grace / LOOKS
-        lost = [entry.id for entry in self._entries.items() if _has_lost(entry, redis_time)]
+        lost = [task.id for task in self._tasks.items() if _has_lost(task, redis_time)]
         for start in range(0, len(lost), AT_ONCE):
             some = lost[start : start + AT_ONCE]
             words = client.call(ScriptCall("schedule", self._queue, ("plan", *some)))
-            for entry, word in zip(some, words, strict=True):
+            for periodic, word in zip(some, words, strict=True):
                 if word == b"planned":
                     get_logger().warning(
                         "periodic.mended",
                         queue=self._queue,
-                        entry=entry,
+                        periodic=periodic,
                         reason="Redis had lost its next moment",
                     )
 
 
-def _has_lost(entry: Entry, redis_time: int) -> bool:
-    """Whether an entry has no moment, although there is one."""
-    if entry.record is None or entry.record.paused or entry.due is not None:
+def _has_lost(task: PeriodicTask, redis_time: int) -> bool:
+    """Whether a task has no moment, although there is one."""
+    if task.record is None or task.record.paused or task.due is not None:
         return False
     try:
-        return entry.record.rules.times.after(redis_time) is not None
+        return task.record.rules.times.after(redis_time) is not None
     except ConfigurationError:  # an unknown zone
         return False

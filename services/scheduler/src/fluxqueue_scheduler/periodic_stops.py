@@ -15,21 +15,21 @@ from fluxqueue_core.service.log import get_logger
 from redis.exceptions import ResponseError
 
 from .options import Options
-from .periodic_entries import Entries, Entry, as_sent
+from .periodic_tasks import PeriodicTask, TasksByMoment, as_sent
 
 # The time between two looks, as a part of the grace: 10 s for the grace of 300 s.
 LOOKS = 30
 # A worker that replaces the declaration of another does so within the grace and one of its
-# intervals. Only later is the entry stopped.
+# intervals. Only later is the task stopped.
 MARGIN = 1.2
 
 
 class Stops:
-    """Watches the entries of one queue that code declares."""
+    """Watches the tasks of one queue that code declares."""
 
-    def __init__(self, queue: str, entries: Entries) -> None:
+    def __init__(self, queue: str, tasks: TasksByMoment) -> None:
         self._queue = queue
-        self._entries = entries
+        self._tasks = tasks
         self._next = 0.0
         # Since when each look has found a living worker, by the clock of this process.
         self._served_since: float | None = None
@@ -46,8 +46,8 @@ class Stops:
         pause = options.periodic_grace / LOOKS
         is_late = now - self._next > options.periodic_grace / 3
         self._next = now + pause
-        self._entries.retry()
-        declared = [e for e in self._entries.items() if e.record is not None and e.record.declared]
+        self._tasks.retry()
+        declared = [e for e in self._tasks.items() if e.record is not None and e.record.declared]
         if not declared:
             return
         if is_late:
@@ -68,24 +68,24 @@ class Stops:
         words = ("ZRANGEBYSCORE", client.key("consumers", self._queue), now, "+inf")
         return bool(client.command(*words, "LIMIT", 0, 1))
 
-    def _stop(self, client: RedisClient, declared: list[Entry], limit: float) -> None:
-        """Stops the entries that no worker has declared since that time of Redis, in ms."""
+    def _stop(self, client: RedisClient, declared: list[PeriodicTask], limit: float) -> None:
+        """Stops the tasks that no worker has declared since that time of Redis, in ms."""
         names = []
-        for entry in declared:
-            assert entry.record is not None
-            names.append(f"{entry.id}\0{entry.record.digest}")
+        for task in declared:
+            assert task.record is not None
+            names.append(f"{task.id}\0{task.record.digest}")
         key = client.key("periodic:seen", self._queue)
         scores = client.commands([("ZSCORE", key, name) for name in names])
-        for entry, score in zip(declared, scores, strict=True):
+        for task, score in zip(declared, scores, strict=True):
             if isinstance(score, ResponseError) or (score is not None and float(score) >= limit):
                 continue
-            assert entry.record is not None
-            words = ("stop", entry.id, entry.record.digest, as_sent(score) or "")
+            assert task.record is not None
+            words = ("stop", task.id, task.record.digest, as_sent(score) or "")
             [word] = client.call(ScriptCall("schedule", self._queue, words))
             if word == b"removed":
                 get_logger().warning(
                     "periodic.stopped",
                     queue=self._queue,
-                    entry=entry.id,
+                    periodic=task.id,
                     reason="no worker of this queue declares it any longer",
                 )

@@ -1,17 +1,17 @@
 -- schedule: adds, changes and removes periodic tasks, and pauses them.
 --
 -- KEYS         those of the queue's periodic tasks; the caller needs no right to others
--- ARGV 1       'set', by a call; then three values for each entry: its id, record, message
+-- ARGV 1       'set', by a call; then three values for each: its id, record, message
 --              'declare', by a worker; its ARGV 2 is the grace (ms), then the same values
 --              'remove', 'pause', 'resume': ids
---              'plan', by a scheduler: ids of entries that should have a moment and have none
+--              'plan', by a scheduler: ids of those that should have a moment and have none
 --              'stop', by a scheduler: id, digest, the time (ms) at which a worker has last
 --              declared it, as the caller has read it
 -- Returns      for each id one word: 'added', 'changed', 'unchanged'; 'removed', 'absent';
 --              'paused', 'resumed', 'planned'; or why nothing was done: 'declared' (code
 --              declares this id), 'scheduled' (a call has scheduled it), 'older' (this
 --              declaration is one that a newer one has replaced)
--- Complexity   O(ids * log entries)
+-- Complexity   O(ids * log periodic tasks)
 --
 -- Why: docs/decisions/0143-the-newest-declaration-wins.md
 
@@ -52,7 +52,7 @@ local function head(record, message)
   return string.format('%s%s%s%04d%04d', string.sub(record, 1, 16), kind, is_special and '1' or '0', from, to)
 end
 
--- Writes a record. A paused entry stays paused; one whose times stay keeps its next moment.
+-- Writes a record. A paused task stays paused; one whose times stay keeps its next moment.
 local function write(id, record, message, old)
   local paused = old and string.sub(old, 26, 26) or '0'
   redis.call('HSET', PERIODIC_MESSAGES, id, head(record, message) .. message)

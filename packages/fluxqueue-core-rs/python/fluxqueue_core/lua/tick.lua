@@ -4,31 +4,32 @@
 -- ARGV 1       the time (ms) of the last reply that the caller has read; 0: there is none
 --      2       the time (ms) by which the caller has planned; if it is ahead of Redis, nothing
 --              happens: moments that are still to come could count as missed
---      3...    the entries that are due, at most 1,000, in groups to which the same happens. Five
---              values for each group:
+--      3...    the periodic tasks that are due, at most 1,000, in groups to which the same
+--              happens. Five values for each group:
 --              the moment (ms), as the caller has read it; '' for a run by hand
 --              the next moment (ms); '' if there is none
 --              until when the runs may begin (ms); '' without a limit
 --              what happens now, in words with a space between: 'r<ms>+<delay>' a run of this
 --              moment, with a delay in ms; 'm<ms>' this moment was missed, and others since
 --              then, up to the next word; 'h<task id>' a run by hand
---              the number of entries in the group; then two values for each:
+--              the number of periodic tasks in the group; then two values for each:
 --              its id
 --              the digest of its record, as the caller has read it
--- Returns      {now, ids of entries that have changed since ARGV 1, {id, moment...} of the
---              entries that are not as the caller has read them, or whose message is lost; '' for
+-- Returns      {now, ids of periodic tasks that have changed since ARGV 1, {id, moment...} of
+--              those that are not as the caller has read them, or whose message is lost; '' for
 --              no moment, ids of those of which no run began by hand, because the last one has not
 --              ended, how many notes wait to be filed into the histories}
--- Complexity   O(runs + changes + log entries)
+-- Complexity   O(runs + changes + log periodic tasks)
 --
 -- Each moment comes once, with any number of schedulers: only the call that finds it as the
 -- next one enqueues the run, and it writes the moment that follows. The clock of Redis says
 -- whether the moment has come. A run whose message has a lock takes it; while another run has
--- it, the moment is skipped. An entry that a call has scheduled is removed with its last moment.
+-- it, the moment is skipped. A task that a call has scheduled is removed with its last moment.
 --
--- A command for many entries costs a third of a command for each, so all are read at once, and
--- the values that a group shares are computed once. To write the histories would take a third of
--- the time, so a call with entries only notes what happened, and one without entries files notes.
+-- A command for many periodic tasks costs a third of a command for each, so all are read at once,
+-- and the values that a group shares are computed once. To write the histories would take a third
+-- of the time, so a call with periodic tasks only notes what happened, and one without any files
+-- notes.
 --
 -- Why: docs/decisions/0141-each-moment-once-without-a-leader.md
 -- Why: docs/decisions/0160-many-entries-of-one-moment-in-one-call.md
@@ -58,7 +59,7 @@ local function words_of(group, skipped)
   return words
 end
 
--- Reads what is the same for each entry of a group. A run has `id`, the start of its task's id, which
+-- Reads what is the same for each task of a group. A run has `id`, the start of its task's id, which
 -- the template continues at its byte `rest`; `due`; and its words in the history.
 local function read_group(at)
   local group = {due = ARGV[at], following = ARGV[at + 1], limit = ARGV[at + 2], runs = {}}
@@ -104,14 +105,14 @@ local held, taken = {}, {}
 
 -- Whether a run may begin: it takes its lock, unless another run has it. An error at a lock stops
 -- no run.
-local function take(entry, message, due)
+local function take(periodic, message, due)
   local digest, ttl = locks().lock_of(message)
   if not digest then return true end
   local key = unique .. digest
   if held[key] == nil then held[key] = type(redis.pcall('HGET', key, 'id')) == 'string' end
   if held[key] then return false end
   held[key] = true
-  taken[#taken + 1] = {key, sub(message, 14, 49), entry, ttl + math.max(due - t, 0)}
+  taken[#taken + 1] = {key, sub(message, 14, 49), periodic, ttl + math.max(due - t, 0)}
   return true
 end
 
@@ -132,7 +133,7 @@ end
 
 -- Prepares a run; returns false if it is skipped. It makes as few strings as it can: Lua hashes
 -- each byte of each string.
-local function begin(entry, template, head, start, run, limit)
+local function begin(periodic, template, head, start, run, limit)
   local message
   if limit ~= '' and head.from > 0 then
     message = start
@@ -144,7 +145,7 @@ local function begin(entry, template, head, start, run, limit)
     message = start .. run.id .. sub(template, HEAD + run.rest)
   end
   local is_special = head.is_special
-  if is_special and not take(entry, message, run.due) then return false end
+  if is_special and not take(periodic, message, run.due) then return false end
   if run.due > t then
     later[#later + 1] = {run.due, message}
   elseif is_special and limits_of(message) then
@@ -224,8 +225,8 @@ for i = 1, #later do redis.call('ZADD', DELAYED, later[i][1], later[i][2]) end
 if #dues > 0 then redis.call('ZADD', PERIODIC_DUE, unpack(dues)) end
 if #ended > 0 then redis.call('ZREM', PERIODIC_DUE, unpack(ended)) end
 for i = 1, #taken do
-  local key, task, entry, lives = unpack(taken[i])
-  redis.pcall('HSET', key, 'id', task, 'since', t, 'text', 'periodic task ' .. entry)
+  local key, task, periodic, lives = unpack(taken[i])
+  redis.pcall('HSET', key, 'id', task, 'since', t, 'text', 'periodic task ' .. periodic)
   redis.pcall('PEXPIRE', key, lives)
 end
 if #by_hand > 0 then write_histories(by_hand, by_hand_words) end

@@ -18,7 +18,7 @@ FAR = 9_999_999_999_999
 
 
 class Plan(NamedTuple):
-    """The last three values of an entry in the arguments of the script `tick`."""
+    """The last three values of a periodic task in the arguments of the script `tick`."""
 
     next: int | str
     limit: int | str
@@ -26,14 +26,14 @@ class Plan(NamedTuple):
 
 
 def first(rules: Rules, since: float) -> Plan:
-    """Returns the plan of an entry that has no moment yet: the first one after `since` is next."""
+    """Returns the plan of a periodic task without a moment: the first one after `since` is next."""
     return Plan(_or_empty(rules.times.after(int(since))), "", "")
 
 
-def single(entry: str, rules: Rules, due: int, following: int | None) -> Plan:
+def single(periodic: str, rules: Rules, due: int, following: int | None) -> Plan:
     """Returns the plan of a moment that is not late: its run begins, and the moment that
     follows is next."""
-    event = f"r{due}+{delay(entry, due, rules.jitter)}"
+    event = f"r{due}+{delay(periodic, due, rules.jitter)}"
     return Plan(_or_empty(following), limit(rules, due, following), event)
 
 
@@ -44,7 +44,7 @@ def on_time_until(rules: Rules, due: int, following: int | None) -> float:
     return until if rules.catch_up > 0 else min(until, due + LATE)
 
 
-def late(entry: str, rules: Rules, due: int, now: int) -> Plan:
+def late(periodic: str, rules: Rules, due: int, now: int) -> Plan:
     """Returns the plan of a moment that is late: schedulers or Redis were down.
 
     Raises:
@@ -55,7 +55,7 @@ def late(entry: str, rules: Rules, due: int, now: int) -> Plan:
     if rules.catch_up == 0 and runs and now - runs[-1] > LATE:
         runs = []
     events = [f"m{due}"] if not runs or runs[0] > due else []
-    events += [f"r{run}+{delay(entry, run, rules.jitter)}" for run in runs]
+    events += [f"r{run}+{delay(periodic, run, rules.jitter)}" for run in runs]
     last = runs[-1] if runs else due
     return Plan(_or_empty(following), limit(rules, last, following), " ".join(events))
 
@@ -69,11 +69,11 @@ def limit(rules: Rules, moment: int, following: int | None) -> int | str:
     return moment + rules.jitter + int(rules.expires)
 
 
-def delay(entry: str, moment: int, jitter: int) -> int:
+def delay(periodic: str, moment: int, jitter: int) -> int:
     """Returns by how many ms a run is delayed: the same for each scheduler that asks."""
     if not jitter:
         return 0
-    digest = hashlib.sha256(f"{entry}\0{moment}".encode()).digest()
+    digest = hashlib.sha256(f"{periodic}\0{moment}".encode()).digest()
     return int.from_bytes(digest[:8]) % (jitter + 1)
 
 

@@ -142,25 +142,25 @@ def make(rules: Rules, message: bytes, *, declared: bool) -> bytes:
     return f"{digest}{when}{'d' if declared else 's'}0".encode() + text
 
 
-def template_id(namespace: str, queue: str, entry: str) -> str:
+def template_id(namespace: str, queue: str, periodic: str) -> str:
     """Returns the id in the message of a periodic task: a UUID of version 7 in which the
     script `tick` replaces the time, which is 0, by the moment of a run."""
-    text = f"{namespace}\0{queue}\0{entry}".encode()
+    text = f"{namespace}\0{queue}\0{periodic}".encode()
     h = hashlib.sha256(text).hexdigest()
     return f"00000000-0000-7{h[:3]}-8{h[3:6]}-{h[6:18]}"
 
 
-def lock_digest(entry: str) -> str:
+def lock_digest(periodic: str) -> str:
     """Returns the digest of the lock that the runs of a periodic task hold, if they may not
     overlap. Its key has the namespace and the queue."""
-    text = f"periodic\0{entry}".encode()
+    text = f"periodic\0{periodic}".encode()
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def line_digest(entry: str) -> str:
+def line_digest(periodic: str) -> str:
     """Returns the digest of the limit by which the runs of a periodic task wait for each
     other. No name of a limit has a zero byte."""
-    return key_digest("\0periodic", entry.encode())
+    return key_digest("\0periodic", periodic.encode())
 
 
 def run_id(template: str, moment: int) -> str:

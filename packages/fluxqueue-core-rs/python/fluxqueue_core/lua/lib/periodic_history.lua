@@ -4,21 +4,22 @@
 --
 -- A history is words, `<moment>:<ms late>:<kind>` each, with a space after each, the newest first.
 --
--- A note is such words, and after a zero byte the ids of the entries to which this happened, with a
--- zero byte between them. The list PERIODIC_NOTES has the newest one first.
+-- A note is such words, and after a zero byte the ids of the periodic tasks to which this
+-- happened, with a zero byte between them. The list PERIODIC_NOTES has the newest one first.
 --
 -- Why: docs/decisions/0164-histories-are-written-after-the-burst.md
 
--- The bytes of an entry's history.
+-- The bytes of a history.
 local MOST_HISTORY = 640
 -- Those that are kept of one that has more.
 local KEPT_HISTORY = 480
--- Notes that one call files at most, and the entries after which it stops. It takes half a
--- millisecond.
+-- Notes that one call files at most, and the periodic tasks after which it stops. It takes half
+-- a millisecond.
 local NOTES_AT_ONCE = 16
-local ENTRIES_AT_ONCE = 100
+local TASKS_AT_ONCE = 100
 
--- Puts words in front of the histories of entries. `words`: by id. An entry that is gone gets none.
+-- Puts words in front of the histories of periodic tasks. `words`: by id. A task that is gone
+-- gets none.
 local function write_histories(ids, words)
   local records = redis.call('HMGET', PERIODIC, unpack(ids))
   local histories = redis.call('HMGET', PERIODIC_RUNS, unpack(ids))
@@ -40,7 +41,7 @@ end
 local function file_notes()
   local notes = redis.call('LRANGE', PERIODIC_NOTES, -NOTES_AT_ONCE, -1)
   local ids, words, filed = {}, {}, 0
-  while filed < #notes and #ids < ENTRIES_AT_ONCE do
+  while filed < #notes and #ids < TASKS_AT_ONCE do
     local note = notes[#notes - filed]
     filed = filed + 1
     local stop = string.find(note, '\0', 1, true) or #note + 1

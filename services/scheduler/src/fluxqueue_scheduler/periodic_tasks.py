@@ -25,12 +25,12 @@ def as_sent(score: bytes | float | None) -> bytes | None:
 
 
 class Ready(NamedTuple):
-    """An entry's arguments of `tick`, made before its moment.
+    """A task's arguments of `tick`, made before its moment.
 
     Attributes:
         next: the moment that Redis has after the call; '' for none.
         until: until when the arguments are right, in ms since 1970.
-        group: what the entry has in common with others, as it is sent.
+        group: what the task has in common with others, as it is sent.
         own: its id and digest, as they are sent.
     """
 
@@ -40,11 +40,11 @@ class Ready(NamedTuple):
     own: bytes
 
 
-def packed(entries: Iterable[Ready]) -> Packed:
+def packed(tasks: Iterable[Ready]) -> Packed:
     """Returns the arguments of one call, in groups."""
     groups: dict[bytes, list[bytes]] = {}
-    for entry in entries:
-        groups.setdefault(entry.group, []).append(entry.own)
+    for task in tasks:
+        groups.setdefault(task.group, []).append(task.own)
     parts, count = [], 0
     for group, found in groups.items():
         parts += [group, packed_words((str(len(found)),)), *found]
@@ -52,7 +52,7 @@ def packed(entries: Iterable[Ready]) -> Packed:
     return Packed(b"".join(parts), count)
 
 
-class Entry:
+class PeriodicTask:
     """One periodic task.
 
     Attributes:
@@ -60,7 +60,7 @@ class Entry:
         raw: the record, as Redis has it.
         record: what it says; None if it can't be read.
         due: its moment, as Redis has it; None if it has none.
-        ready: made by `Entries.prepare`; None before.
+        ready: made by `TasksByMoment.prepare`; None before.
         moment: its moment while it waits for that; None if it has none, if a call with it is
             under way, or if another object has replaced this one.
         is_taken: whether `take` has returned it.
@@ -68,8 +68,8 @@ class Entry:
 
     __slots__ = ("due", "id", "is_taken", "moment", "raw", "ready", "record")
 
-    def __init__(self, entry: str, raw: bytes, record: Record | None, due: bytes | None) -> None:
-        self.id = entry
+    def __init__(self, periodic: str, raw: bytes, record: Record | None, due: bytes | None) -> None:
+        self.id = periodic
         self.raw = raw
         self.record = record
         self.due = due
@@ -86,30 +86,30 @@ class Entry:
         return self.ready
 
 
-class Entries:
-    """The entries by id, and by the moment that is next."""
+class TasksByMoment:
+    """The tasks by id, and by the moment that is next."""
 
     def __init__(self, queue: str, error_log: ErrorLog) -> None:
         self.queue = queue
         self._error_log = error_log
-        self._entries: dict[str, Entry] = {}
-        # The moments, the next one first, and the entries of each. An entry
-        # that has another moment by now is skipped.
+        self._tasks: dict[str, PeriodicTask] = {}
+        # The moments, the next one first, and the tasks of each. A task that has another
+        # moment by now is skipped.
         self._moments: list[float] = []
-        self._at: dict[float, list[Entry]] = {}
-        self._unprepared: deque[Entry] = deque()
+        self._at: dict[float, list[PeriodicTask]] = {}
+        self._unprepared: deque[PeriodicTask] = deque()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._tasks)
 
-    def items(self) -> list[Entry]:
-        """Returns all entries."""
-        return list(self._entries.values())
+    def items(self) -> list[PeriodicTask]:
+        """Returns all tasks."""
+        return list(self._tasks.values())
 
     def put(
         self, name: bytes, raw: bytes | None, due: bytes | None, *, is_refused: bool = False
     ) -> None:
-        """Notes what Redis has of an entry.
+        """Notes what Redis has of a task.
 
         Args:
             raw: None if it is gone.
@@ -117,61 +117,65 @@ class Entries:
                 would be refused too.
         """
         try:
-            entry = name.decode()
+            periodic = name.decode()
         except UnicodeDecodeError as error:
-            self._error_log.report_queue(self.queue, "read a periodic task", error)
+            self._error_log.report_queue(self.queue, "read a periodic periodic", error)
             return
-        old = self._entries.get(entry)
+        old = self._tasks.get(periodic)
         if raw is None:
-            self._forget(entry)
+            self._forget(periodic)
         elif is_refused and old is not None and old.is_taken and (old.raw, old.due) == (raw, due):
             self.failed(
-                entry, "its message is missing, or can't be read; declare or schedule it again"
+                periodic, "its message is missing, or can't be read; declare or schedule it again"
             )
         elif old is None or old.is_taken or old.raw != raw or old.due != due:
-            record = old.record if old is not None and old.raw == raw else self._read(entry, raw)
-            self._forget(entry)
-            self._entries[entry] = Entry(entry, raw, record, due)
-            self._add(self._entries[entry])
+            record = old.record if old is not None and old.raw == raw else self._read(periodic, raw)
+            self._forget(periodic)
+            self._tasks[periodic] = PeriodicTask(periodic, raw, record, due)
+            self._add(self._tasks[periodic])
 
-    def _forget(self, entry: str) -> None:
-        old = self._entries.pop(entry, None)
+    def _forget(self, periodic: str) -> None:
+        old = self._tasks.pop(periodic, None)
         if old is not None:
             old.moment = None
 
-    def _read(self, entry: str, raw: bytes) -> Record | None:
+    def _read(self, periodic: str, raw: bytes) -> Record | None:
         try:
             return Record.parse(raw)
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            self.failed(entry, f"its record can't be read: {error}")
+            self.failed(periodic, f"its record can't be read: {error}")
             return None
 
-    def failed(self, entry: str, error: str) -> None:
-        """Logs why an entry does not run. One that `take` has returned waits for `retry`."""
+    def failed(self, periodic: str, error: str) -> None:
+        """Logs why a task does not run. One that `take` has returned waits for `retry`."""
         self._error_log.report(
-            "periodic.failed", f"{self.queue} {entry}", queue=self.queue, entry=entry, error=error
+            "periodic.failed",
+            f"{self.queue} {periodic}",
+            queue=self.queue,
+            periodic=periodic,
+            error=error,
         )
 
-    def _add(self, entry: Entry) -> None:
-        if entry.due is None or entry.record is None:
+    def _add(self, task: PeriodicTask) -> None:
+        if task.due is None or task.record is None:
             return
-        moment = float(entry.due)
+        moment = float(task.due)
         if not is_moment(moment):
-            self.failed(entry.id, f"its moment {moment} is not a time; pause and resume it")
+            self.failed(task.id, f"its moment {moment} is not a time; pause and resume it")
             return
-        entry.moment = moment
+        task.moment = moment
         others = self._at.get(moment)
         if others is None:
-            self._at[moment] = [entry]
+            self._at[moment] = [task]
             heappush(self._moments, moment)
         else:
-            others.append(entry)
-        if entry.ready is None:
-            self._unprepared.append(entry)
+            others.append(task)
+        if task.ready is None:
+            self._unprepared.append(task)
 
     def forget_all(self) -> None:
-        """Forgets all entries, before they are read again."""
-        self._entries.clear()
+        """Forgets all tasks, before they are read again."""
+        self._tasks.clear()
         self._moments.clear()
         self._at.clear()
         self._unprepared.clear()
@@ -180,80 +184,80 @@ class Entries:
         """Returns the moment that is next, in ms since 1970; None if there is none."""
         while self._moments:
             moment = self._moments[0]
-            entries = self._at[moment]
-            while entries and entries[-1].moment != moment:
-                entries.pop()
-            if entries:
+            tasks = self._at[moment]
+            while tasks and tasks[-1].moment != moment:
+                tasks.pop()
+            if tasks:
                 return moment
             heappop(self._moments)
             del self._at[moment]
         return None
 
-    def take(self, now: int, most: int) -> list[Entry]:
-        """Returns entries whose moment has come. The caller sets their next one by `fired`, or
+    def take(self, now: int, most: int) -> list[PeriodicTask]:
+        """Returns tasks whose moment has come. The caller sets their next one by `fired`, or
         reads them again."""
-        found: list[Entry] = []
+        found: list[PeriodicTask] = []
         while len(found) < most:
             moment = self.next_moment()
             if moment is None or moment > now:
                 break
-            entries = self._at[moment]
-            last = entries[len(found) - most :]
-            del entries[len(found) - most :]
-            for entry in last:
-                if entry.moment == moment:
-                    entry.moment, entry.is_taken = None, True
-                    found.append(entry)
+            tasks = self._at[moment]
+            last = tasks[len(found) - most :]
+            del tasks[len(found) - most :]
+            for task in last:
+                if task.moment == moment:
+                    task.moment, task.is_taken = None, True
+                    found.append(task)
         return found
 
     def prepare(self) -> bool:
-        """Makes the arguments of one entry ready; returns whether more wait for that."""
+        """Makes the arguments of one task ready; returns whether more wait for that."""
         while self._unprepared:
-            entry = self._unprepared.popleft()
-            if entry.moment is not None and entry.ready is None:
-                self._make_ready(entry)
+            task = self._unprepared.popleft()
+            if task.moment is not None and task.ready is None:
+                self._make_ready(task)
                 break
         return bool(self._unprepared)
 
-    def _make_ready(self, entry: Entry) -> Ready | None:
+    def _make_ready(self, task: PeriodicTask) -> Ready | None:
         """Returns None, and logs why, if this machine can't compute its moments."""
-        assert entry.record is not None and entry.due is not None
-        due, rules = float(entry.due), entry.record.rules
+        assert task.record is not None and task.due is not None
+        due, rules = float(task.due), task.record.rules
         try:
             if due != int(due):
-                return entry.made_ready(plan.first(rules, due), math.inf)
+                return task.made_ready(plan.first(rules, due), math.inf)
             following = rules.times.after(int(due))
             until = plan.on_time_until(rules, int(due), following)
-            return entry.made_ready(plan.single(entry.id, rules, int(due), following), until)
+            return task.made_ready(plan.single(task.id, rules, int(due), following), until)
         except ConfigurationError as error:
-            self.failed(entry.id, str(error))
+            self.failed(task.id, str(error))
             return None
 
-    def ready(self, entry: Entry, now: int) -> Ready | None:
-        """Returns the arguments of `tick` for an entry whose moment has come; None if they can't
+    def ready(self, task: PeriodicTask, now: int) -> Ready | None:
+        """Returns the arguments of `tick` for a task whose moment has come; None if they can't
         be computed."""
-        ready = entry.ready or self._make_ready(entry)
+        ready = task.ready or self._make_ready(task)
         if ready is not None and now > ready.until:
-            assert entry.record is not None and entry.due is not None
-            late = plan.late(entry.id, entry.record.rules, int(float(entry.due)), now)
-            ready = entry.made_ready(late, math.inf)
+            assert task.record is not None and task.due is not None
+            late = plan.late(task.id, task.record.rules, int(float(task.due)), now)
+            ready = task.made_ready(late, math.inf)
         return ready
 
     def retry(self) -> None:
         """Tries again what could not be computed. No call may be under way."""
-        for entry in self._entries.values():
-            if entry.is_taken:
-                entry.is_taken = False
-                self._add(entry)
+        for task in self._tasks.values():
+            if task.is_taken:
+                task.is_taken = False
+                self._add(task)
 
-    def fired(self, entry: Entry) -> None:
+    def fired(self, task: PeriodicTask) -> None:
         """Notes that a call has done what it asked for."""
-        assert entry.ready is not None and entry.record is not None
-        following = entry.ready.next
-        entry.due = None if following == "" else str(following).encode()
-        entry.ready, entry.is_taken = None, False
-        if entry is not self._entries.get(entry.id):
+        assert task.ready is not None and task.record is not None
+        following = task.ready.next
+        task.due = None if following == "" else str(following).encode()
+        task.ready, task.is_taken = None, False
+        if task is not self._tasks.get(task.id):
             return
-        if entry.due is None and not entry.record.declared:
-            self._forget(entry.id)  # Redis has removed it
-        self._add(entry)
+        if task.due is None and not task.record.declared:
+            self._forget(task.id)  # Redis has removed it
+        self._add(task)
