@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from fluxqueue_core.errors import ConfigurationError
 
 from .numbers import seconds
-from .strike import value_of
 
 if TYPE_CHECKING:
     from fluxqueue_core.service.command_line import Parser
@@ -86,6 +85,8 @@ def selection_of(arguments: Any) -> Selection:
         ConfigurationError: the argument is not PATH=VALUE, or no option chooses tasks.
     """
     from fluxqueue_control.selection import Selection
+
+    from .strike import value_of
 
     argument, value = None, None
     if arguments.argument is not None:
