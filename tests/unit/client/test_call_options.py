@@ -100,6 +100,13 @@ def test_options_are_read(given: dict[str, Any], read_as: dict[str, Any]) -> Non
             r"expires is 9999-12-31 .*, too far in the future; give a moment before 2286-11-20",
         ),
         ({"expires": NOW.replace(tzinfo=None)}, ConfigurationError, "without a time zone"),
+        (
+            {"expires": 30, "delay": 60},
+            ConfigurationError,
+            "delay is 60 s, and no call begins after expires=30 s; give a longer expires",
+        ),
+        ({"expires": 60, "delay": timedelta(minutes=1)}, ConfigurationError, "delay is 60 s"),
+        ({"expires": NOW, "eta": NOW}, ConfigurationError, "eta is not before expires"),
         ({"task_id": ""}, ConfigurationError, "task_id has 0 characters"),
         ({"task_id": 17}, TypeError, "task_id must be a str or a uuid.UUID"),
         ({"headers": [("a", "b")]}, TypeError, "headers must be a mapping of strings, not list"),
@@ -134,9 +141,9 @@ def test_later_options_win_and_none_removes_one() -> None:
         "timeout": 5,
     }
     assert second.options(eta=datetime(1970, 1, 1, tzinfo=UTC)).options(delay=1)._options["delay"]
-    expiring = first.options(expires=60).options(expires=NOW)
+    expiring = first.options(expires=90).options(expires=NOW)
     assert "expires" not in expiring._options
-    assert "expires_at" not in expiring.options(expires=60)._options
+    assert "expires_at" not in expiring.options(expires=90)._options
     assert expiring.options(expires=None)._options == first._options
     # No option changes the object that it was asked of.
     assert first._options == {"delay": 60_000, "queue": "a", "max_retries": 1}
@@ -249,3 +256,11 @@ def test_the_page_has_a_row_for_each_option() -> None:
 def test_names_of_other_queues_lead_to_options() -> None:
     assert set(peer_names.CALL_OPTIONS.values()) <= CallOptions.__optional_keys__
     assert not peer_names.CALL_OPTIONS.keys() & CallOptions.__optional_keys__
+
+
+def test_a_delay_must_end_before_the_expiry_of_the_task() -> None:
+    task = FluxQueue().task(name="expiring", expires=30)(lambda: None)
+    with pytest.raises(ConfigurationError, match="delay is 60 s, and no call begins after expires"):
+        task.options(delay=60)
+    assert task.options(delay=60, expires=61).queue == "default"
+    assert task.options(delay=29.5).queue == "default"

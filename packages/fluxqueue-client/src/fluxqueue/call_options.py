@@ -104,6 +104,31 @@ def read_options(earlier: Mapping[str, Any], given: CallOptions) -> dict[str, An
     return merged({name: earlier[name] for name in earlier if name not in removed}, options)
 
 
+def check_can_begin(options: Mapping[str, Any], of_task: float | None) -> None:
+    """Checks that a call can begin before it expires.
+
+    Args:
+        options: as `read_options` returns them.
+        of_task: the option `expires` of the task, in seconds.
+
+    Raises:
+        ConfigurationError: it can't: each such call would end as expired.
+    """
+    if "expires_at" in options:
+        if options.get("eta", 0) >= options["expires_at"]:
+            raise ConfigurationError(
+                "eta is not before expires, so no call would begin; give a later expires"
+            )
+        return
+    expires = options.get("expires", of_task)
+    delay = options.get("delay", 0) / 1000
+    if expires is not None and delay >= expires:
+        raise ConfigurationError(
+            f"delay is {delay:g} s, and no call begins after expires={expires:g} s; give a longer "
+            f"expires"
+        )
+
+
 def read_span(name: str, value: object) -> int:
     """Returns seconds or a timedelta as milliseconds, rounded up.
 

@@ -13,7 +13,7 @@ from fluxqueue_core import Producer, Route, new_task_id
 
 from . import blocking
 from .bulk import BulkCalls
-from .call_options import CallOptions, read_options
+from .call_options import CallOptions, check_can_begin, read_options
 from .call_rules import CallRules, Keys, call_rules
 from .errors import ConfigurationError
 from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
@@ -58,6 +58,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     def __init__(self, task: TaskProperties[P, R], options: Mapping[str, Any]) -> None:
         self.task = task
         self._options = options  # checked by `read_options`
+        check_can_begin(options, task.terms.expires)
         self._rules = call_rules(task, options)
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
