@@ -91,10 +91,21 @@ def test_a_worker_runs_what_has_moved(old: Any, redis_url: str, tmp_path: Path) 
     assert worker.notes() == ["[1, 2, {}]", "[[1, {'a': None}], 2, {'c': {'x': [True]}}]"]
 
 
+def test_a_name_of_which_the_code_is_not_known_stays(old: Any, redis_url: str) -> None:
+    old.lpush(WAITING, MAIL, ADD)
+    [answer] = objects(redis_url, "migrate", "q", code=1)
+    assert (answer["waiting"], answer["left"]) == (1, 1)
+    assert "--name send-mail=send_mail" in answer["reasons"][0]["reason"]
+    run(redis_url, "migrate", "q", "--name", "send-mail=send_mail")
+    assert names(old) == ["add", "send_mail"]
+    _, error = run(redis_url, "migrate", "q", "--name", "send-mail", code=2)
+    assert "is not OLD=NEW" in error
+
+
 def test_a_dry_run_moves_nothing(old: Any, redis_url: str) -> None:
     old.lpush(WAITING, ADD, b"garbage", ADD_NESTED)
     old.lpush("fluxqueue:queue:mails", MAIL)
-    out, _ = run(redis_url, "migrate", "--dry-run", code=1)
+    out, _ = run(redis_url, "migrate", "--dry-run", "--underscores", code=1)
     assert out.splitlines() == [
         "mails to mails: would move 1 waiting, 0 delayed, 0 dead; 0 stay",
         "q to q: would move 2 waiting, 0 delayed, 0 dead; 1 stay",
@@ -163,10 +174,10 @@ def test_a_task_that_an_old_worker_takes_meanwhile_is_not_added(
     servers = Servers(Settings(redis_url))
     client = servers.of_queue("q")
 
-    def late(raw: bytes, producer: Producer, queue: str) -> bytes:
+    def late(raw: bytes, **keywords: Any) -> bytes:
         if raw == ADD:
             assert old.rpop(WAITING) == ADD
-        return converted(raw, producer, queue)
+        return converted(raw, **keywords)
 
     monkeypatch.setattr("fluxqueue_control.migrating.converted", late)
     producer = Producer(Settings(redis_url))

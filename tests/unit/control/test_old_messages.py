@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from fluxqueue_control.old_messages import UnreadableError, converted
+from fluxqueue_control.old_messages import Names, UnreadableError, converted
 from fluxqueue_core import Producer, Settings, parse_message
 from support.old_messages import ADD, ADD_NESTED, ADD_TEXT, CALLED, MAIL, old_message
 
+KEPT = Names({"send-mail": "send-mail"})
 PRODUCER = Producer(Settings("redis://127.0.0.1:1"))
 
 
 def read(raw: bytes) -> dict[str, Any]:
-    return parse_message(converted(raw, PRODUCER, "mails"))
+    return parse_message(converted(raw, PRODUCER, "mails", KEPT))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_it_is_the_message_that_a_client_writes() -> None:
         None,
         "dae8ae0b-9af8-4233-a3ba-8310cd64b795",
     )
-    assert converted(MAIL, PRODUCER, "mails")[:-14] == own[:-14]
+    assert converted(MAIL, PRODUCER, "mails", KEPT)[:-14] == own[:-14]
 
 
 @pytest.mark.parametrize(
@@ -81,4 +82,24 @@ def test_it_is_the_message_that_a_client_writes() -> None:
 )
 def test_a_message_that_this_release_cannot_have_is_refused(raw: bytes, why: str) -> None:
     with pytest.raises(UnreadableError, match=why):
-        converted(raw, PRODUCER, "mails")
+        converted(raw, PRODUCER, "mails", KEPT)
+
+
+@pytest.mark.parametrize(
+    ("old", "names", "new"),
+    [
+        ("add", Names(), "add"),
+        ("send-mail", Names({"send-mail": "send_mail"}), "send_mail"),
+        ("send-mail", Names(underscores=True), "send_mail"),
+        ("send-mail", Names({"send-mail": "send-mail"}, underscores=True), "send-mail"),
+        ("send-mail", Names({"add": "plus"}), None),
+        ("add", Names({"add": "plus"}), "plus"),
+    ],
+)
+def test_the_name_is_that_of_the_code_or_none(old: str, names: Names, new: str | None) -> None:
+    raw = old_message(1, name=old)
+    if new is None:
+        with pytest.raises(UnreadableError, match="--name send-mail=send_mail"):
+            converted(raw, PRODUCER, "mails", names)
+    else:
+        assert parse_message(converted(raw, PRODUCER, "mails", names))["name"] == new

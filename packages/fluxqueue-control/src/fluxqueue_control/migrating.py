@@ -7,8 +7,9 @@ again, and a list of dead ones. Each task moves in one step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from fluxqueue_core import Producer, dead_reason, message_field
 from fluxqueue_core.errors import ConfigurationError
 
 from .noting import noted
-from .old_messages import UnreadableError, converted
+from .old_messages import Names, UnreadableError, converted
 from .redis_client import Audit, RedisClient
 
 Part: TypeAlias = Literal["waiting", "delayed", "dead"]
@@ -84,7 +85,13 @@ def count(client: RedisClient, queue: str) -> int:
 
 
 def migrate(
-    client: RedisClient, producer: Producer, queue: str, target: str, *, dry_run: bool = False
+    client: RedisClient,
+    producer: Producer,
+    queue: str,
+    target: str,
+    *,
+    names: Names | None = None,
+    dry_run: bool = False,
 ) -> Iterator[Migrated]:
     """Moves the tasks that a queue of 0.3.2 has when it begins, oldest first. Yields the same
     object after each call.
@@ -96,6 +103,8 @@ def migrate(
     Args:
         producer: of the same Redis and namespace; it makes the messages.
         target: the queue of this release.
+        names: the names that tasks have in this release. A task stays if its name has a `-` of
+            which it is not known whether the code has a `_` there.
 
     Raises:
         ConfigurationError: the target's name is not valid, or this is a cluster.
@@ -108,19 +117,22 @@ def migrate(
             "can move a task; 0.3.2 works with a single server only"
         )
     client.key("pending", target)
-    found = Migrated()
+    found, convert = (
+        Migrated(),
+        partial(converted, producer=producer, queue=target, names=names or Names()),
+    )
     if dry_run:
-        yield from _migrate(client, producer, queue, target, found, dry_run=True)
+        yield from _migrate(client, convert, queue, target, found, dry_run=True)
         return
     with noted(lambda: client, target, Audit("migrate", f"queue {queue} of 0.3.2")) as outcome:
-        for _ in _migrate(client, producer, queue, target, found, dry_run=False):
+        for _ in _migrate(client, convert, queue, target, found, dry_run=False):
             outcome["moved"], outcome["left"] = found.moved.total(), found.left
             yield found
 
 
 def _migrate(
     client: RedisClient,
-    producer: Producer,
+    convert: Callable[[bytes], bytes],
     queue: str,
     target: str,
     found: Migrated,
@@ -133,7 +145,7 @@ def _migrate(
             rows = _page(client, part, queue, skipped, min(size, left))
             if not rows:
                 break
-            words = _words(part, rows, producer, target, found)
+            words = _words(part, rows, convert, found)
             if dry_run or not words:
                 found.moved[part] += len(words)
                 skipped += len(rows)
@@ -165,12 +177,12 @@ def _page(client: RedisClient, part: Part, queue: str, skipped: int, size: int) 
 
 
 def _words(
-    part: Part, rows: Sequence[_Row], producer: Producer, target: str, found: Migrated
+    part: Part, rows: Sequence[_Row], convert: Callable[[bytes], bytes], found: Migrated
 ) -> list[_Words]:
     words = []
     for raw, time in rows:
         try:
-            new = converted(raw, producer, target)
+            new = convert(raw)
         except UnreadableError as error:
             found.stays(part, str(error))
             continue

@@ -8,6 +8,8 @@ positional and keyword arguments, the time of the call (s since 1970), failures 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,7 +27,37 @@ class UnreadableError(ValueError):
     """A message can't become one of this release. The text says why."""
 
 
-def converted(raw: bytes, producer: Producer, queue: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of tasks in this release. 0.3.2 writes a `-` for each `_`, so that `send-mail` may
+    be a function `send_mail`.
+
+    Attributes:
+        new: by the name that 0.3.2 has written.
+        underscores: whether each `-` in another name was a `_`.
+    """
+
+    new: Mapping[str, str] = field(default_factory=dict)
+    underscores: bool = False
+
+    def of(self, old: str) -> str:
+        """Returns the name in this release.
+
+        Raises:
+            UnreadableError: it is not known which of two it is.
+        """
+        if (new := self.new.get(old)) is not None:
+            return new
+        found = old.replace("-", "_")
+        if found == old or self.underscores:
+            return found
+        raise UnreadableError(
+            f"0.3.2 names the task {old}, which is {found} or {old} in the code; say which one "
+            f"(--name {old}={found}), or that all are with underscores (--underscores)"
+        )
+
+
+def converted(raw: bytes, producer: Producer, queue: str, names: Names) -> bytes:
     """Returns an old message as one of this release: the id, the arguments, the time of the call
     and the failures stay.
 
@@ -34,11 +66,12 @@ def converted(raw: bytes, producer: Producer, queue: str) -> bytes:
         queue: the queue that will have it.
 
     Raises:
-        UnreadableError: the bytes are not a message of 0.3.2, or JSON can't carry an argument.
+        UnreadableError: the bytes are not a message of 0.3.2, JSON can't carry an argument, or the
+            name is not known.
     """
     task_id, name, args, kwargs, created, retries, max_retries = _parts(raw)
     try:
-        route = Route(queue, name, namespace=producer.namespace, max_retries=max_retries)
+        route = Route(queue, names.of(name), namespace=producer.namespace, max_retries=max_retries)
         message = producer.message(route, tuple(args), kwargs, None, task_id)
     except (ConfigurationError, MessageTooLarge, TypeError, ValueError, OverflowError) as error:
         raise UnreadableError(str(error)) from None

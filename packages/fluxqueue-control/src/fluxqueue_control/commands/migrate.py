@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from .answers import DONE, SOME_NOT, add_common, add_rate, parser_of, print_json, queue_name, run
@@ -35,6 +36,19 @@ def main(argv: list[str], prog: str = "fluxqueue migrate") -> int:
         metavar="NAME",
         help="the queue that gets the tasks (default: the one with the same name)",
     )
+    parser.add_argument(
+        "--name",
+        type=_name,
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the name of a task in 0.3.2 and in this release; give it again for another task",
+    )
+    parser.add_argument(
+        "--underscores",
+        action="store_true",
+        help="all other names have underscores in the code, which 0.3.2 has replaced by hyphens",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print how many, move none")
     add_rate(parser)
     add_common(parser)
@@ -44,14 +58,18 @@ def main(argv: list[str], prog: str = "fluxqueue migrate") -> int:
         from fluxqueue_core import Producer, Settings
 
         from fluxqueue_control import migrating
+        from fluxqueue_control.old_messages import Names
 
+        names = Names(dict(arguments.name), arguments.underscores)
         settings = Settings(arguments.redis_url, namespace=arguments.namespace)
         client, producer = servers.of_registry(), Producer(settings)
         code = DONE
         for queue in arguments.queues or migrating.old_queues(client):
             target = arguments.to or queue
             began, found = time.monotonic(), migrating.Migrated()
-            steps = migrating.migrate(client, producer, queue, target, dry_run=arguments.dry_run)
+            steps = migrating.migrate(
+                client, producer, queue, target, names=names, dry_run=arguments.dry_run
+            )
             with ProgressBar(migrating.count(client, queue), "moved") as bar:
                 for found in steps:
                     moved = found.moved.total()
@@ -78,3 +96,10 @@ def main(argv: list[str], prog: str = "fluxqueue migrate") -> int:
             print(f"  a {part} task stays: {reason}", flush=True)
 
     return run(prog, arguments, act)
+
+
+def _name(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ArgumentTypeError(f"{text!r} is not OLD=NEW, such as send-mail=send_mail")
+    return old, new
