@@ -30,9 +30,9 @@ pytestmark = [
 # All but the embedded Redis.
 EXTRAS = {
     "fluxqueue": "[completion,otel]",
-    "fluxqueue-control": "[top]",
+    "fluxqueue-control": "[migrate,top]",
     "fluxqueue-scheduler": "[otel]",
-    "fluxqueue-worker": "[otel]",
+    "fluxqueue-worker": "[otel,reload]",
 }
 APP = """
 @fluxqueue.task()
