@@ -259,10 +259,11 @@ def test_a_caller_that_waits_for_the_result_learns_of_the_cancel(
 
 def test_a_call_that_is_due_after_its_expiry_never_begins(redis_url: str, tmp_path: Path) -> None:
     with System(tmp_path, redis_url, APP) as system:
-        system.start_scheduler().wait_for("scheduler.started")
         worker = system.start_worker()
-        options = {"delay": 0.5, "expires": 0.2, "result_ttl": 60}
+        options = {"delay": 0.1, "expires": 0.2, "result_ttl": 60}
         handle = client(redis_url)["quick"].options(**options).enqueue("late")
+        time.sleep(0.3)
+        system.start_scheduler()  # it finds the call after its expiry
         with pytest.raises(TaskExpired):
             handle.result(timeout=10)
         assert worker.notes() == [] and system.stats() == {"expired": 1}
