@@ -198,7 +198,8 @@ def choose(chance: random.Random) -> Choice:
     if kind.name == "reporting" or chance.random() < KEPT:
         ttl = BRIEF if chance.random() < UNAWAITED else LONG
     fate = chance.random() if kind.may_not_run else 1.0
-    expires = round(chance.uniform(0.02, 1.5), 3) if fate < EXPIRING else 0.0
+    # A call that would expire during its delay is refused.
+    expires = round(delay + chance.uniform(0.02, 1.5), 3) if fate < EXPIRING else 0.0
     cancels = EXPIRING <= fate < EXPIRING + CANCELLED
     if expires or cancels:
         # Nothing else shows how it has ended.
