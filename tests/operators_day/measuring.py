@@ -41,7 +41,7 @@ class Row:
     @property
     def is_fast(self) -> bool:
         """Whether it keeps what issue and docs promise."""
-        return self.p95 < MOST_MS and self.busy < MOST_BUSY_MS
+        return self.p95 < MOST_MS and max(self.busy, self.first_busy) < MOST_BUSY_MS
 
 
 def measure(redis: Any, name: str, verb: Callable[[], Any], repeats: int) -> Row:
