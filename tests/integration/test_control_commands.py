@@ -77,6 +77,11 @@ def test_a_task_is_shown_wherever_it_is(redis_url: str) -> None:
     assert "paused     true" in run(redis_url, "task", task_id(5))[0]
 
 
+def test_without_a_known_queue_the_task_needs_its_name(redis_url: str) -> None:
+    _, said = run(redis_url, "task", task_id(99), code=1)
+    assert "no worker has served a queue here; name the queue (-q)" in said
+
+
 @pytest.mark.usefixtures("crowded")
 def test_a_task_that_no_queue_has_is_exit_code_1(redis_url: str) -> None:
     out, said = run(redis_url, "task", task_id(99), code=1)

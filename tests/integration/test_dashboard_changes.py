@@ -297,6 +297,13 @@ def test_a_wrong_form_is_refused(
     assert contents(redis) == {}
 
 
+def test_a_form_with_bytes_that_are_not_text_is_refused(app: Any, redis: Any) -> None:
+    form: Any = {"queue": b"mails\xff"}
+    answer = ask(app, "/changes/pause", "POST", form=form, headers=AS_OPERATOR)
+    assert answer.status == 400
+    assert contents(redis) == {}
+
+
 def test_the_audit_of_all_queues_has_no_gap(shop: PlantedShop, app: Any, redis: Any) -> None:
     before = redis.time()[0] * 1_000
     for number in range(60):

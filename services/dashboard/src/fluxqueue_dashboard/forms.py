@@ -51,6 +51,8 @@ async def read_form(request: Request) -> Form:
         if len(body) > _MOST_BYTES:
             raise HTTPException(413, "the form is too large")
     try:
-        return Form(parse_qs(body.decode(), True, True, max_num_fields=_MOST_FIELDS))
+        # By default another character would take the place of a byte that is not text.
+        fields = parse_qs(body.decode(), True, True, errors="strict", max_num_fields=_MOST_FIELDS)
+        return Form(fields)
     except (UnicodeDecodeError, ValueError):
         raise HTTPException(400, "this is not a form") from None

@@ -105,6 +105,8 @@ def main(argv: list[str], prog: str = "fluxqueue task") -> int:
 
 
 def _not_found(task: str, names: Sequence[str], overlooked: Sequence[str]) -> str:
+    if not names:
+        return "no worker has served a queue here; name the queue (-q) or the namespace"
     where = f"queue {names[0]!r}" if len(names) == 1 else f"{len(names)} queues"
     text = f"task {task} is not in {where}: it has ended, or is in another queue (-q) or namespace"
     if overlooked:
