@@ -43,7 +43,7 @@ class TaskMetadata:
 
 
 class NotedAttempt(Protocol):
-    """The attempt that a context belongs to; the worker's is `fluxqueue_core.Job`."""
+    """The attempt that a context belongs to; the worker's is `fluxqueue_core.Attempt`."""
 
     def report(self, progress: bytes) -> None: ...
     def save(self, checkpoint: bytes) -> None: ...
