@@ -22,8 +22,10 @@ SECONDS = float(os.environ.get("FLUXQUEUE_TEST_CUT_SECONDS") or 10)
 
 
 def lease_left(system: System) -> float:
-    """Seconds until the worker's lease ends, by the clock of Redis."""
+    """Seconds until the worker's lease ends, by the clock of Redis; 0 if it has none yet."""
     newest = system.redis.zrange(key("consumers", "default"), -1, -1, withscores=True)
+    if not newest:
+        return 0.0
     seconds, micros = system.redis.time()
     return float(newest[0][1] / 1_000 - seconds - micros / 1e6)
 
