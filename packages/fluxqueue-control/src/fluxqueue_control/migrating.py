@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -117,10 +117,8 @@ def migrate(
             "can move a task; 0.3.2 works with a single server only"
         )
     client.key("pending", target)
-    found, convert = (
-        Migrated(),
-        partial(converted, producer=producer, queue=target, names=names or Names()),
-    )
+    found = Migrated()
+    convert = partial(converted, producer=producer, queue=target, names=names or Names())
     if dry_run:
         yield from _migrate(client, convert, queue, target, found, dry_run=True)
         return
@@ -194,12 +192,16 @@ def _words(
 def _move(
     client: RedisClient, part: Part, queue: str, target: str, words: Sequence[_Words]
 ) -> list[int]:
-    script = Path(__file__).with_name("migrate.lua").read_text()
     keys = [f"{_OLD[part]}{queue}", *(client.key(kind, target) for kind in _NEW[part])]
     reason = _REASON if part == "dead" else b""
     flat = [word for each in words for word in each]
-    replies: list[int] = client.command("EVAL", script, len(keys), *keys, part, reason, *flat)
+    replies: list[int] = client.command("EVAL", _script(), len(keys), *keys, part, reason, *flat)
     return replies
+
+
+@cache
+def _script() -> str:
+    return Path(__file__).with_name("migrate.lua").read_text()
 
 
 def _length(client: RedisClient, part: Part, queue: str) -> int:

@@ -15,6 +15,7 @@ from fluxqueue_core.errors import MalformedMessage
 from . import dead
 from .dead import DeadTask
 from .noting import noted
+from .pacing import keep_rate
 from .redis_client import Audit, RedisClient, ScriptCall
 from .scanning import all_pages
 
@@ -180,8 +181,7 @@ def _each(
         some = list(islice(left, size if limit is None else min(size, limit - count)))
         if not some:
             return
-        if rate is not None:
-            time.sleep(max(0.0, began + count / rate - time.monotonic()))
+        keep_rate(began, count, rate)
         for one in requeue(client(), queue, some, keep_expiry=keep_expiry, is_audited=False):
             count += one.verdict == "requeued"
             yield one

@@ -126,9 +126,8 @@ class Reloader:
             if monotonic() > kill_at:
                 child.kill()
         # A worker that still imports the application does not catch the signal yet.
-        return {-signal.SIGTERM: 0}.get(
-            child.returncode, child.returncode if child.returncode >= 0 else 1
-        )
+        code = 0 if child.returncode == -signal.SIGTERM else child.returncode
+        return code if code >= 0 else 1
 
     def _take_changed(self) -> list[str]:
         with self._lock:

@@ -108,14 +108,14 @@ def _cancel_named(prog: str, servers: Servers, arguments: Any) -> int:
 
     from fluxqueue_control.cancelling import cancel
     from fluxqueue_control.errors import UNAVAILABLE
+    from fluxqueue_control.pacing import keep_rate
     from fluxqueue_control.topology import NoCluster
 
     ids, queue = arguments.ids, arguments.queue
     missing, began = 0, time.monotonic()
     for position, each in enumerate(ids):
         try:
-            if arguments.rate is not None:
-                time.sleep(max(began + position / arguments.rate - time.monotonic(), 0.0))
+            keep_rate(began, position, arguments.rate)
             client = servers.of_queue(queue)
             answer: str = (_look if arguments.dry_run else cancel)(client, queue, each)
         except (RedisError, NoCluster, *UNAVAILABLE) as error:

@@ -52,6 +52,7 @@ def replay(prog: str, servers: Servers, arguments: Any) -> int:
 def delete(prog: str, servers: Servers, arguments: Any) -> int:
     """Removes dead tasks, and prints their ids; returns the exit code."""
     from fluxqueue_control.deleting import delete_dead
+    from fluxqueue_control.pacing import keep_rate
 
     if arguments.dry_run:
         return _dry_run(prog, servers, arguments)
@@ -62,8 +63,7 @@ def delete(prog: str, servers: Servers, arguments: Any) -> int:
     tasks = islice(_tasks(servers, arguments, missing), arguments.limit)
     with _bar(servers, arguments, "deleted") as bar:
         for some in _batches(tasks, size):
-            if rate is not None:
-                time.sleep(max(0.0, began + count / rate - time.monotonic()))
+            keep_rate(began, count, rate)
             count += len(some)
             deaths = [(task.entry, task.died_at * 1_000) for task in some]
             gone = delete_dead(servers.of_queue(queue), queue, deaths)

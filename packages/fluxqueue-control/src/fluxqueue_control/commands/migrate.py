@@ -59,6 +59,7 @@ def main(argv: list[str], prog: str = "fluxqueue migrate") -> int:
 
         from fluxqueue_control import migrating
         from fluxqueue_control.old_messages import Names
+        from fluxqueue_control.pacing import keep_rate
 
         names = Names(dict(arguments.name), arguments.underscores)
         settings = Settings(arguments.redis_url, namespace=arguments.namespace)
@@ -74,8 +75,7 @@ def main(argv: list[str], prog: str = "fluxqueue migrate") -> int:
                 for found in steps:
                     moved = found.moved.total()
                     bar.update(moved)
-                    if arguments.rate is not None and not arguments.dry_run:
-                        time.sleep(max(began + moved / arguments.rate - time.monotonic(), 0.0))
+                    keep_rate(began, moved, None if arguments.dry_run else arguments.rate)
             show(queue, target, found)
             if found.left:
                 code = SOME_NOT

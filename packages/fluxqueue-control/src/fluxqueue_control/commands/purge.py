@@ -37,6 +37,7 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
     queue, part = arguments.queue, arguments.part
 
     def act(servers: Servers) -> int:
+        from fluxqueue_control.pacing import keep_rate
         from fluxqueue_control.purge import count, purge
 
         if arguments.dry_run:
@@ -47,8 +48,7 @@ def main(argv: list[str], prog: str = "fluxqueue purge") -> int:
         with ProgressBar(count(client, queue, part), "removed") as bar:
             for removed in purge(client, queue, part):
                 bar.update(removed)
-                if arguments.rate is not None:
-                    time.sleep(max(began + removed / arguments.rate - time.monotonic(), 0.0))
+                keep_rate(began, removed, arguments.rate)
         answer(removed, done=True)
         return DONE
 
