@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from fluxqueue.embedded import EmbeddedRedis
+    from fluxqueue_control.redis_client import RedisClient
     from support.redis_cluster import RedisCluster
 
 
@@ -30,6 +31,17 @@ def scripts(redis: Any) -> Scripts:
 def client(redis_url: str) -> Iterator[FluxQueue]:
     """A client of the test's own database."""
     client = FluxQueue(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def control(redis_url: str) -> Iterator[RedisClient]:
+    """A client of the control package, of the test's own database."""
+    from fluxqueue_control.redis_client import RedisClient
+    from fluxqueue_core import Settings
+
+    client = RedisClient(Settings(redis_url), 5.0)
     yield client
     client.close()
 

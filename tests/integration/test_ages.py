@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from fluxqueue_control import ages
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings
 from support.scripts import Scripts
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def message(ms: int, more: str = "", opts: str = "") -> bytes:

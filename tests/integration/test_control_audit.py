@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from fluxqueue_control import (
 )
 from fluxqueue_control.actor import acting, actor
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, dead_reason
+from fluxqueue_core import dead_reason
 from fluxqueue_core.limits import LimitRules
 from fluxqueue_core.periodic import record
 from fluxqueue_core.periodic.times import Times
@@ -30,13 +29,6 @@ from redis.exceptions import ResponseError
 from support.scripts import DAY, Outcome, Scripts, field, message
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def die(scripts: Scripts, *raw: bytes) -> None:

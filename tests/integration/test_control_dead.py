@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from support.scripts import Outcome, Scripts, field, message
 
 # Redis 6.2 and Valkey answer these commands too.
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def make_dead(scripts: Scripts, *numbers: int, reason: bytes | None = None) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from fluxqueue import FluxQueue
 from fluxqueue_control import tasks
 from fluxqueue_control.finished import FinishedTask, read_finished, show_finished
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key, script_keys
+from fluxqueue_core import key, script_keys
 from support.monitored import monitored
 from support.operator_commands import objects, run, task_id
 from support.scripts import LEASE, Outcome, Scripts, field, message
@@ -20,13 +19,6 @@ pytestmark = pytest.mark.versions
 KEPT = '{"r":60000}'
 GOOD = b'{"state":"succeeded","value":3,"attempts":2,"enqueued":1000,"started":2000,"finished":3000'
 BAD = b'{"state":"failed","error":{"type":"KeyError","text":"\'a\'"},"attempts":1,"finished":3000}'
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def end(scripts: Scripts, raw: bytes, outcome: bytes, ttl: int = 60_000, kind: str = "done") -> Any:

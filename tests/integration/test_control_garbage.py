@@ -175,13 +175,6 @@ def app(redis_url: str) -> Iterator[Any]:
     context.close()
 
 
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
-
-
 @pytest.mark.parametrize("write", GARBAGE.values(), ids=GARBAGE.keys())
 def test_each_command_and_page_answers(
     app: Any, scripts: Scripts, redis_url: str, write: Callable[[Scripts], Any]

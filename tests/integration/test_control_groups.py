@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fluxqueue_control import dead, deleting, groups, purge
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.requeue import replay
-from fluxqueue_core import Settings, dead_reason
+from fluxqueue_core import dead_reason
 from redis.exceptions import ResponseError
 from support.scripts import Outcome, Scripts, field, message
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def reason_of(place: int) -> bytes:

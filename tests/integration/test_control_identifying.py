@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from fluxqueue_control.finished import read_finished
 from fluxqueue_control.jobs import Selection
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.search import Query, search, search_finished
-from fluxqueue_core import Settings, dead_reason, key
+from fluxqueue_core import dead_reason, key
 from fluxqueue_core.task_ids import read_task_id
 from support.operator_commands import objects, run, task_id
 from support.scripts import DAY, Outcome, Scripts, field, message
@@ -39,13 +38,6 @@ def everywhere(scripts: Scripts) -> Scripts:
     scripts.exchange("c", outcomes=[Outcome(field(raw), "dead", why, "1") for raw in dead])
     scripts.enqueue(call(0x1A1, "acme"), call(0x1A2, "other"))
     return scripts
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def found(control: RedisClient, **words: Any) -> list[int]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -24,13 +24,6 @@ from support.waiting import wait_until
 
 pytestmark = pytest.mark.versions
 WHY = dead_reason("failed", "KeyError: 1")
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def die(scripts: Scripts, *raw: bytes, reason: bytes = WHY) -> None:

@@ -9,18 +9,10 @@ import pytest
 from fluxqueue import FluxQueue, TaskCancelled, TaskHandle
 from fluxqueue_control import purge, queues, tasks
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings
 
 pytestmark = pytest.mark.versions
 
 CALLS = [(f"tenant {number % 3}", number) for number in range(30)]
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from fluxqueue_control import listing
 from fluxqueue_control.listing import LISTED_STATES, ListedTask, read_tasks
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.search import Hits, Query, search
-from fluxqueue_core import Settings, dead_reason, key
+from fluxqueue_core import dead_reason, key
 from fluxqueue_core.errors import ConfigurationError
 from support.operator_commands import objects, run
 from support.scripts import DAY, Outcome, Scripts, field, message, messages
@@ -19,13 +18,6 @@ from support.scripts import DAY, Outcome, Scripts, field, message, messages
 pytestmark = pytest.mark.versions
 RANKED = '{"p":5}'
 LIMITED = '{"l":"%032x:1:0:1"}'
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def number(task: ListedTask) -> int:

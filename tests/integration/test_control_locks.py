@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,18 +10,11 @@ from fluxqueue import FluxQueue
 from fluxqueue_control import locks
 from fluxqueue_control.aio import locks as aio_locks
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key
+from fluxqueue_core import key
 from support.operator_commands import objects, run
 from support.scripts import Scripts
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def test_a_lock_says_which_task_holds_it_since_when_and_until_when(

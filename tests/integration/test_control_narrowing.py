@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fluxqueue_control import groups, narrowing
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.search import Query, search
-from fluxqueue_core import Settings, dead_reason
+from fluxqueue_core import dead_reason
 from support.operator_commands import objects, run
 from support.scripts import Outcome, Scripts, field, message, messages
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def die(scripts: Scripts, *deaths: tuple[bytes, str, str]) -> None:

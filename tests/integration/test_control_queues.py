@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from support.scripts import Scripts, message, messages
 
 # Redis 6.2 and Valkey answer these commands too.
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def test_the_registry_has_the_names_sorted(redis: Any, control: RedisClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +18,6 @@ from support.scripts import DAY, Outcome, Scripts, field, message
 pytestmark = pytest.mark.versions
 
 DIGEST = "0123456789abcdef" * 2
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def die(scripts: Scripts, *raw: bytes, reason: str = "failed") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from fluxqueue_control import dead, strikes
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.requeue import replay
 from fluxqueue_control.strikes import Strike
-from fluxqueue_core import Settings
 from fluxqueue_core.errors import ConfigurationError
 from support.scripts import Scripts, field, message
 from support.waiting import wait_until
@@ -33,13 +31,6 @@ async def other(order):
 def answering(order):
     return order["id"]
 """
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def declared(url: str) -> dict[str, Any]:

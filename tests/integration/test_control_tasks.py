@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.versions
 
 REASON = b'{"reason":"failed","error":"e"}'
 RANKED = '{"p":5}'
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def task_id(raw: bytes) -> str:

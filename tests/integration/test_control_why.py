@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fluxqueue_control import pausing, strikes, tasks
 from fluxqueue_control.redis_client import RedisClient
 from fluxqueue_control.why import explain
-from fluxqueue_core import Settings, dead_reason
+from fluxqueue_core import dead_reason
 from support.scripts import DAY, Outcome, Scripts, field, message
 
 pytestmark = pytest.mark.versions
 LIMIT = "1" * 32
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def serve(scripts: Scripts, redis: Any, slots: int = 2) -> None:

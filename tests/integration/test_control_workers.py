@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxqueue_control import workers
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, __version__, key
+from fluxqueue_core import __version__, key
 from fluxqueue_core.errors import ConfigurationError
 from redis.exceptions import ResponseError
 from support.scripts import LEASE, Scripts, message
@@ -19,13 +18,6 @@ from support.worker_process import WorkerProcess
 
 # Redis 6.2 and Valkey answer these commands too.
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def by_consumer(control: RedisClient, **options: bool) -> dict[str, workers.Worker]:

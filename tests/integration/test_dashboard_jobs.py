@@ -39,13 +39,6 @@ def dashboard(redis_url: str) -> Iterator[Any]:
         context.close()
 
 
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
-
-
 def post(app: Any, verb: str, form: dict[str, str]) -> tuple[str, str]:
     """Makes a change; returns the notice, and the id of the job."""
     answer = ask(app, f"/changes/{verb}", "POST", form=form, headers=HERE)

@@ -27,13 +27,6 @@ def app(redis_url: str) -> Iterator[Any]:
     context.close()
 
 
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
-
-
 def page(app: Any, raw: bytes) -> str:
     answer = ask(app, f"/task?queue=q&id={raw[13:49].decode()}")
     assert answer.status == 200

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings, key
+from fluxqueue_core import key
 from fluxqueue_core.service import log
 from fluxqueue_scheduler.error_log import ErrorLog
 from fluxqueue_scheduler.limits import FORGOTTEN, INTERVAL, KEYS_IN_CALL, PLACE_AGE, LimitMender
@@ -24,13 +23,6 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     lines = Lines()
     monkeypatch.setattr(log, "_logger", lines.logger("debug"))
     return lines
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def mender(control: RedisClient, redis: Any, *names: str, interval: float = 0.0) -> LimitMender:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from fluxqueue import FluxQueue
 from fluxqueue_control import stats, workers
 from fluxqueue_control.redis_client import RedisClient
-from fluxqueue_core import Settings
 from support.monitored import monitored
 from support.waiting import wait_until
 from support.worker_process import WorkerProcess
@@ -32,13 +30,6 @@ async def waits(name):
         await asyncio.sleep(0.01)
 """
 LEASE = 1
-
-
-@pytest.fixture
-def control(redis_url: str) -> Iterator[RedisClient]:
-    client = RedisClient(Settings(redis_url), 5.0)
-    yield client
-    client.close()
 
 
 def tasks_of(redis_url: str) -> tuple[Any, Any]:
