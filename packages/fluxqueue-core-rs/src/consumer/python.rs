@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -122,8 +123,7 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.shared.lock().phase = Phase::Stopped;
-        self.shared.driver.set();
+        self.shared.stop();
     }
 }
 
@@ -383,13 +383,16 @@ impl Consumer {
     }
 
     fn stop(&self, py: Python<'_>) {
-        self.shared.lock().phase = Phase::Stopped;
-        self.shared.work.notify_all();
-        self.shared.driver.set();
+        self.shared.stop();
         let driver = self.driver.lock().unwrap_or_else(|p| p.into_inner()).take();
         if let Some(driver) = driver {
             // An event has reported a panic in the thread.
             py.detach(|| driver.join().unwrap_or_default());
         }
+    }
+
+    /// The tasks refer to the worker, and so to this object.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.tasks.iter().try_for_each(|task| visit.call(task))
     }
 }

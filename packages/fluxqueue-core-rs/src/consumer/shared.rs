@@ -9,6 +9,7 @@ use super::state::{Phase, State};
 use super::wake::Wake;
 use super::work::{Tasks, Work};
 use crate::errors::Result;
+use crate::fork;
 
 /// The state that the driver and the threads that run tasks share.
 pub struct Shared {
@@ -23,6 +24,8 @@ pub struct Shared {
     pub for_events: Wake,
     /// The limit that clients have for a message, in bytes.
     pub max_message_bytes: usize,
+    /// The process that has the threads.
+    made_in: u32,
 }
 
 impl Shared {
@@ -41,6 +44,7 @@ impl Shared {
             for_loop: Wake::new()?,
             for_events: Wake::new()?,
             max_message_bytes,
+            made_in: fork::generation(),
         })
     }
 
@@ -48,6 +52,16 @@ impl Shared {
     /// too. If you announce work or queue an event, pass the lock to `wake`.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Makes the driver end, and the threads that wait for work.
+    pub fn stop(&self) {
+        // In a child that was forked meanwhile, a thread of the parent may hold the lock forever.
+        if self.made_in == fork::generation() {
+            self.lock().phase = Phase::Stopped;
+            self.work.notify_all();
+            self.driver.set();
+        }
     }
 
     /// Locks the state if it is free right now.

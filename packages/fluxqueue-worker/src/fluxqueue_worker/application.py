@@ -1,15 +1,17 @@
-"""Loads the application: its modules, and with them the tasks, the queues to serve,
-the Redis and the namespace to use."""
+"""The application of a worker: its tasks, the queues to serve, the Redis and the namespace to
+use. The worker's process loads it from modules; an embedded worker has its objects."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from fluxqueue.errors import ConfigurationError
 from fluxqueue_core import Settings
 from fluxqueue_core.service.log import Logger
 
-from . import greenlets, one_namespace, one_redis, task_loader
+from . import greenlets, one_namespace, one_redis, own_modules, task_loader
 from .options import ALL_QUEUES, DEFAULT_QUEUES, Options
 from .registered_task import Tasks
 
@@ -145,3 +147,31 @@ def load(options: Options) -> Application:
         replaced_namespace=replaced_namespace,
         other_namespaces=other_namespaces,
     )
+
+
+def of_objects(objects: Sequence[object], options: Options) -> tuple[Options, Settings, Tasks]:
+    """Returns what an embedded worker of these FluxQueue and task objects needs. The options are
+    those that its child processes need.
+
+    Raises:
+        ConfigurationError: a queue has no task, or the objects disagree about the Redis or the
+            namespace of the queues.
+    """
+    tasks = task_loader.tasks_of(objects)
+    queues = task_loader.chosen(options.queues, sorted({task.queue for task in tasks}))
+    serving = [task for task in tasks if task.queue in queues]
+    try:
+        one_namespace.namespace_of_objects(serving)
+        one_redis.url_of_objects(serving, queues)
+        served = task_loader.served(tasks, queues, "the embedded worker")
+    except task_loader.TasksError as error:
+        raise ConfigurationError(str(error)) from None
+    settings = serving[0].broker.settings
+    own = replace(
+        options,
+        queues=queues,
+        redis_url=settings.url,
+        namespace=settings.namespace,
+        tasks_modules=own_modules.modules_of(tasks),
+    )
+    return own, settings, served

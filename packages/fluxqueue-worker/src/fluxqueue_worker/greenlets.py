@@ -10,6 +10,11 @@ import sys
 
 from .task_loader import TasksError
 
+REMEDIES = {
+    "gevent": "gevent.monkey.patch_all(thread=False)",
+    "eventlet": "eventlet.monkey_patch(thread=False)",
+}
+
 
 def refuse_if_patched() -> None:
     """Checks the process after the application's modules have been imported.
@@ -17,16 +22,17 @@ def refuse_if_patched() -> None:
     Raises:
         TasksError: gevent or eventlet has replaced the threads.
     """
-    for library, remedy in (
-        ("gevent", "gevent.monkey.patch_all(thread=False)"),
-        ("eventlet", "eventlet.monkey_patch(thread=False)"),
-    ):
-        if _replaces_threads(library):
-            raise TasksError(
-                f"the tasks' modules let {library} replace threads by greenlets, and a worker"
-                f" needs real threads; keep that call, or the import that makes it, out of"
-                f" these modules, or call {remedy} first"
-            )
+    if (library := patched_by()) is not None:
+        raise TasksError(
+            f"the tasks' modules let {library} replace threads by greenlets, and a worker"
+            f" needs real threads; keep that call, or the import that makes it, out of"
+            f" these modules, or call {REMEDIES[library]} first"
+        )
+
+
+def patched_by() -> str | None:
+    """Returns the library that has replaced the threads of this process by greenlets."""
+    return next((library for library in REMEDIES if _replaces_threads(library)), None)
 
 
 def _replaces_threads(library: str) -> bool:

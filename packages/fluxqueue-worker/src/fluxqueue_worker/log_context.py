@@ -74,10 +74,16 @@ class TaskFields:
         return True
 
 
-def install(logger: Logger, current_attempt: CurrentAttempt, traced: bool) -> None:
-    """Installs the fields. Call it after the application's modules are loaded."""
+def enrich(logger: Logger, current_attempt: CurrentAttempt, traced: bool) -> TaskFields:
+    """Installs the fields for the lines of this logger alone."""
     fields = TaskFields(current_attempt, traced)
     logger.enrich = fields.add
+    return fields
+
+
+def install(logger: Logger, current_attempt: CurrentAttempt, traced: bool) -> None:
+    """Installs the fields. Call it after the application's modules are loaded."""
+    fields = enrich(logger, current_attempt, traced)
     if (logging := sys.modules.get("logging")) is not None:
         for handler in logging.root.handlers:
             handler.addFilter(fields.filter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import dataclass, replace
 
 from fluxqueue_core import __version__, check_queue_name
@@ -95,6 +96,7 @@ class Options:
         process_position: its position under its supervisor, or None.
         tell_redis: the descriptor to which to write the URL that the modules name and, in a
             second line, the namespace, and then end; None for a worker.
+        embedded: whether this worker runs in the process of another program.
         folder: the working directory at the start.
     """
 
@@ -250,6 +252,7 @@ class Options:
     parent: int | None = None
     process_position: ProcessPosition | None = None
     tell_redis: int | None = None
+    embedded: bool = False
     folder: str
 
     @property
@@ -283,7 +286,9 @@ class Options:
             # The parent has the port.
             health_port=0,
         )
-        return {**os.environ, **environment_of(lane)}
+        # A program may find its modules by other ways than the worker's command does.
+        path = {"PYTHONPATH": os.pathsep.join(sys.path)} if self.embedded else {}
+        return {**os.environ, **path, **environment_of(lane)}
 
 
 def parse(argv: list[str] | None, prog: str) -> Options:

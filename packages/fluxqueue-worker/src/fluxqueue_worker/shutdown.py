@@ -1,4 +1,4 @@
-"""Collects signals, and ends the process."""
+"""Wakes the loop of the main thread, collects signals, and ends the process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from types import FrameType
 from typing import Any, Self
@@ -15,7 +16,53 @@ from fluxqueue_core.service import log
 from fluxqueue_core.service.process import limit_exit
 
 
-class Signals:
+class Wakeup:
+    """Wakes the loop of a worker, which also waits for its consumer. Enter it in that thread.
+
+    Attributes:
+        fd: readable after `wake`, until `take`; -1 while this is not entered.
+    """
+
+    def __init__(self) -> None:
+        self.fd = self._write_fd = -1
+        self._closing = threading.Lock()
+        self._received: deque[int] = deque()
+
+    def __enter__(self) -> Self:
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
+        return self
+
+    def wake(self) -> None:
+        """Makes `fd` readable, from any thread."""
+        # A late call must not write to a file that has got the number of the closed pipe.
+        with self._closing, contextlib.suppress(OSError):
+            if self._write_fd >= 0:
+                os.write(self._write_fd, b"\0")
+
+    def take(self) -> list[int]:
+        """Returns what has been received since the last call, and makes `fd` unreadable."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 512):
+                pass
+        taken: list[int] = []
+        while self._received:
+            taken.append(self._received.popleft())
+        return taken
+
+    def reason(self, number: int) -> str:
+        """Says for the log what one of them asks for."""
+        return signal.Signals(number).name
+
+    def __exit__(self, *exception: object) -> None:
+        with self._closing:
+            os.close(self.fd)
+            os.close(self._write_fd)
+            self.fd = self._write_fd = -1
+
+
+class Signals(Wakeup):
     """Collects signals while it is entered.
 
     A signal makes `fd` readable; `take` then returns it. SIGQUIT also prints the stacks
@@ -29,15 +76,12 @@ class Signals:
     def __init__(
         self, collected: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
     ) -> None:
+        super().__init__()
         self._collected = collected
-        self._received: deque[int] = deque()
         self._previous: dict[int, Any] = {}
-        self.fd = -1
 
     def __enter__(self) -> Self:
-        self.fd, self._write_fd = os.pipe()
-        os.set_blocking(self.fd, False)
-        os.set_blocking(self._write_fd, False)
+        super().__enter__()
         self._previous_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in self._collected:
             self._previous[number] = signal.signal(number, self._on_signal)
@@ -50,28 +94,12 @@ class Signals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
 
-    def wake(self) -> None:
-        """Makes `fd` readable without a signal, from any thread."""
-        with contextlib.suppress(OSError):
-            os.write(self._write_fd, b"\0")
-
-    def take(self) -> list[int]:
-        """Returns the signals since the last call, and makes `fd` unreadable."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.fd, 512):
-                pass
-        taken: list[int] = []
-        while self._received:
-            taken.append(self._received.popleft())
-        return taken
-
     def __exit__(self, *exception: object) -> None:
         faulthandler.unregister(signal.SIGQUIT)
         for number in self._collected:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._previous_fd)
-        os.close(self.fd)
-        os.close(self._write_fd)
+        super().__exit__(*exception)
 
     def _restore(self) -> None:
         """Restores the former handlers in a forked child."""

@@ -54,8 +54,8 @@ class Lanes:
         return bool(self._children)
 
     def ensure(self, queue: str) -> None:
-        """Starts the lane of a queue unless it runs. Call it in the main thread: the
-        kernel signals the child when the thread that started it ends."""
+        """Starts the lane of a queue unless it runs. Call it in the worker's main thread:
+        the kernel signals the child when the thread that started it ends."""
         self.reap()
         if self._closed or queue in self._children:
             return

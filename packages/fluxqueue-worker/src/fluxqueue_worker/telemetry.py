@@ -82,12 +82,17 @@ class SdkTelemetry(Telemetry):
 
 
 def set_up(options: Options, settings: Settings) -> Telemetry:
-    """Sets up what the environment asks for.
+    """Sets up what the environment asks for; in the process of another program, uses what
+    that has set up.
 
     Raises:
         ConfigurationError: a variable is not valid.
     """
-    own = sdk.set_up(SERVICE, serves_metrics=options.health_port != 0)
+    own: sdk.Sdk | None
+    if options.embedded:
+        own = sdk.Sdk() if sdk.is_provided() else None
+    else:
+        own = sdk.set_up(SERVICE, serves_metrics=options.health_port != 0)
     if own is None:
         return Telemetry()
     from .tracing import Tracing

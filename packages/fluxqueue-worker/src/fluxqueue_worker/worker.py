@@ -1,4 +1,4 @@
-"""The worker: puts its parts together, and runs the loop of the main thread."""
+"""The worker: puts its parts together, and runs the loop of its main thread."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import ceil
-from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from fluxqueue_core import Attempt, Consumer, Event, Settings, __version__, set_parent_death_signal
 from fluxqueue_core.service.log import Logger
 
-from . import log_context, suspects, telemetry
+from . import log_context, running_tasks, suspects, telemetry
 from .attempt_contexts import AttemptContexts
 from .cancelling import TICK, Cancelling
 from .declarations import start_declaring
@@ -30,7 +30,7 @@ from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask, Tasks
-from .shutdown import Signals
+from .shutdown import Signals, Wakeup
 from .supervised import SupervisorLink
 from .task_loader import largest_message
 from .threads import ThreadPool
@@ -61,12 +61,14 @@ class Worker:
     Args:
         tasks: what `task_loader.load` found.
         link: to the supervisor, if there is one.
+        requests: of the program whose process runs this worker, in place of signals.
 
     Raises:
         ConfigurationError: a setting is not valid, or the health endpoint
             can't listen.
 
     Attributes:
+        drain_timeout: seconds that running tasks may continue.
         stuck: after `run`: whether a thread is still in a task's code.
     """
 
@@ -77,8 +79,11 @@ class Worker:
         tasks: Tasks,
         logger: Logger,
         link: SupervisorLink | None = None,
+        requests: Wakeup | None = None,
     ) -> None:
         self.stuck = False
+        self.drain_timeout = options.drain_timeout
+        self._errors: dict[str, str] = {}
         # The modules of the tasks are loaded, and no thread has started yet.
         contexts = AttemptContexts()
         self._options = options
@@ -89,7 +94,7 @@ class Worker:
         self._failed = False
         self._draining = threading.Event()
         self._consumer_ended = False
-        self._signals = Signals()
+        self._signals = Signals() if requests is None else requests
         self._ends: deque[int] = deque()
         # A lane gets a SIGTERM for every thread of a parent that is killed, so a lane
         # does not count it as a second signal.
@@ -155,7 +160,8 @@ class Worker:
             self._cancelling.runners.append(self._loop)
         for task in tasks:
             task.prepare(self._timeouts, middleware)
-        log_context.install(logger, self._current_attempt, self._telemetry.records_attempts)
+        install = log_context.install if requests is None else log_context.enrich
+        install(logger, self._current_attempt, self._telemetry.records_attempts)
         self._limits = Limits(options, consumer, self._timeouts)
         self._health_server = listen(options, self._health, self._telemetry.metrics)
 
@@ -173,11 +179,20 @@ class Worker:
             self._poll.register(self._consumer.event_fd, select.POLLIN)
             if self._link is not None:
                 self._poll.register(self._link, select.POLLIN)
-            self._start()
-            reason = self._serve()
-            self._drain(reason)
+            try:
+                self._start()
+                reason = self._serve()
+                self._drain(reason)
+            except BaseException:
+                self._consumer.stop()
+                self._timeouts.stop()
+                raise
             self._stop()
         return 1 if self._failed or self._consumer_ended else 0
+
+    def disconnected(self) -> dict[str, str]:
+        """The queues that Redis does not serve at present, each with the last error or ''."""
+        return {queue: self._errors.get(queue, "") for queue in self._consumer.disconnected}
 
     def _start(self) -> None:
         options = self._options
@@ -229,7 +244,7 @@ class Worker:
                 timeout = TICK if timeout is None else min(timeout, TICK)
             self._wait(timeout)
             if self._ends:
-                return signal.Signals(self._ends.popleft()).name
+                return self._signals.reason(self._ends.popleft())
             if self._failed or self._consumer_ended:
                 return "failure"
             if (limit := self._limits.reached()) is not None:
@@ -258,6 +273,8 @@ class Worker:
                 self._lanes.ensure(queue)
             elif isinstance(event, Event.Connected) and not self._is_lane:
                 self._eviction.connected()
+            elif isinstance(event, Event.Disconnected):
+                self._errors[queue] = event.error
             elif isinstance(event, Event.CancelRequested):
                 self._cancelling.request(queue, event.task_id)
             elif isinstance(event, Event.Failed):
@@ -267,7 +284,7 @@ class Worker:
             self._poll.unregister(self._link)
         for number in self._signals.take():
             if number == signal.SIGQUIT:
-                self._report()
+                running_tasks.report(self._logger, self.running(), self._loop)
             else:
                 self._ends.append(number)
 
@@ -278,28 +295,18 @@ class Worker:
         failure = FailureText.of(error)
         self._logger.error("worker.failed", error=failure.line, exception=failure.traceback)
 
-    def _running(self) -> list[tuple[Attempt, float]]:
+    def running(self) -> list[tuple[Attempt, float]]:
+        """The attempts that run now, each with the `perf_counter()` of its beginning."""
         return [
             *(self._pool.running() if self._pool is not None else ()),
             *(self._loop.running() if self._loop is not None else ()),
         ]
 
-    def _report(self) -> None:
-        """Answers SIGQUIT: logs the running tasks, and where coroutines wait. The
-        signal handler has printed the stacks of the threads."""
-        stacks = dict(self._loop.stacks()) if self._loop is not None else {}
-        for attempt, started in self._running():
-            fields: dict[str, Any] = {"task_id": attempt.task_id, "name": attempt.name}
-            if attempt in stacks:
-                fields["exception"] = stacks[attempt]
-            seconds = round(perf_counter() - started, 3)
-            self._logger.warning("task.running", queue=attempt.queue, seconds=seconds, **fields)
-
     def _drain(self, reason: str) -> None:
         """Lets running tasks end, up to the deadline or a second signal; then gives
         back those that still run. Rule 10: tasks that have not begun return to their
         queue at once, and running tasks keep their lease to the end."""
-        timeout = self._options.drain_timeout
+        timeout = self.drain_timeout
         # No task begins after this line of the log.
         self._consumer.drain()
         self._logger.info(
@@ -325,7 +332,7 @@ class Worker:
         if (loop := self._loop) is not None:
             loop.cancel_all()
             self._wait_until(lambda: not loop.running(), CANCEL_PATIENCE)
-        running = self._running()
+        running = self.running()
         self._consumer.release_running([attempt for attempt, _ in running])
         for attempt, started in running:
             self._outcomes.released(attempt, started)
@@ -345,7 +352,7 @@ class Worker:
         return (
             bool(stuck)
             and self._lanes_have_ended()
-            and all(id(attempt) in stuck for attempt, _ in self._running())
+            and all(id(attempt) in stuck for attempt, _ in self.running())
         )
 
     def _lanes_have_ended(self) -> bool:
@@ -378,7 +385,7 @@ class Worker:
         for queue, event in self._consumer.events():
             self._consumer_events.write(queue, event)
         # The tasks that still run have been given back, and may run forever.
-        patience = 0.0 if self._running() else JOIN_PATIENCE
+        patience = 0.0 if self.running() else JOIN_PATIENCE
         ended = [
             self._timeouts.join(JOIN_PATIENCE),
             self._pool is None or self._pool.join(patience),

@@ -105,11 +105,17 @@ def _flushes() -> list[Callable[[int], Any]]:
 def is_wanted() -> bool:
     """Whether there is a target for the export, or the application has set a
     provider. Imports nothing to find out."""
+    if is_provided():
+        return True
     if is_disabled():
         return False
-    if any(getattr(sys.modules.get(api), name, None) is not None for api, name in _PROVIDERS):
-        return True
     return asks_for_export() and (_is_installed() or _warn_of_absence())
+
+
+def is_provided() -> bool:
+    """Whether the application has set a provider, and the environment does not forbid it."""
+    found = (getattr(sys.modules.get(api), name, None) for api, name in _PROVIDERS)
+    return not is_disabled() and any(provider is not None for provider in found)
 
 
 def _is_installed() -> bool:
