@@ -23,6 +23,7 @@ ANSWERED = re.compile(r"^(fluxqueue\..*?) +# (\"\w+\"|True)$", re.MULTILINE)
     [
         ("results.md", "resizing", "[640, 480] [[640, 480], [640, 480]]"),
         ("progress.md", "importing", "2"),
+        ("middleware.md", "auditing", "3"),
     ],
 )
 def test_the_example_runs(

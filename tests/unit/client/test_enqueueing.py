@@ -10,9 +10,9 @@ import pytest
 from fluxqueue import ConfigurationError
 from fluxqueue.broker import Broker
 from fluxqueue.bulk import BulkCalls
+from fluxqueue.enqueue_interface import Bulk
 from fluxqueue.enqueueing import Enqueueing
 from fluxqueue.fluxqueue_core import FluxQueueCore
-from fluxqueue.middleware import Bulk
 from fluxqueue.options import Terms
 from fluxqueue.task import AsyncTask, Task
 from fluxqueue_core import Route

@@ -38,6 +38,7 @@ __all__ = [
     "Limit",
     "MalformedMessage",
     "MessageTooLarge",
+    "Middleware",
     "Progress",
     "Reject",
     "ResultDeadlock",

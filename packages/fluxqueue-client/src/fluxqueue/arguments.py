@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from .around_enqueue import is_of_middleware
 from .errors import ArgumentTypeError, ArgumentValueError, FluxQueueError
 from .remedies import type_remedy
 
@@ -49,7 +50,7 @@ def explain(
     kwargs: Mapping[str, Any],
 ) -> Exception:
     """Returns the exception that the caller sees in place of the core's `error`."""
-    if isinstance(error, FluxQueueError):
+    if isinstance(error, FluxQueueError) or is_of_middleware(error):
         return error
     finding = diagnose(signature, args, kwargs)
     if finding is None:  # an argument has changed since, or the case is unknown

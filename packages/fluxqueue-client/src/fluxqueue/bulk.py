@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from fluxqueue_core import Route
 
 from .call_rules import CallRules, call_rules
+from .enqueue_interface import Bulk
 from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
 from .explained_calls import where
 from .handle import FoundTask, TaskHandle, duplicate
-from .middleware import Bulk
 from .task_call import NO_OPTIONS, TaskCall, as_json, merged, route_of
 from .task_properties import TaskProperties
 
@@ -73,7 +73,7 @@ class BulkCalls:
         return self._handles(self._send(calls, spread, wants_each=True))
 
     def _send(self, calls: Iterable[Any], spread: Span | None, *, wants_each: bool) -> Sent:
-        _check_iterable(calls, self.where)
+        check_iterable(calls, self.where)
         # Keeps the call that the core took last. All of this runs in C: a Python frame per
         # call would lower the rate. (`append` returns None, so no call is left out.)
         latest: deque[Any] = deque(maxlen=1)
@@ -158,6 +158,12 @@ class BulkCalls:
     def _resolved(self, call: object, *, scripted: bool = False) -> Any:
         """Returns what the core needs of a `TaskCall`: route, arguments, headers, id, lock and
         limit."""
+        return self.resolved_with_options(call, scripted=scripted)[0]
+
+    def resolved_with_options(
+        self, call: object, *, scripted: bool = False
+    ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Returns what `_resolved` returns, and the options of the call."""
         if isinstance(call, Unprepared):
             call = call.prepared(self._task, self._rules)
         if not isinstance(call, TaskCall):
@@ -178,7 +184,8 @@ class BulkCalls:
             args, kwargs, has_id = call.args, call.kwargs, "task_id" in options
             lock, limit = rules.wanted(args, kwargs, call.keys, has_chosen_id=has_id)
         headers = as_json(options.get("headers"))
-        return route, call.args, call.kwargs, headers, options.get("task_id"), lock, limit
+        task_id = options.get("task_id")
+        return (route, call.args, call.kwargs, headers, task_id, lock, limit), options
 
     async def send_async(self, calls: Iterable[Any], spread: Span | None = None) -> int:
         """As `send`, on the running event loop."""
@@ -193,7 +200,7 @@ class BulkCalls:
     async def _send_async(
         self, calls: Iterable[Any], spread: Span | None, *, wants_each: bool
     ) -> Sent:
-        _check_iterable(calls, self.where)
+        check_iterable(calls, self.where)
         in_flight: deque[tuple[asyncio.Future[Any], int]] = deque()
         verdicts: list[tuple[str, str | None]] = []
         enqueued = before = 0
@@ -266,7 +273,10 @@ class BulkCalls:
 
     def _explain(self, error: Exception, call: Any, where: str) -> Exception:
         from .arguments import explain  # not needed by calls that succeed
+        from .around_enqueue import is_of_middleware
 
+        if is_of_middleware(error):
+            return error
         if isinstance(call, Unprepared):
             call = call.call
         if isinstance(error, FluxQueueError):  # the message is too large
@@ -313,7 +323,8 @@ class Unprepared:
         return TaskCall(task, NO_OPTIONS, args, kwargs, keys)
 
 
-def _check_iterable(calls: object, where: str) -> None:
+def check_iterable(calls: object, where: str) -> None:
+    """Refuses what can't be many calls."""
     if isinstance(calls, Mapping | str | bytes) or not isinstance(calls, Iterable):
         raise TypeError(
             f"{where}: pass an iterable of calls, not a {type(calls).__name__}; {_SHAPE}"

@@ -196,7 +196,12 @@ def _read_id(name: str, value: object) -> str:
     return read_task_id(value)
 
 
-def _read_headers(name: str, value: object) -> dict[str, str]:
+def read_headers(name: str, value: object) -> dict[str, str]:
+    """Returns a copy of the headers.
+
+    Raises:
+        TypeError, ConfigurationError: they are not strings, or too many.
+    """
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping of strings, not {kind_of(value)}")
     headers: dict[str, str] = {}
@@ -246,7 +251,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "unique": _checked(check_unique),
     "on_conflict": _checked(check_on_conflict),
     "task_id": _read_id,
-    "headers": _read_headers,
+    "headers": read_headers,
 }
 
 

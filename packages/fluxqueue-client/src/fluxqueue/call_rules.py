@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from .enqueue_interface import CallLimit, CallLock
 from .limit_rule import LimitRule, limit_rule
 from .lock_rule import LockRule, lock_rule
-from .middleware import CallLimit, CallLock
 from .task_properties import TaskProperties
 
 # The values that the functions `unique` and `limit_key` have returned for a call.

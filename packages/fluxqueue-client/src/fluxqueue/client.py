@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -18,13 +18,14 @@ from .arguments_by_name import check_parameters
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .declared_limits import DeclaredLimits
-from .declaring import check_sent, check_task_and_queue, function_of, qualified_name, same_def
+from .declaring import check_free, check_sent, check_task_and_queue, function_of
 from .decorators import ContextTaskDecorator, TaskDecorator
-from .errors import ConfigurationError
 from .functions import check_function
 from .handle import FoundTask, TaskHandle
 from .keyed_task import kind_of_task
 from .limits import Limit
+from .middleware import Middleware
+from .middleware_checks import check_middleware
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
@@ -73,9 +74,12 @@ class FluxQueue:
             same Redis (FLUXQUEUE_NAMESPACE): 1 to 64 ASCII letters, digits and . _ -.
             Worker and scheduler need the same. None means the variable; '' the default
             namespace, whatever the variable says.
+        middleware: instances of `fluxqueue.Middleware` around the attempts and the calls of
+            all tasks, the outermost first.
 
     Raises:
         ConfigurationError: the URL or a setting is not valid.
+        TypeError: the middleware is not valid.
     """
 
     def __init__(
@@ -89,7 +93,10 @@ class FluxQueue:
         wait_aof: bool | None = None,
         wait_timeout: float | None = None,
         namespace: str | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
+        check_middleware("middleware", middleware)
+        self._middleware = tuple(middleware)
         self.broker = Broker(
             redis_url,
             connect_timeout=connect_timeout,
@@ -214,7 +221,7 @@ class FluxQueue:
         """
         check_task_and_queue(name, queue, "declare")
         check_sent(options)
-        terms = read_terms("declare", max_retries, options)
+        terms = read_terms("declare", max_retries, options, self._middleware)
         frame = sys._getframe(1)
         module = frame.f_globals.get("__name__", "")
         func = function_of(name, signature, module)
@@ -337,7 +344,7 @@ class FluxQueue:
         self, called: str, name: str | None, queue: str, max_retries: int, options: TaskOptions
     ) -> Callable[[Callable[..., Any]], Any]:
         check_task_and_queue(name, queue, called)
-        terms = read_terms(called, max_retries, options)
+        terms = read_terms(called, max_retries, options, self._middleware)
         has_context = called == "task_with_context"
 
         def decorate(func: Callable[..., Any]) -> AnyTask:
@@ -364,13 +371,7 @@ class FluxQueue:
         name = func.__name__ if name is None else name
         task = self._made(func, name, queue, terms, context_type, local_names)
         key = (task.queue, task.task_name)
-        earlier = self._tasks.get(key)
-        if earlier is not None and not same_def(earlier.func, func):
-            raise ConfigurationError(
-                f"queue {task.queue!r} has a task {task.task_name!r} already, "
-                f"{qualified_name(earlier.func)}, and {qualified_name(func)} can't have the same "
-                f"name; give one of them another name=... or queue=..."
-            )
+        check_free(task, self._tasks.get(key))
         self._tasks[key] = task
         return task
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from . import progress as reports
 from .closures import closure
 from .return_value import has_odd_float
+
+if TYPE_CHECKING:
+    import fluxqueue_core
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,20 @@ class TaskMetadata:
     snoozes: int = 0
     lost_workers: int = 0
     releases: int = 0
+
+
+def metadata_of(attempt: fluxqueue_core.Attempt) -> TaskMetadata:
+    """Returns the facts about an attempt."""
+    return TaskMetadata(
+        task_id=attempt.task_id,
+        retries=attempt.retries,
+        max_retries=attempt.max_retries,
+        snoozes=attempt.snoozes,
+        lost_workers=attempt.deliveries,
+        releases=attempt.releases,
+        enqueued_at=datetime.fromtimestamp(attempt.enqueued_at / 1000, UTC),
+        headers=attempt.headers or {},
+    )
 
 
 class NotedAttempt(Protocol):

@@ -9,10 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from .errors import ConfigurationError
 from .functions import check_function
 from .options import TaskOptions, Terms
+
+if TYPE_CHECKING:
+    from .task import AnyTask
 
 
 def function_of(name: object, signature: object, module: str) -> Callable[..., Any]:
@@ -76,6 +80,23 @@ def check_task_and_queue(name: object, queue: object, decorator: str) -> None:
         raise TypeError(f"the task's name must be a str, not {type(name).__name__}")
     if not isinstance(queue, str):
         raise TypeError(f"the queue must be a str, not {type(queue).__name__}")
+
+
+def check_free(task: AnyTask, earlier: AnyTask | None) -> None:
+    """Refuses a name that another function has in the queue.
+
+    Args:
+        earlier: the task that has the name; None if there is none.
+
+    Raises:
+        ConfigurationError: it is the task of another function.
+    """
+    if earlier is not None and not same_def(earlier.func, task.func):
+        raise ConfigurationError(
+            f"queue {task.queue!r} has a task {task.task_name!r} already, "
+            f"{qualified_name(earlier.func)}, and {qualified_name(task.func)} can't have the same "
+            f"name; give one of them another name=... or queue=..."
+        )
 
 
 def same_def(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

@@ -10,6 +10,7 @@ from .gathering import gather_results as gather_results
 from .gathering import gather_results_sync as gather_results_sync
 from .handle import TaskHandle as TaskHandle
 from .limits import Limit as Limit
+from .middleware import Middleware as Middleware
 from .progress import Progress as Progress
 from .retry_errors import Reject as Reject
 from .retry_errors import Retry as Retry

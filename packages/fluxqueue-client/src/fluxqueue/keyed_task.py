@@ -1,5 +1,5 @@
-"""Tasks that are declared as unique or limited: their calls go through the view for calls with
-options, which knows locks and limits. Other tasks do not pay for that."""
+"""Tasks that are declared as unique or limited, or with middleware around their calls: these go
+through the view for calls with options, which knows all of that. Other tasks do not pay for it."""
 
 from __future__ import annotations
 
@@ -109,6 +109,6 @@ KeyedTask.typed_class, KeyedAsyncTask.typed_class = KeyedTypedTask, KeyedTypedAs
 
 def kind_of_task(func: Callable[..., Any], terms: Terms) -> type[AnyTask]:
     """Returns the class of the task that a function becomes."""
-    if not terms.needs_keys:
+    if not terms.needs_view:
         return AsyncTask if inspect.iscoroutinefunction(func) else Task
     return KeyedAsyncTask if inspect.iscoroutinefunction(func) else KeyedTask

@@ -8,8 +8,8 @@ from typing import Any
 from fluxqueue_core.limits import key_digest, key_text
 
 from .arguments_by_name import ArgumentsByName, values_of
+from .enqueue_interface import CallLimit
 from .limits import LimitKey, limit_of
-from .middleware import CallLimit
 from .task_properties import TaskProperties
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from .arguments_by_name import ArgumentsByName, check_parameters, values_of
+from .enqueue_interface import CallLock
 from .errors import ConfigurationError
-from .middleware import CallLock
 from .options import Terms
 from .task_properties import TaskProperties
 from .unique import Unique

@@ -6,7 +6,7 @@ Why two classes: docs/decisions/0051-an-option-has-one-home.md.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
@@ -24,6 +24,8 @@ from .limits import (
     check_rate,
     route_limit,
 )
+from .middleware import Middleware
+from .middleware_checks import check_middleware, wraps_calls
 from .option_checks import (
     Check,
     check_amount,
@@ -126,6 +128,8 @@ class TaskOptions(TypedDict, total=False):
             names, or a function of the arguments. None: all tasks share one key.
         max_per_worker: how many of these tasks run at once in one worker process. None
             means no cap.
+        middleware: instances of `fluxqueue.Middleware` around the attempts and the calls of
+            this task, inside of those of its `FluxQueue`. See docs/middleware.md.
     """
 
     retry_delay: float
@@ -155,6 +159,7 @@ class TaskOptions(TypedDict, total=False):
     limit: Limit | None
     limit_key: LimitKey | None
     max_per_worker: int | None
+    middleware: Sequence[Middleware]
 
 
 def option(
@@ -217,6 +222,7 @@ class Terms:
     limit: Limit | None = option(None, check_limit, of_caller=True)
     limit_key: LimitKey | None = option(None, check_limit_key, of_caller=True)
     max_per_worker: int | None = option(None, check_amount("no cap"))
+    middleware: Sequence[Middleware] = option((), check_middleware, of_caller=True)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -235,6 +241,7 @@ class Terms:
         if self.retry_delays is not None:
             object.__setattr__(self, "retry_delays", tuple(self.retry_delays))
         object.__setattr__(self, "retry_on", frozen(self.retry_on))
+        object.__setattr__(self, "middleware", tuple(self.middleware))
         for kind, policy in policies_of(self.retry_on):
             self._check_policy(kind, policy)
 
@@ -264,9 +271,10 @@ class Terms:
         return self.sent() if limit is None else self.sent() | {"limit": limit}
 
     @property
-    def needs_keys(self) -> bool:
-        """Whether each call wants a lock or has a limit."""
-        return self.unique is not None or self.is_limited
+    def needs_view(self) -> bool:
+        """Whether each call passes the view for calls with options: it wants a lock, has a
+        limit, or there is middleware around it."""
+        return self.unique is not None or self.is_limited or wraps_calls(self.middleware)
 
     @property
     def is_limited(self) -> bool:
@@ -274,11 +282,17 @@ class Terms:
         return any(value is not None for value in (self.limit, self.concurrency, self.rate))
 
 
-def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
+def read_terms(
+    decorator: str,
+    max_retries: int,
+    options: TaskOptions,
+    middleware: Sequence[Middleware] = (),
+) -> Terms:
     """Returns the terms that the arguments of a decorator state.
 
     Args:
         decorator: the decorator's name, for the message.
+        middleware: that of all tasks, around the task's own.
 
     Raises:
         TypeError: an option is unknown, or a value has the wrong type.
@@ -293,6 +307,8 @@ def read_terms(decorator: str, max_retries: int, options: TaskOptions) -> Terms:
     check_limit_options(given)
     terms = Terms(max_retries, **options)
     check_enough_retries("retry_delays", terms.retry_delays, max_retries)
+    if middleware:
+        terms = replace(terms, middleware=(*middleware, *terms.middleware))
     return terms
 
 

@@ -16,6 +16,7 @@ from .context import Context
 from .enqueueing import Enqueueing
 from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
+from .middleware_checks import wraps_calls
 from .options import Terms
 from .return_value import ReturnValue
 from .signature import call_check
@@ -108,7 +109,12 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
 
     def _attach(self, producer: Producer) -> None:
         self._producer = producer
-        self._enqueueing = Enqueueing(producer)
+        around = None
+        if wraps_calls(self.terms.middleware):
+            from .around_enqueue import Around  # only for middleware around calls
+
+            around = Around(self.terms.middleware, self._explain)
+        self._enqueueing = Enqueueing(producer, around)
         self._enqueue = self._enqueueing.plain.enqueue
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:

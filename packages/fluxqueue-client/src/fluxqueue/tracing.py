@@ -20,7 +20,7 @@ from fluxqueue_core.telemetry.tally import Count, Tally
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
-from .middleware import Bulk, CallLimit, CallLock, Enqueue, EnqueueAsync, PerCall
+from .enqueue_interface import Bulk, CallLimit, CallLock, Enqueue, EnqueueAsync, PerCall
 
 if TYPE_CHECKING:
     import asyncio

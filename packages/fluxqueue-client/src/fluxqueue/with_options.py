@@ -15,10 +15,10 @@ from . import blocking
 from .bulk import BulkCalls
 from .call_options import CallOptions, check_can_begin, read_options
 from .call_rules import CallRules, Keys, call_rules
+from .enqueue_interface import CallLimit, CallLock
 from .errors import ConfigurationError
 from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import FoundTask, TaskHandle, duplicate
-from .middleware import CallLimit, CallLock
 from .task_call import MOST_ROUTES, NO_OPTIONS, Call, TaskCall, as_json, route_of
 from .task_properties import TaskProperties
 from .telemetry import API, modules
@@ -42,6 +42,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     # Every call reads these; most of them depend on the options alone.
     __slots__ = (
         "__weakref__",
+        "_enqueueing",
         "_headers",
         "_keeps",
         "_options",
@@ -62,6 +63,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         self._rules = call_rules(task, options)
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
+        self._enqueueing = task._enqueueing.of_calls(options)
         self._queue: str = self._route.queue
         self._headers = as_json(options.get("headers"))
         self._task_id: str | None = options.get("task_id")
@@ -172,8 +174,10 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         return TaskCall(self.task, self._options, args, kwargs, keys)
 
     def _calls(self, calls: Iterable[Call]) -> Iterable[Any]:
-        # Calls that need a key are prepared one by one.
-        return calls if self._rules is not None else self.task._prepared_calls(calls)
+        # Calls that need a key or pass middleware are prepared one by one.
+        if self._rules is not None or self._enqueueing.around is not None:
+            return calls
+        return self.task._prepared_calls(calls)
 
     def _bulk(self) -> BulkCalls:
         if "task_id" in self._options:
@@ -181,13 +185,19 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
                 f"{self._where}: the option task_id names one call; give each call of "
                 f"enqueue_many its own, by task.options(task_id=...).call(...)"
             )
-        return BulkCalls(self.task, self._current_route(), self._options, self._rules)
+        kind, route = BulkCalls, self._current_route()
+        if self._enqueueing.around is not None:
+            from .around_bulk import AroundBulkCalls  # only for middleware around calls
+
+            kind = AroundBulkCalls
+        return kind(self.task, route, self._options, self._rules)
 
     def _current_route(self) -> Route:
         producer = self.task._producer
         if self._producer is not producer:  # its broker has moved
             # This order matters: another thread may read both between these lines.
             self._route = route_of(self.task, self._options)
+            self._enqueueing = self.task._enqueueing.of_calls(self._options)
             self._producer = producer
         return self._route
 
@@ -201,7 +211,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
     ) -> TaskHandle[R]:
         """Enqueues a prepared call from this thread, and returns the task's handle."""
         route, handle = self._current_route(), self._handle()
-        enqueueing = self.task._enqueueing
+        enqueueing = self._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
             if self._rules is None:
@@ -244,7 +254,7 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         args, kwargs = self.task._prepared(args, kwargs)
         result: Any = handle if wants_handle else None
         route = self._current_route()
-        enqueueing = self.task._enqueueing
+        enqueueing = self._enqueueing
         way = enqueueing.plain if API not in modules else enqueueing.way()
         try:
             if self._rules is None:

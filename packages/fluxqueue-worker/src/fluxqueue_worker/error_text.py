@@ -44,13 +44,14 @@ def headline(error: BaseException, most: int) -> str:
 
 def describe(error: BaseException) -> str:
     """The exception's type and text, at most 2 KiB, safe to encode."""
-    return _cut(headline(error, ERROR_BYTES))
+    return cut(headline(error, ERROR_BYTES))
 
 
 def describe_member(member: BaseException, group: BaseException) -> str:
     """As `describe`, for the member of a group that decided what happens to the task."""
-    return _cut(f"{describe(member)} (in {describe(group)})")
+    return cut(f"{describe(member)} (in {describe(group)})")
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Returns at most 2 KiB of a text."""
     return text.encode()[:ERROR_BYTES].decode("utf-8", "ignore")

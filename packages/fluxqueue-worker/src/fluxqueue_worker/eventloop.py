@@ -22,10 +22,10 @@ from fluxqueue_core.exception_text import is_a
 
 from .attempt_contexts import AttemptContexts
 from .attempts import Attempts
-from .error_text import own_frame
+from .error_text import own_codes, own_frame
 from .events import TaskEvents
 from .first_step import FirstSteps
-from .forked import ForkWatch, leave
+from .forked import leave
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .result_parts import FINISHED
@@ -73,7 +73,7 @@ class EventLoop:
         self._thread_storage: dict[str, Any] = {}
         self._new_context = (AttemptContexts() if contexts is None else contexts).new
         self._stopping = False
-        self._fork = ForkWatch()
+        self._fork = outcomes.fork
         self._loop = new_event_loop()
         self._first_steps = FirstSteps(self._loop)
         self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
@@ -210,12 +210,37 @@ class EventLoop:
                 self._outcomes.void(attempt, started)
             elif self._events.logs_success:
                 self._events.done(attempt, started)
-        elif running in self._cancelled_by_us and not is_a(error, TaskTimeout):
+        elif self._gives_back(running, error) and not self._outcomes.has_decided(attempt):
             self._outcomes.release(attempt, started)
         else:
             self._outcomes.failed(attempt, error, started)
         if self._cancelled_by_us:
             self._cancelled_by_us.discard(running)
+
+    def _gives_back(self, running: asyncio.Task[Any], error: BaseException) -> bool:
+        return running in self._cancelled_by_us and not is_a(error, TaskTimeout)
+
+    def task_ended(self, error: BaseException | None) -> tuple[BaseException | None, bool]:
+        """See `AsyncEnds`. The rest of the current asyncio task is middleware."""
+        running = asyncio.current_task(self._loop)
+        assert running is not None
+        attempt, started, deadline = self._running[running]
+        if deadline is not None:
+            self._running[running] = attempt, started, None
+            raised = error
+            error = attempt.task.timeouts.end(deadline, attempt.task.timeout, running, error)
+            if error is not raised and is_a(raised, asyncio.CancelledError):
+                # The cancellation was the timeout.
+                error.__context__ = None
+        # Otherwise `asyncio.timeout` of a middleware would take it for its own.
+        while running.cancelling():
+            running.uncancel()
+        return error, error is not None and self._gives_back(running, error)
+
+    def is_cut_off(self, attempt: Attempt) -> bool:
+        """See `AsyncEnds`."""
+        running = asyncio.current_task(self._loop)
+        return running in self._cancelled_by_us or attempt in self._outcomes.cancelling
 
     def _limit(self, task: RegisteredTask, running: asyncio.Task[Any]) -> int | None:
         assert task.timeout is not None
@@ -279,6 +304,12 @@ class EventLoop:
             return "".join(traceback.format_stack(frame))
         text = io.StringIO()
         running.print_stack(file=text)
+        # A coroutine of the worker's around the task's: asyncio shows the outermost only.
+        inner: Any = running.get_coro()
+        while getattr(inner, "cr_code", None) in own_codes():
+            inner = inner.cr_await
+            if (frame := getattr(inner, "cr_frame", None)) is not None:
+                traceback.print_stack(frame, limit=1, file=text)
         return text.getvalue()
 
     def cancel_all(self) -> None:

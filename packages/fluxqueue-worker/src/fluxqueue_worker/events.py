@@ -110,6 +110,18 @@ class TaskEvents:
             "worker.settling_failed", **_fields(attempt, started), error=error, exception=traceback
         )
 
+    def middleware_failed(self, attempt: Attempt, error: str, traceback: str) -> None:
+        """A middleware of the application raised, which does not change the outcome."""
+        self._logger.error(
+            "task.middleware_failed",
+            task_id=attempt.task_id,
+            name=attempt.name,
+            queue=attempt.queue,
+            attempt=attempt.retries + 1,
+            error=error,
+            exception=traceback,
+        )
+
     def retry_fault(self, attempt: Attempt, started: float, error: str, traceback: str) -> None:
         """The delay of a `Retry`, or the function of the option `retry`, is not usable."""
         self._logger.error(

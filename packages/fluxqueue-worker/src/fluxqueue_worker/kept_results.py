@@ -89,7 +89,10 @@ class _Keeping(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def __await__(self) -> Any:
-        raise TypeError("the loop runs it")
+        return self  # for the coroutine of a middleware around it
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
     @property
     def cr_frame(self) -> FrameType | None:

@@ -2,7 +2,8 @@
 
 A middleware wraps two functions. It does so once, when the worker is put together, so
 a worker without middleware calls the plain functions and pays nothing. Internal: the
-interface may change without notice. Why: docs/decisions/0053-middleware-wraps-once.md
+interface may change without notice. Telemetry is one; `around_attempts.py` is another, which
+runs the application's. Why: docs/decisions/0053-middleware-wraps-once.md
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fluxqueue.options import Terms
 from fluxqueue_core import Attempt
 
 from .context import build_context
@@ -50,6 +52,8 @@ class Runnable(Protocol):
 
     is_async: bool
     func: Callable[..., Any]
+    timeout: float | None
+    terms: Terms
     context_type: Callable[..., Any] | None
     encode: Callable[[Any], bytes] | None
 

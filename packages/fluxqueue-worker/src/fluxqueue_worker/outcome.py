@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fluxqueue.middleware import Status
 from fluxqueue_core import Attempt
 from fluxqueue_core.telemetry import semconv
 
@@ -24,11 +25,13 @@ class Outcome(ABC):
     Attributes:
         operation: the name of the settling in traces and metrics, one of
             `semconv.SETTLING`.
+        status: its name for the application's middleware.
         error: what the task raised, if it failed.
         traceback: the traceback of `error`, as text; empty if no log line has it.
     """
 
     operation: ClassVar[str]
+    status: ClassVar[Status]
     error: BaseException | None = None
     traceback: str = ""
 
@@ -53,6 +56,7 @@ class Succeeded(Outcome):
     """The task returned."""
 
     operation = semconv.ACK
+    status = "succeeded"
 
     def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
         return attempts.succeed(attempt)
@@ -71,6 +75,7 @@ class Retried(Outcome):
     """
 
     operation = semconv.RETRY
+    status = "retried"
 
     text: str = ""
     delay: float = 0.0
@@ -87,20 +92,21 @@ class Snoozed(Outcome):
     """The task has put itself off.
 
     Attributes:
-        text: the reason that the task gave, or an empty text.
+        reason: what the task gave as one, or an empty text.
         delay: seconds until the next attempt.
     """
 
     operation = semconv.SNOOZE
+    status = "snoozed"
 
-    text: str = ""
+    reason: str = ""
     delay: float = 0.0
 
     def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
         return attempts.snooze(attempt, self.delay)
 
     def log(self, events: TaskEvents, attempt: Attempt, started: float) -> None:
-        events.snoozed(attempt, started, self.text, self.delay)
+        events.snoozed(attempt, started, self.reason, self.delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class Dead(Outcome):
     """
 
     operation = semconv.DEAD
+    status = "dead"
 
     text: str = ""
     reason: str = "failed"
@@ -129,6 +136,7 @@ class Cancelled(Outcome):
     """The task was cancelled while it ran, and raised something after that."""
 
     operation = semconv.CANCEL
+    status = "cancelled"
 
     def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
         return attempts.cancel(attempt)
@@ -142,6 +150,7 @@ class Released(Outcome):
     """The worker stops, and the task returns to its queue. Only its count of releases changes."""
 
     operation = semconv.RELEASE
+    status = "released"
 
     def settle(self, attempts: Attempts, attempt: Attempt) -> bool:
         return attempts.release(attempt)

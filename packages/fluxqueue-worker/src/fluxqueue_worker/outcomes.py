@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from fluxqueue.conversion import ConversionError
 from fluxqueue_core import Attempt
 from fluxqueue_core.exception_text import is_a, text_of
 
 from .attempts import Attempts
-from .error_text import describe_member
+from .error_text import cut, describe_member
 from .events import TaskEvents
 from .failure_text import FailureText
+from .forked import ForkWatch
 from .middleware import Middleware, wrapped_settle
 from .outcome import RELEASED, SUCCEEDED, Cancelled, Dead, Outcome, Retried, Snoozed
 from .registered_task import RegisteredTask
 from .retry_rules import FAILED, retry_delay
+
+if TYPE_CHECKING:
+    from .middleware_steps import Driver
 
 # Characters of the text of a `Snooze` that the log keeps.
 REASON_LENGTH = 1_000
@@ -35,6 +41,9 @@ class Outcomes:
         releasing: set when the worker gives running tasks back. From then on it is
             known that their outcomes are void, and the log does not report it.
         cancelling: the running attempts that were cancelled.
+        ended: the attempts that the worker has given up or given back while they ran, and
+            how they have ended.
+        fork: knows whether this process is a child of a task.
     """
 
     def __init__(
@@ -42,6 +51,11 @@ class Outcomes:
     ) -> None:
         self.releasing = False
         self.cancelling: set[Attempt] = set()
+        self.ended: dict[Attempt, Outcome] = {}
+        self.fork = ForkWatch()
+        # By attempt: what its middleware has seen, until it is settled.
+        self._decided: dict[Attempt, tuple[Outcome, FailureText | None]] = {}
+        self._open: dict[Attempt, list[Driver]] = {}
         self._events = events
         self._failing = threading.Lock()
         self._attempts = attempts
@@ -67,18 +81,44 @@ class Outcomes:
         not called: it might keep the worker from ending."""
         self._failed(attempt, error, started, asks=False)
 
+    def decide(self, attempt: Attempt, error: BaseException, who: str | None) -> Outcome:
+        """Decides what follows from a failure, for the middleware of an attempt. `failed` settles
+        the attempt so.
+
+        Args:
+            who: the middleware that has raised the error; None: the task has.
+        """
+        self._decided[attempt] = decided = self._after_failure(attempt, error, True, who)
+        return decided[0]
+
+    def has_decided(self, attempt: Attempt) -> bool:
+        """Whether `decide` has decided about an attempt that is not settled yet."""
+        return attempt in self._decided
+
+    def leave_open(self, attempt: Attempt, driver: Driver) -> None:
+        """Closes a generator of a middleware as soon as the attempt is settled."""
+        self._open.setdefault(attempt, []).append(driver)
+
+    def middleware_failed(self, attempt: Attempt, who: str, error: BaseException) -> None:
+        """A middleware raised after a failure, or after the end, which it can't change."""
+        text, trace = FailureText.of(error)
+        self._events.middleware_failed(attempt, f"{who}: {text}", trace)
+
     def _failed(self, attempt: Attempt, error: BaseException, started: float, asks: bool) -> None:
-        if attempt.settled:
-            return
-        outcome: Outcome
-        if attempt in self.cancelling:
-            outcome = Cancelled(error)
-        else:
-            outcome = self._after_failure(attempt, error, started, asks)
-        with self._failing:
-            # A stuck task was settled when the worker gave up on it.
-            if not attempt.settled:
-                self._end(attempt, outcome, started)
+        decided = self._decided.pop(attempt, None)
+        if not attempt.settled:
+            outcome, fault = decided or self._after_failure(attempt, error, asks)
+            if fault is not None:
+                self._events.retry_fault(attempt, started, *fault)
+            with self._failing:
+                # A stuck task was settled when the worker gave up on it.
+                if not attempt.settled:
+                    if not asks:
+                        self.ended[attempt] = outcome
+                    self._end(attempt, outcome, started)
+        for driver in self._open.pop(attempt, ()):
+            with suppress(BaseException):
+                driver.close()
 
     def recover(self, attempt: Attempt, error: BaseException, started: float) -> None:
         """The worker itself raised `error` when it handled the end of an attempt. The task's
@@ -104,27 +144,34 @@ class Outcomes:
                 self.void(attempt, started)
 
     def _after_failure(
-        self, attempt: Attempt, error: BaseException, started: float, asks: bool
-    ) -> Outcome:
+        self, attempt: Attempt, error: BaseException, asks: bool, who: str | None = None
+    ) -> tuple[Outcome, FailureText | None]:
+        """Returns the outcome, and the mistake of a `Retry` or of the function `retry`."""
+        if attempt in self.cancelling:
+            return Cancelled(error), None
         task: RegisteredTask = attempt.task
         misfit = is_a(error, ConversionError)
-        if misfit or (is_a(error, TypeError) and not _fits(attempt, task)):
+        if who is None and (misfit or (is_a(error, TypeError) and not _fits(attempt, task))):
             text, trace = FailureText.of(error)
-            return Dead(error, trace, text, "arguments")
+            return Dead(error, trace, text, "arguments"), None
         decision = task.retry_rules.decide(attempt, error, asks=asks)
-        if decision.fault is not None:
-            self._events.retry_fault(attempt, started, *decision.fault)
         if decision.snoozes and decision.delay is not None and decision.decisive is not None:
             why = text_of(decision.decisive, REASON_LENGTH)
-            return Snoozed(text=why, delay=decision.delay)
+            return Snoozed(reason=why, delay=decision.delay), decision.fault
         # Not before: to format a traceback takes longer than most tasks.
         text, trace = FailureText.of(error)
+        # By identity: an exception may have redefined its comparison.
+        if (
+            decision.delay is None
+            and (member := decision.decisive) is not None
+            and member is not error
+        ):
+            text = describe_member(member, error)
+        if who is not None:
+            text = cut(f"{who}: {text}")
         if decision.delay is None:
-            # By identity: an exception may have redefined its comparison.
-            if (member := decision.decisive) is not None and member is not error:
-                text = describe_member(member, error)
-            return Dead(error, trace, text, decision.reason)
-        return Retried(error, trace, text, decision.delay)
+            return Dead(error, trace, text, decision.reason), decision.fault
+        return Retried(error, trace, text, decision.delay), decision.fault
 
     def release(self, attempt: Attempt, started: float) -> None:
         """The worker stops: the task returns to its queue."""
@@ -138,6 +185,7 @@ class Outcomes:
 
     def released(self, attempt: Attempt, started: float) -> None:
         """`Consumer.release_running` has given the task back."""
+        self.ended[attempt] = RELEASED
         self._note(attempt, RELEASED)
         RELEASED.log(self._events, attempt, started)
 

@@ -25,7 +25,7 @@ from .attempt_contexts import AttemptContexts
 from .attempts import Attempts
 from .error_text import is_own, own_codes, own_frame
 from .events import TaskEvents
-from .forked import ForkWatch, leave
+from .forked import leave
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .result_parts import FINISHED
@@ -162,7 +162,7 @@ class ThreadPool:
         self.outcomes = outcomes
         self.events = events
         self.crashed = crashed
-        self.fork = ForkWatch()
+        self.fork = outcomes.fork
         self.contexts = AttemptContexts() if contexts is None else contexts
         self._missed = missed
         self._missing = 0

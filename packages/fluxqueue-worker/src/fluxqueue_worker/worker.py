@@ -17,6 +17,7 @@ from fluxqueue_core import Attempt, Consumer, Event, Settings, __version__, set_
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, running_tasks, suspects, telemetry
+from .around_attempts import AroundAttempts
 from .attempt_contexts import AttemptContexts
 from .cancelling import TICK, Cancelling
 from .declarations import start_declaring
@@ -136,10 +137,7 @@ class Worker:
             crashed=self._crashed,
         )
         self._cancelling = Cancelling(
-            self._outcomes.cancelling,
-            events,
-            options.timeout_grace,
-            self._timeouts.give_slot_away,
+            self._outcomes.cancelling, events, options.timeout_grace, self._timeouts.give_slot_away
         )
         self._telemetry.watch(consumer, lambda: len(self._timeouts.stuck()))
         kinds = {task.is_async for task in tasks}
@@ -158,8 +156,9 @@ class Worker:
             self._loop = EventLoop(consumer, self._outcomes, events, self._crashed, contexts)
             self._timeouts.loop = self._loop
             self._cancelling.runners.append(self._loop)
+        around = AroundAttempts(self._outcomes, self._loop)
         for task in tasks:
-            task.prepare(self._timeouts, middleware)
+            task.prepare(self._timeouts, around.inside(middleware, task))
         install = log_context.install if requests is None else log_context.enrich
         install(logger, self._current_attempt, self._telemetry.records_attempts)
         self._limits = Limits(options, consumer, self._timeouts)
