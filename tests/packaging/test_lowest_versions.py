@@ -29,7 +29,7 @@ pytestmark = [
 
 # All but the embedded Redis.
 EXTRAS = {
-    "fluxqueue": "[completion,otel]",
+    "fluxqueue": "[completion,fastapi,otel]",
     "fluxqueue-control": "[migrate,top]",
     "fluxqueue-scheduler": "[otel]",
     "fluxqueue-worker": "[otel,reload]",

@@ -26,6 +26,7 @@ class LoggingProcess:
         variables: added to its environment.
         under: a command that is given the rest as its arguments.
         python: the interpreter, if not the one of the tests.
+        arguments: come before the flags.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class LoggingProcess:
         variables: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
         python: str | Path = sys.executable,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        flags: list[str] = []
+        flags = list(arguments)
         for name, value in options.items():
             flags.append("--" + name.replace("_", "-"))
             if value is not True:

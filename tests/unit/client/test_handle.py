@@ -81,8 +81,7 @@ def test_the_package_exports_the_class() -> None:
 
 
 def test_only_a_queue_of_the_workers_namespace_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "_served", frozenset({"default"}))
-    monkeypatch.setattr(served, "_namespace", "shop")
+    monkeypatch.setattr(served, "_by_process", (frozenset({"default"}), "shop"))
     url = "redis://127.0.0.1:1"
     with pytest.raises(ResultDeadlock):
         FluxQueue(url, namespace="shop").handle(ID)._check(False, 1)
