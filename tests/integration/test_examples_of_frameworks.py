@@ -1,4 +1,4 @@
-"""The FastAPI example, started by the command of its README."""
+"""The examples of web frameworks, started by the commands of their READMEs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.ports import free_port
 from support.probing import get
 from support.waiting import exit_code, wait_until
@@ -64,3 +66,14 @@ def test_a_report_is_ordered_followed_and_read() -> None:
         port = int(url.rpartition(":")[2])
         assert "EventSource" in get(port, "/")[1]
         assert "default" in get(port, "/queues/")[1]
+
+
+def test_a_letter_is_written_by_the_worker() -> None:
+    with example("flask_app") as url:
+        port = int(url.rpartition(":")[2])
+        form = urllib.parse.urlencode({"name": "<Ada>"}).encode()
+        with urllib.request.urlopen(f"{url}/letters", form, timeout=30) as answer:
+            assert answer.status == 200 and answer.url == f"{url}/"
+        wait_until(lambda: "<li>Dear &lt;Ada&gt;!</li>" in get(port, "/")[1])
+        with pytest.raises(urllib.error.HTTPError, match="422"):
+            urllib.request.urlopen(f"{url}/letters", b"name=+", timeout=30)
