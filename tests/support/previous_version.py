@@ -41,7 +41,8 @@ def recorded() -> tuple[str, str]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes of the tests out of a folder, which it makes if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -95,7 +96,7 @@ def previous_version() -> VirtualEnvironment:
     """
     _, commit = recorded()
     tag = f"{commit[:12]}-{sys.implementation.cache_tag}"
-    with _locked(CACHE):
+    with locked(CACHE):
         folder, made = CACHE / tag, CACHE / tag / "made"
         if not made.exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,28 @@
+"""Places orders: `python shop.py 1 2 3`. SHOP_QUEUE=fluxqueue is the switch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+
+import flux_tasks
+import tasks
+
+# Seconds after which the customer is asked for a review.
+REMIND_AFTER = float(os.environ.get("REMIND_AFTER", "86400"))
+USE_FLUXQUEUE = os.environ.get("SHOP_QUEUE") == "fluxqueue"
+
+
+def place(order: int) -> None:
+    if USE_FLUXQUEUE:
+        flux_tasks.confirm.enqueue(order)
+        flux_tasks.remind.options(delay=REMIND_AFTER).enqueue(order)
+    else:
+        tasks.queue.enqueue(tasks.confirm, order)
+        tasks.queue.enqueue_in(timedelta(seconds=REMIND_AFTER), tasks.remind, order)
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:]:
+        place(int(word))

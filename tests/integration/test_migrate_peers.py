@@ -1,0 +1,81 @@
+"""The examples of docs/migrate move to FluxQueue from the real library: no task is lost, and none
+runs twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fluxqueue.embedded import EmbeddedRedis
+from redis import Redis
+from support.moving import PEERS, Move
+from support.operator_commands import objects
+from support.waiting import wait_until
+
+# Seconds from an order to its reminder.
+REMIND_AFTER = 5
+# Seconds in which FluxQueue's workers start and the old clock ends.
+UNTIL_MOVE = 10
+
+
+def both(*orders: int) -> list[str]:
+    """The tasks of these orders."""
+    return [f"order {order}: {what}" for order in orders for what in ("confirmed", "reminded")]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis for both systems: the others leave keys."""
+    with EmbeddedRedis(tmp_path / "redis", appendfsync="no") as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_each_task_runs_once_while_an_application_moves(
+    name: str, tmp_path: Path, server: EmbeddedRedis
+) -> None:
+    peer = PEERS[name]
+    variables = {"REMIND_AFTER": str(REMIND_AFTER)}
+    with Redis.from_url(server.url) as redis, Move(name, tmp_path, server.url, variables) as move:
+        # The application as it was.
+        old = move.start("before", peer.worker, "old")
+        clock = move.start("before", peer.clock, "clock") if peer.clock else old
+        move.place("before", 1, 2)
+        old.wait_for("order 1: confirmed", "order 2: confirmed", "stock counted")
+        # FluxQueue's workers start beside the old ones. The clock ends before FluxQueue's begins.
+        moves_at = int(time.time()) + UNTIL_MOVE
+        move.variables["MOVE_AT"] = datetime.fromtimestamp(moves_at, UTC).isoformat()
+        move.start_scheduler()
+        new = move.start("during", "python -m fluxqueue_worker -t flux_tasks", "new")
+        new.wait_for("worker.connected")
+        clock.stop()
+        assert time.time() < moves_at, "this machine is too slow for the test"
+        if peer.clock and peer.clock_delays:
+            move.start("during", peer.clock, "clock")
+        # The old workers get the new code, as in every deployment. Meanwhile a task waits.
+        wait_until(lambda: peer.ready(redis) == 0, what="an idle worker")
+        if clock is not old:
+            old.stop()
+        move.place("before", 3)
+        # The switch is on: FluxQueue runs new calls, while the old ones still wait.
+        move.place("during", 4, to="fluxqueue")
+        new.wait_for("order 4: confirmed")
+        old = move.start("during", peer.worker, "old")
+        old.wait_for("order 3: confirmed")
+        # The switch is off again.
+        move.place("during", 5)
+        wait_until(lambda: peer.delayed(redis) + peer.ready(redis) == 0, what="an empty queue")
+        old.stop()
+        # Nothing of the old system is left.
+        new.stop()
+        new = move.start("after", "python -m fluxqueue_worker -t tasks", "new")
+        move.place("after", 6, to="fluxqueue")
+        new.wait_for(*both(4, 6), "stock counted")
+        assert move.runs("old") == both(1, 2, 3, 5)
+        assert move.runs("new") == both(4, 6)
+        assert max(move.counts("old")) < moves_at <= min(move.counts("new"))
+        *_, first = objects(server.url, "periodic", "history", "count_stock")
+        assert first["moment"] == moves_at
