@@ -3,15 +3,18 @@ runs twice."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from fluxqueue.embedded import EmbeddedRedis
 from redis import Redis
-from support.moving import PEERS, Move
+from support.distributions import ROOT
+from support.moving import EXAMPLES, PEERS, Move
 from support.operator_commands import objects
 from support.waiting import wait_until
 
@@ -76,3 +79,13 @@ def test_each_task_runs_once_while_an_application_moves(
         assert max(move.counts("old")) < moves_at <= min(move.counts("new"))
         *_, first = objects(server.url, "periodic", "history", "count_stock")
         assert first["moment"] == moves_at
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_page_shows_the_code_of_its_example(name: str) -> None:
+    page = (ROOT / f"docs/migrate/from-{name}.md").read_text()
+    blocks = re.findall(r"^ *```python\n(.*?)\n *```$", page, re.MULTILINE | re.DOTALL)
+    files = [file.read_text() for file in (EXAMPLES / name).glob("during/*.py")]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert any(dedent(block) in text for text in files), block
