@@ -1,4 +1,4 @@
-"""What `rq cron` reads: one job, each second."""
+"""The schedule of `rq cron`: one job, each second."""
 
 from __future__ import annotations
 
