@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, Middleware
+from fluxqueue_worker import eventloop
 from fluxqueue_worker.application import Application, load
+from fluxqueue_worker.around_attempts import AroundAttempts
 from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.options import parse
 from fluxqueue_worker.outcomes import Outcomes
-from support.fake_consumer import FakeConsumer
+from fluxqueue_worker.threads import ThreadPool
+from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.log_lines import Lines
 
 
@@ -53,6 +56,58 @@ def record(queue: FluxQueue) -> Callable[..., Any]:
         return RegisteredTask(decorate(**options)(func))
 
     return make
+
+
+@pytest.fixture
+def loop(
+    consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents
+) -> Iterator[eventloop.EventLoop]:
+    crashes: list[BaseException] = []
+    pool = ThreadPool(consumer, outcomes, events, crashes.append)
+    loop = eventloop.EventLoop(consumer, outcomes, events, crashes.append)
+    pool.start_thread()
+    loop.start()
+    yield loop
+    consumer.drain()
+    assert pool.join(10) and loop.stop(10)
+    assert not crashes
+
+
+@pytest.fixture
+def make(
+    loop: eventloop.EventLoop, outcomes: Outcomes, record: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Makes the worker's record of a task with middleware."""
+
+    def make(func: Callable[..., Any], *middleware: Middleware, **options: Any) -> Any:
+        task = record(func, middleware=middleware, **options)
+        task.prepare(None, AroundAttempts(outcomes, loop).inside((), task))
+        return task
+
+    return make
+
+
+@pytest.fixture
+def run(make: Callable[..., Any], consumer: FakeConsumer) -> Callable[..., Any]:
+    """Runs one attempt of a function inside of middleware; returns how it was settled."""
+
+    def run(
+        func: Any,
+        *middleware: Middleware,
+        args: tuple[Any, ...] = (),
+        headers: dict[str, str] | None = None,
+        retries: int = 0,
+        **options: Any,
+    ) -> tuple[str, tuple[Any, ...]]:
+        task = make(func, *middleware, **options)
+        attempt = FakeAttempt(
+            task, list(args), name=func.__name__, headers=headers, retries=retries
+        )
+        consumer.put(attempt)
+        consumer.wait_for(lambda: attempt.settled)
+        return consumer.outcome(attempt)
+
+    return run
 
 
 _modules = itertools.count()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,11 +19,7 @@ from fluxqueue.middleware import (
     EnqueueCall,
     EnqueueSteps,
 )
-from fluxqueue_worker import eventloop
-from fluxqueue_worker.around_attempts import AroundAttempts
-from fluxqueue_worker.events import TaskEvents
 from fluxqueue_worker.outcomes import Outcomes
-from fluxqueue_worker.threads import ThreadPool
 from support.fake_consumer import FakeAttempt, FakeConsumer
 from support.log_lines import Lines
 
@@ -78,46 +74,6 @@ class AsyncAudit(Audit):
 
 
 AUDITS = pytest.mark.parametrize("kind", [Audit, AsyncAudit])
-
-
-@pytest.fixture
-def loop(
-    consumer: FakeConsumer, outcomes: Outcomes, events: TaskEvents
-) -> Iterator[eventloop.EventLoop]:
-    crashes: list[BaseException] = []
-    pool = ThreadPool(consumer, outcomes, events, crashes.append)
-    loop = eventloop.EventLoop(consumer, outcomes, events, crashes.append)
-    pool.start_thread()
-    loop.start()
-    yield loop
-    consumer.drain()
-    assert pool.join(10) and loop.stop(10)
-    assert not crashes
-
-
-@pytest.fixture
-def make(loop: eventloop.EventLoop, outcomes: Outcomes, record: Record) -> Callable[..., Any]:
-    """Makes the worker's record of a task with middleware."""
-
-    def make(func: Callable[..., Any], *middleware: Middleware, **options: Any) -> Any:
-        task = record(func, middleware=middleware, **options)
-        task.prepare(None, AroundAttempts(outcomes, loop).inside((), task))
-        return task
-
-    return make
-
-
-@pytest.fixture
-def run(make: Callable[..., Any], consumer: FakeConsumer) -> Run:
-    """Runs one attempt of a function inside of middleware; returns how it was settled."""
-
-    def run(func: Any, *middleware: Middleware, **options: Any) -> tuple[str, tuple[Any, ...]]:
-        attempt = FakeAttempt(make(func, *middleware, **options))
-        consumer.put(attempt)
-        consumer.wait_for(lambda: attempt.settled)
-        return consumer.outcome(attempt)
-
-    return run
 
 
 @BOTH
