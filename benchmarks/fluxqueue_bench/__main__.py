@@ -7,6 +7,7 @@ scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
 scripts/bench periodic     how late ten thousand periodic tasks are
 scripts/bench limits       what a claim costs beside a million tasks that wait for their limits
+scripts/bench middleware   what middleware of an application costs for each task
 scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
@@ -18,7 +19,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import against, flame, limits, machine, periodic, report, shares, telemetry
+from . import against, flame, limits, machine, middleware, periodic, report, shares, telemetry
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -32,7 +33,16 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("run", "telemetry", "report", "shares", "flame", "periodic", "limits"),
+        choices=(
+            "run",
+            "telemetry",
+            "report",
+            "shares",
+            "flame",
+            "periodic",
+            "limits",
+            "middleware",
+        ),
         default="run",
     )
     how = parser.add_mutually_exclusive_group()
@@ -68,6 +78,8 @@ def main() -> int:
             return periodic.main(options.quick)
         case "limits":
             return limits.main(options.quick)
+        case "middleware":
+            return middleware.main(options.quick)
     peers: list[str] = []
     if options.full or options.peers:
         names = [library.name for library in all_libraries()]

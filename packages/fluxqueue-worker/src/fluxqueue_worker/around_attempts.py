@@ -10,6 +10,7 @@ Why: docs/decisions/0215-middleware-is-a-generator.md
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue.middleware import Attempt as ShownAttempt
@@ -68,12 +69,15 @@ class AroundAttempts:
 
     def _sync_run(self, found: Sequence[MiddlewareMethod], run: Run) -> Run:
         ended, fork = self._outcomes.ended, self._outcomes.fork
-        free: list[Steps] = []
+        free: list[Steps] = []  # of attempts that have ended; another thread may be faster
 
         @own_frame
         def around(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
             shown = ShownAttempt(attempt)
-            own = free.pop() if free else Steps(found)
+            try:
+                own = free.pop()
+            except IndexError:
+                own = Steps(found)
             begun, is_ending = 0, False
             try:
                 for begin in own.begin:
@@ -106,12 +110,15 @@ class AroundAttempts:
 
     def _async_run(self, found: Sequence[MiddlewareMethod], run: Run, task: Runnable) -> Run:
         ended, fork, loop = self._outcomes.ended, self._outcomes.fork, self._loop
-        free: list[Steps] = []
+        free: list[Steps] = []  # of attempts that have ended; another thread may be faster
 
         @own_frame
         async def around(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
             shown = ShownAttempt(attempt)
-            own = free.pop() if free else Steps(found)
+            try:
+                own = free.pop()
+            except IndexError:
+                own = Steps(found)
             begun, is_released = 0, False
             failure: BaseException | None = None
             result: Any = None
@@ -121,7 +128,8 @@ class AroundAttempts:
                         raise _returned_early()
                     begun += 1
                 coroutine = run(attempt, thread_storage)
-                if not isinstance(coroutine, Coroutine):
+                # The second question takes longer than the call of the task.
+                if type(coroutine) is not CoroutineType and not isinstance(coroutine, Coroutine):
                     raise TypeError(f"a coroutine was expected, got {coroutine!r}")
                 result = await coroutine
                 if result is not None and type(result) not in FINISHED:
