@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,24 +52,41 @@ HOOKS = PAGE.split("# gunicorn.conf.py\n")[1].split("```")[0].replace("from shop
     [
         (["--workers=2"], 2),
         (["--workers=2", "--preload"], 1),
+        (["-k=gevent"], 1),
         (["--preload", "-k=gevent"], 1),
     ],
-    ids=["sync", "preload", "gevent"],
+    ids=["sync", "preload", "gevent", "preloaded gevent"],
 )
 def test_requests_enqueue_under_gunicorn(
     tmp_path: Path, redis_url: str, redis: Redis, arguments: list[str], imports: int
 ) -> None:
-    with WebProcess(tmp_path, redis_url, APP, "gunicorn", "app:app", *arguments) as web:
+    with ExitStack() as stack:
+        web = stack.enter_context(
+            WebProcess(tmp_path, redis_url, APP, "gunicorn", "app:app", *arguments)
+        )
         wait_until(lambda: len(pending(redis)) == imports, what=web.output)
-        with ThreadPoolExecutor(8) as clients:
-            answers = list(clients.map(lambda _: web.post("/tasks"), range(24)))
+        clients = stack.enter_context(ThreadPoolExecutor(8))
+        answers = list(clients.map(lambda _: web.post("/tasks"), range(24)))
         assert {status for status, _ in answers} == {200}, web.output()
         found = [text.split() for _, text in answers]
         assert {state for _, _, state in found} == {"unfinished"}
         ids = {task_id for _, task_id, _ in found}
         assert len(ids) == 24 and ids <= {parts["task_id"] for parts in pending(redis)}
         assert len(pending(redis)) == imports + 24 * 4
+        if "-k=gevent" in arguments:
+            # One process serves other requests while a call waits for Redis.
+            redis.client_pause(60_000, all=False)
+            waiting = clients.submit(web.post, "/tasks")
+            wait_until(lambda: calls_that_wait(redis), what=web.output)
+            assert web.get("/") == (200, "here") and not waiting.done()
+            redis.client_unpause()
+            assert waiting.result()[0] == 200
         assert web.stop() == 0, web.output()
+
+
+def calls_that_wait(redis: Redis) -> int:
+    """How many clients wait for the end of the pause."""
+    return int(redis.info("clients")["blocked_clients"])
 
 
 def test_hooks_of_gunicorn_run_a_worker_in_each_process(

@@ -87,8 +87,9 @@ class Broker:
         self.url = named_url(redis_url)
         self._keywords = keywords
         self.settings = Settings(self.url, **keywords)
-        self.producer = greenlets.producer(self.settings)
         self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
+        self.make_producer()
+        greenlets.when_patched(_make_producers)
         _brokers[self] = next(_numbers)
         if _adopt is not None:
             _adopt(self)
@@ -114,6 +115,16 @@ class Broker:
         )
         self.settings = Settings(url, **keywords)
         self.url, self._keywords = url, keywords
+        self.make_producer()
+
+    def make_producer(self) -> None:
+        """Sends the later calls of all tasks by a new producer."""
         self.producer = greenlets.producer(self.settings)
         for task in self._tasks:
             task.send_by(self.producer)
+
+
+def _make_producers() -> None:
+    """Adapts all objects to a process that gevent has patched now."""
+    for broker in all_brokers():
+        broker.make_producer()

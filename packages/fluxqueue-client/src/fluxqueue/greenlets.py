@@ -6,6 +6,7 @@ other greenlets go on. The pool has ten threads, so what may take minutes does n
 there: a greenlet that waits for a result waits for a descriptor.
 
 Why: docs/decisions/0122-a-greenlet-waits-for-a-descriptor.md
+and docs/decisions/0241-an-object-follows-a-late-patch.md
 """
 
 from __future__ import annotations
@@ -19,20 +20,44 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from fluxqueue_core import Producer, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fluxqueue_core import Route
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_change: Callable[[], None] | None = None
+
 
 def producer(settings: Settings) -> Producer:
-    """Returns a producer for this process.
-
-    gevent must have patched before: it asks to be the first import of a program.
-    """
+    """Returns a producer for this process, as it is patched now; see `when_patched`."""
     return GreenletProducer(settings) if are_used() else Producer(settings)
+
+
+def when_patched(change: Callable[[], None]) -> None:
+    """Calls `change` if gevent, which is loaded, patches the sockets later: gunicorn loads it, then
+    with --preload the application, and each of its processes patches after the fork.
+
+    If gevent is loaded later, nothing is noticed: it asks to patch before all else.
+    """
+    global _change
+    if "gevent" in sys.modules and not are_used():
+        from gevent.events import subscribers
+
+        _change = change
+        if _patched not in subscribers:
+            subscribers.append(_patched)
+
+
+def _patched(event: object) -> None:
+    """Gets the events of gevent, and those of others that use the same list."""
+    global _change
+    from gevent.events import GeventDidPatchEvent
+
+    if _change is not None and isinstance(event, GeventDidPatchEvent) and are_used():
+        change, _change = _change, None
+        change()
 
 
 def are_used() -> bool:
@@ -63,6 +88,9 @@ class GreenletProducer(Producer):
 
     def cancel(self, queue: str, task_id: str) -> str:
         return _in_real_thread(super().cancel, queue, task_id)
+
+    def schedule(self, queue: str, arguments: Sequence[bytes]) -> list[str]:
+        return _in_real_thread(super().schedule, queue, arguments)
 
 
 def _in_real_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
