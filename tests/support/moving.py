@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,7 +93,11 @@ class Move:
         self._environment = peer_environment(name)
         self._stack = ExitStack()
         urls = {"REDIS_URL": redis_url, "FLUXQUEUE_REDIS_URL": redis_url}
-        self.variables = urls | dict(variables)
+        self._variables = urls | dict(variables)
+
+    def moves_at(self, moment: int) -> None:
+        """Sets MOVE_AT of the processes that follow, in s since 1970."""
+        self._variables["MOVE_AT"] = datetime.fromtimestamp(moment, UTC).isoformat()
 
     def start(self, step: str, command: str, log: str) -> Program:
         """Starts a command of the environment, in the folder of a step of the example."""
@@ -104,7 +109,7 @@ class Move:
         self._start([sys.executable, "-m", "fluxqueue_scheduler"], self._folder, "scheduler")
 
     def _start(self, command: list[str | Path], folder: Path, log: str) -> Program:
-        program = Program(command, folder, self._folder / log, self.variables)
+        program = Program(command, folder, self._folder / log, self._variables)
         return self._stack.enter_context(program)
 
     def place(self, step: str, *orders: int, to: str = "the old queue") -> None:
@@ -112,7 +117,7 @@ class Move:
         subprocess.run(
             [self._environment.python, "shop.py", *map(str, orders)],
             cwd=self._example / step,
-            env=self.variables | {"SHOP_QUEUE": to},
+            env=self._variables | {"SHOP_QUEUE": to},
             check=True,
         )
 
