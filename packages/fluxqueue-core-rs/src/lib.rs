@@ -29,9 +29,10 @@ mod _core {
     use crate::python::dialing::{alert_remedy, certificate_fault, check_certificates, check_server_certificate, dial};
     #[pymodule_export]
     use crate::python::functions::{
-        cancel_outcome, check_namespace, check_queue_name, dead_reason, dead_result, evictions, failure_call,
-        fork_generation, is_temporary, key, key_kinds, message_field, new_task_id, operators_remedy, parse_message,
-        raise_deliveries, refusal_text, requeued_message, script, script_keys, script_names, set_parent_death_signal,
+        cancel_outcome, check_namespace, check_queue_name, checkpointed_message, dead_reason, dead_result, evictions,
+        failure_call, fork_generation, is_temporary, key, key_kinds, message_field, new_task_id, operators_remedy,
+        parse_message, raise_deliveries, refusal_text, requeued_message, retried_message, script, script_keys,
+        script_names, set_parent_death_signal, snoozed_message, succeeded_result,
     };
     #[pymodule_export]
     use crate::python::settings::Settings;

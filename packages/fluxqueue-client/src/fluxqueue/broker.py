@@ -41,16 +41,31 @@ _numbers = itertools.count()
 _adopt: Callable[[Broker], None] | None = None
 
 
-def adopt_all(adopt: Callable[[Broker], None]) -> None:
+def adopt_all(adopt: Callable[[Broker], None]) -> Callable[[], None]:
     """Lets a worker move each object of its process, and from now on each that is made.
 
     Args:
         adopt: called with each of them; may call `Broker.move`.
+
+    Returns:
+        a function that leaves the objects that were made since, and later ones, to the `adopt`
+        before this one.
     """
     global _adopt
-    _adopt = adopt
+    before, _adopt = _adopt, adopt
+    since = next(_numbers)
     for broker in all_brokers():
         adopt(broker)
+
+    def end() -> None:
+        global _adopt
+        _adopt = before
+        if before is not None:
+            for broker, number in list(_brokers.items()):
+                if number > since:
+                    before(broker)
+
+    return end
 
 
 def all_brokers() -> list[Broker]:
@@ -76,6 +91,7 @@ class Broker:
 
     Attributes:
         url: the URL that the code names, with its password; None if it names none.
+        keywords: the other arguments.
         settings: what `url` and the keywords mean.
         producer: sends the calls.
 
@@ -85,7 +101,7 @@ class Broker:
 
     def __init__(self, redis_url: str | None, **keywords: Any) -> None:
         self.url = named_url(redis_url)
-        self._keywords = keywords
+        self.keywords = keywords
         self.settings = Settings(self.url, **keywords)
         self._tasks: weakref.WeakSet[Sender] = weakref.WeakSet()
         self.make_producer()
@@ -110,18 +126,25 @@ class Broker:
             ConfigurationError: the URL or the name is not valid.
         """
         url = self.url if redis_url is None else redis_url
-        keywords = (
-            self._keywords if namespace is None else {**self._keywords, "namespace": namespace}
-        )
+        keywords = self.keywords if namespace is None else {**self.keywords, "namespace": namespace}
         self.settings = Settings(url, **keywords)
-        self.url, self._keywords = url, keywords
+        self.url, self.keywords = url, keywords
         self.make_producer()
 
     def make_producer(self) -> None:
         """Sends the later calls of all tasks by a new producer."""
-        self.producer = greenlets.producer(self.settings)
+        self.send_by(greenlets.producer(self.settings), self.settings)
+
+    def send_by(self, producer: Producer, settings: Settings) -> None:
+        """Sends the later calls of all tasks by this producer, which has these settings."""
+        self.settings, self.producer = settings, producer
         for task in self._tasks:
-            task.send_by(self.producer)
+            task.send_by(producer)
+
+    @property
+    def tasks(self) -> list[Sender]:
+        """The tasks that send their calls here."""
+        return list(self._tasks)
 
 
 def _make_producers() -> None:

@@ -13,7 +13,7 @@ from fluxqueue_core import Route
 from .call_rules import CallRules, call_rules
 from .enqueue_interface import Bulk
 from .errors import ArgumentTypeError, ConfigurationError, FluxQueueError
-from .explained_calls import where
+from .explained_calls import raise_if_of_a_task, where
 from .handle import FoundTask, TaskHandle, duplicate
 from .task_call import NO_OPTIONS, TaskCall, as_json, merged, route_of
 from .task_properties import TaskProperties
@@ -258,6 +258,7 @@ class BulkCalls:
             index: the index of the `call` that can't be sent; None if no call is at
                 fault.
         """
+        raise_if_of_a_task(error)
         before = f"{enqueued} calls were enqueued before"
         explained: Exception = error
         if index is not None:

@@ -223,10 +223,11 @@ class FluxQueue:
         check_sent(options)
         terms = read_terms("declare", max_retries, options, self._middleware)
         frame = sys._getframe(1)
-        module = frame.f_globals.get("__name__", "")
-        func = function_of(name, signature, module)
+        func = function_of(name, signature, frame.f_globals.get("__name__", ""))
         local_names = {**frame.f_globals, **frame.f_locals}
-        return self._made(func, name, queue, terms, None, local_names)
+        task = self._made(func, name, queue, terms, None, local_names)
+        task.has_code = False
+        return task
 
     def limit(
         self,

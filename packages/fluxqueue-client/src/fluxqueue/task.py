@@ -50,6 +50,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         types: the annotations of its parameters; None if all are plain JSON.
         returned: encodes and decodes what it returns.
         periodic: its declarations by `FluxQueue.periodic`.
+        has_code: False for a task that `FluxQueue.declare` has declared.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -72,6 +73,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     types: ParameterTypes | None = None
     returned: ReturnValue
     periodic: tuple[PeriodicTask, ...] = ()
+    has_code: bool = True
 
     def __init__(
         self,

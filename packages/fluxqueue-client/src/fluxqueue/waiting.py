@@ -7,7 +7,7 @@ Why: docs/decisions/0107-one-connection-for-all-waits.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -29,12 +29,27 @@ class TaskRef(NamedTuple):
 
 def listener(settings: Settings) -> ResultListener:
     """Returns this process's listener for a Redis."""
-    key = (fork_generation(), settings.url, settings.connect_timeout, settings.timeout)
+    key = _key(settings)
     found = _listeners.get(key)
     if found is None:
         # Two threads may make one each; both use the one that is there first.
         found = _listeners.setdefault(key, ResultListener(settings))
     return found
+
+
+def use_listener(settings: Settings, listener: ResultListener) -> Callable[[], None]:
+    """Waits for the results of a Redis by this listener. Returns a function that forgets it."""
+    key = _key(settings)
+    _listeners[key] = listener
+
+    def forget() -> None:
+        _listeners.pop(key, None)
+
+    return forget
+
+
+def _key(settings: Settings) -> tuple[int, str, float, float]:
+    return fork_generation(), settings.url, settings.connect_timeout, settings.timeout
 
 
 def wait(

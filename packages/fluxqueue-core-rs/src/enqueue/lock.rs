@@ -39,6 +39,11 @@ impl LockTerms {
         Ok(LockTerms { conflict, ttl_ms, is_until_start, most_ms })
     }
 
+    /// The arguments of `new`.
+    pub fn parts(&self) -> (&str, u64, bool, u64) {
+        (&self.conflict, self.ttl_ms, self.is_until_start, self.most_ms)
+    }
+
     /// The text for the script besides the message, behind the time of the call.
     pub fn wish(&self, CallLock(digest, text, _): &CallLock) -> String {
         format!(" {} {digest} {} {} {text}", self.conflict, self.ttl_ms, self.most_ms)

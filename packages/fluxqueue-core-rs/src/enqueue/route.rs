@@ -237,6 +237,21 @@ impl Route {
         self.target.terms.clone()
     }
 
+    /// When the calls are due: milliseconds from now, and the time; one of them is None.
+    #[getter]
+    fn due(&self) -> (Option<u64>, Option<u64>) {
+        match self.target.due {
+            Due::In(ms) => (Some(ms), None),
+            Due::At(ms) => (None, Some(ms)),
+        }
+    }
+
+    /// The lock that the calls want, as the route got it.
+    #[getter]
+    fn lock(&self) -> Option<(&str, u64, bool, u64)> {
+        self.target.wants.as_ref()?.lock()
+    }
+
     fn __repr__(&self) -> String {
         format!("Route(queue={:?}, name={:?})", self.target.queue, self.target.name)
     }

@@ -24,6 +24,11 @@ impl WantedTerms {
         (lock.is_some() || limit.is_some()).then(|| Box::new(WantedTerms { lock, limit }))
     }
 
+    /// The lock, as a route takes it. None: its calls want none.
+    pub fn lock(&self) -> Option<(&str, u64, bool, u64)> {
+        self.lock.as_ref().map(LockTerms::parts)
+    }
+
     /// The options of a call's message, and the text for the script.
     pub fn of_call(&self, opts: Option<&str>, wants: &Wants) -> Result<(Option<String>, String)> {
         let (opts, wish) = match (&self.lock, &wants.lock) {

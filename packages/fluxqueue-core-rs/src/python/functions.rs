@@ -152,17 +152,64 @@ pub fn dead_reason<'py>(py: Python<'py>, reason: &str, error: &str, traceback: O
     PyBytes::new(py, &message::dead_reason(reason, error, traceback))
 }
 
-/// Returns the outcome that is kept of a task that ends as dead without a worker, as JSON, and for
-/// how many ms. None: nothing of it is kept.
+/// Returns the outcome that is kept of a task that ends as dead, as JSON, and for how many ms. None:
+/// nothing of it is kept.
 #[pyfunction]
+#[pyo3(signature = (message, reason, error, traceback=None, started=None))]
 pub fn dead_result<'py>(
     py: Python<'py>,
     message: &[u8],
     reason: &str,
     error: &str,
+    traceback: Option<&str>,
+    started: Option<u64>,
 ) -> Option<(Bound<'py, PyBytes>, u64)> {
-    let result = Ending::of_bytes(message, ids::unix_ms())?.dead(reason, error, None);
+    let mut ending = Ending::of_bytes(message, ids::unix_ms())?;
+    ending.started = started;
+    let result = ending.dead(reason, error, traceback);
     Some((PyBytes::new(py, &result.json), result.ttl_ms))
+}
+
+/// Returns the outcome that is kept of a task that has returned `value`, as JSON, and for how many
+/// ms. None: nothing of it is kept.
+#[pyfunction]
+pub fn succeeded_result<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    value: &[u8],
+    started: u64,
+) -> Option<(Bound<'py, PyBytes>, u64)> {
+    let mut ending = Ending::of_bytes(message, ids::unix_ms())?;
+    ending.started = Some(started);
+    let result = ending.succeeded(value);
+    Some((PyBytes::new(py, &result.json), result.ttl_ms))
+}
+
+/// Returns the message of the next attempt, after a failure.
+#[pyfunction]
+pub fn retried_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    rewritten(py, message, message::with_retry)
+}
+
+/// Returns the message of a task that has put itself off.
+#[pyfunction]
+pub fn snoozed_message<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    rewritten(py, message, message::with_snooze)
+}
+
+/// Returns the message of a task that has saved a checkpoint, which is JSON.
+#[pyfunction]
+pub fn checkpointed_message<'py>(py: Python<'py>, message: &[u8], checkpoint: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    rewritten(py, message, |message| message::with_checkpoint(message, checkpoint))
+}
+
+fn rewritten<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    rewrite: impl FnOnce(&Message) -> Bytes,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let parsed = Message::parse(Bytes::copy_from_slice(message))?;
+    Ok(PyBytes::new(py, &rewrite(&parsed)))
 }
 
 /// Returns the outcome of a task that is cancelled before it begins, as JSON: what comes before the
@@ -174,13 +221,14 @@ pub fn cancel_outcome<'py>(py: Python<'py>, task_id: &str) -> PyResult<(Bound<'p
     Ok((PyBytes::new(py, &result.before_attempts), PyBytes::new(py, &result.after_attempts)))
 }
 
-/// Returns the call that follows when a task ends as dead without a worker: the key of the list
-/// that it goes to, and its message. None: the task has no callback.
+/// Returns the call that follows when a task ends as dead: the key of the list that it goes to, and
+/// its message. None: the task has no callback.
 #[pyfunction]
 #[pyo3(
-    signature = (message, queue, reason, error, namespace=None),
-    text_signature = "(message, queue, reason, error, namespace='')"
+    signature = (message, queue, reason, error, namespace=None, traceback=None, has_begun=false),
+    text_signature = "(message, queue, reason, error, namespace='', traceback=None, has_begun=False)"
 )]
+#[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
 pub fn failure_call<'py>(
     py: Python<'py>,
     message: &[u8],
@@ -188,9 +236,11 @@ pub fn failure_call<'py>(
     reason: &str,
     error: &str,
     namespace: Option<Name>,
+    traceback: Option<&str>,
+    has_begun: bool,
 ) -> Result<Option<(String, Bound<'py, PyBytes>)>> {
     let namespace = Namespace::new(namespace.as_deref().unwrap_or_default())?;
-    let death = Death { queue: &queue, reason, error, traceback: None, has_begun: false, most: DEFAULT_MOST };
+    let death = Death { queue: &queue, reason, error, traceback, has_begun, most: DEFAULT_MOST };
     let call = match Message::parse(Bytes::copy_from_slice(message)) {
         Ok(message) => death.call(&message),
         Err(_) => death.call_of_bytes(message),

@@ -20,6 +20,7 @@ from .enqueueing import Producer, Route
 from .events import Event
 from .messages import (
     cancel_outcome,
+    checkpointed_message,
     dead_reason,
     dead_result,
     failure_call,
@@ -28,6 +29,9 @@ from .messages import (
     parse_message,
     raise_deliveries,
     requeued_message,
+    retried_message,
+    snoozed_message,
+    succeeded_result,
 )
 from .process import fork_generation, set_parent_death_signal
 from .scripts import key, key_kinds, script, script_keys, script_names
@@ -55,6 +59,7 @@ __all__ = [
     "check_namespace",
     "check_queue_name",
     "check_server_certificate",
+    "checkpointed_message",
     "dead_reason",
     "dead_result",
     "dial",
@@ -72,10 +77,13 @@ __all__ = [
     "raise_in_task",
     "refusal_text",
     "requeued_message",
+    "retried_message",
     "script",
     "script_keys",
     "script_names",
     "set_parent_death_signal",
+    "snoozed_message",
+    "succeeded_result",
 ]
 
 __version__: str

@@ -59,6 +59,14 @@ class Route:
     def terms(self) -> dict[str, Any]:
         """All terms, by name."""
 
+    @property
+    def due(self) -> tuple[int | None, int | None]:
+        """When its calls are due: `delay` (0: at once), or None and `at`."""
+
+    @property
+    def lock(self) -> tuple[str, int, bool, int] | None:
+        """The lock that its calls want, as the route got it."""
+
 # The route of a call, its arguments, headers, id, lock and limit.
 _Resolved: TypeAlias = tuple[
     Route,

@@ -44,9 +44,33 @@ def new_task_id() -> str:
 def dead_reason(reason: str, error: str, traceback: str | None = None) -> bytes:
     """Returns the JSON that `dead:reasons` keeps for a dead message."""
 
-def dead_result(message: bytes, reason: str, error: str) -> tuple[bytes, int] | None:
-    """Returns the outcome that is kept of a task that ends as dead without a worker, as JSON,
-    and for how many milliseconds. None: nothing of it is kept."""
+def dead_result(
+    message: bytes,
+    reason: str,
+    error: str,
+    traceback: str | None = None,
+    started: int | None = None,
+) -> tuple[bytes, int] | None:
+    """Returns the outcome that is kept of a task that ends as dead, as JSON, and for how many
+    milliseconds. None: nothing of it is kept. `started` is when the last attempt began (ms since
+    1970); None: the task ends without a worker."""
+
+def succeeded_result(message: bytes, value: bytes, started: int) -> tuple[bytes, int] | None:
+    """As `dead_result`, for a task that has returned `value`, which is JSON."""
+
+def retried_message(message: bytes) -> bytes:
+    """Returns the message of the next attempt, after a failure.
+
+    Raises:
+        MalformedMessage: it can't be read.
+    """
+
+def snoozed_message(message: bytes) -> bytes:
+    """Returns the message of a task that has put itself off. Raises as `retried_message`."""
+
+def checkpointed_message(message: bytes, checkpoint: bytes) -> bytes:
+    """Returns the message of a task that has saved a checkpoint, which is JSON. Raises as
+    `retried_message`."""
 
 def cancel_outcome(task_id: str) -> tuple[bytes, bytes]:
     """Returns the outcome of a task that is cancelled before it begins, as JSON: what comes
@@ -57,7 +81,13 @@ def cancel_outcome(task_id: str) -> tuple[bytes, bytes]:
     """
 
 def failure_call(
-    message: bytes, queue: str, reason: str, error: str, namespace: str = ""
+    message: bytes,
+    queue: str,
+    reason: str,
+    error: str,
+    namespace: str = "",
+    traceback: str | None = None,
+    has_begun: bool = False,
 ) -> tuple[str, bytes] | None:
-    """Returns the call that follows when a task ends as dead without a worker: the key of the
-    list that it goes to, and its message. None: the task has no callback."""
+    """Returns the call that follows when a task ends as dead: the key of the list that it goes to,
+    and its message. `has_begun`: an attempt ended it. None: the task has no callback."""
