@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class Around:
         self._explain = explain
         self._steps = steps(middleware, "enqueue", on_loop=False)
         self._steps_async = steps(middleware, "enqueue", on_loop=True)
-        self.awaits = any(step.is_async for step in self._steps_async)
+        self.awaits = any(is_async for _, _, is_async in self._steps_async)
 
     def call(
         self,
@@ -175,7 +176,7 @@ class OpenCall:
             who = HEADERS
             return self._checked_headers()
         except BaseException as error:
-            error.add_note(f"{who}{NOTE}")
+            _note(error, who)
             self.end(error=error)
             raise
 
@@ -192,7 +193,7 @@ class OpenCall:
             who = HEADERS
             return self._checked_headers()
         except BaseException as error:
-            error.add_note(f"{who}{NOTE}")
+            _note(error, who)
             await self.end_async(error=error)
             raise
 
@@ -294,6 +295,11 @@ class OpenCall:
             FluxQueueWarning,
             stacklevel=2,
         )
+
+
+def _note(error: BaseException, who: str) -> None:
+    with suppress(Exception):  # of an odd exception class
+        error.add_note(f"{who}{NOTE}")
 
 
 def is_of_middleware(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from .middleware import Middleware
 from .option_checks import kind_of
@@ -17,18 +17,9 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-class MiddlewareMethod(NamedTuple):
-    """A method of a middleware.
-
-    Attributes:
-        who: names the middleware in messages.
-        begin: returns the generator around one attempt or call.
-        is_async: whether it is an async generator.
-    """
-
-    who: str
-    begin: Callable[[Any], Any]
-    is_async: bool
+# A method of a middleware: the name of the middleware for messages, the function that returns
+# the generator around one attempt or call, and whether that is an async generator.
+MiddlewareMethod: TypeAlias = tuple[str, Callable[[Any], Any], bool]
 
 
 def check_middleware(name: str, value: Any) -> None:
@@ -65,9 +56,7 @@ def steps(
     """
     names = (f"{method}_async", method) if on_loop else (method,)
     return [
-        MiddlewareMethod(
-            f"middleware {type(each).__name__}", getattr(each, found), found.endswith("_async")
-        )
+        (f"middleware {type(each).__name__}", getattr(each, found), found.endswith("_async"))
         for each in middleware
         if (found := next((name for name in names if _defines(each, name)), None)) is not None
     ]

@@ -63,7 +63,8 @@ class BaseWithOptions(ExplainedCalls, Generic[P, R]):
         self._rules = call_rules(task, options)
         self._route = route_of(task, options)
         self._producer: Producer = task._producer
-        self._enqueueing = task._enqueueing.of_calls(options)
+        own = task._enqueueing
+        self._enqueueing = own if own.around is None else own.of_calls(options)
         self._queue: str = self._route.queue
         self._headers = as_json(options.get("headers"))
         self._task_id: str | None = options.get("task_id")

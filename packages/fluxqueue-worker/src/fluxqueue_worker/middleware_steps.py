@@ -56,9 +56,10 @@ Driver = Generator[Any, Any, None] | _AsyncDriver
 
 
 def _begun(step: MiddlewareMethod) -> Driver:
-    if step.is_async:
-        return _AsyncDriver(step.begin)
-    driver = _driver(step.begin)
+    _, begin, is_async = step
+    if is_async:
+        return _AsyncDriver(begin)
+    driver = _driver(begin)
     next(driver)
     return driver
 
@@ -75,11 +76,11 @@ class Steps:
     """
 
     def __init__(self, found: Sequence[MiddlewareMethod]) -> None:
-        self.who = [step.who for step in found]
+        self.who = [who for who, _, _ in found]
         self.drivers = [_begun(step) for step in found]
         self.begin = tuple(driver.send for driver in self.drivers)
         self.end = self.begin[::-1]
-        flags = [step.is_async for step in found]
+        flags = [is_async for _, _, is_async in found]
         self.sends = list(zip(flags, self.begin, strict=True))
 
     def failed_at(self, begun: int, *, is_ending: bool = False) -> str | None:
