@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fluxqueue import FluxQueue
+from fluxqueue import FluxQueue, Middleware
+from support.audited_calls import Declare
 from support.dev_command import put_stand_ins
 from support.network_namespace import NOT_ALLOWED, in_new_network
 from support.scripts import Scripts
@@ -105,3 +106,22 @@ def dev_folder(tmp_path: Path) -> Path:
     """A working directory for `fluxqueue dev`, with stand-ins for worker and scheduler."""
     put_stand_ins(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def declare(redis_url: str) -> Iterator[Declare]:
+    """Declares `add` and `add_async` with middleware."""
+    made: list[FluxQueue] = []
+
+    def declare(*middleware: Middleware, is_async: bool = False, **options: Any) -> Any:
+        queue = FluxQueue(redis_url, middleware=middleware)
+        made.append(queue)
+
+        async def add_async(number: int, word: str = "") -> None: ...
+        def add(number: int, word: str = "") -> None: ...
+
+        return queue.task(**options)(add_async if is_async else add)
+
+    yield declare
+    for queue in made:
+        queue.close()

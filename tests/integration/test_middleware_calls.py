@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import warnings
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,80 +11,23 @@ import pytest
 from fluxqueue import (
     ArgumentTypeError,
     BrokerUnavailable,
-    ConfigurationError,
     DuplicateTask,
     FluxQueue,
     FluxQueueWarning,
-    Middleware,
 )
-from fluxqueue.middleware import (
-    AsyncEnqueueSteps,
-    EnqueueCall,
-    EnqueueOutcome,
-    EnqueueSteps,
-)
-from fluxqueue_core import key
 from redis import Redis
+from support.audited_calls import (
+    AsyncTenant,
+    Declare,
+    Tenant,
+    awaited,
+    call,
+    headers,
+    sent,
+)
 from support.ports import free_port
 
-Declare = Callable[..., Any]
-
-
-class Tenant(Middleware):
-    """Adds a header, and notes what happened to each call."""
-
-    def __init__(self, name: str = "a") -> None:
-        self.name = name
-        self.calls: list[EnqueueCall] = []
-        self.outcomes: list[EnqueueOutcome] = []
-
-    def enqueue(self, call: EnqueueCall) -> EnqueueSteps:
-        call.headers["tenant"] = call.headers.get("tenant", "") + self.name
-        self.calls.append(call)
-        self.outcomes.append((yield))
-
-
-class AsyncTenant(Tenant):
-    async def enqueue_async(self, call: EnqueueCall) -> AsyncEnqueueSteps:
-        await asyncio.sleep(0)
-        call.headers["tenant"] = call.headers.get("tenant", "") + self.name
-        self.calls.append(call)
-        outcome = yield
-        await asyncio.sleep(0)
-        self.outcomes.append(outcome)
-
-
 KINDS = pytest.mark.parametrize("kind", [Tenant, AsyncTenant])
-
-
-@pytest.fixture
-def declare(redis_url: str) -> Iterator[Declare]:
-    """Declares `add` and `add_async` with middleware."""
-    made: list[FluxQueue] = []
-
-    def declare(*middleware: Middleware, is_async: bool = False, **options: Any) -> Any:
-        queue = FluxQueue(redis_url, middleware=middleware)
-        made.append(queue)
-
-        async def add_async(number: int, word: str = "") -> None: ...
-        def add(number: int, word: str = "") -> None: ...
-
-        return queue.task(**options)(add_async if is_async else add)
-
-    yield declare
-    for queue in made:
-        queue.close()
-
-
-def sent(redis: Redis) -> list[dict[str, Any]]:
-    """The pending messages, the first call first."""
-    waiting: Any = redis.lrange(key("pending", "default"), 0, -1)
-    return [json.loads(raw) for raw in reversed(waiting)]
-
-
-def headers(redis: Redis) -> list[Any]:
-    """Those of each pending message, the first call first."""
-    return [message.get("headers") for message in sent(redis)]
 
 
 def test_a_call_gets_the_header_and_the_middleware_the_id(declare: Declare, redis: Redis) -> None:
@@ -256,15 +197,11 @@ def test_a_failed_call_is_an_outcome(kind: type[Tenant]) -> None:
     with pytest.raises(BrokerUnavailable):
         add.enqueue(1)
     with pytest.raises(BrokerUnavailable):
-        asyncio.run(_await(add, 1))
+        asyncio.run(awaited(add, 1))
     with pytest.raises(BrokerUnavailable):
         add.enqueue_many([(1,)])
     assert [type(outcome.error) for outcome in tenant.outcomes] == [BrokerUnavailable] * 3
     assert all(outcome.task_id is None and not outcome.is_new for outcome in tenant.outcomes)
-
-
-async def _await(task: Any, *args: Any) -> None:
-    await task(*args)
 
 
 @KINDS
@@ -274,115 +211,7 @@ def test_an_argument_is_named_as_without_middleware(declare: Declare, kind: type
     with pytest.raises(ArgumentTypeError, match=r"'add_async' .*argument number is an? object"):
         add.enqueue(object())
     with pytest.raises(ArgumentTypeError, match=r"'add_async' .*argument number is an? object"):
-        asyncio.run(_await(add, object()))
-
-
-class Broken(Middleware):
-    def __init__(self, where: str, error: Exception) -> None:
-        self.where, self.error = where, error
-
-    def enqueue(self, call: EnqueueCall) -> EnqueueSteps:
-        if self.where == "before":
-            raise self.error
-        if self.where == "no yield":
-            return
-        yield
-        if self.where == "two":
-            yield
-        raise self.error
-
-
-class AsyncBroken(Broken):
-    async def enqueue_async(self, call: EnqueueCall) -> AsyncEnqueueSteps:
-        if self.where == "before":
-            raise self.error
-        if self.where == "no yield":
-            return
-        yield
-        if self.where == "two":
-            yield
-        raise self.error
-
-
-BROKEN = pytest.mark.parametrize("kind", [Broken, AsyncBroken])
-
-
-@BROKEN
-@pytest.mark.parametrize("error", [ValueError("bad"), TypeError("bad"), RuntimeError("bad")])
-@pytest.mark.parametrize("way", ["call", "await", "many", "many_async"])
-def test_an_error_before_the_yield_is_raised_and_nothing_is_enqueued(
-    declare: Declare, redis: Redis, kind: type[Broken], error: Exception, way: str
-) -> None:
-    outer = Tenant()
-    add = declare(outer, kind("before", error), is_async=True)
-    with pytest.raises(Exception) as caught:  # noqa: PT011
-        _call(add, way)
-    assert caught.value is error
-    assert any(f"middleware {kind.__name__} raised this" in note for note in error.__notes__)
-    assert sent(redis) == []
-    assert [outcome.error for outcome in outer.outcomes] == [error]
-
-
-def _call(task: Any, way: str) -> None:
-    if way == "call":
-        task.enqueue(1)
-    elif way == "await":
-        asyncio.run(_await(task, 1))
-    elif way == "many":
-        task.enqueue_many([(1,)])
-    else:
-        asyncio.run(task.enqueue_many_async([(1,)]))
-
-
-@BROKEN
-@pytest.mark.parametrize("where", ["after", "two"])
-@pytest.mark.parametrize("way", ["call", "await", "many", "many_async"])
-def test_an_error_after_the_yield_is_a_warning(
-    declare: Declare, redis: Redis, kind: type[Broken], where: str, way: str
-) -> None:
-    outer = Tenant()
-    add = declare(outer, kind(where, ValueError("bad")), is_async=True)
-    with pytest.warns(FluxQueueWarning, match=r"failed after a call of task 'add_async'") as caught:
-        _call(add, way)
-    (message,) = sent(redis)
-    (found,) = [each for each in caught if each.category is FluxQueueWarning]
-    assert f"is in Redis as {message['id']}" in str(found.message)
-    assert [outcome.is_new for outcome in outer.outcomes] == [True]
-
-
-@BROKEN
-@pytest.mark.parametrize("way", ["call", "await", "many", "many_async"])
-def test_a_middleware_can_not_skip_a_call(
-    declare: Declare, redis: Redis, kind: type[Broken], way: str
-) -> None:
-    add = declare(kind("no yield", ValueError()), is_async=True)
-    with pytest.raises(RuntimeError, match="returned before its yield"):
-        _call(add, way)
-    assert sent(redis) == []
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [
-        (1, TypeError, "strings only"),
-        ("x" * 20_000, ConfigurationError, "at most 32"),
-        ("\ud800", ConfigurationError, "surrogate"),
-    ],
-)
-def test_a_bad_header_is_refused(
-    declare: Declare, redis: Redis, value: Any, error: type[Exception], text: str
-) -> None:
-    class Bad(Middleware):
-        def enqueue(self, call: EnqueueCall) -> EnqueueSteps:
-            call.headers["bad"] = value
-            yield
-
-    add = declare(Bad(), is_async=True)
-    for way in ("call", "await", "many", "many_async"):
-        with pytest.raises(error, match=text) as caught:
-            _call(add, way)
-        assert "middleware has set" in caught.value.__notes__[0]
-    assert sent(redis) == []
+        asyncio.run(awaited(add, object()))
 
 
 def test_typed_arguments_are_shown_as_json(declare: Declare, redis_url: str) -> None:
@@ -435,4 +264,4 @@ def test_the_middleware_moves_with_its_broker(declare: Declare, redis: Redis) ->
 def test_no_warning_without_a_reason(declare: Declare) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _call(declare(AsyncTenant(), is_async=True), "await")
+        call(declare(AsyncTenant(), is_async=True), "await")
