@@ -47,6 +47,21 @@ def test_the_example_runs(
         assert worker.stop() == 0
 
 
+def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path, redis_url: str) -> None:
+    for block in BLOCK.findall((DOCS / "testing.md").read_text()):
+        name = re.match(r"# (\w+\.py)", block)
+        assert name, block
+        (tmp_path / name[1]).write_text(block)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "fluxqueue_worker.pytest_plugin", "."],
+        cwd=tmp_path,
+        env=os.environ
+        | {"FLUXQUEUE_TEST_REDIS_URL": redis_url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "6 passed" in ran.stdout, ran.stdout
+
+
 @pytest.mark.parametrize(
     ("page", "answers"), [("unique.md", 0), ("limits.md", 0), ("periodic.md", 3)]
 )

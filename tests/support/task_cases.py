@@ -22,6 +22,7 @@ from fluxqueue import (
     DuplicateTask,
     Failure,
     FluxQueue,
+    Middleware,
     Reject,
     ResultDeadlock,
     ResultNotKept,
@@ -571,7 +572,7 @@ def a_task_cancels_one_that_waits(bench: Bench) -> Start:
     @bench.task()
     def outer() -> list[str]:
         handle = inner.options(delay=500).enqueue()
-        return [handle.cancel(), handle.status(), handle.cancel()]
+        return [handle.cancel(), handle.status()]
 
     return lambda: outer.enqueue()
 
@@ -614,6 +615,92 @@ def a_retry_comes_after_the_expiry(bench: Bench) -> Start:
         raise Unpaid("late")
 
     return lambda: fail.enqueue()
+
+
+# Middleware.
+
+
+class Noting(Middleware):
+    """Notes the outcomes of attempts, and names the tenant of calls.
+
+    Args:
+        fails: raises when an attempt begins.
+    """
+
+    def __init__(self, seen: list[Any], *, fails: bool = False) -> None:
+        self._seen = seen
+        self._fails = fails
+
+    def attempt(self, attempt: Any) -> Any:
+        if self._fails:
+            raise Unpaid("of the middleware")
+        outcome = yield
+        shown = type(outcome.error).__name__, outcome.delay, outcome.reason
+        self._seen.append((attempt.args, attempt.metadata.retries, outcome.status, shown))
+
+    def enqueue(self, call: Any) -> Any:
+        call.headers["tenant"] = "acme"
+        sent = yield
+        self._seen.append(("sent", sent.is_new))
+
+
+class AsyncNoting(Noting):
+    """Also waits around an attempt."""
+
+    async def attempt_async(self, attempt: Any) -> Any:
+        await asyncio.sleep(0)
+        outcome = yield
+        await asyncio.sleep(0)
+        self._seen.append((attempt.is_async, outcome.status, outcome.reason))
+
+
+@case("succeeded")
+def middleware_sees_each_attempt(bench: Bench) -> Start:
+    @bench.context_task(middleware=[Noting(bench.seen)])
+    def second(ctx: Context, number: int) -> str:
+        if ctx.metadata.retries == 0:
+            raise OSError("first")
+        return ctx.metadata.headers["tenant"]
+
+    return lambda: second.enqueue(1)
+
+
+@case("rejected")
+def async_middleware_sees_a_rejected_task(bench: Bench) -> Start:
+    @bench.task(middleware=[AsyncNoting(bench.seen)])
+    async def reject() -> None:
+        await asyncio.sleep(0)
+        raise Reject("no")
+
+    return lambda: reject.enqueue()
+
+
+@case("failed")
+def async_middleware_is_around_a_timeout(bench: Bench) -> Start:
+    @bench.task(middleware=[AsyncNoting(bench.seen)], timeout=0.03, max_retries=0)
+    async def sleep() -> None:
+        await asyncio.sleep(60)
+
+    return lambda: sleep.enqueue()
+
+
+@case("cancelled")
+def middleware_sees_a_cancelled_task(bench: Bench) -> Start:
+    @bench.context_task(middleware=[AsyncNoting(bench.seen)])
+    async def work(ctx: Context) -> None:
+        await bench.queue.handle(ctx.metadata.task_id).cancel_async()
+        await asyncio.sleep(60)
+
+    return lambda: work.enqueue()
+
+
+@case("failed")
+def an_error_of_middleware_fails_the_attempt(bench: Bench) -> Start:
+    @bench.task(middleware=[Noting(bench.seen), Noting(bench.seen, fails=True)], max_retries=1)
+    def work() -> None:
+        bench.seen.append("ran")
+
+    return lambda: work.enqueue()
 
 
 # Options of calls.

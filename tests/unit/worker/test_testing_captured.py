@@ -105,6 +105,28 @@ def test_a_call_is_found_however_it_passes_its_arguments(app: App) -> None:
         tasks.refute_enqueued("refund")
 
 
+def test_arguments_are_compared_as_they_are_sent(app: App) -> None:
+    @app.queue.task()
+    def plain(when, parts, **more):  # type: ignore[no-untyped-def]
+        """Its arguments stay JSON."""
+
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    with captured(app.queue) as tasks:
+        plain(when, {"a": (1, (2,))}, who=app.ran)
+        tasks.assert_enqueued(plain, args=(when, {"a": (1, (2,))}), kwargs={"who": []})
+        tasks.assert_enqueued(
+            "plain",
+            args=(
+                "2026-01-02T00:00:00+00:00",
+                {"a": [1, [2]]},
+            ),
+            kwargs={"who": ANY},
+        )
+        tasks.refute_enqueued(plain, args=(when, {"a": (1, (3,))}), kwargs={"who": []})
+        tasks.refute_enqueued(plain, args=(when, {"a": (1, (2,))}), kwargs={"whom": []})
+        tasks.refute_enqueued(plain, args=(when, object()), kwargs={"who": []})
+
+
 def test_a_call_is_found_by_its_delay(app: App) -> None:
     with captured(app.queue) as tasks:
         app.send.options(delay=timedelta(minutes=1))("a")

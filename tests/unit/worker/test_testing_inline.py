@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from fluxqueue import (
     BrokerUnavailable,
     Context,
     FluxQueue,
+    Middleware,
     ResultTimeout,
     TaskExpired,
     gather_results,
@@ -70,6 +72,31 @@ def test_a_call_raises_the_error_of_its_task_itself(queue: FluxQueue, error: Exc
 
 async def _awaited(call: Any) -> Any:
     return await call
+
+
+def test_middleware_around_a_call_leaves_the_error_of_its_task_as_it_is() -> None:
+    seen: list[str] = []
+
+    class Noting(Middleware):
+        def enqueue(self, call: Any) -> Any:
+            seen.append(call.task_name)
+            yield
+
+    queue = FluxQueue(NOWHERE, middleware=[Noting()])
+    error = ValueError("no")
+
+    @queue.task(max_retries=0)
+    def fail() -> None:
+        raise error
+
+    with inline(queue):
+        for call in (fail, fail.options(priority=3), lambda: fail.enqueue_many([()])):
+            with pytest.raises(ValueError, match="no") as raised:
+                call()
+            assert raised.value is error
+        with pytest.raises(ValueError, match="no"):
+            asyncio.run(_awaited(fail.enqueue_async()))
+    assert seen == ["fail"] * 4
 
 
 def test_errors_are_collected_if_the_test_wants_that(queue: FluxQueue) -> None:
@@ -287,6 +314,33 @@ def test_a_thread_of_a_task_can_call_tasks(queue: FluxQueue) -> None:
     with inline(queue):
         outer()
     assert ran == ["outer", "inner"]
+
+
+def test_threads_of_a_test_can_call_tasks_at_the_same_time(queue: FluxQueue) -> None:
+    ran: list[int] = []
+
+    @queue.task(max_retries=1)
+    def inner(number: int) -> None:
+        ran.append(number)
+
+    @queue.task(max_retries=1)
+    async def outer(number: int) -> None:
+        await asyncio.sleep(0)
+        await inner.enqueue_async(number)
+        if number % 2:
+            raise ValueError(number)
+
+    def call(number: int) -> None:
+        if number % 2:
+            with pytest.raises(ValueError, match=str(number)):
+                outer.enqueue(number)
+        else:
+            asyncio.run(outer(number))
+
+    with inline(queue) as tasks, ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(40)))
+        assert len(tasks.errors) == 20
+    assert sorted(ran) == sorted([*range(40), *range(1, 40, 2)])
 
 
 def test_a_task_that_never_ends_calling_itself_is_an_error(queue: FluxQueue) -> None:

@@ -23,7 +23,8 @@ class Call:
         id: the task's id.
         name: the task's name.
         queue: its queue.
-        args, kwargs: its arguments, as the function gets them. They have been JSON.
+        args, kwargs: its arguments, as the function gets them.
+        json: the same, as JSON has them.
         headers: those of the call.
         delay: seconds from the call until its first attempt: 0 if it is due at once.
         eta: that moment, if the call gave one: an aware datetime in UTC.
@@ -38,7 +39,7 @@ class Call:
         self.headers: Mapping[str, str] = record.parts["headers"] or {}
         args: list[Any] = orjson.loads(record.parts["args"])
         kwargs: dict[str, Any] = orjson.loads(record.parts["kwargs"] or b"{}")
-        self._json = tuple(args), kwargs
+        self.json: tuple[list[Any], dict[str, Any]] = args, kwargs
         conversion = None if task is None else task.conversion()
         if conversion is not None:
             # Else its attempt fails, and says why.

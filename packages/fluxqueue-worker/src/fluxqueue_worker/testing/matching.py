@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+import orjson
 from fluxqueue.task import AnyTask
 from fluxqueue.with_options import BaseWithOptions
 
@@ -79,26 +80,18 @@ class Expected:
 
     def _of_arguments(self, call: Call) -> Iterable[str]:
         assert self._args is not None
-        expected = self._by_name(call, self._args, self._kwargs)
-        actual = self._by_name(call, call.args, call.kwargs)
+        task = call.task if isinstance(self._task, str) else self._task
+        expected = _by_name(task, self._args, self._kwargs)
+        actual = _by_name(task, call.args, call.kwargs)
+        sent = _by_name(task, *call.json)
         for name in {**expected, **actual}:
             want, have = expected.get(name, _MISSING), actual.get(name, _MISSING)
             if want is _MISSING:
                 yield f"{name} is {have!r}, and was not expected"
             elif have is _MISSING:
                 yield f"{name} is missing, not {want!r}"
-            elif not _same(want, have):
+            elif not (want == have or _json(task, name, want) == _json(None, name, sent[name])):
                 yield f"{name} is {have!r}, not {want!r}"
-
-    def _by_name(
-        self, call: Call, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        task = call.task if isinstance(self._task, str) else self._task
-        if task is None:
-            return {**{f"argument {at}": value for at, value in enumerate(args)}, **kwargs}
-        bound = inspect.signature(task).bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound.arguments
 
     def __str__(self) -> str:
         if self._args is None:
@@ -112,10 +105,24 @@ class Expected:
         return shown if self._delay is None else f"{shown}, delay {_shown_delay(self._delay)}"
 
 
-def _same(want: Any, have: Any) -> bool:
-    if isinstance(want, tuple) and isinstance(have, list):
-        have = tuple(have)  # JSON has no tuples
-    return bool(want == have)
+def _by_name(
+    task: AnyTask | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    if task is None:
+        return {**{f"argument {at}": value for at, value in enumerate(args)}, **kwargs}
+    bound = inspect.signature(task).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _json(task: AnyTask | None, name: str, value: Any) -> bytes | None:
+    """The value as JSON, by the annotation of its parameter if there is a task. None: it has no
+    such form, as an object that compares itself."""
+    converter = None if task is None else task._converter(name)
+    try:
+        return orjson.dumps(value if converter is None else converter.to_json(value))
+    except (TypeError, ValueError):
+        return None
 
 
 def _shown_delay(delay: Any) -> str:

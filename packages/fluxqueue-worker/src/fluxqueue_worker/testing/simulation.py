@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -35,6 +34,7 @@ from .periodic import PeriodicRuns
 from .record import RUNNING, WAITING, Place, TaskRecord
 from .results import Mailbox, Results
 from .runner import AttemptRunner, current
+from .turn import Turn
 
 # How many attempts one call of a test may lead to.
 MOST_ATTEMPTS = 1_000
@@ -76,9 +76,7 @@ class Simulation:
         # The task whose attempt has begun last.
         self._latest: TaskRecord | None = None
         self._idle = 0
-        # One thread at a time lets tasks run.
-        self._turn = threading.RLock()
-        self._threads: set[int | None] = set()
+        self._turn = Turn()
         self._changes: set[asyncio.Future[None]] = set()
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -165,10 +163,7 @@ class Simulation:
     @property
     def is_nested(self) -> bool:
         """Whether the code that asks is that of a task."""
-        if current.get() is not None:
-            return True
-        # A thread that a task has started does not have its context.
-        return bool(self._running) and threading.get_ident() not in self._threads
+        return current.get() is not None or self._turn.is_helper
 
     def run(self, done: Callable[[], bool], until: float | None = None) -> bool:
         """Runs what is due, in order, until `done`. Returns False if nothing is left before.
@@ -177,8 +172,6 @@ class Simulation:
             until: the last moment of the test's clock at which an attempt begins.
         """
         with self._turn:
-            if not self._running:
-                self._threads = {thread.ident for thread in threading.enumerate()}
             while not done():
                 record = self._next(until)
                 if record is None:
@@ -194,8 +187,6 @@ class Simulation:
     async def run_async(self, done: Callable[[], bool]) -> bool:
         """As `run`, on the running event loop."""
         with self._turn:
-            if not self._running:
-                self._threads = {thread.ident for thread in threading.enumerate()}
             while not done():
                 record = self._next(None)
                 if record is None:
