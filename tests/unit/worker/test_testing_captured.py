@@ -116,10 +116,7 @@ def test_arguments_are_compared_as_they_are_sent(app: App) -> None:
         tasks.assert_enqueued(plain, args=(when, {"a": (1, (2,))}), kwargs={"who": []})
         tasks.assert_enqueued(
             "plain",
-            args=(
-                "2026-01-02T00:00:00+00:00",
-                {"a": [1, [2]]},
-            ),
+            args=("2026-01-02T00:00:00+00:00", {"a": [1, [2]]}),
             kwargs={"who": ANY},
         )
         tasks.refute_enqueued(plain, args=(when, {"a": (1, (3,))}), kwargs={"who": []})
