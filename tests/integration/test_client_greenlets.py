@@ -56,6 +56,29 @@ def test_other_greenlets_run_while_a_call_waits(
     assert redis.llen(key("pending", "default")) == sent
 
 
+def test_middleware_around_a_call_stays_in_its_greenlet(redis_url: str, redis: Redis) -> None:
+    middleware = """
+from fluxqueue import Middleware
+class Own(Middleware):
+    def enqueue(self, call):
+        begun = gevent.getcurrent()
+        sent = yield
+        print(begun is gevent.getcurrent() is going, sent.is_new)
+app = FluxQueue(sys.argv[1], timeout=30, middleware=[Own()])
+"""
+    program = PROGRAM.replace("app = FluxQueue(sys.argv[1], timeout=30)\n", middleware)
+    for call in ("work(1)", "work.enqueue_many([(1,)])"):
+        done = subprocess.run(
+            [sys.executable, "-c", program.replace("{call}", call), redis_url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout.startswith("True True\n"), done.stderr
+    assert redis.llen(key("pending", "default")) == 2
+
+
 def test_an_object_that_was_made_before_gevent_patched_follows(redis_url: str) -> None:
     late = PROGRAM.replace("monkey.patch_all()\n", "").replace(
         "import gevent, redis", "import redis"

@@ -174,3 +174,64 @@ def test_the_stack_of_a_stuck_coroutine_shows_the_task(
         worker.process.send_signal(signal.SIGQUIT)
         assert "in held_async" in worker.wait_for("task.running")["exception"]
         assert worker.stop() == 0
+
+
+CHAIN = """
+from contextvars import ContextVar
+from fluxqueue import Middleware
+
+tenant = ContextVar("tenant", default="")
+
+class Tenant(Middleware):
+    def attempt(self, attempt):
+        tenant.set(attempt.metadata.headers.get("tenant", ""))
+        yield
+
+    def enqueue(self, call):
+        call.headers["tenant"] = tenant.get()
+        yield
+
+class AwaitedTenant(Tenant):
+    async def enqueue_async(self, call):
+        call.headers["tenant"] = tenant.get()
+        yield
+
+first = FluxQueue(None, middleware=[Tenant()])
+second = FluxQueue(None, middleware=[AwaitedTenant()])
+
+@first.task_with_context()
+def show(ctx: Context, name):
+    note(f"{name} {ctx.metadata.headers['tenant']}")
+
+@second.task_with_context()
+async def show_async(ctx: Context, name):
+    note(f"{name} {ctx.metadata.headers['tenant']}")
+
+@first.task()
+def chain():
+    show("sync")
+    show.enqueue_many([("many",)])
+
+@second.task()
+async def chain_async():
+    await show_async("async")
+    await show.enqueue_async("first")
+    await show_async.enqueue_many_async([("many_async",)])
+"""
+
+
+def test_a_header_goes_on_to_the_calls_of_a_task(tmp_path: Path, redis_url: str) -> None:
+    queue = FluxQueue(redis_url)
+    with WorkerProcess(tmp_path, redis_url, CHAIN) as worker:
+        for name in ("chain", "chain_async"):
+            queue.declare(name).options(headers={"tenant": name}).enqueue()
+        wait_until(lambda: len(worker.notes()) == 5)
+        assert worker.stop() == 0
+    queue.close()
+    assert sorted(worker.notes()) == [
+        "async chain_async",
+        "first chain_async",
+        "many chain",
+        "many_async chain_async",
+        "sync chain",
+    ]

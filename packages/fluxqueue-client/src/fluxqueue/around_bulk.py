@@ -35,6 +35,7 @@ class AroundBulkCalls(BulkCalls):
             iterator = iter(calls)
             while chunk := list(islice(iterator, CHUNK)):
                 opened = self._open(chunk, over)
+                opened.prepare()
                 found: Verdicts = self._task._producer.enqueue_many(
                     self._route,
                     opened.calls,
@@ -82,7 +83,7 @@ class AroundBulkCalls(BulkCalls):
             iterator = iter(calls)
             while chunk := list(islice(iterator, CHUNK)):
                 opened = self._open(chunk, over)
-                await opened.prepare()
+                await opened.prepare_async()
                 sent = self._task._producer.enqueue_chunk_async(
                     self._route,
                     opened.calls,
@@ -179,36 +180,44 @@ class _OpenChunk:
         self._resolve = resolve
         self._around = around
         self._open: list[OpenCall] = []
-        # The results or errors of `resolve` for each call, if they had to be awaited.
+        # The results or errors of `resolve`. The middleware runs before: `resolve` may be called
+        # in another thread, and can't wait.
         self._ready: deque[tuple[Any, ...] | Exception] = deque()
-        self._on_loop = False
 
-    async def prepare(self) -> None:
-        """Runs the middleware of an event loop for each call."""
-        self._on_loop = True
+    def prepare(self, *, on_loop: bool = False) -> None:
+        """Runs the middleware of each call up to its `yield`."""
+        for call in self.calls:
+            try:
+                resolved, opened = self._opened(call)
+                self._add(resolved, opened, opened.begin(on_loop=on_loop))
+            except Exception as error:  # noqa: BLE001 - `resolve` raises it for this call
+                self._ready.append(error)
+                return
+
+    async def prepare_async(self) -> None:
+        """As `prepare`, with the methods for an event loop."""
         if not self._around.awaits:
+            self.prepare(on_loop=True)
             return
         for call in self.calls:
             try:
                 resolved, opened = self._opened(call)
-                headers = await opened.begin_async()
+                self._add(resolved, opened, await opened.begin_async())
             except Exception as error:  # noqa: BLE001 - `resolve` raises it for this call
                 self._ready.append(error)
                 return
-            self._open.append(opened)
-            self._ready.append(_sent(resolved, opened, headers))
 
     def resolve(self, call: Unprepared) -> Any:
-        """Returns what the core needs of a call, which has passed the middleware."""
-        if self._on_loop and self._around.awaits:
-            ready = self._ready.popleft()
-            if isinstance(ready, Exception):
-                raise ready
-            return ready
-        resolved, opened = self._opened(call)
-        headers = opened.begin(on_loop=self._on_loop)
+        """Returns what the core needs of the next call."""
+        ready = self._ready.popleft()
+        if isinstance(ready, Exception):
+            raise ready
+        return ready
+
+    def _add(self, resolved: tuple[Any, ...], opened: OpenCall, headers: bytes | None) -> None:
+        route, args, kwargs, _, _, lock, limit = resolved
         self._open.append(opened)
-        return _sent(resolved, opened, headers)
+        self._ready.append((route, args, kwargs, headers, opened.task_id, lock, limit))
 
     def _opened(self, call: Unprepared) -> tuple[tuple[Any, ...], OpenCall]:
         resolved, options = self._resolve(call)
@@ -238,8 +247,3 @@ class _OpenChunk:
     def _taken(self) -> list[OpenCall]:
         taken, self._open = self._open, []
         return taken
-
-
-def _sent(resolved: tuple[Any, ...], opened: OpenCall, headers: bytes | None) -> tuple[Any, ...]:
-    route, args, kwargs, _, _, lock, limit = resolved
-    return route, args, kwargs, headers, opened.task_id, lock, limit
