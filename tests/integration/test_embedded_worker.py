@@ -7,6 +7,8 @@ import gc
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -362,3 +364,52 @@ def test_work_done_while_starting_and_stopping_is_done_once(app: App, redis: Red
         worker.start()
         assert worker.stop() is True
     assert sorted(done) == list(range(60))
+
+
+AT_THE_END = """
+import sys, threading, time
+from fluxqueue import FluxQueue
+from fluxqueue_worker.embedded_worker import EmbeddedWorker
+
+app = FluxQueue(sys.argv[1])
+begun = threading.Event()
+
+@app.task(timeout=600)
+def work(seconds):
+    begun.set()
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        time.sleep(0.001)
+    print("ended", flush=True)
+
+worker = EmbeddedWorker(app)
+worker.start()
+work.enqueue(float(sys.argv[2]))
+begun.wait()
+{end}
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "end", "output", "left"),
+    [
+        # The drain at the end of the program.
+        ("0.2", "", "ended\n", 0),
+        # A task that does not end is given back, and does not abort the program.
+        ("600", "print(worker.stop(0))", "True\n", 1),
+    ],
+)
+def test_the_end_of_the_program_drains(
+    redis_url: str, redis: Redis, seconds: str, end: str, output: str, left: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END.replace("{end}", end), redis_url, seconds],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, output), done.stderr
+    assert len(pending(redis)) == left
+    assert not redis.keys(key("claimed", "default", "*"))

@@ -48,6 +48,17 @@ impl<T> Attempts<T> {
         self.last
     }
 
+    /// Makes all attempts due now whose deadline has not passed.
+    pub fn expire(&mut self, now: Instant) {
+        for (id, entry) in &mut self.entries {
+            if entry.progress == Progress::Running {
+                self.due.remove(&(entry.due, *id));
+                entry.due = now;
+                self.due.insert((now, *id));
+            }
+        }
+    }
+
     /// Removes an attempt, and returns its progress. None: there is no such attempt.
     pub fn remove(&mut self, id: u64) -> Option<Progress> {
         let entry = self.entries.remove(&id)?;
@@ -132,6 +143,21 @@ mod tests {
         assert_eq!(attempts.remove(soon), None);
         assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 5 * SECOND));
         assert_eq!(attempts.remove(late), Some(Progress::Running));
+    }
+
+    #[test]
+    fn all_that_run_expire_at_once_and_the_others_keep_their_time() {
+        let start = Instant::now();
+        let mut attempts = Attempts::new(2 * SECOND);
+        attempts.add("late", start);
+        assert_eq!(passed(&mut attempts, start), [("late", Progress::TimedOut)]);
+        attempts.add("soon", start + 5 * SECOND);
+        attempts.add("latest", start + 9 * SECOND);
+        attempts.expire(start + SECOND);
+        let told = passed(&mut attempts, start + SECOND);
+        assert!(told.contains(&("soon", Progress::TimedOut)) && told.contains(&("latest", Progress::TimedOut)));
+        assert_eq!(told.len(), 2);
+        assert_eq!(passed(&mut attempts, start + 2 * SECOND), [("late", Progress::Stuck)]);
     }
 
     #[test]

@@ -80,6 +80,10 @@ impl Deadlines {
         }
     }
 
+    fn expire(&self) {
+        self.watchlist.expire();
+    }
+
     fn stop(&self) {
         self.watchlist.stop();
     }

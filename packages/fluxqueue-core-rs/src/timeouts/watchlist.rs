@@ -64,6 +64,12 @@ impl Watchlist {
         self.lock().attempts.pass(now, tell);
     }
 
+    /// Makes all attempts due now whose deadline has not passed.
+    pub fn expire(&self) {
+        self.lock().attempts.expire(Instant::now());
+        self.changed.notify_all();
+    }
+
     /// Makes `wait` return false.
     pub fn stop(&self) {
         self.lock().stopped = true;

@@ -168,8 +168,9 @@ class EmbeddedRun:
             worker.run()
         except Exception as error:  # noqa: BLE001 - of the worker: the program goes on
             self._failed(error)
-        self._is_stuck |= worker.stuck
-        for attempt, _ in worker.running():
+        left = worker.running()
+        self._is_stuck |= worker.stuck or bool(left)
+        for attempt, _ in left:
             self._logger.warning(
                 "task.left_running",
                 task_id=attempt.task_id,

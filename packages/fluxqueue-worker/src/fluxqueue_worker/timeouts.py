@@ -36,6 +36,7 @@ class ThreadRunner(Runner, Protocol):
     """Runs sync attempts."""
 
     def replace_thread(self) -> None: ...
+    def join(self, timeout: float, /) -> bool: ...
 
 
 class LoopRunner(Runner, Protocol):
@@ -136,6 +137,15 @@ class Timeouts:
             if not self._deadlines.runs(deadline):
                 self._stuck.pop(deadline, None)
         return list(self._stuck.values())
+
+    def expire(self, patience: float) -> None:
+        """Ends all attempts that have a deadline, as if it had passed, and gives the threads
+        `patience` seconds. A CPython before 3.14 aborts a program that ends while a thread is in a
+        guarded call."""
+        if self._thread.ident is not None:
+            self._deadlines.expire()
+            if self.pool is not None:
+                self.pool.join(patience)
 
     def stop(self) -> None:
         """Stops watching."""

@@ -379,6 +379,8 @@ class Worker:
         return True
 
     def _stop(self) -> None:
+        if self._options.embedded and self.running():
+            self._timeouts.expire(JOIN_PATIENCE)
         self._timeouts.stop()
         self._consumer.stop()
         for queue, event in self._consumer.events():

@@ -49,6 +49,9 @@ class Deadlines:
         the identifier of its thread. None: `stop` was called.
         """
 
+    def expire(self) -> None:
+        """Makes the deadlines of all attempts pass now."""
+
     def stop(self) -> None:
         """Makes `wait` return None."""
 
