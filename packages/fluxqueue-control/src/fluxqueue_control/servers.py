@@ -47,7 +47,7 @@ class Servers:
             NoCluster: the server is not a node of a cluster.
             UNAVAILABLE: no node of the cluster answers, or no master has the hash slot.
         """
-        return self._of_key(key("pending", queue, namespace=self._namespace))
+        return self.of_key(key("pending", queue, namespace=self._namespace))
 
     def of_queues(self, queues: Iterable[str]) -> list[tuple[RedisClient, list[str]]]:
         """Returns the clients of these queues, each with those that its server has; raises as
@@ -60,9 +60,10 @@ class Servers:
 
     def of_registry(self) -> RedisClient:
         """Returns a client of the server that has the registry; raises as `of_queue` does."""
-        return self._of_key(key("queues", namespace=self._namespace))
+        return self.of_key(key("queues", namespace=self._namespace))
 
-    def _of_key(self, name: str) -> RedisClient:
+    def of_key(self, name: str) -> RedisClient:
+        """Returns a client of the server that has this key; raises as `of_queue` does."""
         if self._topology is None:
             return self._client
         with self._lock:

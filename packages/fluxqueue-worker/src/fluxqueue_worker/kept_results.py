@@ -91,6 +91,7 @@ class _Keeping(Coroutine[Any, Any, Any]):
     def __await__(self) -> Any:
         return self  # for the coroutine of a middleware around it
 
+    @own_frame
     def __next__(self) -> Any:
         return self.send(None)
 
