@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 import pytest
 from fluxqueue import Middleware, TaskTimeout
 from fluxqueue.middleware import AsyncAttemptSteps, Attempt, AttemptOutcome, AttemptSteps
+from fluxqueue_worker.eventloop import EventLoop
 from fluxqueue_worker.outcomes import Outcomes
 from support.fake_consumer import FakeAttempt, FakeConsumer
+from support.log_lines import Lines
 
 Run = Callable[..., Any]
 
@@ -79,6 +81,44 @@ def test_an_error_is_forgotten_with_its_attempt(
     run(work)
     run(work_async)
     assert not Noted.alive
+
+
+def test_a_success_stays_one_if_the_worker_cuts_its_middleware_off(
+    make: Callable[..., Any],
+    consumer: FakeConsumer,
+    outcomes: Outcomes,
+    loop: EventLoop,
+    lines: Lines,
+) -> None:
+    waits, seen = threading.Event(), list[str]()
+
+    class Slow(Middleware):
+        async def attempt_async(self, attempt: Attempt) -> AsyncAttemptSteps:
+            seen.append((yield).status)
+            if attempt.args:
+                waits.set()
+                await asyncio.sleep(3600)
+
+    async def work_async(*seconds: int) -> None: ...
+
+    task = make(work_async, Slow(), Slow())
+    attempt: Any = FakeAttempt(task, [1])
+    consumer.put(attempt)
+    for _ in range(2):
+        assert waits.wait(30)
+        waits.clear()
+        outcomes.cancelling.add(attempt)
+        assert loop.cancel(attempt)
+    consumer.wait_for(lambda: attempt.settled)
+    assert consumer.outcome(attempt)[0] == "succeed"
+    assert [line["error"] for line in lines.named("task.middleware_failed")] == [
+        "middleware Slow: asyncio.exceptions.CancelledError"
+    ] * 2
+    later = FakeAttempt(task)
+    consumer.put(later)
+    consumer.wait_for(lambda: later.settled)
+    assert consumer.outcome(later)[0] == "succeed"
+    assert seen == ["succeeded"] * 4
 
 
 def test_a_task_that_ends_after_all_shows_what_was_decided(

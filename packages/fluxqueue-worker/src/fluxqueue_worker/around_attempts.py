@@ -119,7 +119,7 @@ class AroundAttempts:
                 own = free.pop()
             except IndexError:
                 own = Steps(found)
-            begun, is_released = 0, False
+            begun, is_released, is_intact = 0, False, True
             failure: BaseException | None = None
             result: Any = None
             try:
@@ -158,6 +158,7 @@ class AroundAttempts:
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001 - it fails the attempt
+                    is_intact = False
                     # The worker's own cancellation does not change the outcome.
                     if failure is None and not (loop is not None and loop.is_cut_off(attempt)):
                         failure = error
@@ -169,7 +170,8 @@ class AroundAttempts:
                     raise failure
             finally:
                 del failure, outcome  # they know this frame
-            free.append(own)
+            if is_intact:
+                free.append(own)
             return result
 
         return around
