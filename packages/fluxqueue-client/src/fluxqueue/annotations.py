@@ -7,6 +7,7 @@ kind that this module does not know, counts as plain: its values arrive in their
 
 from __future__ import annotations
 
+import builtins
 import collections.abc
 import dataclasses
 import inspect
@@ -43,17 +44,68 @@ def resolve(annotation: Any, func: Callable[..., Any], local_names: Mapping[str,
     Raises:
         UnresolvedError: a name is not defined.
     """
-    inner = inspect.unwrap(func)
-    local = {**local_names, **closure(inner)}
-    module = getattr(inner, "__globals__", {})
-    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    local, module = _names(func, local_names)
     error: Exception | None = None
     for names in (module, {**_FALLBACK, **module}):
         try:
-            return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
+            return _evaluated(annotation, names, local)
         except Exception as failure:  # noqa: BLE001  # the text may be any expression
             error = failure
     raise UnresolvedError(str(error))
+
+
+class _Undefined:
+    """Stands for a name that is not defined, and for what an annotation makes of it."""
+
+    def __getattr__(self, name: str) -> _Undefined:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, item: object) -> _Undefined:
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> _Undefined:
+        return self
+
+    def __or__(self, other: object) -> _Undefined:
+        return self
+
+    __ror__ = __or__
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, name: str) -> Any:
+        return vars(builtins).get(name, _Undefined())
+
+
+def resolve_known(annotation: str, func: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
+    """As `resolve`, but a name that is not defined becomes a stand-in: the metadata of
+    `Annotated` counts even if only type checkers know its type. Returns
+    `inspect.Parameter.empty` if the text can't be read in this way either."""
+    local, module = _names(func, local_names)
+    try:
+        return _evaluated(annotation, module, _Known({**_FALLBACK, **module, **local}))
+    except Exception:  # noqa: BLE001  # the text may be any expression
+        return inspect.Parameter.empty
+
+
+def is_undefined(value: object) -> bool:
+    """Whether `resolve_known` has put it in the place of a name."""
+    return isinstance(value, _Undefined)
+
+
+def _names(
+    func: Callable[..., Any], local_names: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The local and the global names of a function's annotations."""
+    inner = inspect.unwrap(func)
+    return {**local_names, **closure(inner)}, getattr(inner, "__globals__", {})
+
+
+def _evaluated(annotation: Any, names: dict[str, Any], local: dict[str, Any]) -> Any:
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
 
 
 def keywords(annotation: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -100,6 +100,17 @@ def _is_plain(value: object) -> bool:
     return value is None or type(value) in (bool, str)
 
 
+def check_keys(task: TaskProperties[Any, Any]) -> None:
+    """Checks the options of a task that name its parameters.
+
+    Raises:
+        ConfigurationError: it does not have them.
+    """
+    terms = task.terms
+    for option, names in (("unique", terms.unique), ("limit_key", terms.limit_key)):
+        check_parameters(option, names, task.__signature__, task.task_name)
+
+
 def check_parameters(option: str, names: object, signature: inspect.Signature, task: str) -> None:
     """Checks that the function has the parameters that an option names.
 

@@ -14,7 +14,7 @@ import orjson  # noqa: F401
 from fluxqueue_core import Route, Settings, check_queue_name
 from fluxqueue_core.task_ids import read_task_id
 
-from .arguments_by_name import check_parameters
+from .arguments_by_name import check_keys
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .declared_limits import DeclaredLimits
@@ -27,6 +27,7 @@ from .limits import Limit
 from .middleware import Middleware
 from .middleware_checks import check_middleware
 from .options import TaskOptions, Terms, read_terms, shows_options
+from .providers import DeclaresProviders
 from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
 from .typed_task import with_types
@@ -42,7 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class FluxQueue:
+class FluxQueue(DeclaresProviders):
     """A client that enqueues tasks into Redis.
 
     Creating it and decorating functions opens no connection. Any number of
@@ -97,6 +98,7 @@ class FluxQueue:
     ) -> None:
         check_middleware("middleware", middleware)
         self._middleware = tuple(middleware)
+        super().__init__()
         self.broker = Broker(
             redis_url,
             connect_timeout=connect_timeout,
@@ -388,8 +390,8 @@ class FluxQueue:
         route = Route(queue, name, namespace=self.settings.namespace, **terms.of_route(name))
         kind = kind_of_task(func, terms)
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
-        for option, names in (("unique", terms.unique), ("limit_key", terms.limit_key)):
-            check_parameters(option, names, task.__signature__, name)
+        self._hide_dependencies(task, local_names)
+        check_keys(task)
         self._limits.add(queue, name, terms)
         with_types(task, local_names)
         self.broker.add(task)

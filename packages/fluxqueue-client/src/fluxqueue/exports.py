@@ -5,6 +5,8 @@ from __future__ import annotations
 from .client import FluxQueue as FluxQueue
 from .context import Context as Context
 from .context import TaskMetadata as TaskMetadata
+from .dependencies import Depends as Depends
+from .dependencies import Shared as Shared
 from .failure import Failure as Failure
 from .gathering import gather_results as gather_results
 from .gathering import gather_results_sync as gather_results_sync

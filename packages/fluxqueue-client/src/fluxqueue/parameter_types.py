@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .annotations import UnresolvedError, is_plain, keywords, resolve
 from .conversion import Conversion
+from .dependencies import mark_in
 
 if TYPE_CHECKING:
     from .converters import Converter
@@ -51,6 +52,11 @@ def read_types(
     for name, annotation, has_default in _annotations(func, signature):
         try:
             annotation = resolve(annotation, func, local_names)
+            if mark_in(annotation, None) is not None:
+                raise TypeError(
+                    f"the annotation of the parameter {name!r} of {func.__qualname__}() is a "
+                    f"dependency, but was not defined when the task was declared; define it above"
+                )
             for key, kind in keywords(annotation, name):
                 found = None if is_plain(kind) else _converter(func, key, kind, has_default)
                 if found is None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .conversion import Conversion
     from .parameter_types import ParameterTypes
     from .periodic import PeriodicTask
+    from .providers import Providers
+    from .task_dependencies import TaskDependencies
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +53,8 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         returned: encodes and decodes what it returns.
         periodic: its declarations by `FluxQueue.periodic`.
         has_code: False for a task that `FluxQueue.declare` has declared.
+        dependencies: what the worker passes besides the arguments of a call; None: nothing.
+        providers: the lifespans of its `FluxQueue`.
     """
 
     # Every call reads these, and slots are faster than attributes in `__dict__`.
@@ -74,6 +78,8 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     returned: ReturnValue
     periodic: tuple[PeriodicTask, ...] = ()
     has_code: bool = True
+    dependencies: TaskDependencies | None = None
+    providers: Providers
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fluxqueue.task import AnyTask
 
     from .limit_declarations import QueueLimit
+    from .shared_values import SharedValues
 
 
 class Watch(Protocol):
@@ -40,6 +41,9 @@ class Watch(Protocol):
 
 class RegisteredTask:
     """Everything that running a task needs, in plain slots: every attempt reads it.
+
+    Args:
+        shared: the values that its dependencies share with other tasks; by default its own.
 
     Attributes:
         check: binds arguments to the signature that callers see, without the context.
@@ -71,13 +75,21 @@ class RegisteredTask:
         "untimed",
     )
 
-    def __init__(self, task: AnyTask) -> None:
+    def __init__(self, task: AnyTask, shared: SharedValues | None = None) -> None:
         self.check: Callable[..., object] = inspect.signature(task).bind
         self._keeping: RegisteredTask | None = None
         self._returned = task.returned
         self.encode: Callable[[Any], bytes] | None = None
         self.context_type: Callable[..., Any] | None = task.context_type
-        self.func: Callable[..., Any] = _converting(task)
+        func = task.func
+        if task.dependencies is not None:
+            # Most tasks have no dependencies.
+            from .injection import Injection
+            from .shared_values import SharedValues
+
+            injection = Injection(task, SharedValues() if shared is None else shared)
+            func, self.context_type = injection.function(), injection.context_type
+        self.func: Callable[..., Any] = _converting(task, func, self.context_type is not None)
         self.untimed = self.func
         _warn_of_names(task)
         self.is_async: bool = task.is_async
@@ -165,13 +177,13 @@ class Tasks:
         return iter({id(task): task for table in tables for task in table.values()}.values())
 
 
-def _converting(task: AnyTask) -> Callable[..., Any]:
-    """The task's function, which makes its arguments what the annotations say: all but a
+def _converting(task: AnyTask, func: Callable[..., Any], has_context: bool) -> Callable[..., Any]:
+    """Returns a function that makes the arguments of `func` what the annotations say: all but a
     context, the first. Validators of the application run in it, so a timeout counts there too."""
-    func, conversion = task.func, task.conversion()
+    conversion = task.conversion()
     if conversion is None:
         return func
-    convert, skipped = conversion.decode, int(task.context_type is not None)
+    convert, skipped = conversion.decode, int(has_context)
 
     @own_frame
     def converted(*args: Any, **kwargs: Any) -> Any:
