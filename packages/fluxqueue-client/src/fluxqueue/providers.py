@@ -36,7 +36,9 @@ class Providers:
         Raises:
             TypeError: a lifespan has a parameter that has no value.
         """
-        from .dependency_plan import Planner
+        if not self.lifespans:
+            return []
+        from .dependency_plan import Planner  # most applications have no lifespan
 
         planner = Planner("a lifespan", True, self.overrides)
         return [planner.shared(function) for function in self.lifespans]

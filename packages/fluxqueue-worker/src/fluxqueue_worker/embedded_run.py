@@ -168,6 +168,8 @@ class EmbeddedRun:
             worker.run()
         except Exception as error:  # noqa: BLE001 - of the worker: the program goes on
             self._failed(error)
+        if isinstance(worker.error, Exception):
+            self._failure = worker.error
         left = worker.running()
         self._is_stuck |= worker.stuck or bool(left)
         for attempt, _ in left:

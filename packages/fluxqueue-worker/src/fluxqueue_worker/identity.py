@@ -1,25 +1,26 @@
-"""Describes this worker process for operators.
-
-Redis keeps the text for each of the worker's consumers while that consumer lives.
-"""
+"""Describes this worker process for operators: in Redis, and in the first line of its log."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import __version__
 
 if TYPE_CHECKING:
+    from fluxqueue_core import Settings
+
     from .options import Options
+    from .registered_task import Tasks
 
 # The core takes 4 KiB. The rest of the text is small.
 MOST_BYTES = 3_500
 
 
 def identity(options: Options, is_lane: bool) -> str:
-    """Returns a JSON object: `host`, `pid`, `version`, `slots`, `queues` (as many as
+    """Returns the text that Redis keeps for each of the worker's consumers while that consumer
+    lives. It is a JSON object: `host`, `pid`, `version`, `slots`, `queues` (as many as
     fit), and `suspects`, which is true for the child process that runs suspects alone."""
     queues: list[str] = []
     left = MOST_BYTES
@@ -39,3 +40,22 @@ def identity(options: Options, is_lane: bool) -> str:
         "suspects": is_lane,
     }
     return json.dumps(who, ensure_ascii=False)
+
+
+def start_fields(options: Options, settings: Settings, tasks: Tasks) -> dict[str, Any]:
+    """Returns the fields of the line `worker.started`."""
+    fields: dict[str, Any] = {
+        "version": __version__,
+        "pid": os.getpid(),
+        "queues": list(options.queues),
+        "tasks": {queue: sorted(table) for queue, table in tasks.declared.items()},
+        "concurrency": options.concurrency,
+        "redis": settings.display_url,
+    }
+    if settings.namespace:
+        fields["namespace"] = settings.namespace
+    if options.parent is not None:
+        fields["suspects_of"] = options.parent
+    if options.process_position is not None:
+        fields["process"] = options.process_position.index
+    return fields

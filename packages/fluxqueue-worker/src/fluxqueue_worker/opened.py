@@ -66,20 +66,19 @@ def close_all(opened: list[Opened], error: BaseException | None) -> None:
     Raises:
         BaseException: the last error, if it is not `error`.
     """
-    if opened:
+    while opened:
         last = opened.pop()
         try:
             last.close(error)
         except BaseException as raised:
             close_all(opened, raised)
             raise
-        close_all(opened, error)
 
 
 @own_frame
 async def close_all_async(opened: list[Opened], error: BaseException | None) -> None:
     """As `close_all`, for what async functions have opened too."""
-    if opened:
+    while opened:
         last = opened.pop()
         try:
             closing = last.close(error)
@@ -88,7 +87,6 @@ async def close_all_async(opened: list[Opened], error: BaseException | None) -> 
         except BaseException as raised:
             await close_all_async(opened, raised)
             raise
-        await close_all_async(opened, error)
 
 
 def _value(function: Callable[..., Any], name: str) -> Open:
@@ -188,6 +186,7 @@ def _restore(error: BaseException | None, trace: TracebackType | None) -> None:
 
 
 class _OpenGenerator:
+    __slots__ = ("_generator", "_name")
     is_async = False
 
     def __init__(self, generator: GeneratorType[Any, None, None], name: str) -> None:
@@ -195,27 +194,34 @@ class _OpenGenerator:
 
     @own_frame
     def close(self, error: BaseException | None) -> None:
-        generator = self._generator
-        if generator.gi_frame is None:  # it has failed itself
-            return
-        trace = None if error is None else traceback_of(error)
         try:
             if error is None:
-                next(generator)
-            else:
-                generator.throw(error)
+                next(self._generator)
+            elif self._generator.gi_frame is not None:
+                _throw(self._generator, error)
+            else:  # it has failed itself
+                return
         except StopIteration:
-            _restore(error, trace)
-        except BaseException as raised:
-            if error is None or not _is_same(raised, error):
-                raise
-            _restore(error, trace)
-        else:
-            generator.close()
-            raise _yielded_twice(self._name)
+            return
+        self._generator.close()
+        raise _yielded_twice(self._name)
+
+
+@own_frame
+def _throw(generator: GeneratorType[Any, None, None], error: BaseException) -> None:
+    """Raises the error in the generator. Raises StopIteration if that ends it, or another error."""
+    trace = traceback_of(error)
+    try:
+        generator.throw(error)
+    except BaseException as raised:
+        _restore(error, trace)
+        if _is_same(raised, error):
+            raise StopIteration from None
+        raise
 
 
 class _OpenAsyncGenerator:
+    __slots__ = ("_generator", "_name")
     is_async = True
 
     def __init__(self, generator: AsyncGeneratorType[Any, None], name: str) -> None:
@@ -224,26 +230,33 @@ class _OpenAsyncGenerator:
     @own_frame
     async def close(self, error: BaseException | None) -> None:
         generator = self._generator
-        if generator.ag_frame is None:
-            return
-        trace = None if error is None else traceback_of(error)
         try:
             if error is None:
                 await anext(generator)
+            elif generator.ag_frame is not None:
+                await _throw_async(generator, error)
             else:
-                await generator.athrow(error)
+                return
         except StopAsyncIteration:
-            _restore(error, trace)
-        except BaseException as raised:
-            if error is None or not _is_same(raised, error):
-                raise
-            _restore(error, trace)
-        else:
-            await generator.aclose()
-            raise _yielded_twice(self._name)
+            return
+        await generator.aclose()
+        raise _yielded_twice(self._name)
+
+
+@own_frame
+async def _throw_async(generator: AsyncGeneratorType[Any, None], error: BaseException) -> None:
+    trace = traceback_of(error)
+    try:
+        await generator.athrow(error)
+    except BaseException as raised:
+        _restore(error, trace)
+        if _is_same(raised, error):
+            raise StopAsyncIteration from None
+        raise
 
 
 class _OpenManager:
+    __slots__ = ("_manager",)
     is_async = False
 
     def __init__(self, manager: Any) -> None:
@@ -261,6 +274,7 @@ class _OpenManager:
 
 
 class _OpenAsyncManager:
+    __slots__ = ("_manager",)
     is_async = True
 
     def __init__(self, manager: Any) -> None:

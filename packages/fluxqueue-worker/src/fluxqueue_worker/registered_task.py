@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,7 @@ from .retry_rules import RetryRules
 if TYPE_CHECKING:
     import asyncio
 
+    from fluxqueue.dependency_forms import Provider
     from fluxqueue.periodic import PeriodicTask
     from fluxqueue.task import AnyTask
 
@@ -164,17 +165,26 @@ class Tasks:
             one of that name.
         periodic: the periodic tasks of the served queues.
         limits: the limits of the tasks of the served queues.
+        lifespans: those of the `FluxQueue` objects that declare tasks of the served queues.
+        shared: the values that attempts share; None if no task can have one.
     """
 
     declared: dict[str, dict[str, RegisteredTask]]
     anywhere: dict[str, RegisteredTask]
     periodic: Sequence[PeriodicTask] = ()
     limits: Sequence[QueueLimit] = ()
+    lifespans: Sequence[Provider] = ()
+    shared: SharedValues | None = None
 
     def __iter__(self) -> Iterator[RegisteredTask]:
         """Iterates over all tasks, each of them once."""
         tables = (*self.declared.values(), self.anywhere)
         return iter({id(task): task for table in tables for task in table.values()}.values())
+
+
+def for_consumer(table: Mapping[str, RegisteredTask]) -> dict[str, tuple[bool, RegisteredTask]]:
+    """Returns a table of tasks as the consumer takes it: each with whether it is async."""
+    return {name: (task.is_async, task) for name, task in table.items()}
 
 
 def _converting(task: AnyTask, func: Callable[..., Any], has_context: bool) -> Callable[..., Any]:

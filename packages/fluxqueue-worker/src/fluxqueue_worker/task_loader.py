@@ -25,6 +25,7 @@ from .registered_task import RegisteredTask, Tasks
 
 if TYPE_CHECKING:
     from .limit_declarations import QueueLimit
+    from .shared_values import SharedValues
 
 T = TypeVar("T")
 
@@ -194,7 +195,16 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
             raise TasksError(
                 f"{path!r} has no task for queue {queue!r}; {_summary(by_queue)}{_remedy(by_queue)}"
             )
-    records = {id(task): RegisteredTask(task) for same in by_name.values() for task in same}
+    found = [task for same in by_name.values() for task in same]
+    serving = [task for queue in queues for task in by_queue[queue].values()]
+    providers = {id(task.providers): task.providers for task in serving}.values()
+    lifespans = [each for one in providers for each in one.of_lifespans()]
+    shared: SharedValues | None = None
+    if lifespans or any(task.dependencies is not None for task in found):
+        from .shared_values import SharedValues  # most workers share nothing
+
+        shared = SharedValues()
+    records = {id(task): RegisteredTask(task, shared) for task in found}
     return Tasks(
         declared={
             queue: {name: records[id(task)] for name, task in by_queue[queue].items()}
@@ -202,19 +212,17 @@ def served(tasks: Iterable[AnyTask], queues: Sequence[str], path: str) -> Tasks:
         },
         anywhere={name: records[id(same[0])] for name, same in by_name.items() if len(same) == 1},
         periodic=[
-            periodic
-            for same in by_name.values()
-            for task in same
-            for periodic in task.periodic
-            if periodic.queue in queues
+            periodic for task in found for periodic in task.periodic if periodic.queue in queues
         ],
-        limits=_limits(by_queue[queue].values() for queue in queues),
+        limits=_limits(serving),
+        lifespans=lifespans,
+        shared=shared,
     )
 
 
-def _limits(served: Iterable[Iterable[AnyTask]]) -> list[QueueLimit]:
+def _limits(served: Iterable[AnyTask]) -> list[QueueLimit]:
     """The limits of tasks, each once per broker and queue."""
-    limited = [task for tasks in served for task in tasks if task.terms.is_limited]
+    limited = [task for task in served if task.terms.is_limited]
     if not limited:
         return []
     # Imported here: most workers have no limited tasks.

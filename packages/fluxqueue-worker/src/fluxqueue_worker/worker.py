@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from fluxqueue_core import Attempt, Consumer, Event, Settings, __version__, set_parent_death_signal
+from fluxqueue_core import Attempt, Consumer, Event, Settings, set_parent_death_signal
 from fluxqueue_core.service.log import Logger
 
 from . import log_context, running_tasks, suspects, telemetry
@@ -25,12 +25,12 @@ from .events import ConsumerEvents, TaskEvents
 from .eviction import EvictionCheck
 from .failure_text import FailureText
 from .health import HEARTBEAT, WorkerHealth, listen
-from .identity import identity
+from .identity import identity, start_fields
 from .limits import INTERVAL as LIMIT_INTERVAL
 from .limits import Limits, max_tasks
 from .options import Options
 from .outcomes import Outcomes
-from .registered_task import RegisteredTask, Tasks
+from .registered_task import Tasks, for_consumer
 from .shutdown import Signals, Wakeup
 from .supervised import SupervisorLink
 from .task_loader import largest_message
@@ -39,6 +39,7 @@ from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from .eventloop import EventLoop
+    from .lifespans import Lifespans
 
 # Seconds between two looks at what has no descriptor: children, the drain.
 CHILD_INTERVAL = 0.5
@@ -50,10 +51,8 @@ RELEASE_PATIENCE = 2.0
 # A lane that is killed loses its task, which may be dead then: it has more time.
 LANE_PATIENCE = 6.0
 JOIN_PATIENCE = 1.0
-
-
-def _for_consumer(table: Mapping[str, RegisteredTask]) -> dict[str, tuple[bool, RegisteredTask]]:
-    return {name: (task.is_async, task) for name, task in table.items()}
+# Seconds that shared values have to end.
+LIFESPAN_PATIENCE = 5.0
 
 
 class Worker:
@@ -71,6 +70,7 @@ class Worker:
     Attributes:
         drain_timeout: seconds that running tasks may continue.
         stuck: after `run`: whether a thread is still in a task's code.
+        error: of the lifespan that has failed to begin.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Worker:
         requests: Wakeup | None = None,
     ) -> None:
         self.stuck = False
+        self.error: BaseException | None = None
         self.drain_timeout = options.drain_timeout
         self._errors: dict[str, str] = {}
         # The modules of the tasks are loaded, and no thread has started yet.
@@ -96,6 +97,7 @@ class Worker:
         self._draining = threading.Event()
         self._consumer_ended = False
         self._signals = Signals() if requests is None else requests
+        wake = self._signals.wake
         self._ends: deque[int] = deque()
         # A lane gets a SIGTERM for every thread of a parent that is killed, so a lane
         # does not count it as a second signal.
@@ -106,8 +108,8 @@ class Worker:
         self._consumer = consumer = Consumer(
             settings,
             options.queues,
-            {queue: _for_consumer(table) for queue, table in tasks.declared.items()},
-            anywhere=_for_consumer(tasks.anywhere),
+            {queue: for_consumer(table) for queue, table in tasks.declared.items()},
+            anywhere=for_consumer(tasks.anywhere),
             concurrency=options.concurrency,
             suspects=self._is_lane,
             save_dead=options.save_dead_tasks,
@@ -133,7 +135,7 @@ class Worker:
             options.timeout_grace,
             # A suspect runs alone.
             replaces_slots=not self._is_lane,
-            noticed=self._signals.wake,
+            noticed=wake,
             crashed=self._crashed,
         )
         self._cancelling = Cancelling(
@@ -144,12 +146,10 @@ class Worker:
         self._pool: ThreadPool | None = None
         self._loop: EventLoop | None = None
         if False in kinds:
-            self._pool = ThreadPool(
-                consumer, self._outcomes, events, self._crashed, self._signals.wake, contexts
-            )
+            self._pool = ThreadPool(consumer, self._outcomes, events, self._crashed, wake, contexts)
             self._timeouts.pool = self._pool
             self._cancelling.runners.append(self._pool)
-        if True in kinds:
+        if True in kinds or any(lifespan.is_async for lifespan in tasks.lifespans):
             # Imported here: a worker without async tasks needs no asyncio.
             from .eventloop import EventLoop
 
@@ -157,6 +157,11 @@ class Worker:
             self._timeouts.loop = self._loop
             self._cancelling.runners.append(self._loop)
         around = AroundAttempts(self._outcomes, self._loop)
+        self._lifespans: Lifespans | None = None
+        if tasks.shared is not None:
+            from .lifespans import Lifespans  # most workers share nothing
+
+            self._lifespans = Lifespans(tasks.lifespans, tasks.shared, self._loop, logger, wake)
         for task in tasks:
             task.prepare(self._timeouts, around.inside(middleware, task))
         install = log_context.install if requests is None else log_context.enrich
@@ -179,9 +184,10 @@ class Worker:
             if self._link is not None:
                 self._poll.register(self._link, select.POLLIN)
             try:
-                self._start()
-                reason = self._serve()
-                self._drain(reason)
+                if self._begin():
+                    self._start()
+                    reason = self._serve()
+                    self._drain(reason)
             except BaseException:
                 self._consumer.stop()
                 self._timeouts.stop()
@@ -193,31 +199,27 @@ class Worker:
         """The queues that Redis does not serve at present, each with the last error or ''."""
         return {queue: self._errors.get(queue, "") for queue in self._consumer.disconnected}
 
+    def _begin(self) -> bool:
+        """Lets the lifespans begin. Returns False if the worker must end before it serves."""
+        if self._loop is not None:
+            self._loop.start()
+        if (lifespans := self._lifespans) is None:
+            return True
+        lifespans.begin()
+        while not (lifespans.begun or self._failed or self._ends):
+            self._wait(None)
+        self.error = lifespans.error
+        self._failed |= self.error is not None
+        return lifespans.begun and not self._failed
+
     def _start(self) -> None:
-        options = self._options
-        self._logger.info(
-            "worker.started",
-            version=__version__,
-            pid=os.getpid(),
-            queues=list(options.queues),
-            tasks={queue: sorted(table) for queue, table in self._tasks.declared.items()},
-            concurrency=options.concurrency,
-            redis=self._settings.display_url,
-            **({"namespace": self._settings.namespace} if self._settings.namespace else {}),
-            **({"suspects_of": options.parent} if self._is_lane else {}),
-            **(
-                {"process": options.process_position.index}
-                if options.process_position is not None
-                else {}
-            ),
-        )
+        fields = start_fields(self._options, self._settings, self._tasks)
+        self._logger.info("worker.started", **fields)
         if self._is_lane:
             set_parent_death_signal(signal.SIGTERM)
         self._consumer.start()
         if self._pool is not None:
             self._pool.start_thread()
-        if self._loop is not None:
-            self._loop.start()
         if not self._is_lane:
             start_declaring(self._tasks, self._logger, self._draining)
         if self._health_server is not None:
@@ -390,6 +392,7 @@ class Worker:
         ended = [
             self._timeouts.join(JOIN_PATIENCE),
             self._pool is None or self._pool.join(patience),
+            self._lifespans is None or self._lifespans.end(LIFESPAN_PATIENCE),
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
         self.stuck = not all(ended)
