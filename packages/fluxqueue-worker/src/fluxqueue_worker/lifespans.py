@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from fluxqueue.dependency_forms import Provider
 from fluxqueue_core.service.log import Logger
 
+from .error_text import own_frame
 from .failure_text import FailureText
 from .shared_values import Failures, SharedValues
 
@@ -101,19 +102,21 @@ class Lifespans:
         except BaseException as error:  # noqa: BLE001 - of the loop
             self._report([("the event loop", error)])
 
+    @own_frame
     def _begins(self, provider: Provider) -> bool:
         try:
             if self._loop is not None and provider.is_async:
-                self._loop.submit(self._shared.get_async(provider)).result()
+                begun = self._loop.submit(self._shared.get_async(provider))
+                # Not by `result`, whose frames would begin the traceback.
+                if (failure := begun.exception()) is not None:
+                    raise failure
             else:
                 self._shared.get(provider)
-        except BaseException as error:  # noqa: BLE001 - the worker reports it and ends
-            self.failed = True
-            text, trace = FailureText.of(error)
-            self._logger.error(
-                "lifespan.failed", function=provider.name, error=text, exception=trace
-            )
-        return not self.failed
+        except BaseException as error:  # noqa: BLE001 - the worker ends
+            self.error = error
+            self._log("lifespan.failed", provider.name, error)
+            return False
+        return True
 
     def _report(self, failures: Failures) -> None:
         for name, error in failures:
