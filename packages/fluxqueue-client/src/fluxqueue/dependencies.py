@@ -83,7 +83,7 @@ def is_of_fastapi(value: object, *names: str) -> bool:
 
 
 def mark_of(value: object) -> Dependency | None:
-    """Returns the mark that a default, or an argument of `Annotated`, is; None if it is none.
+    """Returns the mark that a default, or an argument of `Annotated`, is; None for other values.
 
     Raises:
         TypeError: it is a mark of FastAPI with an option that tasks do not have.

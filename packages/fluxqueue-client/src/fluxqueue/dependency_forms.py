@@ -14,8 +14,8 @@ from .dependencies import inner_function, name_of
 from .wrappers import passes_on
 
 
-class Form(Enum):
-    """What a call of the function gives."""
+class DependencyForm(Enum):
+    """The kind of object that a call of the function gives."""
 
     VALUE = "the value"
     GENERATOR = "a generator that yields the value"
@@ -37,7 +37,7 @@ class Provider:
     name: str
     key: Any
     call: Callable[..., Any]
-    form: Form
+    form: DependencyForm
     is_async: bool
     shared: Mapping[str, Provider] = field(default_factory=dict)
 
@@ -69,32 +69,36 @@ def provider(
         called = called.func
     form, is_async = _form_of(called, in_async)
     call: Any = function
-    if form is Form.MANAGER and called is function and _code(called) in (_MANAGER, _ASYNC_MANAGER):
+    if (
+        form is DependencyForm.MANAGER
+        and called is function
+        and _code(called) in (_MANAGER, _ASYNC_MANAGER)
+    ):
         # Its generator needs no frames of `contextlib` in tracebacks.
-        form, call = Form.GENERATOR, call.__wrapped__
+        form, call = DependencyForm.GENERATOR, call.__wrapped__
     return Provider(name_of(function), key_of(function), call, form, is_async, shared or {})
 
 
-def _form_of(called: Any, in_async: bool) -> tuple[Form, bool]:
+def _form_of(called: Any, in_async: bool) -> tuple[DependencyForm, bool]:
     if isinstance(called, type):
         is_async = _has(called, "__aenter__", "__aexit__")
         is_sync = _has(called, "__enter__", "__exit__")
         if is_async and (in_async or not is_sync):
-            return Form.MANAGER, True
-        return (Form.MANAGER if is_sync else Form.VALUE), False
+            return DependencyForm.MANAGER, True
+        return (DependencyForm.MANAGER if is_sync else DependencyForm.VALUE), False
     # The mark of an object with an async `__call__`; Python 3.11 has only asyncio's.
     if inspect.iscoroutinefunction(called) or getattr(called, "_is_coroutine", None) is not None:
-        return Form.VALUE, True
+        return DependencyForm.VALUE, True
     inner = inner_function(called)
     while passes_on(inner):
         inner = inner.__wrapped__
     if _code(inner) in (_MANAGER, _ASYNC_MANAGER):
-        return Form.MANAGER, _code(inner) is _ASYNC_MANAGER
+        return DependencyForm.MANAGER, _code(inner) is _ASYNC_MANAGER
     if inspect.isgeneratorfunction(inner):
-        return Form.GENERATOR, False
+        return DependencyForm.GENERATOR, False
     if inspect.isasyncgenfunction(inner):
-        return Form.GENERATOR, True
-    return Form.VALUE, inspect.iscoroutinefunction(inner)
+        return DependencyForm.GENERATOR, True
+    return DependencyForm.VALUE, inspect.iscoroutinefunction(inner)
 
 
 def _has(kind: type, *names: str) -> bool:

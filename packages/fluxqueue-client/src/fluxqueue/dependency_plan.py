@@ -30,7 +30,7 @@ _OF_REQUESTS = (
 
 
 class Fact(Enum):
-    """What the worker knows of an attempt."""
+    """A fact about an attempt that the worker knows."""
 
     CONTEXT = "context"
     METADATA = "metadata"
@@ -51,7 +51,7 @@ class TaskArgument:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DependencyCall:
     """One call of a plan.
 
     Attributes:
@@ -65,7 +65,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DependencyPlan:
     """See the module's text.
 
     Attributes:
@@ -76,7 +76,7 @@ class Plan:
     """
 
     sources: tuple[Fact | TaskArgument, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[DependencyCall, ...]
     named: tuple[tuple[str, int], ...]
     inserted: tuple[tuple[str, int, int], ...]
     context_type: type[Context] | None
@@ -110,12 +110,12 @@ class Planner:
         self._local_names = local_names or {}
         self._asked: type[Context] | None = None
         self._sources: list[Fact | TaskArgument] = []
-        self._steps: list[Step] = []
+        self._steps: list[DependencyCall] = []
         # The steps whose value may be for several parameters, by the key of their function.
         self._cached: dict[Any, int] = {}
         self._above: list[Any] = []
 
-    def plan(self, signature: inspect.Signature, marks: Mapping[str, Dependency]) -> Plan:
+    def plan(self, signature: inspect.Signature, marks: Mapping[str, Dependency]) -> DependencyPlan:
         """Returns the plan.
 
         Args:
@@ -128,7 +128,7 @@ class Planner:
         # Now it is known how many sources precede the steps.
         count = len(self._sources)
         steps = tuple(
-            Step(
+            DependencyCall(
                 step.provider,
                 step.is_shared,
                 tuple((name, _index(slot, count)) for name, slot in step.parameters),
@@ -149,7 +149,7 @@ class Planner:
             else:
                 named.append((name, slot))
         sources = tuple(self._sources)
-        return Plan(sources, steps, tuple(named), tuple(inserted), self._asked)
+        return DependencyPlan(sources, steps, tuple(named), tuple(inserted), self._asked)
 
     def shared(self, function: Callable[..., Any]) -> Provider:
         """Returns the provider of a shared value.
@@ -194,7 +194,7 @@ class Planner:
         if key in self._cached and mark.use_cache:
             return self._cached[key]
         if mark.is_shared:
-            step = Step(self.shared(mark.function), is_shared=True)
+            step = DependencyCall(self.shared(mark.function), is_shared=True)
         else:
             self._enter(key, function)
             made = provider(function, self._is_async)
@@ -204,7 +204,7 @@ class Planner:
                 for parameter, one in self._parameters(function)
             )
             self._above.pop()
-            step = Step(made, is_shared=False, parameters=parameters)
+            step = DependencyCall(made, is_shared=False, parameters=parameters)
         self._steps.append(step)
         index = len(self._steps) - 1
         if mark.use_cache:

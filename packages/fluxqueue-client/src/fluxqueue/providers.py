@@ -6,14 +6,20 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .dependency_parameters import find_marks
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .dependency_forms import Provider
-    from .task import AnyTask
+    from .task_dependencies import InjectedTask
+
+    class ProvidedTask(InjectedTask, Protocol):
+        """A task of a `FluxQueue`."""
+
+        providers: Providers
+
 
 Lifespan = TypeVar("Lifespan", bound=Callable[..., Iterator[Any] | AsyncIterator[Any]])
 
@@ -94,9 +100,9 @@ class DeclaresProviders:
         self._providers.lifespans.append(function)
         return function
 
-    def _hide_dependencies(self, task: AnyTask, local_names: Mapping[str, Any]) -> None:
+    def _hide_dependencies(self, task: ProvidedTask, local_names: Mapping[str, Any]) -> None:
         task.providers = self._providers
         if marks := find_marks(task.func, task.__signature__, local_names):
             from .task_dependencies import hide_dependencies  # most tasks have none
 
-            hide_dependencies(task, marks, self._providers, local_names)
+            hide_dependencies(task, marks, self._providers.overrides, local_names)

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .dependency_parameters import check_not_named
-from .dependency_plan import Plan, Planner
+from .dependency_plan import DependencyPlan, Overrides, Planner
 from .signature import call_check
 
 if TYPE_CHECKING:
+    from .context import Context
     from .dependencies import Dependency
-    from .providers import Providers
-    from .task import AnyTask
+    from .options import Terms
+
+
+class InjectedTask(Protocol):
+    """The part of a task that this module reads and changes."""
+
+    __signature__: inspect.Signature
+    _check: Callable[..., None]
+    dependencies: TaskDependencies | None
+
+    @property
+    def task_name(self) -> str: ...
+    @property
+    def func(self) -> Callable[..., Any]: ...
+    @property
+    def is_async(self) -> bool: ...
+    @property
+    def context_type(self) -> type[Context] | None: ...
+    @property
+    def terms(self) -> Terms: ...
 
 
 class TaskDependencies:
@@ -35,20 +54,20 @@ class TaskDependencies:
 
     def __init__(
         self,
-        task: AnyTask,
+        task: InjectedTask,
         signature: inspect.Signature,
         marks: Mapping[str, Dependency],
-        providers: Providers,
+        overrides: Overrides,
         local_names: Mapping[str, Any],
     ) -> None:
         self.marks = marks
-        self.overrides = providers.overrides
+        self.overrides = overrides
         self._task = task
         self._signature = signature
         self._local_names = dict(local_names)
         self.plan = self._plan({})
 
-    def current_plan(self) -> Plan:
+    def current_plan(self) -> DependencyPlan:
         """Returns the plan with the overrides of now.
 
         Raises:
@@ -56,7 +75,7 @@ class TaskDependencies:
         """
         return self._plan(self.overrides)
 
-    def _plan(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> Plan:
+    def _plan(self, overrides: Overrides) -> DependencyPlan:
         task = self._task
         planner = Planner(
             f"the task {task.task_name!r}",
@@ -70,9 +89,9 @@ class TaskDependencies:
 
 
 def hide_dependencies(
-    task: AnyTask,
+    task: InjectedTask,
     marks: Mapping[str, Dependency],
-    providers: Providers,
+    overrides: Overrides,
     local_names: Mapping[str, Any],
 ) -> None:
     """Hides the dependencies of a task from its callers.
@@ -91,7 +110,7 @@ def hide_dependencies(
     task._check = _check(call_check(task.__signature__, task.func), marks)
     check_not_named("unique", task.terms.unique, marks, task.task_name)
     check_not_named("limit_key", task.terms.limit_key, marks, task.task_name)
-    task.dependencies = TaskDependencies(task, signature, marks, providers, local_names)
+    task.dependencies = TaskDependencies(task, signature, marks, overrides, local_names)
 
 
 def _check(check: Callable[..., None], marks: Mapping[str, Dependency]) -> Callable[..., None]:

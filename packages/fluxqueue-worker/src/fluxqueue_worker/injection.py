@@ -10,8 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fluxqueue.dependency_forms import Form
-from fluxqueue.dependency_plan import Fact, Plan, Step, TaskArgument
+from fluxqueue.dependency_forms import DependencyForm
+from fluxqueue.dependency_plan import DependencyCall, DependencyPlan, Fact, TaskArgument
 
 from .error_text import own_frame
 from .opened import UNUSED, Open, Opened, close_all, close_all_async, opener, unused
@@ -150,7 +150,7 @@ class Injection:
 
         return injected_calls
 
-    def _calls(self, plan: Plan) -> list[tuple[str, Callable[[], Any]]]:
+    def _calls(self, plan: DependencyPlan) -> list[tuple[str, Callable[[], Any]]]:
         """The plan as one call for each dependency, if it is as simple as that; this is twice as
         fast. Otherwise none."""
         steps = plan.steps
@@ -179,7 +179,7 @@ class Injection:
             )
         return self._compiled(plan)
 
-    def _compiled(self, plan: Plan) -> _Compiled:
+    def _compiled(self, plan: DependencyPlan) -> _Compiled:
         first = int(self.context_type is not None)
         skipped = int(self._task.context_type is not None)
         return _Compiled(
@@ -189,7 +189,7 @@ class Injection:
             tuple((name, at + skipped, index) for name, at, index in plan.inserted),
         )
 
-    def _call(self, step: Step) -> tuple[Open, bool]:
+    def _call(self, step: DependencyCall) -> tuple[Open, bool]:
         provider = step.provider
         if not step.is_shared:
             return opener(provider), provider.is_async
@@ -202,9 +202,9 @@ class Injection:
         return found, provider.is_async
 
 
-def _is_value(step: Step) -> bool:
-    """Whether nothing is to be closed after the attempt."""
-    return step.is_shared or step.provider.form is Form.VALUE
+def _is_value(step: DependencyCall) -> bool:
+    """Whether nothing must be closed after the attempt."""
+    return step.is_shared or step.provider.form is DependencyForm.VALUE
 
 
 def _source(source: Fact | TaskArgument, first: int) -> Source:

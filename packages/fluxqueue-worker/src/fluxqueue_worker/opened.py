@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any, Protocol
 
-from fluxqueue.dependency_forms import Form, Provider
+from fluxqueue.dependency_forms import DependencyForm, Provider
 from fluxqueue_core.exception_text import traceback_of
 
 from .error_text import own_frame
@@ -47,12 +47,12 @@ Open = Callable[[list[Opened], Mapping[str, Any]], Any]
 def opener(provider: Provider) -> Open:
     """Returns what makes the value of a provider."""
     kinds = {
-        (Form.VALUE, False): _value,
-        (Form.VALUE, True): _awaited,
-        (Form.GENERATOR, False): _generator,
-        (Form.GENERATOR, True): _async_generator,
-        (Form.MANAGER, False): _manager,
-        (Form.MANAGER, True): _async_manager,
+        (DependencyForm.VALUE, False): _value,
+        (DependencyForm.VALUE, True): _awaited,
+        (DependencyForm.GENERATOR, False): _generator,
+        (DependencyForm.GENERATOR, True): _async_generator,
+        (DependencyForm.MANAGER, False): _manager,
+        (DependencyForm.MANAGER, True): _async_manager,
     }
     return kinds[provider.form, provider.is_async](
         provider.call, f"the dependency {provider.name}()"

@@ -1,7 +1,7 @@
 """The values that the attempts of a process share: `Shared` dependencies and lifespans.
 
-Each is made at its first use. What a lifespan yields is made before the first attempt. All end in
-reverse order, after the drain.
+Each is made at its first use; that of a lifespan, which is what it yields, before the first
+attempt. All end in reverse order, after the drain.
 
 Why: docs/decisions/0222-shared-values-end-with-the-worker.md
 """
@@ -20,7 +20,7 @@ from .opened import Opened, close_all, opener
 if TYPE_CHECKING:
     from .loop_values import LoopValues
 
-# What ended with an error: the name of its function, and the error.
+# Values that ended with an error: the name of the function, and the error.
 Failures = list[tuple[str, BaseException]]
 
 
@@ -64,7 +64,7 @@ class SharedValues:
             self._check()
             given = {name: self.get(each) for name, each in provider.shared.items()}
             opened: list[Opened] = []
-            # What it sets in its context is there at its end, and not in the attempt.
+            # The variables that it sets are there at its end, and not in the attempt.
             context = self._context.copy()
             try:
                 value = context.run(opener(provider), opened, given)
