@@ -158,7 +158,9 @@ def _async_manager(function: Callable[..., Any], name: str) -> Open:
 
 
 def unused(value: object, name: str) -> TypeError:
-    """The error of a dependency whose value still has to run."""
+    """The error of a dependency whose value still has to run, which is closed."""
+    if isinstance(value, CoroutineType):
+        value.close()
     return TypeError(
         f"the dependency {name} gave a {type(value).__name__}, which nothing runs; make its "
         f"function, and what decorates it, an `async def` or a generator function"

@@ -44,11 +44,8 @@ _attributes: Callable[[BaseException], dict[str, Any]] = _stored["__dict__"].__g
 def format_traceback(error: BaseException) -> str:
     """The traceback without the worker's own frames at its beginning; at most its
     last 32 KiB."""
-    first = traceback_of(error)
-    while first is not None and is_own(first.tb_frame):
-        first = first.tb_next
     try:
-        text = "".join(_Formatter().chain(error, first))
+        text = "".join(_Formatter().chain(error))
     except BaseException as failure:  # noqa: BLE001 - of a loader that has the source lines
         text = f"{describe(error)}\nThe traceback can't be formatted: {describe(failure)}\n"
     encoded = text[-TRACEBACK_BYTES:].encode("utf-8", "backslashreplace")
@@ -62,9 +59,7 @@ class _Formatter:
         self._left = EXCEPTIONS
         self._seen: set[int] = set()
 
-    def chain(
-        self, error: BaseException, first: TracebackType | None, depth: int = 0
-    ) -> Iterator[str]:
+    def chain(self, error: BaseException, depth: int = 0) -> Iterator[str]:
         """The lines of an exception, after those of the exceptions that led to it."""
         links = self._links(error)
         hidden = len(links) - 2 * CHAIN_ENDS
@@ -73,7 +68,7 @@ class _Formatter:
                 if index == CHAIN_ENDS:
                     yield f"\n[{hidden} more exceptions of this chain]\n{joint}"
                 continue
-            yield from self._one(link, first if link is error else traceback_of(link), depth)
+            yield from self._one(link, depth)
             yield joint
 
     def _links(self, error: BaseException) -> list[tuple[BaseException, str]]:
@@ -91,8 +86,9 @@ class _Formatter:
                 link, joint = (None if _suppresses_context(link) else _context(link)), CONTEXT
         return links
 
-    def _one(self, error: BaseException, first: TracebackType | None, depth: int) -> Iterator[str]:
+    def _one(self, error: BaseException, depth: int) -> Iterator[str]:
         self._left -= 1
+        first = _of_application(error)
         is_group = is_a(error, BaseExceptionGroup)
         if first is not None:
             yield f"{'Exception Group ' if is_group else ''}Traceback (most recent call last):\n"
@@ -109,12 +105,20 @@ class _Formatter:
                     break
                 shown += 1
                 yield f"  +---------------- {shown} ----------------\n"
-                for block in self.chain(member, traceback_of(member), depth):
+                for block in self.chain(member, depth):
                     for line in block.splitlines():
                         yield f"  | {line}\n"
         if shown < len(members):
             yield f"  | [{len(members) - shown} more exceptions of this group]\n"
         yield "  +------------------------------------\n"
+
+
+def _of_application(error: BaseException) -> TracebackType | None:
+    """The traceback of an exception without the worker's own frames at its beginning."""
+    first = traceback_of(error)
+    while first is not None and is_own(first.tb_frame):
+        first = first.tb_next
+    return first
 
 
 def _text(error: BaseException) -> Iterator[str]:
