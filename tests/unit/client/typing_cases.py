@@ -7,19 +7,22 @@ which they report errors with the lines marked `# error`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from fluxqueue import (
     AsyncTask,
     AsyncTaskWithOptions,
     BrokerUnavailable,
     Context,
+    Depends,
     FluxQueue,
     Limit,
     Reject,
     Retry,
     RetryPolicy,
+    Shared,
     Task,
     TaskCall,
     TaskHandle,
@@ -274,6 +277,48 @@ async def wait_for_results() -> None:
     wrong: str = await (await measured.enqueue_async("a")).result_async(5)  # error
     more: list[int] = await gather_results([notify.enqueue(1, message="hello")])
     print(one, wrong, more)
+
+
+def make_session(pool: str = Shared(str)) -> Iterator[float]:
+    yield 1.5
+
+
+@fluxqueue.lifespan
+async def clients() -> AsyncIterator[str]:
+    yield "client"
+
+
+fluxqueue.lifespan(make_session)
+fluxqueue.lifespan(remote)  # error
+fluxqueue.lifespan(5)  # error
+
+
+@fluxqueue.task()
+def bill(
+    order: int, session: float = Depends(make_session), *, client: str = Shared(clients)
+) -> int:
+    return order
+
+
+@fluxqueue.task()
+async def bill_annotated(session: Annotated[float, Depends(make_session)], order: int) -> None: ...
+
+
+bill(17)
+bill(order=17)
+bill("17")  # error
+billed: TaskHandle[int] = bill.enqueue(17)
+bill.options(delay=5).enqueue(order=17)
+bill.enqueue()  # error
+# A checker takes an annotated dependency for an argument of the call.
+bill_annotated.enqueue(order=17)  # error
+Depends(5)  # error
+Depends(make_session, False)  # error
+Shared(make_session, use_cache=False)  # error
+fluxqueue.dependency_overrides[make_session] = lambda: 2.5
+fluxqueue.dependency_overrides["make_session"] = make_session  # error
+with fluxqueue.override_dependency(make_session, lambda: 2.5):
+    pass
 
 
 @fluxqueue.task_with_context()  # error

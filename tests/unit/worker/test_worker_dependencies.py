@@ -339,7 +339,7 @@ async def yields_twice_async() -> AsyncIterator[int]:
 
 
 async def yields_never_async() -> AsyncIterator[int]:
-    for each in ():
+    for each in list[int]():
         yield each
 
 

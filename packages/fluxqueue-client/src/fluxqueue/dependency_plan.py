@@ -10,6 +10,7 @@ Why: docs/decisions/0221-a-plan-for-each-task.md
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -198,12 +199,12 @@ class Planner:
         else:
             self._enter(key, function)
             made = provider(function, self._is_async)
-            self._check_loop(made)
             parameters = tuple(
                 (parameter.name, self._value(parameter, one, function))
                 for parameter, one in self._parameters(function)
             )
             self._above.pop()
+            self._check_loop(made)
             step = DependencyCall(made, is_shared=False, parameters=parameters)
         self._steps.append(step)
         index = len(self._steps) - 1
@@ -300,9 +301,9 @@ class Planner:
         self, parameter: inspect.Parameter, annotation: Any, function: Callable[..., Any]
     ) -> None:
         marks = (parameter.default, *getattr(annotation, "__metadata__", ()))
-        annotation = getattr(annotation, "__origin__", annotation)
         is_part = any(is_of_fastapi(mark) and not is_of_fastapi(mark, "Depends") for mark in marks)
-        bases = annotation.__mro__ if isinstance(annotation, type) else ()
+        kinds = (annotation, *typing.get_args(annotation))  # of a union, or of Annotated
+        bases = [base for kind in kinds if isinstance(kind, type) for base in kind.__mro__]
         if is_part or any(base.__module__ in _OF_REQUESTS for base in bases):
             raise TypeError(
                 f"{self._parameter(parameter, function)} is of an HTTP request, which "
