@@ -24,6 +24,7 @@ ANSWERED = re.compile(r"^(fluxqueue\..*?) +# (\"\w+\"|True)$", re.MULTILINE)
         ("results.md", "resizing", "[640, 480] [[640, 480], [640, 480]]"),
         ("progress.md", "importing", "2"),
         ("middleware.md", "auditing", "3"),
+        ("dependencies.md", "billing", "invoice 17, attempt 1 in session two"),
     ],
 )
 def test_the_example_runs(
@@ -31,9 +32,8 @@ def test_the_example_runs(
 ) -> None:
     text = (DOCS / page).read_text()
     for block in BLOCK.findall(text):
-        name = re.match(r"# (\w+\.py)", block)
-        assert name, block
-        (tmp_path / name[1]).write_text(block)
+        if name := re.match(r"# (\w+\.py)", block):
+            (tmp_path / name[1]).write_text(block)
     options = {"tasks-module-path": module}
     with LoggingProcess(tmp_path, redis_url, "fluxqueue_worker", options) as worker:
         worker.wait_for("worker.connected")
@@ -78,4 +78,13 @@ def test_the_examples_in_the_text_run(
         cwd=tmp_path, env=os.environ | {"FLUXQUEUE_REDIS_URL": redis_url},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_example_of_tests_runs(tmp_path: Path) -> None:
+    first, *_, last = BLOCK.findall((DOCS / "dependencies.md").read_text())
+    (tmp_path / "billing.py").write_text(first)
+    ran = subprocess.run(
+        [sys.executable, "-c", last], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert ran.returncode == 0, ran.stderr

@@ -107,7 +107,7 @@ def test_a_key_of_all_arguments_leaves_them_out() -> None:
         work(5)
 
 
-def test_a_type_that_only_type_checkers_know_is_no_obstacle() -> None:
+def test_a_type_that_only_type_checkers_know_does_no_harm() -> None:
     @fluxqueue.task()
     def work(
         user: int,
