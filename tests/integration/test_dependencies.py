@@ -91,6 +91,16 @@ def broken():
 def fails(session: str = Depends(session), value=Depends(broken)):
     note("never")
 
+@fluxqueue.task()
+def forks(session: str = Depends(session)):
+    if os.fork():
+        os.wait()
+        note("parent")
+
+@fluxqueue.task()
+async def forks_async(session: str = Depends(session)):
+    forks.func(session)
+
 def rolls_back():
     yield
     raise OSError("commit failed")
@@ -219,3 +229,17 @@ def test_sigquit_shows_where_a_task_with_dependencies_waits(
         line: dict[str, Any] = worker.wait_for("task.running", name="hold_async")
         assert worker.stop() == 0
     assert "in hold_async" in line["exception"]
+
+
+def test_a_process_that_a_task_forks_ends_no_dependency(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP) as worker:
+        for name in ("forks", "forks_async"):
+            push(redis, name)
+            worker.wait_for("task.done", name=name)
+        assert worker.stop() == 0
+    assert started(worker) == [
+        *("pool begin", "parent", "session end", "parent", "session end"),
+        *("client end", "pool end", "settings end"),
+    ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fluxqueue import FluxQueue, Shared
 from fluxqueue_core import key
+from fluxqueue_worker.embedded_worker import EmbeddedWorker
 from redis import Redis
 from support.raw_messages import pending, push
-from support.worker_process import WorkerProcess, wait_until
+from support.worker_process import PATIENCE, WorkerProcess, wait_until
 
 APP = """
 import asyncio
@@ -161,3 +164,37 @@ def test_an_async_lifespan_runs_without_async_tasks(tmp_path: Path, redis_url: s
         assert worker.stop() == 0
     kinds = [note.split(" ")[0] for note in worker.notes()]
     assert kinds == ["begin", "async", "async", "end"]
+
+
+def test_an_embedded_worker_has_lifespans_too(redis_url: str) -> None:
+    queue, noted = FluxQueue(redis_url), list[str]()
+
+    @queue.lifespan
+    def settings() -> Iterator[str]:
+        noted.append("begin")
+        yield "settings"
+        noted.append("end")
+
+    @queue.task(result_ttl=60)
+    def read(settings: str = Shared(settings)) -> str:
+        return settings
+
+    for _ in range(2):
+        with EmbeddedWorker(queue):
+            assert read.enqueue().result(PATIENCE) == "settings"
+    assert noted == ["begin", "end"] * 2
+
+
+def test_an_embedded_worker_raises_the_error_of_a_lifespan(redis_url: str) -> None:
+    queue = FluxQueue(redis_url)
+
+    @queue.lifespan
+    def fails() -> Iterator[None]:
+        raise ConnectionError("database is down")
+        yield
+
+    @queue.task()
+    def work() -> None: ...
+
+    with pytest.raises(ConnectionError, match="database is down"), EmbeddedWorker(queue):
+        pass

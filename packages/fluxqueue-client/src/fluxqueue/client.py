@@ -348,14 +348,13 @@ class FluxQueue(DeclaresProviders):
     ) -> Callable[[Callable[..., Any]], Any]:
         check_task_and_queue(name, queue, called)
         terms = read_terms(called, max_retries, options, self._middleware)
-        has_context = called == "task_with_context"
 
         def decorate(func: Callable[..., Any]) -> AnyTask:
             check_function(func, called)
             # An annotation may name a class that is local to the function around it.
             frame = sys._getframe(1)
             local_names = {} if frame.f_locals is frame.f_globals else frame.f_locals
-            context = context_class(func, local_names) if has_context else None
+            context = None if called == "task" else context_class(func, local_names)
             return self._declare(func, name, queue, terms, context, local_names)
 
         return decorate

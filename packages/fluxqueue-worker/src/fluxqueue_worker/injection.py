@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # Returns a source of a plan. Takes the arguments of the call: after a context, if there is one.
 Source = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 NOTHING: dict[str, Any] = {}
+# In a process that a task has forked: its parent closes these, which may be connections. Kept,
+# because a generator that nothing refers to runs its end.
+LEFT_OPEN: list[Opened] = []
 
 
 class _Compiled(NamedTuple):
@@ -71,6 +74,7 @@ class Injection:
         It makes the dependencies, calls the task's function, and closes what it has opened."""
         func = self._task.func
         overrides = self._dependencies.overrides
+        fork = self._shared.fork
         fixed, changed = self._compiled(self._dependencies.plan), self._changed
         # The context that only dependencies ask for.
         skipped = int(self.context_type is not None and self._task.context_type is None)
@@ -96,10 +100,10 @@ class Injection:
                 result = func(*args, **kwargs)
             except BaseException as error:
                 if opened:
-                    close_all(opened, error)
+                    LEFT_OPEN.extend(opened) if fork.in_child else close_all(opened, error)
                 raise
             if opened:
-                close_all(opened, None)
+                LEFT_OPEN.extend(opened) if fork.in_child else close_all(opened, None)
             return result
 
         @own_frame
@@ -122,10 +126,14 @@ class Injection:
                     kwargs[name] = values[at]
                 result = await func(*args, **kwargs)
             except BaseException as error:
-                if opened:
+                if opened and fork.in_child:
+                    LEFT_OPEN.extend(opened)
+                elif opened:
                     await close_all_async(opened, error)
                 raise
-            if opened:
+            if opened and fork.in_child:
+                LEFT_OPEN.extend(opened)
+            elif opened:
                 await close_all_async(opened, None)
             return result
 

@@ -20,6 +20,9 @@ from .error_text import own_frame
 from .failure_text import FailureText
 from .shared_values import Failures, SharedValues
 
+# Seconds that the values have to end.
+PATIENCE = 5.0
+
 
 class AsyncRunner(Protocol):
     """Runs coroutines; the worker's is `EventLoop`."""
@@ -48,7 +51,6 @@ class Lifespans:
         noticed: Callable[[], None],
     ) -> None:
         self.error: BaseException | None = None
-        self._timeout = 0.0
         self._providers = providers
         self._shared = shared
         self._loop = loop
@@ -70,17 +72,16 @@ class Lifespans:
         """Whether all have begun, or one has failed."""
         return self._begun.is_set()
 
-    def end(self, timeout: float) -> bool:
+    def end(self) -> bool:
         """Ends all shared values, the last one first. Returns False if that takes longer than
-        `timeout` seconds: then the rest is left behind."""
-        self._timeout = timeout
+        5 s: then the rest is left behind."""
         self._shared.stop()
         self._ending.set()
         if self._thread.ident is None:  # there are no lifespans
             self._thread.start()
-        self._thread.join(timeout)
+        self._thread.join(PATIENCE)
         if self._thread.is_alive():
-            self._logger.error("lifespan.not_ended", timeout=timeout)
+            self._logger.error("lifespan.not_ended", timeout=PATIENCE)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -98,7 +99,7 @@ class Lifespans:
     def _end_async(self, loop: AsyncRunner) -> None:
         try:
             # A task that blocks the loop must not keep the sync values from their end.
-            self._report(loop.submit(self._shared.end_async()).result(self._timeout / 2))
+            self._report(loop.submit(self._shared.end_async()).result(PATIENCE / 2))
         except BaseException as error:  # noqa: BLE001 - of the loop
             self._report([("the event loop", error)])
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fluxqueue.dependency_forms import Provider
 
 from .error_text import own_frame
+from .forked import ForkWatch
 from .opened import Opened, close_all, opener
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class SharedValues:
         self._opened: list[tuple[Provider, Context, list[Opened]]] = []
         self._loops: dict[object, LoopValues] = {}
         self._ended = False
+        # In a process that a task forks, nothing ends.
+        self.fork = ForkWatch()
 
     @own_frame
     def get(self, provider: Provider) -> Any:

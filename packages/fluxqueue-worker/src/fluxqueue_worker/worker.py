@@ -51,8 +51,6 @@ RELEASE_PATIENCE = 2.0
 # A lane that is killed loses its task, which may be dead then: it has more time.
 LANE_PATIENCE = 6.0
 JOIN_PATIENCE = 1.0
-# Seconds that shared values have to end.
-LIFESPAN_PATIENCE = 5.0
 
 
 class Worker:
@@ -392,7 +390,7 @@ class Worker:
         ended = [
             self._timeouts.join(JOIN_PATIENCE),
             self._pool is None or self._pool.join(patience),
-            self._lifespans is None or self._lifespans.end(LIFESPAN_PATIENCE),
+            self._lifespans is None or self._lifespans.end(),
             self._loop is None or self._loop.stop(JOIN_PATIENCE),
         ]
         self.stuck = not all(ended)
