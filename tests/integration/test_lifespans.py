@@ -185,13 +185,16 @@ def test_an_embedded_worker_has_lifespans_too(redis_url: str) -> None:
     assert noted == ["begin", "end"] * 2
 
 
+def database() -> None:
+    raise ConnectionError("database is down")
+
+
 def test_an_embedded_worker_raises_the_error_of_a_lifespan(redis_url: str) -> None:
     queue = FluxQueue(redis_url)
 
     @queue.lifespan
     def fails() -> Iterator[None]:
-        raise ConnectionError("database is down")
-        yield
+        yield database()
 
     @queue.task()
     def work() -> None: ...

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from .errors import ConfigurationError
+from .options import Terms
 from .task_properties import TaskProperties
 
 
@@ -100,15 +101,14 @@ def _is_plain(value: object) -> bool:
     return value is None or type(value) in (bool, str)
 
 
-def check_keys(task: TaskProperties[Any, Any]) -> None:
+def check_keys(terms: Terms, signature: inspect.Signature, task: str) -> None:
     """Checks the options of a task that name its parameters.
 
     Raises:
         ConfigurationError: it does not have them.
     """
-    terms = task.terms
     for option, names in (("unique", terms.unique), ("limit_key", terms.limit_key)):
-        check_parameters(option, names, task.__signature__, task.task_name)
+        check_parameters(option, names, signature, task)
 
 
 def check_parameters(option: str, names: object, signature: inspect.Signature, task: str) -> None:

@@ -14,7 +14,6 @@ import orjson  # noqa: F401
 from fluxqueue_core import Route, Settings, check_queue_name
 from fluxqueue_core.task_ids import read_task_id
 
-from .arguments_by_name import check_keys
 from .broker import NOT_GIVEN, Broker
 from .context import Context, context_class
 from .declared_limits import DeclaredLimits
@@ -389,8 +388,7 @@ class FluxQueue(DeclaresProviders):
         route = Route(queue, name, namespace=self.settings.namespace, **terms.of_route(name))
         kind = kind_of_task(func, terms)
         task: AnyTask = kind(func, self.broker.producer, route, terms, context_type)
-        self._hide_dependencies(task, local_names)
-        check_keys(task)
+        self._read_parameters(task, local_names)
         self._limits.add(queue, name, terms)
         with_types(task, local_names)
         self.broker.add(task)

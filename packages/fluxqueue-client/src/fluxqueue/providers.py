@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .arguments_by_name import check_keys
 from .dependency_parameters import find_marks
 from .errors import ConfigurationError
 
@@ -100,9 +101,11 @@ class DeclaresProviders:
         self._providers.lifespans.append(function)
         return function
 
-    def _hide_dependencies(self, task: ProvidedTask, local_names: Mapping[str, Any]) -> None:
+    def _read_parameters(self, task: ProvidedTask, local_names: Mapping[str, Any]) -> None:
+        """Hides the dependencies of a task, and checks the options that name its parameters."""
         task.providers = self._providers
         if marks := find_marks(task.func, task.__signature__, local_names):
             from .task_dependencies import hide_dependencies  # most tasks have none
 
             hide_dependencies(task, marks, self._providers.overrides, local_names)
+        check_keys(task.terms, task.__signature__, task.task_name)
