@@ -185,7 +185,7 @@ def test_an_embedded_worker_has_lifespans_too(redis_url: str) -> None:
     assert noted == ["begin", "end"] * 2
 
 
-def database() -> None:
+def database() -> str:
     raise ConnectionError("database is down")
 
 
@@ -193,7 +193,7 @@ def test_an_embedded_worker_raises_the_error_of_a_lifespan(redis_url: str) -> No
     queue = FluxQueue(redis_url)
 
     @queue.lifespan
-    def fails() -> Iterator[None]:
+    def fails() -> Iterator[str]:
         yield database()
 
     @queue.task()

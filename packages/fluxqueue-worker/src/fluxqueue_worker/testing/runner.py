@@ -13,6 +13,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
+from fluxqueue.dependency_forms import Provider
+from fluxqueue.providers import Providers
 from fluxqueue.served import serve_in_context
 from fluxqueue_core import Attempt
 from fluxqueue_core.exception_text import is_a
@@ -27,6 +29,7 @@ from fluxqueue_worker.host_log import HostLogger
 from fluxqueue_worker.outcomes import Outcomes
 from fluxqueue_worker.registered_task import RegisteredTask
 from fluxqueue_worker.result_parts import FINISHED
+from fluxqueue_worker.shared_values import Failures, SharedValues
 from fluxqueue_worker.timeouts import Timeouts
 from fluxqueue_worker.unawaited import refuse_unawaited, unawaited
 
@@ -43,11 +46,16 @@ class AttemptRunner:
 
     Args:
         attempts: settles them.
+
+    Attributes:
+        shared: the values that the tasks of the test share.
     """
 
     def __init__(self, attempts: Attempts) -> None:
         events = TaskEvents(HostLogger())
         self._contexts = AttemptContexts()
+        self.shared = SharedValues()
+        self._lifespans: list[Provider] = []
         self._outcomes = Outcomes(attempts, events)
         # No attempt counts as stuck: nothing here has slots to give away.
         nothing: Any = None
@@ -61,9 +69,15 @@ class AttemptRunner:
         # The asyncio tasks of async attempts, each with the id of its deadline.
         self._asyncio_tasks: dict[asyncio.Task[Any], tuple[SimulatedAttempt, int | None]] = {}
 
-    def prepare(self, task: RegisteredTask) -> None:
-        """Prepares a task for its first attempt."""
+    def prepare(self, task: RegisteredTask, providers: Providers) -> None:
+        """Prepares a task for its first attempt.
+
+        Args:
+            providers: have the lifespans that begin before it.
+        """
         task.prepare(self._timeouts, self._around.inside((), task))
+        known = {each.key for each in self._lifespans}
+        self._lifespans += [each for each in providers.of_lifespans() if each.key not in known]
 
     def run(self, attempt: SimulatedAttempt) -> None:
         """Runs an attempt to its end, in this thread."""
@@ -105,10 +119,13 @@ class AttemptRunner:
         """Ends the threads and loops."""
         self._timeouts.stop()
         self._timeouts.join(1.0)
+        failures: Failures = []
         if self._loop is not None:
             loop, self._loop = self._loop, None
             with hidden_loop():
-                _close(loop)
+                failures += self._close(loop)
+        for _, error in (*failures, *self.shared.end()):
+            raise error
 
     # The methods of `timeouts.LoopRunner`.
 
@@ -164,7 +181,13 @@ class AttemptRunner:
         try:
             loop.run_until_complete(self._run_async(attempt, {}))
         finally:
-            _close(loop)
+            self._close(loop)
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> Failures:
+        """Closes a loop of this object. Returns the shared values of it that failed to end."""
+        failures = loop.run_until_complete(self.shared.end_async())
+        _close(loop)
+        return failures
 
     @own_frame
     def _run(self, attempt: SimulatedAttempt) -> None:
@@ -182,6 +205,9 @@ class AttemptRunner:
     def _call(self, attempt: SimulatedAttempt) -> None:
         task, started = attempt.task, perf_counter()
         try:
+            for lifespan in self._lifespans:
+                if not lifespan.is_async:
+                    self.shared.get(lifespan)
             if (run := task.run) is None:
                 result = task.func(*attempt.args, **(attempt.kwargs or {}))
             else:
@@ -203,6 +229,8 @@ class AttemptRunner:
         task, started = attempt.task, perf_counter()
         context = self._context(attempt)
         try:
+            for lifespan in self._lifespans:
+                await self.shared.get_async(lifespan)
             if (run := task.run) is None:
                 coroutine = task.func(*attempt.args, **(attempt.kwargs or {}))
             else:

@@ -266,8 +266,8 @@ class Simulation:
         self.locks.begun(record)
         registered = self._registered.get(task)
         if registered is None:
-            registered = self._registered[task] = RegisteredTask(task)
-            self.runner.prepare(registered)
+            registered = self._registered[task] = RegisteredTask(task, self.runner.shared)
+            self.runner.prepare(registered, task.providers)
         self._running += 1
         return SimulatedAttempt(record, registered, self.ends.reported)
 
