@@ -91,9 +91,8 @@ class Worker:
         self._tasks = tasks
         self._logger = logger
         self._is_lane = options.parent is not None
-        self._failed = False
+        self._failed = self._consumer_ended = False
         self._draining = threading.Event()
-        self._consumer_ended = False
         self._signals = Signals() if requests is None else requests
         wake = self._signals.wake
         self._ends: deque[int] = deque()
