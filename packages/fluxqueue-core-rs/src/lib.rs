@@ -1,6 +1,13 @@
 //! The Rust core of FluxQueue. This file only registers the classes and functions of the
 //! Python module.
 
+#[cfg(target_os = "linux")]
+pub mod alarm;
+#[cfg(not(target_os = "linux"))]
+pub mod alarm {
+    //! An alarm of this system.
+    pub use super::portable_alarm::PortableAlarm as Alarm;
+}
 pub mod config;
 pub mod connection;
 pub mod consumer;
@@ -11,6 +18,9 @@ pub mod ids;
 pub mod keys;
 pub mod message;
 pub mod names;
+pub mod odds;
+#[cfg(not(target_os = "linux"))]
+pub mod portable_alarm;
 pub mod scripts;
 pub mod timeouts;
 pub mod waiting;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::fork;
+use crate::odds::Odds;
 
 /// The longest spin: about the time to fall asleep and wake up, so the worst case doubles the
 /// cost of a wait.
@@ -23,9 +24,6 @@ const LONGEST: Duration = Duration::from_micros(50);
 /// Then the core would not rest even if this thread slept, so the other thread gets the core.
 const CROWDED: Duration = Duration::from_micros(5);
 
-/// After this number of misses in a row, the number of waits without a spin no longer grows.
-const MOST_MISSES: u32 = 6;
-
 /// The fork generation, plus one, of the process in which a thread spins. If no thread spins,
 /// it is 0 or the value of a parent process. Two threads that spin at once would take the
 /// cores from the processes that they wait for.
@@ -33,20 +31,14 @@ static SPINNING: AtomicU32 = AtomicU32::new(0);
 
 /// The record of a connection's spins: whether replies arrived in time.
 #[derive(Debug, Default)]
-pub struct Spin {
-    /// The number of spins in a row that ended without a reply.
-    misses: u32,
-    /// The number of waits without a spin before the next spin.
-    passes: u32,
-}
+pub struct Spin(Odds);
 
 impl Spin {
     /// Returns as soon as `fd` can be read, or after 50 µs at most. After each spin without a
     /// reply, twice as many of the next waits return at once, up to 64. A distant or a busy
     /// Redis costs less than 1 µs a call.
     pub fn wait(&mut self, fd: RawFd) {
-        if self.passes > 0 {
-            self.passes -= 1;
+        if !self.0.try_now() {
             return;
         }
         let Some(_permit) = Permit::take() else { return };
@@ -55,15 +47,14 @@ impl Spin {
         while !is_readable(fd) {
             let now = Instant::now();
             if now - start >= LONGEST || now - last >= CROWDED {
-                self.misses = (self.misses + 1).min(MOST_MISSES);
-                self.passes = 1 << self.misses;
+                self.0.lost();
                 return;
             }
             last = now;
             // On a machine with one core, Redis needs it to answer.
             std::thread::yield_now();
         }
-        self.misses = 0;
+        self.0.won();
     }
 }
 
@@ -112,33 +103,33 @@ mod tests {
         let mut passed_over = Vec::new();
         for _ in 0..8 {
             spin.wait(near.as_raw_fd());
-            passed_over.push(spin.passes);
-            spin.passes = 0;
+            passed_over.push(spin.0.passes);
+            spin.0.passes = 0;
         }
         assert_eq!(passed_over, [2, 4, 8, 16, 32, 64, 64, 64]);
 
-        spin.passes = 2;
+        spin.0.passes = 2;
         spin.wait(near.as_raw_fd());
-        assert_eq!((spin.passes, spin.misses), (1, 6));
+        assert_eq!((spin.0.passes, spin.0.losses), (1, 6));
 
         far.write_all(b"x").expect("written");
-        spin.passes = 0;
+        spin.0.passes = 0;
         spin.wait(near.as_raw_fd());
-        assert_eq!((spin.passes, spin.misses), (0, 0));
+        assert_eq!((spin.0.passes, spin.0.losses), (0, 0));
 
         // The end of the stream is not a miss: the next read reports it.
         drop(far);
         spin.wait(near.as_raw_fd());
-        assert_eq!(spin.misses, 0);
+        assert_eq!(spin.0.losses, 0);
 
         let held = Permit::take().expect("no thread spins");
         let (other, _open) = UnixStream::pair().expect("a pair of sockets");
         spin.wait(other.as_raw_fd());
-        assert_eq!(spin.misses, 0, "another thread spins");
+        assert_eq!(spin.0.losses, 0, "another thread spins");
         drop(held);
         // This is the state if a thread of the parent spun during the fork.
         SPINNING.store(fork::generation().wrapping_sub(1), Ordering::Relaxed);
         spin.wait(other.as_raw_fd());
-        assert_eq!(spin.misses, 1);
+        assert_eq!(spin.0.losses, 1);
     }
 }

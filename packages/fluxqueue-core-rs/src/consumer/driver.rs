@@ -1,7 +1,7 @@
-//! The thread that talks to Redis. It never takes the GIL, so no task can keep it from renewing
-//! leases.
+//! Talks to Redis. The thread that leads (`leading`) has the driver. It never takes the GIL
+//! meanwhile, so no task can keep it from renewing leases.
 //!
-//! In each turn, it decides which requests each queue sends (`planning`), writes them, sleeps
+//! In each turn, the driver decides which requests each queue sends (`planning`), writes them, sleeps
 //! until an event, and reads the replies.
 
 use std::ops::{Add, Sub};
@@ -64,32 +64,36 @@ impl Driver {
         })
     }
 
-    /// Runs until the phase is `Stopped`.
-    pub fn run(mut self) {
+    /// Begins a turn: decides what to send, and sends it. Returns how long to sleep, or None if the
+    /// phase is `Stopped`.
+    pub fn begin_turn(&mut self) -> Option<Duration> {
         let shared = self.shared.clone();
-        loop {
-            let wait = {
-                let mut state = shared.lock();
-                if state.phase == Phase::Stopped {
-                    return;
-                }
-                let wait = self.plan(&mut state);
-                shared.wake(state);
-                wait
-            };
-            self.write();
-            self.poll.wait(wait);
-            if self.poll.woken() {
-                shared.driver.clear();
+        let wait = {
+            let mut state = shared.lock();
+            if state.phase == Phase::Stopped {
+                return None;
             }
-            let connected: Vec<_> = self.connector.finished().collect();
-            for (queue, result) in connected {
-                let result = result.and_then(|connected| self.watched(queue, connected));
-                self.with(queue, |conversation, turn| conversation.connected(turn, result));
-            }
-            for number in self.poll.ready() {
-                self.read(number / Side::BOTH.len(), Side::BOTH[number % Side::BOTH.len()]);
-            }
+            let wait = self.plan(&mut state);
+            shared.wake(state);
+            wait
+        };
+        self.write();
+        Some(wait)
+    }
+
+    /// Ends a turn: sleeps until an event, and reads what has come.
+    pub fn end_turn(&mut self, wait: Duration) {
+        self.poll.wait(wait);
+        if self.poll.woken() {
+            self.shared.driver.clear();
+        }
+        let connected: Vec<_> = self.connector.finished().collect();
+        for (queue, result) in connected {
+            let result = result.and_then(|connected| self.watched(queue, connected));
+            self.with(queue, |conversation, turn| conversation.connected(turn, result));
+        }
+        for number in self.poll.ready() {
+            self.read(number / Side::BOTH.len(), Side::BOTH[number % Side::BOTH.len()]);
         }
     }
 
@@ -103,7 +107,7 @@ impl Driver {
     fn plan(&mut self, state: &mut State) -> Duration {
         let now = clock::now();
         if state.measure(now) {
-            self.shared.announce_work(state);
+            self.shared.announce_by_leader(state);
         }
         let mut turn = Turn { state, context: &mut self.context, now };
         self.rest.begin_turn(now, turn.state.phase != Phase::Serving);
@@ -192,7 +196,7 @@ impl Driver {
         let mut state = self.shared.lock();
         let mut turn = Turn { state: &mut state, context: &mut self.context, now: clock::now() };
         let result = act(&mut self.conversations[queue], &mut turn);
-        self.shared.announce_work(&mut state);
+        self.shared.announce_by_leader(&mut state);
         self.shared.wake(state);
         result
     }

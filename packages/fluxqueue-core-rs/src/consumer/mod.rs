@@ -1,6 +1,6 @@
 //! Claiming and settling for a worker process.
 //!
-//! One thread (`driver`) talks to Redis and never takes the GIL. It shares one `State`, behind
+//! One thread at a time (`leading`) talks to Redis (`driver`), without the GIL. It shares one `State`, behind
 //! a mutex, with the threads that run tasks. docs/protocol.md has the rules; comments name the
 //! rule that the code below them keeps.
 
@@ -23,6 +23,9 @@ mod fairness;
 mod identity;
 #[cfg(test)]
 mod lacking_server_tests;
+mod leading;
+#[cfg(test)]
+mod leading_tests;
 mod link;
 mod measures;
 mod meter;

@@ -1,6 +1,5 @@
 //! `Consumer`, the class whose methods the worker's threads call.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
@@ -15,6 +14,7 @@ use super::claimed;
 use super::clock;
 use super::driver::Driver;
 use super::event::Event;
+use super::leading::Leading;
 use super::options::Options;
 use super::outcome::Outcome;
 use super::python_values::{WHO_MAX, arguments, caps_of, loads, register, seconds, short_name};
@@ -35,6 +35,7 @@ use crate::python::text::Name;
 #[pyclass(frozen, module = "fluxqueue_core._core")]
 pub struct Consumer {
     shared: Arc<Shared>,
+    leading: Arc<Leading>,
     deployment: Arc<Deployment>,
     options: Mutex<Option<Options>>,
     driver: Mutex<Option<JoinHandle<()>>>,
@@ -184,8 +185,10 @@ impl Consumer {
         let shared = Shared::new(per_queue, concurrency, grace, largest)?;
         shared.lock().slots.left = max_tasks.unwrap_or(u64::MAX);
         shared.lock().caps = caps_of(&registered, caps.unwrap_or_default());
+        let shared = Arc::new(shared);
         Ok(Consumer {
-            shared: Arc::new(shared),
+            leading: Arc::new(Leading::new(shared.clone())?),
+            shared,
             // Only an enqueue waits for replicas.
             deployment: Arc::new(Deployment::new(Config { wait: Wait::default(), ..Config::clone(&settings.config) })),
             options: Mutex::new(Some(options)),
@@ -201,19 +204,8 @@ impl Consumer {
         let options = self.options.lock().unwrap_or_else(|p| p.into_inner()).take();
         let options = options.ok_or(Error::Misuse("the consumer has been started already"))?;
         let driver = Driver::new(self.shared.clone(), self.deployment.clone(), options)?;
-        let shared = self.shared.clone();
-        let run = move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| driver.run()));
-            let mut state = shared.lock();
-            if ended.is_err() {
-                let error = "the thread that talks to Redis has panicked".to_owned();
-                state.tell(0, Event::Failed { error });
-            }
-            state.phase = Phase::Stopped;
-            shared.wake(state);
-            shared.work.notify_all();
-        };
-        let handle = thread::Builder::new().name("fluxqueue-driver".into()).spawn(run)?;
+        let leading = self.leading.clone();
+        let handle = thread::Builder::new().name("fluxqueue-driver".into()).spawn(move || leading.run(driver))?;
         *self.driver.lock().unwrap_or_else(|p| p.into_inner()) = Some(handle);
         Ok(())
     }
@@ -224,7 +216,7 @@ impl Consumer {
             let at_once = self.shared.try_lock().and_then(|mut state| self.shared.begin_sync(&mut state, clock::now()));
             let work = match at_once {
                 Some(work) => Some(work),
-                None => py.detach(|| self.shared.wait_for_work(clock::now)),
+                None => py.detach(|| self.leading.wait_for_work()),
             };
             let Some(work) = work else { return Ok(None) };
             if let Some(attempt) = self.decode(py, work)? {

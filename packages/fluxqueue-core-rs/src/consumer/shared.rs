@@ -11,6 +11,16 @@ use super::work::{Tasks, Work};
 use crate::errors::Result;
 use crate::fork;
 
+/// Why a thread no longer waits for work.
+pub enum Woken {
+    /// It must run this.
+    Works(Work),
+    /// It may lead.
+    Leads,
+    /// It must end.
+    Ends,
+}
+
 /// The state that the driver and the threads that run tasks share.
 pub struct Shared {
     state: Mutex<State>,
@@ -69,16 +79,19 @@ impl Shared {
         self.state.try_lock().ok()
     }
 
-    /// Waits for sync work. Returns None if the thread must end.
-    pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Option<Work> {
+    /// Waits for sync work, or for the offer to lead.
+    pub fn wait_for_work(&self, now: impl Fn() -> Duration) -> Woken {
         let mut state = self.lock();
         loop {
             if state.phase != Phase::Serving {
                 state.slots.thread_ends();
-                return None;
+                return Woken::Ends;
             }
             if let Some(work) = self.begin_sync(&mut state, now()) {
-                return Some(work);
+                return Woken::Works(work);
+            }
+            if std::mem::take(&mut state.slots.offers_lead) {
+                return Woken::Leads;
             }
             state.slots.thread_waits();
             state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -125,10 +138,21 @@ impl Shared {
         }
     }
 
+    /// Announces work from a thread that does not lead. The one that leads may be a thread that
+    /// waits for work: it sleeps in the driver.
+    pub fn announce_work(&self, state: &mut State) {
+        let wanted = state.threads_wanted();
+        self.announce_by_leader(state);
+        if wanted > state.to_wake {
+            self.driver.set();
+        }
+    }
+
     /// Wakes the event loop if it has work. Counts the threads that have work; `wake` wakes them
     /// when the lock is free, since they would sleep again at a held lock.
-    pub fn announce_work(&self, state: &mut State) {
-        state.to_wake = state.threads_wanted();
+    pub fn announce_by_leader(&self, state: &mut State) {
+        // A thread that leads takes a task itself.
+        state.to_wake = state.threads_wanted().saturating_sub(usize::from(state.slots.thread_leads));
         if !state.async_signalled && state.wants_loop() {
             state.async_signalled = true;
             self.for_loop.set();

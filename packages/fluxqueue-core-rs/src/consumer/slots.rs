@@ -13,6 +13,10 @@ pub struct Slots {
     pub running: usize,
     /// How many tasks may still begin.
     pub left: u64,
+    /// Whether the thread that leads is one of those that wait for work.
+    pub thread_leads: bool,
+    /// Whether one of the threads that wait for work may lead.
+    pub offers_lead: bool,
     /// Serials of running tasks whose slot was given away.
     stuck: HashSet<u64>,
     threads: usize,
@@ -28,6 +32,8 @@ impl Slots {
             concurrency,
             running: 0,
             left: u64::MAX,
+            thread_leads: false,
+            offers_lead: false,
             stuck: HashSet::new(),
             threads: 1,
             idle_threads: 0,

@@ -3,6 +3,7 @@
 use super::claiming::prefetch;
 use super::crew::Crew;
 use super::outcome::Outcome;
+use super::shared::Woken;
 use super::state::Phase;
 use super::state_tests::{admit, at, begin, raw, shared};
 
@@ -101,11 +102,11 @@ fn the_last_task_that_may_begin_wakes_the_driver_and_the_control_plane() {
     (0..2).for_each(|_| admit(&shared, 0, &raw("sync")));
     (0..2).for_each(|_| admit(&shared, 0, &raw("async")));
     shared.lock().slots.left = 3;
-    shared.wait_for_work(|| at(1)).expect("the first one");
+    assert!(matches!(shared.wait_for_work(|| at(1)), Woken::Works(_)));
     shared.begin_async(at(1)).expect("the second one");
     assert!(!shared.driver.is_set() && !shared.for_events.is_set());
     let last = shared.wait_for_work(|| at(1));
-    assert!(last.is_some() && shared.driver.is_set() && shared.for_events.is_set());
+    assert!(matches!(last, Woken::Works(_)) && shared.driver.is_set() && shared.for_events.is_set());
     assert_eq!(shared.lock().phase, Phase::Draining);
     assert!(shared.begin_async(at(1)).is_none());
 }

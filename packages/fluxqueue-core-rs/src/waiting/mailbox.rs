@@ -77,6 +77,11 @@ impl Arrivals {
         arrived.drain(..).collect()
     }
 
+    /// Whether a result is here.
+    pub fn has_some(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     /// Waits up to `most` for a result. Returns whether one is here.
     pub fn wait(&self, most: Duration) -> bool {
         let arrived = self.lock();

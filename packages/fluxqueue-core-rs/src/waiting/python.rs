@@ -143,7 +143,7 @@ impl Mailbox {
         let end = Duration::try_from_secs_f64(timeout).ok().and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
-            if py.detach(|| self.arrivals.wait(left.min(SLICE))) {
+            if py.detach(|| self.listener.wait(&self.arrivals, left.min(SLICE))) {
                 return Ok(true);
             }
             interrupt()?;

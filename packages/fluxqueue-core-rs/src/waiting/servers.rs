@@ -74,15 +74,19 @@ impl Servers {
         })
     }
 
-    /// Does all that can be done now. Returns the problem, if a server can't be reached.
-    pub fn turn(&mut self, waits: &mut Waits, now: Instant) -> Option<String> {
+    /// Reads all that has come. Returns the problem, if a server can't be reached.
+    pub fn listen(&mut self, waits: &mut Waits, now: Instant) -> Option<String> {
         let mut problem = self.admit_connected(waits, now);
         self.hear(waits, now, &mut problem);
-        self.assign(waits, now);
-        self.connect(now, &mut problem);
-        self.speak(waits, now, &mut problem);
-        waits.drop_idle();
         problem
+    }
+
+    /// Sends all that can be said now. Notes the `problem`, if a server can't be reached.
+    pub fn ask(&mut self, waits: &mut Waits, now: Instant, problem: &mut Option<String>) {
+        self.assign(waits, now);
+        self.connect(now, problem);
+        self.speak(waits, now, problem);
+        waits.drop_idle();
     }
 
     /// When the next turn is due, if nothing is heard before.
