@@ -15,8 +15,10 @@ from fluxqueue import (
     BrokerUnavailable,
     Context,
     FluxQueue,
+    MessageTooLarge,
     Middleware,
     ResultTimeout,
+    Snooze,
     TaskExpired,
     gather_results,
     gather_results_sync,
@@ -364,6 +366,82 @@ def test_a_wait_that_nothing_can_end_ends_at_once(queue: FluxQueue) -> None:
         with pytest.raises(ResultTimeout):
             queue.handle("missing").result()
         assert tasks.now == 0
+
+
+def test_the_limit_of_a_wait_passes_on_the_clock_of_the_test(queue: FluxQueue) -> None:
+    @queue.task(result_ttl=600)
+    def inner() -> None: ...
+
+    @queue.task(result_ttl=600)
+    def outer() -> float:
+        handle = inner.options(delay=60).enqueue()
+        with pytest.raises(ResultTimeout, match="no result within 5 s"):
+            handle.result(5, in_worker=True)
+        before = tasks.now
+        handle.result(100, in_worker=True)
+        return before
+
+    with inline(queue) as tasks:
+        assert outer.enqueue().result() == pytest.approx(5, abs=1)
+        assert tasks.now == 60
+
+
+def test_a_task_can_wait_for_itself_alone(queue: FluxQueue) -> None:
+    @queue.task_with_context(result_ttl=600)
+    async def work(ctx: Context) -> str:
+        with pytest.raises(ResultTimeout):
+            await queue.handle(ctx.metadata.task_id).result_async(in_worker=True)
+        return "ended"
+
+    with inline(queue):
+        assert work.enqueue().result() == "ended"
+
+
+def test_the_settings_of_an_url_count(queue: FluxQueue) -> None:
+    small = FluxQueue("redis://127.0.0.1:1?max_message_bytes=1000")
+
+    @small.task(result_ttl=60, max_retries=0)
+    def repeat(text: str, count: int) -> str:
+        return text * count
+
+    with inline() as tasks:
+        with pytest.raises(MessageTooLarge):
+            repeat.enqueue("x" * 1000, 1)
+        assert tasks.calls == []
+        with pytest.raises(ValueError, match="more than max_message_bytes of this worker allows"):
+            repeat.enqueue("x" * 100, 10)
+
+
+def test_a_task_that_puts_itself_off_forever_is_an_error(queue: FluxQueue) -> None:
+    @queue.task(max_snoozes=5000)
+    def poll() -> None:
+        raise Snooze(delay=1)
+
+    @queue.task()
+    def other() -> None: ...
+
+    with inline(queue) as tasks:
+        with pytest.raises(RuntimeError, match="puts itself off may never end"):
+            poll()
+        assert tasks.calls[0].state == "cancelled"
+        other()
+        assert tasks.calls[1].state == "succeeded"
+
+
+def test_ctrl_c_ends_the_test_and_not_the_attempt(queue: FluxQueue) -> None:
+    @queue.task()
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    @queue.task()
+    async def work_async() -> None:
+        raise KeyboardInterrupt
+
+    with inline(queue) as tasks:
+        for call in (work, work_async):
+            with pytest.raises(KeyboardInterrupt):
+                call.enqueue()
+        assert [call.attempts for call in tasks.calls] == [1, 1]
 
 
 def test_a_task_without_its_code_is_an_error(queue: FluxQueue) -> None:

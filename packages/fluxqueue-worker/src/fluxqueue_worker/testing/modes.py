@@ -82,8 +82,13 @@ class SimulatedMode:
         place = self._urls.setdefault(
             before.url, f"/fluxqueue-test-{self._number}/{len(self._urls)}"
         )
-        keywords = {**broker.keywords, "namespace": before.namespace}
-        settings = Settings(f"unix://{place}", **keywords)
+        settings = Settings(
+            f"unix://{place}",
+            namespace=before.namespace,
+            connect_timeout=before.connect_timeout,
+            timeout=before.timeout,
+            max_message_bytes=broker.producer.max_message_bytes,
+        )
         simulation = self._simulation
         listener: Any = Listener(settings.url, simulation.results, simulation)
         self._forget_listeners.append(use_listener(settings, listener))

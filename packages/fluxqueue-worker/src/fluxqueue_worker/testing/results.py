@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import weakref
 from collections import deque
@@ -128,8 +130,13 @@ class Mailbox:
                     self.told(key, found)
             else:
                 self._put(token, found, None)
-        if self._pipe is not None and self._wanted:
+        if self._pipe is None or not self._wanted:
+            return
+        if asyncio._get_running_loop() is not None:
             self._waiting.wait_async(self)
+        else:  # a greenlet polls the descriptor
+            self._waiting.wait(lambda: not self._wanted, math.inf)
+            self.give_up()
 
     def told(self, key: Key, kept: bytes) -> None:
         """Something is kept of a task."""

@@ -247,8 +247,8 @@ class Simulation:
                     self.ends.cancelled(other)
             raise RuntimeError(
                 f"one call of {root.name!r} has led to {MOST_ATTEMPTS} attempts, the last at "
-                f"{record.name!r}: a task that enqueues itself never ends; capture its calls "
-                f"(fluxqueue_captured), and run each with drain(limit=1)"
+                f"{record.name!r}: a task that enqueues itself or puts itself off may never end; "
+                f"capture its calls (fluxqueue_captured), and use drain(limit=1)"
             )
         task = task_of(record, self.brokers)
         if task is None or not task.has_code:
