@@ -10,7 +10,7 @@ import math
 import os
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fluxqueue.errors import ResultTimeout
@@ -28,7 +28,7 @@ class Waiting(Protocol):
 
     @property
     def now(self) -> float: ...
-    def wait(self, arrived: Results.Arrivals, timeout: float) -> None: ...
+    def wait(self, arrived: Callable[[], bool], timeout: float) -> None: ...
     def wait_async(self, mailbox: Mailbox) -> None: ...
     @property
     def why_nothing_arrives(self) -> str | None: ...
@@ -36,10 +36,6 @@ class Waiting(Protocol):
 
 class Results:
     """The outcomes, and the last reports of progress, with the times at which they go."""
-
-    # Whether something is here for a mailbox.
-    class Arrivals(Protocol):
-        def __call__(self) -> bool: ...
 
     def __init__(self) -> None:
         self._kept: dict[Key, tuple[bytes, float]] = {}

@@ -96,9 +96,7 @@ class Simulation:
             later: seconds that are added to its delay.
         """
         delay_ms, eta = route.due
-        delay = delay_ms / 1000 if delay_ms is not None else seconds_until(eta) + later
-        if delay_ms is not None:
-            delay += later
+        delay = later + (seconds_until(eta) if delay_ms is None else delay_ms / 1000)
         terms = route.terms
         expires: float | None = terms["expires"]
         if terms["expires_at"] is not None:
