@@ -7,7 +7,7 @@ scripts/bench telemetry    what telemetry costs per task
 scripts/bench report       tables and plots of the results, into docs/benchmarks.md
 scripts/bench periodic     how late ten thousand periodic tasks are
 scripts/bench limits       what a claim costs beside a million tasks that wait for their limits
-scripts/bench middleware   what middleware of an application costs for each task
+scripts/bench middleware   what middleware and a dependency cost for each task
 scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """

@@ -1,4 +1,4 @@
-"""`scripts/bench middleware`: what middleware of an application costs for each task.
+"""`scripts/bench middleware`: the cost for each task of middleware, and of a dependency too.
 
 One thread takes real attempts from Redis, runs them and settles them, as a worker's threads do, and
 counts its own processor time. The kinds of tasks take turns, so that a busy machine slows all of
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import Any
 
-from fluxqueue import FluxQueue, Middleware
+from fluxqueue import Depends, FluxQueue, Middleware
 from fluxqueue.embedded import EmbeddedRedis
 from fluxqueue.middleware import Attempt, AttemptSteps
 from fluxqueue_core import Consumer, Settings
@@ -44,14 +44,27 @@ def noop(number: int) -> None: ...
 async def async_noop(number: int) -> None: ...
 
 
+def thing() -> int:
+    """A dependency."""
+    return 1
+
+
+def dependent(number: int, thing: int = Depends(thing)) -> None: ...
+
+
+async def async_dependent(number: int, thing: int = Depends(thing)) -> None: ...
+
+
 def kinds(queue: FluxQueue) -> dict[str, Any]:
     """The kinds of tasks, each in its own queue; the first is the one without middleware."""
     found: dict[str, Any] = {}
     for name, func, middleware in (
         ("none", noop, []),
         ("three middlewares", noop, THREE),
+        ("three middlewares and one dependency", dependent, THREE),
         ("async none", async_noop, []),
         ("async three middlewares", async_noop, THREE),
+        ("async three middlewares and one dependency", async_dependent, THREE),
     ):
         key = name.replace(" ", "-")
         function: Any = func
