@@ -108,7 +108,8 @@ def test_many_starts_leave_no_thread_and_no_descriptor(app: App) -> None:
             assert app.add.enqueue(1, 2).result(PATIENCE) == 3
         gc.collect()
         found.append(len(os.listdir("/dev/fd")))
-    assert found[-1] == found[1]
+    # A connection of a thread that ends may be open at one look and closed at the next.
+    assert found[-1] <= max(found[:2]), found
     wait_until(lambda: threads() <= before, what=lambda: str(threads()))
 
 

@@ -36,8 +36,8 @@ def task_handle(
 
     Args:
         queue: the queue of the tasks.
-        check: whether to look for the task. Needs the package fluxqueue-control, and the rights
-            of a read-only operator in Redis.
+        check: whether to look for the task. Needs the package fluxqueue-control, and in Redis the
+            rights of an operator that only looks.
 
     Raises:
         ConfigurationError: the name of the queue is not valid, or fluxqueue-control is not
