@@ -300,6 +300,9 @@ def two_marks(a: Value = Depends(value)) -> None: ...
 def part_of_annotation(a: Value | None = None) -> None: ...
 
 
+def instead_of_a_type(user: int, a: Depends(value)) -> None: ...  # type: ignore[valid-type]
+
+
 def positional_only(a: Value, /, user: int) -> None: ...
 
 
@@ -311,6 +314,7 @@ def variadic(*a: Value) -> None: ...
     [
         (two_marks, r"'a' of two_marks\(\): Depends\(value\) and Depends\(value\) mark one"),
         (part_of_annotation, r"Depends\(value\) marks a part of the annotation"),
+        (instead_of_a_type, r"'a'.*: Depends\(value\) stands in the place of a type; write it"),
         (positional_only, r"'a' of positional_only\(\) is a dependency, which is passed by name"),
         (variadic, r"'a' of variadic\(\) is a dependency, which is passed by name"),
     ],

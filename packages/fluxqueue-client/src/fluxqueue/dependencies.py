@@ -111,6 +111,11 @@ def mark_in(annotation: Any, default: object) -> Dependency | None:
     """
     while not isinstance(annotation, type) and hasattr(annotation, "__value__"):
         annotation = annotation.__value__  # `type Database = Annotated[...]` of Python 3.12
+    if (misplaced := mark_of(annotation)) is not None:
+        raise TypeError(
+            f"{misplaced!r} stands in the place of a type; write it as the default, or as "
+            f"Annotated[type, {misplaced!r}]"
+        )
     marks = [mark_of(default)]
     if typing.get_origin(annotation) is typing.Annotated:
         marks += map(mark_of, annotation.__metadata__)
