@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from fluxqueue.dependency_forms import DependencyForm, Provider
 from fluxqueue_core.exception_text import traceback_of
@@ -19,8 +19,8 @@ from .error_text import own_frame
 UNUSED = frozenset((CoroutineType, GeneratorType, AsyncGeneratorType))
 
 
-class Opened(Protocol):
-    """Something that a function has opened.
+class Closable(Protocol):
+    """A context manager, or something async, that a function has opened.
 
     Attributes:
         is_async: whether `close` gives an awaitable.
@@ -39,6 +39,10 @@ class Opened(Protocol):
         """
 
 
+# Sync generators are there as they are: most dependencies are such ones, and an object around each
+# would take as long as its begin.
+SyncGenerator: TypeAlias = "GeneratorType[Any, None, None]"
+Opened: TypeAlias = "Closable | SyncGenerator"
 # Calls a function with these arguments, and returns its value (an awaitable of it, if it is async).
 # It appends what has to be closed.
 Open = Callable[[list[Opened], Mapping[str, Any]], Any]
@@ -69,7 +73,10 @@ def close_all(opened: list[Opened], error: BaseException | None) -> None:
     while opened:
         last = opened.pop()
         try:
-            last.close(error)
+            if type(last) is GeneratorType:
+                _close_generator(last, error)
+            else:
+                last.close(error)
         except BaseException as raised:
             close_all(opened, raised)
             raise
@@ -81,6 +88,9 @@ async def close_all_async(opened: list[Opened], error: BaseException | None) -> 
     while opened:
         last = opened.pop()
         try:
+            if type(last) is GeneratorType:
+                _close_generator(last, error)
+                continue
             closing = last.close(error)
             if last.is_async:
                 await closing
@@ -113,11 +123,10 @@ def _generator(function: Callable[..., Any], name: str) -> Open:
     def begun(opened: list[Opened], given: Mapping[str, Any]) -> Any:
         generator = function(**given)
         # First: an exception from outside (a timeout) may follow at any bytecode.
-        opened.append(_OpenGenerator(generator, name))
-        try:
-            return next(generator)
-        except StopIteration:
-            raise _did_not_yield(name) from None
+        opened.append(generator)
+        for value in generator:
+            return value
+        raise _did_not_yield(name)
 
     return begun
 
@@ -187,30 +196,27 @@ def _restore(error: BaseException | None, trace: TracebackType | None) -> None:
         BaseException.with_traceback(error, trace)
 
 
-class _OpenGenerator:
-    __slots__ = ("_generator", "_name")
-    is_async = False
-
-    def __init__(self, generator: GeneratorType[Any, None, None], name: str) -> None:
-        self._generator, self._name = generator, name
-
-    @own_frame
-    def close(self, error: BaseException | None) -> None:
+@own_frame
+def _close_generator(generator: SyncGenerator, error: BaseException | None) -> None:
+    """Runs the code after the `yield`. Raises as `Closable.close`."""
+    if error is None:
+        for _ in generator:  # faster than `next`: the end raises no exception
+            break
+        else:
+            return
+    elif generator.gi_frame is None:  # it has failed itself
+        return
+    else:
         try:
-            if error is None:
-                next(self._generator)
-            elif self._generator.gi_frame is not None:
-                _throw(self._generator, error)
-            else:  # it has failed itself
-                return
+            _throw(generator, error)
         except StopIteration:
             return
-        self._generator.close()
-        raise _yielded_twice(self._name)
+    generator.close()
+    raise _yielded_twice(generator.__name__)
 
 
 @own_frame
-def _throw(generator: GeneratorType[Any, None, None], error: BaseException) -> None:
+def _throw(generator: SyncGenerator, error: BaseException) -> None:
     """Raises the error in the generator. Raises StopIteration if that ends it, or another error."""
     trace = traceback_of(error)
     try:
