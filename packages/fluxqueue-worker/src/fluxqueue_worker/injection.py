@@ -5,7 +5,6 @@ Why: docs/decisions/0221-a-plan-for-each-task.md
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -169,7 +168,7 @@ class Injection:
         return [
             (
                 name,
-                functools.partial(self._shared.get, steps[at].provider)
+                self._shared.getter(steps[at].provider)
                 if steps[at].is_shared
                 else steps[at].provider.call,
             )
@@ -201,13 +200,10 @@ class Injection:
         provider = step.provider
         if not step.is_shared:
             return opener(provider), provider.is_async
-        get = self._shared.get_async if provider.is_async else self._shared.get
-
-        @own_frame
-        def found(opened: list[Opened], given: Mapping[str, Any]) -> Any:
-            return get(provider)
-
-        return found, provider.is_async
+        if not provider.is_async:
+            return self._shared.getter(provider), False
+        get = self._shared.get_async
+        return lambda opened, given: get(provider), True
 
 
 def _is_value(step: DependencyCall) -> bool:

@@ -9,6 +9,7 @@ Why: docs/decisions/0222-shared-values-end-with-the-worker.md
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,16 @@ class SharedValues:
         key = provider.key
         # A value is never removed from here before the end.
         return self._values[key] if key in self._values else self._made(provider)
+
+    def getter(self, provider: Provider) -> Callable[..., Any]:
+        """Returns `get` for one provider, as a function that ignores its arguments."""
+        values, key, made = self._values, provider.key, self._made
+
+        @own_frame
+        def found(*_: object) -> Any:
+            return values[key] if key in values else made(provider)
+
+        return found
 
     @own_frame
     def _made(self, provider: Provider) -> Any:
