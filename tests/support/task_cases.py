@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from uuid import UUID
 
 from fluxqueue import (
     Context,
+    Depends,
     DuplicateTask,
     Failure,
     FluxQueue,
@@ -28,8 +29,10 @@ from fluxqueue import (
     ResultNotKept,
     Retry,
     RetryPolicy,
+    Shared,
     Snooze,
     TaskHandle,
+    TaskMetadata,
 )
 
 
@@ -698,6 +701,68 @@ def middleware_sees_a_cancelled_task(bench: Bench) -> Start:
 def an_error_of_middleware_fails_the_attempt(bench: Bench) -> Start:
     @bench.task(middleware=[Noting(bench.seen), Noting(bench.seen, fails=True)], max_retries=1)
     def work() -> None:
+        bench.seen.append("ran")
+
+    return lambda: work.enqueue()
+
+
+# Dependencies.
+
+
+@case("succeeded")
+def a_dependency_is_made_and_ended_around_each_attempt(bench: Bench) -> Start:
+    def number(metadata: TaskMetadata) -> int:
+        return metadata.retries
+
+    def session(number: int = Depends(number)) -> Iterator[str]:
+        bench.seen.append(f"begin {number}")
+        try:
+            yield f"session {number}"
+        except OSError:
+            bench.seen.append(f"roll back {number}")
+            raise
+        finally:
+            bench.seen.append(f"end {number}")
+
+    @bench.context_task()
+    def work(ctx: Context, order: int, session: str = Depends(session)) -> str:
+        if ctx.metadata.retries == 0:
+            raise OSError("first")
+        return f"{order} in {session}"
+
+    return lambda: work.enqueue(7)
+
+
+@case("succeeded")
+def async_tasks_share_a_value_of_their_loop(bench: Bench) -> Start:
+    async def pool() -> AsyncIterator[list[int]]:
+        bench.seen.append("opened")
+        yield []
+
+    async def session(pool: list[int] = Shared(pool)) -> list[int]:
+        await asyncio.sleep(0)
+        return pool
+
+    @bench.task()
+    async def work(number: int, session: list[int] = Depends(session)) -> bool:
+        session.append(number)
+        return asyncio.get_running_loop().is_running()
+
+    @bench.task()
+    async def outer() -> bool:
+        handles = [await work.enqueue_async(number) for number in (1, 2)]
+        return all([await handle.result_async(in_worker=True) for handle in handles])
+
+    return lambda: outer.enqueue()
+
+
+@case("failed")
+def an_error_of_a_dependency_fails_the_attempt(bench: Bench) -> Start:
+    def session() -> str:
+        raise Unpaid("no session")
+
+    @bench.task(max_retries=1)
+    def work(session: str = Depends(session)) -> None:
         bench.seen.append("ran")
 
     return lambda: work.enqueue()
