@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import django
 import pytest
 from fluxqueue_core import key
 from redis import Redis
@@ -156,6 +157,22 @@ def test_options_of_the_settings_and_of_a_call_are_in_the_message(
         (m["name"].rpartition(".")[2], m["timeout"], m["max_retries"]) for m in waiting(redis)
     ]
     assert sorted(by_name) == [("add", 5, 1), ("add", 30, 7), ("wait", 30, 0)]
+
+
+@pytest.mark.skipif(django.VERSION[:2] == (6, 0), reason="its decorator takes no options")
+def test_the_decorator_takes_options(tasks: Any, redis: Redis) -> None:
+    from fluxqueue.django import FluxTask
+    from fluxqueue.django.framework import InvalidTask
+
+    made = tasks.task(max_retries=5, timeout=9, priority=7)(tasks.add.func)
+    assert isinstance(made, FluxTask)
+    made.using(max_retries=6).enqueue(1, 2)
+    [message] = waiting(redis)
+    assert (message["max_retries"], message["timeout"]) == (6, 9)
+    with pytest.raises(TypeError, match="bananas"):
+        tasks.task(bananas=1)(tasks.add.func)
+    with pytest.raises(InvalidTask, match="timeout"):
+        tasks.task(timeout=-1)(tasks.add.func)
 
 
 def test_a_unique_task_gives_the_result_of_the_one_that_waits(redis_url: str, redis: Redis) -> None:

@@ -7,16 +7,15 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
+import django
 import pytest
-from support.django_process import TESTS, django
+from support.django_process import TESTS
+from support.django_source import archive, unpack_tests
 
 pytestmark = pytest.mark.xdist_group("django")
 
-# The newest tests serve older versions of the framework too.
-DJANGO = "6.1.3"
 # By test -> why it does not pass with any backend that runs tasks in a worker and keeps results.
 NOT_FOR_A_QUEUE = {
     "test_dummy_backend.DummyBackendTestCase.test_clear": "forgets the tasks, by a list",
@@ -42,24 +41,7 @@ OLDER = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with `tasks/` of Django's tests."""
-    options = ("--no-deps", "--no-binary", "Django", "--no-build-isolation")
-    command = (sys.executable, "-m", "pip", "download", *options, "--ignore-requires-python")
-    done = subprocess.run(
-        [*command, "--dest", tmp_path, f"Django=={DJANGO}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode and os.environ.get("CI") != "true":
-        pytest.skip(f"Django's source can't be downloaded: {done.stderr.strip()[-200:]}")
-    assert done.returncode == 0, done.stderr
-    [archive] = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        prefix = f"{archive.name.removesuffix('.tar.gz')}/tests/"
-        for member in packed.getmembers():
-            if member.name.startswith(f"{prefix}tasks/") and member.isfile():
-                member.name = member.name.removeprefix(prefix)
-                packed.extract(member, tmp_path, filter="data")
+    unpack_tests(archive(tmp_path), tmp_path)
     return tmp_path
 
 

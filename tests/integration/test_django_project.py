@@ -49,6 +49,19 @@ def test_manage_check_finds_wrong_settings(
         assert message.id == f"fluxqueue.{id}" and text in message.msg.replace('"', "'")
 
 
+def test_manage_check_finds_that_the_package_for_results_is_missing(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fluxqueue.django import checks
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    with tasks_in(redis_url) as backend:
+        [message] = backend.check()
+    assert message.id == "fluxqueue.E006" and "fluxqueue-control" in message.msg
+    with tasks_in(redis_url, RESULT_TTL=None) as backend:
+        assert list(backend.check()) == []
+
+
 def test_the_client_is_imported_without_django() -> None:
     program = (
         "import sys, fluxqueue; fluxqueue.FluxQueue; import fluxqueue.django;"

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.distributions import CARGO, CARGO_TARGET, PACKAGES, ROOT, Built
+from support.distributions import PACKAGES, ROOT, Built
+from support.interpreters import build_core, find
 from support.virtual_environment import VirtualEnvironment, run
 from support.worker_process import wait_until
 
@@ -35,27 +36,6 @@ async def multiply(a: int, b: int) -> None:
     pathlib.Path("product").write_text(str(a * b))
 """
 ENQUEUE = "import asyncio, app; app.add(2, 3); asyncio.run(app.multiply(4, 5))"
-
-
-def find(version: str) -> str | None:
-    """A CPython of this version: the one that runs, one on PATH, or one of pyenv's."""
-    candidates = [sys.executable, f"python{version}"]
-    if shutil.which("pyenv"):
-        prefix = _answer("pyenv", "prefix", version)
-        candidates.append(f"{prefix}/bin/python" if prefix else "")
-    test = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
-    for candidate in filter(None, candidates):
-        if _answer(candidate, "-c", test) == f"cpython {version}":
-            return candidate
-    return None
-
-
-def _answer(*command: str) -> str | None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @pytest.mark.interpreters
@@ -118,16 +98,3 @@ def run_tests_with_workers_of(environment: VirtualEnvironment) -> None:
         FLUXQUEUE_TEST_PYTHON=str(environment.python),
     )
     assert " passed" in said.splitlines()[-1]
-
-
-def build_core(python: str, folder: Path) -> None:
-    """Builds a wheel for another interpreter, in the dev profile: that is quick,
-    and the same code. Its target folder is separate, since cargo would otherwise
-    rebuild everything at each change of interpreter."""
-    options = ("--profile", "dev", "--locked", "--interpreter", python, "--out", str(folder))
-    run(
-        *(Path(sys.executable).with_name("maturin"), "build", "--manifest-path", CARGO),
-        *options,
-        CARGO_TARGET_DIR=str(CARGO_TARGET / "interpreters"),
-        CARGO_PROFILE_DEV_DEBUG="false",
-    )

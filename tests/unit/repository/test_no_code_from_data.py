@@ -47,6 +47,7 @@ ALLOWED = {
     ("client/src/fluxqueue/cli.py", "import_module"): "names of our own packages",
     ("client/src/fluxqueue/dev.py", "find_spec"): "names of our own packages",
     ("client/src/fluxqueue/flask.py", "import_module"): "factory= in the application's source",
+    ("client/src/fluxqueue/django/checks.py", "find_spec"): "the name of our own package",
     (
         "client/src/fluxqueue/django/declared.py",
         "import_module",

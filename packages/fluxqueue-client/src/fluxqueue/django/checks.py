@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 
 from django.conf import settings
 from django.core import checks
@@ -10,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from fluxqueue_core import check_queue_name
 
 from fluxqueue.errors import ConfigurationError
+from fluxqueue.installing import how_to_install
 
 from . import declared
 from .configuration import Configuration
@@ -49,6 +51,12 @@ def check_backend(
                 hint="Write the module and the name of the function, such as 'shop.tasks.mail'.",
                 id="fluxqueue.E004",
             )
+    if configuration.result_ttl is not None and find_spec("fluxqueue_control") is None:
+        yield checks.Error(
+            f"{where}: results need fluxqueue-control, which is not installed",
+            hint=f"{how_to_install('fluxqueue-control')}; or set RESULT_TTL to None.",
+            id="fluxqueue.E006",
+        )
     if "fluxqueue.django" not in settings.INSTALLED_APPS:
         yield checks.Warning(
             f"{where}: 'fluxqueue.django' is not in INSTALLED_APPS",

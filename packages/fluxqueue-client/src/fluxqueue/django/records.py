@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-import redis
 from fluxqueue_core import Settings, key
 
 from fluxqueue.errors import BrokerError, BrokerUnavailable
@@ -182,6 +181,7 @@ class Records:
         """Asks Redis, and once more if it is not reachable: it may have closed an idle
         connection. To ask twice does no harm here."""
         from fluxqueue_control.errors import UNAVAILABLE, described
+        from redis import RedisError
 
         try:
             try:
@@ -192,7 +192,7 @@ class Records:
             raise BrokerUnavailable(
                 f"the record of a task can't be read or written: {described(error)}"
             ) from error
-        except redis.RedisError as error:
+        except RedisError as error:
             raise BrokerError(
                 f"the record of a task can't be read or written: {described(error)}"
             ) from error
