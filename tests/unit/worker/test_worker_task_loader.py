@@ -165,6 +165,23 @@ def test_tasks_are_found_once_by_app_and_by_name(queue: FluxQueue) -> None:
     assert tasks_of(vars(module).values()) == [task]
 
 
+def test_a_task_that_is_declared_without_its_code_is_not_served(folder: Path) -> None:
+    (folder / "shop" / "producer.py").write_text(
+        "from fluxqueue import FluxQueue\n"
+        "fluxqueue = FluxQueue()\n"
+        "def send(to: str) -> None: ...\n"
+        "mail = fluxqueue.declare('send', queue='mails', signature=send)\n"
+        "async_mail = fluxqueue.declare('send_later', queue='mails')\n"
+        "@fluxqueue.task()\n"
+        "def own(): ...\n"
+    )
+    assert [task.task_name for task in find(["shop.producer"]).tasks] == ["own"]
+    with pytest.raises(TasksError, match="has no task for queue 'mails'"):
+        load("shop.producer", ["mails"])
+    with pytest.raises(TasksError, match="has no task"):
+        load("shop.producer:mail", ["mails"])
+
+
 def test_the_signature_that_arguments_are_checked_against_has_no_context(folder: Path) -> None:
     (folder / "shop" / "context.py").write_text(
         "from fluxqueue import Context, FluxQueue\n"

@@ -150,14 +150,15 @@ def find_object(module: ModuleType, attribute: str) -> FluxQueue | AnyTask:
 
 
 def tasks_of(objects: Iterable[object]) -> list[AnyTask]:
-    """Every task among the objects and of the FluxQueue objects among them."""
+    """Every task among the objects and of the FluxQueue objects among them. Not the tasks that
+    `FluxQueue.declare` has declared without their code: to run one would lose it."""
     found: dict[int, AnyTask] = {}
     for value in objects:
         if _is_a(value, FluxQueue):
             found.update((id(task), task) for task in value.tasks.values())
         elif _is_a(value, Task) or _is_a(value, AsyncTask):
             found[id(value)] = value
-    return list(found.values())
+    return [task for task in found.values() if task.has_code]
 
 
 def _is_a(value: object, kind: type[T]) -> TypeGuard[T]:
