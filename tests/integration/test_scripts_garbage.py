@@ -205,7 +205,8 @@ GARBAGE: dict[str, Callable[[Any, str], Any]] = {
     "zset": lambda redis, name: redis.zadd(name, {"garbage": 1}),
     "stream": lambda redis, name: redis.xadd(name, {"garbage": 1}),
 }
-KINDS = [kind for kind in key_kinds() if kind != "queues"]
+# No script takes the others.
+KINDS = [kind for kind in key_kinds() if kind not in ("queues", "django")]
 
 
 def refusals(call: Callable[[Sent], Any], sent: Sent) -> list[str]:
