@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from support.audited_calls import (
 
 
 class Broken(Middleware):
-    def __init__(self, where: str, error: Exception) -> None:
+    def __init__(self, where: str, error: BaseException) -> None:
         self.where, self.error = where, error
 
     def enqueue(self, call: EnqueueCall) -> EnqueueSteps:
@@ -76,6 +79,33 @@ def test_an_error_after_the_yield_is_a_warning(
     (found,) = [each for each in caught if each.category is FluxQueueWarning]
     assert f"is in Redis as {message['id']}" in str(found.message)
     assert [outcome.is_new for outcome in outer.outcomes] == [True]
+
+
+@BROKEN
+@pytest.mark.parametrize("way", ["call", "await", "many", "many_async"])
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), FluxQueueWarning("an error here")])
+def test_what_stops_the_end_of_one_middleware_stops_no_other(
+    declare: Declare, redis: Redis, kind: type[Broken], error: BaseException, way: str
+) -> None:
+    outer = Tenant()
+    add = declare(outer, kind("after", error), is_async=True)
+    with warnings.catch_warnings(), suppress(type(error)):
+        warnings.simplefilter("error")
+        call(add, way)
+    assert [outcome.task_id for outcome in outer.outcomes] == [each["id"] for each in sent(redis)]
+    assert [outcome.is_new for outcome in outer.outcomes] == [True]
+
+
+def test_all_calls_of_a_chunk_end_if_the_end_of_one_is_stopped(
+    declare: Declare, redis: Redis
+) -> None:
+    outer = Tenant()
+    add = declare(outer, AsyncBroken("after", KeyboardInterrupt()), is_async=True)
+    with pytest.raises(KeyboardInterrupt):
+        add.enqueue_many([(1, 2), (3, 4)])
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(add.enqueue_many_async([(1, 2), (3, 4)]))
+    assert [outcome.task_id for outcome in outer.outcomes] == [each["id"] for each in sent(redis)]
 
 
 @BROKEN

@@ -353,7 +353,9 @@ def test_a_generator_must_yield_once(shape: Any, body: Any) -> None:
         # The generator has ended by the error of the task.
         expected: Any = pytest.raises(ZeroDivisionError)
     else:
-        expected = pytest.raises(RuntimeError, match=f"{shape.__name__}.*yield the value once")
+        expected = pytest.raises(
+            RuntimeError, match=rf"^the dependency {shape.__name__}\(\) .*yield the value once"
+        )
     with expected:
         run(task_with(shape, "async" in shape.__name__, body), 1)
 
@@ -379,7 +381,10 @@ def wrapped_badly(function: Any) -> Any:
 
 @pytest.mark.parametrize("function", [generator, plain_async, generator_async])
 def test_a_value_that_nothing_runs_is_refused(function: Any) -> None:
-    with pytest.raises(TypeError, match=r"gave a \w*(generator|coroutine), which nothing runs"):
+    with pytest.raises(
+        TypeError,
+        match=r"^the dependency \w+(\(\))? gave a \w*(generator|coroutine), which nothing runs",
+    ):
         run(task_with(wrapped_badly(function), False, str), 1)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .around_enqueue import Around, OpenCall
 from .bulk import CHUNK, IN_FLIGHT, BulkCalls, Sent, Unprepared, check_iterable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .bulk import Span
 
 Verdicts = list[tuple[str, str | None]]
+Other = TypeVar("Other")
 
 
 class AroundBulkCalls(BulkCalls):
@@ -45,8 +47,8 @@ class AroundBulkCalls(BulkCalls):
                     spread=None if over is None else (*over, sent.count),
                     verdicts=True,
                 )
-                opened.end(found)
                 sent.add(found)
+                opened.end(found)
         except Exception as error:  # noqa: BLE001  # raised again, explained
             bulk.failed(error)
             here = getattr(error, "enqueued", 0)
@@ -226,24 +228,29 @@ class _OpenChunk:
 
     def end(self, verdicts: Verdicts) -> None:
         """Ends the calls: Redis has answered."""
-        for call, (_, present) in zip(self._taken(), verdicts, strict=True):
-            call.end(present)
+        with ExitStack() as stack:  # it ends all of them, whatever one of them raises
+            for call, (_, present) in self._taken(verdicts):
+                stack.callback(call.end, present)
 
     async def end_async(self, verdicts: Verdicts) -> None:
         """As `end`, with the methods for an event loop."""
-        for call, (_, present) in zip(self._taken(), verdicts, strict=True):
-            await call.end_async(present)
+        async with AsyncExitStack() as stack:
+            for call, (_, present) in self._taken(verdicts):
+                stack.push_async_callback(call.end_async, present)
 
     def failed(self, error: BaseException, enqueued: int) -> None:
         """Ends the calls with an error, but for the first ones, which are in Redis."""
-        for index, call in enumerate(self._taken()):
-            call.end(error=None if index < enqueued else error)
+        with ExitStack() as stack:
+            for call, index in self._taken(range(len(self._open))):
+                stack.callback(call.end, error=None if index < enqueued else error)
 
     async def failed_async(self, error: BaseException) -> None:
         """As `failed`, with the methods for an event loop; no call is in Redis."""
-        for call in self._taken():
-            await call.end_async(error=error)
+        async with AsyncExitStack() as stack:
+            for call, _ in self._taken(self._open):
+                stack.push_async_callback(call.end_async, error=error)
 
-    def _taken(self) -> list[OpenCall]:
+    def _taken(self, others: Sequence[Other]) -> list[tuple[OpenCall, Other]]:
+        """Returns the open calls, each with its part of the others, the last one first."""
         taken, self._open = self._open, []
-        return taken
+        return list(zip(reversed(taken), reversed(others), strict=True))

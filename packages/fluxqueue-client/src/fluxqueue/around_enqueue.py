@@ -207,13 +207,10 @@ class OpenCall:
         while self._opened:
             who, step = self._opened.pop()
             try:
-                step.send(outcome)
-            except StopIteration:
-                continue
-            except Exception as failure:  # noqa: BLE001 - the call has ended already
-                self._warn(who, failure, outcome)
-            else:
-                self._warn(who, _yielded_again(), outcome)
+                self._end_one(who, step, outcome)
+            except BaseException:
+                self.end(present, error)  # the others end too
+                raise
 
     async def end_async(
         self, present: str | None = None, error: BaseException | None = None
@@ -224,15 +221,14 @@ class OpenCall:
             who, step = self._opened.pop()
             try:
                 if isinstance(step, AsyncGeneratorType):
-                    await step.asend(outcome)
+                    await self._end_one_async(who, step, outcome)
                 else:
-                    step.send(outcome)
-            except (StopIteration, StopAsyncIteration):
-                continue
-            except Exception as failure:  # noqa: BLE001 - the call has ended already
-                self._warn(who, failure, outcome)
-            else:
-                self._warn(who, _yielded_again(), outcome)
+                    self._end_one(who, step, outcome)
+            except GeneratorExit:
+                raise  # a closed coroutine must not wait
+            except BaseException:
+                await self.end_async(present, error)
+                raise
 
     def judged_by(self, judge: Callable[[str | None], Any]) -> Callable[[str | None], Any]:
         """Returns the function that takes the verdict about a call that wants a lock."""
@@ -280,6 +276,28 @@ class OpenCall:
         from .call_options import read_headers
 
         return as_json(read_headers("headers", headers))
+
+    def _end_one(self, who: str, step: Any, outcome: EnqueueOutcome) -> None:
+        try:
+            step.send(outcome)
+        except StopIteration:
+            return
+        except Exception as failure:  # noqa: BLE001 - the call has ended already
+            self._warn(who, failure, outcome)
+        else:
+            self._warn(who, _yielded_again(), outcome)
+
+    async def _end_one_async(
+        self, who: str, step: AsyncGeneratorType[Any, Any], outcome: EnqueueOutcome
+    ) -> None:
+        try:
+            await step.asend(outcome)
+        except StopAsyncIteration:
+            return
+        except Exception as failure:  # noqa: BLE001 - the call has ended already
+            self._warn(who, failure, outcome)
+        else:
+            self._warn(who, _yielded_again(), outcome)
 
     def _outcome(self, present: str | None, error: BaseException | None) -> EnqueueOutcome:
         if error is not None:

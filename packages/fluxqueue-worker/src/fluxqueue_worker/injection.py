@@ -151,7 +151,7 @@ class Injection:
                     raise _refused(name)
                 value = call()
                 if type(value) in UNUSED:
-                    raise unused(value, name)
+                    raise unused(value, f"the dependency {name}")
                 kwargs[name] = value
             return func(*args, **kwargs)
 

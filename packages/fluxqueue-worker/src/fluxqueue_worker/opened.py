@@ -171,17 +171,17 @@ def unused(value: object, name: str) -> TypeError:
     if isinstance(value, CoroutineType):
         value.close()
     return TypeError(
-        f"the dependency {name} gave a {type(value).__name__}, which nothing runs; make its "
+        f"{name} gave a {type(value).__name__}, which nothing runs; make its "
         f"function, and what decorates it, an `async def` or a generator function"
     )
 
 
 def _did_not_yield(name: str) -> RuntimeError:
-    return RuntimeError(f"the dependency {name} returned before its `yield`; yield the value once")
+    return RuntimeError(f"{name} returned before its `yield`; yield the value once")
 
 
 def _yielded_twice(name: str) -> RuntimeError:
-    return RuntimeError(f"the dependency {name} yielded twice; yield the value once")
+    return RuntimeError(f"{name} yielded twice; yield the value once")
 
 
 def _is_same(raised: BaseException, error: BaseException) -> bool:
@@ -212,7 +212,7 @@ def _close_generator(generator: SyncGenerator, error: BaseException | None) -> N
         except StopIteration:
             return
     generator.close()
-    raise _yielded_twice(generator.__name__)
+    raise _yielded_twice(f"the dependency {generator.__qualname__}()")
 
 
 @own_frame
