@@ -289,6 +289,12 @@ WRONG = [
     (Order, {"when": "a secret"}, "value is a dict"),
     (bytes, Client(), "value is a Client"),
     (Strict, Strict.__new__(Strict), "value is a Strict, whose JSON form can't be converted back"),
+    (
+        Line,
+        Line(typing.cast("int", "a secret")),
+        r"be converted back, and does not fit at \.product",
+    ),
+    (Order, Order.model_construct(when="a secret"), "and does not fit at the field when"),
 ]
 
 
@@ -314,7 +320,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_the_call(
         assert "nothing of this call was enqueued" in str(found.value)
 
 
-@pytest.mark.parametrize(("annotation", "value", "text"), WRONG[1:-2])
+@pytest.mark.parametrize(("annotation", "value", "text"), WRONG[1:4])
 def test_a_message_that_does_not_fit_is_an_error_without_the_value(
     annotation: Any, value: Any, text: str
 ) -> None:
@@ -322,6 +328,32 @@ def test_a_message_that_does_not_fit_is_an_error_without_the_value(
     sent = msgspec.to_builtins(value)
     with pytest.raises(ConversionError, match=f"^argument value is annotated .*{text}$") as found:
         conversion.decode([], {"value": sent})
+    assert "secret" not in str(found.value)
+
+
+class Basket(pydantic.BaseModel):
+    orders: dict[str, Order | int] = {}
+    first: Order | None = pydantic.Field(None, validation_alias=pydantic.AliasPath("all", 0))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "place"),
+    [
+        (Order, {}, ".when"),
+        (Order, {"when": "2026-01-01T00:00:00Z", "orderNumber": "a secret"}, ".orderNumber"),
+        (list[Order], [{"when": "a secret"}], "[0].when"),
+        (Basket, {"orders": {"a secret": {"when": 1}}}, ".orders[...].when"),
+        (Basket, {"orders": {"a secret": "a secret"}}, ".orders"),
+        (Basket, {"all": [{"when": "a secret"}]}, "[...][0].when"),
+    ],
+)
+def test_a_misfit_of_a_model_has_its_place_without_the_value(
+    annotation: Any, sent: Any, place: str
+) -> None:
+    conversion = declare(annotation).conversion()
+    with pytest.raises(ConversionError) as found:
+        conversion.decode([sent], {})
+    assert str(found.value).endswith(f", and does not fit at {place}")
     assert "secret" not in str(found.value)
 
 

@@ -21,6 +21,7 @@ import orjson
 from .annotations import (
     UnresolvedError,
     classes,
+    field_types,
     holds_anything,
     keys_of_mappings,
 )
@@ -97,12 +98,12 @@ class Converter:
             raise MisfitError(self._text(value, error)) from None
 
     def _text(self, value: Any, error: Exception) -> str:
-        where = re.search(r" - at `\$?([^`]*)`$", str(error))
-        inside = f", and does not fit at {where[1]}" if where and where[1] else ""
+        place = _place(error, self.kind)
+        inside = f", and does not fit at {place}" if place else ""
         name = type(value).__name__
         article = "an" if name[:1].lower() in "aeiou" else "a"
         if isinstance(self.kind, type) and type(value) is self.kind:
-            inside = ", whose JSON form can't be converted back"
+            inside = f", whose JSON form can't be converted back{inside}"
         return f"is annotated {self.annotation}, and its value is {article} {name}{inside}"
 
 
@@ -145,6 +146,39 @@ def converter(annotation: Any) -> Converter:
         return msgspec.convert(value, annotation, str_keys=True, dec_hook=_make)
 
     return Converter(text, annotation, encode, decode, _may_lose(annotation))
+
+
+def _place(error: Exception, annotation: Any) -> str:
+    """Where a value does not fit, as `.lines[0].price`; empty if that is unknown. It has names of
+    fields only: the keys of a mapping are a part of the value."""
+    text = str(error)
+    if (found := re.search(r" - at `\$?([^`]*)`$", text)) is not None:  # of msgspec
+        return found[1]
+    if not type(error).__module__.startswith("pydantic_core"):
+        return ""
+    names = {name for kind in classes(annotation) for name in _names(kind)}
+    errors: Any = getattr(error, "errors", None)  # in JSON; otherwise the value can't be written
+    if errors is not None:
+        # The longest one is of the member of a union that fits best.
+        steps = max((each["loc"] for each in errors()), key=len, default=())
+        kinds = {kind.__name__ for kind in classes(annotation)}  # each is a step into a union
+        parts = [
+            f"[{step}]" if isinstance(step, int) else f".{step}" if step in names else "[...]"
+            for step in steps
+            if step in names or step not in kinds
+        ]
+        while parts and parts[-1] == "[...]":
+            parts.pop()
+        return "".join(parts)
+    found = re.search(r"\[field_name='([^']*)'", text)
+    return f"the field {found[1]}" if found is not None and found[1] in names else ""
+
+
+def _names(kind: type) -> Iterator[str]:
+    """Yields the names that the fields of a class have in JSON."""
+    yield from field_types(kind)
+    for field in getattr(kind, "__pydantic_fields__", {}).values():
+        yield from (each for each in (field.alias, field.validation_alias) if isinstance(each, str))
 
 
 def _may_lose(annotation: Any) -> bool:
