@@ -84,7 +84,7 @@ def test_an_error_after_the_yield_is_a_warning(
 @BROKEN
 @pytest.mark.parametrize("way", ["call", "await", "many", "many_async"])
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), FluxQueueWarning("an error here")])
-def test_what_stops_the_end_of_one_middleware_stops_no_other(
+def test_an_end_that_is_stopped_stops_no_other_middleware(
     declare: Declare, redis: Redis, kind: type[Broken], error: BaseException, way: str
 ) -> None:
     outer = Tenant()

@@ -149,8 +149,8 @@ def converter(annotation: Any) -> Converter:
 
 
 def _place(error: Exception, annotation: Any) -> str:
-    """Where a value does not fit, as `.lines[0].price`; empty if that is unknown. It has names of
-    fields only: the keys of a mapping are a part of the value."""
+    """The place in a value of what does not fit, as `.lines[0].price`; empty if it is unknown. It
+    has names of fields only, because the keys of a mapping are a part of the value."""
     text = str(error)
     if (found := re.search(r" - at `\$?([^`]*)`$", text)) is not None:  # of msgspec
         return found[1]
@@ -159,7 +159,7 @@ def _place(error: Exception, annotation: Any) -> str:
     names = {name for kind in classes(annotation) for name in _names(kind)}
     errors: Any = getattr(error, "errors", None)  # in JSON; otherwise the value can't be written
     if errors is not None:
-        # The longest one is of the member of a union that fits best.
+        # The longest is that of the member of a union that fits best.
         steps = max((each["loc"] for each in errors()), key=len, default=())
         kinds = {kind.__name__ for kind in classes(annotation)}  # each is a step into a union
         parts = [
