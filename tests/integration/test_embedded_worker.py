@@ -96,6 +96,26 @@ async def _both(app: App) -> int:
         return await handle.result_async(PATIENCE)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_start_that_is_cancelled_leaves_no_worker(begun: bool) -> None:
+    queue = FluxQueue(f"redis://127.0.0.1:{free_port()}")
+    queue.task(name="work")(lambda: None)
+    worker = EmbeddedWorker(queue)
+
+    async def main() -> None:
+        starting = asyncio.ensure_future(worker.start_async(PATIENCE if begun else 0))
+        await asyncio.sleep(0)
+        while begun and not worker.running:
+            await asyncio.sleep(0.001)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not worker.running
+
+    asyncio.run(main())  # it waits for its threads
+    assert not worker.running
+
+
 def test_it_is_an_async_context_manager(app: App) -> None:
     assert asyncio.run(_both(app)) == 3
 

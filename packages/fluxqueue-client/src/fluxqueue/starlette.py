@@ -78,9 +78,10 @@ def lifespan(
 def progress_events(handle: TaskHandle[Any], keep_alive: float = KEEP_ALIVE) -> StreamingResponse:
     """Returns a response that streams the progress of a task as server-sent events, to its end.
 
-    Each report is an event `progress`, whose data is a JSON object: `done`, `total`, `note`, `at`
-    (ISO 8601) and `fraction`. The last event is `end`, with the `status` of the task. A task
-    that was enqueued without `result_ttl` has neither, so the stream goes on without events.
+    The latest report is an event `progress`, at most four times a second. Its data is a JSON
+    object: `done`, `total`, `note`, `at` (ISO 8601) and `fraction`. The last event is `end`, with
+    the `status` of the task. A task that was enqueued without `result_ttl` has neither, so the
+    stream goes on without events.
 
     Args:
         keep_alive: seconds without an event after which a comment is sent.

@@ -98,7 +98,12 @@ class EmbeddedWorker:
             BrokerUnavailable: Redis did not serve the queues in time. The worker has ended.
             RuntimeError: it runs already.
         """
+        self._start(timeout, threading.Event())
+
+    def _start(self, timeout: float, given_up: threading.Event) -> None:
         with self._changing:
+            if given_up.is_set():
+                return
             if self.running:
                 raise RuntimeError("the worker runs already")
             if (library := greenlets.patched_by()) is not None:
@@ -131,8 +136,18 @@ class EmbeddedWorker:
         return run.stop(self._options.drain_timeout if timeout is None else timeout)
 
     async def start_async(self, timeout: float = 10.0) -> None:
-        """As `start`, in a thread, so that it does not block the event loop."""
-        await asyncio.to_thread(self.start, timeout)
+        """As `start`, in a thread, so that it does not block the event loop. If it is cancelled,
+        the worker ends."""
+        before, given_up = self._run, threading.Event()
+        try:
+            await asyncio.to_thread(self._start, timeout, given_up)
+        except asyncio.CancelledError:
+            given_up.set()
+            with self._changing:  # a start that has begun has its run now
+                run = self._run
+            if run is not None and run is not before:
+                await asyncio.to_thread(run.stop, 0)
+            raise
 
     async def stop_async(self, timeout: float | None = None) -> bool:
         """As `stop`, in a thread, so that it does not block the event loop."""
