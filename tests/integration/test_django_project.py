@@ -30,7 +30,12 @@ from support.waiting import wait_until
         ({"TASK_OPTIONS": {"*": {"priority": 1}}}, None, "E001", "use priority="),
         ({"TASK_OPTIONS": {"*": {"timeout": 0}}}, None, "E001", "TASK_OPTIONS['*']: timeout"),
         ({"TASK_OPTIONS": {"shop.tasks.gone": {}}}, None, "E004", "'shop.tasks.gone'"),
+        ({"TASK_OPTIONS": {"*": 5}}, None, "E001", "TASK_OPTIONS['*'] must be a dict, not int"),
+        ({"TASK_OPTIONS": ["*"]}, None, "E001", "TASK_OPTIONS must be a dict, not list"),
+        ({"CLIENT": 5}, None, "E001", "CLIENT must be a dict, not int"),
         ({}, ["a b"], "E002", "'a b'"),
+        ({}, "default", "E001", "QUEUES must be a list, not str"),
+        ({}, 5, "E001", "QUEUES must be a list, not int"),
         ({"ENQUEUE_ON_COMMIT": "third"}, None, "E003", "no such alias"),
         ({"ENQUEUE_ON_COMMIT": True}, None, "E001", "ENQUEUE_ON_COMMIT must be a str"),
     ],
@@ -129,7 +134,17 @@ def test_the_admin_shows_that_redis_is_unreachable(site: Any) -> None:
     ada = site("ada", "view_queue")
     with tasks_in("redis://127.0.0.1:1", CLIENT={"timeout": 0.2}):
         page = ada.get(PAGE, {"task": "019aa0c2-7b1f-7c3e-8d2a-0123456789ab"})
-    assert page.status_code == 200 and "errornote" in page.content.decode()
+    text = page.content.decode()
+    assert page.status_code == 200 and text.count("errornote") == 2
+    assert "Unknown whether this task exists: default" in text and "No backend" not in text
+
+
+def test_the_admin_shows_wrong_settings(site: Any, redis_url: str) -> None:
+    ada = site("ada", "view_queue")
+    with tasks_in(redis_url, BANANAS=1):
+        page = ada.get(PAGE, {"task": "x"})
+    assert page.status_code == 200
+    assert page.content.decode().count("OPTIONS has no &#x27;BANANAS&#x27;") == 1
 
 
 def run(folder: Path, redis_url: str, *words: str, **more: str) -> tuple[int, str]:

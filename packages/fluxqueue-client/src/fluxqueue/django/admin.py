@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -13,7 +13,7 @@ from django.urls import path
 from fluxqueue.errors import FluxQueueError
 
 from .backend import FluxQueueBackend
-from .framework import TaskResult, TaskResultDoesNotExist, task_backends
+from .framework import TaskResultDoesNotExist, task_backends
 from .models import Queue
 
 # The lengths of a queue that the page shows, each with its heading.
@@ -68,7 +68,7 @@ class QueueAdmin(admin.ModelAdmin):
             "headings": list(COLUMNS.values()),
             "backends": [_shown(each) for each in _backends()],
             "task_id": task_id,
-            "found": _found(task_id) if task_id else None,
+            **(_found(task_id) if task_id else {}),
         }
         return TemplateResponse(request, "fluxqueue/queues.html", context)
 
@@ -79,15 +79,14 @@ def _backends() -> list[FluxQueueBackend]:
 
 
 def _shown(backend: FluxQueueBackend) -> dict[str, Any]:
-    """The part of the page about a backend; the error if its Redis is unreachable."""
-    shown: dict[str, Any] = {
-        "alias": backend.alias,
-        "redis": backend.shared.client.settings.display_url,
-        "dashboard_url": backend.configuration.dashboard_url,
-    }
+    """The part of the page about a backend; the error if its Redis is unreachable or its settings
+    are wrong."""
+    shown: dict[str, Any] = {"alias": backend.alias}
     try:
+        shown["redis"] = backend.shared.client.settings.display_url
+        shown["dashboard_url"] = backend.configuration.dashboard_url
         lengths = backend.shared.records.lengths(sorted(backend.queues))
-    except FluxQueueError as error:
+    except (FluxQueueError, ImproperlyConfigured) as error:
         return {**shown, "error": str(error)}
     rows = []
     for name, row in sorted(lengths.items()):
@@ -95,11 +94,15 @@ def _shown(backend: FluxQueueBackend) -> dict[str, Any]:
     return {**shown, "rows": rows}
 
 
-def _found(task_id: str) -> TaskResult | None:
-    """The result of a task, of the first backend that knows it."""
+def _found(task_id: str) -> dict[str, Any]:
+    """The result of a task, of the first backend that knows it, and the aliases of those before it
+    that can't say."""
+    silent = []
     for backend in _backends():
         try:
-            return backend.get_result(task_id)
-        except (TaskResultDoesNotExist, NotImplementedError, FluxQueueError):
+            return {"found": backend.get_result(task_id)}
+        except (TaskResultDoesNotExist, NotImplementedError):
             continue
-    return None
+        except (FluxQueueError, ImproperlyConfigured):
+            silent.append(backend.alias)
+    return {"found": None, "silent": silent}

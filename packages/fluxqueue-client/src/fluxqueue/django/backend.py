@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,14 @@ class FluxQueueBackend(BaseTaskBackend):
     supports_async_task = True
     supports_priority = True
 
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        queues = params.get("QUEUES", [])
+        self._refused: str | None = None
+        if isinstance(queues, str) or not isinstance(queues, Collection):
+            self._refused = f"QUEUES must be a list, not {type(queues).__name__}"
+            params = {**params, "QUEUES": []}
+        super().__init__(alias, params)
+
     @property
     def supports_get_result(self) -> bool:
         """Whether results are kept: unless RESULT_TTL is None."""
@@ -59,6 +67,8 @@ class FluxQueueBackend(BaseTaskBackend):
     def configuration(self) -> Configuration:
         """The checked OPTIONS."""
         try:
+            if self._refused is not None:
+                raise TypeError(self._refused)
             return Configuration.read(self.options)
         except (TypeError, ConfigurationError) as error:
             raise ImproperlyConfigured(f"TASKS[{self.alias!r}]: {error}") from error

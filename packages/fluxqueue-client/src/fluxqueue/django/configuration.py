@@ -50,18 +50,22 @@ class Configuration:
             TypeError: an option is unknown, or a value has the wrong type.
             ConfigurationError: a value is out of range.
         """
+        _check_mapping("OPTIONS", options)
         known = [each.name.upper() for each in fields(cls)]
         for name in options:
             if name not in known:
                 raise TypeError(f"OPTIONS has no {name!r}; it takes {', '.join(known)}")
         read = cls(**{name.lower(): value for name, value in options.items()})
         check_seconds("no results")("RESULT_TTL", read.result_ttl)
+        _check_mapping("CLIENT", read.client)
+        _check_mapping("TASK_OPTIONS", read.task_options)
         Settings(read.redis_url, namespace=read.namespace, **read.client)
         for name in ("enqueue_on_commit", "dashboard_url"):
             value = getattr(read, name)
             if not isinstance(value, str | None):
                 raise TypeError(f"{name.upper()} must be a str, not {type(value).__name__}")
         for path, given in read.task_options.items():
+            _check_mapping(f"TASK_OPTIONS[{path!r}]", given)
             try:
                 check_options(given)
             except (TypeError, ConfigurationError) as error:
@@ -74,6 +78,11 @@ class Configuration:
         return json.dumps(
             {each.name: getattr(self, each.name) for each in fields(self)}, default=repr
         )
+
+
+def _check_mapping(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
 
 
 def check_options(options: Mapping[str, Any]) -> None:
