@@ -10,7 +10,7 @@ import pytest
 from fluxqueue import BrokerUnavailable, FluxQueue, ResultError
 from fluxqueue.testing import WorkerMode, worker
 from redis import Redis
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from fluxqueue.embedded import EmbeddedRedis
@@ -132,6 +132,40 @@ def test_a_task_that_is_declared_later_runs_too(app: App, mode: WorkerMode) -> N
         later()
         tasks.wait_until_idle(PATIENCE)
     assert app.ran == ["later"]
+
+
+def test_a_task_that_was_unknown_before_its_declaration_runs_too(
+    app: App, redis_server: EmbeddedRedis
+) -> None:
+    caller = FluxQueue(NOWHERE, namespace="shop")
+    with worker(app.queue, caller, redis_url=redis_server.url) as tasks:
+        caller.declare("later").enqueue(1, unknown_since=5)
+        wait_until(lambda: tasks._queues.held().later == 1)
+
+        @app.queue.task()
+        def later(number: int, unknown_since: int) -> None:
+            app.ran.append(number + unknown_since)
+
+        tasks.wait_until_idle(PATIENCE)
+    assert app.ran == [6]
+
+
+def test_each_test_can_make_an_object_with_the_same_tasks(redis_server: EmbeddedRedis) -> None:
+    def one_test(number: int) -> WorkerMode:
+        with worker(redis_url=redis_server.url) as tasks:
+            queue = FluxQueue(NOWHERE)
+
+            @queue.task(queue="twins")
+            def note(by: int) -> None:
+                ran.append((by, number))
+
+            note(number)
+            tasks.wait_until_idle(PATIENCE)
+        return tasks
+
+    ran: list[tuple[int, int]] = []
+    kept = [one_test(number) for number in range(3)]
+    assert ran == [(0, 0), (1, 1), (2, 2)] and len(kept) == 3
 
 
 def test_a_task_that_does_not_end_is_named_in_numbers(app: App, mode: WorkerMode) -> None:

@@ -38,7 +38,8 @@ def named_url(redis_url: str | None) -> str | None:
 # Of all objects of this process, each with its number.
 _brokers: weakref.WeakKeyDictionary[Broker, int] = weakref.WeakKeyDictionary()
 _numbers = itertools.count()
-_adopt: Callable[[Broker], None] | None = None
+# The last one moves new objects.
+_adopters: list[Callable[[Broker], None]] = []
 
 
 def adopt_all(adopt: Callable[[Broker], None]) -> Callable[[], None]:
@@ -49,21 +50,20 @@ def adopt_all(adopt: Callable[[Broker], None]) -> Callable[[], None]:
 
     Returns:
         a function that leaves the objects that were made since, and later ones, to the `adopt`
-        before this one.
+        before this one. These functions may be called in any order.
     """
-    global _adopt
-    before, _adopt = _adopt, adopt
+    _adopters.append(adopt)
     since = next(_numbers)
     for broker in all_brokers():
         adopt(broker)
 
     def end() -> None:
-        global _adopt
-        _adopt = before
-        if before is not None:
+        was_last = _adopters[-1] is adopt
+        _adopters.remove(adopt)
+        if was_last and _adopters:
             for broker, number in list(_brokers.items()):
                 if number > since:
-                    before(broker)
+                    _adopters[-1](broker)
 
     return end
 
@@ -107,8 +107,8 @@ class Broker:
         self.make_producer()
         greenlets.when_patched(_make_producers)
         _brokers[self] = next(_numbers)
-        if _adopt is not None:
-            _adopt(self)
+        if _adopters:
+            _adopters[-1](self)
 
     def add(self, task: Sender) -> None:
         """Notes a task that sends its calls here."""

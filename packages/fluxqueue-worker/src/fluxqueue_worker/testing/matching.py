@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 import orjson
-from fluxqueue.task import AnyTask
+from fluxqueue.task import AnyTask, AsyncTask, Task
 from fluxqueue.with_options import BaseWithOptions
 
 from .call import Call
@@ -40,6 +40,12 @@ class Expected:
         queue: str | None,
     ) -> None:
         own: Any = task.task if isinstance(task, BaseWithOptions) else task
+        if not isinstance(own, Task | AsyncTask | str):
+            raise TypeError(f"{task!r} is not a task; give the decorated function, or its name")
+        if isinstance(args, str | bytes) or not isinstance(args, Iterable | None):
+            raise TypeError(f"args is {args!r}; give a tuple, such as args=({args!r},)")
+        if not isinstance(kwargs, Mapping | None):
+            raise TypeError(f"kwargs is {kwargs!r}; give a dict of names and values")
         self._task: AnyTask | str = own
         self._name: str = own if isinstance(own, str) else own.task_name
         self._queue = queue

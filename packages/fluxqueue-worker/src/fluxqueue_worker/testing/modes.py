@@ -22,7 +22,8 @@ from .matching import Expected, TaskLike, shown
 from .producer import SimulatedProducer
 from .results import Listener
 from .simulation import Simulation
-from .takeover import Takeover
+from .takeover import Takeover, named
+from .travelling import seconds_ahead
 
 Self = TypeVar("Self", bound="SimulatedMode")
 _numbers = itertools.count(1)
@@ -41,7 +42,7 @@ class SimulatedMode:
     _runs_calls = False
 
     def __init__(self, *objects: FluxQueue, raise_errors: bool = True) -> None:
-        self._objects = objects
+        self._objects = named(objects)
         self._raise_errors = raise_errors
         self._stack = ExitStack()
         self._entered: Simulation | None = None
@@ -134,11 +135,9 @@ class SimulatedMode:
         """Lets time pass on the test's clock. Nothing runs by that.
 
         Raises:
-            ValueError: the time would go back.
+            ValueError: the time would go back, or has no end.
         """
-        if seconds < 0:
-            raise ValueError(f"time can't go back by {-seconds:g} s; travel by 0 s or more")
-        self._simulation.now += seconds
+        self._simulation.now += seconds_ahead(seconds)
 
     def clear(self) -> None:
         """Forgets the calls and the errors up to now, and cancels all that waits."""

@@ -58,6 +58,20 @@ for _, queue in ipairs(redis.call('SMEMBERS', prefix .. ':queues')) do
 end
 """
 
+# Tasks that a worker has put off because it did not know them become due. The member is the last
+# one of a message: docs/protocol.md.
+_RETRY_UNKNOWN = """
+local prefix, now = ARGV[1], redis.call('TIME')
+for _, queue in ipairs(redis.call('SMEMBERS', prefix .. ':queues')) do
+  local delayed = prefix .. ':{' .. queue .. '}:delayed'
+  for _, message in ipairs(redis.call('ZRANGE', delayed, 0, -1)) do
+    if string.find(message, ',"unknown_since":%d+}$') then
+      redis.call('ZADD', delayed, now[1] * 1000 + math.floor(now[2] / 1000), message)
+    end
+  end
+end
+"""
+
 
 class Held(NamedTuple):
     """How many tasks the queues hold.
@@ -88,6 +102,7 @@ class QueuesOfTest:
         self._redis: Any = Redis.from_url(url)
         self._count = self._redis.register_script(_COUNT)
         self._travel = self._redis.register_script(_TRAVEL)
+        self._retry_unknown = self._redis.register_script(_RETRY_UNKNOWN)
         self._prefix = key("queues", namespace=namespace).rpartition(":")[0]
 
     def held(self) -> Held:
@@ -97,6 +112,10 @@ class QueuesOfTest:
     def travel(self, ms: int) -> None:
         """Lets time pass for what Redis has."""
         self._travel(args=[self._prefix, ms])
+
+    def retry_unknown(self) -> None:
+        """Lets the tasks that a worker has put off as unknown run at once."""
+        self._retry_unknown(args=[self._prefix])
 
     def delete(self) -> None:
         """Deletes all keys, and closes the connection."""

@@ -6,6 +6,7 @@ Why: docs/decisions/0228-a-worker-in-a-test-has-a-namespace.md
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import time
@@ -21,7 +22,8 @@ from fluxqueue_core import Settings
 from fluxqueue_worker.embedded_worker import EmbeddedWorker
 
 from .queues_of_test import Held, QueuesOfTest
-from .takeover import Takeover
+from .takeover import Takeover, named
+from .travelling import seconds_ahead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +70,7 @@ class WorkerMode:
     def __init__(
         self, *objects: FluxQueue, redis_url: str | None = None, concurrency: int = 4
     ) -> None:
-        self._objects = objects
+        self._objects = named(objects)
         self._redis_url = redis_url
         self._concurrency = concurrency
         self._stack = ExitStack()
@@ -89,9 +91,14 @@ class WorkerMode:
             ) from None
         self._url = self._redis_url or _url_of_session()
         settings = Settings(self._url, namespace=self.namespace)
+        if not self._objects:
+            gc.collect()  # objects of earlier tests, whose tasks may have the names of this one's
         with ExitStack() as stack:
             self._queues = QueuesOfTest(settings.url, self.namespace)
             stack.callback(self._queues.delete)
+            # A test that keeps the mode does not keep these objects.
+            stack.callback(self._brokers.clear)
+            stack.callback(self._served.clear)
             stack.callback(Takeover(self._objects, self._take).end)
             scheduler = Scheduler(settings, Options())
             scheduler.start()
@@ -121,12 +128,14 @@ class WorkerMode:
         """Starts the worker again, so that it knows the tasks that were declared since. The
         methods that wait do so if there are any."""
         self._stop_worker()
-        self._served = self._tasks()
+        self._served.clear()
+        self._served.update(self._tasks())
         if self._served:
             self._worker = EmbeddedWorker(
                 *self._served, concurrency=self._concurrency, drain_timeout=_PATIENCE
             )
             self._worker.start()
+            self._queues.retry_unknown()
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
@@ -161,11 +170,9 @@ class WorkerMode:
         neither do periodic tasks and the rates of limits.
 
         Raises:
-            ValueError: the time would go back.
+            ValueError: the time would go back, or has no end.
         """
-        if seconds < 0:
-            raise ValueError(f"time can't go back by {-seconds:g} s; travel by 0 s or more")
-        self._queues.travel(round(seconds * 1000))
+        self._queues.travel(round(seconds_ahead(seconds) * 1000))
 
     def drain(self, timeout: float = 30.0) -> None:
         """Waits until no task is left, and travels to the time of each that is delayed.
