@@ -64,6 +64,10 @@ class Configuration:
             value = getattr(read, name)
             if not isinstance(value, str | None):
                 raise TypeError(f"{name.upper()} must be a str, not {type(value).__name__}")
+        if not (read.dashboard_url or "/").startswith(("http://", "https://", "/")):
+            raise ConfigurationError(
+                f"DASHBOARD_URL is {read.dashboard_url!r}; give a URL of http or https, or a path"
+            )
         for path, given in read.task_options.items():
             _check_mapping(f"TASK_OPTIONS[{path!r}]", given)
             try:
