@@ -34,7 +34,7 @@ from support.waiting import wait_until
         ({"TASK_OPTIONS": ["*"]}, None, "E001", "TASK_OPTIONS must be a dict, not list"),
         ({"CLIENT": 5}, None, "E001", "CLIENT must be a dict, not int"),
         ({"DASHBOARD_URL": "queues.example"}, None, "E001", "give a URL of http or https"),
-        ({}, ["a b"], "E002", "'a b'"),
+        ({"TASK_OPTIONS": {}}, ["a b"], "E002", "'a b'"),
         ({}, "default", "E001", "QUEUES must be a list, not str"),
         ({}, 5, "E001", "QUEUES must be a list, not int"),
         ({"ENQUEUE_ON_COMMIT": "third"}, None, "E003", "no such alias"),
