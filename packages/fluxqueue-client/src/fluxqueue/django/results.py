@@ -105,7 +105,11 @@ def ended(result: TaskResult, outcome: bytes) -> None:
         status = TaskResultStatus.SUCCESSFUL
         change(result, _return_value=value)
     finished = orjson.loads(outcome).get("finished")
-    change(result, status=status, finished_at=moment(finished / 1000 if finished else None))
+    at = moment(finished / 1000 if finished else None)
+    if at is not None and result.last_attempted_at is not None:
+        # An outcome has milliseconds: a quick task would end before it begins.
+        at = max(at, result.last_attempted_at)
+    change(result, status=status, finished_at=at)
 
 
 def _error_of(error: ResultError) -> TaskError:
