@@ -7,9 +7,8 @@ from typing import Any
 
 from fluxqueue_core import Settings
 
-from .errors import ConfigurationError
 from .handle import UNFINISHED, TaskHandle
-from .installing import how_to_install
+from .installing import needs
 
 # Messages of each list that one question looks at: a request must not cost Redis much.
 MOST = 5_000
@@ -23,15 +22,8 @@ class KnownTasks:
     """
 
     def __init__(self, settings: Settings) -> None:
-        try:
+        with needs("fluxqueue-control", "to look for tasks"):
             from fluxqueue_control.aio import servers, tasks
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "fluxqueue_control":
-                raise
-            raise ConfigurationError(
-                "to look for tasks needs the package fluxqueue-control, which is not installed; "
-                + how_to_install("fluxqueue-control")
-            ) from None
         self._find = tasks.find
         self._servers = servers.Servers(settings, client_name="fluxqueue-client")
 

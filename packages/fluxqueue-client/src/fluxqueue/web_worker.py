@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-from .errors import ConfigurationError
-from .installing import how_to_install
+from .installing import needs
 
 if TYPE_CHECKING:
     from fluxqueue_worker.embedded_worker import EmbeddedWorker
@@ -43,13 +42,6 @@ def web_worker(objects: Sequence[FluxQueue], options: WorkerOptions) -> Embedded
         ConfigurationError: the package of the worker is not installed, or a value is out of
             range.
     """
-    try:
+    with needs("fluxqueue-worker", "run_worker=True"):
         from fluxqueue_worker.embedded_worker import EmbeddedWorker
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "fluxqueue_worker":
-            raise
-        raise ConfigurationError(
-            "run_worker=True needs the package fluxqueue-worker, which is not installed; "
-            + how_to_install("fluxqueue-worker")
-        ) from None
     return EmbeddedWorker(*objects, **options)
