@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import pytest
 from fluxqueue_core import Settings, dead_reason, key
+from fluxqueue_dashboard import patience
 from fluxqueue_dashboard.access import Access
 from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.search_pages import parse
 from support.asgi import ask
 from support.dead_tasks import die_many
+from support.patient_pages import patient_pages
 from support.planted_operations import plant_finished
 from support.planted_shop import HOSTILE, PlantedShop, id_of, message, task_id
 from support.scripts import Outcome, Scripts, field
@@ -29,12 +31,24 @@ def shop(redis: Any, redis_url: str) -> Iterator[PlantedShop]:
 @pytest.fixture
 def app(redis_url: str) -> Iterator[Any]:
     application, context = build(Settings(redis_url), Access())
-    yield application
+    with patient_pages():
+        yield application
     context.close()
 
 
 def ids(text: str) -> list[str]:
     return re.findall(r'<small class="id">([^<]+)</small>', text)
+
+
+def ids_of_pages(app: Any, path: str, link: str) -> list[str]:
+    """Returns the ids of a page and of those behind its link."""
+    found = []
+    while path:
+        text = ask(app, path).text
+        found += ids(text)
+        following = re.search(rf'href="([^"]+)">{link}', text)
+        path = following[1].replace("&amp;", "&") if following else ""
+    return found
 
 
 def test_each_state_of_a_queue_has_its_list(shop: PlantedShop, app: Any) -> None:
@@ -52,12 +66,7 @@ def test_each_state_of_a_queue_has_its_list(shop: PlantedShop, app: Any) -> None
 
 
 def test_the_pages_of_a_list_have_each_task_once(shop: PlantedShop, app: Any) -> None:
-    path, found = "/tasks?queue=mails&state=waiting", []
-    while path:
-        text = ask(app, path).text
-        found += ids(text)
-        following = re.search(r'href="([^"]+)">Next ones', text)
-        path = following[1].replace("&amp;", "&") if following else ""
+    found = ids_of_pages(app, "/tasks?queue=mails&state=waiting", "Next ones")
     assert len(found) == len(set(found)) == 127
     assert found[-1] == id_of(shop.waiting)
 
@@ -103,13 +112,19 @@ def test_a_filter_of_dead_tasks_looks_beyond_the_first_page(shop: PlantedShop, a
     assert ids(ask(app, f"/dead?queue=mails&id={id_of(rare)}").text) == [id_of(rare)]
     text = ask(app, "/dead?queue=mails&text=550+NO").text
     assert ids(text) == [id_of(shop.dead[5])]
-    path, found = "/dead?queue=mails&task=n", []
-    while path:
-        text = ask(app, path).text
-        found += ids(text)
-        following = re.search(r'href="([^"]+)">Older ones', text)
-        path = following[1].replace("&amp;", "&") if following else ""
+    found = ids_of_pages(app, "/dead?queue=mails&task=n", "Older ones")
     assert len(found) == len(set(found)) == 400
+
+
+def test_a_page_that_is_late_leads_to_the_rest(
+    shop: PlantedShop, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PAGE", 0.0)
+    shop.redis.delete(key("pending", "mails"))
+    die_many(Scripts(shop.redis, "mails"), 400)
+    path = "/dead?queue=mails&text=550+NO"
+    assert ids(ask(app, path).text) == []
+    assert ids_of_pages(app, path, "Older ones") == [id_of(shop.dead[5])]
 
 
 def test_finished_tasks_are_listed_by_name_and_outcome(shop: PlantedShop, app: Any) -> None:
@@ -132,12 +147,8 @@ def test_the_pages_of_finished_tasks_have_each_once(
 ) -> None:
     more = {task_id(n): ("shop.resize", "succeeded", "") for n in range(300, 420)}
     plant_finished(redis, "images", more)
-    path, found = "/tasks?queue=images&state=finished&task=shop.resize&outcome=succeeded", []
-    while path:
-        text = ask(app, path).text
-        found += ids(text)
-        following = re.search(r'href="([^"]+)">Next ones', text)
-        path = following[1].replace("&amp;", "&") if following else ""
+    path = "/tasks?queue=images&state=finished&task=shop.resize&outcome=succeeded"
+    found = ids_of_pages(app, path, "Next ones")
     assert len(found) == len(set(found)) and {*found} == {*more, shop.finished[0]}
 
 

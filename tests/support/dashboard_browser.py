@@ -19,6 +19,7 @@ from fluxqueue_dashboard.app import build
 from fluxqueue_dashboard.context import Dashboard
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from .patient_pages import patient_pages
 from .waiting import wait_until
 
 OPERATOR = Person.of("ada", "operator", "operator-0123456789")
@@ -53,7 +54,7 @@ def served(redis_url: str) -> Iterator[Served]:
     app, context = build(
         settings, Access((OPERATOR,), anyone="viewer"), trace_url="http://trace.example/{trace_id}"
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with patient_pages(), socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -10,13 +10,13 @@ from fluxqueue_control.servers import Servers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from . import patience
 from .context import context_of
 from .dead_pages import chosen_queue
 
-# Groups of a page, groups that are looked at, and seconds that a page adds tasks to the index.
+# Groups of a page, and groups that are looked at.
 _MOST = 100
 _LOOKS_AT = 2_000
-_PATIENCE = 0.1
 
 
 async def dead_groups(request: Request) -> Response:
@@ -33,7 +33,7 @@ async def dead_groups(request: Request) -> Response:
 
 def _read(servers: Servers, queue: str, may_write: bool) -> dict[str, Any]:
     client = servers.of_queue(queue)
-    may_write = may_write and groups.add_new(client, queue, _PATIENCE)
+    may_write = may_write and groups.add_new(client, queue, patience.GROUPS)
     found: dict[str, DeadGroup] = {}
     cursor: int | None = None
     while True:

@@ -15,16 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from . import patience
 from .conditions import identity
 from .context import context_of
 from .formats import shortened
 from .overview_pages import queue_name
 from .redaction import Redact
 
-# Tasks on a page, and tasks and seconds that a page looks at to find them.
+# Tasks on a page, and tasks that a page looks at to find them.
 _MOST = 50
 _LOOKS_AT = 10_000
-_SECONDS = 0.08
 # Tasks that are read at once to look for a text in the errors that the visitor may see.
 _AT_ONCE = 100
 _FIELDS = ("reason", "task", "id", "header", "text", "group")
@@ -108,7 +108,7 @@ def _read(
         **identity(wanted["id"], wanted["header"]),
     )
     rows: list[DeadRow] = []
-    looked_at, ends = 0, time.monotonic() + _SECONDS
+    looked_at, ends = 0, time.monotonic() + patience.PAGE
     while True:
         size = _AT_ONCE if wanted["text"] else _MOST
         most, left = _LOOKS_AT - looked_at, max(ends - time.monotonic(), 0.0)

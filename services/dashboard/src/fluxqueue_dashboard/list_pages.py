@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from . import patience
 from .conditions import identity
 from .context import context_of
 from .formats import enqueued_at, shortened
@@ -22,10 +23,9 @@ from .overview_pages import queue_name
 from .redaction import Redact
 from .rendering import address
 
-# Tasks on a page, and tasks and seconds that a page looks at to find them.
+# Tasks on a page, and tasks that a page looks at to find them.
 _MOST = 50
 _LOOKS_AT = 10_000
-_SECONDS = 0.08
 # Characters of an error in a list.
 _ERROR = 300
 # The state of tasks of which only the outcome is left.
@@ -112,7 +112,7 @@ def _read(
     if state == _FINISHED:
         by = {"name": "task", "outcome": "outcome", "task_id": "id"}
         texts = {name: wanted[field] or None for name, field in by.items()}
-        page = read_finished(client, queue, cursor, _MOST, seconds=_SECONDS, **texts)
+        page = read_finished(client, queue, cursor, _MOST, seconds=patience.PAGE, **texts)
         rows = finished_rows(queue, page.tasks, redact)
         return {"rows": rows, "cursor": page.cursor, "looked": page.looked}
     query = Query(
@@ -129,7 +129,7 @@ def _read(
         cursor=cursor,
         limit=_MOST,
         most=_LOOKS_AT,
-        seconds=_SECONDS,
+        seconds=patience.PAGE,
     )
     return {
         "rows": rows_of(queue, hits.tasks, redact),

@@ -16,17 +16,15 @@ from fluxqueue_core.errors import ConfigurationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from . import patience
 from .context import context_of
 from .list_pages import TaskRow, finished_rows, rows_of
 from .redaction import Redact
 from .rendering import address
 from .task_pages import LOOKS_AT, find_view, is_id
 
-# Tasks on a page, and seconds that it looks for them, about: at first, and if it looks further.
+# Tasks on a page.
 _MOST = 50
-_SECONDS, _DEEP_SECONDS = 0.08, 3.0
-# Seconds after which no further queue is looked through.
-_PATIENCE = 3.0
 # Any number of tasks.
 _NO_BOUND = 10**12
 # `id:019aa0c2*`, `task:shop.*`, `reason:failed`, `exception:KeyError`, `error:timeout`,
@@ -127,11 +125,11 @@ def _find(servers: Servers, wanted: str, most: int) -> tuple[str | None, list[st
 def _search(servers: Servers, query: Query, redact: Redact, deep: bool) -> SearchAnswer:
     found = SearchAnswer()
     began = time.monotonic()
-    ends = began + (_DEEP_SECONDS if deep else _SECONDS)
+    ends = began + (patience.DEEP_SEARCH if deep else patience.SEARCH)
     names = read_names(servers.of_registry()).names
     for at, queue in enumerate(names):
         left = _MOST - len(found.rows)
-        if left <= 0 or time.monotonic() > began + _PATIENCE:
+        if left <= 0 or time.monotonic() > began + patience.LAST_QUEUE:
             found.unfinished.append(queue)
             continue
         share = max(ends - time.monotonic(), 0.0) / (len(names) - at)
