@@ -78,6 +78,30 @@ def late(n):
 async def late_async(n):
     return n
 
+class Session(Middleware):
+    def attempt(self, attempt):
+        try:
+            yield
+        finally:
+            note("session end")
+
+class AsyncSession(Middleware):
+    async def attempt_async(self, attempt):
+        try:
+            yield
+        finally:
+            note("session end")
+
+@fluxqueue.task(middleware=[Session()])
+def forks():
+    if os.fork():
+        os.wait()
+        note("parent")
+
+@other.task(middleware=[Session(), AsyncSession()])
+async def forks_async():
+    forks.func()
+
 @fluxqueue.task()
 def held(n):
     note(f"began {n}")
@@ -147,6 +171,20 @@ def test_a_cancelled_task_is_seen_as_cancelled(tmp_path: Path, redis_url: str, n
         assert worker.stop() == 0
     queue.close()
     assert worker.notes() == ["began 1", f"{name} 1 cancelled 0"]
+
+
+def test_a_process_that_a_task_forks_ends_no_middleware(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, APP) as worker:
+        for name in ("forks", "forks_async"):
+            push(redis, name)
+            worker.wait_for("task.done", name=name)
+        assert worker.stop() == 0
+    assert worker.notes() == [
+        *("parent", "session end", "forks  succeeded 0"),
+        *("parent", "session end", "session end", "forks_async  succeeded 0"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["held", "held_async"])

@@ -45,6 +45,8 @@ mod _core {
         script_names, set_parent_death_signal, snoozed_message, succeeded_result,
     };
     #[pymodule_export]
+    use crate::python::generators::{begin_generators, end_generators};
+    #[pymodule_export]
     use crate::python::settings::Settings;
     #[pymodule_export]
     use crate::timeouts::{Deadlines, TimedCall, raise_in_task};

@@ -3,6 +3,7 @@
 
 pub mod dialing;
 pub mod functions;
+pub mod generators;
 pub mod interpreter;
 pub mod settings;
 pub mod signals;

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fluxqueue.middleware import Attempt as ShownAttempt
 from fluxqueue.middleware import AttemptOutcome as ShownOutcome
 from fluxqueue.middleware_checks import MiddlewareMethod, steps
-from fluxqueue_core import Attempt
+from fluxqueue_core import Attempt, begin_generators, end_generators
 
 from .error_text import own_frame
+from .forked import LEFT_OPEN
 from .middleware import Middleware, Run, Runnable, Settle
-from .middleware_steps import ENDED, Steps
+from .middleware_steps import AnyGenerator, begin_async, end_async
 from .outcome import RELEASED, Outcome
 from .result_parts import FINISHED
 from .unawaited import refuse_unawaited
@@ -67,66 +68,64 @@ class AroundAttempts:
         found = steps(task.terms.middleware, "attempt", on_loop=task.is_async)
         return self._async_run(found, run, task) if task.is_async else self._sync_run(found, run)
 
-    def _sync_run(self, found: Sequence[MiddlewareMethod], run: Run) -> Run:
+    def _sync_run(self, methods: Sequence[MiddlewareMethod], run: Run) -> Run:
         ended, fork = self._outcomes.ended, self._outcomes.fork
-        free: list[Steps] = []  # of attempts that have ended; another thread may be faster
+        who = [name for name, _, _ in methods]
+        begins = tuple(begin for _, begin, _ in methods)
 
         @own_frame
         def around(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
-            shown = ShownAttempt(attempt)
+            begun: list[AnyGenerator] = []
             try:
-                own = free.pop()
-            except IndexError:
-                own = Steps(found)
-            begun, is_ending = 0, False
-            try:
-                for begin in own.begin:
-                    if begin(shown) is ENDED:
-                        raise _returned_early()
-                    begun += 1
+                if not begin_generators(begins, ShownAttempt(attempt), begun):
+                    raise _returned_early()
                 result = run(attempt, thread_storage)
                 if result is not None and type(result) not in FINISHED:
                     refuse_unawaited(result)
                 if fork.in_child:
+                    LEFT_OPEN.append(begun)
                     return result
-                is_ending = True
                 outcome = SUCCEEDED if not ended else self._shown_end(attempt)
-                for end in own.end:
-                    begun -= 1
-                    if end(outcome) is not ENDED:
-                        raise self._left_open(attempt, own, begun)
+                if (left := end_generators(begun, outcome)) is not None:
+                    raise self._left_open(attempt, left)
             except BaseException as error:
-                if not fork.in_child:
-                    who = own.failed_at(begun, is_ending=is_ending)
-                    outcome = self._decide(attempt, error, who)
-                    for index in reversed(range(begun)):
-                        self._tell(attempt, own, index, outcome)
-                    del outcome  # it knows the error, which knows this frame
+                if fork.in_child:
+                    LEFT_OPEN.append(begun)
+                    raise
+                failed = who[len(begun)] if len(begun) < len(who) else None
+                outcome = self._decide(attempt, error, failed)
+                while begun:
+                    try:
+                        if (left := end_generators(begun, outcome)) is not None:
+                            raise self._left_open(attempt, left)
+                    except BaseException as other:  # noqa: BLE001 - none may end the worker
+                        self._outcomes.middleware_failed(attempt, who[len(begun)], other)
+                del outcome  # it knows the error, which knows this frame
                 raise
-            free.append(own)
             return result
 
         return around
 
-    def _async_run(self, found: Sequence[MiddlewareMethod], run: Run, task: Runnable) -> Run:
+    def _async_run(self, methods: Sequence[MiddlewareMethod], run: Run, task: Runnable) -> Run:
         ended, fork, loop = self._outcomes.ended, self._outcomes.fork, self._loop
-        free: list[Steps] = []  # of attempts that have ended; another thread may be faster
+        who = [name for name, _, _ in methods]
+        begins = tuple(begin for _, begin, _ in methods)
+        awaits = any(is_async for _, _, is_async in methods)
 
         @own_frame
         async def around(attempt: Attempt, thread_storage: dict[str, Any]) -> Any:
-            shown = ShownAttempt(attempt)
-            try:
-                own = free.pop()
-            except IndexError:
-                own = Steps(found)
-            begun, is_released, is_intact = 0, False, True
+            begun: list[AnyGenerator] = []
+            is_released = False
             failure: BaseException | None = None
             result: Any = None
             try:
-                for is_async, send in own.sends:
-                    if (await send(shown) if is_async else send(shown)) is ENDED:
-                        raise _returned_early()
-                    begun += 1
+                shown = ShownAttempt(attempt)
+                if not (
+                    await begin_async(methods, shown, begun)
+                    if awaits
+                    else begin_generators(begins, shown, begun)
+                ):
+                    raise _returned_early()
                 coroutine = run(attempt, thread_storage)
                 # The second question takes longer than the call of the task.
                 if type(coroutine) is not CoroutineType and not isinstance(coroutine, Coroutine):
@@ -138,8 +137,10 @@ class AroundAttempts:
                 raise  # the loop has ended, and nothing may be awaited
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failure = error
+            failed = who[len(begun)] if len(begun) < len(who) else None
             if fork.in_child:
-                begun = 0
+                LEFT_OPEN.append(begun)
+                begun = []
             elif loop is not None and (failure is not None or task.timeout is not None):
                 failure, is_released = loop.task_ended(failure)
             if failure is None:
@@ -147,42 +148,34 @@ class AroundAttempts:
             elif is_released or fork.in_child:
                 outcome = _shown(RELEASED)
             else:
-                outcome = self._decide(attempt, failure, own.failed_at(begun))
+                outcome = self._decide(attempt, failure, failed)
             while begun:
-                begun -= 1
-                is_async, send = own.sends[begun]
                 try:
-                    if (await send(outcome) if is_async else send(outcome)) is ENDED:
-                        continue
-                    raise self._left_open(attempt, own, begun)
+                    left = (
+                        await end_async(begun, outcome)
+                        if awaits
+                        else end_generators(begun, outcome)
+                    )
+                    if left is not None:
+                        raise self._left_open(attempt, left)
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001 - it fails the attempt
-                    is_intact = False
+                    failed = who[len(begun)]
                     # The worker's own cancellation does not change the outcome.
                     if failure is None and not (loop is not None and loop.is_cut_off(attempt)):
                         failure = error
-                        outcome = self._decide(attempt, error, own.who[begun])
+                        outcome = self._decide(attempt, error, failed)
                     else:
-                        self._outcomes.middleware_failed(attempt, own.who[begun], error)
+                        self._outcomes.middleware_failed(attempt, failed, error)
             try:
                 if failure is not None:
                     raise failure
             finally:
                 del failure, outcome  # they know this frame
-            if is_intact:
-                free.append(own)
             return result
 
         return around
-
-    def _tell(self, attempt: Attempt, own: Steps, index: int, outcome: ShownOutcome) -> None:
-        """Ends one middleware after a failure, which stays the reason whatever it raises."""
-        try:
-            if own.begin[index](outcome) is not ENDED:
-                raise self._left_open(attempt, own, index)
-        except BaseException as error:  # noqa: BLE001 - no middleware may end the worker
-            self._outcomes.middleware_failed(attempt, own.who[index], error)
 
     def _decide(self, attempt: Attempt, error: BaseException, who: str | None) -> ShownOutcome:
         """Decides what follows from a failure, of the task or of a middleware."""
@@ -195,9 +188,9 @@ class AroundAttempts:
         end = self._outcomes.ended.get(attempt)
         return SUCCEEDED if end is None else _shown(end)
 
-    def _left_open(self, attempt: Attempt, own: Steps, index: int) -> RuntimeError:
+    def _left_open(self, attempt: Attempt, generator: AnyGenerator) -> RuntimeError:
         """Notes a generator to close when the attempt is settled: its code may not end."""
-        self._outcomes.leave_open(attempt, own.drivers[index])
+        self._outcomes.leave_open(attempt, generator)
         return RuntimeError("it yields twice around an attempt; remove one `yield`")
 
 

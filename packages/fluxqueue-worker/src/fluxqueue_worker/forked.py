@@ -18,6 +18,10 @@ from fluxqueue_core.service import log
 
 from .failure_text import traceback_or_reason
 
+# In such a child: what its parent closes, which may be connections. Kept, because a generator
+# that nothing refers to runs its end.
+LEFT_OPEN: list[object] = []
+
 
 class ForkWatch:
     """Knows whether this process is such a child.

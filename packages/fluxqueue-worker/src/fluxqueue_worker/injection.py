@@ -13,6 +13,7 @@ from fluxqueue.dependency_forms import DependencyForm
 from fluxqueue.dependency_plan import DependencyCall, DependencyPlan, Fact, TaskArgument
 
 from .error_text import own_frame
+from .forked import LEFT_OPEN
 from .opened import UNUSED, Open, Opened, close_all, close_all_async, opener, unused
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 # Returns a source of a plan. Takes the arguments of the call: after a context, if there is one.
 Source = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 NOTHING: dict[str, Any] = {}
-# In a process that a task has forked: its parent closes these, which may be connections. Kept,
-# because a generator that nothing refers to runs its end.
-LEFT_OPEN: list[Opened] = []
 
 
 class _Compiled(NamedTuple):
@@ -136,16 +134,15 @@ class Injection:
                 await close_all_async(opened, None)
             return result
 
-        if self._task.is_async:
-            return injected_async
+        general = injected_async if self._task.is_async else injected
         calls = self._calls(self._dependencies.plan)
         if not calls or skipped:
-            return injected
+            return general
 
         @own_frame
         def injected_calls(*args: Any, **kwargs: Any) -> Any:
             if overrides:
-                return injected(*args, **kwargs)
+                return general(*args, **kwargs)
             for name, call in calls:
                 if name in kwargs:
                     raise _refused(name)
@@ -155,7 +152,12 @@ class Injection:
                 kwargs[name] = value
             return func(*args, **kwargs)
 
-        return injected_calls
+        @own_frame
+        async def injected_calls_async(*args: Any, **kwargs: Any) -> Any:
+            # A context variable that a dependency sets belongs to the attempt.
+            return await injected_calls(*args, **kwargs)
+
+        return injected_calls_async if self._task.is_async else injected_calls
 
     def _calls(self, plan: DependencyPlan) -> list[tuple[str, Callable[[], Any]]]:
         """The plan as one call for each dependency, if it is as simple as that; this is twice as
@@ -207,7 +209,9 @@ class Injection:
 
 
 def _is_value(step: DependencyCall) -> bool:
-    """Whether nothing must be closed after the attempt."""
+    """Whether a call gives the value, and nothing must be closed after the attempt."""
+    if step.provider.is_async:
+        return False
     return step.is_shared or step.provider.form is DependencyForm.VALUE
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from types import GeneratorType
 from typing import TYPE_CHECKING
 
 from fluxqueue.conversion import ConversionError
@@ -25,7 +26,7 @@ from .registered_task import RegisteredTask
 from .retry_rules import FAILED, retry_delay
 
 if TYPE_CHECKING:
-    from .middleware_steps import Driver
+    from .middleware_steps import AnyGenerator
 
 # Characters of the text of a `Snooze` that the log keeps.
 REASON_LENGTH = 1_000
@@ -55,7 +56,7 @@ class Outcomes:
         self.fork = ForkWatch()
         # By attempt: what its middleware has seen, until it is settled.
         self._decided: dict[Attempt, tuple[Outcome, FailureText | None]] = {}
-        self._open: dict[Attempt, list[Driver]] = {}
+        self._open: dict[Attempt, list[AnyGenerator]] = {}
         self._events = events
         self._failing = threading.Lock()
         self._attempts = attempts
@@ -95,9 +96,9 @@ class Outcomes:
         """Whether `decide` has decided about an attempt that is not settled yet."""
         return attempt in self._decided
 
-    def leave_open(self, attempt: Attempt, driver: Driver) -> None:
+    def leave_open(self, attempt: Attempt, generator: AnyGenerator) -> None:
         """Closes a generator of a middleware as soon as the attempt is settled."""
-        self._open.setdefault(attempt, []).append(driver)
+        self._open.setdefault(attempt, []).append(generator)
 
     def middleware_failed(self, attempt: Attempt, who: str, error: BaseException) -> None:
         """A middleware raised after a failure, or after the end, which it can't change."""
@@ -116,9 +117,11 @@ class Outcomes:
                     if not asks:
                         self.ended[attempt] = outcome
                     self._end(attempt, outcome, started)
-        for driver in self._open.pop(attempt, ()):
-            with suppress(BaseException):
-                driver.close()
+        for generator in self._open.pop(attempt, ()):
+            # An event loop closes an async one that nothing refers to.
+            if isinstance(generator, GeneratorType):
+                with suppress(BaseException):
+                    generator.close()
 
     def recover(self, attempt: Attempt, error: BaseException, started: float) -> None:
         """The worker itself raised `error` when it handled the end of an attempt. The task's

@@ -18,6 +18,7 @@ from .connecting import (
 from .consuming import Attempt, Consumer
 from .enqueueing import Producer, Route
 from .events import Event
+from .generators import begin_generators, end_generators
 from .messages import (
     cancel_outcome,
     checkpointed_message,
@@ -53,6 +54,7 @@ __all__ = [
     "TimedCall",
     "__version__",
     "alert_remedy",
+    "begin_generators",
     "cancel_outcome",
     "certificate_fault",
     "check_certificates",
@@ -63,6 +65,7 @@ __all__ = [
     "dead_reason",
     "dead_result",
     "dial",
+    "end_generators",
     "evictions",
     "failure_call",
     "fork_generation",
