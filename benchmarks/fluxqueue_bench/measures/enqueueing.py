@@ -89,7 +89,11 @@ def bytes_per_task(bench: Bench, n: int) -> Values:
     return {"bytes": (after - before) / n}
 
 
-def import_time(bench: Bench) -> Values:
-    """Milliseconds that `import fluxqueue` takes in a new interpreter; the median of seven."""
-    code = "import time; a = time.perf_counter(); import fluxqueue; print(time.perf_counter() - a)"
+def import_time(bench: Bench, statements: str = "import fluxqueue") -> Values:
+    """Milliseconds that statements take in a new interpreter; the median of seven."""
+    code = f"import time\na = time.perf_counter()\n{statements}\nprint(time.perf_counter() - a)"
     return {"ms": statistics.median(float(bench.python("-c", code)) for _ in range(7)) * 1000}
+
+
+# The client is loaded when a name of it is used.
+FIRST_TASK = "from fluxqueue import FluxQueue\n@FluxQueue().task()\ndef work(a: int): ..."

@@ -86,6 +86,9 @@ def _enqueue(scale: int) -> dict[str, Run]:
             b, 50 * scale, "plain", "enqueue", *options
         ),
         "import fluxqueue": enqueueing.import_time,
+        "import fluxqueue, and declare a task": lambda b: enqueueing.import_time(
+            b, enqueueing.FIRST_TASK
+        ),
     }
 
 

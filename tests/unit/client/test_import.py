@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -36,6 +38,66 @@ def test_heavy_modules_are_imported_by_those_who_use_them() -> None:
         [sys.executable, "-S", "-c", path + code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# Modules that only some tasks, calls or applications need.
+FEATURES = {
+    "around_enqueue",
+    "bulk",
+    "call_options",
+    "call_rules",
+    "context",
+    "conversion",
+    "converters",
+    "dependency_plan",
+    "failure",
+    "gathering",
+    "keyed_task",
+    "limits",
+    "lock_rule",
+    "outcome_reading",
+    "periodic",
+    "progress",
+    "retry_errors",
+    "retry_policy",
+    "task_call",
+    "typed_task",
+    "waiting",
+    "with_options",
+}
+
+
+def test_a_plain_task_loads_no_feature(redis_url: str) -> None:
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from fluxqueue import FluxQueue\n"
+        f"@FluxQueue({redis_url!r}).task()\n"
+        "def work(a: int) -> None: ...\n"
+        "work(1)\n"
+        "print(work.enqueue(2).id)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    _, modules = done.stdout.splitlines()
+    features = {f"fluxqueue.{name}" for name in FEATURES} | {"fluxqueue_core.limits", "msgspec"}
+    assert features.isdisjoint(modules.split())
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+def test_each_feature_is_a_module(name: str) -> None:
+    # So that a module with another name does not make the test above say less.
+    assert find_spec(f"fluxqueue.{name}") is not None
+
+
+def test_each_public_name_is_of_the_module_that_it_is_loaded_from() -> None:
+    import fluxqueue
+
+    homes: dict[str, str] = vars(fluxqueue)["_HOMES"]
+    assert {*fluxqueue.__all__} == {*homes, *fluxqueue.errors.__all__, "__version__"}
+    for name, home in homes.items():
+        assert getattr(fluxqueue, name) is vars(import_module(f"fluxqueue.{home}"))[name]
 
 
 def test_a_sync_task_does_not_bring_asyncio() -> None:

@@ -34,6 +34,7 @@ CALLS = {
 }
 # (file, call) -> what it is made of.
 ALLOWED = {
+    ("client/src/fluxqueue/__init__.py", "import_module"): "names of its own modules",
     ("client/src/fluxqueue/signature.py", "eval"): "parameter names of the decorated function",
     ("worker/src/fluxqueue_worker/task_loader.py", "import_module"): "--tasks-module-path",
     ("worker/src/fluxqueue_worker/task_loader.py", "find_spec"): "--tasks-module-path",

@@ -174,7 +174,7 @@ def test_the_fixtures_have_a_help_text(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["fluxqueue", "fluxqueue.exports", "fluxqueue_worker.cli", "fluxqueue_worker.worker"]
+    "module", ["fluxqueue", "fluxqueue.client", "fluxqueue_worker.cli", "fluxqueue_worker.worker"]
 )
 def test_nothing_for_tests_is_loaded_in_production(module: str) -> None:
     code = (

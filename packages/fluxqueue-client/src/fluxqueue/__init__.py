@@ -12,13 +12,14 @@ send_email("user@example.com", "Welcome", "Hello!")
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fluxqueue_core import __version__
 
 from .errors import *  # noqa: F403
 
-# ruff: noqa: F405  # the names come from `.errors` and `.exports`
+# ruff: noqa: F405  # the names come from `.errors`
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
@@ -68,22 +69,63 @@ __all__ = [
 
 # With `__getattr__`, a type checker would take any name.
 if TYPE_CHECKING:
-    from .exports import *  # noqa: F403
+    from .client import FluxQueue as FluxQueue
+    from .context import Context as Context
+    from .context import TaskMetadata as TaskMetadata
+    from .dependencies import Depends as Depends
+    from .dependencies import Shared as Shared
+    from .failure import Failure as Failure
+    from .gathering import gather_results as gather_results
+    from .gathering import gather_results_sync as gather_results_sync
+    from .handle import TaskHandle as TaskHandle
+    from .limits import Limit as Limit
+    from .middleware import Middleware as Middleware
+    from .progress import Progress as Progress
+    from .retry_errors import Reject as Reject
+    from .retry_errors import Retry as Retry
+    from .retry_errors import Snooze as Snooze
+    from .retry_policy import RetryPolicy as RetryPolicy
+    from .task import AsyncTask as AsyncTask
+    from .task import Task as Task
+    from .task_call import TaskCall as TaskCall
+    from .with_options import AsyncTaskWithOptions as AsyncTaskWithOptions
+    from .with_options import TaskWithOptions as TaskWithOptions
 else:
+    # The module of each name.
+    _HOMES = {
+        "AsyncTask": "task",
+        "AsyncTaskWithOptions": "with_options",
+        "Context": "context",
+        "Depends": "dependencies",
+        "Failure": "failure",
+        "FluxQueue": "client",
+        "Limit": "limits",
+        "Middleware": "middleware",
+        "Progress": "progress",
+        "Reject": "retry_errors",
+        "Retry": "retry_errors",
+        "RetryPolicy": "retry_policy",
+        "Shared": "dependencies",
+        "Snooze": "retry_errors",
+        "Task": "task",
+        "TaskCall": "task_call",
+        "TaskHandle": "handle",
+        "TaskMetadata": "context",
+        "TaskWithOptions": "with_options",
+        "gather_results": "gathering",
+        "gather_results_sync": "gathering",
+    }
 
     def __getattr__(name: str) -> Any:
-        """Loads all public names when one is used first: `fluxqueue queues` needs none of them.
+        """Loads the module of a public name when the name is used first.
 
         Why: docs/decisions/0197-a-command-does-not-load-the-client.md
+        and docs/decisions/0285-an-import-loads-what-plain-tasks-need.md
         """
-        # A module of this package is loaded by its own import, not by all of them.
-        if name not in __all__:
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import exports
-
-        known = globals()
-        known.update({each: getattr(exports, each) for each in __all__ if each not in known})
-        return known[name]
+        found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        return found
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from .errors import ConfigurationError
 from .options import Terms
 from .task_properties import TaskProperties
@@ -50,6 +48,8 @@ def _forms_of_defaults(task: TaskProperties[Any, Any]) -> dict[str, Any]:
             if converter is not None:
                 forms[name] = converter.to_json(default)
             else:
+                import orjson
+
                 from .key_json import key_json
 
                 forms[name] = orjson.loads(key_json(default))

@@ -53,7 +53,7 @@ class BulkCalls:
         self,
         task: TaskProperties[Any, Any],
         route: Route,
-        options: Mapping[str, Any],
+        options: Mapping[str, Any] = NO_OPTIONS,
         rules: CallRules | None = None,
     ) -> None:
         self.where = where(route)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeAlias
 
-import orjson
 from fluxqueue_core import Route
 
 from .errors import ConfigurationError
@@ -59,7 +58,11 @@ def check_on_failure(name: str, value: Any) -> None:
 
 def callback_json(value: OnFailure | None) -> str | None:
     """Returns the member `on_failure` of a message."""
-    return None if value is None else orjson.dumps(_callback(value)).decode()
+    if value is None:
+        return None
+    import orjson
+
+    return orjson.dumps(_callback(value)).decode()
 
 
 def _callback(value: OnFailure) -> dict[str, Any]:

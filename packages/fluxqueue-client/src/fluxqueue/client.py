@@ -15,26 +15,25 @@ from fluxqueue_core import Route, Settings, check_queue_name
 from fluxqueue_core.task_ids import read_task_id
 
 from .broker import NOT_GIVEN, Broker
-from .context import Context, context_class
 from .declared_limits import DeclaredLimits
 from .declaring import check_free, check_sent, check_task_and_queue, function_of
 from .decorators import ContextTaskDecorator, TaskDecorator
 from .functions import check_function
 from .handle import FoundTask, TaskHandle
-from .keyed_task import kind_of_task
-from .limits import Limit
 from .middleware import Middleware
 from .middleware_checks import check_middleware
 from .options import TaskOptions, Terms, read_terms, shows_options
 from .providers import DeclaresProviders
 from .scheduling import AnyTaskType, ScheduleVerdict, Scheduling
 from .task import AnyTask, AsyncTask, Task
-from .typed_task import with_types
+from .task_kinds import context_of_task, kind_of_task, with_types
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from .call_options import CallOptions
+    from .context import Context
+    from .limits import Limit
     from .periodic import PeriodicOptions
     from .task_call import TaskCall
 
@@ -248,6 +247,8 @@ class FluxQueue(DeclaresProviders):
             TypeError: a value has the wrong type.
             ConfigurationError: a value is out of range, or the limit limits nothing.
         """
+        from .limits import Limit
+
         return Limit(name, rate, concurrency, burst)
 
     def handle(self, task_id: str | UUID, *, queue: str = "default") -> TaskHandle[Any]:
@@ -353,7 +354,7 @@ class FluxQueue(DeclaresProviders):
             # An annotation may name a class that is local to the function around it.
             frame = sys._getframe(1)
             local_names = {} if frame.f_locals is frame.f_globals else frame.f_locals
-            context = None if called == "task" else context_class(func, local_names)
+            context = context_of_task(called, func, local_names)
             return self._declare(func, name, queue, terms, context, local_names)
 
         return decorate

@@ -3,9 +3,14 @@ task with a limit is a callback."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .errors import ConfigurationError
-from .limits import Limit, limit_of
-from .options import Terms
+from .limit_checks import limit_of
+
+if TYPE_CHECKING:
+    from .limits import Limit
+    from .options import Terms
 
 
 class DeclaredLimits:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from .context import Context
 from .task import AsyncTask, Task
+
+if TYPE_CHECKING:
+    from .context import Context
 
 P = ParamSpec("P")
 R = TypeVar("R")
-C = TypeVar("C", bound=Context)
+C = TypeVar("C", bound="Context")
 
 
 class TaskDecorator(Protocol):

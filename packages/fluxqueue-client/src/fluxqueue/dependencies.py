@@ -9,11 +9,9 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
 class Dependency:
     """The mark of one parameter.
 
@@ -23,9 +21,17 @@ class Dependency:
         is_shared: whether the value belongs to the process, not to the attempt.
     """
 
-    function: Callable[..., Any] | None
-    use_cache: bool = True
-    is_shared: bool = False
+    __slots__ = ("function", "is_shared", "use_cache")
+
+    def __init__(
+        self,
+        function: Callable[..., Any] | None,
+        use_cache: bool = True,
+        is_shared: bool = False,
+    ) -> None:
+        self.function = function
+        self.use_cache = use_cache
+        self.is_shared = is_shared
 
     def __repr__(self) -> str:
         name = "" if self.function is None else name_of(self.function)

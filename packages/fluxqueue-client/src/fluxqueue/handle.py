@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 from .awaited_call import AwaitedMethod
 from .blocking import warn_of_blocked_wait
 from .errors import DuplicateTask, ResultDeadlock, ResultNotKept
-from .progress import Progress, is_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from .broker import Broker
+    from .progress import Progress
     from .return_value import ReturnValue
     from .waiting import TaskRef
 
@@ -90,6 +90,7 @@ class TaskHandle(Generic[R]):
                 Redis has something else there.
             BrokerError: Redis refuses to tell.
         """
+        from .progress import is_report
         from .waiting import timed_out, wait
 
         self._check(in_worker, timeout)
@@ -108,6 +109,7 @@ class TaskHandle(Generic[R]):
         """As `result`, on the running event loop."""
         import asyncio
 
+        from .progress import is_report
         from .waiting import timed_out
         from .waiting_async import of_loop
 
@@ -135,6 +137,7 @@ class TaskHandle(Generic[R]):
             BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
         """
         from .outcome_reading import state_of
+        from .progress import is_report
 
         warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "asyncio.to_thread(handle.status)")
         found = self._look()
@@ -201,6 +204,7 @@ class TaskHandle(Generic[R]):
 
     def _progress(self, found: bytes) -> Progress | None:
         from .outcome_reading import progress_of
+        from .progress import is_report
 
         return progress_of(found, self.id, self.queue) if is_report(found) else None
 

@@ -3,14 +3,12 @@ through the view for calls with options, which knows all of that. Other tasks do
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .explained_calls import warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
-from .options import Terms
-from .task import AnyTask, AsyncTask, BaseTask, Task
+from .task import AsyncTask, BaseTask, Task
 from .task_call import Call, TaskCall
 from .typed_task import TypedAsyncTask, TypedTask
 
@@ -105,10 +103,3 @@ class KeyedTypedAsyncTask(KeyedCalls[P, R], TypedAsyncTask[P, R]):
 
 
 KeyedTask.typed_class, KeyedAsyncTask.typed_class = KeyedTypedTask, KeyedTypedAsyncTask
-
-
-def kind_of_task(func: Callable[..., Any], terms: Terms) -> type[AnyTask]:
-    """Returns the class of the task that a function becomes."""
-    if not terms.needs_view:
-        return AsyncTask if inspect.iscoroutinefunction(func) else Task
-    return KeyedAsyncTask if inspect.iscoroutinefunction(func) else KeyedTask

@@ -9,7 +9,7 @@ from fluxqueue_core.limits import key_digest, key_text
 
 from .arguments_by_name import ArgumentsByName, values_of
 from .enqueue_interface import CallLimit
-from .limits import LimitKey, limit_of
+from .limit_checks import LimitKey, limit_of
 from .task_properties import TaskProperties
 
 

@@ -1,90 +1,14 @@
-"""The options of limited tasks: their types and checks, and what a route learns of them."""
+"""`Limit`, which tasks of a queue share."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
 
 from fluxqueue_core.limits import LimitRules, check_limit_name
 from fluxqueue_core.rates import read_rate
 
 from .errors import ConfigurationError
-from .option_checks import check_amount, kind_of
-
-# Tasks of one key have the same value of a parameter, the same values of several, or a function
-# returns the same for them.
-LimitKey: TypeAlias = str | tuple[str, ...] | Callable[..., Any]
-
-# A task has its own limit, by these options, or the option `limit`.
-_OWN = ("concurrency", "rate", "burst")
-
-
-check_concurrency = check_amount("any number at once")
-check_burst = check_amount("one at a time")
-
-
-def check_rate(name: str, value: Any) -> None:
-    """Refuses what is not a rate."""
-    if value is None:
-        return
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str such as '100/m' or None, not {kind_of(value)}")
-    read_rate(value)
-
-
-def check_limit(name: str, value: Any) -> None:
-    """Refuses what is not a `Limit`."""
-    if value is not None and not isinstance(value, Limit):
-        raise TypeError(
-            f"{name} must be what fluxqueue.limit(...) returns, or None, not {kind_of(value)}"
-        )
-
-
-def check_limit_key(name: str, value: Any) -> None:
-    """Refuses a value that does not say which tasks share a key."""
-    if value is None or (isinstance(value, str) and value):
-        return
-    if isinstance(value, str | tuple):
-        if not value or not all(isinstance(each, str) for each in value):
-            raise ConfigurationError(
-                f"{name} is {value!r}; name one parameter or more, such as 'customer' or "
-                f"('customer', 'region')"
-            )
-        return
-    if not callable(value):
-        raise TypeError(
-            f"{name} must be the name of a parameter, a tuple of names or a function, not "
-            f"{kind_of(value)}"
-        )
-    if inspect.iscoroutinefunction(value):
-        raise TypeError(f"{name} must be a plain function, because callers do not await it")
-
-
-def check_limit_options(given: AbstractSet[str]) -> None:
-    """Checks that no option of a limited task is without effect.
-
-    Args:
-        given: the names of the options that the declaration gives.
-
-    Raises:
-        ConfigurationError: they do not fit together.
-    """
-    if "limit" in given:
-        for name in _OWN:
-            if name in given:
-                raise ConfigurationError(
-                    f"{name} and limit are both given, and a task has one limit; give {name} to "
-                    f"fluxqueue.limit(...), or leave limit out"
-                )
-    if "burst" in given and "rate" not in given and "limit" not in given:
-        raise ConfigurationError("burst says nothing without rate; give rate too, such as '100/m'")
-    if "limit_key" in given and given.isdisjoint({"limit", "concurrency", "rate"}):
-        raise ConfigurationError(
-            "limit_key says nothing without a limit; give concurrency, rate or limit too"
-        )
+from .option_checks import check_burst, check_concurrency, check_rate, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,36 +54,3 @@ class Limit:
         if self.rate is None:
             return LimitRules(self.concurrency or 0)
         return LimitRules(self.concurrency or 0, *read_rate(self.rate, self.burst))
-
-
-class LimitTerms(Protocol):
-    """The part of `Terms` that concerns limits. `Terms` needs this module."""
-
-    @property
-    def concurrency(self) -> int | None: ...
-    @property
-    def rate(self) -> str | None: ...
-    @property
-    def burst(self) -> int | None: ...
-    @property
-    def limit(self) -> Limit | None: ...
-    @property
-    def limit_key(self) -> LimitKey | None: ...
-
-
-def limit_of(terms: LimitTerms, task_name: str) -> Limit | None:
-    """Returns the limit of a task: the one that it names, or its own, of its name."""
-    if terms.limit is not None:
-        return terms.limit
-    if terms.concurrency is None and terms.rate is None:
-        return None
-    return Limit(task_name, terms.rate, terms.concurrency, terms.burst)
-
-
-def route_limit(terms: LimitTerms, task_name: str) -> tuple[int, int, int] | None:
-    """Returns the argument `limit` of a route. None: its calls have no limit."""
-    limit = limit_of(terms, task_name)
-    if limit is None:
-        return None
-    rules = limit.rules
-    return rules.most, rules.period, rules.burst

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Generator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .context import TaskMetadata, metadata_of
-
 if TYPE_CHECKING:
     import fluxqueue_core
+
+    from .context import TaskMetadata
 
 Status: TypeAlias = Literal["succeeded", "retried", "snoozed", "dead", "cancelled", "released"]
 
@@ -95,6 +95,8 @@ class Attempt:
         try:
             return self._metadata
         except AttributeError:
+            from .context import metadata_of  # only the worker has attempts
+
             self._metadata: TaskMetadata = metadata_of(self._attempt)
             return self._metadata
 

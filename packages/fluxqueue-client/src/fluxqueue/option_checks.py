@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from fluxqueue_core.limits import MOST_AT_ONCE
-
 from .errors import ConfigurationError
 
 # The largest number that a message can carry: unsigned, with 32 bits.
@@ -52,6 +50,8 @@ def check_amount(meaning: str) -> Check:
     def check(name: str, value: Any) -> None:
         if value is None:
             return
+        from fluxqueue_core.limits import MOST_AT_ONCE
+
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name} must be an int or None, not {kind_of(value)}")
         if not 1 <= value <= MOST_AT_ONCE:
@@ -60,6 +60,21 @@ def check_amount(meaning: str) -> Check:
             )
 
     return check
+
+
+check_concurrency = check_amount("any number at once")
+check_burst = check_amount("one at a time")
+
+
+def check_rate(name: str, value: Any) -> None:
+    """Refuses what is not a rate."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str such as '100/m' or None, not {kind_of(value)}")
+    from fluxqueue_core.rates import read_rate  # most tasks have no rate
+
+    read_rate(value)
 
 
 def check_number(least: float) -> Check:

@@ -8,20 +8,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from . import peer_names
 from .callbacks import OnFailure, callback_json, check_on_failure
 from .errors import ConfigurationError
-from .limits import (
-    Limit,
+from .limit_checks import (
     LimitKey,
-    check_burst,
-    check_concurrency,
     check_limit,
     check_limit_key,
     check_limit_options,
-    check_rate,
     route_limit,
 )
 from .middleware import Middleware
@@ -30,22 +26,21 @@ from .option_checks import (
     Check,
     check_amount,
     check_bool,
+    check_burst,
+    check_concurrency,
     check_number,
     check_priority,
+    check_rate,
     check_retries,
     check_seconds,
     check_snoozes,
     check_timeout,
 )
-from .retry_policy import (
-    Delays,
+from .retry_checks import (
     Exceptions,
     RetryFunction,
     RetryOn,
-    RetryPolicy,
     check_contradictions,
-    check_delays,
-    check_enough_retries,
     check_exceptions,
     check_overlap,
     check_retry_function,
@@ -53,6 +48,7 @@ from .retry_policy import (
     frozen,
     policies_of,
 )
+from .retry_delays import Delays, check_delays, check_enough_retries
 from .unique import (
     DEFAULT_TTL,
     OnConflict,
@@ -65,6 +61,10 @@ from .unique import (
     check_until,
     sent_by_route,
 )
+
+if TYPE_CHECKING:
+    from .limits import Limit
+    from .retry_policy import RetryPolicy
 
 Decorator = TypeVar("Decorator", bound=Callable[..., Any])
 
@@ -181,7 +181,9 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True)
+# Without the methods that `dataclass` would compile at each import.
+# Why: docs/decisions/0285-an-import-loads-what-plain-tasks-need.md
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
 class Terms:
     """The terms under which a task runs, as its code declares them.
 
@@ -224,9 +226,12 @@ class Terms:
     max_per_worker: int | None = option(None, check_amount("no cap"))
     middleware: Sequence[Middleware] = option((), check_middleware, of_caller=True)
 
-    def __post_init__(self) -> None:
+    def __init__(self, max_retries: int, **options: Unpack[TaskOptions]) -> None:
+        given: dict[str, Any] = {"max_retries": max_retries, **options}
         for each in fields(self):
-            each.metadata["check"](each.name, getattr(self, each.name))
+            value = given.get(each.name, each.default)
+            each.metadata["check"](each.name, value)
+            object.__setattr__(self, each.name, value)
         if self.retry_delay > self.retry_max_delay:
             raise ConfigurationError(
                 f"retry_delay is {self.retry_delay} s, above retry_max_delay "
@@ -244,6 +249,13 @@ class Terms:
         object.__setattr__(self, "middleware", tuple(self.middleware))
         for kind, policy in policies_of(self.retry_on):
             self._check_policy(kind, policy)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Terms) and all(
+            getattr(self, each.name) == getattr(other, each.name) for each in fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # a mapping may be in it
 
     def under(self, policy: RetryPolicy) -> Terms:
         """Returns these terms as a policy of `retry_on` changes them."""

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .annotations import UnresolvedError, is_plain, keywords, resolve
-from .conversion import Conversion
 from .dependencies import mark_in
 
 if TYPE_CHECKING:
+    from .conversion import Conversion
     from .converters import Converter
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterTypes:
+class ParameterTypes(NamedTuple):
     """The meaning of the annotations of a task's parameters.
 
     Attributes:
@@ -32,7 +30,7 @@ class ParameterTypes:
     """
 
     conversion: Conversion | None = None
-    unresolved: Mapping[str, str] = field(default_factory=dict)
+    unresolved: Mapping[str, str] = {}
 
 
 def read_types(
@@ -66,8 +64,11 @@ def read_types(
                 converters[key] = found
         except UnresolvedError as error:
             unresolved[name] = str(error)
-    conversion = Conversion(signature, converters) if converters else None
-    return ParameterTypes(conversion, unresolved)
+    if not converters:
+        return ParameterTypes(None, unresolved)
+    from .conversion import Conversion  # most tasks need none
+
+    return ParameterTypes(Conversion(signature, converters), unresolved)
 
 
 def _hidden(func: Callable[..., Any], name: str, annotation: str) -> str:

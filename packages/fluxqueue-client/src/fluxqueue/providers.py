@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .arguments_by_name import check_keys
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 Lifespan = TypeVar("Lifespan", bound=Callable[..., Iterator[Any] | AsyncIterator[Any]])
 
 
-@dataclass(slots=True)
 class Providers:
     """Shared by a `FluxQueue` object and its tasks.
 
@@ -34,8 +32,11 @@ class Providers:
         overrides: for a dependency's function, the one that is called instead.
     """
 
-    lifespans: list[Callable[..., Any]] = field(default_factory=list)
-    overrides: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+    __slots__ = ("lifespans", "overrides")
+
+    def __init__(self, *lifespans: Callable[..., Any]) -> None:
+        self.lifespans = list(lifespans)
+        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 
     def of_lifespans(self) -> list[Provider]:
         """Returns what the worker makes before its first attempt, in order.
@@ -97,7 +98,7 @@ class DeclaresProviders:
             )
         if function in self._providers.lifespans:
             raise ConfigurationError(f"{function.__qualname__}() is a lifespan of this object")
-        Providers([function]).of_lifespans()
+        Providers(function).of_lifespans()
         self._providers.lifespans.append(function)
         return function
 

@@ -1,39 +1,16 @@
-"""Which failures of a task are retried, and when: the types of these options, their checks,
-and `RetryPolicy`.
+"""`RetryPolicy`, which says how the failures of one class of exceptions are retried.
 
 Why: docs/decisions/0083-retry-on-is-a-filter-or-a-table.md
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 from .errors import ConfigurationError
-from .option_checks import check_bool, check_delay, check_number, check_retries, kind_of
-
-Exceptions = type[BaseException] | tuple[type[BaseException], ...]
-# `Mapping` is invariant in its keys: with `type[BaseException]`, type checkers would refuse
-# a dict that they know as `dict[type[OSError], RetryPolicy]`.
-RetryOn = Exceptions | Mapping[type[Any], "RetryPolicy"]
-Delays = Sequence[float]
-# Takes the number of the failed attempt, from 1 on, and what it raised. Returns the seconds
-# until the next attempt, or None if there is none.
-RetryFunction = Callable[[int, BaseException], float | None]
-
-# Every process that declares the task keeps its delays.
-MOST_DELAYS = 1_000
-
-# Options that one of the others makes meaningless.
-BACKOFF = ("retry_delay", "retry_backoff", "retry_max_delay")
-CONTRADICTIONS = {
-    "retry_delays": (BACKOFF, "lists every delay"),
-    "retry": ((*BACKOFF, "retry_delays", "jitter"), "computes every delay"),
-}
+from .option_checks import Check, check_bool, check_number, check_retries
+from .retry_delays import BACKOFF, Delays, check_delays, check_enough_retries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,89 +80,7 @@ class RetryPolicy:
         return replaced
 
 
-def check_delays(name: str, value: Any) -> None:
-    """Checks the delays of the retries, or None."""
-    if value is None:
-        return
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
-        raise TypeError(f"{name} must be a list of seconds, not {kind_of(value)}")
-    if next(islice(value, MOST_DELAYS, None), None) is not None:
-        raise ConfigurationError(
-            f"{name} has more than {MOST_DELAYS} delays; give fewer, the last one repeats, or "
-            f"compute them: retry=function"
-        )
-    if not value:
-        raise ConfigurationError(f"{name} is empty; give one delay or more, or leave it out")
-    for index, delay in enumerate(value):
-        check_delay(f"{name}[{index}]", delay)
-
-
-def check_enough_retries(name: str, delays: Delays | None, max_retries: int) -> None:
-    """Checks that every delay is used."""
-    if delays is not None and len(delays) > max_retries:
-        raise ConfigurationError(
-            f"{name} has {len(delays)} delays for max_retries={max_retries}; "
-            f"give max_retries={len(delays)}, or fewer delays"
-        )
-
-
-def check_exceptions(name: str, value: Any) -> None:
-    """Checks an exception class or a tuple of them, or None."""
-    if value is None:
-        return
-    for each in value if isinstance(value, tuple) else (value,):
-        if not _is_exception_class(each):
-            raise TypeError(
-                f"{name} must be an exception class or a tuple of them, not {_shown(each)}"
-                f"{_advice(name, each)}"
-            )
-
-
-def check_retry_on(name: str, value: Any) -> None:
-    """Checks exception classes, or a mapping from them to policies, or None."""
-    if not isinstance(value, Mapping):
-        check_exceptions(name, value)
-    for kind, policy in value.items() if isinstance(value, Mapping) else ():
-        if not _is_exception_class(kind):
-            raise TypeError(f"the keys of {name} must be exception classes, not {_shown(kind)}")
-        if not isinstance(policy, RetryPolicy):
-            raise TypeError(
-                f"{name}[{kind.__name__}] must be a RetryPolicy, not {_shown(policy)}; "
-                f"for an exception that is not retried use no_retry_on={kind.__name__}"
-            )
-    if value is not None and not classes_of(value):
-        raise ConfigurationError(
-            f"{name} is empty, so nothing would be retried; write max_retries=0, or leave it out"
-        )
-
-
-def check_retry_function(name: str, value: Any) -> None:
-    """Checks the function that decides about each retry, or None."""
-    if value is None:
-        return
-    if _is_exception_class(value):
-        raise TypeError(f"{name} must be a function; for classes use retry_on={value.__name__}")
-    if not callable(value):
-        raise TypeError(
-            f"{name} must be a function of attempt and error, not {_shown(value)}; "
-            f"for a number of retries use max_retries"
-        )
-    call = getattr(value, "__call__", None)  # noqa: B004 - of an object with this method
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
-        raise TypeError(f"{name} must be a plain function, because the worker does not await it")
-    try:
-        signature = inspect.signature(value)
-    except (TypeError, ValueError):  # some functions of C have none
-        return
-    try:
-        signature.bind(1, Exception())
-    except TypeError as error:
-        raise TypeError(
-            f"{name} is called with attempt and error, which do not fit {signature}: {error}"
-        ) from None
-
-
-_POLICY_CHECKS: dict[str, Callable[[str, Any], None]] = {
+_POLICY_CHECKS: dict[str, Check] = {
     "max_retries": check_retries,
     "delay": check_number(0),
     "backoff": check_number(1),
@@ -193,70 +88,3 @@ _POLICY_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "delays": check_delays,
     "jitter": check_bool,
 }
-
-
-def check_contradictions(given: Collection[str], retry_on: Any) -> None:
-    """Checks that no option makes another one meaningless.
-
-    Args:
-        given: the names of the options that the declaration gives.
-    """
-    for option, (others, does) in CONTRADICTIONS.items():
-        for other in others:
-            if option in given and other in given:
-                raise ConfigurationError(
-                    f"{option} {does}, so {other} has no effect; leave one of them out"
-                )
-    if "retry" in given and isinstance(retry_on, Mapping):
-        raise ConfigurationError(
-            "retry computes every delay, so the policies of retry_on have no effect; "
-            "give retry_on a tuple of the classes, or leave one of them out"
-        )
-
-
-def check_overlap(retry_on: RetryOn | None, no_retry_on: Exceptions | None) -> None:
-    """Checks that each class of `retry_on` is retried, although `no_retry_on` wins."""
-    for kind in classes_of(retry_on):
-        for never in classes_of(no_retry_on):
-            if issubclass(kind, never):
-                raise ConfigurationError(
-                    f"retry_on has {kind.__name__}, but no_retry_on has {_covering(kind, never)} "
-                    f"and wins; leave one of them out"
-                )
-
-
-def classes_of(value: RetryOn | None) -> tuple[type[BaseException], ...]:
-    """Returns the exception classes that `retry_on` or `no_retry_on` names."""
-    if value is None:
-        return ()
-    if isinstance(value, Mapping):
-        return tuple(value)
-    return value if isinstance(value, tuple) else (value,)
-
-
-def policies_of(value: RetryOn | None) -> Iterator[tuple[type[BaseException], RetryPolicy]]:
-    """Returns the classes of `retry_on` with their policies, if it is a mapping."""
-    return iter(value.items() if isinstance(value, Mapping) else ())
-
-
-def frozen(value: RetryOn | None) -> RetryOn | None:
-    """Returns a mapping as a copy that can't be changed; everything else as it is."""
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
-
-
-def _is_exception_class(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def _covering(kind: type, never: type) -> str:
-    return "it too" if kind is never else f"its base class {never.__name__}"
-
-
-def _shown(value: object) -> str:
-    return value.__name__ if isinstance(value, type) else kind_of(value)
-
-
-def _advice(name: str, value: object) -> str:
-    if isinstance(value, list | set | frozenset):
-        return f"; write {name}=(A, B)"
-    return f"; write {name}={kind_of(value)}" if isinstance(value, BaseException) else ""

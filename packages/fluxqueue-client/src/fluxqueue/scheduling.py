@@ -10,13 +10,13 @@ from fluxqueue_core import check_queue_name
 from . import blocking
 from .errors import ConfigurationError
 from .task import AsyncTask, Task
-from .task_call import TaskCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .broker import Broker
     from .periodic import PeriodicOptions, PeriodicTask
+    from .task_call import TaskCall
 
 ScheduleVerdict: TypeAlias = Literal["added", "changed", "unchanged"]
 AnyTaskType = TypeVar("AnyTaskType", bound="Task[..., Any] | AsyncTask[..., Any]")
@@ -79,6 +79,7 @@ class Scheduling:
     ) -> ScheduleVerdict:
         """See `FluxQueue.schedule`."""
         from .periodic import read
+        from .task_call import TaskCall
 
         if not isinstance(call, TaskCall):
             raise TypeError(

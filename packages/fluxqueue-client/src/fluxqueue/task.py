@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 from fluxqueue_core import Producer, Route, new_task_id
 
 from . import blocking, peer_names
-from .bulk import BulkCalls
-from .context import Context
 from .enqueueing import Enqueueing
 from .explained_calls import ExplainedCalls, warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
@@ -20,22 +18,24 @@ from .middleware_checks import wraps_calls
 from .options import Terms
 from .return_value import ReturnValue
 from .signature import call_check
-from .task_call import NO_OPTIONS, Call, TaskCall
 from .task_properties import TaskProperties
 from .telemetry import API, modules
-from .with_options import AsyncTaskWithOptions, BaseWithOptions, TaskWithOptions
 from .wrappers import call_signature
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from .broker import Broker
+    from .bulk import BulkCalls
     from .call_options import CallOptions
+    from .context import Context
     from .conversion import Conversion
     from .parameter_types import ParameterTypes
     from .periodic import PeriodicTask
     from .providers import Providers
+    from .task_call import Call, TaskCall
     from .task_dependencies import TaskDependencies
+    from .with_options import AsyncTaskWithOptions, TaskWithOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -187,7 +187,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         """
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_many_async")
-        return BulkCalls(self, self._route, NO_OPTIONS).send(calls, spread)
+        return self._bulk().send(calls, spread)
 
     @warns_if_not_awaited
     async def enqueue_many_async(
@@ -195,7 +195,7 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
     ) -> int:
         """As `enqueue_many`, on the running event loop: in chunks of 1,000 calls, with at
         most two chunks in flight."""
-        return await BulkCalls(self, self._route, NO_OPTIONS).send_async(calls, spread)
+        return await self._bulk().send_async(calls, spread)
 
     def enqueue_each(
         self, calls: Iterable[Call], *, spread: float | timedelta | None = None
@@ -208,14 +208,14 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
         """
         if blocking.running_loop() is not None:
             self._warn_of_blocked_loop("enqueue_each_async")
-        return BulkCalls(self, self._route, NO_OPTIONS).send_each(calls, spread)
+        return self._bulk().send_each(calls, spread)
 
     @warns_if_each_not_awaited
     async def enqueue_each_async(
         self, calls: Iterable[Call], *, spread: float | timedelta | None = None
     ) -> list[TaskHandle[R]]:
         """As `enqueue_each`, on the running event loop."""
-        return await BulkCalls(self, self._route, NO_OPTIONS).send_each_async(calls, spread)
+        return await self._bulk().send_each_async(calls, spread)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """Returns one call for `enqueue_many`. Nothing is sent.
@@ -224,7 +224,12 @@ class BaseTask(ExplainedCalls, TaskProperties[P, R]):
             TypeError: the call does not fit the function's signature.
             ArgumentTypeError, ArgumentValueError: an argument does not fit its annotation.
         """
-        return BaseWithOptions(self, NO_OPTIONS).call(*args, **kwargs)
+        return _view_classes()[0](self, {}).call(*args, **kwargs)
+
+    def _bulk(self) -> BulkCalls:
+        from .bulk import BulkCalls  # most programs enqueue tasks one by one
+
+        return BulkCalls(self, self._route)
 
     def _send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskHandle[R]:
         """Enqueues a call from this thread, and returns the task's handle."""
@@ -297,7 +302,7 @@ class Task(BaseTask[P, R]):
             TypeError: an option is unknown, or a value has the wrong type.
             ConfigurationError: a value is out of range, or both `delay` and `eta` are given.
         """
-        return TaskWithOptions.of(self, options)
+        return _view_classes()[0].of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         self._check(*args, **kwargs)
@@ -351,7 +356,7 @@ class AsyncTask(BaseTask[P, R]):
 
     def options(self, **options: Unpack[CallOptions]) -> AsyncTaskWithOptions[P, R]:
         """As `Task.options`."""
-        return AsyncTaskWithOptions.of(self, options)
+        return _view_classes()[1].of(self, options)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
         self._check(*args, **kwargs)
@@ -366,6 +371,14 @@ class AsyncTask(BaseTask[P, R]):
                 raise
         self._send(args, kwargs)
         return self._enqueued(None)
+
+
+# An import statement in each call with options would cost it 0.3 µs.
+@functools.cache
+def _view_classes() -> tuple[type[TaskWithOptions[Any, Any]], type[AsyncTaskWithOptions[Any, Any]]]:
+    from .with_options import AsyncTaskWithOptions, TaskWithOptions
+
+    return TaskWithOptions, AsyncTaskWithOptions
 
 
 AnyTask = Task[..., Any] | AsyncTask[..., Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from .explained_calls import warns_if_each_not_awaited, warns_if_not_awaited
 from .handle import TaskHandle
 from .parameter_types import ParameterTypes, read_types
-from .task import AnyTask, AsyncTask, BaseTask, Task
+from .task import AsyncTask, BaseTask, Task
 from .task_call import Call, TaskCall
 from .task_properties import TaskProperties
 
@@ -133,21 +133,3 @@ class TypedAsyncTask(TypedCalls[P, R], AsyncTask[P, R]):
 
 
 Task.typed_class, AsyncTask.typed_class = TypedTask, TypedAsyncTask
-
-
-def with_types(task: AnyTask, local_names: Mapping[str, Any]) -> None:
-    """Makes a task convert its arguments, if its annotations ask for it.
-
-    Raises:
-        TypeError: an annotation can't be converted.
-    """
-    task.returned.know(local_names)
-    if task.terms.result_ttl is not None:
-        task.returned.check()
-    types = read_types(task.func, task.__signature__, local_names)
-    if types.conversion is None and not types.unresolved:
-        return
-    task.__class__ = task.typed_class
-    assert isinstance(task, TypedCalls)
-    task.types = types
-    task.local_names = dict(local_names) if types.unresolved else None

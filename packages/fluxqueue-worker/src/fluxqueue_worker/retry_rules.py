@@ -14,8 +14,8 @@ from time import perf_counter
 
 from fluxqueue.option_checks import LONGEST_DELAY, check_delay
 from fluxqueue.options import Terms
+from fluxqueue.retry_checks import RetryFunction, classes_of, policies_of
 from fluxqueue.retry_errors import Reject, Retry, Snooze
-from fluxqueue.retry_policy import RetryFunction, classes_of, policies_of
 from fluxqueue_core import Attempt
 from fluxqueue_core.exception_text import is_a, members_of
 

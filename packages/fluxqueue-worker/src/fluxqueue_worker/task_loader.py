@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from fluxqueue import FluxQueue
 from fluxqueue.broker import Broker
-from fluxqueue.limits import limit_of
+from fluxqueue.limit_checks import limit_of
 from fluxqueue.task import AnyTask, AsyncTask, Task
 
 from .options import ALL_QUEUES
