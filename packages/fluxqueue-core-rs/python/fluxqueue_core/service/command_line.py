@@ -41,13 +41,18 @@ def _columns() -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser for settings."""
+    """An argument parser for settings.
+
+    Attributes:
+        settings: those that were added, in order.
+    """
 
     def __init__(self, prog: str | None = None, **options: Any) -> None:
         options.setdefault("formatter_class", _Help)
         # A new flag could change the meaning of an abbreviation in a unit file.
         super().__init__(prog, allow_abbrev=False, **options)
         self._from_environment: list[Callable[[argparse.Namespace], None]] = []
+        self.settings: list[Setting[Any]] = []
 
     def add_settings(self, record: type) -> None:
         """Adds the settings that a dataclass declares, in order."""
@@ -75,6 +80,7 @@ class Parser(argparse.ArgumentParser):
             help=setting.explanation.replace("%", "%%"),
             **kind,
         )
+        self.settings.append(setting)
         self._fall_back(name, setting)
 
     def _fall_back(self, name: str, setting: Setting[T]) -> None:

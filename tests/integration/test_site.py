@@ -1,0 +1,175 @@
+"""The documentation site: Chromium reads it from the file system, and two versions of it stand
+side by side on a server."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.dashboard_browser import PATIENCE, chromium, launched
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "build/docs/site"
+# One process builds it, and all tests look at it.
+pytestmark = pytest.mark.xdist_group("site")
+
+
+@pytest.fixture(scope="module")
+def site() -> Path:
+    """The site; `.ci/run` has built it with `scripts/docs`."""
+    if os.environ.get("CI") != "true":
+        if importlib.util.find_spec("mkdocs") is None:
+            pytest.skip("needs what docs/requirements.txt lists: run scripts/docs")
+        subprocess.run(["scripts/docs"], cwd=ROOT, check=True, timeout=300)
+    assert (SITE / "index.html").is_file(), "scripts/docs has built no site"
+    return SITE
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if chromium() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no Chromium")
+        pytest.skip("needs Chromium")
+    with launched() as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def page_of(browser: Browser, width: int = 1280, scheme: str = "light") -> Iterator[Page]:
+    """A page that may load files and pages of this machine, and fails the test otherwise."""
+    others: list[str] = []
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("request", lambda request: others.append(request.url))
+    page.on("pageerror", lambda error: others.append(f"error: {error}"))
+    yield page
+    context.close()
+    allowed = ("file:", "data:", "blob:", "http://127.0.0.1:")
+    assert [url for url in others if not url.startswith(allowed)] == []
+
+
+def test_no_page_loads_anything_of_another_host(site: Path) -> None:
+    loads = re.compile(
+        r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?(https?:)?//[^>]*>"
+        r"|<link\b[^>]*rel=\"?(?:stylesheet|preconnect|preload|icon)[^>]*href=\"?(https?:)?//[^>]*>"
+    )
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 200
+    found = {str(page): match[0] for page in pages if (match := loads.search(page.read_text()))}
+    assert found == {}
+
+
+def test_the_site_names_no_folder_of_the_machine_that_built_it(site: Path) -> None:
+    folders = {str(ROOT), str(Path(sys.prefix)), str(Path.home()) + "/"}
+    texts = [*site.rglob("*.html"), *site.rglob("*.txt"), site / "search/search_index.js"]
+    found = {
+        (str(file), folder) for file in texts for folder in folders if folder in file.read_text()
+    }
+    assert found == set()
+
+
+def test_search_finds_a_page_without_a_server(site: Path, browser: Browser) -> None:
+    with page_of(browser) as page:
+        page.goto((site / "tutorial/01-first-task.html").as_uri())
+        page.get_by_placeholder("Search").fill("PeriodicOptions")
+        found = page.locator("a.md-search-result__link").first
+        expect(found).to_have_attribute("href", re.compile("reference/options.html"))
+
+
+def test_the_diagram_of_the_states_is_drawn(site: Path, browser: Browser) -> None:
+    with page_of(browser) as page:
+        page.goto((site / "states.html").as_uri())
+        # The theme puts each diagram into a closed shadow root, and the block goes.
+        expect(page.locator("pre.mermaid")).to_have_count(0)
+        expect(page.locator("div.mermaid")).to_have_count(2)
+        for diagram in page.locator("div.mermaid").all():
+            box = diagram.bounding_box()
+            assert box and box["height"] > 150 and box["width"] > 300
+
+
+def test_no_page_is_wider_than_a_phone(site: Path, browser: Browser) -> None:
+    with page_of(browser, 390) as page:
+        for name in ("index", "tutorial/04-failures", "reference/options", "states", "protocol"):
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+def test_the_site_is_light_or_dark_as_the_system(site: Path, browser: Browser, scheme: str) -> None:
+    with page_of(browser, scheme="dark" if scheme == "slate" else "light") as page:
+        page.goto((site / "index.html").as_uri())
+        expect(page.locator("body")).to_have_attribute("data-md-color-scheme", scheme)
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serves a folder; yields its URL."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Silent, directory=str(folder))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_two_versions_stand_side_by_side(site: Path, browser: Browser, tmp_path: Path) -> None:
+    """With three pages, to be quick; all else is as `scripts/docs deploy` has it."""
+    pages, published = tmp_path / "pages", tmp_path / "published"
+    pages.mkdir()
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(
+        f"INHERIT: {ROOT}/mkdocs.yml\ndocs_dir: {pages}\nsite_dir: {tmp_path}/site\n"
+        f"nav: [README.md]\ntheme: {{custom_dir: {ROOT}/docs/site/theme}}\n"
+    )
+    environment = os.environ | {
+        "DOCS_VERSIONS": "mike",
+        "NO_MKDOCS_2_WARNING": "1",
+        "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+    }
+
+    def run(*command: str) -> None:
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert ran.returncode == 0, ran.stderr
+
+    for setting in ("init -q", "config user.name tests", "config user.email tests@localhost"):
+        run("git", *setting.split())
+    run("git", "commit", "-q", "--allow-empty", "-m", "The first commit")
+    for version in ("0.1", "0.2"):
+        (pages / "README.md").write_text(f"# Home\n\nThis is {version}.\n")
+        run("mike", "deploy", "-u", version, "latest")
+    run("git", "worktree", "add", "-q", str(published), "gh-pages")
+    with serving(published) as url, page_of(browser) as page:
+        for name, text in {"0.1": "0.1", "0.2": "0.2", "latest": "0.2"}.items():
+            page.goto(f"{url}/{name}/index.html")
+            expect(page.locator("article")).to_contain_text(f"This is {text}.")
+        menu = page.locator(".md-version__link")
+        expect(menu).to_have_count(2)
+        page.locator(".md-version").hover()
+        menu.nth(1).click()
+        expect(page.locator("article")).to_contain_text("This is 0.1.")
