@@ -238,6 +238,8 @@ def test_a_worker_starts_without_redis_and_says_so(tmp_path: Path) -> None:
 
 
 FORKS = """
+import asyncio
+
 def fork(how):
     child = os.fork()
     if child == 0:
@@ -253,10 +255,24 @@ def fork_sync(how):
 @fluxqueue.task()
 async def fork_async(how):
     fork(how)
+
+@fluxqueue.task()
+async def fork_in_a_later_step(how):
+    await asyncio.sleep(0.001)
+    fork(how)
+
+@fluxqueue.task()
+async def fork_and_wait():
+    child = os.fork()
+    if child == 0:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        return
+    note(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize("name", ["fork_sync", "fork_async"])
+@pytest.mark.parametrize("name", ["fork_sync", "fork_async", "fork_in_a_later_step"])
 def test_a_forked_child_ends_where_the_task_ends_and_settles_nothing(
     tmp_path: Path, redis_url: str, redis: Redis, name: str
 ) -> None:
@@ -269,6 +285,16 @@ def test_a_forked_child_ends_where_the_task_ends_and_settles_nothing(
     assert worker.notes() == ["return 0", "exit 3", "error 1"]
     assert len(worker.named("task.done")) == 3
     assert worker.named("task.retry") == []
+
+
+def test_a_forked_child_ends_if_its_code_waits_for_the_loop_of_the_parent(
+    tmp_path: Path, redis_url: str, redis: Redis
+) -> None:
+    with WorkerProcess(tmp_path, redis_url, FORKS, concurrency=1) as worker:
+        push(redis, "fork_and_wait")
+        worker.wait_for("task.done")
+        assert worker.stop() == 0
+    assert worker.notes() == ["1"], "no loop runs in the child"
 
 
 def loaded(pid: int) -> str:

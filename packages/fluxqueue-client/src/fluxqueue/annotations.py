@@ -7,10 +7,10 @@ kind that this module does not know, counts as plain: its values arrive in their
 
 from __future__ import annotations
 
-import builtins
 import collections.abc
 import dataclasses
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -74,20 +74,21 @@ class _Undefined:
     __ror__ = __or__
 
 
-class _Known(dict[str, Any]):
-    def __missing__(self, name: str) -> Any:
-        return vars(builtins).get(name, _Undefined())
-
-
 def resolve_known(annotation: str, func: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
     """As `resolve`, but a name that is not defined becomes a stand-in: the metadata of
     `Annotated` counts even if only type checkers know its type. Returns
     `inspect.Parameter.empty` if the text can't be read in this way either."""
     local, module = _names(func, local_names)
-    try:
-        return _evaluated(annotation, module, _Known({**_FALLBACK, **module, **local}))
-    except Exception:  # noqa: BLE001  # the text may be any expression
-        return inspect.Parameter.empty
+    known = {**_FALLBACK, **module, **local}
+    while True:
+        try:
+            return _evaluated(annotation, module, known)
+        except NameError as error:
+            if error.name is None or error.name in known:
+                return inspect.Parameter.empty
+            known[error.name] = _Undefined()
+        except Exception:  # noqa: BLE001  # the text may be any expression
+            return inspect.Parameter.empty
 
 
 def is_undefined(value: object) -> bool:
@@ -173,6 +174,8 @@ def _has_members(kind: type, protocol: type) -> bool:
 def _members(protocol: type) -> set[str]:
     """Returns the names of the methods and attributes that a protocol asks for. Python does
     not tell whether a class has them, if there are attributes or no check at run time."""
+    if sys.version_info >= (3, 13):
+        return set(typing.get_protocol_members(protocol))
 
     @typing.runtime_checkable
     class Blank(typing.Protocol):

@@ -7,6 +7,7 @@ it, or if it has no items.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import inspect
 import math
@@ -21,6 +22,8 @@ from .errors import ArgumentTypeError, ArgumentValueError, FluxQueueError
 from .remedies import type_remedy
 
 _KEY_CHARACTERS_SHOWN = 40
+# Python 3.15 has `frozendict`, which is no `dict`.
+_DICTS = (dict, getattr(builtins, "frozendict", dict))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _children(value: object, path: str) -> Iterator[tuple[str, Any]]:
     """Yields each item that orjson writes inside the value, with its path."""
     if isinstance(value, Enum):
         yield f"{path}.value", value.value
-    elif isinstance(value, dict):
+    elif isinstance(value, _DICTS):
         for key, item in value.items():
             yield f"{path}{_key(key)}", item
     elif isinstance(value, list) or type(value) is tuple:
@@ -130,7 +133,7 @@ def _find_refused(value: Any, path: str, argument: str, above: frozenset[int]) -
             f"pass it without the circle",
             is_type=False,
         )
-    if isinstance(value, dict):
+    if isinstance(value, _DICTS):
         for key in value:
             if type(key) is not str:
                 return Finding(
@@ -151,7 +154,7 @@ def _find_refused(value: Any, path: str, argument: str, above: frozenset[int]) -
             f"pass str(value) and call int() in the task",
             is_type=False,
         )
-    if isinstance(value, dict | list | tuple) and "ecursion" in reason:
+    if isinstance(value, (*_DICTS, list, tuple)) and "ecursion" in reason:
         return Finding(
             f"argument {argument} is nested too deeply (more than about 250 levels); "
             f"pass a flatter value, or its id",

@@ -13,6 +13,7 @@ import orjson
 from . import progress as reports
 from .closures import closure
 from .return_value import has_odd_float
+from .signatures import signature_of
 
 if TYPE_CHECKING:
     import fluxqueue_core
@@ -157,7 +158,7 @@ def context_class(func: Callable[..., Any], local_names: Mapping[str, Any]) -> t
         TypeError: there is no such parameter, or it isn't a `Context`.
     """
     name = func.__qualname__
-    parameters = list(inspect.signature(func).parameters.values())
+    parameters = list(signature_of(func).parameters.values())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if not parameters or parameters[0].kind not in positional:
         raise TypeError(

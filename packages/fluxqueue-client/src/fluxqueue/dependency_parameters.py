@@ -10,6 +10,7 @@ from typing import Any
 from .annotations import JSON, is_undefined, resolve_known
 from .dependencies import Dependency, inner_function, mark_in, name_of
 from .errors import ConfigurationError
+from .signatures import signature_of
 
 # Texts of annotations that are made of these words alone have no mark.
 _WORD = re.compile(r"[\w.]+")
@@ -44,7 +45,7 @@ def find_marks(
     inner = inspect.unwrap(function)
     kinds = [parameter.kind for parameter in signature.parameters.values()]
     if kinds == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
-        for name in _marks(inner, inspect.signature(inner), local_names):
+        for name in _marks(inner, signature_of(inner), local_names):
             raise TypeError(
                 f"the parameter {name!r} of {inner.__qualname__}() is a dependency, and a decorator"
                 f" may pass it, so FluxQueue can't tell what is missing; give the decorator's "

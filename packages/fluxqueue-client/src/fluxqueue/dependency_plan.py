@@ -20,6 +20,7 @@ from .context import Context, TaskMetadata
 from .dependencies import Dependency, inner_function, is_of_fastapi, name_of
 from .dependency_forms import Provider, key_of, provider
 from .dependency_parameters import annotation_of, mark_of_parameter
+from .signatures import signature_of
 
 Overrides = Mapping[Any, Callable[..., Any]]
 
@@ -331,7 +332,7 @@ def _index(slot: int, sources: int) -> int:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     """The parameters of a dependency's function: of what it wraps if it takes `*args, **kwargs`."""
     try:
-        found = inspect.signature(function, follow_wrapped=False)
+        found = signature_of(function, follow_wrapped=False)
     except (TypeError, ValueError):  # a class in C, which tells no parameters
         return inspect.Signature()
     kinds = {parameter.kind for parameter in found.parameters.values()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .annotations import UnresolvedError, is_plain, keywords, resolve
 from .dependencies import mark_in
+from .signatures import signature_of
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -91,7 +92,7 @@ def _annotations(
     kinds = [parameter.kind for parameter in parameters.values()]
     accepts_all = kinds == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
     if accepts_all and inner is not func:
-        parameters = dict(inspect.signature(inner).parameters)
+        parameters = dict(signature_of(inner).parameters)
     return [
         (
             name,

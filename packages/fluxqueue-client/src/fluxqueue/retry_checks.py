@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ConfigurationError
 from .option_checks import kind_of
 from .retry_delays import BACKOFF
+from .signatures import signature_of
 
 if TYPE_CHECKING:
     from .retry_policy import RetryPolicy
@@ -79,7 +80,7 @@ def check_retry_function(name: str, value: Any) -> None:
     if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call):
         raise TypeError(f"{name} must be a plain function, because the worker does not await it")
     try:
-        signature = inspect.signature(value)
+        signature = signature_of(value)
     except (TypeError, ValueError):  # some functions of C have none
         return
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .closures import closure
+from .signatures import signature_of
 
 _GENERIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 # Instructions that no pattern below needs; which of them there are depends on the version.
@@ -31,7 +32,7 @@ def call_signature(func: Callable[..., Any]) -> inspect.Signature:
     """
     while not hasattr(func, "__signature__") and passes_on(func):
         func = func.__wrapped__  # type: ignore[attr-defined]
-    return inspect.signature(func, follow_wrapped=False)
+    return signature_of(func, follow_wrapped=False)
 
 
 def passes_on(wrapper: Callable[..., Any]) -> bool:
@@ -60,7 +61,7 @@ def passes_on(wrapper: Callable[..., Any]) -> bool:
         ("DICT_MERGE", 1),
         ("CALL_FUNCTION_EX", 1),
     ]
-    steps = [(i.opname, i.argval) for i in dis.get_instructions(code) if i.opname not in _IGNORED]
+    steps = [_step(each) for each in dis.get_instructions(code) if each.opname not in _IGNORED]
     calls = 0
     at = 0
     while at < len(steps):
@@ -79,3 +80,12 @@ def passes_on(wrapper: Callable[..., Any]) -> bool:
             return False
         at += 1
     return calls > 0
+
+
+def _step(instruction: dis.Instruction) -> tuple[str, Any]:
+    """An instruction as CPython 3.13 has it."""
+    if instruction.opname == "LOAD_FAST_BORROW":
+        return "LOAD_FAST", instruction.argval
+    if instruction.opname == "CALL_FUNCTION_EX" and instruction.argval is None:
+        return "CALL_FUNCTION_EX", 1
+    return instruction.opname, instruction.argval

@@ -3,10 +3,12 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple, PyType};
 
 static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FIELDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// The class `frozendict` of Python 3.15.
+static FROZEN: PyOnceLock<Option<Py<PyAny>>> = PyOnceLock::new();
 
 /// orjson refuses a deeper nesting.
 const DEEPEST: u32 = 256;
@@ -54,6 +56,11 @@ fn has_non_finite(value: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     if let Ok(dict) = value.cast::<PyDict>() {
         // A copy: reading attributes further down may run code that changes the dict.
         return any(dict.values(), depth);
+    }
+    let frozen = FROZEN
+        .get_or_try_init(py, || Ok::<_, PyErr>(py.import("builtins")?.getattr_opt("frozendict")?.map(Bound::unbind)))?;
+    if frozen.as_ref().is_some_and(|class| value.get_type().is(class)) {
+        return any(value.cast::<PyMapping>()?.values()?, depth);
     }
     if value.is_instance(ENUM.import(py, "enum", "Enum")?)? {
         return has_non_finite(&value.getattr("value")?, depth);

@@ -59,14 +59,14 @@ impl<T> Attempts<T> {
         }
     }
 
-    /// Removes an attempt, and returns its progress. None: there is no such attempt.
-    pub fn remove(&mut self, id: u64) -> Option<Progress> {
+    /// Removes an attempt, and returns its progress and its token. None: there is no such attempt.
+    pub fn remove(&mut self, id: u64) -> Option<(Progress, T)> {
         let entry = self.entries.remove(&id)?;
         self.due.remove(&(entry.due, id));
         if entry.progress == Progress::TimedOut {
             self.timed_out -= 1;
         }
-        Some(entry.progress)
+        Some((entry.progress, entry.token))
     }
 
     /// The progress of an attempt. None: it has ended.
@@ -123,6 +123,10 @@ mod tests {
         told
     }
 
+    fn ended(attempts: &mut Attempts<&'static str>, id: u64) -> Option<Progress> {
+        attempts.remove(id).map(|(progress, _)| progress)
+    }
+
     #[test]
     fn each_is_told_once_at_its_deadline_and_once_after_the_grace() {
         let start = Instant::now();
@@ -139,10 +143,10 @@ mod tests {
         assert_eq!(passed(&mut attempts, start + 3 * SECOND), [("soon", Progress::Stuck)]);
         assert_eq!(attempts.progress(soon), Some(Progress::Stuck));
         assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 4 * SECOND));
-        assert_eq!(attempts.remove(soon), Some(Progress::Stuck));
+        assert_eq!(ended(&mut attempts, soon), Some(Progress::Stuck));
         assert_eq!(attempts.remove(soon), None);
         assert_eq!(attempts.next(start + 3 * SECOND), Some(start + 5 * SECOND));
-        assert_eq!(attempts.remove(late), Some(Progress::Running));
+        assert_eq!(ended(&mut attempts, late), Some(Progress::Running));
     }
 
     #[test]
@@ -165,12 +169,12 @@ mod tests {
         let start = Instant::now();
         let mut attempts = Attempts::new(SECOND);
         let id = attempts.add("a", start + SECOND);
-        assert_eq!(attempts.remove(id), Some(Progress::Running));
+        assert_eq!(ended(&mut attempts, id), Some(Progress::Running));
         assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
         assert_eq!(attempts.next(start), None);
         let id = attempts.add("b", start + SECOND);
         assert_eq!(passed(&mut attempts, start + SECOND), [("b", Progress::TimedOut)]);
-        assert_eq!(attempts.remove(id), Some(Progress::TimedOut));
+        assert_eq!(ended(&mut attempts, id), Some(Progress::TimedOut));
         assert_eq!(passed(&mut attempts, start + 9 * SECOND), []);
         assert_eq!(attempts.next(start), None);
         assert!(attempts.entries.is_empty() && attempts.due.is_empty());

@@ -44,11 +44,11 @@ impl TimedCall {
     ) -> PyResult<Bound<'py, PyAny>> {
         let thread = thread_ident(py)?;
         let generation = fork::generation();
-        let id = self.watchlist.add(Token::Thread(thread), self.timeout);
+        let id = self.watchlist.add(py, Token::Thread(thread), self.timeout);
         let result = self.function.bind(py).call(args, kwargs);
         // In a child process that the task has forked there are no deadlines: the thread that
         // held the lock at the fork does not exist there to release it.
-        if fork::generation() != generation || !self.watchlist.remove(id) {
+        if fork::generation() != generation || !self.watchlist.remove(py, id) {
             return result;
         }
         raise_pending(py, thread)?;
@@ -56,14 +56,12 @@ impl TimedCall {
     }
 }
 
-fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+pub(super) fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
-/// Imports everything that `interrupt` and `raise_pending` need, before they need it. An import
-/// releases the GIL, and so does the first use of a `PyOnceLock`. But the caller of `interrupt`
-/// holds a lock for which other threads wait while they hold the GIL. Besides, an import of
+/// Imports everything that `interrupt` and `raise_pending` need, before they need it: an import of
 /// traced code does not end while the flag of `clear_flag` is set.
 pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
     task_timeout(py)?;
@@ -84,13 +82,11 @@ fn thread_ident(py: Python<'_>) -> PyResult<u64> {
     GET_IDENT.import(py, "_thread", "get_ident")?.call0()?.extract()
 }
 
-/// Makes the thread raise TaskTimeout at its next bytecode.
-pub(super) fn interrupt(py: Python<'_>, thread: u64) -> PyResult<()> {
-    let class = task_timeout(py)?;
-    // SAFETY: this thread holds the GIL, and the class is a live object, to which CPython takes
+/// Makes the thread raise `class` at its next bytecode.
+pub(super) fn interrupt(class: &Bound<'_, PyType>, thread: u64) {
+    // SAFETY: this thread is attached, and the class is a live object, to which CPython takes
     // another reference. If the thread has ended, CPython does not find it and does nothing.
     unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class.as_ptr()) };
-    Ok(())
 }
 
 /// Clears the flag that says that some thread has a pending exception.
@@ -117,10 +113,10 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
 /// an exception raised in another thread may have cleared. (NULL instead of the exception would
 /// drop it, but leave the flag set, and every thread on the slow path.)
 fn raise_pending(py: Python<'_>, thread: u64) -> PyResult<()> {
-    let nothing = nothing(py)?;
-    interrupt(py, thread)?;
+    let (nothing, class) = (nothing(py)?, task_timeout(py)?);
+    interrupt(class, thread);
     match nothing.call0() {
-        Err(error) if error.is_instance(py, task_timeout(py)?) => Ok(()),
+        Err(error) if error.is_instance(py, class) => Ok(()),
         Err(error) => Err(error),
         Ok(_) => Ok(()),
     }

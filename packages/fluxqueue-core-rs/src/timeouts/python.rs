@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use super::deadlines::Progress;
@@ -37,42 +38,40 @@ impl Deadlines {
         Ok(TimedCall::new(function, duration(timeout, "timeout")?, self.watchlist.clone()))
     }
 
-    fn add(&self, token: Py<PyAny>, timeout: f64) -> PyResult<u64> {
-        Ok(self.watchlist.add(Token::Given(token), duration(timeout, "timeout")?))
+    fn add(&self, py: Python<'_>, token: Py<PyAny>, timeout: f64) -> PyResult<u64> {
+        Ok(self.watchlist.add(py, Token::Given(token), duration(timeout, "timeout")?))
     }
 
-    fn remove(&self, id: u64) -> bool {
-        self.watchlist.remove(id)
+    fn remove(&self, py: Python<'_>, id: u64) -> bool {
+        self.watchlist.remove(py, id)
     }
 
-    fn runs(&self, id: u64) -> bool {
-        self.watchlist.runs(id)
+    fn runs(&self, py: Python<'_>, id: u64) -> bool {
+        self.watchlist.runs(py, id)
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<Option<Vec<Expired>>> {
         guard::prepare(py)?;
         guard::clear_flag(py)?;
+        let class = guard::task_timeout(py)?;
         loop {
             if !py.detach(|| self.watchlist.wait()) {
                 return Ok(None);
             }
             let mut found: Vec<Expired> = Vec::new();
-            let mut failure = None;
-            // This thread holds the GIL, so the attempt's thread can't end the attempt between
-            // the check of its deadline and the exception.
-            self.watchlist.pass(Instant::now(), |id, token, progress| match (token, progress) {
-                (Token::Thread(thread), Progress::TimedOut) => failure = guard::interrupt(py, *thread).err(),
-                (Token::Thread(thread), _) => match thread.into_pyobject(py) {
-                    Ok(thread) => found.push((id, thread.into_any().unbind(), true)),
-                    Err(never) => match never {},
-                },
+            let mut stuck = Vec::new();
+            // The lock keeps the attempt's thread from ending the attempt between the check of its
+            // deadline and the exception.
+            self.watchlist.pass(py, Instant::now(), |id, token, progress| match (token, progress) {
+                (Token::Thread(thread), Progress::TimedOut) => guard::interrupt(class, *thread),
+                (Token::Thread(thread), _) => stuck.push((id, *thread)),
                 (Token::Given(token), progress) => found.push((id, token.clone_ref(py), progress == Progress::Stuck)),
             });
-            if let Some(error) = failure {
-                return Err(error);
+            for (id, thread) in stuck {
+                found.push((id, thread.into_py_any(py)?, true));
             }
-            // This happens without the lock, as it may release the GIL. It happens each time: a
-            // blocked thread sets the flag again if it takes the GIL in between.
+            // It happens each time: a blocked thread sets the flag again if it takes the GIL in
+            // between.
             guard::clear_flag(py)?;
             if !found.is_empty() {
                 return Ok(Some(found));
@@ -80,11 +79,11 @@ impl Deadlines {
         }
     }
 
-    fn expire(&self) {
-        self.watchlist.expire();
+    fn expire(&self, py: Python<'_>) {
+        self.watchlist.expire(py);
     }
 
-    fn stop(&self) {
-        self.watchlist.stop();
+    fn stop(&self, py: Python<'_>) {
+        self.watchlist.stop(py);
     }
 }

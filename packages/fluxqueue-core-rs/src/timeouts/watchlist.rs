@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 
 use super::deadlines::{Attempts, Progress};
 
@@ -22,7 +23,10 @@ struct WatchState {
     stopped: bool,
 }
 
-/// The attempts with their lock. A thread that holds it never waits for the GIL.
+/// The attempts with their lock.
+///
+/// A thread that is attached to the interpreter waits for the lock detached, so the holder may call
+/// the C API, which may detach and attach again. No holder runs Python code.
 pub struct Watchlist {
     state: Mutex<WatchState>,
     changed: Condvar,
@@ -35,14 +39,14 @@ impl Watchlist {
         Watchlist { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, WatchState> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, WatchState> {
+        self.state.lock_py_attached(py).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Begins an attempt. Returns its number.
-    pub fn add(&self, token: Token, timeout: Duration) -> u64 {
+    pub fn add(&self, py: Python<'_>, token: Token, timeout: Duration) -> u64 {
         let due = Instant::now() + timeout;
-        let mut state = self.lock();
+        let mut state = self.lock(py);
         if state.wakes_at.is_none_or(|at| due < at) {
             self.changed.notify_all();
         }
@@ -50,35 +54,37 @@ impl Watchlist {
     }
 
     /// Ends an attempt. Returns whether its deadline had passed.
-    pub fn remove(&self, id: u64) -> bool {
-        self.lock().attempts.remove(id).is_some_and(|progress| progress != Progress::Running)
+    pub fn remove(&self, py: Python<'_>, id: u64) -> bool {
+        // The token is dropped without the lock: that may run a finalizer.
+        let removed = self.lock(py).attempts.remove(id);
+        removed.is_some_and(|(progress, _)| progress != Progress::Running)
     }
 
     /// Whether the attempt still runs.
-    pub fn runs(&self, id: u64) -> bool {
-        self.lock().attempts.progress(id).is_some()
+    pub fn runs(&self, py: Python<'_>, id: u64) -> bool {
+        self.lock(py).attempts.progress(id).is_some()
     }
 
     /// Moves each due attempt to its next step and calls `tell` for it, under the lock.
-    pub fn pass(&self, now: Instant, tell: impl FnMut(u64, &Token, Progress)) {
-        self.lock().attempts.pass(now, tell);
+    pub fn pass(&self, py: Python<'_>, now: Instant, tell: impl FnMut(u64, &Token, Progress)) {
+        self.lock(py).attempts.pass(now, tell);
     }
 
     /// Makes all attempts due now whose deadline has not passed.
-    pub fn expire(&self) {
-        self.lock().attempts.expire(Instant::now());
+    pub fn expire(&self, py: Python<'_>) {
+        self.lock(py).attempts.expire(Instant::now());
         self.changed.notify_all();
     }
 
     /// Makes `wait` return false.
-    pub fn stop(&self) {
-        self.lock().stopped = true;
+    pub fn stop(&self, py: Python<'_>) {
+        self.lock(py).stopped = true;
         self.changed.notify_all();
     }
 
-    /// Waits until an attempt may be due. False: `stop` was called.
+    /// Waits until an attempt may be due, detached. False: `stop` was called.
     pub fn wait(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         while !state.stopped {
             let now = Instant::now();
             state.wakes_at = state.attempts.next(now);

@@ -27,6 +27,7 @@ from .error_text import own_codes, own_frame
 from .events import TaskEvents
 from .first_step import FirstSteps
 from .forked import leave
+from .forked_loop import end_children, leave_after
 from .outcomes import Outcomes
 from .registered_task import RegisteredTask
 from .result_parts import FINISHED
@@ -76,6 +77,7 @@ class EventLoop:
         self._stopping = False
         self._fork = outcomes.fork
         self._loop = new_event_loop()
+        end_children(self._loop)
         self._first_steps = FirstSteps(self._loop)
         self._thread = threading.Thread(target=self._run, name="fluxqueue-loop", daemon=True)
 
@@ -164,6 +166,8 @@ class EventLoop:
         try:
             context.run(self._step, running, context)
         except BaseException as error:  # noqa: BLE001 - see `recover`
+            if self._fork.in_child:
+                leave_after(running, error)
             self._outcomes.recover(attempt, error, started)
 
     def _refuse(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fluxqueue.call_options import CallOptions
 from fluxqueue.context import Context
+from fluxqueue.signatures import signature_of
 from fluxqueue.task import AnyTask
 
 from . import declared
@@ -150,5 +151,5 @@ def is_wrapper(function: Callable[..., Any]) -> bool:
 
 def _parameters(task: Task) -> list[inspect.Parameter]:
     """The parameters that callers pass."""
-    found = list(inspect.signature(task.func).parameters.values())
+    found = list(signature_of(task.func).parameters.values())
     return found[1:] if task.takes_context else found

@@ -14,8 +14,14 @@ def hidden_loop() -> Iterator[None]:
     The function stays in its thread: the connections and the transaction of a test belong to it.
     """
     loop = asyncio._get_running_loop()
+    task = None if loop is None else asyncio.current_task(loop)
+    if loop is not None and task is not None:
+        # From 3.14 on, a thread runs one asyncio task, whatever its loop is.
+        asyncio.tasks._leave_task(loop, task)
     asyncio._set_running_loop(None)
     try:
         yield
     finally:
         asyncio._set_running_loop(loop)
+        if loop is not None and task is not None:
+            asyncio.tasks._enter_task(loop, task)
