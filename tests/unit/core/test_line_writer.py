@@ -194,8 +194,11 @@ os._exit(0)
 
 
 def test_a_forked_child_writes_its_own_lines_only() -> None:
+    # Python warns of a fork of a process with threads, into the pipe that is full.
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-W", "ignore", "-c", CHILD],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None and process.stderr is not None
     assert process.stdout.readline() == b"forked\n"
