@@ -69,7 +69,7 @@ def test_an_annotation_may_name_a_class_that_only_type_checkers_import(
 
 @late
 def test_the_other_annotations_of_such_a_function_are_read(tasks: dict[str, Any]) -> None:
-    # An argument that is no Later is refused before anything is sent.
+    # An argument of another class than Later is refused before anything is sent.
     with pytest.raises(ArgumentTypeError, match="Later"):
         tasks["cancel"](1, 2)
 

@@ -22,7 +22,7 @@ from .errors import ArgumentTypeError, ArgumentValueError, FluxQueueError
 from .remedies import type_remedy
 
 _KEY_CHARACTERS_SHOWN = 40
-# Python 3.15 has `frozendict`, which is no `dict`.
+# Python 3.15 has `frozendict`, which is not a `dict`.
 _DICTS = (dict, getattr(builtins, "frozendict", dict))
 
 
