@@ -136,32 +136,55 @@ def serving(folder: Path) -> Iterator[str]:
             thread.join()
 
 
+class SmallSite:
+    """A site of one page; all else is as that of `scripts/docs`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.page = folder / "pages/README.md"
+        self.page.parent.mkdir()
+        (folder / "mkdocs.yml").write_text(
+            f"INHERIT: {ROOT}/mkdocs.yml\ndocs_dir: {folder}/pages\nsite_dir: {folder}/site\n"
+            f"nav: [README.md]\ntheme: {{custom_dir: {ROOT}/docs/site/theme}}\n"
+        )
+
+    def run(self, *command: str) -> tuple[int, str]:
+        """Runs a command in the folder of mkdocs.yml; returns its exit code and its output."""
+        environment = os.environ | {
+            "DOCS_VERSIONS": "mike",
+            "NO_MKDOCS_2_WARNING": "1",
+            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+        }
+        ran = subprocess.run(
+            command,
+            cwd=self._folder, env=environment, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return ran.returncode, ran.stdout
+
+
+def test_a_warning_is_an_error(site: Path, tmp_path: Path) -> None:
+    small = SmallSite(tmp_path)
+    (tmp_path / "pages/omitted.md").write_text("# Omitted\n")
+    small.page.write_text("# A\n\n[a](no.md) [b](omitted.md#no)\n\n::: fluxqueue.FluxQueue.task\n")
+    code, output = small.run("mkdocs", "build")
+    assert code == 1
+    for warning in ("- omitted.md", "'no.md', but the target", "anchor '#no'", "with 3 warnings"):
+        assert warning in output, output
+
+
 def test_two_versions_stand_side_by_side(site: Path, browser: Browser, tmp_path: Path) -> None:
-    """With three pages, to be quick; all else is as `scripts/docs deploy` has it."""
-    pages, published = tmp_path / "pages", tmp_path / "published"
-    pages.mkdir()
-    config = tmp_path / "mkdocs.yml"
-    config.write_text(
-        f"INHERIT: {ROOT}/mkdocs.yml\ndocs_dir: {pages}\nsite_dir: {tmp_path}/site\n"
-        f"nav: [README.md]\ntheme: {{custom_dir: {ROOT}/docs/site/theme}}\n"
-    )
-    environment = os.environ | {
-        "DOCS_VERSIONS": "mike",
-        "NO_MKDOCS_2_WARNING": "1",
-        "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
-    }
+    small, published = SmallSite(tmp_path), tmp_path / "published"
 
     def run(*command: str) -> None:
-        ran = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert ran.returncode == 0, ran.stderr
+        code, output = small.run(*command)
+        assert code == 0, output
 
     for setting in ("init -q", "config user.name tests", "config user.email tests@localhost"):
         run("git", *setting.split())
     run("git", "commit", "-q", "--allow-empty", "-m", "The first commit")
     for version in ("0.1", "0.2"):
-        (pages / "README.md").write_text(f"# Home\n\nThis is {version}.\n")
+        small.page.write_text(f"# Home\n\nThis is {version}.\n")
         run("mike", "deploy", "-u", version, "latest")
     run("git", "worktree", "add", "-q", str(published), "gh-pages")
     with serving(published) as url, page_of(browser) as page:

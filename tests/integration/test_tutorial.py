@@ -1,4 +1,5 @@
-"""Each page of the tutorial, unchanged: its files, its commands, and what they print."""
+"""The first page and those of the tutorial, unchanged: their files, their commands, and the
+output of these."""
 
 from __future__ import annotations
 
@@ -8,21 +9,22 @@ from pathlib import Path
 import pytest
 from support.page_commands import PageRun
 
-PAGES = sorted((Path(__file__).parents[2] / "docs/tutorial").glob("[0-9]*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+STEPS = sorted((DOCS / "tutorial").glob("[0-9]*.md"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_step_of_the_tutorial_runs(page: Path, tmp_path: Path, redis_url: str) -> None:
+@pytest.mark.parametrize("page", [DOCS / "README.md", *STEPS], ids=lambda page: page.stem)
+def test_a_page_runs(page: Path, tmp_path: Path, redis_url: str) -> None:
     with PageRun(page, tmp_path, redis_url) as run:
         assert run.run() > 2
 
 
 def test_the_tutorial_has_ten_steps_and_its_first_page_lists_them() -> None:
-    assert len(PAGES) == 10
+    assert len(STEPS) == 10
     listed = re.findall(
-        r"^\| \[(.*?)\]\((.*?)\)", (PAGES[0].parent / "README.md").read_text(), re.M
+        r"^\| \[(.*?)\]\((.*?)\)", (DOCS / "tutorial" / "README.md").read_text(), re.M
     )
-    titles = [(page.read_text().splitlines()[0].removeprefix("# "), page.name) for page in PAGES]
+    titles = [(page.read_text().splitlines()[0].removeprefix("# "), page.name) for page in STEPS]
     assert listed == titles
 
 

@@ -10,6 +10,7 @@ import pytest
 from fluxqueue.cli import OWN
 
 from docs.site import commands, configuration, links, llms, python_markdown, reference
+from docs.site.__main__ import LEFT_OUT, tracked
 
 ROOT = Path(__file__).parents[3]
 # Variables between processes of ours and of tests, which no user sets.
@@ -105,6 +106,15 @@ def test_the_reference_has_each_public_name() -> None:
         for name in module.__all__:
             shown = f"\n::: {module.__name__}.{name}\n" in text
             assert shown is not name.startswith("__"), name
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    """mkdocs says so too, but only where it is installed."""
+    shown = {name for _, name in llms.navigation(ROOT / "mkdocs.yml")}
+    pages = [name for name in tracked("*.md") if not name.startswith(LEFT_OUT)]
+    assert len(pages) > 150
+    without = {links.on_site(name) for name in pages} - shown
+    assert {name for name in without if not re.match(r"decisions/0\d+-", name)} == set()
 
 
 def test_the_summary_of_a_page_is_its_first_sentence() -> None:

@@ -238,10 +238,10 @@ class FluxQueue(DeclaresProviders):
         burst: int | None = None,
     ) -> Limit:
         """Returns a limit for the option `limit` of tasks; the tasks of a queue share it.
+        `rate`, `concurrency` and `burst` are as the options of a task; see docs/limits.md.
 
         Args:
             name: its name, by the same rules as that of a task.
-            rate, concurrency, burst: as the options of a task; see docs/limits.md.
 
         Raises:
             TypeError: a value has the wrong type.
@@ -284,14 +284,14 @@ class FluxQueue(DeclaresProviders):
         Args:
             cron: minute, hour, day of the month, month, day of the week; see docs/periodic.md.
             id: its id in the queue; the task's name by default. Keep it when the times change.
-            args, kwargs: the arguments of each run.
+            args: the positional arguments of each run; `kwargs` has those by keyword.
             call_options: as `Task.options` takes them.
             options: see `fluxqueue.periodic.PeriodicOptions`.
 
         Raises:
             TypeError: a value has the wrong type; from the decorator, if there is no task.
-            ConfigurationError: the expression can't be read, it has no moment, or a value is
-                out of range; from the decorator, if the id is taken.
+            ConfigurationError: the expression can't be read or has no moment, or a value is out
+                of range; from the decorator, if the id is taken.
         """
         return self._scheduling.decorator(cron, id, args, kwargs, call_options, options)
 
@@ -302,12 +302,12 @@ class FluxQueue(DeclaresProviders):
         cron: str | None = None,
         **options: Unpack[PeriodicOptions],
     ) -> ScheduleVerdict:
-        """Adds a periodic task, or changes the one with this id. Blocks.
+        """Adds a periodic task, or changes the one with this id. Blocks. `cron` and `options`
+        are as for `periodic`.
 
         Args:
             id: its id in the queue of the call: 1 to 128 printable characters.
             call: from `task.call(...)` or `task.options(...).call(...)`.
-            cron, options: as for `periodic`.
 
         Raises:
             TypeError, ConfigurationError: as `periodic`; or code declares this id.

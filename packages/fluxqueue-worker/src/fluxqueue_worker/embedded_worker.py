@@ -43,8 +43,13 @@ class EmbeddedWorker:
             queues must be in one Redis and one namespace.
         queues: the names of the queues, in order of priority; `*` stands for all others that
             the tasks declare.
-        concurrency, drain_timeout, lease, timeout_grace, unknown_task_grace, save_dead_tasks: as
-            the options of `fluxqueue start`, in seconds, with the same defaults.
+        concurrency: how many tasks run at once; this and the rest are as the options of
+            `fluxqueue start`, with the same defaults.
+        drain_timeout: seconds.
+        lease: seconds.
+        timeout_grace: seconds.
+        unknown_task_grace: seconds.
+        save_dead_tasks: whether dead tasks are kept, with their errors.
 
     Raises:
         TypeError: an object is neither a `FluxQueue` nor a task.

@@ -57,7 +57,8 @@ def dashboard(
     """Returns the dashboard, to be mounted in another ASGI application.
 
     Args:
-        redis_url, namespace: as for `fluxqueue.FluxQueue`.
+        redis_url: as for `fluxqueue.FluxQueue`.
+        namespace: likewise.
         access: the roles. By default all visitors that the other application lets through are
             viewers.
         hosts: the names under which it may be asked for; by default any.

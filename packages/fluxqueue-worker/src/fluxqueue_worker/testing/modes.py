@@ -159,9 +159,10 @@ class SimulatedMode:
 
         Args:
             task: the decorated function, or its name.
-            args, kwargs: the arguments of the call. A call fits however it passes them, and what
-                it leaves out has its default. Values may compare themselves, such as
-                `unittest.mock.ANY`. None for both: any arguments.
+            args: the positional arguments of the call. A call fits however it passes its
+                arguments, and what it leaves out has its default. Values may compare
+                themselves, such as `unittest.mock.ANY`. None for both: any arguments.
+            kwargs: the arguments by keyword.
             delay: seconds, or a timedelta, from the call until it is due.
             queue: the queue of the call.
             times: how many calls fit; None: one or more.
