@@ -143,7 +143,7 @@ def scheduler_tour(server: EmbeddedRedis, by_hand: Sent) -> None:
     by_hand.block("c")
     by_hand.be_swept()
     by_hand.end_lease("c")
-    assert len(call("bury", "c", GAP, 100, consumer="c")) == 6
+    assert len(call("bury", "c", GAP, 100, 0, consumer="c")) == 7
     first, second, _ = (message(number) for number in range(3))
     moves = (field(first), b"home", message(0, deliveries=1), b"")
     dead = (field(second), b"dead", message(1, deliveries=3), REASON)

@@ -195,6 +195,25 @@ def test_the_reply_of_bury_is_empty_only_when_nothing_is_left(scripts: Scripts) 
     assert seen == held and scripts.held("c") == {}
 
 
+def test_a_pass_of_bury_scans_each_part_of_the_hash_once(scripts: Scripts) -> None:
+    held = {field(m): m for m in messages(range(900), args=b'["%s"]' % (b"x" * 80))}
+    lose(scripts, "c", *held.values())
+    scripts.redis.config_resetstat()
+    seen: dict[bytes, bytes] = {}
+    cursor, calls = b"0", 0
+    while calls == 0 or cursor != b"0":
+        cursor, *flat = scripts.call("bury", ["c", GAP, 10, cursor], "c")
+        calls += 1
+        found = dict(zip(flat[::2], flat[1::2], strict=True))
+        seen |= found
+        if found:
+            scripts.redis.hdel(scripts.key("claimed", "c"), *found)
+    assert seen == held and scripts.held("c") == {}
+    # Without a cursor, each call would scan all that earlier ones have emptied.
+    scans = scripts.redis.info("commandstats")["cmdstat_hscan"]["calls"]
+    assert scans <= calls + 5
+
+
 def test_the_number_of_messages_is_bounded(scripts: Scripts) -> None:
     lose(scripts, "c", *messages(range(900), args=b'["%s"]' % (b"x" * 80)))
     assert 1 <= len(scripts.bury("c", limit=50)) < 200

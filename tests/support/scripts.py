@@ -181,7 +181,7 @@ class Scripts:
         return self.call("sweep", [gap, lease, limit])
 
     def bury(self, consumer: str, limit: int = 100, gap: int = GAP) -> dict[bytes, bytes]:
-        flat = self.call("bury", [consumer, gap, limit], consumer)
+        _, *flat = self.call("bury", [consumer, gap, limit, 0], consumer)
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def move(self, consumer: str, *moves: tuple[bytes, str, bytes, bytes]) -> Any:

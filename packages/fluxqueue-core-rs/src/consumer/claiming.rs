@@ -14,8 +14,9 @@ const AHEAD: Duration = Duration::from_millis(50);
 const MOST_AHEAD: usize = 2048;
 /// Rule 15: if the messages that wait here have this many bytes, the worker prefetches none.
 pub const MOST_BYTES: usize = 4 << 20;
-/// The most tasks that one exchange claims.
-const MOST_CLAIMED: usize = 1000;
+/// The most tasks that one exchange claims, so that it keeps Redis busy for less than a millisecond.
+/// Why: docs/decisions/0286-calls-of-scripts-are-slices.md
+pub const MOST_CLAIMED: usize = 384;
 /// Rule 14: the worker releases a task that has waited here for longer.
 pub const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -140,13 +141,13 @@ mod tests {
             (4, 4, 1, 0, false, 100, 103),
             (4, 4, 1, 50, false, 100, 53),
             (4, 2, 200, 0, false, 100, 0),
-            // An exchange claims up to 1000 tasks, and up to MOST_AHEAD tasks wait here.
-            (4, 4, 1, 0, false, 2048, 1000),
-            (4, 4, 1500, 0, false, 2048, 548),
+            // An exchange claims up to MOST_CLAIMED tasks, and up to MOST_AHEAD tasks wait here.
+            (4, 4, 1, 0, false, 2048, MOST_CLAIMED),
+            (4, 4, 1800, 0, false, 2048, 248),
             (4, 4, 2048, 0, false, 2048, 0),
             // A worker with more slots than MOST_AHEAD still fills all of them.
-            (5000, 5000, 1, 0, false, 0, 1000),
-            (5000, 5000, 4500, 0, false, 0, 500),
+            (5000, 5000, 1, 0, false, 0, MOST_CLAIMED),
+            (5000, 5000, 4800, 0, false, 0, 200),
         ] {
             let given = (slots, vacant, waiting, asked, is_blocked, ahead);
             assert_eq!(wanted(slots, vacant, waiting, asked, is_blocked, ahead), expected, "{given:?}");

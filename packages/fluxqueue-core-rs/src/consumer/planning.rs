@@ -13,8 +13,8 @@ use super::state::Phase;
 use super::turn::Turn;
 use super::unbegun;
 
-/// The most outcomes that one exchange carries.
-const MOST_SETTLED: usize = 1000;
+/// The most outcomes that one exchange carries: as many as it claims.
+const MOST_SETTLED: usize = claiming::MOST_CLAIMED;
 /// Rule 15: an exchange takes no more outcomes after this many bytes. Outcomes of failed tasks
 /// carry their messages, and a slow line must transmit them before the reply is late.
 const ENOUGH_BYTES: usize = 1 << 20;

@@ -29,9 +29,10 @@ TICK = 0.05
 REFUSED_PAUSE = 1.0
 # Seconds. Tasks that are due shortly after each other move together.
 SHORTEST_PAUSE = 0.01
-# Messages that one call moves. They block Redis for half a millisecond, 2 µs each. The
+# Messages that one call moves. They block Redis for a quarter of a millisecond, 2 µs each. The
 # script stops earlier if the messages are large.
-LIMIT = 250
+# Why: docs/decisions/0286-calls-of-scripts-are-slices.md
+LIMIT = 125
 
 
 class Promoter:

@@ -37,6 +37,10 @@ class Rescue:
         self._dead = 0
         self._not_begun = 0
         self._batch = BATCH
+        # Where the next `bury` goes on, and whether it has found a message since the start of
+        # the hash.
+        self._cursor = b"0"
+        self._has_found = False
         self._trace = trace
 
     def step(self, client: RedisClient) -> bool:
@@ -50,8 +54,12 @@ class Rescue:
             self._trace.began(client)
         # Rule 8: `bury` checks the grace again, since the sweep was a moment ago.
         gap = round(self._options.gap * 1_000)
-        buried = client.call(self._script("bury", self.consumer, gap, self._batch))
+        if self._cursor == b"0":
+            self._has_found = False
+        found = client.call(self._script("bury", self.consumer, gap, self._batch, self._cursor))
+        self._cursor, *buried = found
         if buried:
+            self._has_found = True
             # The newest first, so that a worker takes the oldest first.
             held = sorted(
                 zip(buried[::2], buried[1::2], strict=True), key=lambda h: h[1], reverse=True
@@ -70,6 +78,8 @@ class Rescue:
                 if self._trace is not None:
                     self._trace.moved([message for _, message in batch], home, dead, started)
             return True
+        if self._has_found:
+            return True  # the last pass, from the start of the hash, must find nothing
         age = round(self._options.tombstone_age * 1_000)
         returned = int(client.call(self._script("reclaim", self.consumer, age)))
         self._not_begun += max(returned, 0)  # -1: the consumer is alive after all
