@@ -43,7 +43,7 @@ def stage(folder: Path) -> None:
             text = links.with_links_of_site((ROOT / name).read_text(), name, ROOT, copy)
             text = text.replace(configuration.MARKER, configuration.table())
             write(links.on_site(name), python_markdown.adapted(text))
-    write("reference/commands.md", commands.page())
+    write("reference/commands.md", python_markdown.adapted(commands.page()))
     for stem, page in reference.PAGES.items():
         write(f"reference/{stem}.md", reference.text(page))
     pages = llms.navigation(ROOT / "mkdocs.yml")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 
 from fluxqueue.cli import OWN, load
 from fluxqueue_core.service.command_line import Parser, parser_of
+
+from .links import outside_code
 
 _HEAD = """# Command line
 
@@ -84,7 +87,7 @@ def code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Returns a text of `--help` as Markdown that shows the same characters."""
-    for character in "\\`*_<[|":
-        text = text.replace(character, "\\" + character if character != "<" else "&lt;")
-    return text
+    """Returns a text of `--help` as Markdown: the same characters, and code between backticks."""
+    return outside_code(
+        text, lambda prose: re.sub(r"([\\*_\[|])", r"\\\1", prose).replace("<", "&lt;")
+    )

@@ -15,7 +15,6 @@ _HEAD = """# FluxQueue
 > a task into Redis, and a worker process runs it, at least once.
 
 [llms-full.txt](llms-full.txt) has the text of all pages below.
-
 """
 
 
@@ -55,7 +54,7 @@ def texts(pages: list[tuple[str, str]], staged: Path) -> dict[str, str]:
             last = section
         address = re.sub(r"(^|/)README\.md$", r"\1index.md", name).removesuffix(".md") + ".html"
         short.append(f"- [{title}]({address}): {summary}\n")
-        full.append(text.rstrip() + "\n\n")
+        full.append(f"\n{text.rstrip()}\n")
     return {"llms.txt": "".join(short), "llms-full.txt": "".join(full)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _FENCE = re.compile(r" *(```|~~~)")
+_CODE = re.compile(r"`[^`]+`")
 _ITEM = re.compile(r"(?:[-*]|\d+\.) +(?=\S)")
 
 
@@ -12,7 +13,8 @@ def adapted(text: str) -> str:
     """Returns a page that Python-Markdown reads as a forge reads the given one.
 
     Python-Markdown wants four spaces before what belongs to an item of a list, and an empty
-    line before a list. CommonMark wants as many spaces as the item's marker takes.
+    line before a list. CommonMark wants as many spaces as the item's marker takes. In a code span
+    of a table, Python-Markdown takes `|` as it is, and forges need a backslash before it.
     """
     lines: list[str] = []
     fenced = False
@@ -28,5 +30,7 @@ def adapted(text: str) -> str:
             fenced = not fenced
         if width and indent >= width:
             line = "    " + line[width:]
+        if line.startswith("|"):
+            line = _CODE.sub(lambda span: span[0].replace("\\|", "|"), line)
         lines.append(line)
     return "\n".join(lines) + "\n"

@@ -86,13 +86,21 @@ PAGES = {
 }
 
 
+_MODULE = """::: {}
+    options:
+      heading_level: 2
+      members: false
+      show_root_full_path: true
+"""
+
+
 def text(page: Page) -> str:
     """Returns the Markdown of a page."""
     parts = [f"# {page.title}\n\n{page.summary}\n"]
     for member in page.members:
         module, _, name = member.partition(":")
         if not name and len(page.members) > 1:
-            parts.append(f"## `{module}`\n\n::: {module}\n    options:\n      members: false\n")
+            parts.append(_MODULE.format(module))
         for each in [name] if name else public_names(module):
             level = 2 if name or len(page.members) == 1 else 3
             options = f"    options:\n      heading_level: {level}\n"

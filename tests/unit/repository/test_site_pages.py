@@ -48,6 +48,7 @@ def test_a_link_leads_to_the_same_page_on_the_site(tmp_path: Path) -> None:
         ("1. a\n\n   ```\n   - b\n   ```\n", "1. a\n\n    ```\n    - b\n    ```\n"),
         ("- a\n  - b\n\nend\n  x\n", "- a\n    - b\n\nend\n  x\n"),
         ("```\ntext\n- a\n  b\n```\n", "```\ntext\n- a\n  b\n```\n"),
+        ("| `a \\| b` | c \\| d |\n", "| `a | b` | c \\| d |\n"),
         ("a - b\n2026-12-01\n*bold*\n", "a - b\n2026-12-01\n*bold*\n"),
     ],
 )
@@ -72,6 +73,7 @@ def test_an_option_of_a_command_has_its_text(command_page: str) -> None:
     assert "| `--lease SECONDS` | how long after this worker's death" in command_page
     assert "\n### `fluxqueue dead replay`\n" in command_page
     assert "auto\\|console\\|json" in command_page
+    assert commands.escaped("a_b: `shop.<*>` <c>") == "a\\_b: `shop.<*>` &lt;c>"
 
 
 def test_the_page_on_configuration_has_every_variable_of_the_sources() -> None:
