@@ -1,17 +1,21 @@
 """The future that `Producer.enqueue_async` returns.
 
 Why: docs/decisions/0009-an-awaitable-that-is-future-and-coroutine.md
+Why it may wait at once: docs/decisions/0262-a-lone-call-waits-at-once.md
 Why the end of a loop does not cancel it: docs/decisions/0118-the-end-of-a-loop-cancels-no-call.md
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from asyncio import current_task
+from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import Any, NoReturn
 
 from .loop_end import is_ending, report_failure
+
+_await = asyncio.Future.__await__
 
 
 class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
@@ -27,6 +31,15 @@ class EnqueueFuture(asyncio.Future[None], Coroutine[Any, Any, None]):
 
     # Whether an asyncio task drives it: `asyncio.create_task(work(1))`.
     _is_driven = False
+    # The connection, if the caller may wait at once for the reply.
+    _connection: Any = None
+
+    def __await__(self) -> Generator[Any, None, None]:
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection._wait_at_once(current_task(self.get_loop()))
+        return _await(self)
 
     def send(self, value: None, /) -> Any:
         """Makes one step: ends with the result, or returns itself for the task to await."""

@@ -223,7 +223,7 @@ impl Connection {
     pub fn receive(&mut self, deadline: Instant, interrupt: &mut Interrupt) -> Result<Reply> {
         match self.next_reply()? {
             Some(reply) => return Ok(reply),
-            None => self.spin.wait(self.fd()),
+            None => _ = self.spin.wait(self.fd()),
         }
         loop {
             match self.read_some() {
@@ -242,6 +242,11 @@ impl Connection {
                 return Err(self.broken("no answer in time"));
             }
         }
+    }
+
+    /// The record of its spins, for a caller that spins itself.
+    pub fn spin(&mut self) -> &mut Spin {
+        &mut self.spin
     }
 
     /// Whether the server closes the connection within about a slice, as it does after an error that

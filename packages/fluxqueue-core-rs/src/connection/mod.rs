@@ -32,5 +32,6 @@ pub use heard::Heard;
 pub use interrupt::Interrupt;
 pub use link::Connection;
 pub use refusal::{Refusal, Sent, can_not_work, only_an_operator, redis_error};
+pub use spin::Spin;
 pub use tls_errors::{CertificateFault, NO_ANSWER, NO_TLS, remedy as alert_remedy};
 pub use topology::{Deployment, Goal, HashSlot, Redirect, hash_slot_of};

@@ -34,27 +34,28 @@ static SPINNING: AtomicU32 = AtomicU32::new(0);
 pub struct Spin(Odds);
 
 impl Spin {
-    /// Returns as soon as `fd` can be read, or after 50 µs at most. After each spin without a
+    /// Returns as soon as `fd` can be read, which is true, or after 50 µs at most. After each spin without a
     /// reply, twice as many of the next waits return at once, up to 64. A distant or a busy
     /// Redis costs less than 1 µs a call.
-    pub fn wait(&mut self, fd: RawFd) {
+    pub fn wait(&mut self, fd: RawFd) -> bool {
         if !self.0.try_now() {
-            return;
+            return false;
         }
-        let Some(_permit) = Permit::take() else { return };
+        let Some(_permit) = Permit::take() else { return false };
         let start = Instant::now();
         let mut last = start;
         while !is_readable(fd) {
             let now = Instant::now();
             if now - start >= LONGEST || now - last >= CROWDED {
                 self.0.lost();
-                return;
+                return false;
             }
             last = now;
             // On a machine with one core, Redis needs it to answer.
             std::thread::yield_now();
         }
         self.0.won();
+        true
     }
 }
 

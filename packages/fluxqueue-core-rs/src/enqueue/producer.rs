@@ -344,10 +344,13 @@ fn submit<'py>(
         deadline: std::time::Duration::ZERO,
         number: 0,
     };
-    LoopConnection::push(connection, call).inspect_err(|_| {
+    let may_wait = LoopConnection::push(connection, call).inspect_err(|_| {
         // The caller gets the error and no future, so the call is withdrawn.
         let _ = future.call_method0("cancel");
     })?;
+    if may_wait {
+        future.setattr(intern!(connection.py(), "_connection"), connection)?;
+    }
     Ok(future)
 }
 

@@ -64,8 +64,9 @@ impl LoopConnection {
         self.event_loop.future(py)
     }
 
-    /// Adds a call. It is written at the end of this turn of the loop.
-    pub fn push(slf: &Bound<'_, Self>, call: LoopCall<Py<PyAny>>) -> PyResult<()> {
+    /// Adds a call. It is written at the end of this turn of the loop. Returns whether its caller
+    /// may use `_wait_at_once`.
+    pub fn push(slf: &Bound<'_, Self>, call: LoopCall<Py<PyAny>>) -> PyResult<bool> {
         intake::push(&Self::turn(slf), call)
     }
 
@@ -90,6 +91,11 @@ impl LoopConnection {
         }
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.calls().map(|call| (call.future.clone_ref(py), call.target.label())).collect()
+    }
+
+    /// An asyncio task awaits the last call.
+    fn _wait_at_once(slf: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::run(slf, |turn| intake::wait_at_once(turn, task))
     }
 
     fn _flush(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -8,6 +8,7 @@
 //! opening      the steps that follow an attempt to connect
 //! traffic      writes calls and reads replies
 //! connecting   starts attempts, and gives up a connection
+//! alone        whether the caller of a call is alone on its loop
 //! turn         the context of a callback: the loop and the state
 //! callbacks    the loop: futures, callbacks, and watches on descriptors
 //! state        the state of the connection, and its decisions
@@ -19,6 +20,7 @@
 //! state is locked, not even that of a finalizer: it might enqueue and wait for its own
 //! lock.
 
+mod alone;
 mod callbacks;
 mod connecting;
 mod connection;

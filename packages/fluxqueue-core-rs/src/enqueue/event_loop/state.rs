@@ -6,10 +6,11 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::alone::Alone;
 use super::dial::Dial;
 use super::link::{DialAttempt, LoopLink, OpenLink, Written};
 use crate::config::Wait;
-use crate::connection::{Backoff, Connection, Deployment, HashSlot, Reply};
+use crate::connection::{Backoff, Connection, Deployment, HashSlot, Reply, Spin};
 use crate::enqueue::command::Naming;
 use crate::enqueue::live_clock::LiveClock;
 use crate::enqueue::outbox::{Answered, LoopCall, Outbox};
@@ -23,6 +24,7 @@ pub struct LoopState<F> {
     link: LoopLink,
     outbox: Outbox<F>,
     redirects: Redirects,
+    alone: Alone,
     flush_due: bool,
     timer_due: bool,
     retired: bool,
@@ -37,6 +39,8 @@ pub struct LoopState<F> {
 pub struct Schedule {
     pub flush: bool,
     pub tick: Option<Duration>,
+    /// The caller may wait for the reply at once, if it awaits the call.
+    pub may_wait: bool,
 }
 
 /// The next thing to write.
@@ -60,6 +64,7 @@ impl<F> LoopState<F> {
             link: LoopLink::Closed,
             outbox: Outbox::new(),
             redirects: Redirects::new(hash_slot),
+            alone: Alone::default(),
             flush_due: false,
             timer_due: false,
             retired: false,
@@ -78,12 +83,14 @@ impl<F> LoopState<F> {
         });
         let deadline = self.clock.read(now) + timeout;
         self.outbox.push(LoopCall { deadline, ..call });
-        Schedule { flush: !std::mem::replace(&mut self.flush_due, true), tick }
+        let may_wait = self.alone.push(now) && self.link.open().is_some();
+        Schedule { flush: !std::mem::replace(&mut self.flush_due, true), tick, may_wait }
     }
 
     /// The loop did not take the flush, so it was not asked for the tick either.
     pub fn flush_refused(&mut self, due: &Schedule) {
         self.flush_due = false;
+        self.alone.end_turn();
         self.timer_due &= due.tick.is_none();
     }
 
@@ -95,11 +102,31 @@ impl<F> LoopState<F> {
     /// A turn of the loop is over. Returns whether to connect first.
     pub fn end_turn(&mut self) -> bool {
         self.flush_due = false;
+        self.alone.end_turn();
         let is_closed = matches!(self.link, LoopLink::Closed);
         if is_closed {
             self.backoff = Backoff::new();
         }
         is_closed
+    }
+
+    /// The asyncio task at this address awaits the last call. Returns whether to write it now and
+    /// to wait for the reply.
+    pub fn wait_now(&mut self, task: usize, now: Instant) -> bool {
+        !self.outbox.has_in_flight() && self.alone.wait_now(task, now)
+    }
+
+    /// The record of the connection's spins, and its descriptor, if a call is in flight.
+    pub fn take_spin(&mut self) -> Option<(Spin, RawFd)> {
+        let open = self.link.open_mut().filter(|_| self.outbox.has_in_flight())?;
+        Some((std::mem::take(open.connection.spin()), open.connection.fd()))
+    }
+
+    /// Gives back what `take_spin` returned.
+    pub fn put_spin(&mut self, spin: Spin) {
+        if let Some(open) = self.link.open_mut() {
+            *open.connection.spin() = spin;
+        }
     }
 
     /// Starts an attempt to connect if calls wait. Some: the loop must watch this descriptor
