@@ -110,8 +110,16 @@ def test_a_key_of_another_type_is_an_error_and_ends_no_other_wait(
 def test_a_status_of_something_else_is_an_error(redis: Redis, client: FluxQueue) -> None:
     handle = client.handle(new_task_id())
     redis.set(key("result", "default", handle.id), b"text")
-    with pytest.raises(ResultError, match="can't be read"):
-        handle.status()
+    for look in (handle.status, lambda: asyncio.run(handle.status_async())):
+        with pytest.raises(ResultError, match="can't be read"):
+            look()
+
+
+def test_an_event_loop_reads_a_status(redis: Redis, client: FluxQueue) -> None:
+    handle = client.handle(new_task_id())
+    assert asyncio.run(handle.status_async()) == "unfinished"
+    store(redis, handle.id, "7")
+    assert asyncio.run(handle.status_async()) == "succeeded"
 
 
 @pytest.mark.parametrize(

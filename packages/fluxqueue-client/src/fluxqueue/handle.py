@@ -136,14 +136,13 @@ class TaskHandle(Generic[R]):
             ResultNotKept: the task was enqueued without `result_ttl`.
             BrokerError, BrokerUnavailable: Redis refuses, or does not answer in time.
         """
-        from .outcome_reading import state_of
-        from .progress import is_report
+        warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "handle.status_async()")
+        return self._status(self._look())
 
-        warn_of_blocked_wait(f"{self._where}: ", _ANSWERED, "asyncio.to_thread(handle.status)")
-        found = self._look()
-        if not found or is_report(found):
-            return UNFINISHED
-        return state_of(found, self.id, self.queue)
+    @_awaited("its status was not read", "status")
+    async def status_async(self) -> str:
+        """As `status`, on the running event loop."""
+        return self._status(await self._look_async())
 
     def progress(self) -> Progress | None:
         """Returns how far the task is, as it has last reported by `ctx.progress`. None: it has
@@ -160,20 +159,7 @@ class TaskHandle(Generic[R]):
     @_awaited("its progress was not read", "progress")
     async def progress_async(self) -> Progress | None:
         """As `progress`, on the running event loop."""
-        import asyncio
-
-        from .waiting_async import of_loop
-
-        self._check_kept()
-        settings = self._broker.settings
-        try:
-            async with asyncio.timeout(settings.timeout) as limit:
-                found = await of_loop(settings).wait(self._ref(), "look")
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise self._unavailable() from None
-        return self._progress(found)
+        return self._progress(await self._look_async())
 
     async def watch(self, *, in_worker: bool = False) -> AsyncGenerator[Progress, None]:
         """Iterates over the reports of progress of the task until it has ended: `async for
@@ -202,6 +188,14 @@ class TaskHandle(Generic[R]):
         finally:
             await reports.aclose()
 
+    def _status(self, found: bytes) -> str:
+        from .outcome_reading import state_of
+        from .progress import is_report
+
+        if not found or is_report(found):
+            return UNFINISHED
+        return state_of(found, self.id, self.queue)
+
     def _progress(self, found: bytes) -> Progress | None:
         from .outcome_reading import progress_of
         from .progress import is_report
@@ -220,6 +214,21 @@ class TaskHandle(Generic[R]):
         if isinstance(found, Exception):
             raise found
         return found
+
+    async def _look_async(self) -> bytes:
+        import asyncio
+
+        from .waiting_async import of_loop
+
+        self._check_kept()
+        settings = self._broker.settings
+        try:
+            async with asyncio.timeout(settings.timeout) as limit:
+                return await of_loop(settings).wait(self._ref(), "look")
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._unavailable() from None
 
     def _unavailable(self) -> Exception:
         from .errors import BrokerUnavailable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fluxqueue_core import Settings
@@ -44,4 +43,4 @@ class KnownTasks:
         return await self._has_ended(handle)
 
     async def _has_ended(self, handle: TaskHandle[Any]) -> bool:
-        return await asyncio.to_thread(handle.status) != UNFINISHED
+        return await handle.status_async() != UNFINISHED

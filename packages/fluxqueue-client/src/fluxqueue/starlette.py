@@ -105,7 +105,7 @@ async def _events(handle: TaskHandle[Any], keep_alive: float) -> AsyncGenerator[
             if (progress := following.result()) is None:
                 break
             yield _event("progress", _fields(progress))
-        yield _event("end", {"status": await asyncio.to_thread(handle.status)})
+        yield _event("end", {"status": await handle.status_async()})
     finally:
         if following is not None:
             following.cancel()
