@@ -197,6 +197,14 @@ def test_a_task_that_does_not_end_is_named_in_numbers(app: App, mode: WorkerMode
         tasks.wait_until_idle(PATIENCE)
 
 
+@pytest.mark.parametrize("timeout", [float("nan"), -1])
+def test_a_wait_needs_a_timeout(app: App, mode: WorkerMode, timeout: float) -> None:
+    with mode as tasks:
+        for wait in (tasks.wait_until_idle, tasks.drain):
+            with pytest.raises(ValueError, match="give 0 s or more"):
+                wait(timeout)
+
+
 def test_an_async_test_waits_without_blocking_its_loop(app: App, mode: WorkerMode) -> None:
     async def test(tasks: WorkerMode) -> None:
         handle = await app.add.enqueue_async(1, 2)

@@ -48,6 +48,12 @@ def _url_of_session() -> str:
     return _server.url
 
 
+def _deadline(timeout: float) -> float:
+    if not timeout >= 0:
+        raise ValueError(f"the timeout is {timeout} s; give 0 s or more")
+    return time.monotonic() + timeout
+
+
 class WorkerMode:
     """Calls go to Redis, and a worker in this process runs their tasks, as in production: in
     threads and on an event loop, with real locks, limits and retries.
@@ -151,8 +157,9 @@ class WorkerMode:
 
         Raises:
             TimeoutError: tasks still wait or run. The text has their number.
+            ValueError: the timeout is negative, or not a number.
         """
-        deadline = time.monotonic() + timeout
+        deadline = _deadline(timeout)
         while (held := self._held()).waiting or held.running:
             if time.monotonic() > deadline:
                 raise TimeoutError(
@@ -182,8 +189,9 @@ class WorkerMode:
 
         Raises:
             TimeoutError: tasks still wait or run.
+            ValueError: the timeout is negative, or not a number.
         """
-        deadline = time.monotonic() + timeout
+        deadline = _deadline(timeout)
         while True:
             self.wait_until_idle(max(deadline - time.monotonic(), 0.0))
             held = self._held()
