@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from fluxqueue_core import key
+from support.lateness import machine
 from support.system import System
 from support.waiting import wait_until
 
@@ -27,6 +29,8 @@ def work(number, seconds):
     run(number, seconds)
 """
 HIGH, LOW = range(100), range(1000, 1100)
+# How long a task of these takes.
+SECONDS = 0.02
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
@@ -34,8 +38,9 @@ def test_the_first_queue_has_priority_and_the_other_does_not_starve(
     tmp_path: Path, redis_url: str, concurrency: int
 ) -> None:
     with System(tmp_path, redis_url, APP) as system:
-        system.enqueue("high", HIGH, 0.02, queue="high")
-        system.enqueue("low", LOW, 0.02, queue="low")
+        began = time.monotonic()
+        system.enqueue("high", HIGH, SECONDS, queue="high")
+        system.enqueue("low", LOW, SECONDS, queue="low")
         worker = system.start_worker(queue="high,low", concurrency=concurrency)
         system.wait_until_ended([*HIGH, *LOW])
         for queue in ("high", "low"):
@@ -46,7 +51,9 @@ def test_the_first_queue_has_priority_and_the_other_does_not_starve(
         while_high_waited = order[: begins[-concurrency]]
         low_meanwhile = while_high_waited.count(False)
         assert low_meanwhile > 0, "the low queue has starved"
-        assert low_meanwhile < len(HIGH) / 2, "the high queue has no priority"
+        # While Redis is late with tasks of the high queue, the worker runs what it has.
+        late = machine().allowance(began) / SECONDS * concurrency
+        assert low_meanwhile < len(HIGH) / 2 + late, "the high queue has no priority"
         assert system.ledger.run_twice() == set()
         assert worker.stop() == 0
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -206,6 +208,22 @@ class System:
     def queues(self) -> list[str]:
         """The queues that are registered."""
         return sorted(name.decode() for name in self.redis.smembers(key("queues")))
+
+    def kill_running(self, worker: WorkerProcess) -> set[int]:
+        """Kills a worker that runs a task, however slow the machine is. Returns the tasks in
+        flight at that moment."""
+
+        def stopped_in_a_task() -> bool:
+            worker.process.send_signal(signal.SIGSTOP)
+            if any(run.pid == worker.pid and run.end is None for run in self.ledger.runs()):
+                return True
+            worker.process.send_signal(signal.SIGCONT)
+            return False
+
+        wait_until(stopped_in_a_task, what=f"a task that process {worker.pid} runs")
+        moment = time.monotonic()
+        worker.kill()
+        return self.ledger.in_flight(worker.pid, moment)
 
     def waiting(self, queue: str = "default") -> dict[str, int]:
         """How many tasks each key holds that are not settled; empty keys are left out."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -165,9 +164,7 @@ def test_one_of_each_is_killed(
         in_flight: set[int] = set()
         for victim in (workers[0], workers[2]):
             system.wait_for_ends(len(system.ledger.ended()) + chance.randrange(50, 150))
-            moment = time.monotonic()
-            victim.kill()
-            in_flight |= system.ledger.in_flight(victim.pid, moment)
+            in_flight |= system.kill_running(victim)
         schedulers[chance.randrange(2)].kill()
 
         system.wait_until_ended(range(1200))
