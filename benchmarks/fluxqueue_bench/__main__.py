@@ -82,10 +82,13 @@ def main() -> int:
             return middleware.main(options.quick)
     peers: list[str] = []
     if options.full or options.peers:
-        names = [library.name for library in all_libraries()]
-        peers = options.peers.split(",") if options.peers else names
-        if unknown := set(peers) - set(names):
-            parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {names}")
+        libraries = {library.name: library for library in all_libraries()}
+        peers = options.peers.split(",") if options.peers else list(libraries)
+        if unknown := set(peers) - set(libraries):
+            parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {[*libraries]}")
+        for name in [name for name in peers if libraries[name].interpreter is None]:
+            print(f"# {name}: left out, as {libraries[name].python} is not on PATH", flush=True)
+            peers.remove(name)
         install(peers)
     output = options.output
     if options.full and output is None:

@@ -27,12 +27,17 @@ def _install(library: Library) -> None:
     requirements = REQUIREMENTS / f"{library.environment}.txt"
     folder = ENVIRONMENTS / library.environment
     stamp = folder / "installed"
-    state = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    python = library.interpreter
+    assert python is not None, f"{library.python} is not on PATH"
+    version = subprocess.run([python, "-VV"], check=True, capture_output=True).stdout
+    state = hashlib.sha256(requirements.read_bytes() + version).hexdigest()
     if stamp.exists() and stamp.read_text() == state:
         return
     print(f"# installing {requirements.name}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--requirement", str(requirements)], check=True)
+    # Another interpreter may have no pip.
+    subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    target = ["--python", str(folder / "bin" / "python")]
+    subprocess.run([*pip, *target, "install", "--requirement", str(requirements)], check=True)
     stamp.write_text(state)

@@ -3,6 +3,7 @@
 `benchmarks/libraries/NAME/` has `app.py` and `library.toml`:
 
     environment = "rq"              # its requirements: benchmarks/requirements/rq.txt
+    python = "python3.14"           # the command of its interpreter, by default the one that runs
     packages = ["rq", "redis"]      # whose versions the report names
     [[workers]]
     name = "fork worker (default)"
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -63,6 +65,7 @@ class Library:
     """A folder of benchmarks/libraries.
 
     Attributes:
+        python: the command of its interpreter; None: the one that runs.
         enqueued: the calls of a measure of enqueueing.
         results: its worker for tasks whose results are kept; None if these are not measured.
     """
@@ -71,6 +74,7 @@ class Library:
     environment: str
     packages: list[str]
     workers: list[WorkerSettings]
+    python: str | None = None
     enqueued: int = 5_000
     results: WorkerSettings | None = None
 
@@ -80,6 +84,11 @@ class Library:
         workers = [WorkerSettings(**worker) for worker in data.pop("workers", [])]
         results = WorkerSettings(**found) if (found := data.pop("results", None)) else None
         return cls(name=folder.name, workers=workers, results=results, **data)
+
+    @property
+    def interpreter(self) -> str | None:
+        """The file of its interpreter; None: there is none on PATH."""
+        return sys.executable if self.python is None else shutil.which(self.python)
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_with_the_variable_all_are_measured(
         ("Worker, compared", "where it was built"),
         ("Idle, compared", "where it was built"),
     ]
+
+
+def test_the_interpreter_of_a_library_is_on_path(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.interpreter == sys.executable
+    (tmp_path / "library.toml").write_text('python = "python9.9"\n' + FORM)
+    other = Library.load(tmp_path)
+    assert other.interpreter is None
+    (tmp_path / "python9.9").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert other.interpreter == str(tmp_path / "python9.9")
 
 
 def test_the_words_of_a_command_name_variables(
