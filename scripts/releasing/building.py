@@ -99,7 +99,10 @@ def check_platform(wheel: Path, platforms: set[str]) -> None:
         NotReady: that is newer than the name of the wheel says.
     """
     said = run(sys.executable, "-m", "auditwheel", "show", "--json", wheel)
-    lowest: str = json.loads(said[said.index("{") :])["overall_tag"]
+    found = json.loads(said[said.index("{") :])
+    # zig calls musl libc.so, and auditwheel knows Alpine's name for it. musl's loader takes
+    # each name that begins with "libc." for itself.
+    lowest: str = found["sym_tag" if list(found["external_libs"]) == ["libc.so"] else "overall_tag"]
     if not any(at_least(platform, lowest) for platform in platforms):
         raise NotReady(f"{wheel.name} needs {lowest}, which is newer than its name says")
 

@@ -21,6 +21,9 @@ TARGETS = {
 INTERPRETERS: dict[str, tuple[str, list[str]]] = {
     "cp311-cp311": ("3.11", []),
     "cp312-abi3": ("3.12", ["pyo3/abi3-py312"]),
+    # Without the GIL.
+    "cp314-cp314t": ("3.14t", []),
+    "cp315-cp315t": ("3.15t", []),
 }
 
 

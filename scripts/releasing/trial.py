@@ -46,14 +46,14 @@ def main(url: str) -> None:
         worker = subprocess.Popen(command, env=environment, cwd=folder)
         try:
             call = [sys.executable, "-c", CALL]
-            subprocess.run(call, env=environment, cwd=folder, check=True, timeout=60)
+            called = subprocess.run(call, env=environment, cwd=folder, timeout=60).returncode
             worker.terminate()
             code = worker.wait(60)
         finally:
             worker.kill()
             worker.wait()
-    if code:
-        sys.exit(f"the worker ended with exit code {code}")
+    if called or code:
+        sys.exit(f"the call ended with exit code {called}, the worker with {code}; see above")
     import fluxqueue_core._core as core
 
     print(f"two tasks ran to their end with {Path(core.__file__ or '').name}")
