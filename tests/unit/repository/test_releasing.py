@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,15 @@ def test_a_name_promises_no_older_system_than_the_wheel_needs(
     name: str, lowest: str, fits: bool
 ) -> None:
     assert building.at_least(name, lowest) is fits
+
+
+@pytest.mark.parametrize(("library", "fits"), [("libc.so", True), ("libz.so.1", False)])
+def test_a_wheel_for_musl_needs_musl_alone(
+    monkeypatch: pytest.MonkeyPatch, library: str, fits: bool
+) -> None:
+    """auditwheel knows musl by Alpine's name, and zig calls it libc.so."""
+    tag = "musllinux_1_2_x86_64"
+    found = {"overall_tag": "linux_x86_64", "sym_tag": tag, "external_libs": {library: None}}
+    monkeypatch.setattr(building, "run", lambda *_: f"WARNING: of auditwheel\n{json.dumps(found)}")
+    with nullcontext() if fits else pytest.raises(NotReady, match="newer than its name says"):
+        building.check_platform(Path("core.whl"), {tag})
