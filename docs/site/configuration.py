@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fluxqueue_core.service.command_line import Parser
@@ -14,32 +14,25 @@ from . import commands
 # The line of docs/configuration.md in whose place the table is.
 MARKER = "<!-- the table of settings -->\n"
 # These have a table each.
-_SERVICES = {"start": "worker", "scheduler": "scheduler", "dashboard": "dashboard"}
+_SERVICES = {"start": "The worker", "scheduler": "The scheduler", "dashboard": "The dashboard"}
 
 
 def table() -> str:
-    """Returns a table for each service, and one for the other commands."""
-    sections = []
-    shown: set[str] = set()
-    for command, parser in sorted(
-        commands.parsers().items(), key=lambda pair: list({**_SERVICES, pair[0]: ""}).index(pair[0])
-    ):
-        rows = [
-            _row(setting)
-            for setting in _settings(parser)
-            if command in _SERVICES or setting.env not in shown
-        ]
-        shown.update(setting.env for setting in _settings(parser))
-        if command in _SERVICES:
-            sections.append(_titled(f"The {_SERVICES[command]}: `fluxqueue {command}`", rows))
-            others: list[str] = []
-            sections.append("")
-        else:
-            others += [row for row in rows if row not in others]
-    return "\n".join([*filter(None, sections), _titled("Other commands", others)])
+    """Returns a table for each service, and one of what only other commands have."""
+    parsers = commands.parsers()
+    services = {name: list(_settings(parsers.pop(name))) for name in _SERVICES}
+    shown = {setting.env for settings in services.values() for setting in settings}
+    rest = [s for parser in parsers.values() for s in _settings(parser) if s.env not in shown]
+    tables = [
+        _titled(f"{_SERVICES[name]}: `fluxqueue {name}`", map(_row, settings))
+        for name, settings in services.items()
+    ]
+    # Many commands share a setting.
+    tables.append(_titled("Other commands", dict.fromkeys(map(_row, rest))))
+    return "\n".join(tables)
 
 
-def _titled(title: str, rows: list[str]) -> str:
+def _titled(title: str, rows: Iterable[str]) -> str:
     head = "| variable | flag | default | meaning |\n|---|---|---|---|\n"
     return f"### {title}\n\n{head}" + "".join(rows)
 

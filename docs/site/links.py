@@ -44,7 +44,7 @@ def with_links_of_site(text: str, name: str, root: Path, copy: Callable[[str], o
         if (root / path / "README.md").is_file():
             path += "/README.md"
         elif (root / path).is_dir():
-            return f"{label}"
+            return label
         if path.startswith("..") or not (root / path).is_file():
             raise ValueError(f"{name} has a link to {target}, which does not exist")
         if not path.endswith(".md"):

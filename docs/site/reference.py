@@ -92,6 +92,11 @@ _MODULE = """::: {}
       members: false
       show_root_full_path: true
 """
+# griffe reads the stub of the core in another way if it finds the built core next to it.
+_OF_STUBS = """      docstring_options:
+        warn_unknown_params: false
+        warn_missing_types: false
+"""
 
 
 def text(page: Page) -> str:
@@ -104,6 +109,8 @@ def text(page: Page) -> str:
         for each in [name] if name else public_names(module):
             level = 2 if name or len(page.members) == 1 else 3
             options = f"    options:\n      heading_level: {level}\n"
+            if module == "fluxqueue_core":
+                options += _OF_STUBS
             if each in MADE_BY_US:
                 options += "      merge_init_into_class: false\n"
             parts.append(f"::: {module}.{each}\n{options}")
