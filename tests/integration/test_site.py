@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/docs/site"
 # One process builds it, and all tests look at it.
 pytestmark = pytest.mark.xdist_group("site")
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,8 @@ def test_the_site_names_no_folder_of_the_machine_that_built_it(site: Path) -> No
 def test_search_finds_a_page_without_a_server(site: Path, browser: Browser) -> None:
     with page_of(browser) as page:
         page.goto((site / "tutorial/01-first-task.html").as_uri())
-        page.get_by_placeholder("Search").fill("PeriodicOptions")
+        # Typed: the theme listens to keys, and not to a value that is set.
+        page.get_by_placeholder("Search").press_sequentially("PeriodicOptions")
         found = page.locator("a.md-search-result__link").first
         expect(found).to_have_attribute("href", re.compile("reference/options.html"))
 
