@@ -10,5 +10,5 @@ with (Path(__file__).parent / "VERSION.toml").open("rb") as file:
 
 setup(
     version=version,
-    install_requires=[f"fluxqueue-core=={version}", "msgspec>=0.19,<1", "orjson>=3.10,<4"],
+    install_requires=[f"fluxqueue-core=={version}", "msgspec>=0.19,<1"],
 )

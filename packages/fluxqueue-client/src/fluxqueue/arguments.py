@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-import orjson
+from fluxqueue_core import json_codec
 
 from .around_enqueue import is_of_middleware
 from .errors import ArgumentTypeError, ArgumentValueError, FluxQueueError
@@ -103,8 +103,8 @@ def _refused(value: object) -> str | None:
     """Returns why orjson refuses the value as an argument (one level down); None if it
     accepts the value."""
     try:
-        orjson.dumps((value,))
-    except orjson.JSONEncodeError as error:
+        json_codec.dumps((value,))
+    except json_codec.JSONEncodeError as error:
         return str(error)
     return None
 

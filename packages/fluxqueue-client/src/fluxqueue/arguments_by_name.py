@@ -48,11 +48,11 @@ def _forms_of_defaults(task: TaskProperties[Any, Any]) -> dict[str, Any]:
             if converter is not None:
                 forms[name] = converter.to_json(default)
             else:
-                import orjson
+                from fluxqueue_core import json_codec
 
                 from .key_json import key_json
 
-                forms[name] = orjson.loads(key_json(default))
+                forms[name] = json_codec.loads(key_json(default))
     return forms
 
 

@@ -11,8 +11,7 @@ from contextlib import suppress
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from fluxqueue_core import Route, new_task_id
+from fluxqueue_core import Route, json_codec, new_task_id
 
 from . import blocking
 from .awaited_call import AwaitedCall, AwaitedMethod
@@ -67,7 +66,7 @@ class Around:
         options: Mapping[str, Any],
     ) -> OpenCall:
         """Returns a call that has not passed the middleware yet."""
-        given = {} if headers is None else orjson.loads(headers)
+        given = {} if headers is None else json_codec.loads(headers)
         task_id = task_id or new_task_id()
         shown = EnqueueCall(route.name, route.queue, args, kwargs, task_id, given, options)
         return OpenCall(shown, headers, self._steps, self._steps_async)

@@ -60,9 +60,9 @@ def callback_json(value: OnFailure | None) -> str | None:
     """Returns the member `on_failure` of a message."""
     if value is None:
         return None
-    import orjson
+    from fluxqueue_core import json_codec
 
-    return orjson.dumps(_callback(value)).decode()
+    return json_codec.dumps(_callback(value)).decode()
 
 
 def _callback(value: OnFailure) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 # The core would load it in the first call. There Ctrl+C could interrupt it, and
 # orjson 3.13 crashes if it is interrupted while it loads.
-import orjson  # noqa: F401
+import fluxqueue_core.json_codec  # noqa: F401
 from fluxqueue_core import Route, Settings, check_queue_name
 from fluxqueue_core.task_ids import read_task_id
 

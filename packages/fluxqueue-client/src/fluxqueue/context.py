@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-import orjson
+from fluxqueue_core import json_codec
 
 from . import progress as reports
 from .closures import closure
@@ -124,13 +124,13 @@ class Context:
             ValueError: it is too large, or has a NaN or an infinity.
         """
         try:
-            encoded = orjson.dumps(value)
+            encoded = json_codec.dumps(value)
         except TypeError as error:
             raise TypeError(f"the checkpoint can't be saved as JSON: {error}") from error
         if b"null" in encoded and has_odd_float(value):
             raise ValueError("the checkpoint can't be saved: JSON has no NaN and no infinity")
         if self._attempt is None:
-            self._checkpoint = orjson.loads(encoded)
+            self._checkpoint = json_codec.loads(encoded)
         else:
             self._attempt.save(encoded)
 
@@ -141,7 +141,7 @@ class Context:
         if self._attempt is None:
             return self._checkpoint
         saved = self._attempt.checkpoint
-        return None if saved is None else orjson.loads(saved)
+        return None if saved is None else json_codec.loads(saved)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.metadata!r})"

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 import msgspec
-import orjson
+from fluxqueue_core import json_codec
 
 from .annotations import (
     UnresolvedError,
@@ -210,13 +210,13 @@ def _by_pydantic(annotation: Any, text: str) -> Converter:
         encoded = adapter.dump_python(
             value, mode="json", by_alias=True, round_trip=True, warnings="error"
         )
-        if has_secrets and _MASK in orjson.dumps(encoded):
+        if has_secrets and _MASK in json_codec.dumps(encoded):
             raise ValueError("a secret is masked")
         return in_order(value, encoded) if has_sets else encoded
 
     # A strict model takes a datetime from JSON text, but not from a str.
     def decode(value: Any) -> Any:
-        return adapter.validate_json(orjson.dumps(value))
+        return adapter.validate_json(json_codec.dumps(value))
 
     # msgspec refuses unions whose members have the same form.
     return Converter(

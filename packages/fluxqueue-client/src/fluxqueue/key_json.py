@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import orjson
+from fluxqueue_core import json_codec
 
 from .errors import ArgumentTypeError, ArgumentValueError
 from .return_value import attributes, has_odd_float
 
 # orjson sorts the keys of dicts, but not the attributes of dataclasses, whose order may differ
 # between two releases of an application.
-_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = json_codec.OPT_SORT_KEYS | json_codec.OPT_PASSTHROUGH_DATACLASS
 
 
 def key_json(key: Any) -> bytes:
@@ -24,7 +24,7 @@ def key_json(key: Any) -> bytes:
     Raises:
         TypeError, ValueError: JSON can't carry it.
     """
-    text = orjson.dumps(key, default=_members, option=_OPTIONS)
+    text = json_codec.dumps(key, default=_members, option=_OPTIONS)
     if b"null" in text and has_odd_float(key):
         raise ValueError("JSON has no NaN and no infinity")
     return text

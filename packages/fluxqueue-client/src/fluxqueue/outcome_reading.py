@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+from fluxqueue_core import json_codec
 
 from .errors import ResultError, TaskCancelled, TaskExpired, TaskFailed, TaskLost
 from .progress import Progress, decode
@@ -40,7 +40,7 @@ def state_of(outcome: bytes, task_id: str, queue: str) -> str:
         ResultError: it is not an outcome.
     """
     try:
-        return str(orjson.loads(outcome)["state"])
+        return str(json_codec.loads(outcome)["state"])
     except _GARBAGE:
         raise _unreadable(task_id, queue) from None
 
@@ -69,7 +69,7 @@ def value_of(outcome: bytes, returned: ReturnValue | None, task_id: str, queue: 
     ended: ResultError | None = None
     value: Any = None
     try:
-        read: dict[str, Any] = orjson.loads(outcome)
+        read: dict[str, Any] = json_codec.loads(outcome)
         if read["state"] == "succeeded":
             value = read["value"]
         else:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import orjson
+from fluxqueue_core import json_codec
 
 # A longer note is cut, so that a report stays small.
 NOTE_MAX = 1000
@@ -57,7 +57,7 @@ def encode(done: float, total: float | None, note: str) -> bytes:
     # JSON has no lone surrogates.
     text = note[:NOTE_MAX].encode("utf-8", "replace").decode()
     report = {"done": done, "total": total, "note": text, "at": time.time_ns() // 1_000_000}
-    return orjson.dumps({"progress": report})
+    return json_codec.dumps({"progress": report})
 
 
 def _check(name: str, number: object) -> None:
@@ -81,6 +81,6 @@ def is_report(kept: object) -> bool:
 
 def decode(report: bytes) -> Progress:
     """Reads a report of progress."""
-    read = orjson.loads(report)["progress"]
+    read = json_codec.loads(report)["progress"]
     at = datetime.fromtimestamp(read["at"] / 1000, UTC)
     return Progress(read["done"], read["total"], read["note"], at)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import orjson
+from fluxqueue_core import json_codec
 
 from .annotations import NOTHING, UnresolvedError, is_plain, resolve
 
@@ -93,7 +93,7 @@ class ReturnValue:
             except ValueError as error:
                 raise TypeError(f"{self._where}: the result {error}") from None
         try:
-            encoded = orjson.dumps(value)
+            encoded = json_codec.dumps(value)
         except TypeError as error:
             raise TypeError(
                 f"{self._where}: its result can't be kept, because JSON can't carry it "

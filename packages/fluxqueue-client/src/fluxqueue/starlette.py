@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar, Unpack
 
-import orjson
+from fluxqueue_core import json_codec
 from starlette.responses import StreamingResponse
 
 from .client import FluxQueue
@@ -126,4 +126,4 @@ def _fields(progress: Progress) -> dict[str, Any]:
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
     # JSON has no line break, so one `data:` line is enough.
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), json_codec.dumps(data))

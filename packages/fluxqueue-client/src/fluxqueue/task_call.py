@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-import orjson
-from fluxqueue_core import Route
+from fluxqueue_core import Route, json_codec
 
 from .lock_rule import terms_of_call
 from .task_properties import TaskProperties
@@ -130,4 +129,4 @@ def as_json(headers: dict[str, str] | None) -> bytes | None:
     """Returns the headers of a message."""
     if not headers:
         return None
-    return orjson.dumps(headers)
+    return json_codec.dumps(headers)

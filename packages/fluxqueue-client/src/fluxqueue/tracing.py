@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-import orjson
-from fluxqueue_core import Producer, Route, new_task_id
+from fluxqueue_core import Producer, Route, json_codec, new_task_id
 from fluxqueue_core.telemetry import instruments, propagation
 from fluxqueue_core.telemetry import semconv as s
 from fluxqueue_core.telemetry.histograms import Histograms, Series
@@ -37,7 +36,7 @@ MOST_TASKS = 1000
 
 def joined(own: bytes, given: bytes) -> bytes:
     """Returns the headers of telemetry and of the caller together; the caller's win."""
-    return orjson.dumps({**orjson.loads(own), **orjson.loads(given)})
+    return json_codec.dumps({**json_codec.loads(own), **json_codec.loads(given)})
 
 
 class TaskAttributes:

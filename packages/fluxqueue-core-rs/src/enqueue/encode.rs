@@ -49,7 +49,7 @@ impl<'py> Arguments<'py> {
 
 fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let py = value.py();
-    let json = DUMPS.import(py, "orjson", "dumps")?.call1((value,))?.cast_into::<PyBytes>()?;
+    let json = DUMPS.import(py, "fluxqueue_core.json_codec", "dumps")?.call1((value,))?.cast_into::<PyBytes>()?;
     // orjson writes NaN and infinities as null. Without a null, the arguments had neither.
     if memmem::find(json.as_bytes(), b"null").is_some() {
         finite::check(value)?;

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs
 
-import orjson
 from fluxqueue_control.errors import UNAVAILABLE
 from fluxqueue_control.queues import read_lengths
 from fluxqueue_control.redis_client import RedisClient
+from fluxqueue_core import json_codec
 from fluxqueue_core.errors import ConfigurationError
 from redis.exceptions import ResponseError
 
@@ -43,15 +43,15 @@ class Backlog:
             soon = -1.0
         if not names or len(names) > MOST_QUEUES or not 0 <= soon <= LONGEST_SOON:
             text = f"name 1 to {MOST_QUEUES} queues, and soon=0 to {LONGEST_SOON:.0f}"
-            return 400, JSON, orjson.dumps({"error": f"{text}: /backlog?queue=mails&soon=30"})
+            return 400, JSON, json_codec.dumps({"error": f"{text}: /backlog?queue=mails&soon=30"})
         try:
             counts = self._count(set(names), soon)
         except ConfigurationError as error:
-            return 400, JSON, orjson.dumps({"error": str(error)})
+            return 400, JSON, json_codec.dumps({"error": str(error)})
         except (ResponseError, *UNAVAILABLE) as error:
             # An autoscaler keeps what it has if the page fails; zeros would end workers.
-            return 503, JSON, orjson.dumps({"error": f"Redis can't be read: {error}"})
-        return 200, JSON, orjson.dumps({**counts, "total": sum(counts.values())})
+            return 503, JSON, json_codec.dumps({"error": f"Redis can't be read: {error}"})
+        return 200, JSON, json_codec.dumps({**counts, "total": sum(counts.values())})
 
     def _count(self, wanted: Iterable[str], soon: float) -> dict[str, int]:
         counts = dict.fromkeys(("ready", "due", "running"), 0)

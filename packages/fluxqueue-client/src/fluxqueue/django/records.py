@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
-from fluxqueue_core import Settings, key
+from fluxqueue_core import Settings, json_codec, key
 
 from fluxqueue.errors import BrokerError, BrokerUnavailable
 
@@ -64,14 +63,14 @@ class ResultRecord:
 
     def encode(self) -> bytes:
         """Returns the record as JSON."""
-        return orjson.dumps({each.name: getattr(self, each.name) for each in fields(self)})
+        return json_codec.dumps({each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod
     def decode(cls, raw: bytes) -> ResultRecord | None:
         """Reads a record; None if it is not one."""
         known = {each.name for each in fields(cls)}
         try:
-            read = orjson.loads(raw)
+            read = json_codec.loads(raw)
             record = cls(**{name: value for name, value in read.items() if name in known})
         except (*_GARBAGE, AttributeError):
             return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.utils import timezone
+from fluxqueue_core import json_codec
 
 from fluxqueue.errors import ResultError
 from fluxqueue.outcome_reading import value_of
@@ -104,7 +104,7 @@ def ended(result: TaskResult, outcome: bytes) -> None:
     else:
         status = TaskResultStatus.SUCCESSFUL
         change(result, _return_value=value)
-    finished = orjson.loads(outcome).get("finished")
+    finished = json_codec.loads(outcome).get("finished")
     at = moment(finished / 1000 if finished else None)
     if at is not None and result.last_attempted_at is not None:
         # An outcome has milliseconds: a quick task would end before it begins.

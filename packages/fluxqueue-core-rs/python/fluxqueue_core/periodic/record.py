@@ -10,8 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from fluxqueue_core import json_codec
 from fluxqueue_core.limits import key_digest
 
 from .times import Times, is_moment
@@ -61,7 +60,7 @@ class Rules:
             "overlap": self.overlap,
         }
         kept = {name: value for name, value in (times | own).items() if value is not None}
-        return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+        return json_codec.dumps(kept, option=json_codec.OPT_SORT_KEYS)
 
     @classmethod
     def from_json(cls, text: bytes) -> Rules:
@@ -71,7 +70,7 @@ class Rules:
             ValueError, TypeError, KeyError: a later release has written them, or another
                 program.
         """
-        found: Any = orjson.loads(text)
+        found: Any = json_codec.loads(text)
         if not isinstance(found, dict):
             raise TypeError("its rules are not an object")
         times = Times(**{name: found.pop(name) for name in _TIMES if name in found})
@@ -137,7 +136,7 @@ def make(rules: Rules, message: bytes, *, declared: bool) -> bytes:
     """Returns the record of a periodic task, for the script `schedule`."""
     text = rules.as_json()
     digest = hashlib.sha1(text + b"\0" + message, usedforsecurity=False).hexdigest()[:DIGEST]
-    times = orjson.dumps([getattr(rules.times, name) for name in _TIMES])
+    times = json_codec.dumps([getattr(rules.times, name) for name in _TIMES])
     when = hashlib.sha1(times, usedforsecurity=False).hexdigest()[:8]
     return f"{digest}{when}{'d' if declared else 's'}0".encode() + text
 

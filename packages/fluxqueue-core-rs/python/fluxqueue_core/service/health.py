@@ -23,8 +23,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic, sleep
 
-import orjson
-
+from fluxqueue_core import json_codec
 from fluxqueue_core.errors import ConfigurationError
 
 # The current problems, each in a few words; empty if there are none.
@@ -182,7 +181,7 @@ def report(reasons: list[str]) -> tuple[int, str, bytes]:
     """Returns the status, the content type and the body for these problems."""
     if not reasons:
         return 200, JSON, b'{"status":"ok"}\n'
-    return 503, JSON, orjson.dumps({"status": "unavailable", "reasons": reasons}) + b"\n"
+    return 503, JSON, json_codec.dumps({"status": "unavailable", "reasons": reasons}) + b"\n"
 
 
 REASONS = {

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import orjson
+from fluxqueue_core import json_codec
 
 from .line_writer import LineWriter
 
@@ -154,17 +154,17 @@ def get_logger() -> Logger:
     return _logger or configure()
 
 
-_JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+_JSON_OPTIONS = json_codec.OPT_APPEND_NEWLINE | json_codec.OPT_UTC_Z
 
 
 def render_json(fields: Fields) -> bytes:
     """Returns a JSON object of printable characters, and a line break."""
     try:
-        line = orjson.dumps(fields, repr, _JSON_OPTIONS)
+        line = json_codec.dumps(fields, repr, _JSON_OPTIONS)
     except TypeError:
         # A value is a lone surrogate or an integer beyond 64 bits. Write it as text.
         plain = {_encodable(key): _encodable(value) for key, value in fields.items()}
-        line = orjson.dumps(plain, repr, _JSON_OPTIONS)
+        line = json_codec.dumps(plain, repr, _JSON_OPTIONS)
     if line.isascii() and b"\x7f" not in line:
         return line
     text = line[:-1].decode()

@@ -21,12 +21,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from opentelemetry import _logs
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 
-from fluxqueue_core import __version__
+from fluxqueue_core import __version__, json_codec
 
 from . import semconv as s
 from .instruments import printable
@@ -114,7 +113,7 @@ def attribute(value: object) -> str | bool | int | float:
         return printable(value)
     if isinstance(value, list | tuple | dict):
         try:
-            return orjson.dumps(value, repr).decode()
+            return json_codec.dumps(value, repr).decode()
         except TypeError:
             pass
     return printable(str(value))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-import orjson
 from opentelemetry.baggage import get_all as all_baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
@@ -21,6 +20,8 @@ from opentelemetry.trace import (
     TraceState,
     set_span_in_context,
 )
+
+from fluxqueue_core import json_codec
 
 from .semconv import BAGGAGE, TRACEPARENT, TRACESTATE
 
@@ -102,7 +103,7 @@ def headers(span: SpanContext, baggage: Context | None = None) -> bytes:
         _BAGGAGE.inject(carrier, baggage)
         if kept := _bounded(carrier.pop(BAGGAGE, "")):
             carrier[BAGGAGE] = kept
-    return orjson.dumps(carrier)
+    return json_codec.dumps(carrier)
 
 
 def _bounded(baggage: str) -> str:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-from fluxqueue_core import checkpointed_message
+from fluxqueue_core import checkpointed_message, json_codec
 
 from fluxqueue_worker.registered_task import RegisteredTask
 
@@ -45,9 +44,9 @@ class SimulatedAttempt:
         if parts["timeout"] is not None:
             task = task.with_timeout(parts["timeout"], parts["timeout_wins"])
         self.task = task
-        self.args: list[Any] = orjson.loads(parts["args"])
+        self.args: list[Any] = json_codec.loads(parts["args"])
         kwargs = parts["kwargs"]
-        self.kwargs: dict[str, Any] | None = None if kwargs is None else orjson.loads(kwargs)
+        self.kwargs: dict[str, Any] | None = None if kwargs is None else json_codec.loads(kwargs)
         self.task_id, self.name, self.queue = record.id, record.name, record.place.queue
         self.retries: int = parts["retries"]
         self.max_retries: int = parts["max_retries"]

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from fluxqueue.conversion import ConversionError
 from fluxqueue.handle import TaskHandle
 from fluxqueue.task import AnyTask
+from fluxqueue_core import json_codec
 
 from .record import TaskRecord
 
@@ -37,8 +37,8 @@ class Call:
         self.delay = record.delay
         self.eta = None if record.eta is None else datetime.fromtimestamp(record.eta / 1000, UTC)
         self.headers: Mapping[str, str] = record.parts["headers"] or {}
-        args: list[Any] = orjson.loads(record.parts["args"])
-        kwargs: dict[str, Any] = orjson.loads(record.parts["kwargs"] or b"{}")
+        args: list[Any] = json_codec.loads(record.parts["args"])
+        kwargs: dict[str, Any] = json_codec.loads(record.parts["kwargs"] or b"{}")
         self.json: tuple[list[Any], dict[str, Any]] = args, kwargs
         conversion = None if task is None else task.conversion()
         if conversion is not None:

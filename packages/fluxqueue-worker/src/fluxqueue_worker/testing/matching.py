@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-import orjson
 from fluxqueue.task import AnyTask, AsyncTask, Task
 from fluxqueue.with_options import BaseWithOptions
+from fluxqueue_core import json_codec
 
 from .call import Call
 
@@ -126,7 +126,7 @@ def _json(task: AnyTask | None, name: str, value: Any) -> bytes | None:
     such form, as an object that compares itself."""
     converter = None if task is None else task._converter(name)
     try:
-        return orjson.dumps(value if converter is None else converter.to_json(value))
+        return json_codec.dumps(value if converter is None else converter.to_json(value))
     except (TypeError, ValueError):
         return None
 
