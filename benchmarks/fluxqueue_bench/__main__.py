@@ -8,6 +8,7 @@ scripts/bench report       tables and plots of the results, into docs/benchmarks
 scripts/bench periodic     how late ten thousand periodic tasks are
 scripts/bench limits       what a claim costs beside a million tasks that wait for their limits
 scripts/bench middleware   what middleware and a dependency cost for each task
+scripts/bench free-threads  a worker on a Python without the GIL, and on one with it
 scripts/bench shares       where the processor time of a task goes
 scripts/bench flame        flame graphs of the worker and of enqueueing, into docs/images
 """
@@ -19,7 +20,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import against, flame, limits, machine, middleware, periodic, report, shares, telemetry
+from . import (
+    against,
+    flame,
+    free_threads,
+    limits,
+    machine,
+    middleware,
+    periodic,
+    report,
+    shares,
+    telemetry,
+)
 from .peers.environments import install
 from .peers.library import all_libraries
 from .results import RESULTS
@@ -42,6 +54,7 @@ def main() -> int:
             "periodic",
             "limits",
             "middleware",
+            "free-threads",
         ),
         default="run",
     )
@@ -80,6 +93,8 @@ def main() -> int:
             return limits.main(options.quick)
         case "middleware":
             return middleware.main(options.quick)
+        case "free-threads":
+            return free_threads.main(options.quick, repeats)
     peers: list[str] = []
     if options.full or options.peers:
         libraries = {library.name: library for library in all_libraries()}

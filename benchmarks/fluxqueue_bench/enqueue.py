@@ -16,7 +16,7 @@ from fluxqueue.task import Task
 
 from . import sdk
 from .async_tasks import async_nap, async_noop
-from .tasks import PAYLOAD, in_small_queue, nap, noop, silent
+from .tasks import PAYLOAD, compute, in_small_queue, nap, noop, silent
 
 GATHERED = 100
 IN_A_CALL = 1_000
@@ -100,6 +100,8 @@ def many(n: int, value: float, which: str) -> None:
                 async_noop.enqueue_many([(i, *PAYLOAD) for i in numbers])
             case "silent":
                 silent.enqueue_many([(i, *PAYLOAD) for i in numbers])
+            case "compute":
+                compute.enqueue_many([(i,) for i in numbers])
             case "nap":
                 nap.enqueue_many([(i, value) for i in numbers])
             case "nap-async":
@@ -119,6 +121,7 @@ SYNC: dict[str, Callable[[int, float], None]] = {
     "fill": lambda n, _: bulk(n),
     "fill-async": lambda n, value: many(n, value, "async"),
     "fill-silent": lambda n, value: many(n, value, "silent"),
+    "fill-compute": lambda n, value: many(n, value, "compute"),
     "fill-nap": lambda n, value: many(n, value, "nap"),
     "fill-nap-async": lambda n, value: many(n, value, "nap-async"),
 }

@@ -28,10 +28,12 @@ class Bench:
     Attributes:
         variables: added to the environment of every process.
         cores: where producers and workers run; None leaves it to the system.
+        worker_python: the interpreter of workers and schedulers.
     """
 
     def __init__(self) -> None:
         self.variables: dict[str, str] = {}
+        self.worker_python = sys.executable
         self.cores: set[int] | None = None
         self._killed: set[int] = set()
 
@@ -139,7 +141,9 @@ class Bench:
     @contextmanager
     def process(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
-            self._placed(sys.executable, "-m", module, *arguments), env=self.environment, cwd=FOLDER
+            self._placed(self.worker_python, "-m", module, *arguments),
+            env=self.environment,
+            cwd=FOLDER,
         )
         try:
             yield process

@@ -43,6 +43,15 @@ def nap(number: int, seconds: float) -> None:
     record(number)
 
 
+@fluxqueue.task()
+def compute(number: int) -> None:
+    """Takes about 10 ms of one core."""
+    total = 0
+    for each in range(200_000):
+        total += each
+    record(number)
+
+
 @fluxqueue.task(queue="small")
 def in_small_queue(number: int, text: str, fields: dict[str, object]) -> None:
     record(number)

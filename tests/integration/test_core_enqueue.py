@@ -11,9 +11,8 @@ import signal
 import threading
 from typing import Any
 
-import orjson
 import pytest
-from fluxqueue_core import Producer, Route, Settings, key
+from fluxqueue_core import Producer, Route, Settings, json_codec, key
 from fluxqueue_core.errors import ConfigurationError, MessageTooLarge
 from support.connections import connections
 from support.producing import ROUTE, producer
@@ -82,7 +81,7 @@ def test_an_id_or_headers_that_would_break_the_message(
         sender.enqueue_many(ROUTE, [(1,)], lambda _: None, lambda *_: (headers, task_id))
     assert waiting(redis) == []
     sender.enqueue(ROUTE, (1,), {}, b'{"a":"b"}', ID_GIVEN)
-    assert [orjson.loads(message)["id"] for message in waiting(redis)] == [ID_GIVEN]
+    assert [json_codec.loads(message)["id"] for message in waiting(redis)] == [ID_GIVEN]
 
 
 class Color(enum.Enum):
@@ -139,7 +138,7 @@ def test_an_exception_of_orjson_passes_unchanged(redis_url: str, redis: Any) -> 
     circle: list[Any] = []
     circle.append(circle)
     for value in ({1, 2}, b"bytes", 2**64, {1: 2}, "\ud800", circle, object()):
-        with pytest.raises(orjson.JSONEncodeError):
+        with pytest.raises(json_codec.JSONEncodeError):
             sender.enqueue(ROUTE, (value,), {})
     assert waiting(redis) == []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.distributions import CARGO_TARGET, PACKAGES, ROOT, Built
+from support.interpreters import has_gil
 from support.virtual_environment import EnvironmentWith, VirtualEnvironment, build_path, run
 
 
@@ -59,10 +60,10 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
     def get(python: str | Path = sys.executable) -> Path:
         if python not in folders:
             folder = folders[python] = tmp_path_factory.mktemp("dependencies")
-            tag = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
-            options = ("--only-binary", ":all:", "--python-version", tag, "--dest", folder)
+            wanted = [name for name in names if has_gil(python) or name != "orjson"]
+            options = ("--only-binary", ":all:", "--dest", folder)
             constraint = ("--constraint", ROOT / "requirements-dev.txt")
-            run(sys.executable, "-m", "pip", "download", *options, *constraint, *names)
+            run(python, "-m", "pip", "download", "--quiet", *options, *constraint, *wanted)
         return folders[python]
 
     return get

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -17,9 +16,24 @@ from support.worker_process import wait_until
 
 pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(1800)]
 
-VERSIONS = ["3.11", "3.12", "3.13"]
-# Tests of an exception that another thread raises in a task's code.
-INTERRUPTING = ["cancel", "timeouts"]
+VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15", "3.14t", "3.15t"]
+# Tests that a client in the interpreter passes.
+OF_CLIENTS = [
+    "unit/client/test_newer_python.py",
+    "unit/core/test_deadlines.py",
+    "unit/core/test_free_threads.py",
+    "unit/core/test_json_codec.py",
+    "integration/test_core_enqueue.py",
+    "integration/test_client_enqueue_async.py",
+]
+# Tests that a worker in the interpreter passes: how an exception reaches a thread, and what a fork
+# leaves of a loop, differ from one interpreter to the next.
+OF_WORKERS = [
+    "crash/test_worker_killed.py",
+    "integration/test_worker_cancel.py",
+    "integration/test_worker_tasks.py",
+    "integration/test_worker_timeouts.py",
+]
 
 APP = """
 import pathlib
@@ -77,23 +91,22 @@ def test_a_worker_runs_what_a_client_enqueues(
     assert (tmp_path / "sum").read_text() == "5"
     assert (tmp_path / "product").read_text() == "20"
 
-    # How an exception reaches a thread differs from one interpreter to the next.
-    environment.pip("install", "--constraint", ROOT / "requirements-dev.txt", "pytest")
-    options = ("-c", os.devnull, "--rootdir", tmp_path, "--noconftest", "-p", "no:cacheprovider")
-    tests = ROOT / "tests" / "unit" / "core" / "test_deadlines.py"
-    environment.run("python", "-m", "pytest", "-q", *options, tests, cwd=tmp_path)
+    wanted = ("pytest", "pytest-timeout", "hypothesis", "redis")
+    environment.pip("install", "--constraint", ROOT / "requirements-dev.txt", *wanted)
+    tests = [ROOT / "tests" / name for name in OF_CLIENTS]
+    options = ("-q", "-p", "no:cacheprovider")
+    environment.run("python", "-m", "pytest", *options, *tests, cwd=ROOT)
     if python != sys.executable:
         run_tests_with_workers_of(environment)
 
 
 def run_tests_with_workers_of(environment: VirtualEnvironment) -> None:
-    """Runs tests that interrupt tasks, here, with workers of that environment. It has no
-    OpenTelemetry, which the metrics need."""
-    tests = [ROOT / "tests/integration" / f"test_worker_{name}.py" for name in INTERRUPTING]
+    """Runs tests of workers here, with workers of that environment. It has no OpenTelemetry, which
+    the metrics need."""
     said = run(
         *(sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "no:cacheprovider"),
         *("-k", "not metrics"),
-        *tests,
+        *(ROOT / "tests" / name for name in OF_WORKERS),
         cwd=ROOT,
         FLUXQUEUE_TEST_PYTHON=str(environment.python),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -10,16 +12,24 @@ from pathlib import Path
 from .distributions import CARGO, CARGO_TARGET
 from .virtual_environment import run
 
+_TEST = """
+import sys, sysconfig
+flag = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+print(sys.implementation.name, "%d.%d" % sys.version_info[:2] + flag)
+"""
+
 
 def find(version: str) -> str | None:
-    """A CPython of this version: the one that runs, one on PATH, or one of pyenv's."""
+    """A CPython of this version (3.14t: free-threaded): the one that runs, one on PATH, one of
+    pyenv's, or one in the folder FLUXQUEUE_PYTHONS, which .ci/run fills."""
     candidates = [sys.executable, f"python{version}"]
     if shutil.which("pyenv"):
         prefix = _answer("pyenv", "prefix", version)
         candidates.append(f"{prefix}/bin/python" if prefix else "")
-    test = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    if folder := os.environ.get("FLUXQUEUE_PYTHONS"):
+        candidates.append(f"{folder}/venv-{version}/bin/python")
     for candidate in filter(None, candidates):
-        if _answer(candidate, "-c", test) == f"cpython {version}":
+        if _answer(candidate, "-c", _TEST) == f"cpython {version}":
             return candidate
     return None
 
@@ -30,6 +40,11 @@ def _answer(*command: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def has_gil(python: str | Path) -> bool:
+    """Whether an interpreter is another build than a free-threaded one."""
+    return not (_answer(str(python), "-c", _TEST) or "").endswith("t")
 
 
 def build_core(python: str, folder: Path) -> None:
@@ -43,3 +58,12 @@ def build_core(python: str, folder: Path) -> None:
         CARGO_TARGET_DIR=str(CARGO_TARGET / "interpreters"),
         CARGO_PROFILE_DEV_DEBUG="false",
     )
+    (wheel,) = folder.glob("fluxqueue_core-*.whl")
+    if not has_gil(python):
+        # As the build backend does, which maturin's own command does not run.
+        backend_file = CARGO.with_name("build_backend.py")
+        spec = importlib.util.spec_from_file_location("backend", backend_file)
+        assert spec is not None and spec.loader is not None
+        backend = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(backend)
+        backend.require_msgspec(wheel)

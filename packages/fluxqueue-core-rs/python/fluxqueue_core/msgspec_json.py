@@ -155,11 +155,10 @@ class _Writer:
 
 
 def _attributes(record: Any) -> dict[str, Any]:
-    if "__slots__" in vars(type(record)) or not hasattr(record, "__dict__"):
+    found = None if "__slots__" in vars(type(record)) else getattr(record, "__dict__", None)
+    if found is None:
         names = [each.name for each in dataclasses.fields(record) if hasattr(record, each.name)]
         found = {name: getattr(record, name) for name in names}
-    else:
-        found = record.__dict__
     return {name: item for name, item in found.items() if not name.startswith("_")}
 
 
