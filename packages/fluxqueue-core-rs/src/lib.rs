@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use crate::python::settings::Settings;
     #[pymodule_export]
-    use crate::timeouts::{Deadlines, TimedCall, raise_in_task};
+    use crate::timeouts::{CancellableCall, Deadlines, TimedCall, cancel_call, raise_in_task};
     #[pymodule_export]
     use crate::waiting::{Mailbox, ResultListener};
 

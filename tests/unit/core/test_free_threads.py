@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from fluxqueue import FluxQueue
-from fluxqueue_core import Deadlines
-from fluxqueue_core.errors import TaskTimeout
+from fluxqueue_core import CancellableCall, Deadlines, cancel_call
+from fluxqueue_core.errors import CancelRequested, TaskTimeout
 
 without_gil = pytest.mark.skipif(
     getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has a GIL"
@@ -88,6 +88,46 @@ def test_deadlines_pass_in_many_threads_and_no_exception_is_left() -> None:
     finally:
         deadlines.stop()
         watcher.join()
+
+
+def test_a_cancelled_call_ends_alone_and_no_exception_is_left() -> None:
+    calls = 300
+
+    class Runner:
+        attempt: Any = None
+
+    def short() -> None:
+        sum(range(200))
+
+    function, stopped = CancellableCall(short), threading.Event()
+    runner, ended, cancelled = Runner(), [0], [0]
+
+    def serve() -> None:
+        ident.append(threading.get_ident())
+        for _ in range(calls):
+            runner.attempt = object()
+            with contextlib.suppress(CancelRequested):
+                function()
+            # The worker's own code, which must not be interrupted.
+            runner.attempt = None
+            ended[0] += 1
+            sum(range(200))
+
+    def cancel() -> None:
+        while not stopped.is_set():
+            attempt: Any = runner.attempt
+            if attempt is not None and ident:
+                cancelled[0] += cancel_call(runner, attempt, ident[0])
+
+    ident: list[int] = []
+    serving, cancelling = threading.Thread(target=serve), threading.Thread(target=cancel)
+    cancelling.start()
+    serving.start()
+    serving.join()
+    stopped.set()
+    cancelling.join()
+    assert ended == [calls]
+    assert not cancel_call(runner, runner.attempt, ident[0])
 
 
 def test_threads_enqueue_over_their_own_connections(redis_url: str, redis: Any) -> None:

@@ -10,6 +10,7 @@ from ._core import __version__
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Attempt",
+    "CancellableCall",
     "Consumer",
     "Deadlines",
     "Event",
@@ -22,6 +23,7 @@ __all__ = [
     "__version__",
     "alert_remedy",
     "begin_generators",
+    "cancel_call",
     "cancel_outcome",
     "certificate_fault",
     "check_certificates",

@@ -18,7 +18,9 @@ pub const WHO_MAX: usize = 4096;
 /// The function that decodes arguments.
 pub fn loads(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(LOADS.get_or_try_init(py, || Ok::<_, PyErr>(py.import("fluxqueue_core.json_codec")?.getattr("loads")?.unbind()))?.bind(py))
+    Ok(LOADS
+        .get_or_try_init(py, || Ok::<_, PyErr>(py.import("fluxqueue_core.json_codec")?.getattr("loads")?.unbind()))?
+        .bind(py))
 }
 
 /// Decodes the arguments of a task.

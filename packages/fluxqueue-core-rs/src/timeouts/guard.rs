@@ -51,7 +51,7 @@ impl TimedCall {
         if fork::generation() != generation || !self.watchlist.remove(py, id) {
             return result;
         }
-        raise_pending(py, thread)?;
+        drop_pending(task_timeout(py)?, thread)?;
         Err(timed_out(py, self.timeout, result.err())?)
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn task_timeout(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.import(py, "fluxqueue_core.errors", "TaskTimeout")
 }
 
-/// Imports everything that `interrupt` and `raise_pending` need, before they need it: an import of
+/// Imports everything that `interrupt` and `drop_pending` need, before they need it: an import of
 /// traced code does not end while the flag of `clear_flag` is set.
 pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
     task_timeout(py)?;
@@ -77,7 +77,7 @@ fn nothing(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 }
 
 /// Returns `threading.get_ident()`, by which CPython finds a thread.
-fn thread_ident(py: Python<'_>) -> PyResult<u64> {
+pub(super) fn thread_ident(py: Python<'_>) -> PyResult<u64> {
     static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     GET_IDENT.import(py, "_thread", "get_ident")?.call0()?.extract()
 }
@@ -103,17 +103,18 @@ pub(super) fn clear_flag(py: Python<'_>) -> PyResult<()> {
     if py.version_info() >= (3, 12) {
         return Ok(());
     }
-    raise_pending(py, thread_ident(py)?)
+    drop_pending(task_timeout(py)?, thread_ident(py)?)
 }
 
-/// Raises a TaskTimeout that may be pending in this thread, and drops it.
+/// Raises an exception of `class` that may be pending in this thread, and drops it.
 ///
 /// First it sets the exception once more. Then one is pending, whether or not CPython has
 /// raised the first one in the task. This also sets the flag that makes CPython check, which
 /// an exception raised in another thread may have cleared. (NULL instead of the exception would
 /// drop it, but leave the flag set, and every thread on the slow path.)
-fn raise_pending(py: Python<'_>, thread: u64) -> PyResult<()> {
-    let (nothing, class) = (nothing(py)?, task_timeout(py)?);
+pub(super) fn drop_pending(class: &Bound<'_, PyType>, thread: u64) -> PyResult<()> {
+    let py = class.py();
+    let nothing = nothing(py)?;
     interrupt(class, thread);
     match nothing.call0() {
         Err(error) if error.is_instance(py, class) => Ok(()),

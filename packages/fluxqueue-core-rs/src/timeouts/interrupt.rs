@@ -3,7 +3,7 @@
 //! CPython raises it between two bytecodes, and it must not be raised in the worker's own code. A
 //! task without a timeout runs without a guard, because a guard costs every call. So this module
 //! looks at the frames of the thread first. From that look until the exception is set, it runs no
-//! bytecode, so the thread can't go on.
+//! bytecode, so the thread can't go on. A build without the GIL has `cancellable` instead.
 //!
 //! Why: docs/decisions/0100-a-sync-task-is-cancelled-between-two-bytecodes.md
 
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PySet, PyType};
 
-fn cancel_requested(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+pub(super) fn cancel_requested(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS.import(py, "fluxqueue_core.errors", "CancelRequested")
 }

@@ -5,12 +5,14 @@
 //!
 //! Why: docs/decisions/0031-a-timeout-ends-at-the-next-bytecode.md
 
+mod cancellable;
 mod deadlines;
 mod guard;
 mod interrupt;
 mod python;
 mod watchlist;
 
+pub use cancellable::{CancellableCall, cancel_call};
 pub use guard::TimedCall;
 pub use interrupt::raise_in_task;
 pub use python::Deadlines;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fluxqueue.errors import FluxQueueWarning
+from fluxqueue_core import CancellableCall
 
 from .error_text import own_frame
 from .middleware import Middleware, Run, wrapped_run
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
     from .limit_declarations import QueueLimit
     from .shared_values import SharedValues
+
+
+# Why: docs/decisions/0276-without-the-gil-a-call-can-be-cancelled.md
+FREE_THREADED = "t" in sys.abiflags
 
 
 class Watch(Protocol):
@@ -110,6 +116,8 @@ class RegisteredTask:
         self.timeouts, self.middleware = timeouts, middleware
         if self.timeout is not None and not self.is_async:
             self.func = timeouts.guard(self.func, self.timeout)
+        if FREE_THREADED and not self.is_async:
+            self.func = CancellableCall(self.func)
         self.run = wrapped_run(self, middleware)
 
     def keeping(self) -> RegisteredTask:

@@ -17,7 +17,7 @@ from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any
 
-from fluxqueue_core import Attempt, raise_in_task
+from fluxqueue_core import Attempt, cancel_call, raise_in_task
 from fluxqueue_core.errors import CancelRequested
 from fluxqueue_core.exception_text import is_a
 
@@ -27,7 +27,7 @@ from .error_text import is_own, own_codes, own_frame
 from .events import TaskEvents
 from .forked import leave
 from .outcomes import Outcomes
-from .registered_task import RegisteredTask
+from .registered_task import FREE_THREADED, RegisteredTask
 from .result_parts import FINISHED
 from .unawaited import refuse_unawaited
 
@@ -249,6 +249,8 @@ class ThreadPool:
         thread is not in the task's code now."""
         for thread in list(self._threads):
             if thread.attempt is attempt and (ident := thread.thread.ident) is not None:
+                if FREE_THREADED:
+                    return cancel_call(thread, attempt, ident)
                 return raise_in_task(thread, attempt, ident, LOOP_CODE, own_codes(), FOLDER)
         return False
 

@@ -37,12 +37,13 @@ from .messages import (
 from .process import fork_generation, set_parent_death_signal
 from .scripts import key, key_kinds, script, script_keys, script_names
 from .settings import DEFAULT_REDIS_URL, Settings, check_namespace, check_queue_name
-from .timeouts import Deadlines, TimedCall, raise_in_task
+from .timeouts import CancellableCall, Deadlines, TimedCall, cancel_call, raise_in_task
 from .waiting import Mailbox, ResultListener
 
 __all__ = [
     "DEFAULT_REDIS_URL",
     "Attempt",
+    "CancellableCall",
     "Consumer",
     "Deadlines",
     "Event",
@@ -55,6 +56,7 @@ __all__ = [
     "__version__",
     "alert_remedy",
     "begin_generators",
+    "cancel_call",
     "cancel_outcome",
     "certificate_fault",
     "check_certificates",

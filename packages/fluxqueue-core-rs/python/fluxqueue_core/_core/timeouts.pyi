@@ -55,6 +55,24 @@ class Deadlines:
     def stop(self) -> None:
         """Makes `wait` return None."""
 
+@final
+class CancellableCall:
+    """A sync function whose calls `cancel_call` can end, on a build of Python without the GIL."""
+
+    def __new__(cls, function: Callable[..., Any]) -> CancellableCall: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+
+def cancel_call(runner: object, attempt: Attempt, thread: int) -> bool:
+    """Makes a thread raise `CancelRequested`, if it is in a `CancellableCall` now.
+
+    Args:
+        runner: has the attribute `attempt`, which must be this one.
+        thread: `threading.get_ident()` of the thread.
+
+    Returns:
+        Whether it will raise. False: try again later.
+    """
+
 def raise_in_task(
     runner: object,
     attempt: Attempt,
