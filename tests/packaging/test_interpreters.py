@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.distributions import PACKAGES, ROOT, Built
-from support.interpreters import build_core, find
+from support.interpreters import abi_of, build_core, find
 from support.virtual_environment import VirtualEnvironment, run
 from support.worker_process import wait_until
 
@@ -52,11 +52,30 @@ async def multiply(a: int, b: int) -> None:
 ENQUEUE = "import asyncio, app; app.add(2, 3); asyncio.run(app.multiply(4, 5))"
 
 
+@pytest.fixture(scope="session")
+def core_for(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives, for an interpreter, a folder with a wheel of the core. Builds one for each ABI."""
+    folders: dict[str, Path] = {}
+
+    def get(python: str) -> Path:
+        abi = python if python == sys.executable else abi_of(python)
+        if abi not in folders:
+            folder = folders[abi] = tmp_path_factory.mktemp("core")
+            if python == sys.executable:
+                shutil.copy(built.wheels["fluxqueue-core"], folder)
+            else:
+                build_core(python, folder)
+        return folders[abi]
+
+    return get
+
+
 @pytest.mark.interpreters
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_worker_runs_what_a_client_enqueues(
     built: Built,
     dependencies: Callable[..., Path],
+    core_for: Callable[[str], Path],
     redis_url: str,
     version: str,
     tmp_path: Path,
@@ -64,12 +83,7 @@ def test_a_worker_runs_what_a_client_enqueues(
     python = find(version)
     if python is None:
         pytest.skip(f"there is no CPython {version} here")
-    core = tmp_path / "core"
-    if python == sys.executable:
-        core.mkdir()
-        shutil.copy(built.wheels["fluxqueue-core"], core)
-    else:
-        build_core(python, core)
+    core = core_for(python)
     environment = VirtualEnvironment(tmp_path / "venv", python)
     environment.install(PACKAGES, core, built.folder, dependencies(python))
 
@@ -105,7 +119,7 @@ def run_tests_with_workers_of(environment: VirtualEnvironment) -> None:
     the metrics need."""
     said = run(
         *(sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "no:cacheprovider"),
-        *("-k", "not metrics"),
+        *("-k", "not metrics and (fork or not worker_tasks)"),
         *(ROOT / "tests" / name for name in OF_WORKERS),
         cwd=ROOT,
         FLUXQUEUE_TEST_PYTHON=str(environment.python),

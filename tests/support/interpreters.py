@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +12,8 @@ from pathlib import Path
 from .distributions import CARGO, CARGO_TARGET
 from .virtual_environment import run
 
+# Why: docs/decisions/0280-the-stable-abi-from-python-3-12-on.md
+STABLE = "abi3-py312"
 _TEST = """
 import sys, sysconfig
 flag = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
@@ -47,23 +49,26 @@ def has_gil(python: str | Path) -> bool:
     return not (_answer(str(python), "-c", _TEST) or "").endswith("t")
 
 
+def abi_of(python: str) -> str:
+    """The ABI for which `build_core` builds: the stable one if the interpreter has it."""
+    version = (_answer(python, "-c", _TEST) or "").removeprefix("cpython ")
+    return version if version.endswith("t") or version == "3.11" else STABLE
+
+
 def build_core(python: str, folder: Path) -> None:
     """Builds a wheel for another interpreter, in the dev profile: that is quick,
     and the same code. Its target folder is separate, since cargo would otherwise
     rebuild everything at each change of interpreter."""
     options = ("--profile", "dev", "--locked", "--interpreter", python, "--out", str(folder))
+    features = ["pyo3/extension-module", *([f"pyo3/{STABLE}"] if abi_of(python) == STABLE else [])]
     run(
         *(Path(sys.executable).with_name("maturin"), "build", "--manifest-path", CARGO),
         *options,
+        *("--features", ",".join(features)),
         CARGO_TARGET_DIR=str(CARGO_TARGET / "interpreters"),
         CARGO_PROFILE_DEV_DEBUG="false",
     )
     (wheel,) = folder.glob("fluxqueue_core-*.whl")
     if not has_gil(python):
         # As the build backend does, which maturin's own command does not run.
-        backend_file = CARGO.with_name("build_backend.py")
-        spec = importlib.util.spec_from_file_location("backend", backend_file)
-        assert spec is not None and spec.loader is not None
-        backend = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(backend)
-        backend.require_msgspec(wheel)
+        runpy.run_path(str(CARGO.with_name("build_backend.py")))["require_msgspec"](wheel)
