@@ -84,7 +84,7 @@ def test_a_worker_runs_what_a_client_enqueues(
     if python is None:
         pytest.skip(f"there is no CPython {version} here")
     core = core_for(python)
-    environment = VirtualEnvironment(tmp_path / "venv", python)
+    environment = VirtualEnvironment(tmp_path / "venv", python, installer=python)
     environment.install(PACKAGES, core, built.folder, dependencies(python))
 
     (tmp_path / "app.py").write_text(APP)

@@ -50,13 +50,20 @@ class VirtualEnvironment:
     tests installs into it.
 
     Args:
+        installer: the interpreter whose pip installs; its pip has to know the other one's ABI.
         make: False if the folder is an environment already.
     """
 
     def __init__(
-        self, folder: Path, python: str | Path = sys.executable, *, make: bool = True
+        self,
+        folder: Path,
+        python: str | Path = sys.executable,
+        *,
+        installer: str | Path = sys.executable,
+        make: bool = True,
     ) -> None:
         self.folder = folder
+        self._installer = installer
         if make:
             run(python, "-m", "venv", "--without-pip", folder)
 
@@ -70,7 +77,7 @@ class VirtualEnvironment:
 
     def pip(self, command: str, *arguments: str | Path) -> str:
         return run(
-            sys.executable,
+            self._installer,
             *("-m", "pip", "--disable-pip-version-check", "--python", self.python),
             command,
             *arguments,

@@ -21,7 +21,7 @@ without_gil = pytest.mark.skipif(
 IMPORTS = """
 import sys
 import fluxqueue, fluxqueue_core, fluxqueue_worker
-import fluxqueue_worker.eventloop, fluxqueue_worker.worker, fluxqueue_worker.tracing
+import fluxqueue_worker.eventloop, fluxqueue_worker.worker
 import fluxqueue.converters, fluxqueue_control
 assert not sys._is_gil_enabled(), "before uvloop"
 fluxqueue_worker.eventloop.new_event_loop().close()
