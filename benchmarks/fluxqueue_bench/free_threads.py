@@ -17,7 +17,7 @@ from pathlib import Path
 from . import machine
 from .harness import FOLDER, Bench
 from .measures.working import no_op
-from .peers.library import ENVIRONMENTS
+from .peers import library
 
 # With the GIL first.
 VERSIONS = ("3.14", "3.14t")
@@ -43,7 +43,7 @@ def interpreter(version: str) -> Path:
 
 def install(version: str) -> Path:
     """Installs the packages for an interpreter, and returns that of the environment."""
-    folder = ENVIRONMENTS / f"python-{version}"
+    folder = library.ENVIRONMENTS / f"python-{version}"
     base, python = interpreter(version), folder / "bin" / "python"
     print(f"# installing for {version}", file=sys.stderr, flush=True)
     if not python.exists():
