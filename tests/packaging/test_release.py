@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def release(clone: Path, *options: str | Path, **variables: str) -> tuple[int, str]:
     """Returns the exit code of scripts/release and what it said."""
-    tools = {"FLUXQUEUE_RELEASE_TOOLS": str(ROOT / ".cache/release-tools")}
+    # The interpreter that the wheel of the core is for.
+    tools = {
+        "FLUXQUEUE_RELEASE_TOOLS": str(ROOT / ".cache/release-tools"),
+        "PYTHON": sys.executable,
+    }
     done = subprocess.run(
         [clone / "scripts/release", *options],
         env=clean_environment() | tools | variables,
