@@ -137,7 +137,6 @@ class AroundAttempts:
                 raise  # the loop has ended, and nothing may be awaited
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failure = error
-            failed = who[len(begun)] if len(begun) < len(who) else None
             if fork.in_child:
                 LEFT_OPEN.append(begun)
                 begun = []
@@ -148,6 +147,7 @@ class AroundAttempts:
             elif is_released or fork.in_child:
                 outcome = _shown(RELEASED)
             else:
+                failed = who[len(begun)] if len(begun) < len(who) else None
                 outcome = self._decide(attempt, failure, failed)
             while begun:
                 try:
