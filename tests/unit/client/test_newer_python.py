@@ -83,7 +83,7 @@ def test_a_mistake_in_the_declaration_is_still_an_error() -> None:
 def test_nan_in_a_frozendict_is_refused() -> None:
     value = {"rates": [frozendict(eur=1.0, usd=math.nan)]}
     queue = FluxQueue("redis://127.0.0.1:1")
-    task = queue.task()(lambda rates: None)
+    task = queue.task(name="convert")(lambda rates: None)
     with pytest.raises(ArgumentValueError, match=r'argument rates\["rates"\]\[0\]\["usd"\] is NaN'):
         task(value)
     with pytest.raises(ArgumentTypeError, match="a dict with a key of type int"):
