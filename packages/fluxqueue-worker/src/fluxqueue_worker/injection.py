@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fluxqueue.dependency_forms import DependencyForm
 from fluxqueue.dependency_plan import DependencyCall, DependencyPlan, Fact, TaskArgument
+from fluxqueue.middleware_checks import steps as methods_of
 
 from .error_text import own_frame
 from .forked import LEFT_OPEN
@@ -166,7 +167,11 @@ class Injection:
                 kwargs[name] = value
             return await func(*args, **kwargs)
 
-        return injected_calls_async if self._task.is_async else injected_calls
+        if not self._task.is_async:
+            return injected_calls
+        # A middleware calls it in the attempt's asyncio task: one more coroutine has no use there.
+        has_middleware = methods_of(self._task.terms.middleware, "attempt", on_loop=True)
+        return injected_calls if has_middleware else injected_calls_async
 
     def _calls(self, plan: DependencyPlan) -> list[tuple[str, Callable[[], Any]]]:
         """The plan as one call for each dependency, if it is as simple as that; this is twice as
