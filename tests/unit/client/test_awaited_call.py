@@ -48,6 +48,7 @@ ABOUT_HANDLES: dict[str, tuple[Callable[[], Any], str]] = {
     "cancel": (HANDLE.cancel_async, "cancel_async was not awaited, and the task was not cancelled"),
     "result": (HANDLE.result_async, "result_async was not awaited, and its result was not read"),
     "progress": (HANDLE.progress_async, "and its progress was not read"),
+    "status": (HANDLE.status_async, "and its status was not read"),
     "gather": (lambda: gather_results([HANDLE]), "gather_results was not awaited, and no result"),
 }
 # The call that blocks, and the one to await.
@@ -55,7 +56,7 @@ BLOCKING: dict[str, tuple[Callable[[], Any], str]] = {
     "cancel": (HANDLE.cancel, "handle.cancel_async()"),
     "result": (lambda: HANDLE.result(0), "handle.result_async(...)"),
     "progress": (HANDLE.progress, "handle.progress_async()"),
-    "status": (HANDLE.status, "asyncio.to_thread(handle.status)"),
+    "status": (HANDLE.status, "handle.status_async()"),
     "gather": (lambda: gather_results_sync([HANDLE], 0), "gather_results(...)"),
 }
 TASKS = pytest.mark.parametrize("task", [work, async_work, typed, async_typed])

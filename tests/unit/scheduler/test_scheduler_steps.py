@@ -127,7 +127,7 @@ class Sweeps:
             return [0, [1, self.late, []]] if self.late else [0]
         if call.name == "bury":
             message = b'{"v":1,"id":"019aa0c2-7b1f-7c3e-8d2a-0123456789ab","name":"n","args":[]}'
-            return [b"field", message]
+            return [b"7", b"field", message]
         assert call.name == "move"
         return [1, 0]
 
@@ -207,7 +207,8 @@ def test_a_rescue_moves_fewer_large_messages_in_one_call(size: int, at_once: int
     def answer(call: ScriptCall) -> Any:
         if call.name == "bury":
             limits.append(call.arguments[2])
-            return [p for n in range(BATCH) for p in (b"field", head % (n, b"x" * size))]
+            messages = [head % (n, b"x" * size) for n in range(BATCH)]
+            return [b"0", *(part for each in messages for part in (b"field", each))]
         assert call.name == "move"
         moved.append(len(call.arguments) // 4)
         return [moved[-1], 0]
