@@ -155,17 +155,8 @@ class Injection:
 
         @own_frame
         async def injected_calls_async(*args: Any, **kwargs: Any) -> Any:
-            # Not by `injected_calls`: that would be one call more.
-            if overrides:
-                return await general(*args, **kwargs)
-            for name, call in calls:
-                if name in kwargs:
-                    raise _refused(name)
-                value = call()
-                if type(value) in UNUSED:
-                    raise unused(value, f"the dependency {name}")
-                kwargs[name] = value
-            return await func(*args, **kwargs)
+            # A context variable that a dependency sets belongs to the attempt.
+            return await injected_calls(*args, **kwargs)
 
         if not self._task.is_async:
             return injected_calls
