@@ -34,9 +34,9 @@ static SPINNING: AtomicU32 = AtomicU32::new(0);
 pub struct Spin(Odds);
 
 impl Spin {
-    /// Returns as soon as `fd` can be read, which is true, or after 50 µs at most. After each spin without a
-    /// reply, twice as many of the next waits return at once, up to 64. A distant or a busy
-    /// Redis costs less than 1 µs a call.
+    /// Returns true as soon as `fd` can be read, or false after 50 µs at most. After each spin
+    /// without a reply, twice as many of the next waits return false at once, up to 64. A distant
+    /// or a busy Redis costs less than 1 µs a call.
     pub fn wait(&mut self, fd: RawFd) -> bool {
         if !self.0.try_now() {
             return false;
